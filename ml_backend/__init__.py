@@ -1,0 +1,1 @@
+"""Active learning for stock Label Studio: an ML backend, query strategies and the loop between them."""

@@ -1,0 +1,200 @@
+"""The ML backend in label-studio-ml's shape: ``predict`` and ``fit`` for any project with one choice question."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from label_studio_ml.model import LabelStudioMLBase
+
+from ml_backend.config import ProjectSettings, Settings, load_settings
+from ml_backend.errors import ConfigurationError, LabelStudioError
+from ml_backend.label_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.library import ModelLibrary
+from ml_backend.loop import Workspace, run_round
+from ml_backend.media import MediaReader
+from ml_backend.pool import read_items
+from ml_backend.publish import prediction_row
+from ml_backend.ranking import served_score
+from ml_backend.records import Prediction, Queue, Task
+from ml_backend.scoring import score_items
+from ml_backend.store import ProjectStore, open_project
+
+log = logging.getLogger(__name__)
+UNTRAINED = "untrained"
+"""Version reported before a first round."""
+SERVED_LAST = 1.0
+"""Score of a task that cannot be scored: Label Studio shows it after all others."""
+LIBRARY = ModelLibrary()
+"""Shared by all instances: label-studio-ml makes a new backend object for every request."""
+
+
+class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
+    """Predicts with, and trains, the project's own model.
+
+    Which model is read from the labeling config: ``<Choices>`` over an ``<Image>`` or over a ``<Text>``. It runs in
+    this product's server and in label-studio-ml's ``init_app(ActiveLearningBackend)`` alike.
+
+    Raises:
+        LabelConfigError: the labeling config asks something else.
+    """
+
+    def __init__(
+        self,
+        label_config: str | None = None,
+        train_output: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
+        project_uid: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # The base class parses the config too, with its own parser and without our explanations: not called with it.
+        super().__init__(label_config=None, train_output=train_output, **kwargs)
+        self.label_config = label_config
+        self.settings = settings or load_settings()
+        self.project_uid = project_uid
+        self.question: ChoiceQuestion | None = (
+            parse_label_config(label_config, project=_project_id(project_uid)) if label_config else None
+        )
+
+    def predict(self, tasks: Sequence[Mapping[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:
+        """One prediction per task: the winning label, its probability, and the score that orders the queue.
+
+        A task that cannot be read, and every task before a first model, gets an empty result and is served last.
+
+        Args:
+            tasks: tasks as Label Studio sends them.
+            kwargs: what Label Studio adds (``context``, ``login``); not used.
+        """
+        del kwargs
+        store = self._store(tasks)
+        if store is None or not tasks:
+            return [self._unknown(UNTRAINED) for _ in tasks]
+        current = store.current()
+        name = current.queue or UNTRAINED
+        if current.version is None:
+            queued = {p.task_id: p for p in store.queue(name).predictions} if current.queue else {}
+            return [
+                {"result": [], "score": queued[t["id"]].score, "model_version": name}
+                if t["id"] in queued
+                else self._unknown(name)
+                for t in tasks
+            ]
+        manifest = store.manifest(current.version)
+        question = self.question or parse_label_config(self.label_config or "")
+        if question.labels != manifest.labels:
+            log.warning("project %s: labels changed since %s was trained", store.uid, current.version)
+            return [self._unknown(name) for _ in tasks]
+        return self._predict(tasks, store, store.queue(name), question)
+
+    def _predict(
+        self, rows: Sequence[Mapping[str, Any]], store: ProjectStore, queue: Queue, question: ChoiceQuestion
+    ) -> list[dict[str, Any]]:
+        model = LIBRARY.load(store, queue.version or "")
+        tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
+        settings = _queue_settings(self._project_settings(store), queue)
+        examples = read_items(tasks, question, type(model), MediaReader(self._client()))
+        for task_id, reason in examples.left_out.items():
+            log.warning("project %s: task %s left out: %s", store.uid, task_id, reason)
+        scores = score_items(model, examples.items, examples.task_ids, settings)
+        queued = {prediction.task_id: prediction.score for prediction in queue.predictions}
+        served = served_score(scores.uncertainty, np.array(1.0))
+        rows_by_id = {}
+        for position, task_id in enumerate(examples.task_ids.tolist()):
+            prediction = Prediction(
+                task_id,
+                question.labels[scores.winner[position]],
+                float(scores.confidence[position]),
+                # A queued task keeps the score it was published with: asking again must not change the order.
+                queued.get(task_id, float(served[position])),
+            )
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=True)
+        return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
+
+    def fit(self, tasks: Iterable[Any] = (), workdir: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Run one round for the project named in ``kwargs["data"]``: train, judge, publish a new queue.
+
+        The labels are read from Label Studio; ``tasks`` and the event's own payload are not trusted and not used.
+
+        Returns:
+            JSON-able summary: version, queue, metrics, warnings.
+
+        Raises:
+            ConfigurationError: no project named, or no token to read Label Studio with.
+        """
+        del tasks, workdir
+        data = kwargs.get("data") or {}
+        project = data.get("project") or {}
+        project_id = project.get("id") if isinstance(project, Mapping) else project
+        project_id = project_id or _project_id(self.project_uid)
+        if not project_id:
+            raise ConfigurationError("No project named: fit(data={'project': {'id': N}}) is how Label Studio calls it.")
+        client = self._client()
+        if client is None:
+            raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
+        report = run_round(workspace(self.settings, client), int(project_id))
+        return {
+            "version": report.version,
+            "queue": report.queue.name if report.queue else None,
+            "metrics": report.metrics,
+            "warnings": report.warnings,
+            "steps": [asdict(step) for step in report.steps],
+        }
+
+    def model_version_in_use(self) -> str:
+        """The served queue's name: what predictions are written under."""
+        store = self._store(())
+        current = store.current() if store else None
+        return (current.queue if current else None) or UNTRAINED
+
+    def _store(self, tasks: Sequence[Mapping[str, Any]]) -> ProjectStore | None:
+        if self.project_uid:
+            return ProjectStore(self.settings.model_dir, self.project_uid)
+        project_id = tasks[0].get("project") if tasks else None
+        return open_project(self.settings.model_dir, int(project_id)) if project_id else None
+
+    def _client(self) -> LabelStudioClient | None:
+        try:
+            return make_client(self.settings)
+        except (ConfigurationError, LabelStudioError):
+            return None
+
+    def _project_settings(self, store: ProjectStore) -> ProjectSettings:
+        return self.settings.project_defaults().override(store.extra_params(), where=f"Project {store.uid}")
+
+    def _unknown(self, version: str) -> dict[str, Any]:
+        return {"result": [], "score": SERVED_LAST, "model_version": version}
+
+
+@lru_cache(maxsize=4)
+def make_client(settings: Settings) -> LabelStudioClient:
+    """The configured account's client, one for all requests with these settings.
+
+    Raises:
+        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+    """
+    if settings.label_studio_api_key is None:
+        raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
+    key = settings.label_studio_api_key.get_secret_value()
+    return LabelStudioClient(settings.label_studio_url, key, timeout=settings.request_timeout)
+
+
+def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
+    """What rounds need, from settings."""
+    return Workspace(client, settings.model_dir, settings.project_defaults(), LIBRARY, settings.keep_versions)
+
+
+def _queue_settings(settings: ProjectSettings, queue: Queue) -> ProjectSettings:
+    """The settings that a queue was scored with, so that new tasks are scored alike."""
+    changes: dict[str, Any] = {"strategy": queue.strategy, "seed": queue.seed}
+    if queue.samples > 1:
+        changes["samples"] = queue.samples
+    return settings.override(changes, where=f"Queue {queue.name}")
+
+
+def _project_id(uid: str | None) -> str | None:
+    return uid.split(".", 1)[0] if uid else None

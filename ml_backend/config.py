@@ -1,0 +1,102 @@
+"""Settings: one table of names, defaults and help. The environment is read here, at the edge, and nowhere else.
+
+Per-project settings can be overridden by the "extra params" JSON of the backend in Label Studio
+(Settings > Model), for example ``{"strategy": "bald", "queue_size": 100}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ml_backend.acquisition import ACQUISITIONS
+from ml_backend.errors import ConfigurationError
+
+
+class ProjectSettings(BaseModel):
+    """What can differ from project to project."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str = Field("entropy", description="query strategy: " + ", ".join(ACQUISITIONS))
+    samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
+    queue_size: int = Field(200, ge=1, le=100_000, description="how many tasks a queue holds")
+    seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
+    prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
+    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
+
+    @field_validator("strategy")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ACQUISITIONS:
+            raise ValueError(f"unknown strategy {value!r}; choose one of: {', '.join(ACQUISITIONS)}")
+        return value
+
+    def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
+        """A copy with some values changed; ``where`` tells the user which place to mend.
+
+        Raises:
+            ConfigurationError: an unknown name or an invalid value.
+        """
+        try:
+            return self.model_validate({**self.model_dump(), **(changes or {})})
+        except ValidationError as exc:
+            raise ConfigurationError(f"{where}: {explain(exc)}") from exc
+
+
+class Settings(BaseSettings):
+    """What one installation needs; read from the environment by ``Settings()``."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    label_studio_url: str = Field("http://127.0.0.1:8080", description="where this product reaches Label Studio")
+    label_studio_api_key: SecretStr | None = Field(
+        None, description="access token of the account that reads and writes: personal access token or legacy token"
+    )
+    model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task mirror")
+    host: str = Field("127.0.0.1", description="address the backend listens on")
+    port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
+    basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
+    basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
+    request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
+    keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    strategy: str = Field("entropy", description="default strategy of projects that set none")
+    queue_size: int = Field(200, ge=1, description="default queue size of projects that set none")
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"must start with http:// or https://, got {value!r}")
+        return value.rstrip("/")
+
+    def project_defaults(self) -> ProjectSettings:
+        """Per-project settings before a project's own overrides."""
+        changes = {"strategy": self.strategy, "queue_size": self.queue_size}
+        return ProjectSettings().override(changes, where="Environment")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with ``overrides`` (None = not given) on top.
+
+    Raises:
+        ConfigurationError: a value is invalid; the message names the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as exc:
+        raise ConfigurationError(f"Settings: {explain(exc, upper=True)}") from exc
+
+
+def explain(exc: ValidationError, *, upper: bool = False) -> str:
+    """A pydantic error in one line: names and reasons, never the values (one of them may be a token)."""
+    parts = []
+    for error in exc.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in error["loc"]) or "value"
+        parts.append(f"{name.upper() if upper else name}: {error['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)

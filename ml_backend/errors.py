@@ -1,0 +1,74 @@
+"""Every error that the product raises on purpose.
+
+::
+
+    ActiveLearningError
+    ├── ConfigurationError        a setting is missing or wrong
+    ├── LabelConfigError          the project's labeling config is not one that we support
+    ├── BadItemError              one task's image or text cannot be read; the task is left out and reported
+    ├── DataError                 an import file or a data set is missing or malformed
+    ├── ModelError                a model cannot be trained, loaded or asked for what it was asked
+    ├── AcquisitionError          probabilities or strategy settings that cannot be scored
+    ├── StoreError                a stored version or queue is missing or damaged
+    └── LabelStudioError          Label Studio did not do what it was asked
+        ├── LabelStudioUnreachable    no answer: wrong URL, server down, time-out
+        ├── LabelStudioUnauthorized   the token is wrong, expired or of a disabled kind
+        ├── LabelStudioNotFound       no such project, task or backend
+        └── LabelStudioRejected       Label Studio refused the request, or took only a part of it
+
+A message says what failed, where, and what to do next. It never contains a token.
+"""
+
+from __future__ import annotations
+
+
+class ActiveLearningError(Exception):
+    """Base of all errors below."""
+
+
+class ConfigurationError(ActiveLearningError):
+    """A setting is missing or wrong."""
+
+
+class LabelConfigError(ActiveLearningError):
+    """The project's labeling config is not one that we support."""
+
+
+class BadItemError(ActiveLearningError):
+    """One task's image or text cannot be read."""
+
+
+class DataError(ActiveLearningError):
+    """An import file or a data set is missing or malformed."""
+
+
+class ModelError(ActiveLearningError):
+    """A model cannot be trained, loaded or asked for what it was asked."""
+
+
+class AcquisitionError(ActiveLearningError):
+    """Probabilities or strategy settings that cannot be scored."""
+
+
+class StoreError(ActiveLearningError):
+    """A stored version or queue is missing or damaged."""
+
+
+class LabelStudioError(ActiveLearningError):
+    """Label Studio did not do what it was asked."""
+
+
+class LabelStudioUnreachable(LabelStudioError):
+    """No answer from Label Studio."""
+
+
+class LabelStudioUnauthorized(LabelStudioError):
+    """The token was not accepted."""
+
+
+class LabelStudioNotFound(LabelStudioError):
+    """The project, task or backend does not exist, or this account cannot see it."""
+
+
+class LabelStudioRejected(LabelStudioError):
+    """Label Studio refused the request, or took only a part of it."""

@@ -1,0 +1,141 @@
+"""Labeling config ↔ labels: which question a project asks, and how its answers are written."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from defusedxml import ElementTree
+from label_studio_sdk.label_interface.interface import LabelInterface
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.records import Annotation
+
+OBJECT_TAGS = ("Image", "Text")
+MIN_CLASSES, MAX_CLASSES = 2, 100
+SINGLE_CHOICE = ("single", "single-radio")
+NEXT_STEP = "Change it in Settings > Labeling Interface."
+FIELD = re.compile(r"^\$([\w-]+)$")
+
+
+@dataclass(frozen=True)
+class ChoiceQuestion:
+    """One single-choice question over one image or one text."""
+
+    control: str
+    """Name of the ``<Choices>`` tag: ``from_name`` in a result."""
+    object: str
+    """Name of the ``<Image>`` or ``<Text>`` tag: ``to_name`` in a result."""
+    object_tag: str
+    """``Image`` or ``Text``."""
+    field: str
+    """Task data field that the object shows."""
+    labels: tuple[str, ...]
+    """Stored values in the order of the config: a choice's ``alias`` where it has one, else its ``value``."""
+
+
+def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
+    """Read the one question that a labeling config asks.
+
+    Raises:
+        LabelConfigError: no XML, not exactly one ``<Choices>``, not single choice, labels that come from the task
+            (``value="$field"``) or are nested, fewer than 2 or more than 100 classes, or an object other than
+            ``<Image>`` and ``<Text>``.
+    """
+    where = f"The labeling config of project {project}"
+    try:
+        interface = LabelInterface(xml)
+        controls = list(interface.controls)
+    except Exception as exc:  # the SDK raises lxml, xmljson and its own errors here
+        raise LabelConfigError(f"{where} cannot be read ({exc}). {NEXT_STEP}") from exc
+    choices = [control for control in controls if control.tag == "Choices"]
+    if len(choices) != 1:
+        raise LabelConfigError(f"{where} has {len(choices)} <Choices> controls, exactly one is needed. {NEXT_STEP}")
+    tag = choices[0]
+    choice = tag.attr.get("choice", "single")
+    if choice not in SINGLE_CHOICE:
+        raise LabelConfigError(f'{where} has <Choices choice="{choice}">; set choice="single". {NEXT_STEP}')
+    if tag.attr.get("perRegion") == "true" or tag.attr.get("perItem") == "true":
+        raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
+    if tag.dynamic_value or tag.attr.get("value", "").startswith("$"):
+        raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
+    return ChoiceQuestion(tag.name, *_object(interface, tag.to_name, where), labels=_labels(xml, where))
+
+
+def _object(interface: LabelInterface, to_name: Sequence[str], where: str) -> tuple[str, str, str]:
+    objects = {item.name: item for item in interface.objects}
+    named = [objects[name] for name in to_name if name in objects]
+    if len(to_name) != 1 or not named:
+        raise LabelConfigError(f"{where}: <Choices> must point to one object by its toName. {NEXT_STEP}")
+    target = named[0]
+    if target.tag not in OBJECT_TAGS:
+        wanted = " or ".join(f"<{tag}>" for tag in OBJECT_TAGS)
+        raise LabelConfigError(f"{where} asks about <{target.tag}>; supported: {wanted}. {NEXT_STEP}")
+    field = FIELD.match(target.value or "")
+    if field is None:
+        shown = f'<{target.tag} value="{target.value}">'
+        raise LabelConfigError(f'{where} has {shown}; its value must be one task field, like "$text". {NEXT_STEP}')
+    return target.name, target.tag, field.group(1)
+
+
+def _labels(xml: str, where: str) -> tuple[str, ...]:
+    # Read from the XML itself: the SDK flattens nested choices and drops doubled ones without a word.
+    tree = ElementTree.fromstring(xml)
+    choice_tags = tree.findall(".//Choices//Choice")
+    if any(tag.find("Choice") is not None for tag in choice_tags):
+        raise LabelConfigError(f"{where} has nested <Choice> tags; make them one flat list. {NEXT_STEP}")
+    labels = tuple(tag.get("alias") or tag.get("value") or "" for tag in choice_tags)
+    doubled = [label for label, count in Counter(labels).items() if count > 1 or not label]
+    if doubled:
+        raise LabelConfigError(f"{where} has an empty or doubled choice: {doubled[0]!r}. {NEXT_STEP}")
+    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
+        raise LabelConfigError(
+            f"{where} has {len(labels)} choices; {MIN_CLASSES} to {MAX_CLASSES} are supported. {NEXT_STEP}"
+        )
+    return labels
+
+
+def label_of(result: Iterable[Mapping[str, Any]], question: ChoiceQuestion) -> str | None:
+    """The label in an annotation's ``result``, or None where the question was left open.
+
+    An answer that the config does not (or no longer) list is returned as it is: the caller reports it.
+    """
+    for region in result:
+        if region.get("from_name") == question.control and region.get("type") == "choices":
+            chosen = region.get("value", {}).get("choices") or []
+            if len(chosen) == 1 and isinstance(chosen[0], str):
+                return chosen[0]
+    return None
+
+
+def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[str, Any]]:
+    """A prediction's ``result``: the label, with its probability as the region's score.
+
+    Label Studio needs region ids to be strings.
+    """
+    return [
+        {
+            "id": "choice",
+            "from_name": question.control,
+            "to_name": question.object,
+            "type": "choices",
+            "score": round(float(score), 6),
+            "value": {"choices": [label]},
+        }
+    ]
+
+
+def consensus(annotations: Iterable[Annotation]) -> str | None:
+    """The label that several annotators agree on: the majority; in a tie the newest answer among the tied.
+
+    Skipped (cancelled) annotations and answers without a choice do not count. None if nothing is left.
+    """
+    usable = [a for a in annotations if not a.cancelled and a.label is not None]
+    if not usable:
+        return None
+    votes = Counter(a.label for a in usable)
+    most = max(votes.values())
+    return max((a for a in usable if votes[a.label] == most), key=lambda a: (a.updated_at, a.id)).label

@@ -1,0 +1,448 @@
+"""Everything said to Label Studio, over its official SDK.
+
+Where the SDK has no typed call, or one too slow for thousands of rows, the request goes through the SDK's own
+HTTP client: its authentication (legacy token or personal access token), token refresh and retries apply.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from label_studio_sdk import LabelStudio
+from label_studio_sdk.core.api_error import ApiError
+
+from ml_backend.errors import (
+    LabelStudioNotFound,
+    LabelStudioRejected,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+)
+from ml_backend.records import Annotation, Project, Task
+
+UNCERTAINTY_SAMPLING = "Uncertainty sampling"
+"""Works in the open-source edition; only its web page does not offer it."""
+PAGE_SIZE = 1000
+ROW_FIELDS = "id,data,is_labeled,updated_at,annotations,result,completed_by,was_cancelled"
+"""``include`` filters tasks and the annotations inside them by the same names."""
+SETTLING_TIME = timedelta(seconds=10)
+"""A row can become visible this long after the time it carries (a slow transaction): read it once more."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+TOKEN_HELP = "Take a new one in Label Studio under Account & Settings and set LABEL_STUDIO_API_KEY."  # noqa: S105
+
+
+class LabelStudioClient:
+    """One account's view of one Label Studio.
+
+    Raises, from every method:
+        LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
+    """
+
+    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._sdk = LabelStudio(base_url=self.url, api_key=api_key, timeout=timeout)  # type: ignore[no-untyped-call]
+        except ApiError as exc:  # the SDK refuses an expired personal access token here
+            raise LabelStudioUnauthorized(
+                f"{self.url} did not get a usable token: it is expired. {TOKEN_HELP}"
+            ) from exc
+        self._http = self._sdk._client_wrapper.httpx_client
+
+    def __repr__(self) -> str:
+        return f"LabelStudioClient({self.url!r})"
+
+    # --- one request -------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        retries: int | None = None,
+        what: str = "",
+    ) -> httpx.Response:
+        """Send one request; turn every failure into one of ours.
+
+        Args:
+            method: HTTP method.
+            path: path below the Label Studio URL.
+            params: query parameters.
+            body: JSON body.
+            retries: how often to repeat after a 5xx answer or a refused connection; None for the SDK's default
+                (2). Pass 0 for what must not happen twice.
+            what: what the request is about, for the message: "Project 7".
+        """
+        try:
+            response = self._http.request(
+                path,
+                method=method,
+                params=dict(params or {}),
+                json=body,
+                request_options=None if retries is None else {"max_retries": retries},
+            )
+        except ApiError as exc:  # raised while the SDK exchanges a personal access token
+            raise self._error(exc.status_code or 0, _detail(exc.body), what) from exc
+        except httpx.TimeoutException as exc:
+            raise LabelStudioUnreachable(
+                f"{self.url} did not answer {method} {path} in time. Is it overloaded? See LABEL_STUDIO_URL."
+            ) from exc
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise LabelStudioUnreachable(
+                f"No Label Studio answers at {self.url} ({exc}). Start it, or correct LABEL_STUDIO_URL."
+            ) from exc
+        if response.status_code >= 400:
+            raise self._error(response.status_code, _detail(_json_or_text(response)), what)
+        return response
+
+    def _json(self, method: str, path: str, **kwargs: Any) -> Any:
+        response = self.request(method, path, **kwargs)
+        try:
+            return response.json()
+        except ValueError as exc:
+            raise LabelStudioUnreachable(
+                f"{self.url} answered {method} {path} with something that is not JSON: this is no Label Studio, "
+                f"or a proxy stands between. Correct LABEL_STUDIO_URL."
+            ) from exc
+
+    def _error(self, status: int, detail: str, what: str) -> Exception:
+        what = what or "The request"
+        if status == 401:
+            return LabelStudioUnauthorized(f"{self.url} refused the token ({detail}). {TOKEN_HELP}")
+        if status == 403:
+            return LabelStudioUnauthorized(f"{what}: {self.url} forbids this to the token's account ({detail}).")
+        if status == 404:
+            return LabelStudioNotFound(f"{what} does not exist at {self.url}, or the token's account cannot see it.")
+        return LabelStudioRejected(f"{what}: {self.url} answered {status} ({detail}).")
+
+    def fetch(self, path: str) -> bytes:
+        """Content of a file that Label Studio serves itself (an upload or a local file)."""
+        return self.request("GET", path, what=f"File {path}").content
+
+    def serves(self, url: str) -> bool:
+        """Whether an absolute URL points to this Label Studio: only then may the token travel with a request."""
+        ours, theirs = urlsplit(self.url), urlsplit(url)
+        return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+
+    # --- projects ----------------------------------------------------------------------------------------------
+
+    def whoami(self) -> Mapping[str, Any]:
+        """The account that the token belongs to."""
+        account: Mapping[str, Any] = self._json("GET", "api/current-user/whoami")
+        return account
+
+    def project(self, project_id: int) -> Project:
+        """One project as it is now."""
+        row = self._json("GET", f"api/projects/{project_id}", what=f"Project {project_id}")
+        created = datetime.fromisoformat(row["created_at"])
+        return Project(
+            id=row["id"],
+            uid=f"{row['id']}.{int(created.timestamp())}",
+            title=row["title"],
+            label_config=row["label_config"] or "",
+            model_version=row.get("model_version") or "",
+            sampling=row["sampling"],
+            maximum_annotations=row["maximum_annotations"],
+            task_count=row["task_number"] or 0,
+            annotation_count=(row["total_annotations_number"] or 0) + (row["skipped_annotations_number"] or 0),
+        )
+
+    def find_project(self, title: str) -> Project | None:
+        """The oldest project with exactly this title."""
+        rows = self._json("GET", "api/projects", params={"title": title, "page_size": 100, "include": "id,title"})
+        ids = sorted(row["id"] for row in rows["results"] if row["title"] == title)
+        return self.project(ids[0]) if ids else None
+
+    def create_project(self, title: str, label_config: str, *, description: str = "") -> Project:
+        """A new project that serves by uncertainty and shows predictions."""
+        row = self._json(
+            "POST",
+            "api/projects",
+            body={
+                "title": title,
+                "description": description,
+                "label_config": label_config,
+                "sampling": UNCERTAINTY_SAMPLING,
+                "show_collab_predictions": True,
+                "enable_empty_annotation": False,
+            },
+            retries=0,
+            what=f"Creating project {title!r}",
+        )
+        return self.project(row["id"])
+
+    def backends(self, project_id: int) -> list[dict[str, Any]]:
+        """ML backends connected to a project. Label Studio pings each one to answer."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/ml", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return rows
+
+    def connect_backend(
+        self, project_id: int, url: str, *, title: str, user: str | None = None, password: str | None = None
+    ) -> dict[str, Any]:
+        """Connect an ML backend to a project, or correct the connection of the same title.
+
+        Raises:
+            LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the project.
+        """
+        body = {"project": project_id, "url": url, "title": title, "auth_method": "BASIC_AUTH" if user else "NONE"}
+        if user:
+            body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
+        known = [row for row in self.backends(project_id) if row["title"] == title]
+        method, path = ("PATCH", f"api/ml/{known[0]['id']}") if known else ("POST", "api/ml")
+        row: dict[str, Any] = self._json(
+            method, path, body=body, retries=0, what=f"Connecting {url} to project {project_id}"
+        )
+        return row
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def task_ids(self, project_id: int) -> set[int]:
+        """Ids of all tasks that exist now."""
+        return {row["id"] for page in self._by_id(project_id, "id", "task_only") for row in page}
+
+    def all_tasks(self, project_id: int) -> Iterator[list[dict[str, Any]]]:
+        """All tasks with their annotations, in pages of raw rows, by rising id."""
+        return self._by_id(project_id, ROW_FIELDS, "all")
+
+    def _by_id(self, project_id: int, include: str, fields: str) -> Iterator[list[dict[str, Any]]]:
+        last = 0
+        while True:
+            condition = _condition("id", "greater", "Number", last)
+            rows, _ = self._task_page(project_id, condition, "tasks:id", include=include, fields=fields)
+            if rows:
+                yield rows
+                last = rows[-1]["id"]
+            if len(rows) < PAGE_SIZE:
+                return
+
+    def newest_change(self, project_id: int) -> str:
+        """A time from which ``changed_tasks`` misses nothing that happens after this call."""
+        rows, now = self._task_page(project_id, None, "-tasks:updated_at", include="id,updated_at", page_size=1)
+        newest = _time(rows[0]["updated_at"]) if rows else datetime.fromtimestamp(0, UTC)
+        return min(newest, now - SETTLING_TIME).strftime(TIME_FORMAT)
+
+    def changed_tasks(self, project_id: int, since: str) -> Iterator[list[dict[str, Any]]]:
+        """Tasks created, edited or (un)annotated after ``since``, in pages of raw rows, by rising time of change.
+
+        Label Studio moves a task's ``updated_at`` when the task or one of its annotations is written, not when
+        predictions are: publishing a queue is no change.
+        """
+        page, seen = 1, set[tuple[int, str]]()
+        while True:
+            operator = "greater" if not seen else "greater_or_equal"  # later pages may start inside one instant
+            condition = _condition("updated_at", operator, "Datetime", since)
+            rows, _ = self._task_page(project_id, condition, "tasks:updated_at", page=page)
+            fresh = [row for row in rows if (row["id"], row["updated_at"]) not in seen]
+            if fresh:
+                yield fresh
+            if len(rows) < PAGE_SIZE:
+                return
+            seen.update((row["id"], row["updated_at"]) for row in rows)
+            newest = _time(rows[-1]["updated_at"]).strftime(TIME_FORMAT)
+            since, page = (newest, 1) if newest > since else (since, page + 1)
+
+    def _task_page(
+        self,
+        project_id: int,
+        condition: Mapping[str, Any] | None,
+        ordering: str,
+        *,
+        include: str = ROW_FIELDS,
+        fields: str = "all",
+        page: int = 1,
+        page_size: int = PAGE_SIZE,
+    ) -> tuple[list[dict[str, Any]], datetime]:
+        """One page of tasks and Label Studio's own time."""
+        query: dict[str, Any] = {"ordering": [ordering]}
+        if condition:
+            query["filters"] = {"conjunction": "and", "items": [condition]}
+        try:
+            response = self.request(
+                "GET",
+                "api/tasks",
+                params={
+                    "project": project_id,
+                    "page": page,
+                    "page_size": page_size,
+                    "fields": fields,
+                    "include": include,
+                    "resolve_uri": "false",
+                    "query": json.dumps(query),
+                },
+                what=f"Project {project_id}",
+            )
+        except LabelStudioNotFound:
+            if page > 1:  # Label Studio answers 404 to a page behind the last
+                return [], datetime.now(UTC)
+            raise
+        return response.json()["tasks"], _server_time(response)
+
+    def export(self, project_id: int) -> list[dict[str, Any]]:
+        """Annotated tasks in Label Studio's own JSON export format."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET",
+            f"api/projects/{project_id}/export",
+            params={"exportType": "JSON", "download_all_tasks": "false"},
+            what=f"Project {project_id}",
+        )
+        return rows
+
+    # --- tasks and annotations ---------------------------------------------------------------------------------
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Create tasks (``{"data": ..., "annotations": [...]}``); ids in the same order."""
+        answer = self._json(
+            "POST",
+            f"api/projects/{project_id}/import",
+            params={"return_task_ids": "true"},
+            body=list(tasks),
+            retries=0,
+            what=f"Importing {len(tasks)} tasks into project {project_id}",
+        )
+        ids: list[int] = answer["task_ids"]
+        return ids
+
+    def next_task(self, project_id: int) -> dict[str, Any] | None:
+        """The task that "Label All Tasks" shows next (and locks for this account); None when none is left."""
+        try:
+            row: dict[str, Any] = self._json(
+                "POST", "api/dm/actions", params={"id": "next_task", "project": project_id}, body={}
+            )
+        except LabelStudioNotFound:
+            self.project(project_id)  # tells a missing project from an empty label stream
+            return None
+        return row
+
+    def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False) -> int:
+        """Submit an annotation as the token's account; its id."""
+        row = self._json(
+            "POST",
+            f"api/tasks/{task_id}/annotations/",
+            body={"result": list(result), "was_cancelled": cancelled},
+            retries=0,
+            what=f"Annotating task {task_id}",
+        )
+        return int(row["id"])
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        """Delete one annotation."""
+        self.request("DELETE", f"api/annotations/{annotation_id}/", what=f"Annotation {annotation_id}")
+
+    # --- predictions and order ---------------------------------------------------------------------------------
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Mapping[str, Any]]) -> None:
+        """Write predictions in one call.
+
+        Raises:
+            LabelStudioRejected: it took fewer than it was sent. Label Studio drops a prediction with a score
+                outside [0, 1] or an unknown ``from_name`` without an error.
+        """
+        answer = self._json(
+            "POST",
+            f"api/projects/{project_id}/import/predictions",
+            body=list(predictions),
+            retries=0,
+            what=f"Importing {len(predictions)} predictions into project {project_id}",
+        )
+        if answer.get("created") != len(predictions):
+            raise LabelStudioRejected(
+                f"Label Studio took {answer.get('created')} of {len(predictions)} predictions of project {project_id}: "
+                f"its labeling config and the model's differ, or tasks were deleted meanwhile. Run the sync again."
+            )
+
+    def serve_version(self, project_id: int, version: str) -> None:
+        """Serve the predictions of ``version``, lowest score first. Both settings change in one request."""
+        self.request(
+            "PATCH",
+            f"api/projects/{project_id}",
+            body={"model_version": version, "sampling": UNCERTAINTY_SAMPLING},
+            what=f"Project {project_id}",
+        )
+
+    def prediction_versions(self, project_id: int) -> dict[str, int]:
+        """Model versions that have predictions, with how many."""
+        answer = self._json(
+            "GET",
+            f"api/projects/{project_id}/model-versions",
+            params={"extended": "true"},
+            what=f"Project {project_id}",
+        )
+        return {row["model_version"]: row["count"] for row in answer["static"]}
+
+    def delete_version(self, project_id: int, version: str) -> None:
+        """Delete all predictions of one model version (about 7 ms each)."""
+        self.request(
+            "DELETE",
+            f"api/projects/{project_id}/model-versions",
+            body={"model_version": version},
+            what=f"Version {version} of project {project_id}",
+        )
+
+    def ensure_tab(self, project_id: int, title: str, data: Mapping[str, Any]) -> bool:
+        """Make a Data Manager tab, or set an existing one of this title right. Whether anything was written."""
+        wanted = {"title": title, **data}
+        tabs = self._json("GET", "api/dm/views", params={"project": project_id}, what=f"Project {project_id}")
+        for tab in tabs:
+            if tab["data"].get("title") == title:
+                if all(tab["data"].get(name) == value for name, value in wanted.items()):
+                    return False
+                body = {"project": project_id, "data": {**tab["data"], **wanted}}
+                self.request("PATCH", f"api/dm/views/{tab['id']}", body=body, what=f"Tab {title!r}")
+                return True
+        if not tabs:  # else ours would be the only tab, and the project page would hide the finished tasks
+            self.request("POST", "api/dm/views", body={"project": project_id, "data": {"title": "Default"}}, retries=0)
+        self.request("POST", "api/dm/views", body={"project": project_id, "data": wanted}, retries=0)
+        return True
+
+
+def task_from_row(row: Mapping[str, Any]) -> Task:
+    """A task from one raw row of ``all_tasks`` or ``changed_tasks``."""
+    annotations = tuple(
+        Annotation(
+            id=item["id"],
+            annotator=item.get("completed_by"),
+            updated_at=_time(item["updated_at"]),
+            result=tuple(item.get("result") or ()),
+            cancelled=bool(item.get("was_cancelled")),
+        )
+        for item in row.get("annotations") or ()
+    )
+    return Task(id=row["id"], data=row["data"], is_labeled=bool(row["is_labeled"]), annotations=annotations)
+
+
+def _condition(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _server_time(response: httpx.Response) -> datetime:
+    header = response.headers.get("date")
+    return email.utils.parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
+
+
+def _json_or_text(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return response.text[:200]
+
+
+def _detail(body: Any) -> str:
+    if isinstance(body, Mapping):
+        errors = body.get("validation_errors")
+        if isinstance(errors, Mapping):
+            reasons = [str(r) for value in errors.values() for r in (value if isinstance(value, list) else [value])]
+            return " ".join(" ".join(reasons).split())
+        return str(body.get("detail") or body)
+    return str(body)

@@ -1,0 +1,43 @@
+"""Stored versions as loaded models: each is read once and then shared by all requests."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import Lock
+
+from ml_backend.errors import StoreError
+from ml_backend.models import MODELS
+from ml_backend.models.base import Model
+from ml_backend.store import ProjectStore
+
+
+class ModelLibrary:
+    """Loaded models, least recently used dropped first. Safe to share between threads."""
+
+    def __init__(self, capacity: int = 8) -> None:
+        self._capacity = capacity
+        self._models: OrderedDict[tuple[str, str], Model] = OrderedDict()
+        self._lock = Lock()
+
+    def load(self, store: ProjectStore, version: str) -> Model:
+        """The model of a stored version.
+
+        Raises:
+            StoreError: the version is missing, damaged, or of a model this installation does not know.
+        """
+        key = (str(store.folder), version)
+        with self._lock:
+            model = self._models.get(key)
+            if model is None:
+                model = self._models[key] = _read(store, version)
+            self._models.move_to_end(key)
+            while len(self._models) > self._capacity:
+                self._models.popitem(last=False)
+            return model
+
+
+def _read(store: ProjectStore, version: str) -> Model:
+    manifest = store.manifest(version)
+    if manifest.model not in MODELS:
+        raise StoreError(f"Version {version} needs the model {manifest.model!r}; known: {', '.join(MODELS)}.")
+    return MODELS[manifest.model].from_state(manifest.labels, store.weights(version), manifest.config)

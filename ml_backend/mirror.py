@@ -1,0 +1,140 @@
+"""A local copy of one project's tasks and annotations, so that a round reads only what changed.
+
+The copy can be thrown away at any time: Label Studio stays the only source of truth, and the next refresh reads
+everything again. It is one SQLite file; each refresh is one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_backend.label_studio import LabelStudioClient, task_from_row
+from ml_backend.records import Project, Task
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY, annotations INTEGER NOT NULL, row TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
+"""
+UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
+NOTHING_READ = (0, 0)
+Listener = Callable[[int], None]
+"""Called with the rows read so far."""
+
+
+def _ignore(rows: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What one refresh did."""
+
+    project: Project
+    read: int
+    """Rows read."""
+    full: bool
+    """Whether everything was read again."""
+
+
+class Mirror:
+    """Tasks of one project, by id. Not shared between threads: open one where it is needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # isolation_level=None: transactions are begun and ended by hand, so that a refresh is exactly one.
+        with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as db:
+            db.executescript(SCHEMA)
+            yield db
+
+    def refresh(self, client: LabelStudioClient, project_id: int, *, listener: Listener = _ignore) -> Refresh:
+        """Bring the copy up to date: one incremental read, or a full one the first time and when counts disagree.
+
+        The incremental read sees new and edited tasks and written or deleted annotations, but not deleted tasks;
+        those show in the project's own counts, which are compared after every read. A difference that a full
+        read leaves standing (a counter of Label Studio's that is off) is remembered and not chased again.
+        """
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                refresh = self._refresh(db, client, project_id, listener)
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+            return refresh
+
+    def _refresh(
+        self, db: sqlite3.Connection, client: LabelStudioClient, project_id: int, listener: Listener
+    ) -> Refresh:
+        read = 0
+        cursor = _get(db, "cursor")
+        if cursor is not None:
+            for _ in range(2):  # twice: an annotation may be written between the read and the count
+                start = client.newest_change(project_id)
+                read += _apply(db, client.changed_tasks(project_id, cursor), listener)
+                cursor = start
+                project = client.project(project_id)
+                if _gap(db, project) == _get(db, "gap", NOTHING_READ):
+                    _set(db, cursor=cursor)
+                    return Refresh(project, read, full=False)
+        start = client.newest_change(project_id)
+        db.execute("DELETE FROM tasks")
+        read += _apply(db, client.all_tasks(project_id), listener)
+        project = client.project(project_id)
+        _set(db, cursor=start, gap=_gap(db, project))
+        return Refresh(project, read, full=True)
+
+    def tasks(self) -> Iterator[Task]:
+        """All tasks by rising id."""
+        with self._open() as db:
+            for (row,) in db.execute("SELECT row FROM tasks ORDER BY id"):
+                yield task_from_row(json.loads(row))
+
+    def cached_media(self, url: str) -> bytes | None:
+        """Content fetched earlier from ``url``."""
+        with self._open() as db:
+            found = db.execute("SELECT content FROM media WHERE url = ?", (url,)).fetchone()
+        return found[0] if found else None
+
+    def keep_media(self, url: str, content: bytes) -> None:
+        """Remember fetched content by its URL."""
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO media (url, content) VALUES (?, ?)", (url, content))
+
+
+def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listener: Listener) -> int:
+    count = 0
+    for page in pages:
+        db.executemany(UPSERT, [(r["id"], len(r.get("annotations") or ()), json.dumps(r)) for r in page])
+        count += len(page)
+        listener(count)
+    return count
+
+
+def _gap(db: sqlite3.Connection, project: Project) -> tuple[int, int]:
+    tasks, annotations = db.execute("SELECT COUNT(*), COALESCE(SUM(annotations), 0) FROM tasks").fetchone()
+    return tasks - project.task_count, annotations - project.annotation_count
+
+
+def _get(db: sqlite3.Connection, key: str, default: Any = None) -> Any:
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if not found:
+        return default
+    value = json.loads(found[0])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _set(db: sqlite3.Connection, **values: Any) -> None:
+    rows = [(key, json.dumps(value)) for key, value in values.items()]
+    db.executemany("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", rows)

@@ -1,0 +1,203 @@
+"""What the torch models share: input checks, seeded layers that leave global randomness alone, dropout heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (the field's name for it)
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ml_backend.errors import ModelError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def resolve_hyperparameters(
+    model: str, defaults: Mapping[str, Any], given: Mapping[str, Any] | None
+) -> dict[str, int | float]:
+    """Defaults overlaid with ``given``, each value finite, >= 0 and of its default's kind.
+
+    Raises:
+        ModelError: an unknown name (the message lists the valid ones), or a value that is no such number.
+    """
+    values: dict[str, int | float] = dict(defaults)
+    for name, value in (given or {}).items():
+        if name not in defaults:
+            raise ModelError(f"{model} has no hyperparameter {name!r}; valid names: {', '.join(sorted(defaults))}")
+        wants_int = isinstance(defaults[name], int)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or value < 0 or (wants_int and value != int(value)):
+            kind = "a whole number" if wants_int else "a finite number"
+            raise ModelError(f"{model}: hyperparameter {name} must be {kind} >= 0, not {value!r}")
+        values[name] = int(value) if wants_int else float(value)
+    for name in ("dropout", "label_smoothing", "feature_dropout"):
+        if values.get(name, 0.0) >= 1:
+            raise ModelError(f"{model}: hyperparameter {name} must be below 1, not {values[name]!r}")
+    if values.get("batch_size", 1) < 1:
+        raise ModelError(f"{model}: hyperparameter batch_size must be at least 1")
+    return values
+
+
+def check_training_data(
+    model: str, items: Sequence[Any], targets: NDArray[np.int64], labels: Sequence[str]
+) -> NDArray[np.int64]:
+    """``targets`` as int64 ``[N]``, in step with ``items`` and inside ``labels``.
+
+    Raises:
+        ModelError: no items, lengths differ, or a target outside the labels.
+    """
+    array = np.asarray(targets)
+    if len(items) == 0:
+        raise ModelError(f"{model} cannot be trained without items; label at least one task first")
+    if array.shape != (len(items),):
+        raise ModelError(f"{model}: {len(items)} items but targets of shape {array.shape}; give one target per item")
+    if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() >= len(labels):
+        raise ModelError(f"{model}: targets must be whole numbers from 0 to {len(labels) - 1}, indices into the labels")
+    return array.astype(np.int64, copy=False)
+
+
+def check_labels(model: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels as a tuple.
+
+    Raises:
+        ModelError: none, or one of them twice.
+    """
+    result = tuple(labels)
+    if not result or len(set(result)) != len(result):
+        raise ModelError(f"{model} needs at least one label, each of them once; got {list(result)}")
+    return result
+
+
+def check_loss(model: str, loss: float, step: int) -> None:
+    """Stop a training run that has diverged.
+
+    Raises:
+        ModelError: the loss is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise ModelError(f"{model}: the training loss became {loss} at step {step}; try a lower learning_rate")
+
+
+def batches(count: int, size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``steps`` batches of exactly ``size`` indices below ``count``, cut from one permutation after another.
+
+    Every index comes up equally often, and never is a batch a rest of one item (batch norm would learn noise from it).
+    """
+    stream = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(stream) < size:
+            stream = torch.cat([stream, torch.randperm(count, generator=generator)])
+        yield stream[:size]
+        stream = stream[size:]
+
+
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the learning rate at ``step``: up over the first fifth, then down along a cosine.
+
+    Source: Smith & Topin 2017, https://arxiv.org/abs/1708.07120.
+    """
+    done = (step + 1) / steps
+    return done / 0.2 if done < 0.2 else 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
+
+
+def epoch_means(losses: Sequence[float], steps_per_epoch: int) -> tuple[float, ...]:
+    """Mean loss of each run of ``steps_per_epoch`` steps; the last may be shorter."""
+    starts = range(0, len(losses), steps_per_epoch)
+    return tuple(float(np.mean(losses[start : start + steps_per_epoch])) for start in starts)
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Fill a module that was built on the ``meta`` device (which draws no random numbers), from ``generator`` alone.
+
+    Convolutions and linear layers: He et al. 2015 (https://arxiv.org/abs/1502.01852); normalisation layers: identity;
+    embeddings: zero, so that a feature never trained on adds nothing.
+    """
+    module.to_empty(device="cpu")
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()  # ones and zeros: nothing random
+        elif isinstance(layer, nn.EmbeddingBag):
+            nn.init.zeros_(layer.weight)
+
+
+def dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Inverted dropout with its own generator; ``F.dropout`` would draw from the global one."""
+    keep = torch.rand(features.shape, generator=generator) >= rate
+    return features * keep / (1 - rate)
+
+
+def head_probabilities(features: Tensor, head: nn.Linear, rate: float, samples: int, seed: int) -> Tensor:
+    """Class probabilities ``[N, K, C]`` of K dropout samples of a linear head over ``features [N, D]``.
+
+    A pass is one sampled network: its mask is the same for all items (consistent Monte-Carlo dropout; Kirsch,
+    van Amersfoort & Gal 2019, https://arxiv.org/abs/1906.08158, section 3.2). Joint scores such as BatchBALD and EPIG
+    need that; it also makes an item's probabilities independent of its neighbours, and K passes one matrix product.
+    """
+    if samples == 1:
+        return F.softmax(head(features), dim=-1)[:, None, :]
+    classes, dims = head.weight.shape
+    generator = torch.Generator().manual_seed(seed)
+    masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
+    heads = (masks * head.weight).reshape(samples * classes, dims)  # [K, C, D] -> [K * C, D]
+    logits = (features @ heads.T).reshape(len(features), samples, classes) + head.bias
+    return F.softmax(logits, dim=-1)
+
+
+def check_samples(model: str, samples: int) -> None:
+    """Refuse a number of passes below one.
+
+    Raises:
+        ModelError: ``samples < 1``.
+    """
+    if samples < 1:
+        raise ModelError(f"{model}: samples must be at least 1, not {samples}")
+
+
+def load_weights(model: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put stored weights into ``module`` and leave it in evaluation mode.
+
+    Raises:
+        ModelError: names or shapes do not fit.
+    """
+    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    stored = {name: tuple(value.shape) for name, value in weights.items()}
+    if expected != stored:
+        wrong = sorted({name for name, _ in expected.items() ^ stored.items()})
+        raise ModelError(
+            f"{model}: stored weights do not fit the labels and configuration ({', '.join(wrong)}); train again"
+        )
+    module.to_empty(device="cpu")
+    module.load_state_dict({name: value.clone() for name, value in weights.items()})
+    module.eval()
+
+
+def stored_number(model: str, config: Mapping[str, Any], key: str) -> float:
+    """One number of a stored configuration.
+
+    Raises:
+        ModelError: it is missing or no number.
+    """
+    try:
+        return float(config[key])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ModelError(f"{model}: the stored configuration has no number {key!r}; train again") from exc
+
+
+def fitted(model: str, network: Network | None) -> Network:
+    """The network, if there is one.
+
+    Raises:
+        ModelError: the model was neither trained nor loaded.
+    """
+    if network is None:
+        raise ModelError(f"{model} was neither trained nor loaded; call fit or from_state first")
+    return network

@@ -1,0 +1,104 @@
+"""What every model offers to the loop.
+
+Axes used throughout: ``N`` items, ``K`` stochastic passes, ``C`` classes, ``D`` embedding dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What happened in one ``fit``."""
+
+    examples: int
+    epochs: int
+    seconds: float
+    loss: tuple[float, ...]
+    """Mean training loss of each epoch, in nats."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A classifier over a fixed set of labels.
+
+    The label set comes from the labeling config, never from the data: a class without examples still has
+    its column in ``probabilities``. Items are what ``read_item`` returned; targets are indices into ``labels``.
+    """
+
+    name: ClassVar[str]
+    """Registry name; versions are called after it."""
+    object_tag: ClassVar[str]
+    """Label Studio object tag this model understands, e.g. ``Image``."""
+
+    labels: tuple[str, ...]
+
+    def __init__(self, labels: Sequence[str]) -> None: ...
+
+    @classmethod
+    def hyperparameters(cls) -> Mapping[str, Any]:
+        """Names and default values accepted by ``fit``."""
+
+    @classmethod
+    def read_item(cls, raw: bytes | str) -> Any:
+        """Turn one task's raw content (image bytes, or text) into an item.
+
+        Raises:
+            BadItemError: the content is no image of a known format, or an empty text.
+        """
+
+    def fit(
+        self,
+        items: Sequence[Any],
+        targets: NDArray[np.int64],
+        *,
+        seed: int,
+        hyperparameters: Mapping[str, Any] | None = None,
+        progress: Progress = no_progress,
+    ) -> TrainingReport:
+        """Train from scratch on ``items`` and ``targets [N]``.
+
+        The same seed, items and thread count give the same weights; the global random state is left alone.
+
+        Raises:
+            ModelError: no items, lengths differ, a target outside the labels, an unknown or invalid hyperparameter,
+                or the loss became NaN.
+        """
+
+    def probabilities(self, items: Sequence[Any], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+        """Class probabilities ``[N, K, C]``; each row sums to 1.
+
+        ``samples=1`` is one deterministic pass with dropout off; ``samples=K > 1`` are K passes with dropout on
+        (Monte-Carlo dropout, Gal & Ghahramani 2016). The model is left in evaluation mode.
+
+        Raises:
+            ModelError: the model was neither fitted nor loaded, or ``samples < 1``.
+        """
+
+    def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
+        """Activations of the last hidden layer ``[N, D]``, dropout off."""
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Weights (for safetensors) and a JSON-able configuration, enough for ``from_state``."""
+
+    @classmethod
+    def from_state(cls, labels: Sequence[str], weights: dict[str, torch.Tensor], config: Mapping[str, Any]) -> Self:
+        """Rebuild a fitted model.
+
+        Raises:
+            ModelError: weights and configuration do not fit each other.
+        """

@@ -1,0 +1,90 @@
+"""Tasks → what to train on, what to judge on, what to ask about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.errors import BadItemError
+from ml_backend.label_config import ChoiceQuestion, consensus, label_of
+from ml_backend.media import MediaReader
+from ml_backend.models.base import Model
+from ml_backend.ranking import Ids
+from ml_backend.records import Task
+
+FETCHERS = 8
+"""Images fetched at once."""
+
+
+@dataclass
+class Pool:
+    """A project's tasks by what a round does with them."""
+
+    training: list[tuple[Task, str]] = field(default_factory=list)
+    evaluation: list[tuple[Task, str]] = field(default_factory=list)
+    open: list[Task] = field(default_factory=list)
+    skipped: int = 0
+    """Open tasks that somebody skipped: not asked again, or the most doubtful would fill every queue."""
+    foreign_labels: Counter[str] = field(default_factory=Counter)
+    """Answers that the labeling config does not list (any more)."""
+
+
+def divide(tasks: Iterable[Task], question: ChoiceQuestion) -> Pool:
+    """Divide tasks into training, evaluation and open ones.
+
+    A task trains with the label its annotators agree on. Evaluation tasks never train and are never queued.
+    """
+    pool = Pool()
+    for task in tasks:
+        label = consensus(replace(a, label=label_of(a.result, question)) for a in task.annotations)
+        if label is not None and label not in question.labels:
+            pool.foreign_labels[label] += 1
+        elif label is not None:
+            (pool.evaluation if task.is_evaluation else pool.training).append((task, label))
+        if not task.is_labeled and not task.is_evaluation:
+            if task.is_skipped:
+                pool.skipped += 1
+            else:
+                pool.open.append(task)
+    return pool
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Items that could be read, with the tasks they came from."""
+
+    task_ids: Ids
+    items: list[Any]
+    left_out: dict[int, str]
+    """Task id → reason."""
+
+    def positions(self, task_ids: Sequence[int]) -> NDArray[np.int64]:
+        """Positions in ``task_ids`` of the kept items, in the order kept."""
+        where = {task_id: position for position, task_id in enumerate(task_ids)}
+        return np.array([where[int(task_id)] for task_id in self.task_ids], dtype=np.int64)
+
+
+def read_items(tasks: Sequence[Task], question: ChoiceQuestion, model: type[Model], media: MediaReader) -> Examples:
+    """Read the content of tasks into items of a model; a task that cannot be read is left out with its reason."""
+
+    def read(task: Task) -> Any:
+        try:
+            return model.read_item(media.read(task, field=question.field, object_tag=question.object_tag))
+        except BadItemError as exc:
+            return exc
+
+    if question.object_tag == "Text":
+        contents = [read(task) for task in tasks]
+    else:
+        with ThreadPoolExecutor(FETCHERS) as executor:
+            contents = list(executor.map(read, tasks))
+    kept = [(task.id, item) for task, item in zip(tasks, contents, strict=True) if not isinstance(item, BadItemError)]
+    left_out = {t.id: str(item) for t, item in zip(tasks, contents, strict=True) if isinstance(item, BadItemError)}
+    ids = np.array([task_id for task_id, _ in kept], dtype=np.int64)
+    return Examples(ids, [item for _, item in kept], left_out)

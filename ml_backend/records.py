@@ -1,0 +1,92 @@
+"""Plain records that pass between the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+EVALUATION_FIELD = "split"
+"""Task data field that marks the held-out tasks."""
+EVALUATION_SPLIT = "evaluation"
+"""Its value on tasks that are only ever used to measure."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One person's answer to one task."""
+
+    id: int
+    annotator: int | None
+    updated_at: datetime
+    result: tuple[Mapping[str, Any], ...] = ()
+    cancelled: bool = False
+    """Skipped by the annotator."""
+    label: str | None = None
+    """The choice in ``result``, where the project's question was answered."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One Label Studio task, as last read."""
+
+    id: int
+    data: Mapping[str, Any]
+    is_labeled: bool = False
+    """Label Studio has as many annotations as it wants; the task is out of the label stream."""
+    annotations: tuple[Annotation, ...] = field(default=())
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether the task is held out for measuring."""
+        return self.data.get(EVALUATION_FIELD) == EVALUATION_SPLIT
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether somebody skipped the task."""
+        return any(annotation.cancelled for annotation in self.annotations)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What one project looks like in Label Studio now."""
+
+    id: int
+    uid: str
+    """``id.creation-time``, as Label Studio names projects to a backend: unlike the id, never used twice."""
+    title: str
+    label_config: str
+    model_version: str
+    sampling: str
+    maximum_annotations: int
+    task_count: int
+    annotation_count: int
+    """Annotations of all tasks, skipped ones included."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One queued task: what is written to Label Studio."""
+
+    task_id: int
+    label: str | None
+    confidence: float
+    """Probability of ``label``."""
+    score: float
+    """Served score in [0, 1]: Label Studio shows the lowest first."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An order of tasks, published under one name."""
+
+    name: str
+    """The ``model_version`` of its predictions in Label Studio."""
+    version: str | None
+    """Model version that scored it; None before a first model."""
+    strategy: str
+    samples: int
+    seed: int
+    predictions: tuple[Prediction, ...]
+    """In the order they are served."""

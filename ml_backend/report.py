@@ -1,0 +1,111 @@
+"""What a round did: steps with their times, warnings, tasks left out. Every edge shows the same report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ml_backend.records import Queue
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One finished step."""
+
+    name: str
+    seconds: float
+    detail: str = ""
+
+
+@dataclass
+class Report:
+    """One round, or one sync, of one project."""
+
+    project: int
+    title: str = ""
+    steps: list[StepTime] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    left_out: dict[int, str] = field(default_factory=dict)
+    """Task id → why its content could not be used."""
+    version: str | None = None
+    trained: bool = False
+    metrics: dict[str, Any] | None = None
+    label_counts: dict[str, int] = field(default_factory=dict)
+    open_tasks: int = 0
+    queue: Queue | None = None
+    published: bool = False
+    replaced: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Time of all steps."""
+        return sum(step.seconds for step in self.steps)
+
+
+class Observer(Protocol):
+    """Watches a round as it runs: progress bars, logs."""
+
+    def step_started(self, name: str) -> None:
+        """A step begins."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """``done`` of ``total`` units of the step are behind it; ``total`` is 0 where it is not known."""
+
+    def step_finished(self, step: StepTime) -> None:
+        """A step is done."""
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def step_started(self, name: str) -> None:
+        """Ignore it."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Ignore it."""
+
+    def step_finished(self, step: StepTime) -> None:
+        """Ignore it."""
+
+
+class Step:
+    """A running step."""
+
+    def __init__(self, name: str, observer: Observer) -> None:
+        self.name = name
+        self.detail = ""
+        self._observer = observer
+
+    def progress(self, done: int, total: int) -> None:
+        """Pass progress on."""
+        self._observer.progress(self.name, done, total)
+
+
+class Recorder:
+    """Times steps into a report."""
+
+    def __init__(self, report: Report, observer: Observer | None = None, clock: Clock = time.perf_counter) -> None:
+        self.report = report
+        self._observer = observer or Silent()
+        self._clock = clock
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """Time one step; a step that raises is not recorded as done."""
+        step = Step(name, self._observer)
+        self._observer.step_started(name)
+        start = self._clock()
+        yield step
+        done = StepTime(name, self._clock() - start, step.detail)
+        self.report.steps.append(done)
+        self._observer.step_finished(done)
+
+    def warn(self, text: str) -> None:
+        """Note something the user should know, once."""
+        if text not in self.report.warnings:
+            self.report.warnings.append(text)

@@ -1,0 +1,57 @@
+"""One model, many items: guesses, confidences and uncertainties. ``/predict`` and the queue both come from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.acquisition import get_acquisition
+from ml_backend.config import ProjectSettings
+from ml_backend.models.base import Model, Progress, no_progress
+from ml_backend.ranking import Floats, Ids, uncertainty
+
+BLOCK = 4096
+"""Items scored at once: bounds the memory of ``[items, samples, classes]``, whatever the pool."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of ``N`` items."""
+
+    winner: NDArray[np.int64]
+    """Index of the most probable label ``[N]``."""
+    confidence: Floats
+    """Its probability, mean over the passes ``[N]``."""
+    uncertainty: Floats
+    """Normalised, in [0, 1], larger = ask sooner ``[N]``."""
+
+
+def score_items(
+    model: Model,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    *,
+    progress: Progress = no_progress,
+) -> Scores:
+    """Score items under the settings' strategy.
+
+    The dropout passes of one block share their masks' seed, so that the same call gives the same scores.
+    """
+    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
+    winners, confidences, uncertainties = [], [], []
+    for start in range(0, len(items), BLOCK):
+        block = slice(start, start + BLOCK)
+        probabilities = model.probabilities(items[block], samples=samples, seed=settings.seed)
+        mean = probabilities.mean(axis=1, dtype=np.float64)
+        winners.append(mean.argmax(axis=1))
+        confidences.append(mean.max(axis=1))
+        uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[block], seed=settings.seed))
+        progress(min(start + BLOCK, len(items)), len(items))
+    if not winners:
+        return Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    return Scores(*(np.concatenate(parts) for parts in (winners, confidences, uncertainties)))

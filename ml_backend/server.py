@@ -1,0 +1,191 @@
+"""The connector's HTTP contract: what Label Studio calls, answered for many projects at once."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from flask_httpauth import HTTPBasicAuth
+from werkzeug.exceptions import HTTPException
+
+from ml_backend.backend import UNTRAINED, ActiveLearningBackend
+from ml_backend.config import Settings
+from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError
+from ml_backend.label_config import parse_label_config
+from ml_backend.store import ProjectStore
+from ml_backend.worker import Job, Worker
+
+log = logging.getLogger(__name__)
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes of one request; Label Studio sends tasks with their data."""
+START_TRAINING = "START_TRAINING"
+OPEN_ROUTES = ("health",)
+"""Answered without basic auth: container health checks know no password."""
+
+
+def create_app(settings: Settings, *, worker: Worker | None = None) -> Flask:
+    """The backend as a WSGI application.
+
+    Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``.
+    """
+    app = Flask("ml_backend", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    rounds = worker or Worker(lambda project_id: _fit(settings, project_id))
+    refuse_strangers = _basic_auth(settings)
+
+    @app.before_request
+    def authenticate() -> ResponseReturnValue | None:
+        return None if request.endpoint in OPEN_ROUTES else refuse_strangers()
+
+    @app.get("/")
+    @app.get("/health")
+    def health() -> Response:
+        return jsonify(status="UP", model_class=ActiveLearningBackend.__name__)
+
+    @app.post("/setup")
+    def setup() -> Response:
+        # The body also holds a host name and the project creator's token: neither is used, nor logged.
+        body = _body()
+        uid = _text(body, "project")
+        backend = ActiveLearningBackend(_text(body, "schema"), settings=settings, project_uid=uid)
+        params = body.get("extra_params") or {}
+        if not isinstance(params, Mapping):
+            raise ConfigurationError('Extra params must be a JSON object, like {"strategy": "bald"}.')
+        settings.project_defaults().override(params, where="Extra params")
+        ProjectStore(settings.model_dir, uid).set_extra_params(params)
+        return jsonify(model_version=backend.model_version_in_use())
+
+    @app.post("/predict")
+    def predict() -> Response:
+        body = _body()
+        tasks = body.get("tasks")
+        if not isinstance(tasks, list):
+            raise ConfigurationError('A /predict request needs "tasks", a list.')
+        backend = ActiveLearningBackend(
+            body.get("label_config"), settings=settings, project_uid=str(body.get("project") or "") or None
+        )
+        return jsonify(results=backend.predict(tasks), model_version=backend.model_version_in_use())
+
+    @app.post("/webhook")
+    def webhook() -> tuple[Response, int]:
+        body = _body()
+        project = body.get("project") or {}
+        project_id = project.get("id") if isinstance(project, Mapping) else None
+        if body.get("action") != START_TRAINING:
+            return jsonify(accepted=False), 200
+        if not project_id:
+            raise ConfigurationError("The training request names no project.")
+        if settings.label_studio_api_key is None:
+            raise ConfigurationError("The backend cannot read labels: set LABEL_STUDIO_API_KEY and restart it.")
+        return jsonify(job=rounds.request(int(project_id)).id), 201
+
+    @app.route("/versions", methods=["GET", "POST"])
+    def versions() -> Response:
+        # Label Studio sends GET with no body and no project: it gets an empty list.
+        body = request.get_json(silent=True) or {}
+        uid = request.args.get("project") or body.get("project")
+        return jsonify(versions=ProjectStore(settings.model_dir, str(uid)).versions() if uid else [])
+
+    @app.post("/validate")
+    def validate() -> Response:
+        parse_label_config(_text(_body(), "config"))
+        return jsonify(status="ok")
+
+    @app.post("/job_status")
+    def job_status() -> tuple[Response, int]:
+        job = rounds.job(str(_body().get("job")))
+        return (jsonify(_job_json(job)), 200) if job else (jsonify(error="unknown job"), 410)
+
+    @app.get("/is_training")
+    def is_training() -> Response:
+        project_id = str(request.args.get("project", "0")).split(".")[0]
+        return jsonify(is_training=project_id.isdigit() and rounds.running(int(project_id)))
+
+    @app.post("/delete")
+    def delete() -> Response:
+        # Label Studio says so when a backend is disconnected. Versions stay: connecting again resumes with them.
+        return jsonify(status="ok", detail="versions are kept in the model folder")
+
+    @app.post("/duplicate_model")
+    def duplicate_model() -> Response:
+        # The copied project has other task ids: it starts without a model and trains on its own labels.
+        return jsonify(status="ok", model_version=UNTRAINED)
+
+    @app.errorhandler(ActiveLearningError)
+    def own_error(error: ActiveLearningError) -> Response:
+        status = 422 if isinstance(error, LabelConfigError) else 400 if isinstance(error, ConfigurationError) else 503
+        log.warning("%s %s: %s", request.method, request.path, error)
+        return _error(status, str(error))
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return _error(error.code or 500, error.description or error.name)
+
+    @app.errorhandler(Exception)
+    def any_error(error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        return _error(500, "The backend failed; its log says why.")
+
+    return app
+
+
+def _fit(settings: Settings, project_id: int) -> dict[str, Any]:
+    return ActiveLearningBackend(settings=settings).fit((), data={"project": {"id": project_id}})
+
+
+def _basic_auth(settings: Settings) -> Callable[[], ResponseReturnValue | None]:
+    """A check that answers None to those who may pass, else a refusal."""
+    auth = HTTPBasicAuth(realm="ML backend")
+    user, password = settings.basic_auth_user, settings.basic_auth_pass
+    if bool(user) != bool(password):
+        raise ConfigurationError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
+
+    @auth.verify_password  # type: ignore[untyped-decorator]
+    def verify(given_user: str, given_password: str) -> bool:
+        if not user or password is None:
+            return True
+        right_user = hmac.compare_digest(given_user.encode(), user.encode())
+        return hmac.compare_digest(given_password.encode(), password.get_secret_value().encode()) and right_user
+
+    @auth.error_handler  # type: ignore[untyped-decorator]
+    def refused(status: int) -> Response:
+        return _error(status, "Wrong or missing basic auth: set the backend's user and password in Settings > Model.")
+
+    check: Callable[[], ResponseReturnValue | None] = auth.login_required(lambda: None)
+    return check
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise ConfigurationError("The request's body must be a JSON object.")
+    return body
+
+
+def _text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(f'The request lacks "{name}".')
+    return value
+
+
+def _error(status: int, message: str) -> Response:
+    response = jsonify(error=message)
+    # Label Studio shows its users nothing of an answer's body, only the status line's reason.
+    reason = " ".join(message.split()).encode("latin-1", "replace").decode("latin-1")
+    response.status = f"{status} {reason}"
+    return response
+
+
+def _job_json(job: Job) -> dict[str, Any]:
+    return {
+        "job_status": job.status,
+        "error": job.error,
+        "created_at": job.created_at,
+        "ended_at": job.ended_at,
+        "result": job.result,
+    }

@@ -1,0 +1,252 @@
+"""Model versions and queues of every project, in a folder.
+
+::
+
+    <root>/project-<uid>/
+        mirror.sqlite            tasks and annotations as last read (disposable)
+        project.json             extra params that Label Studio sent
+        current.json             {"version": ..., "queue": ...}: what annotators get now
+        queues/<name>.json       published orders
+        versions/<name>/         model.json + weights.safetensors
+
+A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
+it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which the next writer removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ml_backend.errors import StoreError
+from ml_backend.records import Prediction, Queue
+
+TEMPORARY = ".tmp-"
+NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
+
+
+class Manifest(BaseModel):
+    """Everything about a version but its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    model: str
+    number: int
+    created_at: datetime
+    object_tag: str
+    labels: tuple[str, ...]
+    config: dict[str, Any]
+    """What the model needs to be rebuilt."""
+    fingerprint: str
+    """Hash of the training data and of every setting that shapes the weights."""
+    examples: int
+    label_counts: dict[str, int]
+    training: dict[str, Any]
+    """Epochs, loss, seconds, hyperparameters."""
+    metrics: dict[str, Any] | None
+    """On the held-out evaluation tasks; None where the project has none."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """What annotators get now."""
+
+    version: str | None = None
+    queue: str | None = None
+
+
+class ProjectStore:
+    """Versions and queues of one project.
+
+    Raises, from every method:
+        StoreError: the folder cannot be written, or something in it is missing or damaged.
+    """
+
+    def __init__(self, root: Path, uid: str) -> None:
+        if not re.fullmatch(r"[\w.-]+", uid):
+            raise StoreError(f"{uid!r} is no project id.")
+        self.folder = root / f"project-{uid}"
+        self.uid = uid
+
+    @property
+    def mirror_path(self) -> Path:
+        """Where the task mirror lies."""
+        return self.folder / "mirror.sqlite"
+
+    def lock(self, *, timeout: float = 0) -> FileLock:
+        """One writer per project across processes; raises StoreError where another one is at work."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return _ProjectLock(str(self.folder / "lock"), timeout=timeout)
+
+    # --- versions ----------------------------------------------------------------------------------------------
+
+    def versions(self) -> list[str]:
+        """Names of all versions, oldest first."""
+        return sorted(self._names("versions", ""), key=_number)
+
+    def manifest(self, version: str) -> Manifest:
+        """Everything about a version but its weights."""
+        path = self.folder / "versions" / version / "model.json"
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError as exc:
+            known = ", ".join(self.versions()) or "none"
+            raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.") from exc
+        except (OSError, ValidationError) as exc:
+            raise StoreError(f"{path} is damaged ({type(exc).__name__}); delete its folder and train again.") from exc
+
+    def weights(self, version: str) -> dict[str, torch.Tensor]:
+        """Weights of a version, on the CPU."""
+        path = self.folder / "versions" / version / "weights.safetensors"
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as exc:
+            raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
+
+    def next_version_name(self, model: str, fingerprint: str) -> str:
+        """``model-0007-hash``: numbers rise over all models of the project, the hash is the fingerprint's."""
+        last = max(map(_number, self.versions()), default=0)
+        return f"{model}-{last + 1:04d}-{fingerprint[:8]}"
+
+    def write_version(self, manifest: Manifest, weights: Mapping[str, torch.Tensor]) -> None:
+        """Write a version whole or not at all."""
+        target = self.folder / "versions" / manifest.name
+        self._sweep(target.parent)
+        staging = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, staging / "weights.safetensors")
+            _write_synced(staging / "model.json", manifest.model_dump_json(indent=1))
+            staging.rename(target)
+        except OSError as exc:
+            raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def prune(self, keep: int) -> list[str]:
+        """Delete the oldest versions beyond ``keep``, never the current one; names of the deleted."""
+        current = self.current().version
+        old = [name for name in self.versions()[:-keep] if name != current]
+        for name in old:
+            folder = self.folder / "versions" / name
+            gone = folder.with_name(f"{TEMPORARY}{name}")
+            folder.rename(gone)  # a reader sees the whole version or none, also while it is deleted
+            shutil.rmtree(gone, ignore_errors=True)
+        return old
+
+    # --- queues and the current choice -------------------------------------------------------------------------
+
+    def next_queue_number(self) -> int:
+        """Number of the next queue; never used before in this project."""
+        return max(map(_number, self._names("queues", ".json")), default=0) + 1
+
+    def write_queue(self, queue: Queue) -> None:
+        """Store a published order."""
+        self._write_json(f"queues/{queue.name}.json", asdict(queue))
+
+    def queue(self, name: str) -> Queue:
+        """A stored order."""
+        raw = self._read_json(f"queues/{name}.json")
+        if raw is None:
+            raise StoreError(f"Queue {name!r} is not in {self.folder}.")
+        return Queue(**{**raw, "predictions": tuple(Prediction(**item) for item in raw["predictions"])})
+
+    def current(self) -> Current:
+        """What annotators get now; empty before the first round."""
+        return Current(**(self._read_json("current.json") or {}))
+
+    def set_current(self, current: Current) -> None:
+        """Switch version and queue together."""
+        self._write_json("current.json", asdict(current))
+
+    def extra_params(self) -> dict[str, Any]:
+        """The JSON typed into the backend's settings in Label Studio."""
+        return (self._read_json("project.json") or {}).get("extra_params") or {}
+
+    def set_extra_params(self, params: Mapping[str, Any]) -> None:
+        """Remember the project's extra params."""
+        if self.extra_params() != params or not (self.folder / "project.json").exists():
+            self._write_json("project.json", {"extra_params": dict(params)})
+
+    def delete(self) -> None:
+        """Forget the project."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- files -------------------------------------------------------------------------------------------------
+
+    def _names(self, folder: str, suffix: str) -> list[str]:
+        directory = self.folder / folder
+        if not directory.is_dir():
+            return []
+        names = [entry.name for entry in directory.iterdir() if entry.name.endswith(suffix)]
+        return [name.removesuffix(suffix) for name in names if not name.startswith(TEMPORARY)]
+
+    def _sweep(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        for left_over in directory.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as exc:
+            raise StoreError(f"{path} is damaged ({exc}); delete it and run a round.") from exc
+        return content
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+            _write_synced(staging, json.dumps(content))
+            staging.replace(path)
+        except OSError as exc:
+            raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+
+
+class _ProjectLock(FileLock):
+    """A file lock whose refusal is one of our errors."""
+
+    def __enter__(self) -> _ProjectLock:
+        try:
+            super().__enter__()
+        except Timeout as exc:
+            raise StoreError(
+                f"Another process is working on this project ({self.lock_file}); try again when it is done."
+            ) from exc
+        return self
+
+
+def open_project(root: Path, project_id: int) -> ProjectStore | None:
+    """The newest store of a project known by its id alone; None if there is none."""
+    uids = [path.name.removeprefix("project-") for path in root.glob(f"project-{int(project_id)}.*")]
+    return ProjectStore(root, max(uids, key=lambda uid: int(uid.split(".")[1]))) if uids else None
+
+
+def _number(name: str) -> int:
+    match = NUMBER.search(name)
+    return int(match.group(1)) if match else 0
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
