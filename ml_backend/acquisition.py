@@ -119,7 +119,8 @@ def check_probabilities(probabilities: NDArray[np.floating]) -> Floats:
             f"Probabilities must have shape [items, samples >= 1, classes >= 2]; got {values.shape}."
         )
     bad = ~np.isfinite(values) | (values < 0)
-    off = np.abs(values.sum(axis=2) - 1.0) > ROW_SUM_TOLERANCE
+    with np.errstate(invalid="ignore"):  # inf - inf, in a row that `bad` has already
+        off = np.abs(values.sum(axis=2) - 1.0) > ROW_SUM_TOLERANCE
     wrong = bad.any(axis=(1, 2)) | off.any(axis=1)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

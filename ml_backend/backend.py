@@ -170,6 +170,11 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         return {"result": [], "score": SERVED_LAST, "model_version": version}
 
 
+def run_project_round(project_id: int) -> dict[str, Any]:
+    """One round under the environment's settings: what an RQ worker calls."""
+    return ActiveLearningBackend(settings=load_settings()).fit((), data={"project": {"id": project_id}})
+
+
 @lru_cache(maxsize=4)
 def make_client(settings: Settings) -> LabelStudioClient:
     """The configured account's client, one for all requests with these settings.

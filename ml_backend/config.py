@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.acquisition import ACQUISITIONS
 from ml_backend.errors import ConfigurationError
+
+LARGEST_QUEUE = 100_000
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def _known_strategy(value: str) -> str:
+    if value not in ACQUISITIONS:
+        raise ValueError(f"unknown strategy {value!r}; choose one of: {', '.join(ACQUISITIONS)}")
+    return value
+
+
+Strategy = Annotated[str, AfterValidator(_known_strategy)]
 
 
 class ProjectSettings(BaseModel):
@@ -22,19 +34,12 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: str = Field("entropy", description="query strategy: " + ", ".join(ACQUISITIONS))
+    strategy: Strategy = Field("entropy", description="query strategy: " + ", ".join(ACQUISITIONS))
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
-    queue_size: int = Field(200, ge=1, le=100_000, description="how many tasks a queue holds")
+    queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
     seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
-
-    @field_validator("strategy")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in ACQUISITIONS:
-            raise ValueError(f"unknown strategy {value!r}; choose one of: {', '.join(ACQUISITIONS)}")
-        return value
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
         """A copy with some values changed; ``where`` tells the user which place to mend.
@@ -62,18 +67,28 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
     basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
+    redis_url: SecretStr | None = Field(
+        None, description="Redis that carries rounds to scripts/worker.py; unset: the server runs them itself"
+    )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-    strategy: str = Field("entropy", description="default strategy of projects that set none")
-    queue_size: int = Field(200, ge=1, description="default queue size of projects that set none")
+    strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
+    queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
 
     @field_validator("label_studio_url")
     @classmethod
     def _url(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
-            raise ValueError(f"must start with http:// or https://, got {value!r}")
+            raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
         return value.rstrip("/")
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.upper() not in LOG_LEVELS:
+            raise ValueError(f"must be one of: {', '.join(LOG_LEVELS)}")
+        return value.upper()
 
     def project_defaults(self) -> ProjectSettings:
         """Per-project settings before a project's own overrides."""

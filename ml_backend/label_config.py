@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 from defusedxml import ElementTree
 from label_studio_sdk.label_interface.interface import LabelInterface
@@ -47,6 +48,7 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
     """
     where = f"The labeling config of project {project}"
     try:
+        tree = ElementTree.fromstring(xml)  # first: unlike the SDK's parser, it refuses entities
         interface = LabelInterface(xml)
         controls = list(interface.controls)
     except Exception as exc:  # the SDK raises lxml, xmljson and its own errors here
@@ -62,7 +64,7 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
         raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
     if tag.dynamic_value or tag.attr.get("value", "").startswith("$"):
         raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
-    return ChoiceQuestion(tag.name, *_object(interface, tag.to_name, where), labels=_labels(xml, where))
+    return ChoiceQuestion(tag.name, *_object(interface, tag.to_name, where), labels=_labels(tree, where))
 
 
 def _object(interface: LabelInterface, to_name: Sequence[str], where: str) -> tuple[str, str, str]:
@@ -74,16 +76,16 @@ def _object(interface: LabelInterface, to_name: Sequence[str], where: str) -> tu
     if target.tag not in OBJECT_TAGS:
         wanted = " or ".join(f"<{tag}>" for tag in OBJECT_TAGS)
         raise LabelConfigError(f"{where} asks about <{target.tag}>; supported: {wanted}. {NEXT_STEP}")
-    field = FIELD.match(target.value or "")
+    value = target.attr.get("value", "")  # target.value would also be a valueList: several images
+    field = FIELD.match(value)
     if field is None:
-        shown = f'<{target.tag} value="{target.value}">'
+        shown = f'<{target.tag} value="{value}">'
         raise LabelConfigError(f'{where} has {shown}; its value must be one task field, like "$text". {NEXT_STEP}')
     return target.name, target.tag, field.group(1)
 
 
-def _labels(xml: str, where: str) -> tuple[str, ...]:
+def _labels(tree: Element, where: str) -> tuple[str, ...]:
     # Read from the XML itself: the SDK flattens nested choices and drops doubled ones without a word.
-    tree = ElementTree.fromstring(xml)
     choice_tags = tree.findall(".//Choices//Choice")
     if any(tag.find("Choice") is not None for tag in choice_tags):
         raise LabelConfigError(f"{where} has nested <Choice> tags; make them one flat list. {NEXT_STEP}")

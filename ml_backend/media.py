@@ -53,7 +53,10 @@ class MediaReader:
             return decode_data_uri(url)
         content = self.cached(url)
         if content is None:
-            content = self._fetch(url)
+            try:
+                content = self._fetch(url)
+            except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
+                raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
             self.fetched(url, content)
         return content
 

@@ -36,7 +36,7 @@ class Metrics:
     f_macro: float
     """Mean F-score of the classes that occur among targets or predictions."""
     positive: str | None
-    """Two classes only: the class that ``f_positive`` is about."""
+    """The class that ``f_positive`` is about: the named one, or the rarer of two; else None."""
     f_positive: float | None
     auc: float | None
     """Area under the ROC curve; of several classes, the mean of each against the rest. None with one class present."""
@@ -55,8 +55,8 @@ def evaluate(
 ) -> Metrics:
     """Judge ``probabilities [N, C]`` against ``targets [N]``, indices into ``labels``.
 
-    ``positive`` names the class of interest of two; without it, the rarer among the targets is taken (the second
-    label if both are equally common).
+    ``positive`` names the class of interest; without it, the rarer of two classes is taken (the second label if both
+    are equally common), and none of three or more.
 
     Raises:
         AcquisitionError: no items, shapes that do not fit, a target outside the labels, an unknown ``positive``, or a
@@ -119,17 +119,18 @@ def expected_calibration_error(p: NDArray[np.float64], targets: NDArray[np.integ
     """
     confidence = p.max(axis=1)
     right = (p.argmax(axis=1) == targets).astype(np.float64)
-    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
+    # 0.2 * 15 is a little above 3 in binary; it belongs to the third bin.
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS - 1e-9).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
     # |B| · |accuracy - confidence| is the size of the sum of differences in the bin.
     gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(p))
 
 
 def _positive_index(y: NDArray[np.integer], labels: Sequence[str], positive: str | None) -> int | None:
-    if len(labels) != 2:
-        return None
     if positive is not None:
         return list(labels).index(positive)
+    if len(labels) != 2:
+        return None
     return 1 if 2 * np.count_nonzero(y == 1) <= len(y) else 0
 
 

@@ -15,7 +15,11 @@ COLD_START: Final = "start"
 """Stands in a queue's name where there is no model yet."""
 NUMBER_WIDTH: Final = 4
 
-_NAME: Final = re.compile(r"(?P<version>[^\s.]+)\.(?P<strategy>[^\s.]*[^\s.-])-(?P<number>\d{4,})")
+_NAME: Final = re.compile(
+    # Whatever matches may be deleted as one of our old queues: a foreign "my-model.v2-0001" must not.
+    rf"(?P<version>{COLD_START}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d]\w*)-(?P<number>\d{{4,}})",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def queue_name(version: str | None, strategy: str, number: int) -> str:
     """
     name = str(QueueName(version, strategy, number))
     if parse_queue_name(name) != QueueName(version, strategy, number):
-        raise ValueError(f"No queue can be named {name!r}: neither part may be empty or hold a dot or a space")
+        raise ValueError(f"No queue can be named {name!r}: a version is model-0001-1a2b3c4d, a strategy a word")
     return name
 
 

@@ -54,4 +54,4 @@ def score_items(
         progress(min(start + BLOCK, len(items)), len(items))
     if not winners:
         return Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    return Scores(*(np.concatenate(parts) for parts in (winners, confidences, uncertainties)))
+    return Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties))

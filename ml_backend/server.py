@@ -17,7 +17,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError
 from ml_backend.label_config import parse_label_config
 from ml_backend.store import ProjectStore
-from ml_backend.worker import Job, Worker
+from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 
 log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024 * 1024
@@ -27,14 +27,14 @@ OPEN_ROUTES = ("health",)
 """Answered without basic auth: container health checks know no password."""
 
 
-def create_app(settings: Settings, *, worker: Worker | None = None) -> Flask:
+def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
     """The backend as a WSGI application.
 
     Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``.
     """
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    rounds = worker or Worker(lambda project_id: _fit(settings, project_id))
+    rounds = rounds or _rounds(settings)
     refuse_strangers = _basic_auth(settings)
 
     @app.before_request
@@ -131,6 +131,12 @@ def create_app(settings: Settings, *, worker: Worker | None = None) -> Flask:
         return _error(500, "The backend failed; its log says why.")
 
     return app
+
+
+def _rounds(settings: Settings) -> Rounds:
+    if settings.redis_url is not None:
+        return QueuedRounds(settings.redis_url.get_secret_value())
+    return Worker(lambda project_id: _fit(settings, project_id))
 
 
 def _fit(settings: Settings, project_id: int) -> dict[str, Any]:

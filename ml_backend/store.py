@@ -10,7 +10,8 @@
         versions/<name>/         model.json + weights.safetensors
 
 A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
-it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which the next writer removes.
+it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next version
+written removes those beside it.
 """
 
 from __future__ import annotations
@@ -90,7 +91,10 @@ class ProjectStore:
 
     def lock(self, *, timeout: float = 0) -> FileLock:
         """One writer per project across processes; raises StoreError where another one is at work."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR.") from exc
         return _ProjectLock(str(self.folder / "lock"), timeout=timeout)
 
     # --- versions ----------------------------------------------------------------------------------------------
@@ -126,16 +130,17 @@ class ProjectStore:
     def write_version(self, manifest: Manifest, weights: Mapping[str, torch.Tensor]) -> None:
         """Write a version whole or not at all."""
         target = self.folder / "versions" / manifest.name
-        self._sweep(target.parent)
-        staging = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=target.parent))
         try:
-            save_file({name: tensor.contiguous() for name, tensor in weights.items()}, staging / "weights.safetensors")
-            _write_synced(staging / "model.json", manifest.model_dump_json(indent=1))
-            staging.rename(target)
+            self._sweep(target.parent)
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=target.parent) as staging:
+                finished = Path(staging) / target.name
+                finished.mkdir()
+                contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+                save_file(contiguous, finished / "weights.safetensors")
+                _write_synced(finished / "model.json", manifest.model_dump_json(indent=1))
+                finished.rename(target)
         except OSError as exc:
             raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions beyond ``keep``, never the current one; names of the deleted."""
@@ -162,12 +167,18 @@ class ProjectStore:
         """A stored order."""
         raw = self._read_json(f"queues/{name}.json")
         if raw is None:
-            raise StoreError(f"Queue {name!r} is not in {self.folder}.")
-        return Queue(**{**raw, "predictions": tuple(Prediction(**item) for item in raw["predictions"])})
+            raise StoreError(f"Queue {name!r} is not in {self.folder}; run a round to publish a new one.")
+        try:
+            return Queue(**{**raw, "predictions": tuple(Prediction(**item) for item in raw["predictions"])})
+        except (KeyError, TypeError) as exc:
+            raise self._damaged(f"queues/{name}.json", exc) from exc
 
     def current(self) -> Current:
         """What annotators get now; empty before the first round."""
-        return Current(**(self._read_json("current.json") or {}))
+        try:
+            return Current(**(self._read_json("current.json") or {}))
+        except TypeError as exc:
+            raise self._damaged("current.json", exc) from exc
 
     def set_current(self, current: Current) -> None:
         """Switch version and queue together."""
@@ -201,22 +212,28 @@ class ProjectStore:
             shutil.rmtree(left_over, ignore_errors=True)
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
-        path = self.folder / name
         try:
-            content: dict[str, Any] = json.loads(path.read_bytes())
+            content = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as exc:
-            raise StoreError(f"{path} is damaged ({exc}); delete it and run a round.") from exc
+            raise self._damaged(name, exc) from exc
+        if not isinstance(content, dict):
+            raise self._damaged(name, TypeError("not a JSON object"))
         return content
+
+    def _damaged(self, name: str, reason: Exception) -> StoreError:
+        return StoreError(f"{self.folder / name} is damaged ({reason}); delete it and run a round.")
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            staging = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-            _write_synced(staging, json.dumps(content))
-            staging.replace(path)
+            # A folder per writer: two requests may write the same file at once.
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
+                finished = Path(staging) / path.name
+                _write_synced(finished, json.dumps(content))
+                finished.replace(path)
         except OSError as exc:
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
@@ -236,8 +253,9 @@ class _ProjectLock(FileLock):
 
 def open_project(root: Path, project_id: int) -> ProjectStore | None:
     """The newest store of a project known by its id alone; None if there is none."""
-    uids = [path.name.removeprefix("project-") for path in root.glob(f"project-{int(project_id)}.*")]
-    return ProjectStore(root, max(uids, key=lambda uid: int(uid.split(".")[1]))) if uids else None
+    created = [path.name.removeprefix(f"project-{project_id}.") for path in root.glob(f"project-{int(project_id)}.*")]
+    newest = max((int(time) for time in created if time.isdecimal()), default=None)
+    return None if newest is None else ProjectStore(root, f"{project_id}.{newest}")
 
 
 def _number(name: str) -> int:

@@ -1,4 +1,7 @@
-"""Rounds in the background: one at a time, at most one waiting per project."""
+"""Rounds in the background: one at a time, at most one waiting per project.
+
+``Worker`` runs them in a thread of the server; ``QueuedRounds`` hands them over Redis to ``scripts/worker.py``.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Condition, Thread
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job as QueuedJob
+
+from ml_backend.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 KEPT_JOBS = 200
+QUEUE_NAME = "active-learning-rounds"
+ROUND = "ml_backend.backend.run_project_round"
+"""What a queued job calls, by name: the server need not import it."""
+ROUND_TIMEOUT = 6 * 3600
+KEPT_FOR = 24 * 3600
+"""Seconds that the result of a queued round is kept."""
+STATUS_WORDS = {"queued": "queued", "scheduled": "queued", "deferred": "queued", "created": "queued"} | {
+    "started": "started",
+    "finished": "finished",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +47,19 @@ class Job:
     ended_at: datetime | None = None
     error: str | None = None
     result: dict[str, Any] | None = None
+
+
+class Rounds(Protocol):
+    """Where a server asks for rounds."""
+
+    def request(self, project_id: int) -> Job:
+        """Ask for a round, or find the one that is waiting for the same project."""
+
+    def job(self, job_id: str) -> Job | None:
+        """A job by its id; None if it is unknown or long over."""
+
+    def running(self, project_id: int) -> bool:
+        """Whether a round of the project is waiting or under way."""
 
 
 class Worker:
@@ -85,3 +119,66 @@ class Worker:
         with self._changed:
             self._jobs[job_id] = replace(self._jobs[job_id], **changes)
             return self._jobs[job_id]
+
+
+class QueuedRounds:
+    """Rounds run by RQ workers, on this machine or others.
+
+    Raises, from every method:
+        ConfigurationError: Redis does not answer at REDIS_URL.
+    """
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = Redis.from_url(redis_url)
+        self._queue = Queue(QUEUE_NAME, connection=self._redis)
+
+    def request(self, project_id: int) -> Job:
+        """Ask for a round, or find the one that is waiting for the same project."""
+        try:
+            for waiting in self._queue.jobs:
+                if waiting.args == (project_id,):
+                    return _from_rq(waiting)
+            job = self._queue.enqueue(
+                ROUND, project_id, job_timeout=ROUND_TIMEOUT, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
+            )
+        except RedisError as exc:
+            raise _unreachable(exc) from exc
+        return _from_rq(job)
+
+    def job(self, job_id: str) -> Job | None:
+        """A job by its id; None if it is unknown or long over."""
+        try:
+            return _from_rq(QueuedJob.fetch(job_id, connection=self._redis))
+        except NoSuchJobError:
+            return None
+        except RedisError as exc:
+            raise _unreachable(exc) from exc
+
+    def running(self, project_id: int) -> bool:
+        """Whether a round of the project is waiting or under way."""
+        try:
+            started = self._queue.started_job_registry.get_job_ids()
+            jobs = QueuedJob.fetch_many([*self._queue.job_ids, *started], connection=self._redis)
+        except RedisError as exc:
+            raise _unreachable(exc) from exc
+        return any(job is not None and job.args == (project_id,) for job in jobs)
+
+
+def _from_rq(job: QueuedJob) -> Job:
+    result = job.latest_result()
+    error = result.exc_string if result is not None else None
+    return Job(
+        id=job.id,
+        project_id=int(job.args[0]),
+        status=STATUS_WORDS.get(str(job.get_status().value), "failed"),
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+        error=error.strip().splitlines()[-1] if error else None,
+        result=job.return_value(),
+    )
+
+
+def _unreachable(exc: RedisError) -> ConfigurationError:
+    return ConfigurationError(
+        f"Redis does not answer at REDIS_URL ({type(exc).__name__}); start it, or unset REDIS_URL."
+    )

@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Annotated, Any, Final
 
 import typer
@@ -26,6 +27,8 @@ console = Console()
 """Results, on standard output."""
 messages = Console(stderr=True)
 """Everything else, on standard error."""
+resources = ExitStack()
+"""What is closed when the command ends."""
 
 UrlOption = Annotated[
     str | None,
@@ -57,7 +60,8 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: bool = False, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with resources:
+                command(*args, **kwargs)
         except ActiveLearningError as exc:
             if verbose:
                 traceback.print_exception(exc)
@@ -97,11 +101,22 @@ def connect(url: str | None = None) -> tuple[Settings, LabelStudioClient]:
     settings = load_settings(label_studio_url=url)
     key = settings.label_studio_api_key
     token = key.get_secret_value() if key else _ask_token(settings.label_studio_url)
-    return settings, LabelStudioClient(settings.label_studio_url, token, timeout=settings.request_timeout)
+    client = LabelStudioClient(settings.label_studio_url, token, timeout=settings.request_timeout)
+    resources.callback(close, client)
+    return settings, client
+
+
+def close(client: LabelStudioClient) -> None:
+    """Close a client's connections; it has no method for that."""
+    client._http.httpx_client.close()
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _ask_token(url: str) -> str:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _at_terminal():
         raise ConfigurationError(f"LABEL_STUDIO_API_KEY is not set. {TOKEN_PLACE}, and export it under that name.")
     messages.print(f"{TOKEN_PLACE} (or set LABEL_STUDIO_API_KEY).", highlight=False)
     token: str = typer.prompt(f"Access token for {url}", hide_input=True, err=True)

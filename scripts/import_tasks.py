@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,6 +28,7 @@ KEY_FIELD: Final = "import_key"
 BATCH: Final = 1_000
 SHOWN_PROBLEMS: Final = 20
 USUAL_LABEL_COLUMN: Final = "label"
+SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 
 app = new_app()
 
@@ -92,7 +94,7 @@ def main(
         labels=labels,
         label_column=label_column,
         text_column=text_column,
-        check=with_labels or evaluation,
+        check=with_labels or evaluation is not None,
     )
     tell_problems(plan.problems)
     if strict and plan.problems:
@@ -115,14 +117,15 @@ def make_plan(
     labels: Path | None = None,
     label_column: str | None = None,
     text_column: str | None = None,
-    check: object = True,
+    check: bool = True,
 ) -> Plan:
     """Read all items; those with an unknown label (if ``check`` is true) or a content seen before are left out.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
     """
-    problems: list[str] = []
+    unreadable: list[str] = []
+    unknown: list[str] = []
     tasks: dict[str, NewTask] = {}
     items = read_tasks(
         path,
@@ -131,26 +134,37 @@ def make_plan(
         label_column=label_column or _usual_label_column(path),
         text_column=text_column,
         labels_path=labels,
-        problems=problems,
+        problems=unreadable,
     )
-    doubles = read = 0
-    for read, task in enumerate(items, start=1):
+    doubles = 0
+    for read, task in enumerate(items):
         if check and task.label is not None and task.label not in question.labels:
-            where = getattr(task, "where", None) or f"{path}, item {read + len(problems)}"
-            problems.append(f'{where}: label "{task.label}" is not in the labeling config; left out')
-            read -= 1
+            where = _place(path, read + len(unreadable))
+            unknown.append(f'{where}: label "{task.label}" is not in the labeling config; left out')
         elif task.key in tasks:
             doubles += 1
         else:
             tasks[task.key] = task
-    return Plan(list(tasks.values()), problems, doubles)
+    return Plan(list(tasks.values()), unreadable + unknown, doubles)
+
+
+def _place(path: Path, index: int) -> str:
+    """Where the item at this index is: its line in CSV and JSON Lines files, else its number."""
+    kind = path.suffix.lower()
+    lines: list[int] = []
+    if kind in SEPARATORS:
+        rows = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=SEPARATORS[kind])
+        lines = [rows.line_num for row in rows if row][1:]
+    elif kind in (".jsonl", ".ndjson"):
+        lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
+    return f"{path}, line {lines[index]}" if index < len(lines) else f"{path}, item {index + 1}"
 
 
 def _usual_label_column(path: Path) -> str | None:
-    separators = {".csv": ",", ".tsv": "\t"}
-    if path.suffix.lower() not in separators or not path.is_file():
+    kind = path.suffix.lower()
+    if kind not in SEPARATORS or not path.is_file():
         return None
-    header = next(csv.reader(read_text(path).splitlines()[:1], delimiter=separators[path.suffix.lower()]), [])
+    header = next(csv.reader(io.StringIO(read_text(path), newline=""), delimiter=SEPARATORS[kind]), [])
     return USUAL_LABEL_COLUMN if USUAL_LABEL_COLUMN in map(str.strip, header) else None
 
 
@@ -210,21 +224,16 @@ def send(client: LabelStudioClient, project_id: int, rows: Sequence[Mapping[str,
     Raises:
         LabelStudioError: a batch failed; those before it are in Label Studio.
     """
-    done = 0
     with progress_bar() as progress:
         bar = progress.add_task("Importing", total=len(rows))
-        for batch in _batches(rows):
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
             try:
                 client.import_tasks(project_id, batch)
             except LabelStudioError as exc:
-                story = f"{exc} {done:,} of {len(rows):,} tasks are in; run the same command again for the rest."
+                story = f"{exc} {start:,} of {len(rows):,} tasks are in; run the same command again for the rest."
                 raise type(exc)(story) from exc
-            done += len(batch)
-            progress.update(bar, completed=done)
-
-
-def _batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Mapping[str, Any]]]:
-    return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
+            progress.advance(bar, len(batch))
 
 
 def tell_problems(problems: Sequence[str]) -> None:

@@ -210,6 +210,9 @@ def start_label_studio(
 ) -> LabelStudioServer:
     """Start Label Studio with SQLite in ``data_dir`` and wait until it answers.
 
+    It uses a Redis on port 6379 of this machine where one runs when it starts: its address is fixed in Label Studio's
+    settings. Webhooks then wait in that Redis for Label Studio's own workers, which nothing here starts.
+
     Its log is ``data_dir/label_studio.log``. The web pages work under the returned URL only ("localhost" in place of
     "127.0.0.1" is another origin to the browser).
 

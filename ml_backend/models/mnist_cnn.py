@@ -121,6 +121,7 @@ class MnistCnn:
         with torch.device("meta"):
             network = _Network(len(self.labels))
         _shared.initialise(network, generator)
+        _pool_fast(network)
         batch = int(chosen["batch_size"])
         steps = int(chosen["steps"]) or default_steps(count)
         per_epoch = math.ceil(count / batch)
@@ -169,7 +170,11 @@ class MnistCnn:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""
-        weights = {name: value.detach().clone() for name, value in self._fitted().state_dict().items()}
+        # Contiguous, as safetensors wants it.
+        weights = {
+            name: value.detach().clone(memory_format=torch.contiguous_format)
+            for name, value in self._fitted().state_dict().items()
+        }
         return weights, {"dropout": self._dropout}
 
     @classmethod
@@ -180,6 +185,7 @@ class MnistCnn:
         with torch.device("meta"):
             model._network = _Network(len(model.labels))
         _shared.load_weights(cls.name, model._network, weights)
+        _pool_fast(model._network)
         return model
 
     def _fitted(self) -> _Network:
@@ -197,8 +203,13 @@ class MnistCnn:
 
 
 def default_steps(examples: int) -> int:
-    """Training steps: 600 (about 8 s on two cores) up to 1,000 examples, then growing with their square root."""
-    return round(600 * math.sqrt(max(1.0, examples / 1000)))
+    """Training steps: 400 (about 5 s on one core) up to 1,000 examples, then growing with their square root."""
+    return round(400 * math.sqrt(max(1.0, examples / 1000)))
+
+
+def _pool_fast(network: nn.Module) -> None:
+    """Lay the weights out channels last, and with them all activations: max-pooling is then several times faster."""
+    network.to(memory_format=torch.channels_last)
 
 
 def distort(images: Tensor, generator: torch.Generator) -> Tensor:

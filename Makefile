@@ -1,0 +1,56 @@
+# make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
+# make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
+# make check    format, lint, types, and the docker-compose file against its schema
+# make lock     resolve the dependencies of pyproject.toml anew
+
+PYTHON ?= python3
+UV := .tools/uv/bin/uv
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock bench clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(UV): requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null || { echo "pip is missing: install python3-pip (Debian) or ensurepip"; exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --upgrade \
+		--target .tools/uv --require-hashes -r requirements-uv.txt
+	@touch $(UV)
+
+$(READY): $(UV) requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	UV_HTTP_TIMEOUT=300 $(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/python scripts/demo.py $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python scripts/bench_models.py $(ARGS)
+
+lock: $(UV)
+	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.txt --quiet
+
+clean:
+	rm -rf $(VENV) .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,78 @@
+"""Proof that Label Studio serves what was published: walk the label stream as an annotator and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ml_backend.label_config import ChoiceQuestion, result_for
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.records import Queue
+
+
+@dataclass(frozen=True)
+class OrderProof:
+    """What was served against what was published."""
+
+    expected: tuple[int, ...]
+    served: tuple[int, ...]
+    held: int | None = None
+    """A task that this account had open before: Label Studio serves it first, whatever the order."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the served order is the published one."""
+        return self.served == self.expected
+
+    def difference(self) -> str:
+        """The first place where the orders part, in words; empty where they do not."""
+        for place, (expected, served) in enumerate(zip(self.expected, self.served, strict=False), start=1):
+            if expected != served:
+                return f"place {place}: published task {expected}, served task {served}"
+        if len(self.served) < len(self.expected):
+            return f"the stream ended after {len(self.served)} of {len(self.expected)} published tasks"
+        return ""
+
+
+def prove_order(
+    client: LabelStudioClient,
+    project_id: int,
+    queue: Queue,
+    question: ChoiceQuestion,
+    *,
+    count: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
+) -> OrderProof:
+    """Take the next ``count`` tasks from "Label All Tasks" and compare them with a freshly published queue.
+
+    A task leaves the stream only when it is answered, so each is answered with the model's guess; all these answers
+    are deleted at the end, whatever happens, and the tasks are open again.
+    """
+    expected = tuple(item.task_id for item in queue.predictions[:count])
+    guesses = {item.task_id: item.label for item in queue.predictions}
+    served: list[int] = []
+    written: list[int] = []
+    held = None
+    try:
+        while len(served) < len(expected):
+            row = client.next_task(project_id)
+            if row is None:
+                break
+            task_id = int(row["id"])
+            label = guesses.get(task_id) or question.labels[0]
+            written.append(client.annotate(task_id, result_for(label, 1.0, question)))
+            if not served and held is None and task_id != expected[0]:
+                held = task_id
+                if task_id in expected:  # it will not come a second time
+                    expected = tuple(item for item in expected if item != task_id)
+                continue
+            served.append(task_id)
+            progress(len(served), len(expected))
+    finally:
+        _delete_all(client, written)
+    return OrderProof(expected, tuple(served), held)
+
+
+def _delete_all(client: LabelStudioClient, annotations: Sequence[int]) -> None:
+    for annotation in annotations:
+        client.delete_annotation(annotation)

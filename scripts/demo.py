@@ -1,0 +1,230 @@
+"""Everything on one machine: a stock Label Studio, the ML backend, two projects that serve the best task first."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from common import messages, new_app, tell_errors
+from create_project import connect_backend, make_project
+from demo_data import DemoProject, headline_project, mnist_project
+from fetch_data import fetch
+from import_tasks import known_keys, send
+from observer import ProgressObserver, show_report
+from processes import LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
+from rich.panel import Panel
+from rich.table import Table
+
+from ml_backend.backend import workspace
+from ml_backend.config import Settings, load_settings
+from ml_backend.errors import ActiveLearningError
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.loop import run_round
+from ml_backend.order_proof import prove_order
+from ml_backend.records import Queue
+
+REPOSITORY: Final = Path(__file__).resolve().parents[1]
+EMAIL: Final = "demo@example.org"
+CHECKED_TASKS: Final = 10
+"""How many tasks of each project ``--check`` takes from the label stream."""
+
+app = new_app()
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Ports and passwords of one demo, kept so that the next start resumes it."""
+
+    label_studio_port: int
+    backend_port: int
+    password: str
+    token: str
+    backend_password: str
+
+
+class CheckFailed(ActiveLearningError):
+    """The served order is not the published one."""
+
+
+@app.command()
+@tell_errors
+def main(
+    folder: Annotated[Path, typer.Option(help="Where servers keep their data.")] = REPOSITORY / ".demo",
+    data: Annotated[Path, typer.Option(help="Where the data sets lie, or are fetched to.")] = REPOSITORY / "data",
+    source: Annotated[Path | None, typer.Option("--from", help="Take the data sets from this folder instead.")] = None,
+    offline: Annotated[bool, typer.Option(help="Do not try the network for data.")] = False,
+    initial: Annotated[int, typer.Option(help="First labels of the digits: 100, 500 or 1,000, say.", min=2)] = 100,
+    pool: Annotated[int, typer.Option(help="Most open headlines to import.", min=1)] = 5_000,
+    check: Annotated[bool, typer.Option("--check", help="Prove the served order, then stop.")] = False,
+) -> None:
+    """Start Label Studio and the ML backend, make and connect two projects, train them, publish their queues.
+
+    Ctrl-C stops everything. The next start resumes with the same projects and labels.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    started = time.monotonic()
+    with ExitStack() as children:
+        with timed("Data"):
+            report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
+            for note in report.notes:
+                messages.print(f"  {note}", style="yellow", highlight=False)
+        known = load_secrets(folder / "secrets.json")
+        with timed("Label Studio (the first start takes a minute)"):
+            studio = start_label_studio(
+                folder / "label-studio",
+                port=known.label_studio_port,
+                username=EMAIL,
+                password=known.password,
+                token=known.token,
+            )
+            children.callback(studio.stop)
+        settings = load_settings(
+            label_studio_url=studio.url,
+            label_studio_api_key=known.token,
+            model_dir=folder / "versions",
+            port=known.backend_port,
+            basic_auth_user="label-studio",
+            basic_auth_pass=known.backend_password,
+        )
+        with timed("ML backend"):
+            backend = start_backend(settings, folder / "backend.log")
+            children.callback(backend.stop)
+        client = LabelStudioClient(studio.url, known.token)
+        queues: list[tuple[int, DemoProject, Queue]] = []
+        for project in demo_projects(data, initial=initial, pool=pool):
+            project_id = bring_up(client, project, settings)
+            queue = train(client, project_id, settings)
+            if queue is not None:
+                queues.append((project_id, project, queue))
+        if check:
+            for project_id, project, queue in queues:
+                check_order(client, project_id, project, queue)
+            messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
+            return
+        invite(studio.url, known.password, queues)
+        wait_for(studio.process, backend)
+
+
+def demo_projects(data: Path, *, initial: int, pool: int) -> Iterator[DemoProject]:
+    """The two projects, each prepared when it is its turn."""
+    with timed("Digits: prepare the images"):
+        digits = mnist_project(data, initial=initial)
+    yield digits
+    yield headline_project(data, pool=pool)
+
+
+def start_backend(settings: Settings, log: Path) -> ServerProcess:
+    """Start ``scripts/serve.py`` with these settings and wait until it answers."""
+    if port_is_taken(settings.port):
+        raise CheckFailed(f"Port {settings.port} is taken: is another demo running? Stop it first.")
+    secret_of = {
+        name: getattr(settings, name).get_secret_value() for name in ("label_studio_api_key", "basic_auth_pass")
+    }
+    plain = {
+        name: str(getattr(settings, name)) for name in ("label_studio_url", "model_dir", "port", "basic_auth_user")
+    }
+    env = os.environ | {name.upper(): value for name, value in (plain | secret_of).items()}
+    command = [sys.executable, str(REPOSITORY / "scripts" / "serve.py"), "--host", LOCALHOST]
+    backend = ServerProcess("The ML backend", command, log=log, env=env)
+    try:
+        backend.wait_healthy(f"http://{LOCALHOST}:{settings.port}/health")
+    except BaseException:
+        backend.stop()
+        raise
+    return backend
+
+
+def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings) -> int:
+    """Make and connect a project and import the tasks that it lacks; its id."""
+    counts = ", ".join(f"{count:,} {what}" for what, count in project.counts.items())
+    with timed(f"{project.title}: {counts} ({project.source})"):
+        there = make_project(client, project.title, project.config, project.question)
+        connect_backend(client, there.id, f"http://{LOCALHOST}:{settings.port}", settings)
+        known = known_keys(client, there.id, project.question) if there.task_count else set[str]()
+        send(client, there.id, [row for row in project.rows if row["data"]["import_key"] not in known])
+    return there.id
+
+
+def train(client: LabelStudioClient, project_id: int, settings: Settings) -> Queue | None:
+    """Run one round and show it; the published queue."""
+    with ProgressObserver(messages) as observer:
+        report = run_round(workspace(settings, client), project_id, observer=observer)
+    show_report(messages, report, first=0)
+    return report.queue if report.published else None
+
+
+def check_order(client: LabelStudioClient, project_id: int, project: DemoProject, queue: Queue) -> None:
+    """Walk the label stream and compare.
+
+    Raises:
+        CheckFailed: the orders differ; the message says where.
+    """
+    proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)
+    if not proof.holds:
+        raise CheckFailed(f"Project {project_id} does not serve the published order: {proof.difference()}.")
+    served = ", ".join(map(str, proof.served))
+    messages.print(f"{project.title}: served as published: {served}", highlight=False, soft_wrap=True)
+
+
+def invite(url: str, password: str, queues: list[tuple[int, DemoProject, Queue]]) -> None:
+    """Print where to go."""
+    table = Table.grid(padding=(0, 2))
+    for project_id, project, _ in queues:
+        table.add_row(project.title, f"{url}/projects/{project_id}/data")
+    table.add_row("Login", EMAIL)
+    table.add_row("Password", password)
+    messages.print(Panel(table, title="Press “Label All Tasks”. The most informative task comes first.", expand=False))
+    messages.print("Ctrl-C stops everything; the next start resumes here.")
+
+
+def wait_for(*processes: ServerProcess) -> None:
+    """Return only when a server has died.
+
+    Raises:
+        CheckFailed: one did; the message carries the end of its log.
+    """
+    while all(process.running for process in processes):
+        time.sleep(0.5)
+    dead = next(process for process in processes if not process.running)
+    raise CheckFailed(f"{dead.name} stopped. Its log, {dead.log}, ends:\n{dead.log_tail()}")
+
+
+def load_secrets(path: Path) -> Secrets:
+    """Ports and passwords of the last start; new ones the first time. A port that is taken is replaced."""
+    if path.exists():
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        known = Secrets(**{field.name: raw[field.name] for field in fields(Secrets)})
+    else:
+        random = [secrets.token_urlsafe(12), secrets.token_hex(20), secrets.token_urlsafe(16)]
+        known = Secrets(free_port(), free_port(), *random)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(known)), encoding="utf-8")
+    return known
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print a step while it runs, and the seconds it took."""
+    started = time.monotonic()
+    with messages.status(what):
+        yield
+    messages.print(f"[green]✓[/] {time.monotonic() - started:6.1f} s  {what}", highlight=False, soft_wrap=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,72 @@
+"""The demo's two projects: which tasks they hold, which of them are labelled, and which are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from import_tasks import import_row
+
+from ml_backend.datasets import load_mnist, png_data_uri, split_mnist
+from ml_backend.headlines import LabelledText, load_headlines
+from ml_backend.label_config import ChoiceQuestion, parse_label_config
+from ml_backend.readers import NewTask, content_key
+
+CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
+
+
+@dataclass(frozen=True)
+class DemoProject:
+    """One project to make."""
+
+    title: str
+    config: str
+    question: ChoiceQuestion
+    rows: list[dict[str, Any]]
+    """Tasks as Label Studio imports them."""
+    source: str
+    counts: dict[str, int]
+    """How many tasks are held out, labelled first, and open."""
+
+
+def mnist_project(data: Path, *, initial: int, seed: int = 0) -> DemoProject:
+    """MNIST digits: a fifth (2,000 of 10,000) held out, ``initial`` labelled, the rest open."""
+    images, labels, source = load_mnist(data)
+    split = split_mnist(len(images), initial=initial, seed=seed)
+
+    def tasks(positions: Iterable[int], labelled: bool) -> list[NewTask]:
+        uris = [(png_data_uri(images[i]), str(labels[i]) if labelled else None) for i in positions]
+        return [NewTask({"image": uri}, label, content_key(uri)) for uri, label in uris]
+
+    parts = (tasks(split.validation, True), tasks(split.initial, True), tasks(split.open, False))
+    return _project("MNIST digits (active learning)", "mnist.xml", parts, source)
+
+
+def headline_project(data: Path, *, pool: int, seed: int = 0) -> DemoProject:
+    """News headlines: the evaluation set held out, the training set labelled, up to ``pool`` open."""
+    headlines = load_headlines(data, seed=seed)
+    chosen = np.random.default_rng(seed).permutation(len(headlines.unlabelled))[:pool]
+
+    def tasks(texts: Iterable[LabelledText], labelled: bool) -> list[NewTask]:
+        return [NewTask({"text": t.text}, t.label if labelled else None, content_key(t.text)) for t in texts]
+
+    parts = (
+        tasks(headlines.evaluation, True),
+        tasks(headlines.training, True),
+        tasks((headlines.unlabelled[i] for i in sorted(chosen)), False),
+    )
+    return _project("Disaster headlines (active learning)", "headlines.xml", parts, headlines.source)
+
+
+def _project(title: str, config: str, parts: Sequence[list[NewTask]], source: str) -> DemoProject:
+    xml = (CONFIGS / config).read_text(encoding="utf-8")
+    question = parse_label_config(xml, project=title)
+    held_out, labelled, unlabelled = parts
+    evaluation = {task.key for task in held_out}
+    unique = {task.key: task for part in (unlabelled, labelled, held_out) for task in part}  # the last one wins
+    rows = [import_row(task, question, evaluation) for task in reversed(unique.values())]
+    counts = {"held out": len(held_out), "labelled": len(labelled), "open": len(unlabelled)}
+    return DemoProject(title, xml, question, rows, source, counts)

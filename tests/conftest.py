@@ -1,0 +1,238 @@
+"""Shared fixtures: a real Label Studio, real data, projects."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from common import close
+from processes import start_label_studio
+
+from ml_backend.datasets import png_data_uri
+from ml_backend.label_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.records import Project
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PASSWORD = "correct-horse-battery-1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Label Studio's SDK call what pydantic has deprecated: it does so for each personal access token."""
+    warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
+    config.addinivalue_line("filterwarnings", warning)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of the test's Label Studio."""
+
+    id: int
+    email: str
+    password: str
+    token: str = field(repr=False)
+    client: LabelStudioClient
+
+
+@dataclass
+class LiveLabelStudio:
+    """A real Label Studio, its first account, and helpers for more."""
+
+    url: str
+    email: str
+    password: str
+    token: str = field(repr=False)
+    seconds_to_start: float
+    log: Path
+    _clients: list[LabelStudioClient] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    @cached_property
+    def client(self) -> LabelStudioClient:
+        """The first account's client."""
+        return self.new_client(self.token)
+
+    def new_client(self, token: str, *, url: str | None = None, timeout: float = 60.0) -> LabelStudioClient:
+        """A client that is closed at the end of the session (else its sockets leak a ResourceWarning)."""
+        client = LabelStudioClient(url or self.url, token, timeout=timeout)
+        self._clients.append(client)
+        return client
+
+    def create_user(self, email: str | None = None, password: str = PASSWORD) -> Account:
+        """A new account in the same organization, made as people make theirs: on the sign-up page of an invitation."""
+        email = email or f"annotator-{next(self._numbers)}@example.org"
+        page = self.url + self.client.request("GET", "api/invite").json()["invite_url"]
+        with requests.Session() as session:
+            session.trust_env = False
+            found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', session.get(page, timeout=60).text)
+            assert found, "the sign-up page has no form"
+            form = {"email": email, "password": password, "csrfmiddlewaretoken": found[1]}
+            answer = session.post(page, data=form, headers={"Referer": page}, timeout=60)
+            assert answer.status_code == 200, answer.text[:500]
+            assert "/user/signup" not in answer.url, "the sign-up page refused the account"
+            token = session.get(f"{self.url}/api/current-user/token", timeout=60).json()["token"]
+            who = session.get(f"{self.url}/api/current-user/whoami", timeout=60).json()
+        assert who["email"] == email
+        return Account(who["id"], email, password, token, self.new_client(token))
+
+    def personal_access_token(self, client: LabelStudioClient) -> str:
+        """A new personal access token; Label Studio gives each account only one, so take a fresh account for it."""
+        token: str = client.request("POST", "api/token/", body={}).json()["token"]
+        return token
+
+    def close(self) -> None:
+        """Close all clients."""
+        for client in self._clients:
+            close(client)
+
+
+@dataclass(frozen=True)
+class LiveProject:
+    """A project in the test's Label Studio."""
+
+    id: int
+    question: ChoiceQuestion
+    task_ids: list[int]
+    client: LabelStudioClient
+
+    @property
+    def project(self) -> Project:
+        """The project as it is now."""
+        return self.client.project(self.id)
+
+    def answer(self, label: str) -> list[dict[str, Any]]:
+        """The result of an annotation that gives this label."""
+        value = {"choices": [label]}
+        return [
+            {"from_name": self.question.control, "to_name": self.question.object, "type": "choices", "value": value}
+        ]
+
+
+MakeProject = Callable[..., LiveProject]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request that a local server got."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class LocalServer:
+    """A server on this machine that gives one answer to everything, and what it was asked."""
+
+    url: str
+    calls: list[Call] = field(default_factory=list)
+
+
+LocalServerFactory = Callable[[Callable[[Call], tuple[int, str, bytes]]], LocalServer]
+
+
+@pytest.fixture
+def local_server() -> Iterator[LocalServerFactory]:
+    """Start servers: ``local_server(lambda call: (status, content_type, body))``."""
+    running: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start(answer: Callable[[Call], tuple[int, str, bytes]]) -> LocalServer:
+        class Handler(BaseHTTPRequestHandler):
+            def handle_any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                call = Call(self.command, self.path, dict(self.headers), body)
+                served.calls.append(call)
+                status, content_type, content = answer(call)
+                with suppress(ConnectionError):  # a client that waited no longer
+                    self.send_response(status)
+                    self.send_header("Content-Type", content_type)
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        served = LocalServer(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return served
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLabelStudio]:
+    """A real Label Studio, started once, when the first test asks for it."""
+    server = start_label_studio(tmp_path_factory.mktemp("label-studio"), password=PASSWORD)
+    live = LiveLabelStudio(
+        server.url, server.username, server.password, server.token, server.seconds_to_start, server.process.log
+    )
+    try:
+        yield live
+    finally:
+        live.close()
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data: ACTIVE_LEARNING_TEST_DATA, else shared/data beside the repository."""
+    folder = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        reason = f"no real data in {folder}: set ACTIVE_LEARNING_TEST_DATA to a folder with mnist/ and headlines/"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_project(label_studio: LiveLabelStudio) -> MakeProject:
+    """Make projects: ``make_project("headlines" | "mnist", tasks=3)`` or with a list of task data."""
+    numbers = itertools.count(1)
+
+    def make(
+        kind: str = "headlines",
+        tasks: int | Sequence[Mapping[str, Any]] = 0,
+        *,
+        title: str | None = None,
+        client: LabelStudioClient | None = None,
+    ) -> LiveProject:
+        client = client or label_studio.client
+        xml = (REPOSITORY / "label_configs" / f"{kind}.xml").read_text(encoding="utf-8")
+        project = client.create_project(title or f"{kind} {next(numbers)}", xml)
+        rows = [{"data": dict(data)} for data in (example_data(kind, tasks) if isinstance(tasks, int) else tasks)]
+        ids = client.import_tasks(project.id, rows) if rows else []
+        return LiveProject(project.id, parse_label_config(xml, project=project.id), ids, client)
+
+    return make
+
+
+def example_data(kind: str, count: int) -> list[dict[str, Any]]:
+    """Task data of so many different headlines or images."""
+    if kind == "headlines":
+        return [{"text": f"headline number {number}"} for number in range(count)]
+    noise = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    return [{"image": png_data_uri(image)} for image in noise]
