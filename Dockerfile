@@ -11,6 +11,7 @@ COPY scripts scripts
 COPY label_configs label_configs
 
 RUN useradd --create-home --uid 1000 backend && mkdir -p /data/versions && chown backend /data/versions
+ENV OMP_WAIT_POLICY=PASSIVE
 USER backend
 EXPOSE 9090
 CMD ["python", "scripts/serve.py"]

@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
+export OMP_WAIT_POLICY := PASSIVE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock bench clean
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from label_studio_ml.model import LabelStudioMLBase
 
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ConfigurationError, LabelStudioError
@@ -24,6 +24,11 @@ from ml_backend.ranking import served_score
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.scoring import score_items
 from ml_backend.store import ProjectStore, open_project
+
+with warnings.catch_warnings():
+    # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.
+    warnings.simplefilter("ignore")
+    from label_studio_ml.model import LabelStudioMLBase
 
 log = logging.getLogger(__name__)
 UNTRAINED = "untrained"

@@ -17,7 +17,7 @@ NUMBER_WIDTH: Final = 4
 
 _NAME: Final = re.compile(
     # Whatever matches may be deleted as one of our old queues: a foreign "my-model.v2-0001" must not.
-    rf"(?P<version>{COLD_START}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d]\w*)-(?P<number>\d{{4,}})",
+    rf"(?P<version>{COLD_START}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d](?:[\w-]*\w)?)-(?P<number>\d{{4,}})",
     re.ASCII,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,9 +53,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
         body = _body()
         uid = _text(body, "project")
         backend = ActiveLearningBackend(_text(body, "schema"), settings=settings, project_uid=uid)
-        params = body.get("extra_params") or {}
-        if not isinstance(params, Mapping):
-            raise ConfigurationError('Extra params must be a JSON object, like {"strategy": "bald"}.')
+        params = _extra_params(body.get("extra_params"))
         settings.project_defaults().override(params, where="Extra params")
         ProjectStore(settings.model_dir, uid).set_extra_params(params)
         return jsonify(model_version=backend.model_version_in_use())
@@ -63,8 +62,8 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
     def predict() -> Response:
         body = _body()
         tasks = body.get("tasks")
-        if not isinstance(tasks, list):
-            raise ConfigurationError('A /predict request needs "tasks", a list.')
+        if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
+            raise ConfigurationError('A /predict request needs "tasks", a list of objects with "id" and "data".')
         backend = ActiveLearningBackend(
             body.get("label_config"), settings=settings, project_uid=str(body.get("project") or "") or None
         )
@@ -77,17 +76,17 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
         project_id = project.get("id") if isinstance(project, Mapping) else None
         if body.get("action") != START_TRAINING:
             return jsonify(accepted=False), 200
-        if not project_id:
+        if not isinstance(project_id, int) or project_id < 1:
             raise ConfigurationError("The training request names no project.")
         if settings.label_studio_api_key is None:
             raise ConfigurationError("The backend cannot read labels: set LABEL_STUDIO_API_KEY and restart it.")
-        return jsonify(job=rounds.request(int(project_id)).id), 201
+        return jsonify(job=rounds.request(project_id).id), 201
 
     @app.route("/versions", methods=["GET", "POST"])
     def versions() -> Response:
         # Label Studio sends GET with no body and no project: it gets an empty list.
-        body = request.get_json(silent=True) or {}
-        uid = request.args.get("project") or body.get("project")
+        body = request.get_json(silent=True)
+        uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
         return jsonify(versions=ProjectStore(settings.model_dir, str(uid)).versions() if uid else [])
 
     @app.post("/validate")
@@ -103,7 +102,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
     @app.get("/is_training")
     def is_training() -> Response:
         project_id = str(request.args.get("project", "0")).split(".")[0]
-        return jsonify(is_training=project_id.isdigit() and rounds.running(int(project_id)))
+        return jsonify(is_training=project_id.isdecimal() and rounds.running(int(project_id)))
 
     @app.post("/delete")
     def delete() -> Response:
@@ -177,6 +176,22 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f'The request lacks "{name}".')
     return value
+
+
+def _extra_params(value: Any) -> Mapping[str, Any]:
+    """What was typed into the backend's settings: Label Studio's page sends it as the text that it is."""
+    try:
+        params = json.loads(value.strip() or "null") if isinstance(value, str) else value
+    except ValueError:
+        params = value
+    params = params or {}
+    if not isinstance(params, Mapping):
+        raise ConfigurationError('Extra params must be a JSON object, like {"strategy": "bald"}.')
+    return params
+
+
+def _is_task(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), int) and isinstance(value.get("data"), dict)
 
 
 def _error(status: int, message: str) -> Response:

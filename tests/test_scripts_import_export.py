@@ -514,7 +514,7 @@ def test_accounts_that_cannot_be_read_are_told_by_their_numbers(annotated):
     [
         ("start.random-0001", QueueName(None, "random", 1)),
         ("mnist_cnn-0003-1a2b3c4d.dropout_entropy-0007", QueueName("mnist_cnn-0003-1a2b3c4d", "dropout_entropy", 7)),
-        ("m-1.k-center-12345", QueueName("m-1", "k-center", 12345)),
+        ("m-0001-00ff00ff.k-center-12345", QueueName("m-0001-00ff00ff", "k-center", 12345)),
     ],
 )
 def test_queue_names_are_written_and_read(name, parts):

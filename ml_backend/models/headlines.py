@@ -142,6 +142,7 @@ class Headlines:
             raise BadItemError("The text is empty; there is nothing to classify")
         return text[:MAX_CHARACTERS]
 
+    @_shared.one_thread()
     def fit(
         self,
         items: Sequence[str],
@@ -189,6 +190,7 @@ class Headlines:
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
 
+    @_shared.one_thread()
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
@@ -201,6 +203,7 @@ class Headlines:
                 out[start : start + BLOCK] = block.numpy()
         return out
 
+    @_shared.one_thread()
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """Hidden activations ``[N, D]``, dropout off."""
         network = self._fitted()

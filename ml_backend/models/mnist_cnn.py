@@ -99,6 +99,7 @@ class MnistCnn:
         except Exception as exc:
             raise BadItemError(f"Not a readable image ({len(raw)} bytes): {exc}") from exc
 
+    @_shared.one_thread()
     def fit(
         self,
         items: Sequence[Images],
@@ -147,6 +148,7 @@ class MnistCnn:
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
 
+    @_shared.one_thread()
     def probabilities(self, items: Sequence[Images], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
@@ -159,6 +161,7 @@ class MnistCnn:
                 out[start : start + BLOCK] = block.numpy()
         return out
 
+    @_shared.one_thread()
     def embed(self, items: Sequence[Images]) -> NDArray[np.float32]:
         """Hidden activations ``[N, D]``, dropout off."""
         network = self._fitted()

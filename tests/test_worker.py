@@ -1,0 +1,160 @@
+"""Rounds in the background: one at a time, at most one waiting per project, and none stops the next."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from ml_backend import worker as module
+from ml_backend.errors import StoreError
+from ml_backend.worker import Worker
+
+PATIENCE = 5.0
+
+
+class Rounds:
+    """Rounds that wait to be let through, and what happened."""
+
+    def __init__(self):
+        self.started = []
+        self.at_once = self.most_at_once = 0
+        self.fails = {}
+        self._let_through = threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def __call__(self, project_id):
+        with self._lock:
+            self.started.append(project_id)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        assert self._let_through.acquire(timeout=PATIENCE)
+        with self._lock:
+            self.at_once -= 1
+        if project_id in self.fails:
+            raise self.fails[project_id]
+        return {"queue": f"queue of {project_id}"}
+
+    def let_through(self, count=1):
+        self._let_through.release(count)
+
+
+@pytest.fixture
+def rounds():
+    rounds = Rounds()
+    yield rounds
+    rounds.let_through(1000)
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+def ended(worker, *jobs):
+    until(lambda: all(worker.job(job.id).ended_at for job in jobs))
+    return [worker.job(job.id) for job in jobs]
+
+
+def test_the_life_of_a_job(rounds):
+    worker = Worker(rounds)
+    assert not worker.running(7)
+    job = worker.request(7)
+    assert (job.status, job.project_id, job.result, job.error, job.ended_at) == ("queued", 7, None, None, None)
+    until(lambda: worker.job(job.id).status == "started")
+    assert worker.running(7)
+    assert not worker.running(8)
+    rounds.let_through()
+    (done,) = ended(worker, job)
+    assert (done.status, done.result, done.error) == ("finished", {"queue": "queue of 7"}, None)
+    assert done.created_at <= done.ended_at
+    assert not worker.running(7)
+
+
+def test_requests_that_wait_become_one(rounds):
+    worker = Worker(rounds)
+    first = worker.request(7)
+    until(lambda: rounds.started == [7])
+    # The round under way may have read the labels already: one more must follow, but not five.
+    more = {worker.request(7).id for _ in range(5)}
+    assert len(more) == 1
+    assert first.id not in more
+    rounds.let_through(2)
+    ended(worker, first, worker.job(more.pop()))
+    assert rounds.started == [7, 7]
+
+
+def test_projects_wait_in_line_and_run_one_at_a_time(rounds):
+    worker = Worker(rounds)
+    jobs = [worker.request(project) for project in (1, 2, 3)]
+    assert worker.request(3).id == jobs[2].id
+    rounds.let_through(3)
+    assert [job.status for job in ended(worker, *jobs)] == ["finished"] * 3
+    assert rounds.started == [1, 2, 3]
+    assert rounds.most_at_once == 1
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), ZeroDivisionError("oops"), AssertionError("never")])
+def test_a_round_that_fails_does_not_stop_the_next(rounds, error, caplog):
+    worker = Worker(rounds)
+    rounds.fails[1] = error
+    rounds.let_through(2)
+    with caplog.at_level(logging.INFO):
+        failed, fine = ended(worker, worker.request(1), worker.request(2))
+    assert (failed.status, failed.error, failed.result) == ("failed", str(error), None)
+    assert fine.status == "finished"
+    assert not worker.running(1)
+    assert "project 1: the round failed" in caplog.text
+
+
+def test_a_project_that_failed_can_be_asked_again(rounds):
+    worker = Worker(rounds)
+    rounds.fails[1] = StoreError("for now")
+    rounds.let_through(2)
+    (failed,) = ended(worker, worker.request(1))
+    rounds.fails.clear()
+    (again,) = ended(worker, worker.request(1))
+    assert again.id != failed.id
+    assert again.status == "finished"
+
+
+def test_an_unknown_job(rounds):
+    assert Worker(rounds).job("nonsense") is None
+
+
+def test_old_jobs_are_forgotten_but_none_that_waits(rounds, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_JOBS", 3)
+    worker = Worker(rounds)
+    oldest = worker.request(0)
+    until(lambda: rounds.started == [0])
+    waiting = [worker.request(project) for project in range(1, 7)]
+    assert all(worker.job(job.id) for job in (oldest, *waiting))
+    rounds.let_through(7)
+    ended(worker, *waiting)
+    rounds.let_through()
+    ended(worker, worker.request(99))
+    assert worker.job(oldest.id) is None
+
+
+def test_requests_from_many_threads(rounds):
+    worker = Worker(rounds)
+    rounds.let_through(1000)
+    ids = []
+    threads = [threading.Thread(target=lambda n=n: ids.append(worker.request(n % 3).id)) for n in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: not any(worker.running(project) for project in range(3)))
+    assert {worker.job(job_id).status for job_id in ids} == {"finished"}
+    assert rounds.most_at_once == 1
+    assert set(rounds.started) == {0, 1, 2}
+    assert len(rounds.started) == len(set(ids))
+
+
+def test_no_request_no_thread(rounds):
+    before = threading.active_count()
+    Worker(rounds)
+    assert threading.active_count() == before
