@@ -56,6 +56,10 @@ class LabelStudioClient:
     def __repr__(self) -> str:
         return f"LabelStudioClient({self.url!r})"
 
+    def close(self) -> None:
+        """Close the connections; the client cannot be used any more."""
+        self._http.httpx_client.close()
+
     # --- one request -------------------------------------------------------------------------------------------
 
     def request(
@@ -89,6 +93,11 @@ class LabelStudioClient:
             )
         except ApiError as exc:  # raised while the SDK exchanges a personal access token
             raise self._error(exc.status_code or 0, _detail(exc.body), what) from exc
+        except UnicodeEncodeError:
+            # Not chained: the original error carries the header, and with it the token.
+            raise LabelStudioUnauthorized(
+                f"The token for {self.url} has characters that no token has. {TOKEN_HELP}"
+            ) from None
         except httpx.TimeoutException as exc:
             raise LabelStudioUnreachable(
                 f"{self.url} did not answer {method} {path} in time. Is it overloaded? See LABEL_STUDIO_URL."
@@ -102,13 +111,15 @@ class LabelStudioClient:
         return response
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
-        response = self.request(method, path, **kwargs)
+        return self._content(self.request(method, path, **kwargs))
+
+    def _content(self, response: httpx.Response) -> Any:
         try:
             return response.json()
         except ValueError as exc:
             raise LabelStudioUnreachable(
-                f"{self.url} answered {method} {path} with something that is not JSON: this is no Label Studio, "
-                f"or a proxy stands between. Correct LABEL_STUDIO_URL."
+                f"{self.url} answered {response.request.method} {response.url.path} with something that is not JSON: "
+                "this is no Label Studio, or a proxy stands between. Correct LABEL_STUDIO_URL."
             ) from exc
 
     def _error(self, status: int, detail: str, what: str) -> Exception:
@@ -283,7 +294,7 @@ class LabelStudioClient:
             if page > 1:  # Label Studio answers 404 to a page behind the last
                 return [], datetime.now(UTC)
             raise
-        return response.json()["tasks"], _server_time(response)
+        return self._content(response)["tasks"], _server_time(response)
 
     def export(self, project_id: int) -> list[dict[str, Any]]:
         """Annotated tasks in Label Studio's own JSON export format."""

@@ -37,6 +37,8 @@ class NewTask:
     data: dict[str, Any]
     label: str | None
     key: str
+    where: str = ""
+    """File and line, or item number: for messages."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def _tasks(items: Iterable[_Item | BadItemError], wanted: _Fields, report: Calla
             continue
         data = {name: kept for name, kept in item.fields.items() if name not in (item.field, wanted.label)}
         label = "" if item.label is None else str(item.label).strip()
-        yield NewTask(data | {wanted.value_key: value}, label or None, content_key(value))
+        yield NewTask(data | {wanted.value_key: value}, label or None, content_key(value), item.where)
 
 
 def _checked(item: _Item, is_image: bool) -> str:

@@ -102,13 +102,8 @@ def connect(url: str | None = None) -> tuple[Settings, LabelStudioClient]:
     key = settings.label_studio_api_key
     token = key.get_secret_value() if key else _ask_token(settings.label_studio_url)
     client = LabelStudioClient(settings.label_studio_url, token, timeout=settings.request_timeout)
-    resources.callback(close, client)
+    resources.callback(client.close)
     return settings, client
-
-
-def close(client: LabelStudioClient) -> None:
-    """Close a client's connections; it has no method for that."""
-    client._http.httpx_client.close()
 
 
 def _at_terminal() -> bool:

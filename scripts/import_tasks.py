@@ -137,27 +137,14 @@ def make_plan(
         problems=unreadable,
     )
     doubles = 0
-    for read, task in enumerate(items):
+    for task in items:
         if check and task.label is not None and task.label not in question.labels:
-            where = _place(path, read + len(unreadable))
-            unknown.append(f'{where}: label "{task.label}" is not in the labeling config; left out')
+            unknown.append(f'{task.where}: label "{task.label}" is not in the labeling config; left out')
         elif task.key in tasks:
             doubles += 1
         else:
             tasks[task.key] = task
     return Plan(list(tasks.values()), unreadable + unknown, doubles)
-
-
-def _place(path: Path, index: int) -> str:
-    """Where the item at this index is: its line in CSV and JSON Lines files, else its number."""
-    kind = path.suffix.lower()
-    lines: list[int] = []
-    if kind in SEPARATORS:
-        rows = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=SEPARATORS[kind])
-        lines = [rows.line_num for row in rows if row][1:]
-    elif kind in (".jsonl", ".ndjson"):
-        lines = [number for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
-    return f"{path}, line {lines[index]}" if index < len(lines) else f"{path}, item {index + 1}"
 
 
 def _usual_label_column(path: Path) -> str | None:

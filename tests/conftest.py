@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from common import close
 from processes import start_label_studio
 
 from ml_backend.datasets import png_data_uri
@@ -95,7 +94,7 @@ class LiveLabelStudio:
     def close(self) -> None:
         """Close all clients."""
         for client in self._clients:
-            close(client)
+            client.close()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import requests
 import waitress
-from common import close
 from waitress import wasyncore
 
 from ml_backend.backend import make_client, workspace
@@ -51,7 +50,7 @@ class Backend:
         self._stop.set()
         self._thread.join()
         if self.settings.label_studio_api_key:
-            close(make_client(self.settings))
+            make_client(self.settings).close()
             make_client.cache_clear()
 
 

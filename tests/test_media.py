@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 import requests
-from common import close
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +42,7 @@ def client_of():
 
     yield make
     for client in clients:
-        close(client)
+        client.close()
 
 
 def ok(call):
@@ -160,7 +159,7 @@ def test_a_url_that_is_none(value):
         with pytest.raises(BadItemError):
             read(value, reader)
         if reader.client:
-            close(reader.client)
+            reader.client.close()
 
 
 @pytest.mark.parametrize(
