@@ -397,21 +397,40 @@ class LabelStudioClient:
             what=f"Version {version} of project {project_id}",
         )
 
-    def ensure_tab(self, project_id: int, title: str, data: Mapping[str, Any]) -> bool:
-        """Make a Data Manager tab, or set an existing one of this title right. Whether anything was written."""
-        wanted = {"title": title, **data}
+    def ensure_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, columns: Sequence[str]) -> bool:
+        """Make a Data Manager tab, or set an existing one of this title right. Whether anything was written.
+
+        A new tab shows ``columns`` only (task data fields as ``data.name``); which ones it shows later is left to
+        the people who use it.
+        """
         tabs = self._json("GET", "api/dm/views", params={"project": project_id}, what=f"Project {project_id}")
         for tab in tabs:
             if tab["data"].get("title") == title:
-                if all(tab["data"].get(name) == value for name, value in wanted.items()):
+                if all(tab["data"].get(name) == value for name, value in data.items()):
                     return False
-                body = {"project": project_id, "data": {**tab["data"], **wanted}}
+                body = {"project": project_id, "data": {**tab["data"], **data}}
                 self.request("PATCH", f"api/dm/views/{tab['id']}", body=body, what=f"Tab {title!r}")
                 return True
-        if not tabs:  # else ours would be the only tab, and the project page would hide the finished tasks
-            self.request("POST", "api/dm/views", body={"project": project_id, "data": {"title": "Default"}}, retries=0)
-        self.request("POST", "api/dm/views", body={"project": project_id, "data": wanted}, retries=0)
+        known = self._columns(project_id)
+        if not tabs:  # else ours would be the only tab, and the project's page would not show the finished tasks
+            self._make_tab(project_id, "Default", {}, hidden=[name for name, usual in known.items() if not usual])
+        self._make_tab(project_id, title, data, hidden=[name for name in known if name not in columns])
         return True
+
+    def _make_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, hidden: Sequence[str]) -> None:
+        names = [f"tasks:{name}" for name in hidden]
+        content = {"title": title, **data, "hiddenColumns": {"explore": names, "labeling": names}}
+        body = {"project": project_id, "data": content}
+        self.request("POST", "api/dm/views", body=body, retries=0, what=f"Tab {title!r}")
+
+    def _columns(self, project_id: int) -> dict[str, bool]:
+        """Data Manager columns, and whether Label Studio shows them unless told otherwise."""
+        rows = self._json("GET", "api/dm/columns", params={"project": project_id}, what=f"Project {project_id}")
+        return {
+            f"data.{row['id']}" if row.get("parent") == "data" else row["id"]: row["visibility_defaults"]["explore"]
+            for row in rows["columns"]
+            if "visibility_defaults" in row
+        }
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:

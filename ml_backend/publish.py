@@ -72,7 +72,8 @@ def publish(
         replaced = [name for name in client.prediction_versions(project_id) if is_replaced(name, queue.name)]
         for name in replaced:
             client.delete_version(project_id, name)
-        client.ensure_tab(project_id, TAB_TITLE, TAB)
+        shown = ("id", f"data.{question.field}", "predictions_score")
+        client.ensure_tab(project_id, TAB_TITLE, TAB, columns=shown)
     return replaced
 
 

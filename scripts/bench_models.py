@@ -82,26 +82,21 @@ RECIPES: Final[dict[str, Recipe]] = {"ours": ours, "Cloudera's recipe": cloudera
 def main(
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder with mnist/ and headlines/. "
-            "[default: ACTIVE_LEARNING_TEST_DATA, else ../shared/data, else data]"
-        ),
+        typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA, else data]"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each kind: seeds 0, 1, ...")] = 3,
 ) -> None:
     """Measure the models on digits and headlines: mean (lowest-highest) over the seeds."""
-    folder = data or _default_data()
+    folder = data or data_folder()
     images, digits, digits_source = load_mnist(folder)
     headlines = load_headlines(folder)
     console.print(_digits_table(images, digits.astype(np.int64), digits_source, seeds))
     console.print(_headlines_table(headlines, seeds))
 
 
-def _default_data() -> Path:
-    if named := os.environ.get("ACTIVE_LEARNING_TEST_DATA"):
-        return Path(named)
-    beside = REPOSITORY.parent / "shared" / "data"
-    return beside if beside.is_dir() else REPOSITORY / "data"
+def data_folder() -> Path:
+    """The folder named by ACTIVE_LEARNING_TEST_DATA, else ``data/``, which scripts/fetch_data.py fills."""
+    return Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA") or REPOSITORY / "data")
 
 
 def _digits_table(images: Images, digits: Targets, source: str, seeds: int) -> Table:

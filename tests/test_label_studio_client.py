@@ -1,5 +1,6 @@
 """Facts about Label Studio that the client leans on, checked against a real one."""
 
+import functools
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -264,13 +265,17 @@ def test_an_annotation_keeps_the_prediction_it_was_shown_with(make_project):
 def test_a_tab_is_made_once_and_put_right_when_changed(make_project):
     project = make_project(tasks=1)
     wanted = {"ordering": ["tasks:predictions_score"], "columnsWidth": {}}
-    ensure = project.client.ensure_tab
+    ensure = functools.partial(project.client.ensure_tab, columns=("id", "data.text"))
     assert ensure(project.id, "Next up", wanted)
     assert not ensure(project.id, "Next up", wanted)
     assert ensure(project.id, "Next up", {"ordering": ["-tasks:predictions_score"]})
     tabs = project.client.request("GET", "api/dm/views", params={"project": project.id}).json()
     assert [tab["data"]["title"] for tab in tabs] == ["Default", "Next up"]
     assert tabs[1]["data"]["ordering"] == ["-tasks:predictions_score"]
+    hidden = [set(tab["data"]["hiddenColumns"]["explore"]) for tab in tabs]
+    assert "tasks:inner_id" in hidden[0]
+    assert "tasks:total_annotations" in hidden[1] - hidden[0]
+    assert not {"tasks:id", "tasks:data.text"} & (hidden[0] | hidden[1])
 
 
 # --- projects and backends -------------------------------------------------------------------------------------------

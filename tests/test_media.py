@@ -163,7 +163,13 @@ def test_a_url_that_is_none(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind"), [("s3://bucket/x.png", "s3"), ("gs://b/x", "gs"), ("file:///etc/passwd", "file")]
+    ("value", "kind"),
+    [
+        ("s3://bucket/x.png", "s3"),
+        ("gs://b/x", "gs"),
+        ("file:///etc/passwd", "file"),
+        ("//other.org/x.png", "relative path"),
+    ],
 )
 def test_a_url_of_an_unknown_kind(value, kind):
     with pytest.raises(BadItemError, match=f"cannot read a {kind} URL; use http"):

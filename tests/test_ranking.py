@@ -108,10 +108,11 @@ def test_the_draw_decides_which_of_the_tied_get_the_last_places():
 
 
 def test_tie_breaks_are_not_the_draws_of_the_random_strategy():
-    # Else a random order of a tied pool would be sorted by its own scores twice, and the two would correlate.
+    # Else what a strategy asks first among equals would be what the control arm asks first, or last.
     task_ids = ids(200)
-    by_draw = rank(draws_for(task_ids, 5), task_ids, seed=5)
-    assert rank(np.full(200, 0.5), task_ids, seed=5).tolist() != by_draw.tolist()
+    random = np.argsort(rank(draws_for(task_ids, 5), task_ids, seed=5))  # item → place
+    tied = np.argsort(rank(np.full(200, 0.5), task_ids, seed=5))
+    assert abs(np.corrcoef(random, tied)[0, 1]) < 0.2
 
 
 @given(arrays(np.float64, st.integers(1, 30), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])), st.integers(0, 40))
