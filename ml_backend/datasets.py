@@ -1,7 +1,7 @@
 """Readers of the two example data sets: MNIST digits (idx files) and news headlines (CSV files).
 
 Axes: ``N`` items; ``[N, 28, 28]`` uint8 images, 0 is background. Nothing here touches the network, a clock or a global
-random state. The headlines' part is in ``ml_backend.headlines`` and is offered here too.
+random state. The headlines' part is in ``ml_backend.headline_files`` and is offered here too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.headlines import (
+from ml_backend.headline_files import (
     NOT_RELATED,
     RELATED,
     HeadlineData,

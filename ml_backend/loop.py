@@ -122,7 +122,9 @@ def run_round(
             return report
         loaded = workspace.library.load(store, version) if version else None
         report.queue = _queue(project, loaded, version, workspace, recorder, whole_pool=whole_pool)
-        if not dry_run and report.queue.predictions:
+        if not report.queue.predictions:
+            recorder.warn("None of the open tasks can be read; the order is unchanged.")
+        elif not dry_run:
             _publish(project, report.queue, workspace, recorder)
     return report
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ml_backend.datasets import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.headlines import TEXT_COLUMNS
+from ml_backend.headline_files import TEXT_COLUMNS
 from ml_backend.text_files import read_text
 
 IMAGE_TAG: Final = "Image"

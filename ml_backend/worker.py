@@ -163,6 +163,10 @@ class QueuedRounds:
             raise _unreachable(exc) from exc
         return any(job is not None and job.args == (project_id,) for job in jobs)
 
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self._redis.close()  # type: ignore[no-untyped-call]
+
 
 def _from_rq(job: QueuedJob) -> Job:
     result = job.latest_result()

@@ -1,0 +1,112 @@
+"""Rounds over a real Redis: the server asks, a worker process runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, MakeProject
+from processes import ServerProcess, free_port
+from redis import Redis
+from redis.exceptions import RedisError
+
+from ml_backend.config import load_settings
+from ml_backend.errors import ConfigurationError
+from ml_backend.server import create_app
+from ml_backend.worker import Job, QueuedRounds
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of our own; never on the usual port, where Label Studio would take it for its own."""
+    if shutil.which("redis-server") is None:
+        reason = "no redis-server: install Debian's package redis-server"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    port, folder = free_port(), tmp_path_factory.mktemp("redis")
+    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    with ServerProcess("Redis", command, log=folder / "redis.log"), Redis(port=port) as connection:
+        wait_until(lambda: answers(connection))
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture
+def rounds(redis_url: str) -> Iterator[QueuedRounds]:
+    queued = QueuedRounds(redis_url)
+    queued._redis.flushall()
+    yield queued
+    queued.close()
+
+
+def answers(connection: Redis) -> bool:
+    try:
+        return bool(connection.ping())
+    except RedisError:
+        return False
+
+
+def wait_until(condition, timeout: float = 120.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "time ran out"
+        time.sleep(0.1)
+
+
+def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
+    first, other = rounds.request(7), rounds.request(8)
+    assert rounds.request(7).id == first.id != other.id
+    assert (first.status, first.project_id) == ("queued", 7)
+    assert rounds.running(7)
+    assert not rounds.running(9)
+    assert rounds.job("unknown") is None
+
+
+def test_without_redis_the_error_says_what_to_do() -> None:
+    rounds = QueuedRounds(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    for call in (lambda: rounds.request(1), lambda: rounds.job("x"), lambda: rounds.running(1)):
+        with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+    rounds.close()
+
+
+def test_a_worker_process_runs_the_rounds(
+    rounds: QueuedRounds, redis_url: str, make_project: MakeProject, tmp_path: Path, label_studio
+) -> None:
+    """The server's START_TRAINING, a worker of another process, and a failing project beside it."""
+    project = make_project(tasks=5)
+    names = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.token}
+    env = os.environ | names | {"MODEL_DIR": str(tmp_path / "versions"), "REDIS_URL": redis_url}
+    settings = load_settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path / "versions",
+        redis_url=redis_url,
+    )
+    web = create_app(settings, rounds=rounds).test_client()
+
+    def start(project_id: int) -> str:
+        answer = web.post("/webhook", json={"action": "START_TRAINING", "project": {"id": project_id}})
+        assert answer.status_code == 201
+        return str(answer.json["job"])
+
+    jobs = [start(987_654), start(project.id)]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "worker.py")]
+    with ServerProcess("worker", command, log=tmp_path / "worker.log", env=env) as worker:
+        wait_until(lambda: all(over(rounds.job(job)) for job in jobs) or not worker.running)
+        assert worker.running, worker.log_tail()
+    failed, finished = (web.post("/job_status", json={"job": job}).json for job in jobs)
+    assert failed["job_status"] == "failed"
+    assert "987654" in failed["error"]
+    assert "Traceback" not in failed["error"]
+    assert finished["job_status"] == "finished"
+    assert finished["result"]["queue"] == project.project.model_version == "start.random-0001"
+    assert label_studio.token not in (tmp_path / "worker.log").read_text()
+
+
+def over(job: Job | None) -> bool:
+    return job is not None and job.status in ("finished", "failed")
