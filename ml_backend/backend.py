@@ -70,6 +70,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
 
         A task that cannot be read, and every task before a first model, gets an empty result and is served last.
+        So are evaluation tasks: uncertainty must not choose what is measured on.
 
         Args:
             tasks: tasks as Label Studio sends them.
@@ -109,15 +110,13 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         queued = {prediction.task_id: prediction.score for prediction in queue.predictions}
         served = served_score(scores.uncertainty, np.array(1.0))
         rows_by_id = {}
+        held_out = {task.id for task in tasks if task.is_evaluation}
         for position, task_id in enumerate(examples.task_ids.tolist()):
-            prediction = Prediction(
-                task_id,
-                question.labels[scores.winner[position]],
-                float(scores.confidence[position]),
-                # A queued task keeps the score it was published with: asking again must not change the order.
-                queued.get(task_id, float(served[position])),
-            )
-            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=True)
+            # A queued task keeps the score it was published with: asking again must not change the order.
+            score = SERVED_LAST if task_id in held_out else queued.get(task_id, float(served[position]))
+            guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
+            prediction = Prediction(task_id, guess, confidence, score)
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
         return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
 
     def fit(self, tasks: Iterable[Any] = (), workdir: str | None = None, **kwargs: Any) -> dict[str, Any]:

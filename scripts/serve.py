@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import typer
 import waitress
-from common import new_app, tell_errors
+from common import log_to_stderr, new_app, tell_errors
 
 from ml_backend.config import load_settings
 from ml_backend.server import create_app
@@ -27,7 +26,7 @@ def main(
 ) -> None:
     """Start the ML backend. All settings come from the environment; README.md lists them."""
     settings = load_settings(host=host, port=port)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(settings.log_level)
     waitress.serve(create_app(settings), host=settings.host, port=settings.port, threads=THREADS, ident=None)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-
-from common import new_app, tell_errors
+from common import log_to_stderr, new_app, tell_errors
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
@@ -26,7 +24,7 @@ def main() -> None:
         raise ConfigurationError(
             "REDIS_URL is not set: there is no queue to work on. The backend alone needs no worker."
         )
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(settings.log_level)
     redis = Redis.from_url(settings.redis_url.get_secret_value())
     try:
         redis.ping()

@@ -55,6 +55,8 @@ class LiveLabelStudio:
     token: str = field(repr=False)
     seconds_to_start: float
     log: Path
+    local_files: Path
+    """The folder that it serves local files from."""
     _clients: list[LabelStudioClient] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -184,9 +186,14 @@ def local_server() -> Iterator[LocalServerFactory]:
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLabelStudio]:
     """A real Label Studio, started once, when the first test asks for it."""
-    server = start_label_studio(tmp_path_factory.mktemp("label-studio"), password=PASSWORD)
+    files = tmp_path_factory.mktemp("local-files")
+    local_files = {
+        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(files),
+    }
+    server = start_label_studio(tmp_path_factory.mktemp("label-studio"), password=PASSWORD, extra_env=local_files)
     live = LiveLabelStudio(
-        server.url, server.username, server.password, server.token, server.seconds_to_start, server.process.log
+        server.url, server.username, server.password, server.token, server.seconds_to_start, server.process.log, files
     )
     try:
         yield live

@@ -283,3 +283,14 @@ def test_a_file_that_label_studio_may_not_serve_is_left_out_with_a_reason(make_p
     project = make_project("mnist")
     with pytest.raises(BadItemError, match=r"File /data/local-files/"):
         read("/data/local-files/?d=nothing/here.png", MediaReader(project.client))
+
+
+def test_an_image_in_a_local_files_storage(label_studio, make_project):
+    project = make_project("mnist")
+    folder = label_studio.local_files / "digits"
+    folder.mkdir(exist_ok=True)
+    (folder / "seven.png").write_bytes(CONTENT)
+    storage = {"project": project.id, "title": "digits", "path": str(folder), "use_blob_urls": True}
+    project.client.request("POST", "api/storages/localfiles", body=storage)
+    assert read("/data/local-files/?d=digits/seven.png", MediaReader(project.client)) == CONTENT
+    assert read(f"{label_studio.url}/data/local-files/?d=digits/seven.png", MediaReader(project.client)) == CONTENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml_backend.errors import ModelError
+from ml_backend.models.base import Progress
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -120,6 +121,38 @@ def one_cycle(step: int, steps: int) -> float:
     """
     done = (step + 1) / steps
     return done / 0.2 if done < 0.2 else 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
+
+
+def minimise(
+    model: str,
+    loss_of: Callable[[Tensor], Tensor],
+    optimizer: torch.optim.Optimizer,
+    *,
+    examples: int,
+    batch: int,
+    steps: int,
+    generator: torch.Generator,
+    progress: Progress,
+) -> tuple[float, ...]:
+    """Train for ``steps`` batches on a one-cycle schedule; the mean loss of each epoch.
+
+    ``loss_of`` gives the loss of a batch of indices below ``examples``.
+
+    Raises:
+        ModelError: the loss became NaN or infinite.
+    """
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
+    losses: list[float] = []
+    for step, picked in enumerate(batches(examples, batch, steps, generator)):
+        loss = loss_of(picked)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        check_loss(model, losses[-1], step + 1)
+        progress(step + 1, steps)
+    return epoch_means(losses, math.ceil(examples / batch))
 
 
 def epoch_means(losses: Sequence[float], steps_per_epoch: int) -> tuple[float, ...]:

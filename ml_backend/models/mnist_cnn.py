@@ -125,26 +125,27 @@ class MnistCnn:
         _pool_fast(network)
         batch = int(chosen["batch_size"])
         steps = int(chosen["steps"]) or default_steps(count)
-        per_epoch = math.ceil(count / batch)
         optimizer = torch.optim.AdamW(
             network.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"]
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _shared.one_cycle(step, steps))
-        losses: list[float] = []
         network.train()
-        for step, picked in enumerate(_shared.batches(count, batch, steps, generator)):
+
+        def loss_of(picked: Tensor) -> Tensor:
             hidden = network.trunk(distort(x[picked], generator))
             logits = network.head(_shared.dropout(hidden, chosen["dropout"], generator))
-            loss = F.cross_entropy(logits, y[picked], label_smoothing=chosen["label_smoothing"])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            _shared.check_loss(self.name, losses[-1], step + 1)
-            progress(step + 1, steps)
+            return F.cross_entropy(logits, y[picked], label_smoothing=chosen["label_smoothing"])
+
+        epochs = _shared.minimise(
+            self.name,
+            loss_of,
+            optimizer,
+            examples=count,
+            batch=batch,
+            steps=steps,
+            generator=generator,
+            progress=progress,
+        )
         self._network, self._dropout = network.eval(), chosen["dropout"]
-        epochs = _shared.epoch_means(losses, per_epoch)
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
 

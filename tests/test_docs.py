@@ -1,0 +1,48 @@
+"""What the README names exists, and what exists is named there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from ml_backend.acquisition import ACQUISITIONS
+from ml_backend.config import ProjectSettings, Settings
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [*(n.upper() for n in Settings.model_fields), *ProjectSettings.model_fields])
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert re.search(rf"\b{name}\b", README)
+
+
+@pytest.mark.parametrize("name", ACQUISITIONS)
+def test_every_strategy_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("path", [path for path in COMMANDS if path.name != "demo.py"], ids=lambda path: path.name)
+def test_every_command_is_in_the_readme(path: Path) -> None:
+    assert f"`scripts/{path.name}`" in README
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    named = set(re.findall(r"\]\(([\w/.-]+)\)", README)) | set(re.findall(r"`((?:scripts|tests)/[\w.]+\.py)`", README))
+    assert named
+    assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
+def test_every_command_explains_itself_from_any_folder(path: Path, tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, str(path), "--help"], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "Usage" in shown.stdout
+    assert "--" in shown.stdout
