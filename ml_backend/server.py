@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one request; Label Studio sends tasks with their data."""
 START_TRAINING = "START_TRAINING"
+TAG = re.compile(r"<([^<>]*)>")
 OPEN_ROUTES = ("health",)
 """Answered without basic auth: container health checks know no password."""
 
@@ -196,8 +198,9 @@ def _is_task(value: Any) -> bool:
 
 def _error(status: int, message: str) -> Response:
     response = jsonify(error=message)
-    # Label Studio shows its users nothing of an answer's body, only the status line's reason.
-    reason = " ".join(message.split()).encode("latin-1", "replace").decode("latin-1")
+    # Label Studio shows its users nothing of an answer's body, only the status line's reason, and that as HTML:
+    # "<Choices>" would be a tag there, and vanish.
+    reason = TAG.sub(r"\1", " ".join(message.split())).replace("<", "(").encode("latin-1", "replace").decode("latin-1")
     response.status = f"{status} {reason}"
     return response
 

@@ -77,7 +77,7 @@ def main(
         with timed("Data"):
             report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
             for note in report.notes:
-                messages.print(f"  {note}", style="yellow", highlight=False)
+                messages.print(f"  {note}", style="yellow", highlight=False, soft_wrap=True)
         known = load_secrets(folder / "secrets.json")
         with timed("Label Studio (the first start takes a minute)"):
             studio = start_label_studio(

@@ -55,7 +55,7 @@ def show_report(console: Console, report: Report, *, first: int = 10) -> None:
     if report.metrics:
         shown = {name: report.metrics.get(name) for name in ("accuracy", "f_macro", "f_positive", "auc")}
         text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
-        console.print(f"  {text}  on {report.metrics['n']} evaluation tasks", highlight=False)
+        console.print(f"  {text}  on {report.metrics['n']} evaluation tasks", highlight=False, soft_wrap=True)
     for warning in report.warnings:
         console.print(f"  {escape(warning)}", style="yellow", highlight=False, soft_wrap=True)
     for task_id, reason in list(report.left_out.items())[:SHOWN_LEFT_OUT]:

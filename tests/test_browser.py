@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import waitress
 from conftest import REPOSITORY, LiveLabelStudio, LiveProject, MakeProject
 from demo_data import DemoProject, headline_project, mnist_project
 from fetch_data import fetch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from processes import free_port
 
-from ml_backend.config import ProjectSettings
+from ml_backend.config import ProjectSettings, Settings
 from ml_backend.loop import Workspace, run_round
 from ml_backend.publish import TAB_TITLE
 from ml_backend.records import Queue
+from ml_backend.server import create_app
 
 ARTEFACTS = REPOSITORY / ".artifacts" / "screenshots"
 ANSWERED = 10
@@ -159,6 +163,30 @@ def test_tab_lists_the_queue_in_the_same_order(
     expect(page.get_by_text(TAB_TITLE).first).to_be_visible()
     expect(page.get_by_text(str(expected[0]), exact=True).first).to_be_visible()
     page.screenshot(path=ARTEFACTS / f"{kind}_tab.png")
+
+
+def test_label_studio_shows_why_a_labeling_config_is_refused(
+    page: Page, label_studio: LiveLabelStudio, tmp_path: Path
+) -> None:
+    """On the page, because Label Studio passes on only a part of our answer, and reads that as HTML."""
+    config = '<View><Audio name="a" value="$a"/><Choices name="c" toName="a"><Choice value="x"/></Choices></View>'
+    project = label_studio.client.create_project("Sounds", config)
+    settings = Settings(model_dir=tmp_path, port=free_port(), basic_auth_user="label", basic_auth_pass="studio")
+    server = waitress.create_server(create_app(settings), host="127.0.0.1", port=settings.port)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    page.goto(f"{label_studio.url}/projects/{project.id}/settings/ml")
+    page.get_by_text("Connect Model").last.click()
+    page.locator("[name=title]").fill("Active learning")
+    page.locator("[name=url]").fill(f"http://127.0.0.1:{settings.port}")
+    page.get_by_text("No Authentication").last.click()
+    page.get_by_text("Basic Authentication").last.click()
+    page.locator("[name=basic_auth_user]").fill("label")
+    page.locator("[name=basic_auth_pass]").fill("studio")
+    page.get_by_text("Validate and Save").click()
+    expect(page.get_by_text("asks about Audio; supported: Image or Text").first).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "refused_config.png")
+    server.close()
 
 
 def key_of(kind: str, label: str) -> str:

@@ -162,13 +162,17 @@ def test_setup_reports_the_served_version(client, settings):
     assert client.post("/setup", json=setup_body()).json == {"model_version": name}
 
 
+def without_tags(text):
+    return text.replace("<Audio>", "Audio").replace("<Image>", "Image").replace("<Text>", "Text")
+
+
 def test_an_unsupported_config_is_explained_in_the_status_line(client):
     answer = client.post("/setup", json=setup_body(schema=UNSUPPORTED))
     assert answer.status == (
-        "422 The labeling config of project 7 asks about <Audio>; supported: <Image> or <Text>. "
+        "422 The labeling config of project 7 asks about Audio; supported: Image or Text. "
         "Change it in Settings > Labeling Interface."
-    )
-    assert answer.json == {"error": answer.status.removeprefix("422 ")}
+    ), "no tags: Label Studio shows it as HTML"
+    assert "asks about <Audio>; supported: <Image> or <Text>" in answer.json["error"]
 
 
 @pytest.mark.parametrize("params", [{"strategy": "bald"}, '{"strategy": "bald"}', ' {"strategy":\n "bald"} '])
@@ -329,7 +333,7 @@ def test_validate(client):
     assert client.post("/validate", json={"config": CONFIG}).status_code == 200
     answer = client.post("/validate", json={"config": UNSUPPORTED})
     assert answer.status_code == 422
-    assert "<Audio>" in answer.status
+    assert "asks about Audio" in answer.status
 
 
 def test_deleting_the_connection_keeps_the_versions(client, settings):
@@ -381,7 +385,7 @@ def test_a_body_that_is_no_json_object(client, path, content):
 def test_wrong_requests_say_so_in_one_line(client, settings, path, body, status):
     answer = client.post(path, json=body)
     assert answer.status_code == status
-    assert answer.status == f"{status} {answer.json['error']}"
+    assert answer.status == f"{status} {without_tags(answer.json['error'])}"
     assert len(answer.json["error"]) > 10
     assert "Traceback" not in answer.text
     assert list(settings.model_dir.parent.glob("x*")) == []
