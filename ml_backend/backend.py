@@ -16,12 +16,13 @@ from ml_backend.errors import ConfigurationError, LabelStudioError
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
-from ml_backend.loop import Workspace, run_round
+from ml_backend.loop import Workspace
 from ml_backend.media import MediaReader
 from ml_backend.pool import read_items
 from ml_backend.publish import prediction_row
 from ml_backend.ranking import served_score
 from ml_backend.records import Prediction, Queue, Task
+from ml_backend.round_log import record_round
 from ml_backend.scoring import score_items
 from ml_backend.store import ProjectStore, open_project
 
@@ -140,7 +141,8 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         client = self._client()
         if client is None:
             raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
-        report = run_round(workspace(self.settings, client), int(project_id))
+        trigger = str(kwargs.get("trigger") or "asked")
+        report = record_round(workspace(self.settings, client), int(project_id), trigger=trigger)
         return {
             "version": report.version,
             "queue": report.queue.name if report.queue else None,
@@ -174,9 +176,10 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         return {"result": [], "score": SERVED_LAST, "model_version": version}
 
 
-def run_project_round(project_id: int) -> dict[str, Any]:
-    """One round under the environment's settings: what an RQ worker calls."""
-    return ActiveLearningBackend(settings=load_settings()).fit((), data={"project": {"id": project_id}})
+def run_project_round(project_id: int, trigger: str = "asked", *, settings: Settings | None = None) -> dict[str, Any]:
+    """One round, by default under the environment's settings: what the worker thread and RQ workers call."""
+    backend = ActiveLearningBackend(settings=settings or load_settings())
+    return backend.fit((), data={"project": {"id": project_id}}, trigger=trigger)
 
 
 @lru_cache(maxsize=4)

@@ -39,6 +39,16 @@ class ProjectSettings(BaseModel):
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
     seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
+    promote_margin: float | None = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="a new model that loses more accuracy than this is not served; null: always served",
+    )
+    train_after_labels: int = Field(10, ge=1, description="new labels that start a round")
+    train_after_seconds: float = Field(
+        60.0, ge=0, allow_inf_nan=False, description="seconds after the first change that start one at the latest"
+    )
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
@@ -71,6 +81,12 @@ class Settings(BaseSettings):
         None, description="Redis that carries rounds to scripts/worker.py; unset: the server runs them itself"
     )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
+    poll_seconds: float = Field(
+        60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="seconds between looks for changes that no webhook told; 0: never look",
+    )
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     strategy: Strategy = Field("entropy", description="default strategy of projects that set none")

@@ -213,11 +213,37 @@ class LabelStudioClient:
         )
         return row
 
+    def webhooks(self, project_id: int) -> list[dict[str, Any]]:
+        """The project's own webhooks, oldest first, with their headers."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/webhooks/", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return sorted((row for row in rows if row["project"] == project_id), key=lambda row: int(row["id"]))
+
+    def create_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None:
+        """Make a webhook for all actions. Without the payload, Label Studio would not even name the project."""
+        body = {"project": project_id, "url": url, "headers": dict(headers)}
+        body |= {"send_payload": True, "send_for_all_actions": True}
+        self.request("POST", "api/webhooks/", body=body, retries=0, what=f"Webhook {url}")
+
+    def change_webhook(self, webhook_id: int, changes: Mapping[str, Any]) -> None:
+        """Change some of a webhook's fields."""
+        self.request("PATCH", f"api/webhooks/{webhook_id}/", body=dict(changes), what=f"Webhook {webhook_id}")
+
+    def delete_webhook(self, webhook_id: int) -> None:
+        """Delete one webhook."""
+        self.request("DELETE", f"api/webhooks/{webhook_id}/", what=f"Webhook {webhook_id}")
+
     # --- reading -----------------------------------------------------------------------------------------------
 
     def task_ids(self, project_id: int) -> set[int]:
         """Ids of all tasks that exist now."""
         return {row["id"] for page in self._by_id(project_id, "id", "task_only") for row in page}
+
+    def task_outlines(self, project_id: int) -> Iterator[list[Task]]:
+        """All tasks without their annotations, in pages, by rising id: half the time of ``all_tasks``."""
+        for page in self._by_id(project_id, "id,data,is_labeled", "task_only"):
+            yield [Task(row["id"], row["data"], bool(row["is_labeled"])) for row in page]
 
     def all_tasks(self, project_id: int) -> Iterator[list[dict[str, Any]]]:
         """All tasks with their annotations, in pages of raw rows, by rising id."""
@@ -236,9 +262,18 @@ class LabelStudioClient:
 
     def newest_change(self, project_id: int) -> str:
         """A time from which ``changed_tasks`` misses nothing that happens after this call."""
+        newest, now = self._newest(project_id)
+        return min(newest or datetime.fromtimestamp(0, UTC), now - SETTLING_TIME).strftime(TIME_FORMAT)
+
+    def newest_update(self, project_id: int) -> str | None:
+        """Time of the newest change of any task: it stays the same until something changes."""
+        newest, _ = self._newest(project_id)
+        return newest.strftime(TIME_FORMAT) if newest else None
+
+    def _newest(self, project_id: int) -> tuple[datetime | None, datetime]:
+        """Time of the newest change, and Label Studio's own time."""
         rows, now = self._task_page(project_id, None, "-tasks:updated_at", include="id,updated_at", page_size=1)
-        newest = _time(rows[0]["updated_at"]) if rows else datetime.fromtimestamp(0, UTC)
-        return min(newest, now - SETTLING_TIME).strftime(TIME_FORMAT)
+        return _time(rows[0]["updated_at"]) if rows else None, now
 
     def changed_tasks(self, project_id: int, since: str) -> Iterator[list[dict[str, Any]]]:
         """Tasks created, edited or (un)annotated after ``since``, in pages of raw rows, by rising time of change.
@@ -388,6 +423,13 @@ class LabelStudioClient:
         )
         return {row["model_version"]: row["count"] for row in answer["static"]}
 
+    def predictions(self, project_id: int) -> list[dict[str, Any]]:
+        """All predictions of a project, as raw rows."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/predictions", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return rows
+
     def delete_version(self, project_id: int, version: str) -> None:
         """Delete all predictions of one model version (about 7 ms each)."""
         self.request(
@@ -397,13 +439,20 @@ class LabelStudioClient:
             what=f"Version {version} of project {project_id}",
         )
 
+    def tabs(self, project_id: int) -> list[dict[str, Any]]:
+        """Data Manager tabs of a project."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/dm/views", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return rows
+
     def ensure_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, columns: Sequence[str]) -> bool:
         """Make a Data Manager tab, or set an existing one of this title right. Whether anything was written.
 
         A new tab shows ``columns`` only (task data fields as ``data.name``); which ones it shows later is left to
         the people who use it.
         """
-        tabs = self._json("GET", "api/dm/views", params={"project": project_id}, what=f"Project {project_id}")
+        tabs = self.tabs(project_id)
         for tab in tabs:
             if tab["data"].get("title") == title:
                 if all(tab["data"].get(name) == value for name, value in data.items()):
@@ -431,6 +480,21 @@ class LabelStudioClient:
             for row in rows["columns"]
             if "visibility_defaults" in row
         }
+
+
+def installed_version(url: str, *, timeout: float = 10.0) -> str:
+    """Version of the Label Studio at ``url``; needs no token.
+
+    Raises:
+        LabelStudioUnreachable: none answers there.
+    """
+    try:
+        answer = httpx.get(f"{url}/api/version", timeout=timeout, follow_redirects=True)
+        return str(answer.raise_for_status().json()["release"])
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LabelStudioUnreachable(f"What answers at {url} is no Label Studio.") from exc
 
 
 def task_from_row(row: Mapping[str, Any]) -> Task:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 
+from torch import Tensor
+
 from ml_backend.errors import StoreError
+from ml_backend.manifest import Manifest
 from ml_backend.models import MODELS
 from ml_backend.models.base import Model
 from ml_backend.store import ProjectStore
@@ -29,15 +32,19 @@ class ModelLibrary:
         with self._lock:
             model = self._models.get(key)
             if model is None:
-                model = self._models[key] = _read(store, version)
+                model = self._models[key] = build_model(store.manifest(version), store.weights(version))
             self._models.move_to_end(key)
             while len(self._models) > self._capacity:
                 self._models.popitem(last=False)
             return model
 
 
-def _read(store: ProjectStore, version: str) -> Model:
-    manifest = store.manifest(version)
+def build_model(manifest: Manifest, weights: dict[str, Tensor]) -> Model:
+    """The model that a version's files describe.
+
+    Raises:
+        StoreError: it is of a model this installation does not know. ModelError: weights and manifest do not fit.
+    """
     if manifest.model not in MODELS:
-        raise StoreError(f"Version {version} needs the model {manifest.model!r}; known: {', '.join(MODELS)}.")
-    return MODELS[manifest.model].from_state(manifest.labels, store.weights(version), manifest.config)
+        raise StoreError(f"Version {manifest.name} needs the model {manifest.model!r}; known: {', '.join(MODELS)}.")
+    return MODELS[manifest.model].from_state(manifest.labels, weights, manifest.config)

@@ -33,8 +33,13 @@ class Report:
     left_out: dict[int, str] = field(default_factory=dict)
     """Task id → why its content could not be used."""
     version: str | None = None
+    """The model version that annotators get; None before a first one."""
     trained: bool = False
+    """Whether a new version was trained and stored."""
+    held_back: str | None = None
+    """The version of the present labels, where it was not promoted."""
     metrics: dict[str, Any] | None = None
+    """Of ``version``."""
     label_counts: dict[str, int] = field(default_factory=dict)
     open_tasks: int = 0
     queue: Queue | None = None

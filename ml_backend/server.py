@@ -14,10 +14,11 @@ from flask.typing import ResponseReturnValue
 from flask_httpauth import HTTPBasicAuth
 from werkzeug.exceptions import HTTPException
 
-from ml_backend.backend import UNTRAINED, ActiveLearningBackend
+from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError
 from ml_backend.label_config import parse_label_config
+from ml_backend.scheduler import Scheduler
 from ml_backend.store import ProjectStore
 from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 
@@ -26,18 +27,28 @@ MAX_BODY = 256 * 1024 * 1024
 """Bytes of one request; Label Studio sends tasks with their data."""
 START_TRAINING = "START_TRAINING"
 TAG = re.compile(r"<([^<>]*)>")
+CHANGES_OF_LABELS = frozenset(
+    {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
+)
+CHANGES_OF_TASKS = frozenset({"TASKS_CREATED", "TASKS_DELETED"})
+"""All other events start nothing: publishing a queue is itself a PROJECT_UPDATED."""
 OPEN_ROUTES = ("health",)
 """Answered without basic auth: container health checks know no password."""
 
 
-def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
+def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: Scheduler | None = None) -> Flask:
     """The backend as a WSGI application.
 
     Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``.
+
+    Args:
+        settings: the installation's.
+        rounds: where rounds are asked for; default: what the settings say.
+        scheduler: hears of changes, and starts rounds once its owner started it. Without it, only START_TRAINING does.
     """
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    rounds = rounds or _rounds(settings)
+    rounds = rounds or make_rounds(settings)
     refuse_strangers = _basic_auth(settings)
 
     @app.before_request
@@ -73,16 +84,25 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
+        # Nothing is asked of Label Studio or the disk here: the annotator's "Submit" waits for this answer.
         body = _body()
-        project = body.get("project") or {}
-        project_id = project.get("id") if isinstance(project, Mapping) else None
-        if body.get("action") != START_TRAINING:
-            return jsonify(accepted=False), 200
-        if not isinstance(project_id, int) or project_id < 1:
+        action, project_id = body.get("action"), _project_id(body.get("project"))
+        if action != START_TRAINING:
+            relevant = action in CHANGES_OF_LABELS | CHANGES_OF_TASKS if isinstance(action, str) else False
+            if not relevant or scheduler is None or project_id is None:
+                return jsonify(accepted=False), 200
+            scheduler.changed(project_id, _label_count(body) if action in CHANGES_OF_LABELS else 0)
+            return jsonify(accepted=True), 200
+        if project_id is None:
             raise ConfigurationError("The training request names no project.")
         if settings.label_studio_api_key is None:
             raise ConfigurationError("The backend cannot read labels: set LABEL_STUDIO_API_KEY and restart it.")
-        return jsonify(job=rounds.request(project_id).id), 201
+        job = scheduler.ask(project_id) if scheduler is not None else rounds.request(project_id)
+        return jsonify(job=job.id), 201
+
+    @app.get("/status")
+    def status() -> Response:
+        return jsonify(scheduler.status() if scheduler is not None else {"projects": {}, "polling": None})
 
     @app.route("/versions", methods=["GET", "POST"])
     def versions() -> Response:
@@ -134,14 +154,11 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None) -> Flask:
     return app
 
 
-def _rounds(settings: Settings) -> Rounds:
+def make_rounds(settings: Settings) -> Rounds:
+    """Where rounds run: behind Redis where REDIS_URL is set, else in a thread of this process."""
     if settings.redis_url is not None:
         return QueuedRounds(settings.redis_url.get_secret_value())
-    return Worker(lambda project_id: _fit(settings, project_id))
-
-
-def _fit(settings: Settings, project_id: int) -> dict[str, Any]:
-    return ActiveLearningBackend(settings=settings).fit((), data={"project": {"id": project_id}})
+    return Worker(lambda project_id, trigger: run_project_round(project_id, trigger, settings=settings))
 
 
 def _basic_auth(settings: Settings) -> Callable[[], ResponseReturnValue | None]:
@@ -178,6 +195,17 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ConfigurationError(f'The request lacks "{name}".')
     return value
+
+
+def _project_id(project: Any) -> int | None:
+    number = project.get("id") if isinstance(project, Mapping) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+
+
+def _label_count(body: Mapping[str, Any]) -> int:
+    """How many labels an event is about, by its own account: a hint that starts nothing wrong when it is false."""
+    lists = [len(value) for name in ("annotation", "annotations") if isinstance(value := body.get(name), list)]
+    return max([1, *lists])
 
 
 def _extra_params(value: Any) -> Mapping[str, Any]:

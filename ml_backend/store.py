@@ -5,7 +5,7 @@
     <root>/project-<uid>/
         mirror.sqlite            tasks and annotations as last read (disposable)
         project.json             extra params that Label Studio sent
-        current.json             {"version": ..., "queue": ...}: what annotators get now
+        current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors
 
@@ -22,45 +22,20 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
+from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.records import Prediction, Queue
 
 TEMPORARY = ".tmp-"
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
-
-
-class Manifest(BaseModel):
-    """Everything about a version but its weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    model: str
-    number: int
-    created_at: datetime
-    object_tag: str
-    labels: tuple[str, ...]
-    config: dict[str, Any]
-    """What the model needs to be rebuilt."""
-    fingerprint: str
-    """Hash of the training data and of every setting that shapes the weights."""
-    examples: int
-    label_counts: dict[str, int]
-    training: dict[str, Any]
-    """Epochs, loss, seconds, hyperparameters."""
-    metrics: dict[str, Any] | None
-    """On the held-out evaluation tasks; None where the project has none."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +44,8 @@ class Current:
 
     version: str | None = None
     queue: str | None = None
+    pinned: str | None = None
+    """The version that somebody asked to keep, whatever is trained meanwhile."""
 
 
 class ProjectStore:
@@ -105,22 +82,27 @@ class ProjectStore:
 
     def manifest(self, version: str) -> Manifest:
         """Everything about a version but its weights."""
-        path = self.folder / "versions" / version / "model.json"
         try:
-            return Manifest.model_validate_json(path.read_bytes())
+            return read_manifest(self.folder / "versions" / version)
         except FileNotFoundError as exc:
             known = ", ".join(self.versions()) or "none"
             raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.") from exc
-        except (OSError, ValidationError) as exc:
-            raise StoreError(f"{path} is damaged ({type(exc).__name__}); delete its folder and train again.") from exc
 
     def weights(self, version: str) -> dict[str, torch.Tensor]:
         """Weights of a version, on the CPU."""
-        path = self.folder / "versions" / version / "weights.safetensors"
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as exc:
-            raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
+        return read_weights(self.folder / "versions" / version)
+
+    def version_folder(self, version: str) -> Path:
+        """Where the files of a stored version lie."""
+        if version not in self.versions():
+            known = ", ".join(self.versions()) or "none"
+            raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.")
+        return self.folder / "versions" / version
+
+    def update_manifest(self, manifest: Manifest) -> None:
+        """Replace what is told about a stored version, at once; its weights stay."""
+        self.version_folder(manifest.name)
+        self._write_text(f"versions/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))
 
     def next_version_name(self, model: str, fingerprint: str) -> str:
         """``model-0007-hash``: numbers rise over all models of the project, the hash is the fingerprint's."""
@@ -136,22 +118,28 @@ class ProjectStore:
                 finished = Path(staging) / target.name
                 finished.mkdir()
                 contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-                save_file(contiguous, finished / "weights.safetensors")
-                _write_synced(finished / "model.json", manifest.model_dump_json(indent=1))
+                save_file(contiguous, finished / WEIGHTS_FILE)
+                _write_synced(finished / MANIFEST_FILE, manifest.model_dump_json(indent=1))
                 finished.rename(target)
         except OSError as exc:
             raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
 
     def prune(self, keep: int) -> list[str]:
-        """Delete the oldest versions beyond ``keep``, never the current one; names of the deleted."""
-        current = self.current().version
-        old = [name for name in self.versions()[:-keep] if name != current]
+        """Delete the oldest versions beyond ``keep``, never the current or pinned one; names of the deleted."""
+        current = self.current()
+        old = [name for name in self.versions()[:-keep] if name not in (current.version, current.pinned)]
         for name in old:
-            folder = self.folder / "versions" / name
-            gone = folder.with_name(f"{TEMPORARY}{name}")
-            folder.rename(gone)  # a reader sees the whole version or none, also while it is deleted
-            shutil.rmtree(gone, ignore_errors=True)
+            self._remove_version(name)
         return old
+
+    def delete_version(self, version: str) -> None:
+        """Delete one version, which must be neither the current nor the pinned one."""
+        current = self.current()
+        if version in (current.version, current.pinned):
+            use = "in use" if version == current.version else "pinned"
+            raise StoreError(f"Version {version} is {use}; roll back to another one, or unpin it, first.")
+        self.version_folder(version)
+        self._remove_version(version)
 
     # --- queues and the current choice -------------------------------------------------------------------------
 
@@ -184,6 +172,14 @@ class ProjectStore:
         """Switch version and queue together."""
         self._write_json("current.json", asdict(current))
 
+    def unpin(self, *, timeout: float = 0) -> str | None:
+        """Let rounds choose the version again; the one that was pinned."""
+        with self.lock(timeout=timeout):
+            current = self.current()
+            if current.pinned:
+                self.set_current(replace(current, pinned=None))
+            return current.pinned
+
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""
         return (self._read_json("project.json") or {}).get("extra_params") or {}
@@ -198,6 +194,15 @@ class ProjectStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- files -------------------------------------------------------------------------------------------------
+
+    def _remove_version(self, version: str) -> None:
+        folder = self.folder / "versions" / version
+        gone = folder.with_name(f"{TEMPORARY}{version}")
+        try:
+            folder.rename(gone)  # a reader sees the whole version or none, also while it is deleted
+        except OSError as exc:
+            raise StoreError(f"Cannot delete {folder} ({exc}); nothing was changed.") from exc
+        shutil.rmtree(gone, ignore_errors=True)
 
     def _names(self, folder: str, suffix: str) -> list[str]:
         directory = self.folder / folder
@@ -226,13 +231,16 @@ class ProjectStore:
         return StoreError(f"{self.folder / name} is damaged ({reason}); delete it and run a round.")
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        self._write_text(name, json.dumps(content))
+
+    def _write_text(self, name: str, text: str) -> None:
         path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # A folder per writer: two requests may write the same file at once.
             with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
                 finished = Path(staging) / path.name
-                _write_synced(finished, json.dumps(content))
+                _write_synced(finished, text)
                 finished.replace(path)
         except OSError as exc:
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc

@@ -23,6 +23,7 @@ from ml_backend.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
 KEPT_JOBS = 200
+ASKED = "asked"
 QUEUE_NAME = "active-learning-rounds"
 ROUND = "ml_backend.backend.run_project_round"
 """What a queued job calls, by name: the server need not import it."""
@@ -41,6 +42,8 @@ class Job:
 
     id: str
     project_id: int
+    trigger: str = ASKED
+    """Why: ``asked``, or the word of the scheduler's rule."""
     status: str = "queued"
     """``queued``, ``started``, ``finished`` or ``failed``: the words that Label Studio knows."""
     created_at: datetime | None = None
@@ -52,7 +55,7 @@ class Job:
 class Rounds(Protocol):
     """Where a server asks for rounds."""
 
-    def request(self, project_id: int) -> Job:
+    def request(self, project_id: int, trigger: str = ASKED) -> Job:
         """Ask for a round, or find the one that is waiting for the same project."""
 
     def job(self, job_id: str) -> Job | None:
@@ -65,20 +68,20 @@ class Rounds(Protocol):
 class Worker:
     """Runs requested rounds in one background thread, which starts with the first request."""
 
-    def __init__(self, run: Callable[[int], dict[str, Any]]) -> None:
+    def __init__(self, run: Callable[[int, str], dict[str, Any]]) -> None:
         self._run = run
         self._jobs: dict[str, Job] = {}
         self._waiting: list[str] = []
         self._changed = Condition()
         self._thread: Thread | None = None
 
-    def request(self, project_id: int) -> Job:
+    def request(self, project_id: int, trigger: str = ASKED) -> Job:
         """Ask for a round. A request that is still waiting for the same project is returned instead of a second."""
         with self._changed:
             for job_id in self._waiting:
                 if self._jobs[job_id].project_id == project_id:
                     return self._jobs[job_id]
-            job = Job(uuid4().hex, project_id, created_at=datetime.now(UTC))
+            job = Job(uuid4().hex, project_id, trigger, created_at=datetime.now(UTC))
             self._jobs[job.id] = job
             self._waiting.append(job.id)
             for old in list(self._jobs)[:-KEPT_JOBS]:
@@ -107,7 +110,7 @@ class Worker:
                     self._changed.wait()
                 job = self._update(self._waiting.pop(0), status="started")
             try:
-                result = self._run(job.project_id)
+                result = self._run(job.project_id, job.trigger)
             except Exception as exc:  # whatever a round raises, the next one must still run
                 log.exception("project %s: the round failed; the old order stands", job.project_id)
                 self._update(job.id, status="failed", error=str(exc), ended_at=datetime.now(UTC))
@@ -132,14 +135,14 @@ class QueuedRounds:
         self._redis = Redis.from_url(redis_url)
         self._queue = Queue(QUEUE_NAME, connection=self._redis)
 
-    def request(self, project_id: int) -> Job:
+    def request(self, project_id: int, trigger: str = ASKED) -> Job:
         """Ask for a round, or find the one that is waiting for the same project."""
         try:
             for waiting in self._queue.jobs:
                 if waiting.args == (project_id,):
                     return _from_rq(waiting)
             job = self._queue.enqueue(
-                ROUND, project_id, job_timeout=ROUND_TIMEOUT, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
+                ROUND, project_id, trigger=trigger, job_timeout=ROUND_TIMEOUT, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
             )
         except RedisError as exc:
             raise _unreachable(exc) from exc
@@ -174,6 +177,7 @@ def _from_rq(job: QueuedJob) -> Job:
     return Job(
         id=job.id,
         project_id=int(job.args[0]),
+        trigger=str(job.kwargs.get("trigger", ASKED)),
         status=STATUS_WORDS.get(str(job.get_status().value), "failed"),
         created_at=job.created_at,
         ended_at=job.ended_at,

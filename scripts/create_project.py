@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from common import UrlOption, connect, console, new_app, tell_errors, warn
 
+from ml_backend.checks.connection import PRIVATE_ADDRESS, refuses_address
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
@@ -16,13 +18,6 @@ from ml_backend.records import Project
 from ml_backend.text_files import read_text
 
 BACKEND_TITLE: Final = "Active learning"
-PRIVATE_ADDRESS: Final = (
-    "Label Studio refuses backends and webhooks on this machine or a private network unless it was started with both "
-    "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false. Set both, restart it, and run this again."
-)
-REFUSALS: Final = ("reserved network address", "ssrf", "private")
-"""Words in Label Studio's answers to an address that it does not like."""
-
 app = new_app()
 
 
@@ -91,43 +86,52 @@ def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str
             password=secret.get_secret_value() if secret else None,
         )
     except (LabelStudioRejected, LabelStudioUnauthorized) as exc:
-        if not refuses_address(exc):
+        if not refuses_address(str(exc)):
             raise
         saved = any(row["url"].rstrip("/") == backend_url for row in client.backends(project_id))
         half = "It kept the backend all the same, but without its webhook: annotations start no training. "
-        raise LabelStudioRejected(f"{exc} {half if saved else ''}{PRIVATE_ADDRESS}") from exc
-    ensure_webhook(client, project_id, backend_url)
+        raise LabelStudioRejected(f"{exc} {half if saved else ''}{PRIVATE_ADDRESS}, and run this again.") from exc
+    ensure_webhook(client, project_id, backend_url, settings)
 
 
-def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str) -> None:
-    """Make the backend's webhook where it is missing.
+def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str, settings: Settings) -> None:
+    """Exactly one webhook to the backend, which names the project and carries the backend's basic auth.
 
-    Label Studio makes it together with a new backend, but not for one whose URL changed, and it loses it without a
-    word where only ML_BLOCK_LOCAL_IP=false is set: then annotations never start a training.
+    Label Studio makes it together with a new backend, but not for one whose URL changed; it loses it without a word
+    where only ML_BLOCK_LOCAL_IP=false is set; and it never sends the backend's basic auth with it. In each case
+    annotations would start no rounds. One that is switched off stays so: somebody did that on purpose.
     """
-    wanted = f"{backend_url}/webhook"
-    params = {"project": project_id}
-    rows = client.request("GET", "api/webhooks/", params=params, what=f"Project {project_id}").json()
-    found = [row for row in rows if row["url"] == wanted]
-    if any(row["is_active"] for row in found):
+    wanted, headers = f"{backend_url}/webhook", _authorization(settings)
+    found = [row for row in client.webhooks(project_id) if row["url"].rstrip("/") == wanted]
+    if not found:
+        try:
+            client.create_webhook(project_id, wanted, headers)
+        except LabelStudioError as exc:
+            raise LabelStudioRejected(
+                f"The backend is connected, but its webhook is missing, so annotations start no training. {exc} "
+                f"{PRIVATE_ADDRESS}, and run this again."
+            ) from exc
+        warn(f"The webhook {wanted} was missing; it is there now.")
         return
-    if found:
+    kept = next((row for row in found if row["is_active"]), found[0])
+    for row in found:
+        if row is not kept:
+            client.delete_webhook(row["id"])
+            warn(f"The webhook {wanted} was there twice; one is left.")
+    if not kept["is_active"]:
         warn(f"The webhook {wanted} is switched off: annotations start no training. See Settings > Webhooks.")
-        return
-    body = {"project": project_id, "url": wanted, "send_payload": True, "send_for_all_actions": True}
-    try:
-        client.request("POST", "api/webhooks/", body=body, retries=0, what=f"Webhook {wanted}")
-    except LabelStudioError as exc:
-        raise LabelStudioRejected(
-            f"The backend is connected, but its webhook is missing, so annotations start no training. {exc} "
-            f"{PRIVATE_ADDRESS}"
-        ) from exc
-    warn(f"The webhook {wanted} was missing; it is there now.")
+    right = {"send_payload": True, "headers": {**(kept["headers"] or {}), **headers}}
+    if any(kept[name] != value for name, value in right.items()):
+        # The list of actions goes along: Label Studio empties it in a change that does not name it.
+        client.change_webhook(kept["id"], right | {"actions": kept["actions"]})
 
 
-def refuses_address(exc: LabelStudioError) -> bool:
-    """Whether Label Studio's answer is about the address, not about the backend behind it."""
-    return any(word in str(exc).lower() for word in REFUSALS)
+def _authorization(settings: Settings) -> dict[str, str]:
+    """The header that a webhook must carry to be let in; empty where the backend asks for none."""
+    user, password = settings.basic_auth_user, settings.basic_auth_pass
+    if not user or password is None:
+        return {}
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password.get_secret_value()}".encode()).decode()}
 
 
 if __name__ == "__main__":

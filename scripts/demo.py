@@ -27,16 +27,19 @@ from rich.table import Table
 
 from ml_backend.backend import workspace
 from ml_backend.config import Settings, load_settings
-from ml_backend.errors import ActiveLearningError
+from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
-from ml_backend.loop import run_round
 from ml_backend.order_proof import prove_order
 from ml_backend.records import Queue
+from ml_backend.report import Observer, Report
+from ml_backend.round_log import record_round
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 EMAIL: Final = "demo@example.org"
 CHECKED_TASKS: Final = 10
 """How many tasks of each project ``--check`` takes from the label stream."""
+PATIENCE: Final = 120.0
+"""Seconds to wait for a round of the backend's own."""
 
 app = new_app()
 
@@ -158,9 +161,21 @@ def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings
 def train(client: LabelStudioClient, project_id: int, settings: Settings) -> Queue | None:
     """Run one round and show it; the published queue."""
     with ProgressObserver(messages) as observer:
-        report = run_round(workspace(settings, client), project_id, observer=observer)
+        report = _patient_round(settings, client, project_id, observer)
     show_report(messages, report, first=0)
     return report.queue if report.published else None
+
+
+def _patient_round(settings: Settings, client: LabelStudioClient, project_id: int, observer: Observer) -> Report:
+    """A round, once the backend has ended the one that the import may have started there."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return record_round(workspace(settings, client), project_id, trigger="demo", observer=observer)
+        except StoreError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def check_order(client: LabelStudioClient, project_id: int, project: DemoProject, queue: Queue) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 import waitress
-from common import log_to_stderr, new_app, tell_errors
+from common import log_to_stderr, new_app, tell_errors, warn
 
 from ml_backend.config import load_settings
-from ml_backend.server import create_app
+from ml_backend.scheduler import Scheduler
+from ml_backend.server import create_app, make_rounds
 
 THREADS = 8
 """Requests answered at once; rounds have a thread of their own."""
@@ -27,7 +28,17 @@ def main(
     """Start the ML backend. All settings come from the environment; README.md lists them."""
     settings = load_settings(host=host, port=port)
     log_to_stderr(settings.log_level)
-    waitress.serve(create_app(settings), host=settings.host, port=settings.port, threads=THREADS, ident=None)
+    rounds = make_rounds(settings)
+    scheduler = Scheduler(settings, rounds)
+    web = create_app(settings, rounds=rounds, scheduler=scheduler)
+    if settings.label_studio_api_key is None:
+        warn("LABEL_STUDIO_API_KEY is not set: labels cannot be read, and no rounds start.")
+    else:
+        scheduler.start()
+    try:
+        waitress.serve(web, host=settings.host, port=settings.port, threads=THREADS, ident=None)
+    finally:
+        scheduler.stop()
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from observer import ProgressObserver, show_report
 
 from ml_backend.acquisition import ACQUISITIONS
 from ml_backend.backend import workspace
-from ml_backend.loop import run_round
 from ml_backend.report import Report
+from ml_backend.round_log import record_round
 
 STRATEGIES = "\n\n".join(f"- `{name}`: {entry.summary}" for name, entry in ACQUISITIONS.items())
 Strategy = StrEnum("Strategy", {name: name for name in ACQUISITIONS})  # type: ignore[misc]
@@ -44,9 +44,10 @@ def main(
         settings = settings.model_copy(update={"model_dir": model_dir})
     given = {"strategy": strategy and strategy.value, "samples": samples, "queue_size": queue, "seed": seed}
     with ProgressObserver(messages) as observer:
-        report = run_round(
+        report = record_round(
             workspace(settings, client),
             project,
+            trigger="sync",
             overrides={name: value for name, value in given.items() if value is not None},
             train=train,
             whole_pool=everything,

@@ -259,7 +259,7 @@ def server_versions(server, project):
     return requests.get(f"{server.url}/versions", params=params, timeout=10).json()["versions"]
 
 
-def test_annotating_starts_no_training_and_is_answered_at_once(make_project, backend):
+def test_annotating_is_answered_at_once_and_without_a_scheduler_starts_no_training(make_project, backend):
     project, server = headlines(make_project, in_all=14), backend()
     connect(project, server.url)
     started = time.monotonic()

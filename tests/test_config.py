@@ -52,6 +52,7 @@ def test_the_environment_is_read_under_these_names(environment):
         BASIC_AUTH_PASS="pass",
         REQUEST_TIMEOUT="7.5",
         KEEP_VERSIONS="3",
+        POLL_SECONDS="0",
         LOG_LEVEL="DEBUG",
         STRATEGY="bald",
         QUEUE_SIZE="50",
@@ -64,6 +65,7 @@ def test_the_environment_is_read_under_these_names(environment):
     assert settings.basic_auth_user == "studio"
     assert settings.basic_auth_pass.get_secret_value() == "pass"
     assert (settings.request_timeout, settings.keep_versions, settings.log_level) == (7.5, 3, "DEBUG")
+    assert settings.poll_seconds == 0
     defaults = settings.project_defaults()
     assert (defaults.strategy, defaults.queue_size) == ("bald", 50)
 
@@ -90,6 +92,8 @@ def test_an_option_wins_over_the_environment_and_none_is_no_option(environment):
         ("PORT", "70000"),
         ("REQUEST_TIMEOUT", "0"),
         ("KEEP_VERSIONS", "1"),
+        ("POLL_SECONDS", "-1"),
+        ("POLL_SECONDS", "inf"),
         ("QUEUE_SIZE", "0"),
         ("QUEUE_SIZE", "1000000"),
         ("STRATEGY", "entropie"),
@@ -154,6 +158,9 @@ def test_every_strategy_can_be_chosen(strategy):
         ({"queue_size": 0}, "queue_size: "),
         ({"queue_size": "many"}, "queue_size: "),
         ({"seed": -1}, "seed: "),
+        ({"train_after_labels": 0}, "train_after_labels: "),
+        ({"train_after_seconds": -1}, "train_after_seconds: "),
+        ({"train_after_seconds": "inf"}, "train_after_seconds: "),
         ({"hyperparameters": [1]}, "hyperparameters: "),
     ],
 )

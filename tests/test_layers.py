@@ -11,13 +11,19 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("text_files", "acquisition", "queue_names"),
+    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
     ("readers", "store", "mirror", "media", "scoring"),
     ("library", "pool", "publish", "order_proof"),
+    ("versions", "workspace"),
+    ("training",),
     ("loop",),
+    ("round_log",),
+    ("diagnosis",),
+    ("checks",),
     ("backend", "worker"),
+    ("scheduler",),
     ("server",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

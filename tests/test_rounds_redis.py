@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.worker import Job, QueuedRounds
 
@@ -61,6 +62,7 @@ def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
     assert rounds.request(7).id == first.id != other.id
     assert (first.status, first.project_id) == ("queued", 7)
     assert rounds.running(7)
+    assert (rounds.request(10, "labels").trigger, first.trigger) == ("labels", "asked")
     assert not rounds.running(9)
     assert rounds.job("unknown") is None
 
@@ -87,7 +89,8 @@ def test_a_worker_process_runs_the_rounds(
         model_dir=tmp_path / "versions",
         redis_url=redis_url,
     )
-    web = create_app(settings, rounds=rounds).test_client()
+    scheduler = Scheduler(settings, rounds, client=lambda: label_studio.client)
+    web = create_app(settings, rounds=rounds, scheduler=scheduler).test_client()
 
     def start(project_id: int) -> str:
         answer = web.post("/webhook", json={"action": "START_TRAINING", "project": {"id": project_id}})
@@ -106,6 +109,13 @@ def test_a_worker_process_runs_the_rounds(
     assert finished["job_status"] == "finished"
     assert finished["result"]["queue"] == project.project.model_version == "start.random-0001"
     assert label_studio.token not in (tmp_path / "worker.log").read_text()
+
+    # The scheduler hears how both ended, over Redis; the log is the worker's.
+    scheduler.tick()
+    shown = web.get("/status").json["projects"][str(project.id)]
+    assert (shown["queue"], shown["running"], shown["failures"]) == ("start.random-0001", False, 0)
+    assert (shown["last_round"]["trigger"], shown["last_round"]["error"]) == ("asked", None)
+    assert scheduler._trigger.outlook(987_654).failures == 1
 
 
 def over(job: Job | None) -> bool:

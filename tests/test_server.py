@@ -12,6 +12,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioUnreachable
 from ml_backend.models.headlines import Headlines
 from ml_backend.records import Prediction, Queue
+from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store import Current, Manifest, ProjectStore
 from ml_backend.worker import Worker
@@ -44,7 +45,7 @@ def trainer(settings):
     """A client of a backend with a token, and the projects that it ran rounds for."""
     ran = []
 
-    def run(project_id):
+    def run(project_id, trigger):
         ran.append(project_id)
         return {"queue": "q"}
 
@@ -96,6 +97,7 @@ ROUTES = [
     ("POST", "/setup"),
     ("POST", "/predict"),
     ("POST", "/webhook"),
+    ("GET", "/status"),
     ("GET", "/versions"),
     ("POST", "/versions"),
     ("POST", "/validate"),
@@ -261,14 +263,111 @@ def test_many_projects_at_once(client, settings):
 # --- training ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def automatic(settings):
+    """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
+    gate = threading.Event()
+    settings = settings.model_copy(update={"label_studio_api_key": "x"})
+    worker = Worker(lambda project_id, trigger: {"queue": gate.wait(30)})
+    scheduler = Scheduler(settings, worker)
+    ProjectStore(settings.model_dir, UID).set_extra_params({})
+    yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
+    gate.set()
+
+
+def waiting(client):
+    return client.get("/status").json["projects"]["7"]
+
+
 @pytest.mark.parametrize(
-    "action", ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "PROJECT_UPDATED", None]
+    ("event", "labels"),
+    [
+        ({"action": "ANNOTATION_CREATED", "annotation": {"id": 1}}, 1),
+        ({"action": "ANNOTATION_UPDATED", "annotation": {"id": 1}}, 1),
+        ({"action": "ANNOTATIONS_CREATED", "annotation": [{"id": 1}, {"id": 2}]}, 2),
+        ({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}, {"id": 2}, {"id": 3}]}, 3),
+        ({"action": "TASKS_CREATED", "tasks": [{"id": 1}]}, 0),
+        ({"action": "TASKS_DELETED", "tasks": [{"id": 1}]}, 0),
+    ],
 )
-def test_other_events_are_received_and_start_nothing(trainer, action):
-    client, ran, _ = trainer
+def test_events_that_change_labels_or_tasks_are_noted(automatic, event, labels):
+    client, _, _ = automatic
+    answer = client.post("/webhook", json=event | {"project": {"id": 7}})
+    assert (answer.status_code, answer.json) == (200, {"accepted": True})
+    seen = waiting(client)
+    assert seen["labels_waiting"] == labels
+    assert seen["next_round_in"]["labels"] == 10 - labels
+    assert not seen["running"]
+
+
+@pytest.mark.parametrize(
+    "action", ["PROJECT_UPDATED", "PROJECT_CREATED", "LABEL_LINK_CREATED", "nonsense", None, 7, []]
+)
+def test_other_events_are_received_and_start_nothing(automatic, action):
+    client, _, _ = automatic
     answer = client.post("/webhook", json={"action": action, "project": {"id": 7}})
     assert (answer.status_code, answer.json) == (200, {"accepted": False})
+    assert waiting(client)["next_round_in"] is None
+
+
+@pytest.mark.parametrize("project", [None, {}, 7, {"id": "7"}, {"id": -1}, {"id": True}])
+def test_an_event_without_a_project_starts_nothing(automatic, project):
+    client, _, _ = automatic
+    answer = client.post("/webhook", json={"action": "ANNOTATION_CREATED", "project": project})
+    assert (answer.status_code, answer.json) == (200, {"accepted": False})
+
+
+def test_without_a_scheduler_events_start_nothing(trainer):
+    client, ran, _ = trainer
+    answer = client.post("/webhook", json={"action": "ANNOTATION_CREATED", "project": {"id": 7}})
+    assert (answer.status_code, answer.json) == (200, {"accepted": False})
+    assert client.get("/status").json == {"projects": {}, "polling": None}
     assert ran == []
+
+
+def test_webhooks_are_answered_at_once_while_a_round_runs(automatic):
+    """p99 under 50 ms; the round holds its thread, not the answers."""
+    client, _, gate = automatic
+    client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7}})
+    event = {"action": "ANNOTATION_CREATED", "project": {"id": 7}, "annotation": {"id": 1, "result": ["x" * 20_000]}}
+    took = []
+    for _ in range(1000):
+        start = time.perf_counter()
+        assert client.post("/webhook", json=event).status_code == 200
+        took.append(time.perf_counter() - start)
+    assert not gate.is_set()
+    assert sorted(took)[989] < 0.05
+    seen = waiting(client)
+    assert (seen["running"], seen["labels_waiting"]) == (True, 1000)
+
+
+def test_status(automatic, settings):
+    client, _, _ = automatic
+    name = publish(settings, UID, {1: 0.5})
+    ProjectStore(settings.model_dir, "8.1").set_extra_params({})
+    answer = client.get("/status").json
+    assert answer["polling"] == {"every_seconds": 60, "error": None}
+    assert set(answer["projects"]) == {"7", "8"}
+    assert answer["projects"]["7"] == {
+        "version": VERSION,
+        "queue": name,
+        "running": False,
+        "last_round": None,
+        "labels_waiting": 0,
+        "next_round_in": None,
+        "failures": 0,
+        "last_error": None,
+        "deleted": False,
+    }
+
+
+def test_a_damaged_store_does_not_hide_the_other_projects(automatic, settings):
+    client, _, _ = automatic
+    publish(settings, "8.1", {1: 0.5})
+    (settings.model_dir / f"project-{UID}" / "current.json").write_text("{")
+    projects = client.get("/status").json["projects"]
+    assert "current.json is damaged" in projects["7"]["last_error"]
+    assert projects["8"]["version"] == VERSION
 
 
 def test_start_training_runs_a_round_and_the_job_can_be_followed(trainer):
@@ -303,7 +402,7 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = Worker(lambda project_id: {"done": gate.wait(5)})
+    worker = Worker(lambda project_id, trigger: {"done": gate.wait(5)})
     client = create_app(settings, rounds=worker).test_client()
     worker.request(7)
     assert client.get("/is_training?project=7.17").json == {"is_training": True}

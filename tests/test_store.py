@@ -87,6 +87,41 @@ def test_extra_params(store):
     assert store.extra_params() == {}
 
 
+def test_a_manifest_of_an_older_release_is_read(store):
+    store.write_version(manifest(), WEIGHTS)
+    path = store.version_folder(manifest().name) / "model.json"
+    new = ("evaluation_count", "evaluation_fingerprint", "settings", "libraries", "parent", "promoted", "comparison")
+    content = json.loads(path.read_text())
+    assert set(new) <= set(content)
+    path.write_text(json.dumps({name: value for name, value in content.items() if name not in new}))
+    old = store.manifest(manifest().name)
+    assert old == manifest()
+    assert (old.promoted, old.parent, old.libraries) == (True, None, {})
+
+
+def test_a_current_choice_of_an_older_release_is_read(store):
+    store.set_current(Current("v", "q"))
+    (store.folder / "current.json").write_text('{"version": "v", "queue": "q"}')
+    assert store.current() == Current("v", "q", pinned=None)
+
+
+def test_unpinning_keeps_the_rest(store):
+    store.set_current(Current("v", "q", "v"))
+    assert store.unpin() == "v"
+    assert store.current() == Current("v", "q")
+    assert store.unpin() is None
+
+
+def test_what_is_told_about_a_version_can_change(store):
+    store.write_version(manifest(), WEIGHTS)
+    changed = manifest().model_copy(update={"promoted": False})
+    store.update_manifest(changed)
+    assert store.manifest(manifest().name) == changed
+    assert len(files(store)) == 2
+    with pytest.raises(StoreError, match="not in"):
+        store.update_manifest(manifest(2))
+
+
 def test_numbers_rise_over_all_models_and_queues(store):
     assert store.next_version_name("m", "f" * 64) == "m-0001-ffffffff"
     assert store.next_queue_number() == 1
@@ -115,7 +150,20 @@ def test_pruning_keeps_the_newest_and_never_deletes_the_current(store):
     assert store.prune(2) == ["m-0001-0123abcd", "m-0003-0123abcd"]
     assert store.versions() == ["m-0002-0123abcd", "m-0004-0123abcd", "m-0005-0123abcd"]
     assert store.prune(2) == []
+    store.set_current(Current("m-0004-0123abcd", "q", pinned="m-0002-0123abcd"))
+    assert store.prune(1) == []
     assert {path.split("/")[1] for path in files(store) if path.startswith("versions/")} == set(store.versions())
+
+
+def test_the_current_and_the_pinned_version_are_never_deleted(store):
+    for number in range(1, 4):
+        store.write_version(manifest(number), WEIGHTS)
+    store.set_current(Current("m-0002-0123abcd", "q", pinned="m-0001-0123abcd"))
+    for name, why in (("m-0001-0123abcd", "pinned"), ("m-0002-0123abcd", "in use"), ("gone", "not in")):
+        with pytest.raises(StoreError, match=why):
+            store.delete_version(name)
+    store.delete_version("m-0003-0123abcd")
+    assert store.versions() == ["m-0001-0123abcd", "m-0002-0123abcd"]
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -327,6 +375,69 @@ def test_the_lock_excludes_another_process(store):
     assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout == "free\n"
 
 
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_store as test
+import torch
+from ml_backend.store import ProjectStore
+
+store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(10):
+    with store.lock(timeout=60):
+        name = store.next_version_name("m", "0123abcd" * 8)
+        number = int(name.split("-")[1])
+        # Two megabytes: long enough to be caught half-way, were it not for the rename.
+        store.write_version(test.manifest(number, name), {"w": torch.full((500_000,), float(number))})
+        print(name, flush=True)
+"""
+READER = """
+import sys
+from pathlib import Path
+import torch
+from ml_backend.store import Current, ProjectStore
+
+store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
+print("ready", flush=True)
+read, names = 0, []
+while len(names) < 20:
+    names = store.versions()
+    for name in names:
+        number = store.manifest(name).number
+        weights = store.weights(name)["w"]
+        assert weights.shape == (500_000,) and torch.all(weights == number), name
+        read += 1
+print(read)
+"""
+
+
+def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(store):
+    def start(code):
+        command = [sys.executable, "-c", code, str(store.folder.parent), store.uid, str(Path(__file__).parent)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    processes = [start(WRITER), start(WRITER), start(READER)]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes[:2]:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        first, second, read = (process.communicate(timeout=120)[0].split() for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert (len(first), len(second)) == (10, 10)
+    assert sorted(first + second) == store.versions()
+    assert len(store.versions()) == 20
+    assert int(read[0]) >= 20
+
+
 def test_open_project_picks_the_newest_of_a_reused_id(tmp_path):
     assert open_project(tmp_path / "nothing", 7) is None
     for name in ("7.999", "7.1700000000", "77.1800000000", "7.1700000000.bak", "7.old"):
@@ -344,6 +455,6 @@ def test_a_hostile_uid_is_refused(tmp_path, uid):
 
 def test_files_are_plain_json_for_people_to_read(store):
     store.set_current(Current("v", "q"))
-    assert json.loads((store.folder / "current.json").read_text()) == {"version": "v", "queue": "q"}
+    assert json.loads((store.folder / "current.json").read_text()) == {"version": "v", "queue": "q", "pinned": None}
     shutil.rmtree(store.folder)
     assert store.current() == Current()

@@ -1,0 +1,69 @@
+"""What the doctor looks at, one function per check, in the order in which they are told.
+
+Each fact of Label Studio that the order rests on has its check: the sampling, the served version, its predictions,
+the webhook and both network directions. Mending never loses anything that cannot be made again from the store.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ml_backend.checks.access import (
+    evaluation_tasks,
+    label_studio,
+    labeling_config,
+    overlap,
+    project,
+    token,
+)
+from ml_backend.checks.connection import (
+    backend,
+    backend_auth,
+    backend_state,
+    mend_webhook,
+    webhook,
+)
+from ml_backend.checks.serving import (
+    coverage,
+    empty_versions,
+    left_overs,
+    locks,
+    mend_left_overs,
+    mend_sampling,
+    mend_served_version,
+    mend_tab,
+    order,
+    sampling,
+    scores,
+    served_version,
+    tab,
+)
+from ml_backend.checks.stored import disk, last_round, store, stored_files
+from ml_backend.diagnosis import Check
+
+CHECKS: Final = (
+    Check("Label Studio", label_studio),
+    Check("Token", token, ("Label Studio",)),
+    Check("Project", project, ("Token",)),
+    Check("Labeling config", labeling_config, ("Project",)),
+    Check("Annotations per task", overlap, ("Project",)),
+    Check("Evaluation tasks", evaluation_tasks, ("Project",)),
+    Check("Disk space", disk),
+    Check("Store", store, ("Project",)),
+    Check("Stored files", stored_files, ("Store",)),
+    Check("Last round", last_round, ("Stored files",)),
+    Check("Sampling", sampling, ("Project",), mend_sampling),
+    Check("Served version", served_version, ("Stored files",), mend_served_version),
+    Check("Versions without predictions", empty_versions, ("Project",)),
+    Check("Scores", scores, ("Served version",)),
+    Check("Coverage", coverage, ("Served version",)),
+    Check("Left-over versions", left_overs, ("Stored files",), mend_left_overs),
+    Check("Data Manager tab", tab, ("Labeling config",), mend_tab),
+    Check("Backend", backend, ("Project",)),
+    Check("Backend's password", backend_auth, ("Backend",)),
+    Check("Label Studio to backend", backend_state, ("Project", "Backend")),
+    Check("Webhook", webhook, ("Project",), mend_webhook),
+    Check("Task locks", locks, ("Project",)),
+    Check("Order", order, ("Labeling config", "Sampling", "Served version")),
+)
+"""All checks, in the order in which they run."""

@@ -1,0 +1,100 @@
+"""Label Studio, the token, the project: what everything else needs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ml_backend.checks.words import command
+from ml_backend.diagnosis import Context, Finding
+from ml_backend.label_studio import installed_version
+from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
+
+TESTED_WITH: Final = "1.23.2"
+EXPIRES_SOON: Final = timedelta(days=14)
+
+
+def label_studio(context: Context) -> Finding:
+    """It answers; which version."""
+    name, url = "Label Studio", context.settings.label_studio_url
+    version = installed_version(url)
+    if version == TESTED_WITH:
+        return Finding(name, "ok", f"{url} answers; version {version}.")
+    remedy = f"pip install label-studio=={TESTED_WITH}, if the order goes wrong; prove it with --order 20."
+    return Finding(name, "warning", f"{url} answers; version {version}, tested with {TESTED_WITH}.", remedy)
+
+
+def token(context: Context) -> Finding:
+    """It is accepted; its kind, and when it ends."""
+    name = "Token"
+    expiry = personal_token_expiry(context.token)
+    account = context.client.whoami()["email"]
+    if expiry is None:
+        return Finding(name, "ok", f"Legacy token of {account}.")
+    message = f"Personal access token of {account}, valid until {expiry:%Y-%m-%d}."
+    if expiry - datetime.now(UTC) > EXPIRES_SOON:
+        return Finding(name, "ok", message)
+    return Finding(
+        name, "warning", message, "Take a new one under Account & Settings and set LABEL_STUDIO_API_KEY before then."
+    )
+
+
+def personal_token_expiry(token: str) -> datetime | None:
+    """When a personal access token ends; None for a legacy token, which has no parts and no end."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return datetime.fromtimestamp(claims["exp"], UTC)
+    except (binascii.Error, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def project(context: Context) -> Finding:
+    """It exists, and the account sees it."""
+    now = context.project
+    return Finding(
+        "Project", "ok", f'{now.id} "{now.title}": {now.task_count:,} tasks, {now.annotation_count:,} annotations.'
+    )
+
+
+def labeling_config(context: Context) -> Finding:
+    """It asks one choice about one image or text."""
+    question = context.question
+    return Finding(
+        "Labeling config", "ok", f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
+    )
+
+
+def overlap(context: Context) -> Finding:
+    """How many annotations a task wants."""
+    name, wanted = "Annotations per task", context.project.maximum_annotations
+    if wanted <= 1:
+        return Finding(name, "ok", "One.")
+    return Finding(
+        name,
+        "warning",
+        f"{wanted}: Label Studio gives a second annotator half-done tasks, in random order, before the queue.",
+        f'PATCH /api/projects/{context.project_id} {{"maximum_annotations": 1}}, unless the overlap is wanted.',
+    )
+
+
+def evaluation_tasks(context: Context) -> Finding:
+    """There are held-out tasks to measure on."""
+    name = "Evaluation tasks"
+    held_out = [task for task in context.tasks if task.is_evaluation]
+    labelled = sum(task.is_labeled for task in held_out)
+    if labelled:
+        return Finding(name, "ok", f"{len(held_out):,}, {labelled:,} of them labelled.")
+    message = f"{len(held_out):,}, none of them labelled: " if held_out else "None: "
+    remedy = (
+        "Label them (a tab with a filter on split shows them)."
+        if held_out
+        else f'{command("import_tasks.py", context)} FILE --evaluation 200, or set "{EVALUATION_FIELD}": '
+        f'"{EVALUATION_SPLIT}" in the data of random tasks.'
+    )
+    return Finding(name, "warning", message + "how good the model is, nobody knows.", remedy)

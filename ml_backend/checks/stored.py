@@ -1,0 +1,111 @@
+"""The store: its folder, its files, and what the last round wrote there."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ml_backend.checks.words import command, duration
+from ml_backend.diagnosis import Context, Finding
+from ml_backend.queue_names import parse_queue_name
+from ml_backend.round_log import SEEN_NAME, rounds
+
+SMALL_DISK: Final = 10**9
+"""Bytes; a round needs a few megabytes, and fails without them."""
+UNLEARNED_FOR: Final = timedelta(hours=1)
+"""Labels older than this should be in a round."""
+
+
+def store(context: Context) -> Finding:
+    """The project has a folder, and it can be written."""
+    name, folder = "Store", context.store.folder
+    if not folder.is_dir():
+        served = context.project.model_version
+        if parse_queue_name(served):
+            return Finding(
+                name,
+                "error",
+                f"{folder} does not exist, but Label Studio serves {served}: the store is another folder.",
+                "Set MODEL_DIR to the backend's folder.",
+            )
+        remedy = command("sync.py", context, "--train")
+        return Finding(name, "error", f"{folder} does not exist: no round has run yet.", remedy)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"doctor")
+    except OSError as exc:
+        return Finding(
+            name,
+            "error",
+            f"{folder} cannot be written ({exc}).",
+            "Give the backend's user the folder, or correct MODEL_DIR.",
+        )
+    return Finding(name, "ok", f"{folder} can be written.")
+
+
+def disk(context: Context) -> Finding:
+    """There is space for the next versions."""
+    name = "Disk space"
+    place = context.settings.model_dir.absolute()
+    while not place.exists():
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as exc:
+        return Finding(name, "error", f"{place} cannot be asked ({exc}).", "Correct MODEL_DIR.")
+    if free >= SMALL_DISK:
+        return Finding(name, "ok", f"{free / 1e9:.1f} GB free.")
+    remedy = "Free some, or lower KEEP_VERSIONS: the next round deletes what is beyond it."
+    return Finding(name, "warning", f"Only {free / 1e6:.0f} MB free at {place}.", remedy)
+
+
+def stored_files(context: Context) -> Finding:
+    """The current choice, its queue and every version can be read."""
+    name, store = "Stored files", context.store
+    current, queue, versions = context.current, context.queue, store.versions()
+    if current.version:
+        store.weights(current.version)
+    for version in versions:
+        store.manifest(version)
+    if queue is None:
+        return Finding(
+            name,
+            "error",
+            f"Readable ({len(versions)} versions), but no order was published yet.",
+            command("sync.py", context, "--train"),
+        )
+    if not current.version:
+        return Finding(
+            name,
+            "warning",
+            f"Readable; {queue.name} is a random order, because there is no model yet.",
+            f"Label tasks of two classes, then {command('sync.py', context, '--train')}.",
+        )
+    kept = f" (pinned: {current.pinned})" if current.pinned else ""
+    return Finding(name, "ok", f"{len(versions)} versions, current {current.version}{kept}, queue {queue.name}.")
+
+
+def last_round(context: Context) -> Finding:
+    """How the last round went, and whether changes wait since."""
+    name, train = "Last round", command("sync.py", context, "--train")
+    made, last = _time_of_queue(context), next(iter(rounds(context.store, newest=1)), {})
+    if last.get("error"):
+        return Finding(name, "error", f"It failed: {last['error']}", f"Mend what it says, then {train}")
+    if made is None:
+        return Finding(name, "warning", "None has published an order.", train)
+    ago = f"{duration(datetime.now(UTC) - made)} ago"
+    newest = context.client.newest_update(context.project_id)
+    changed = datetime.fromisoformat(newest) if newest else made
+    if changed - made <= UNLEARNED_FOR:
+        return Finding(name, "ok", f"{ago}; nothing has waited longer than {duration(UNLEARNED_FOR)} since.")
+    waiting = f"{ago}; tasks or labels changed {duration(datetime.now(UTC) - changed)} ago, and no round followed."
+    return Finding(name, "warning", waiting, f"{train}; the backend's log says why it runs none by itself.")
+
+
+def _time_of_queue(context: Context) -> datetime | None:
+    folder, name = context.store.folder, context.current.queue
+    paths = [folder / "current.json", folder / "queues" / f"{name}.json", folder / SEEN_NAME] if name else []
+    times = [path.stat().st_mtime for path in paths if path.exists()]
+    return datetime.fromtimestamp(max(times), UTC) if times else None

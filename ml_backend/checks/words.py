@@ -1,0 +1,29 @@
+"""Words that several checks use."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import timedelta
+from pathlib import Path
+
+from ml_backend.diagnosis import Context
+
+
+def command(script: str, context: Context, *arguments: str) -> str:
+    """The command line that mends or shows something."""
+    return " ".join([f"python {Path('scripts') / script} --project {context.project_id}", *arguments])
+
+
+def connect_command(context: Context) -> str:
+    """The command line that connects the backend."""
+    title, url = shlex.quote(context.project.title), context.backend_url or "URL"
+    return f"python scripts/create_project.py --config FILE --title {title} --backend-url {url}"
+
+
+def duration(time: timedelta) -> str:
+    """A time span in words."""
+    seconds = max(0.0, time.total_seconds())
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return "1 hour" if seconds == 3600 else f"{seconds:.0f} seconds"

@@ -1,0 +1,228 @@
+"""A diagnosis of one installation: checks are functions in a registry, each gives one finding.
+
+A check that fails never hides the others: what it raises becomes its finding, and only the checks that need its
+answer are skipped, saying so. What to mend, and whether that is safe, a check says itself; see `ml_backend.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final, Literal, Self
+
+from ml_backend.config import Settings
+from ml_backend.errors import (
+    ActiveLearningError,
+    ConfigurationError,
+    LabelConfigError,
+    LabelStudioNotFound,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+    StoreError,
+)
+from ml_backend.label_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.records import Project, Queue, Task
+from ml_backend.store import Current, ProjectStore
+
+REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
+    ConfigurationError: "Correct the environment: the message names the variable.",
+    LabelConfigError: "Change Settings > Labeling Interface: one single-choice question about one image or text.",
+    LabelStudioUnreachable: "Start Label Studio, or correct LABEL_STUDIO_URL.",
+    LabelStudioUnauthorized: "Take a new token under Account & Settings and set LABEL_STUDIO_API_KEY.",
+    LabelStudioNotFound: "Check the number in the project's URL, and whose token it is.",
+    StoreError: "Wait for a running round, or delete what is damaged; then python scripts/sync.py --project {project} "
+    "--train",
+}
+"""What usually mends an error that a check did not foresee."""
+Status = Literal["ok", "warning", "error", "skipped"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    status: Status
+    message: str
+    remedy: str = ""
+    """The command or setting that mends it."""
+    fixable: bool = False
+    """Whether `mend` does so by itself."""
+
+
+@dataclass
+class Context:
+    """One installation as the checks see it; everything is read once, when the first check asks for it.
+
+    Raises, from every property:
+        ActiveLearningError: it could not be read.
+    """
+
+    settings: Settings
+    project_id: int
+    given_backend_url: str | None = None
+    """The backend to look at; None for the one that is connected."""
+    order: int | None = None
+    """How many tasks the order proof takes; None for no proof."""
+    backend_title: str = "Active learning"
+    """Of the project's backends, ours is the one connected under this title."""
+    mend_webhook: Callable[[LabelStudioClient, int, str, Settings], object] | None = None
+    """Sets the webhook of a backend URL right."""
+
+    def fresh(self) -> Context:
+        """The same installation, with everything to be read anew."""
+        return replace(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+
+    @property
+    def token(self) -> str:
+        """The token of the settings."""
+        if self.settings.label_studio_api_key is None:
+            raise ConfigurationError(
+                "LABEL_STUDIO_API_KEY is not set. Take a token in Label Studio under Account & Settings > "
+                "Personal Access Token, and export it under that name."
+            )
+        return self.settings.label_studio_api_key.get_secret_value()
+
+    @cached_property
+    def client(self) -> LabelStudioClient:
+        """Label Studio, as the token's account."""
+        return LabelStudioClient(self.settings.label_studio_url, self.token, timeout=self.settings.request_timeout)
+
+    @cached_property
+    def project(self) -> Project:
+        """The project in Label Studio."""
+        return self.client.project(self.project_id)
+
+    @cached_property
+    def question(self) -> ChoiceQuestion:
+        """What the project asks."""
+        return parse_label_config(self.project.label_config, project=self.project_id)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """All tasks, without their annotations."""
+        return [task for page in self.client.task_outlines(self.project_id) for task in page]
+
+    @cached_property
+    def open_tasks(self) -> frozenset[int]:
+        """Ids of tasks that still want a label and may be queued."""
+        return frozenset(task.id for task in self.tasks if not task.is_labeled and not task.is_evaluation)
+
+    @cached_property
+    def backends(self) -> list[dict[str, Any]]:
+        """Backends connected to the project, as Label Studio sees them."""
+        return self.client.backends(self.project_id)
+
+    @property
+    def backend(self) -> dict[str, Any] | None:
+        """Our backend among them; None where it is not connected."""
+        if self.given_backend_url:
+            rows = [row for row in self.backends if row["url"].rstrip("/") == self.given_backend_url.rstrip("/")]
+        else:
+            rows = [row for row in self.backends if row["title"] == self.backend_title] or self.backends
+        return rows[0] if rows else None
+
+    @property
+    def backend_url(self) -> str | None:
+        """Where the backend is, without a slash at the end; None where nobody said and none is connected."""
+        found = self.given_backend_url or (self.backend or {}).get("url")
+        return found.rstrip("/") if found else None
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """User and password that the backend asks for, where both are set."""
+        user, secret = self.settings.basic_auth_user, self.settings.basic_auth_pass
+        return (user, secret.get_secret_value()) if user and secret else None
+
+    @cached_property
+    def versions(self) -> Mapping[str, int]:
+        """Model versions that have predictions in Label Studio, with how many."""
+        return self.client.prediction_versions(self.project_id)
+
+    @cached_property
+    def served(self) -> list[dict[str, Any]]:
+        """Predictions of the version that Label Studio serves."""
+        rows = self.client.predictions(self.project_id)
+        return [row for row in rows if row["model_version"] == self.project.model_version]
+
+    @cached_property
+    def store(self) -> ProjectStore:
+        """The project's folder."""
+        return ProjectStore(self.settings.model_dir, self.project.uid)
+
+    @cached_property
+    def current(self) -> Current:
+        """What the store says annotators get."""
+        return self.store.current()
+
+    @cached_property
+    def queue(self) -> Queue | None:
+        """The order that the store says annotators get; None before a first round."""
+        return self.store.queue(self.current.queue) if self.current.queue else None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One entry of the registry."""
+
+    name: str
+    run: Callable[[Context], Finding]
+    needs: tuple[str, ...] = ()
+    """Checks without whose answer this one has nothing to look at."""
+    fix: Callable[[Context], str] | None = None
+    """Mends what the check found and tells what it did."""
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What `mend` did about one finding."""
+
+    name: str
+    done: bool
+    message: str
+
+
+def examine(context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
+    """Run the checks in their order; a finding each."""
+    unanswered: set[str] = set()
+    for check in checks:
+        missing = [name for name in check.needs if name in unanswered]
+        if missing:
+            finding = Finding(check.name, "skipped", f'Not checked: it needs "{missing[0]}".')
+        else:
+            finding = _run(check, context)
+        if finding.status in ("error", "skipped"):
+            unanswered.add(check.name)
+        yield finding
+
+
+def _run(check: Check, context: Context) -> Finding:
+    try:
+        return check.run(context)
+    except ActiveLearningError as exc:
+        remedy = next((text for kind, text in REMEDIES.items() if isinstance(exc, kind)), "")
+        return Finding(check.name, "error", str(exc), remedy.format(project=context.project_id))
+    except Exception as exc:  # one broken check must not take the others with it
+        return Finding(check.name, "error", f"The check itself failed ({type(exc).__name__}: {exc}).")
+
+
+def mend(context: Context, findings: Sequence[Finding], checks: Sequence[Check]) -> Iterator[Mended]:
+    """Mend what can be mended by itself, in the order of the checks."""
+    fixes = {check.name: check.fix for check in checks}
+    for finding in findings:
+        fix = fixes.get(finding.name) if finding.fixable else None
+        if fix is None:
+            continue
+        try:
+            yield Mended(finding.name, True, fix(context))
+        except ActiveLearningError as exc:
+            yield Mended(finding.name, False, str(exc))

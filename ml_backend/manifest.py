@@ -1,0 +1,84 @@
+"""The two files of one model version: what is known about it, and its weights."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ml_backend.errors import StoreError
+
+MANIFEST_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class Manifest(BaseModel):
+    """Everything about a version but its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    model: str
+    number: int
+    created_at: datetime
+    object_tag: str
+    labels: tuple[str, ...]
+    config: dict[str, Any]
+    """What the model needs to be rebuilt."""
+    fingerprint: str
+    """Hash of the training data and of every setting that shapes the weights."""
+    examples: int
+    label_counts: dict[str, int]
+    training: dict[str, Any]
+    """Epochs, loss, seconds, hyperparameters."""
+    metrics: dict[str, Any] | None
+    """On the held-out evaluation tasks; None where the project has none."""
+
+    # Versions of older releases lack what follows.
+    evaluation_count: int | None = None
+    """Evaluation tasks that were measured on."""
+    evaluation_fingerprint: str | None = None
+    """Hash of those tasks and their labels."""
+    settings: dict[str, Any] = {}
+    """The project's settings in the round that trained it."""
+    libraries: dict[str, str] = {}
+    """Versions of what trained it: this package, torch, numpy."""
+    parent: str | None = None
+    """The version in use when it was trained."""
+    promoted: bool = True
+    """Whether it may be served; False: it was clearly worse than the version in use."""
+    comparison: dict[str, Any] | None = None
+    """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Everything but the weights of the version in a folder.
+
+    Raises:
+        StoreError: it is damaged. FileNotFoundError: it is not there.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValidationError) as exc:
+        raise StoreError(f"{path} is damaged ({type(exc).__name__}); delete its folder and train again.") from exc
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of the version in a folder, on the CPU.
+
+    Raises:
+        StoreError: they are missing or damaged.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as exc:
+        raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc

@@ -1,0 +1,276 @@
+"""Starts rounds by itself: one thread that hears of changes, looks for those nobody told, and asks for rounds.
+
+Whatever a webhook says only makes the project a candidate: before a round is asked for, two cheap reads of Label
+Studio must show that something changed since the last round. Events that repeat, that a round has taken in already, or
+that somebody made up therefore start nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from typing import Any
+
+from ml_backend.backend import make_client
+from ml_backend.config import Settings
+from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.round_log import Seen, known_stores, last_seen, look, rounds
+from ml_backend.store import ProjectStore, open_project
+from ml_backend.trigger import LONGEST_WAIT, Rule, Trigger
+from ml_backend.worker import ASKED, Job, Rounds
+
+log = logging.getLogger(__name__)
+TICK = 0.25
+"""Seconds between two looks at what is due."""
+FIRST_POLL_WAIT = 5.0
+"""Seconds to the next look after Label Studio did not answer; doubled each time."""
+
+
+class Scheduler:
+    """Hands due projects to ``rounds``. ``start`` starts its thread, ``stop`` ends it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rounds: Rounds,
+        *,
+        client: Callable[[], LabelStudioClient] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._rounds = rounds
+        self._client = client or (lambda: make_client(settings))
+        self._clock = clock
+        self._trigger = Trigger(clock)
+        self._lock = Lock()
+        """Guards the trigger; never held while anything outside is asked."""
+        self._next_poll = clock()
+        self._poll_failures = 0
+        self._poll_error: str | None = None
+        self._gone: set[str] = set()
+        """Stores of deleted projects: by uid, because Label Studio may give the id again."""
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    # --- news: called by requests, answered at once ----------------------------------------------------------------
+
+    def changed(self, project_id: int, labels: int = 0) -> None:
+        """Somebody says that the project changed, by so many labels."""
+        with self._lock:
+            self._trigger.changed(project_id, labels)
+
+    def ask(self, project_id: int) -> Job:
+        """Ask for a round by hand: it takes up what is waiting, and is tried again like any other.
+
+        Raises:
+            ConfigurationError: there is nobody to ask.
+        """
+        with self._lock:
+            self._trigger.started(project_id, by_hand=True)
+        try:
+            return self._request(project_id, ASKED)
+        except Exception as exc:
+            with self._lock:
+                self._trigger.failed(project_id, str(exc))
+            raise
+
+    def status(self) -> dict[str, Any]:
+        """Every known project and how the looks for lost changes go, for people. Asks nothing of Label Studio."""
+        projects = {
+            str(i): self._project_status(i, store) for i, store in known_stores(self._settings.model_dir).items()
+        }
+        return {
+            "projects": projects,
+            "polling": {"every_seconds": self._settings.poll_seconds, "error": self._poll_error},
+        }
+
+    def _project_status(self, project_id: int, store: ProjectStore) -> dict[str, Any]:
+        with self._lock:
+            outlook = self._trigger.outlook(project_id)
+        last = next(iter(rounds(store, newest=1)), None)
+        status = {
+            "last_round": last,
+            "labels_waiting": outlook.labels_waiting,
+            "next_round_in": None
+            if outlook.seconds_to_go is None
+            else {"labels": outlook.labels_to_go, "seconds": round(outlook.seconds_to_go, 1)},
+            "failures": outlook.failures,
+            "last_error": outlook.error or (last or {}).get("error"),
+            "deleted": store.uid in self._gone,
+        }
+        try:
+            current = store.current()
+            return status | {
+                "version": current.version,
+                "queue": current.queue,
+                "running": self._rounds.running(project_id),
+            }
+        except ActiveLearningError as exc:  # the other projects are shown all the same
+            return status | {"version": None, "queue": None, "running": None, "last_error": str(exc)}
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._stop.clear()
+        self._thread = Thread(target=self._work, name="scheduler", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread; a round under way goes on."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+            self._thread = None
+
+    def _work(self) -> None:
+        told = ""
+        while not self._stop.wait(TICK):
+            try:
+                self.tick()
+                told = ""
+            except Exception as exc:  # whatever fails here, labels must go on starting rounds
+                problem = f"{type(exc).__name__}: {exc}"
+                if problem != told:  # once, not four times a second
+                    log.error("starting rounds fails; it is tried again", exc_info=exc)
+                told = problem
+
+    def tick(self) -> None:
+        """Everything that is to be done now."""
+        self._collect()
+        self._poll()
+        self._hand_over()
+
+    def _collect(self) -> None:
+        """Hear how the rounds under way ended."""
+        with self._lock:
+            running = self._trigger.running()
+        for project_id, job_id in running.items():
+            if not job_id:
+                continue
+            job = self._rounds.job(job_id)
+            if job is not None and job.status in ("queued", "started"):
+                continue
+            with self._lock:
+                if self._trigger.running().get(project_id) != job_id:
+                    continue  # asked for again meanwhile: that round counts
+                if job is not None and job.status == "finished":
+                    self._trigger.done(project_id)
+                else:
+                    self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
+
+    def _poll(self) -> None:
+        """Look at all known projects, from time to time."""
+        if not self._settings.poll_seconds or self._clock() < self._next_poll:
+            return
+        problem: ActiveLearningError | None = None
+        for project_id, store in known_stores(self._settings.model_dir).items():
+            if store.uid in self._gone or self._stop.is_set():
+                continue
+            try:
+                self._look_at(project_id, store)
+            except ActiveLearningError as exc:
+                problem = exc
+                if isinstance(exc, LabelStudioUnreachable):
+                    break  # the others would wait for the same time-out
+        if problem is None:
+            if self._poll_error is not None:
+                log.info("looking for changes works again")
+            self._poll_error, self._poll_failures, wait = None, 0, self._settings.poll_seconds
+        else:
+            if self._poll_error is None:
+                log.warning("looking for changes fails; it is tried again with growing waits: %s", problem)
+            wait = min(FIRST_POLL_WAIT * 2 ** min(self._poll_failures, 30), LONGEST_WAIT)
+            self._poll_error, self._poll_failures = str(problem), self._poll_failures + 1
+        self._next_poll = self._clock() + wait
+
+    def _look_at(self, project_id: int, store: ProjectStore) -> None:
+        with self._lock:
+            busy = project_id in self._trigger.running()
+        if busy:
+            return
+        before = last_seen(store)
+        try:
+            found = look(self._client(), project_id)
+        except LabelStudioNotFound:
+            self._forget(project_id)
+            return
+        if found != before:
+            with self._lock:
+                if project_id not in self._trigger.running():
+                    self._trigger.found(project_id, _new_labels(before, found))
+
+    def _hand_over(self) -> None:
+        """Ask for the rounds that are due."""
+        with self._lock:
+            waiting = self._trigger.waiting()
+        rules = {project_id: self._rule(project_id) for project_id in waiting}
+        with self._lock:
+            for project_id, rule in rules.items():
+                self._trigger.set_rule(project_id, rule)
+            due = self._trigger.due()
+        for project_id in due:
+            if self._stop.is_set():
+                return
+            try:
+                self._ask(project_id)
+            except LabelStudioNotFound:
+                self._forget(project_id)
+            except Exception as exc:  # whatever it is, the project must not stay "being asked for"
+                with self._lock:
+                    self._trigger.failed(project_id, str(exc))
+                    first = self._trigger.outlook(project_id).failures == 1
+                if first:
+                    log.warning("project %s: no round can start; it is tried again: %s", project_id, exc)
+
+    def _ask(self, project_id: int) -> None:
+        """Ask for one round, if Label Studio bears out that something changed."""
+        if self._rounds.running(project_id):  # another server's, say: what it leaves over is seen after it
+            return
+        with self._lock:  # before the look: what comes after this belongs to the next round
+            reason = "labels" if self._trigger.outlook(project_id).labels_to_go == 0 else "time"
+            self._trigger.started(project_id)
+        store = open_project(self._settings.model_dir, project_id)
+        found = look(self._client(), project_id)
+        with self._lock:
+            outlook = self._trigger.outlook(project_id)
+            if outlook.job:
+                return  # asked for by hand meanwhile
+            if found == (last_seen(store) if store is not None else Seen()) and not outlook.by_hand:
+                self._trigger.done(project_id)
+                return
+        self._request(project_id, reason)
+
+    def _request(self, project_id: int, trigger: str) -> Job:
+        job = self._rounds.request(project_id, trigger)
+        with self._lock:
+            self._trigger.named(project_id, job.id)
+        return job
+
+    def _rule(self, project_id: int) -> Rule:
+        defaults = self._settings.project_defaults()
+        try:
+            store = open_project(self._settings.model_dir, project_id)
+            params = store.extra_params() if store is not None else None
+            settings = defaults.override(params, where=f"Project {project_id}")
+        except ActiveLearningError:
+            settings = defaults  # the round will say what is wrong
+        return Rule(settings.train_after_labels, settings.train_after_seconds)
+
+    def _forget(self, project_id: int) -> None:
+        store = open_project(self._settings.model_dir, project_id)
+        uid = store.uid if store is not None else str(project_id)
+        if uid not in self._gone:
+            log.warning("project %s is deleted or not shown to the token's account: no longer looked at", project_id)
+        self._gone.add(uid)
+        with self._lock:
+            self._trigger.forget(project_id)
+
+
+def _new_labels(before: Seen, found: Seen) -> int:
+    """Labels written or taken back, as far as counts tell; an edit alone counts as one."""
+    difference = abs(found.annotations - before.annotations)
+    return difference or int(found.newest != before.newest and found.tasks == before.tasks)

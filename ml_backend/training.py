@@ -1,0 +1,208 @@
+"""The training half of a round: fit, judge on the evaluation tasks, store, and decide whether to serve the result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from ml_backend.errors import ModelError, StoreError
+from ml_backend.manifest import Manifest
+from ml_backend.metrics import evaluate
+from ml_backend.models.base import Model, TrainingReport
+from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
+from ml_backend.report import Recorder, Report
+from ml_backend.versions import answers, better_than, library_versions, version_with
+from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
+
+FINGERPRINT_FORMAT = 1
+"""Raise it when the same labels and settings should be trained on again."""
+
+
+def train_version(project: RoundProject, workspace: Workspace, recorder: Recorder) -> str | None:
+    """Fit and store a version; the name of it, or of the one that has these labels already, or None."""
+    report = recorder.report
+    labels = [label for _, label in project.pool.training]
+    report.label_counts = dict(Counter(labels))
+    if len(report.label_counts) < 2:
+        found = f"all {len(labels)} labels are {labels[0]!r}" if labels else "there are no labels yet"
+        recorder.warn(f"Nothing to train on: {found}. Label tasks of two classes first.")
+        return None
+    missing = [label for label in project.question.labels if label not in report.label_counts]
+    if missing:
+        recorder.warn(f"No example yet of: {', '.join(missing[:10])}{' and more' if len(missing) > 10 else ''}.")
+    fingerprint = _fingerprint(project)
+    known = version_with(project.store, fingerprint)
+    if known:
+        return _admitted(project, _reconsidered(project, known, workspace, recorder), recorder)
+    model = project.model(project.question.labels)
+    with recorder.step("fit") as step:
+        examples = read_tasks([task for task, _ in project.pool.training], project, report)
+        targets = target_indices(labels, examples, [task.id for task, _ in project.pool.training], project.question)
+        if len(np.unique(targets)) < 2:
+            recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
+            return None
+        training = model.fit(
+            examples.items,
+            targets,
+            seed=project.settings.seed,
+            hyperparameters=project.settings.hyperparameters,
+            progress=step.progress,
+        )
+        step.detail = f"{training.examples} labels, {training.epochs} epochs"
+    judgement = _judge(project, model, project.store.current().version, workspace, recorder)
+    with recorder.step("store") as step:
+        manifest = _store(project, model, training, fingerprint, judgement, report)
+        step.detail = manifest.name
+        workspace_pruned = project.store.prune(workspace.keep_versions)
+        if workspace_pruned:
+            step.detail += f" ({len(workspace_pruned)} old versions deleted)"
+    report.trained = True
+    return _admitted(project, manifest, recorder)
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What the evaluation tasks say about a version."""
+
+    metrics: dict[str, Any] | None = None
+    count: int = 0
+    fingerprint: str | None = None
+    comparison: Comparison | None = None
+
+    def as_fields(self, margin: float | None) -> dict[str, Any]:
+        """As fields of a manifest."""
+        return {
+            "metrics": self.metrics,
+            "evaluation_count": self.count,
+            "evaluation_fingerprint": self.fingerprint,
+            "promoted": is_promoted(self.comparison, margin),
+            "comparison": asdict(self.comparison) if self.comparison else None,
+        }
+
+
+def _judge(
+    project: RoundProject, model: Model, rival: str | None, workspace: Workspace, recorder: Recorder
+) -> _Judgement:
+    """Measure a model, and compare it with the stored version ``rival`` on the same tasks."""
+    held_out = project.pool.evaluation
+    if not held_out:
+        recorder.warn(
+            'No labelled evaluation tasks, so nothing is measured. Mark some with "split": "evaluation" in their data '
+            "(scripts/import_tasks.py --evaluation)."
+        )
+        return _Judgement()
+    with recorder.step("judge") as step:
+        examples = read_tasks([task for task, _ in held_out], project, recorder.report)
+        if not examples.items:
+            recorder.warn("None of the evaluation tasks can be read; nothing is measured.")
+            return _Judgement()
+        targets = target_indices(
+            [label for _, label in held_out], examples, [t.id for t, _ in held_out], project.question
+        )
+        probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
+        metrics = asdict(evaluate(probabilities, targets, project.question.labels))
+        step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
+        comparison = None
+        before = _rival_model(project, rival, workspace, recorder)
+        if rival and before:
+            winners = before.probabilities(examples.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
+            comparison = compare(probabilities.argmax(axis=1) == targets, winners == targets, against=rival)
+    return _Judgement(metrics, len(targets), _evaluation(project), comparison)
+
+
+def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace, recorder: Recorder) -> Model | None:
+    """The stored model to compare with, where it answers the present question."""
+    store = project.store
+    try:
+        if rival is None or rival not in store.versions() or not answers(store.manifest(rival), project.question):
+            return None
+        model = workspace.library.load(store, rival)
+    except (StoreError, ModelError) as exc:  # a damaged version must not keep the new one from being served
+        recorder.warn(f"The new model is compared with nothing: {exc}")
+        return None
+    return model if isinstance(model, project.model) else None  # another model reads items of another kind
+
+
+def _evaluation(project: RoundProject) -> str:
+    return evaluation_fingerprint((task.id, label) for task, label in project.pool.evaluation)
+
+
+def _reconsidered(project: RoundProject, name: str, workspace: Workspace, recorder: Recorder) -> Manifest:
+    """A known version; one that was held back gets another chance where evaluation labels or the margin changed."""
+    store, margin = project.store, project.settings.promote_margin
+    manifest = store.manifest(name)
+    if manifest.promoted:
+        return manifest
+    comparison = Comparison(**manifest.comparison) if manifest.comparison else None
+    fields: dict[str, Any] = {"promoted": is_promoted(comparison, margin)}
+    if comparison and manifest.evaluation_fingerprint != _evaluation(project):
+        model = workspace.library.load(store, name)
+        fields = _judge(project, model, comparison.against, workspace, recorder).as_fields(margin)
+    changed = manifest.model_copy(update=fields)
+    if changed != manifest:
+        store.update_manifest(changed)
+    return changed
+
+
+def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> str:
+    """The version to serve: this one, or the one that it is clearly worse than."""
+    better = None if manifest.promoted else better_than(project.store, manifest, project.question)
+    if better is None:
+        return manifest.name
+    recorder.report.held_back = manifest.name
+    recorder.warn(
+        f"{manifest.name} is kept but not promoted: {Comparison(**(manifest.comparison or {}))}. {better} stays in "
+        "use until labels change; check the newest ones. (Setting promote_margin; null serves every new model.)"
+    )
+    return better
+
+
+def _store(
+    project: RoundProject,
+    model: Model,
+    training: TrainingReport,
+    fingerprint: str,
+    judgement: _Judgement,
+    report: Report,
+) -> Manifest:
+    weights, config = model.state()
+    name = project.store.next_version_name(model.name, fingerprint)
+    manifest = Manifest(
+        name=name,
+        model=model.name,
+        number=int(name.split("-")[-2]),
+        created_at=datetime.now(UTC),
+        object_tag=project.question.object_tag,
+        labels=project.question.labels,
+        config=config,
+        fingerprint=fingerprint,
+        examples=training.examples,
+        label_counts=report.label_counts,
+        training={**asdict(training), "hyperparameters": dict(training.hyperparameters)},
+        settings=project.settings.model_dump(),
+        libraries=library_versions(),
+        parent=project.store.current().version,
+        **judgement.as_fields(project.settings.promote_margin),
+    )
+    project.store.write_version(manifest, weights)
+    return manifest
+
+
+def _fingerprint(project: RoundProject) -> str:
+    """Hash of all that shapes the weights: two rounds with the same one would train the same model."""
+    labelled = sorted((task.id, label, task.data.get(project.question.field)) for task, label in project.pool.training)
+    content = [
+        FINGERPRINT_FORMAT,
+        project.model.name,
+        project.question.labels,
+        project.settings.seed,
+        project.settings.hyperparameters,
+        labelled,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

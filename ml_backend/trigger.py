@@ -1,0 +1,156 @@
+"""When a project's next round is due: after so many labels, or so long after the first change.
+
+A state machine without threads, clocks or calls: the scheduler brings the time and the news::
+
+    quiet ── changed ──► waiting ── due ──► started ── done ──► quiet, or waiting where news came meanwhile
+                            ▲                  │
+                            └── failed, after a growing wait
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_WAIT = 5.0
+"""Seconds after a first failure; doubled after each further one."""
+LONGEST_WAIT = 600.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How long a project waits for more labels before it trains."""
+
+    labels: int = 10
+    seconds: float = 60.0
+
+
+@dataclass
+class _Project:
+    rule: Rule
+    since: float | None = None
+    """Time of the first change that no round has taken up; None where there is none."""
+    labels: int = 0
+    """Labels counted since then: a hint, for the rule and for people. A round reads Label Studio."""
+    job: str | None = None
+    """The round under way; empty while it is being asked for."""
+    by_hand: bool = False
+    """Somebody asked for it: it is to run even if nothing changed."""
+    taken: tuple[float, int] = (0.0, 0)
+    """``since`` and ``labels`` that the round under way took up."""
+    failures: int = 0
+    not_before: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One project as people see it."""
+
+    labels_waiting: int = 0
+    labels_to_go: int | None = None
+    """Labels until the next round; None where nothing has changed."""
+    seconds_to_go: float | None = None
+    """Seconds until the next round at the latest; None where nothing has changed."""
+    job: str | None = None
+    by_hand: bool = False
+    failures: int = 0
+    error: str | None = None
+
+
+class Trigger:
+    """Decides when rounds start. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, clock: Callable[[], float], rule: Rule | None = None) -> None:
+        self._clock = clock
+        self._rule = rule or Rule()
+        self._projects: dict[int, _Project] = {}
+
+    def changed(self, project_id: int, labels: int = 0) -> None:
+        """Something changed in the project; ``labels`` more labels, as far as the messenger knows."""
+        project = self._project(project_id)
+        project.since = self._clock() if project.since is None else project.since
+        project.labels += max(labels, 0)
+
+    def found(self, project_id: int, labels: int = 0) -> None:
+        """A look at the project found it changed, by ``labels`` in all: not in addition to those told before."""
+        project = self._project(project_id)
+        self.changed(project_id, labels - project.labels)
+
+    def set_rule(self, project_id: int, rule: Rule) -> None:
+        """Use the project's own rule from now on."""
+        self._project(project_id).rule = rule
+
+    def waiting(self) -> list[int]:
+        """Projects with changes that no round has taken up."""
+        return [project_id for project_id, project in self._projects.items() if project.since is not None]
+
+    def due(self, now: float | None = None) -> list[int]:
+        """Projects whose round should start, the longest waiting first. None of them has a round under way."""
+        now = self._clock() if now is None else now
+        found = [(p.since, i) for i, p in self._projects.items() if p.since is not None and _is_due(p, p.since, now)]
+        return [project_id for _, project_id in sorted(found)]
+
+    def started(self, project_id: int, job: str = "", *, by_hand: bool = False) -> None:
+        """A round is being asked for: it takes up all changes so far."""
+        project = self._project(project_id)
+        project.taken = (self._clock() if project.since is None else project.since, project.labels)
+        project.job, project.since, project.labels = job, None, 0
+        project.by_hand = project.by_hand or by_hand
+
+    def named(self, project_id: int, job: str) -> None:
+        """The round that was asked for has this id. What changed since ``started`` waits for the next one."""
+        self._project(project_id).job = job
+
+    def running(self) -> dict[int, str]:
+        """Projects with a round under way, and its job."""
+        return {project_id: project.job for project_id, project in self._projects.items() if project.job is not None}
+
+    def done(self, project_id: int) -> None:
+        """The round succeeded, or there was nothing to do for it."""
+        project = self._project(project_id)
+        if project.job is None:
+            project.since, project.labels = None, 0
+        project.job, project.by_hand = None, False
+        project.failures, project.not_before, project.error = 0, 0.0, None
+
+    def failed(self, project_id: int, error: str) -> None:
+        """The round failed, or could not be asked for: its changes wait again, each time twice as long."""
+        project = self._project(project_id)
+        now = self._clock()
+        if project.job is not None:
+            since, labels = project.taken
+            project.since, project.labels, project.job = since, project.labels + labels, None
+        project.since = now if project.since is None else project.since
+        # The exponent is bounded, so that a project that fails for weeks does not overflow.
+        project.not_before = now + min(FIRST_WAIT * 2 ** min(project.failures, 30), LONGEST_WAIT)
+        project.failures += 1
+        project.error = error
+
+    def forget(self, project_id: int) -> None:
+        """The project is gone."""
+        self._projects.pop(project_id, None)
+
+    def outlook(self, project_id: int) -> Outlook:
+        """What comes next for one project."""
+        project = self._projects.get(project_id)
+        if project is None:
+            return Outlook()
+        held_back = max(0.0, project.not_before - self._clock())
+        if project.since is None:
+            to_go = seconds = None
+        else:
+            to_go = max(0, project.rule.labels - project.labels)
+            rest = max(0.0, project.since + project.rule.seconds - self._clock())
+            seconds = max(held_back, 0.0 if to_go == 0 or project.failures else rest)
+        return Outlook(project.labels, to_go, seconds, project.job, project.by_hand, project.failures, project.error)
+
+    def _project(self, project_id: int) -> _Project:
+        return self._projects.setdefault(project_id, _Project(self._rule))
+
+
+def _is_due(project: _Project, since: float, now: float) -> bool:
+    if project.job is not None or now < project.not_before:
+        return False
+    # What was due once and failed need not reach the rule again.
+    return project.failures > 0 or project.labels >= project.rule.labels or now - since >= project.rule.seconds

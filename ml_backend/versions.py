@@ -1,0 +1,172 @@
+"""Which stored version to serve, to go back to, or to take away."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Final
+
+from ml_backend.errors import StoreError
+from ml_backend.label_config import ChoiceQuestion
+from ml_backend.library import build_model
+from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
+from ml_backend.models.base import Model
+from ml_backend.store import ProjectStore
+
+LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
+"""What a version depends on besides labels and settings."""
+MEASURES: Final = ("f_macro", "accuracy", "auc")
+"""What the best version can be chosen by."""
+
+EXAMPLE: Final = '''"""Classify with the exported model: python example.py {argument}."""
+
+import sys
+from pathlib import Path
+
+from ml_backend.versions import load_exported
+
+model = load_exported(Path(__file__).parent)  # needs the package label-studio-active-learning
+if len(sys.argv) != 2:
+    sys.exit("usage: python example.py {argument}")
+item = model.read_item({raw})
+probabilities = model.probabilities([item])[0].mean(axis=0)  # [items, passes, classes] -> [classes]
+for label, probability in sorted(zip(model.labels, probabilities), key=lambda pair: -pair[1]):
+    print(f"{{probability:.4f}}  {{label}}")
+'''
+ARGUMENTS: Final = {
+    "Image": ("IMAGE_FILE", "Path(sys.argv[1]).read_bytes()"),
+    "Text": ("TEXT", "sys.argv[1]"),
+}
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of this package and of what shapes its results."""
+    return {name: installed(name) for name in LIBRARIES}
+
+
+def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
+    """Whether a version answers the project's question as it stands."""
+    return (manifest.object_tag, manifest.labels) == (question.object_tag, question.labels)
+
+
+def version_with(store: ProjectStore, fingerprint: str) -> str | None:
+    """The version that was trained on this data with these settings."""
+    names = (name for name in reversed(store.versions()) if name.endswith(f"-{fingerprint[:8]}"))
+    return next((name for name in names if store.manifest(name).fingerprint == fingerprint), None)
+
+
+def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_only: bool) -> str | None:
+    """The newest version that answers the question; one that was not promoted only where there is no other."""
+    fallback = None
+    for name in reversed(store.versions()):
+        manifest = store.manifest(name)
+        if answers(manifest, question):
+            if manifest.promoted or not promoted_only:
+                return name
+            fallback = fallback or name
+    return fallback
+
+
+def better_than(store: ProjectStore, manifest: Manifest, question: ChoiceQuestion) -> str | None:
+    """The version to serve instead of one that was not promoted; None where that is gone or answers otherwise."""
+    name = (manifest.comparison or {}).get("against")
+    return name if name in store.versions() and answers(store.manifest(name), question) else None
+
+
+def find_version(store: ProjectStore, wanted: str) -> str:
+    """The name of the version called ``wanted``: a full name, or its number alone.
+
+    Raises:
+        StoreError: there is none.
+    """
+    for name in store.versions():
+        if wanted in (name, name.split("-")[-2].lstrip("0")):
+            return name
+    known = ", ".join(store.versions()) or "none"
+    raise StoreError(f"No version {wanted!r} in {store.folder}; versions there: {known}.")
+
+
+def version_before(store: ProjectStore) -> str:
+    """The version that was in use before the current one.
+
+    Where that is no longer stored, the newest promoted one that is older and has the same labels.
+
+    Raises:
+        StoreError: there is none.
+    """
+    current = store.current().version
+    if current is None:
+        raise StoreError("No model is in use yet: there is nothing to go back from.")
+    now = store.manifest(current)
+    if now.parent in store.versions() and store.manifest(str(now.parent)).labels == now.labels:
+        return str(now.parent)
+    manifests = map(store.manifest, reversed(store.versions()))
+    older = (m.name for m in manifests if m.promoted and m.number < now.number and m.labels == now.labels)
+    before = next(older, None)
+    if before is None:
+        raise StoreError(f"No version before {current} is stored; name the one you want (versions.py list).")
+    return before
+
+
+def best_version(manifests: Sequence[Manifest], measure: str) -> str:
+    """The version with the highest ``measure`` on the evaluation tasks; of equals the newest.
+
+    Measured versions whose labels are those of the newest are compared: figures about other choices say nothing.
+
+    Raises:
+        StoreError: no version was measured.
+    """
+    measured = [m for m in manifests if m.metrics and m.metrics.get(measure) is not None]
+    rivals = [
+        (float((m.metrics or {})[measure]), m.number, m.name) for m in measured if m.labels == manifests[-1].labels
+    ]
+    if not rivals:
+        raise StoreError(f"No version has a held-out {measure}: label evaluation tasks, or name a version.")
+    return max(rivals)[-1]
+
+
+def size(store: ProjectStore, version: str) -> int:
+    """Bytes of a version's files."""
+    return sum(path.stat().st_size for path in store.version_folder(version).iterdir() if path.is_file())
+
+
+def export_version(store: ProjectStore, version: str, out: Path) -> Path:
+    """Copy a version, with an example that uses it, to a folder that is new or empty.
+
+    Raises:
+        StoreError: the version is missing or damaged, or the folder cannot be written or is not empty.
+    """
+    source = store.version_folder(version)
+    manifest = store.manifest(version)
+    build_model(manifest, store.weights(version))  # a version that cannot be loaded is not worth taking away
+    argument, raw = ARGUMENTS[manifest.object_tag]
+    try:
+        if out.exists() and any(out.iterdir()):
+            raise StoreError(f"{out} is not empty; choose a new folder.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as staging:
+            finished = Path(staging) / "export"
+            finished.mkdir()
+            for name in (MANIFEST_FILE, WEIGHTS_FILE):
+                shutil.copyfile(source / name, finished / name)
+            (finished / "example.py").write_text(EXAMPLE.format(argument=argument, raw=raw), encoding="utf-8")
+            finished.replace(out)
+    except OSError as exc:
+        raise StoreError(f"Cannot write to {out} ({exc}).") from exc
+    return out
+
+
+def load_exported(folder: Path) -> Model:
+    """The model in an exported folder.
+
+    Raises:
+        StoreError: its files are missing or damaged.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError as exc:
+        raise StoreError(f"{folder} holds no exported model ({MANIFEST_FILE} is missing).") from exc
+    return build_model(manifest, read_weights(folder))

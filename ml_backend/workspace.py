@@ -1,0 +1,61 @@
+"""What rounds share, and one project as a round sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.config import ProjectSettings
+from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.library import ModelLibrary
+from ml_backend.media import MediaReader
+from ml_backend.models.base import Model
+from ml_backend.pool import Examples, Pool, read_items
+from ml_backend.records import Project, Task
+from ml_backend.report import Report
+from ml_backend.store import ProjectStore
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What rounds of all projects share."""
+
+    client: LabelStudioClient
+    root: Path
+    """Folder of all stores."""
+    defaults: ProjectSettings = field(default_factory=lambda: ProjectSettings())
+    library: ModelLibrary = field(default_factory=ModelLibrary)
+    keep_versions: int = 20
+
+
+@dataclass(frozen=True)
+class RoundProject:
+    """One project as a round sees it."""
+
+    now: Project
+    store: ProjectStore
+    question: ChoiceQuestion
+    settings: ProjectSettings
+    pool: Pool
+    media: MediaReader
+    model: type[Model]
+
+
+def read_tasks(tasks: Sequence[Task], project: RoundProject, report: Report) -> Examples:
+    """Items of tasks for the project's model; what cannot be read goes into the report."""
+    examples = read_items(tasks, project.question, project.model, project.media)
+    report.left_out.update(examples.left_out)
+    return examples
+
+
+def target_indices(
+    labels: Sequence[str], examples: Examples, task_ids: Sequence[int], question: ChoiceQuestion
+) -> NDArray[np.int64]:
+    """Targets of the examples that could be read: indices into the question's labels, in the order of the examples."""
+    kept = [labels[position] for position in examples.positions(task_ids)]
+    return np.array([question.labels.index(label) for label in kept], dtype=np.int64)

@@ -1,0 +1,414 @@
+"""The scheduler without its thread: each tick by hand, Label Studio's two reads and the rounds replaced."""
+
+import json
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from ml_backend import round_log, scheduler
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
+from ml_backend.report import Recorder, Report
+from ml_backend.round_log import Seen, append, known_stores, last_seen, record_round, rounds
+from ml_backend.scheduler import Scheduler
+from ml_backend.store import ProjectStore
+from ml_backend.worker import Job
+from ml_backend.workspace import Workspace
+
+
+class Rounds:
+    """Rounds that end when the test says so."""
+
+    def __init__(self):
+        self.jobs, self.refuses = [], None
+
+    def request(self, project_id, trigger="asked"):
+        if self.refuses:
+            raise self.refuses
+        self.jobs.append(Job(str(len(self.jobs)), project_id, trigger, created_at=datetime.now(UTC)))
+        return self.jobs[-1]
+
+    def job(self, job_id):
+        return self.jobs[int(job_id)]
+
+    def running(self, project_id):
+        return any(job.project_id == project_id and job.status in ("queued", "started") for job in self.jobs)
+
+    def end(self, status="finished", error=None):
+        last = self.jobs[-1]
+        self.jobs[-1] = Job(last.id, last.project_id, last.trigger, status, error=error)
+
+
+class World:
+    """A clock, what Label Studio would say of each project, and a scheduler between them."""
+
+    def __init__(self, root, **settings):
+        self.now, self.seen, self.looks = 0.0, {}, 0
+        self.settings = Settings(model_dir=root, label_studio_api_key="x", **settings)
+        self.rounds = Rounds()
+        self.scheduler = Scheduler(self.settings, self.rounds, client=lambda: self, clock=lambda: self.now)
+
+    def look(self, client, project_id):
+        assert client is self
+        self.looks += 1
+        found = self.seen.get(project_id, LabelStudioNotFound(f"Project {project_id} does not exist"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def known(self, project_id, seen=None, **params):
+        """A project with a store, whose last round saw this."""
+        store = ProjectStore(self.settings.model_dir, f"{project_id}.1700000000")
+        store.set_extra_params(params)
+        if seen:
+            (store.folder / "last_round.json").write_text(json.dumps(seen.__dict__))
+            self.seen[project_id] = seen
+        return store
+
+    def pass_by(self, seconds, step=1.0):
+        for _ in range(int(seconds / step)):
+            self.now += step
+            self.scheduler.tick()
+
+    def of(self, project_id):
+        return self.scheduler.status()["projects"][str(project_id)]
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def make(**settings):
+        made = World(tmp_path, **{"poll_seconds": 0} | settings)
+        monkeypatch.setattr(scheduler, "look", made.look)
+        return made
+
+    return make
+
+
+OLD, NEW = Seen(40, 12, "t1"), Seen(40, 22, "t2")
+
+
+def test_ten_labels_start_a_round_at_once(world):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    for _ in range(10):
+        w.scheduler.changed(7, 1)
+    w.scheduler.tick()
+    assert [(job.project_id, job.trigger) for job in w.rounds.jobs] == [(7, "labels")]
+    w.pass_by(300)
+    assert len(w.rounds.jobs) == 1
+
+
+def test_one_label_starts_a_round_after_a_minute(world):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 1)
+    w.pass_by(59)
+    assert w.rounds.jobs == []
+    w.pass_by(2)
+    assert [job.trigger for job in w.rounds.jobs] == ["time"]
+
+
+def test_the_projects_own_rule(world):
+    w = world()
+    w.known(7, OLD, train_after_labels=2, train_after_seconds=5)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 1)
+    w.scheduler.tick()
+    assert w.of(7)["next_round_in"] == {"labels": 1, "seconds": 5.0}
+    w.scheduler.changed(7, 1)
+    w.scheduler.tick()
+    assert len(w.rounds.jobs) == 1
+
+
+def test_events_that_label_studio_does_not_bear_out_start_nothing(world):
+    w = world()
+    w.known(7, OLD)
+    for _ in range(10_000):
+        w.scheduler.changed(7, 1)
+    w.pass_by(100)
+    assert w.rounds.jobs == []
+    assert w.looks == 1
+    assert w.of(7)["labels_waiting"] == 0
+
+
+def test_labels_during_a_round_start_one_more_and_only_one(world):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 10)
+    w.scheduler.tick()
+    for _ in range(50):
+        w.scheduler.changed(7, 1)
+    w.pass_by(200)
+    assert len(w.rounds.jobs) == 1
+    w.rounds.end()
+    w.pass_by(2)
+    assert len(w.rounds.jobs) == 2
+
+
+def test_a_label_that_comes_while_label_studio_is_asked_is_not_lost(world, monkeypatch):
+    w = world()
+    w.known(7, OLD)
+
+    def look(client, project_id):
+        if w.seen[7] == OLD:
+            w.scheduler.changed(7, 10)
+            w.seen[7] = NEW
+            return OLD
+        return w.seen[7]
+
+    monkeypatch.setattr(scheduler, "look", look)
+    w.scheduler.changed(7, 10)
+    w.scheduler.tick()
+    assert w.rounds.jobs == []
+    w.scheduler.tick()
+    assert len(w.rounds.jobs) == 1
+
+
+def test_an_unforeseen_error_does_not_leave_a_project_stuck(world):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = ZeroDivisionError("oops")
+    w.scheduler.changed(7, 10)
+    w.scheduler.tick()
+    assert w.of(7)["last_error"] == "oops"
+    w.seen[7] = NEW
+    w.pass_by(6)
+    assert len(w.rounds.jobs) == 1
+
+
+def test_an_id_that_is_given_again_is_another_project(world, tmp_path):
+    w = world(poll_seconds=10)
+    w.known(7, OLD)
+    del w.seen[7]
+    w.pass_by(20)
+    assert w.of(7)["deleted"]
+    ProjectStore(tmp_path, "7.1800000000").set_extra_params({})
+    w.seen[7] = NEW
+    w.pass_by(20)
+    assert not w.of(7)["deleted"]
+    assert len(w.rounds.jobs) == 1
+
+
+def test_a_round_that_fails_is_tried_again(world):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 10)
+    w.scheduler.tick()
+    w.rounds.end("failed", "disk full")
+    w.scheduler.tick()
+    assert (w.of(7)["last_error"], w.of(7)["failures"], w.of(7)["labels_waiting"]) == ("disk full", 1, 10)
+    w.pass_by(4)
+    assert len(w.rounds.jobs) == 1
+    w.pass_by(2)
+    assert len(w.rounds.jobs) == 2
+    w.rounds.end()
+    w.scheduler.tick()
+    assert (w.of(7)["last_error"], w.of(7)["failures"]) == (None, 0)
+
+
+def test_by_hand_it_runs_though_nothing_changed_and_is_tried_again(world):
+    w = world()
+    w.known(7, OLD)
+    w.scheduler.ask(7)
+    w.rounds.end("failed", "no")
+    w.pass_by(10)
+    assert [job.trigger for job in w.rounds.jobs] == ["asked", "time"]
+
+
+def test_nobody_to_ask(world, caplog):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.rounds.refuses = ConfigurationError("Redis does not answer")
+    with pytest.raises(ConfigurationError):
+        w.scheduler.ask(7)
+    w.pass_by(100)
+    w.rounds.refuses = None
+    w.pass_by(600)
+    assert len(w.rounds.jobs) == 1
+
+
+# --- looking for lost changes ------------------------------------------------------------------------------------
+
+
+def test_a_lost_webhook_is_found(world):
+    w = world(poll_seconds=60)
+    w.known(7, OLD)
+    w.pass_by(130)
+    assert w.looks == 3, "at the start and each minute"
+    assert w.rounds.jobs == []
+    w.seen[7] = NEW
+    w.pass_by(60)
+    assert [job.trigger for job in w.rounds.jobs] == ["labels"]
+
+
+@pytest.mark.parametrize("seen", [Seen(41, 12, "t1"), Seen(40, 11, "t1"), Seen(40, 12, "t2")])
+def test_new_tasks_deleted_labels_and_edits_are_found(world, seen):
+    w = world(poll_seconds=30)
+    w.known(7, OLD)
+    w.seen[7] = seen
+    w.pass_by(70)
+    assert [job.trigger for job in w.rounds.jobs] == ["time"]
+
+
+def test_zero_switches_the_looks_off(world):
+    w = world(poll_seconds=0)
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.pass_by(300)
+    assert (w.looks, w.rounds.jobs) == (0, [])
+
+
+def test_a_deleted_project_is_told_once_and_left_alone(world, caplog):
+    w = world(poll_seconds=10)
+    w.known(7, OLD)
+    w.known(8, OLD)
+    del w.seen[7]
+    w.pass_by(100)
+    assert caplog.text.count("project 7 is deleted") == 1
+    assert w.looks == 1 + 10
+    assert (w.of(7)["deleted"], w.of(8)["deleted"]) == (True, False)
+    w.scheduler.changed(7, 10)
+    w.pass_by(10)
+    assert w.rounds.jobs == []
+    assert caplog.text.count("project 7 is deleted") == 1
+
+
+def test_label_studio_down_is_told_once_with_growing_waits(world, caplog):
+    caplog.set_level(logging.INFO)
+    w = world(poll_seconds=10)
+    w.known(7, OLD)
+    w.known(8, OLD)
+    w.seen[7] = LabelStudioUnreachable("No Label Studio answers")
+    w.pass_by(200)
+    assert caplog.text.count("looking for changes fails") == 1
+    assert w.looks == 6, "after 0, 5, 15, 35, 75 and 155 s, and not once more for the other project"
+    assert w.scheduler.status()["polling"] == {"every_seconds": 10, "error": "No Label Studio answers"}
+    w.seen[7] = NEW
+    w.pass_by(200)
+    assert "works again" in caplog.text
+    assert [job.project_id for job in w.rounds.jobs] == [7]
+
+
+def test_the_thread_survives_whatever_happens(world, monkeypatch, caplog):
+    w, ticks = world(), []
+
+    def tick():
+        ticks.append(1)
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(scheduler, "TICK", 0.01)
+    monkeypatch.setattr(w.scheduler, "tick", tick)
+    before = threading.active_count()
+    w.scheduler.start()
+    end = time.monotonic() + 5
+    while len(ticks) < 5:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    w.scheduler.stop()
+    assert caplog.text.count("starting rounds fails") == 1
+    assert threading.active_count() == before
+
+
+# --- the log -----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_keeps_the_last_lines_and_skips_torn_ones(tmp_path):
+    store = ProjectStore(tmp_path, "7.1")
+    store.set_extra_params({})
+    for number in range(7):
+        append(store, {"number": number}, keep=5)
+    assert [line["number"] for line in rounds(store)] == [2, 3, 4, 5, 6]
+    with (store.folder / "rounds.jsonl").open("a") as file:
+        file.write('{"numb')
+    assert [line["number"] for line in rounds(store, newest=3)] == [5, 6]
+
+
+def test_many_writers_lose_no_line(tmp_path):
+    store = ProjectStore(tmp_path, "7.1")
+    store.set_extra_params({})
+    threads = [threading.Thread(target=lambda n=n: append(store, {"n": n})) for n in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(line["n"] for line in rounds(store)) == list(range(20))
+
+
+def test_a_damaged_note_is_none(tmp_path):
+    store = ProjectStore(tmp_path, "7.1")
+    assert last_seen(store) == Seen()
+    store.set_extra_params({})
+    for damage in ("", "{", "[1]", '{"other": 1}'):
+        (store.folder / "last_round.json").write_text(damage)
+        assert last_seen(store) == Seen()
+
+
+def test_known_stores_are_the_newest_of_each_project(tmp_path):
+    for uid in ("7.100", "7.200", "8.1"):
+        ProjectStore(tmp_path, uid).set_extra_params({})
+    (tmp_path / "project-x.1").mkdir()
+    (tmp_path / "other").mkdir()
+    assert {i: store.uid for i, store in known_stores(tmp_path).items()} == {7: "7.200", 8: "8.1"}
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """Run a replaced round: ``recorded(error, **options)``; the store."""
+    store = ProjectStore(tmp_path, "7.1")
+    store.set_extra_params({})
+    monkeypatch.setattr(round_log, "look", lambda client, project_id: NEW)
+
+    def run(error=None, **options):
+        def run_round(workspace, project_id, *, observer, **_):
+            report = Report(project_id, version="v", label_counts={"a": 3}, metrics={"accuracy": 0.5}, warnings=["w"])
+            recorder = Recorder(report, observer)
+            with recorder.step("read"):
+                pass
+            if error:
+                raise error
+            return report
+
+        monkeypatch.setattr(round_log, "run_round", run_round)
+        record_round(Workspace(None, tmp_path, ProjectSettings()), 7, trigger="time", **options)
+
+    run.store = store
+    return run
+
+
+def test_a_round_is_remembered(recorded):
+    recorded()
+    (line,) = rounds(recorded.store)
+    assert [step["name"] for step in line["steps"]] == ["read"]
+    wanted = {"trigger": "time", "version": "v", "queue": None, "accuracy": 0.5, "labels": 3, "warnings": 1}
+    assert {name: line[name] for name in wanted} == wanted
+    assert line["error"] is None
+    assert line["started"] <= line["ended"]
+    assert last_seen(recorded.store) == NEW
+
+
+def test_a_failed_round_is_remembered_with_its_steps_but_has_seen_nothing(recorded):
+    for error in (StoreError("disk full"), ZeroDivisionError("secret")):
+        with pytest.raises(type(error)):
+            recorded(error)
+    first, second = rounds(recorded.store)
+    assert (first["error"], second["error"]) == ("disk full", "unforeseen ZeroDivisionError")
+    assert [step["name"] for step in first["steps"]] == ["read"]
+    assert last_seen(recorded.store) == Seen()
+
+
+def test_a_round_that_did_not_train_leaves_the_labels_unseen_and_a_dry_run_leaves_nothing(recorded):
+    recorded(train=False)
+    assert last_seen(recorded.store) == Seen()
+    recorded(dry_run=True)
+    assert len(rounds(recorded.store)) == 1
