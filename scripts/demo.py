@@ -30,9 +30,9 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.order_proof import prove_order
-from ml_backend.records import Queue
 from ml_backend.report import Observer, Report
 from ml_backend.round_log import record_round
+from ml_backend.store import ProjectStore
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 EMAIL: Final = "demo@example.org"
@@ -103,18 +103,17 @@ def main(
             backend = start_backend(settings, folder / "backend.log")
             children.callback(backend.stop)
         client = LabelStudioClient(studio.url, known.token)
-        queues: list[tuple[int, DemoProject, Queue]] = []
+        ready: list[tuple[int, DemoProject, bool]] = []
         for project in demo_projects(data, initial=initial, pool=pool):
             project_id = bring_up(client, project, settings)
-            queue = train(client, project_id, settings)
-            if queue is not None:
-                queues.append((project_id, project, queue))
+            ready.append((project_id, project, train(client, project_id, settings)))
         if check:
-            for project_id, project, queue in queues:
-                check_order(client, project_id, project, queue)
+            for project_id, project, published in ready:
+                if published:
+                    check_order(client, project_id, project, settings)
             messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
             return
-        invite(studio.url, known.password, queues)
+        invite(studio.url, known.password, [(number, project.title) for number, project, _ in ready])
         wait_for(studio.process, backend)
 
 
@@ -158,12 +157,12 @@ def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings
     return there.id
 
 
-def train(client: LabelStudioClient, project_id: int, settings: Settings) -> Queue | None:
-    """Run one round and show it; the published queue."""
+def train(client: LabelStudioClient, project_id: int, settings: Settings) -> bool:
+    """Run one round and show it; whether it published a queue."""
     with ProgressObserver(messages) as observer:
         report = _patient_round(settings, client, project_id, observer)
     show_report(messages, report, first=0)
-    return report.queue if report.published else None
+    return report.published
 
 
 def _patient_round(settings: Settings, client: LabelStudioClient, project_id: int, observer: Observer) -> Report:
@@ -178,24 +177,27 @@ def _patient_round(settings: Settings, client: LabelStudioClient, project_id: in
             time.sleep(1)
 
 
-def check_order(client: LabelStudioClient, project_id: int, project: DemoProject, queue: Queue) -> None:
+def check_order(client: LabelStudioClient, project_id: int, project: DemoProject, settings: Settings) -> None:
     """Walk the label stream and compare.
 
     Raises:
         CheckFailed: the orders differ; the message says where.
     """
-    proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)
+    store = ProjectStore(settings.model_dir, client.project(project_id).uid)
+    with store.lock(timeout=PATIENCE):  # the backend must not train on the walk's answers, which are taken back
+        queue = store.queue(store.current().queue or "")
+        proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)
     if not proof.holds:
         raise CheckFailed(f"Project {project_id} does not serve the published order: {proof.difference()}.")
     served = ", ".join(map(str, proof.served))
     messages.print(f"{project.title}: served as published: {served}", highlight=False, soft_wrap=True)
 
 
-def invite(url: str, password: str, queues: list[tuple[int, DemoProject, Queue]]) -> None:
+def invite(url: str, password: str, projects: list[tuple[int, str]]) -> None:
     """Print where to go."""
     table = Table.grid(padding=(0, 2))
-    for project_id, project, _ in queues:
-        table.add_row(project.title, f"{url}/projects/{project_id}/data")
+    for project_id, title in projects:
+        table.add_row(title, f"{url}/projects/{project_id}/data")
     table.add_row("Login", EMAIL)
     table.add_row("Password", password)
     messages.print(Panel(table, title="Press “Label All Tasks”. The most informative task comes first.", expand=False))
