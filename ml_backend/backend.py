@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -197,7 +198,14 @@ def make_client(settings: Settings) -> LabelStudioClient:
 
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
     """What rounds need, from settings."""
-    return Workspace(client, settings.model_dir, settings.project_defaults(), LIBRARY, settings.keep_versions)
+    return Workspace(
+        client,
+        settings.model_dir,
+        settings.project_defaults(),
+        LIBRARY,
+        settings.keep_versions,
+        timedelta(seconds=settings.keep_queues_seconds),
+    )
 
 
 def _queue_settings(settings: ProjectSettings, queue: Queue) -> ProjectSettings:

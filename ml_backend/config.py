@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         description="seconds between looks for changes that no webhook told; 0: never look",
     )
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
+    keep_queues_seconds: float = Field(
+        3600,
+        ge=0,
+        description="how long a replaced order stays in Label Studio, for people who have one of its tasks open",
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")

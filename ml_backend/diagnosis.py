@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
@@ -147,6 +148,11 @@ class Context:
     def versions(self) -> Mapping[str, int]:
         """Model versions that have predictions in Label Studio, with how many."""
         return self.client.prediction_versions(self.project_id)
+
+    @cached_property
+    def version_ages(self) -> Mapping[str, timedelta]:
+        """How long ago the newest prediction of each of them was written."""
+        return self.client.version_ages(self.project_id)
 
     @cached_property
     def served(self) -> list[dict[str, Any]]:

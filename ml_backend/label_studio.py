@@ -413,6 +413,20 @@ class LabelStudioClient:
             what=f"Project {project_id}",
         )
 
+    def version_ages(self, project_id: int) -> dict[str, timedelta]:
+        """Model versions that have predictions, with how long ago the newest of them was written.
+
+        By Label Studio's clock, whose answers tell whole seconds: an age may be up to a second too small.
+        """
+        response = self.request(
+            "GET",
+            f"api/projects/{project_id}/model-versions",
+            params={"extended": "true"},
+            what=f"Project {project_id}",
+        )
+        now = _server_time(response)
+        return {row["model_version"]: now - _time(row["latest"]) for row in self._content(response)["static"]}
+
     def prediction_versions(self, project_id: int) -> dict[str, int]:
         """Model versions that have predictions, with how many."""
         answer = self._json(

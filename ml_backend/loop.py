@@ -245,6 +245,7 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
         queue,
         project.question,
         prelabel=project.settings.prelabel,
+        keep=workspace.keep_queues,
         step=recorder.step,
     )
     project.store.set_current(Current(queue.version, queue.name, pinned))

@@ -1,13 +1,17 @@
 """Put a queue in front of the annotators, by the path whose cost grows with the queue and not with the project.
 
-Import the predictions under a fresh version → switch the project to it → delete our older versions. Until the switch
-annotators see the old order, after it the new one. Other people's predictions are never touched.
+Import the predictions under a fresh version → switch the project to it → delete our older versions, later. Until the
+switch annotators see the old order, after it the new one. Other people's predictions are never touched.
+
+A replaced version stays for a while: the page of somebody who has one of its tasks open sends the prediction's id with
+the answer, and Label Studio refuses the answer ("Invalid pk") if that prediction is gone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
@@ -33,6 +37,7 @@ TAB = {
         ],
     },
 }
+CLOCK_GRAIN = timedelta(seconds=1)
 Step = Callable[[str], AbstractContextManager[Any]]
 
 
@@ -48,9 +53,16 @@ def prediction_row(prediction: Prediction, question: ChoiceQuestion, version: st
 
 
 def publish(
-    client: LabelStudioClient, project_id: int, queue: Queue, question: ChoiceQuestion, *, prelabel: bool, step: Step
+    client: LabelStudioClient,
+    project_id: int,
+    queue: Queue,
+    question: ChoiceQuestion,
+    *,
+    prelabel: bool,
+    keep: timedelta,
+    step: Step,
 ) -> list[str]:
-    """Publish a queue; names of the versions that it replaced.
+    """Publish a queue; names of our older versions that were deleted, those written longer than ``keep`` ago.
 
     Raises:
         LabelStudioError: a step failed. Before the switch this takes back what was written, and the old order
@@ -69,12 +81,19 @@ def publish(
         _take_back(client, project_id, queue.name)
         raise
     with step("tidy"):
-        replaced = [name for name in client.prediction_versions(project_id) if is_replaced(name, queue.name)]
-        for name in replaced:
+        deleted = [
+            name for name, age in client.version_ages(project_id).items() if is_over(name, age, queue.name, keep)
+        ]
+        for name in deleted:
             client.delete_version(project_id, name)
         shown = ("id", f"data.{question.field}", "predictions_score")
         client.ensure_tab(project_id, TAB_TITLE, TAB, columns=shown)
-    return replaced
+    return deleted
+
+
+def is_over(name: str, age: timedelta, current: str, keep: timedelta) -> bool:
+    """Whether a model version is one of our replaced queues, and nobody can be expected to have its tasks open."""
+    return is_replaced(name, current) and age + CLOCK_GRAIN >= keep
 
 
 def is_replaced(name: str, current: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ class Workspace:
     defaults: ProjectSettings = field(default_factory=lambda: ProjectSettings())
     library: ModelLibrary = field(default_factory=ModelLibrary)
     keep_versions: int = 20
+    keep_queues: timedelta = timedelta(hours=1)
+    """How long a replaced order stays in Label Studio."""
 
 
 @dataclass(frozen=True)

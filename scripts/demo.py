@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +19,7 @@ from common import messages, new_app, tell_errors
 from create_project import connect_backend, make_project
 from demo_data import DemoProject, headline_project, mnist_project
 from fetch_data import fetch
+from filelock import FileLock, Timeout
 from import_tasks import known_keys, send
 from observer import ProgressObserver, show_report
 from processes import LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
@@ -76,7 +77,7 @@ def main(
     """
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
-    with ExitStack() as children:
+    with only_one(folder), ExitStack() as children:
         with timed("Data"):
             report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
             for note in report.notes:
@@ -127,8 +128,6 @@ def demo_projects(data: Path, *, initial: int, pool: int) -> Iterator[DemoProjec
 
 def start_backend(settings: Settings, log: Path) -> ServerProcess:
     """Start ``scripts/serve.py`` with these settings and wait until it answers."""
-    if port_is_taken(settings.port):
-        raise CheckFailed(f"Port {settings.port} is taken: is another demo running? Stop it first.")
     secret_of = {
         name: getattr(settings, name).get_secret_value() for name in ("label_studio_api_key", "basic_auth_pass")
     }
@@ -224,10 +223,27 @@ def load_secrets(path: Path) -> Secrets:
     else:
         random = [secrets.token_urlsafe(12), secrets.token_hex(20), secrets.token_urlsafe(16)]
         known = Secrets(free_port(), free_port(), *random)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(asdict(known)), encoding="utf-8")
+    for name in ("label_studio_port", "backend_port"):
+        if port_is_taken(getattr(known, name)):
+            known = replace(known, **{name: free_port()})
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(asdict(known)), encoding="utf-8")
     return known
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep a second demo away from the same data.
+
+    Raises:
+        CheckFailed: one is running.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout as exc:
+        raise CheckFailed(f"Another demo is running with the data in {folder}. Stop it with Ctrl-C there.") from exc
 
 
 @contextmanager

@@ -166,6 +166,24 @@ def test_tab_lists_the_queue_in_the_same_order(
     page.screenshot(path=ARTEFACTS / f"{kind}_tab.png")
 
 
+def test_an_answer_counts_although_the_order_changed_meanwhile(
+    published: tuple[str, LiveProject, Queue], page: Page, label_studio: LiveLabelStudio, tmp_path: Path
+) -> None:
+    """The loop runs while people look at a task; what they then submit must be taken."""
+    kind, project, _ = published
+    page.goto(f"{label_studio.url}/projects/{project.id}/data")
+    page.get_by_role("button", name="Label All Tasks").click()
+    opened = shown_task(page)
+    settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30, strategy="margin")
+    report = run_round(Workspace(project.client, tmp_path, settings), project.id)
+    assert report.queue is not None
+    with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST") as answer:
+        page.keyboard.press("Control+Enter")
+    assert answer.value.status == 201
+    following = [item.task_id for item in report.queue.predictions if item.task_id != opened]
+    assert shown_task(page, after=opened) == following[0], "and the new order goes on"
+
+
 def test_label_studio_shows_why_a_labeling_config_is_refused(
     page: Page, label_studio: LiveLabelStudio, tmp_path: Path
 ) -> None:

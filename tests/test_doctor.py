@@ -110,6 +110,7 @@ def installation(label_studio, make_project, tmp_path, monkeypatch):
             label_studio_api_key=label_studio.token,
             model_dir=tmp_path / "versions",
             queue_size=QUEUE,
+            keep_queues_seconds=0,
             **AUTH,
         )
     )

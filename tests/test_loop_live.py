@@ -1,7 +1,7 @@
 """Rounds against a real Label Studio: what is queued, what is reported, and what stays when something fails."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +14,7 @@ from ml_backend.errors import ConfigurationError, LabelStudioRejected, LabelStud
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.loop import Workspace, run_round
 from ml_backend.mirror import Mirror
+from ml_backend.order_proof import prove_order
 from ml_backend.ranking import draws_for
 from ml_backend.store import Current, ProjectStore
 
@@ -67,7 +68,7 @@ def live(make_project, tmp_path):
         if isinstance(tasks, int):
             tasks = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(tasks)]
         project = make_project(kind, tasks)
-        return Live(project, Workspace(project.client, tmp_path, FAST))
+        return Live(project, Workspace(project.client, tmp_path, FAST, keep_queues=timedelta(0)))
 
     return make
 
@@ -358,6 +359,27 @@ def test_predictions_of_others_are_never_deleted(trained):
     last = [live.round() for _ in range(2)][-1]
     assert live.versions == dict.fromkeys(foreign, 1) | {last.queue.name: 4}
     assert last.queue.name.endswith("-0003")  # numbered after our own queues only
+
+
+def test_a_replaced_order_stays_for_people_who_have_its_tasks_open(trained):
+    """Their page sends the prediction's id with the answer; Label Studio refuses the answer if it is gone."""
+    live, first = trained
+    live.workspace = replace(live.workspace, keep_queues=timedelta(hours=1))
+    opened = live.client.next_task(live.project.id)
+    second = live.round(overrides={"strategy": "random", "seed": 3})
+    assert second.replaced == []
+    assert live.versions == {first.queue.name: 4, second.queue.name: 4}
+    body = {"result": live.project.answer("related"), "parent_prediction": opened["predictions"][0]["id"]}
+    answer = live.client.request("POST", f"api/tasks/{opened['id']}/annotations/", body=body)
+    assert answer.status_code == 201
+
+    # Two versions lie side by side: the served order is the new one's all the same.
+    third = live.round(overrides={"strategy": "random", "seed": 4})
+    proof = prove_order(live.client, live.project.id, third.queue, live.project.question, count=3)
+    assert proof.holds, proof.difference()
+
+    live.workspace = replace(live.workspace, keep_queues=timedelta(0))
+    assert set(live.round().replaced) == {first.queue.name, second.queue.name, third.queue.name}
 
 
 def test_our_own_left_overs_are_deleted(trained):

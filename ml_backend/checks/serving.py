@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from ml_backend.checks.words import command
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.order_proof import prove_order
-from ml_backend.publish import TAB, TAB_TITLE, is_replaced
+from ml_backend.publish import TAB, TAB_TITLE, is_over
 from ml_backend.queue_names import parse_queue_name
 
 
@@ -92,7 +93,7 @@ def coverage(context: Context) -> Finding:
 
 
 def left_overs(context: Context) -> Finding:
-    """Queues of ours that a failed publication left behind."""
+    """Replaced queues of ours that are still there, longer than they are kept for open pages."""
     name, current = "Left-over versions", context.current.queue
     if current is None:
         return Finding(name, "skipped", "Not checked: no order was published yet.")
@@ -112,7 +113,9 @@ def left_overs(context: Context) -> Finding:
 
 def _left_overs(context: Context) -> list[str]:
     current, served = context.current.queue or "", context.project.model_version
-    return [name for name in context.versions if is_replaced(name, current) and name != served]
+    keep = timedelta(seconds=context.settings.keep_queues_seconds)
+    ages = context.version_ages.items()
+    return [name for name, age in ages if is_over(name, age, current, keep) and name != served]
 
 
 def empty_versions(context: Context) -> Finding:
