@@ -84,6 +84,7 @@ class Installation:
         known = {
             "LABEL_STUDIO_URL": self.settings.label_studio_url,
             "LABEL_STUDIO_API_KEY": self.settings.label_studio_api_key.get_secret_value(),
+            "KEEP_QUEUES_SECONDS": "0",
             "MODEL_DIR": str(self.settings.model_dir),
             "BASIC_AUTH_USER": AUTH["basic_auth_user"],
             "BASIC_AUTH_PASS": AUTH["basic_auth_pass"],
