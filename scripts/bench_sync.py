@@ -54,6 +54,7 @@ def main(
             basic_auth_user="bench",
             basic_auth_pass="bench",  # noqa: S106 - lives as long as this run
             queue_size=queue,
+            keep_queues_seconds=0,  # so that deleting the replaced order is a part of each sync
         )
         backend = start_backend(settings, root / "backend.log")
         children.callback(backend.stop)
