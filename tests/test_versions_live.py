@@ -103,7 +103,7 @@ def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versio
     assert f"now serves {current.queue}" in shown
     assert "pinned until versions.py unpin" in shown
     queue = live.store.queue(current.queue)
-    assert live.versions == {current.queue: 5}
+    assert live.versions[current.queue] == 5
     assert served(live) == (first.version, queue.predictions[0].task_id)
     assert live.ids[EVALUATION + LABELLED] not in [p.task_id for p in queue.predictions]  # labelled meanwhile
 
