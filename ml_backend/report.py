@@ -45,6 +45,7 @@ class Report:
     queue: Queue | None = None
     published: bool = False
     replaced: list[str] = field(default_factory=list)
+    """Our older orders that this round deleted; younger ones stay for people who have their tasks open."""
 
     @property
     def seconds(self) -> float:

@@ -69,10 +69,10 @@ def summary(report: Report, *, dry_run: bool) -> str:
     if dry_run:
         order = " ".join(str(item.task_id) for item in report.queue.predictions)
         return f"Dry run, nothing written. Order of {size:,} tasks by {report.queue.strategy}:\n{order}"
-    replaced = f", replacing {', '.join(report.replaced)}" if report.replaced else ""
+    deleted = f"; deleted: {', '.join(report.replaced)}" if report.replaced else ""
     return (
         f"Project {report.project} now serves {report.queue.name}: {size:,} of {report.open_tasks:,} open tasks"
-        f"{replaced}; {report.seconds:.1f} s."
+        f"{deleted}; {report.seconds:.1f} s."
     )
 
 
