@@ -25,7 +25,7 @@ from ml_backend.ranking import served_score
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.round_log import record_round
 from ml_backend.scoring import score_items
-from ml_backend.store import ProjectStore, open_project
+from ml_backend.store import Current, ProjectStore, open_project
 
 with warnings.catch_warnings():
     # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.
@@ -82,7 +82,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         store = self._store(tasks)
         if store is None or not tasks:
             return [self._unknown(UNTRAINED) for _ in tasks]
-        current = store.current()
+        current = self._current(store)
         name = current.queue or UNTRAINED
         if current.version is None:
             queued = {p.task_id: p for p in store.queue(name).predictions} if current.queue else {}
@@ -155,7 +155,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
     def model_version_in_use(self) -> str:
         """The served queue's name: what predictions are written under."""
         store = self._store(())
-        current = store.current() if store else None
+        current = self._current(store) if store else None
         return (current.queue if current else None) or UNTRAINED
 
     def _store(self, tasks: Sequence[Mapping[str, Any]]) -> ProjectStore | None:
@@ -163,6 +163,15 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
             return ProjectStore(self.settings.model_dir, self.project_uid)
         project_id = tasks[0].get("project") if tasks else None
         return open_project(self.settings.model_dir, int(project_id)) if project_id else None
+
+    def _current(self, store: ProjectStore) -> Current:
+        """What annotators get now. Label Studio is asked only where a publication is under way, or was cut off."""
+        if store.announced() is None or (client := self._client()) is None:
+            return store.current()
+        try:
+            return store.served(client.project(int(store.uid.split(".", 1)[0])).model_version)
+        except (LabelStudioError, ValueError):
+            return store.current()
 
     def _client(self) -> LabelStudioClient | None:
         try:

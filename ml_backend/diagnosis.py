@@ -167,8 +167,8 @@ class Context:
 
     @cached_property
     def current(self) -> Current:
-        """What the store says annotators get."""
-        return self.store.current()
+        """What the store says annotators get; right also where a round was cut off in the middle of the switch."""
+        return self.store.served(self.project.model_version)
 
     @cached_property
     def queue(self) -> Queue | None:

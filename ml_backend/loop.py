@@ -73,6 +73,9 @@ def run_round(
     store = ProjectStore(workspace.root, now.uid)
     # Read under the lock as well: what holds it may be writing annotations that it takes back (the order proof).
     with nullcontext() if dry_run else store.lock():
+        if not dry_run and store.announced():  # an earlier round was cut off while it published
+            now = workspace.client.project(project_id)
+            store.settle(now.model_version)
         project = _read(now, store, workspace, recorder, overrides)
         _warn_about(project, recorder)
         newest = train_version(project, workspace, recorder) if train and not dry_run else None
@@ -239,6 +242,7 @@ def _first_at_random(tasks: Sequence[Task], settings: ProjectSettings, count: in
 
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
     project.store.write_queue(queue)
+    project.store.announce(Current(queue.version, queue.name, pinned))
     recorder.report.replaced = publish(
         workspace.client,
         project.now.id,
@@ -246,7 +250,7 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
         project.question,
         prelabel=project.settings.prelabel,
         keep=workspace.keep_queues,
+        switched=lambda: project.store.settle(queue.name),
         step=recorder.step,
     )
-    project.store.set_current(Current(queue.version, queue.name, pinned))
     recorder.report.published = True

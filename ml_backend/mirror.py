@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ml_backend.errors import StoreError
 from ml_backend.label_studio import LabelStudioClient, task_from_row
 from ml_backend.records import Project, Task
 
@@ -44,18 +45,28 @@ class Refresh:
 
 
 class Mirror:
-    """Tasks of one project, by id. Not shared between threads: open one where it is needed."""
+    """Tasks of one project, by id. Not shared between threads: open one where it is needed.
+
+    Raises, from every method:
+        StoreError: the file cannot be read or written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # isolation_level=None: transactions are begun and ended by hand, so that a refresh is exactly one.
-        with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as db:
-            db.executescript(SCHEMA)
-            yield db
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # isolation_level=None: transactions are begun and ended by hand, so that a refresh is exactly one.
+            with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as db:
+                db.executescript(SCHEMA)
+                yield db
+        except (sqlite3.Error, OSError) as exc:
+            raise StoreError(
+                f"The copy of the tasks, {self._path}, cannot be used ({exc}); check the disk. It can be deleted: "
+                "the next round makes it anew."
+            ) from exc
 
     def refresh(self, client: LabelStudioClient, project_id: int, *, listener: Listener = _ignore) -> Refresh:
         """Bring the copy up to date: one incremental read, or a full one the first time and when counts disagree.
@@ -69,7 +80,8 @@ class Mirror:
             try:
                 refresh = self._refresh(db, client, project_id, listener)
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
             return refresh

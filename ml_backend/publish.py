@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from ml_backend.errors import LabelStudioError
-from ml_backend.label_config import ChoiceQuestion, result_for
+from ml_backend.errors import LabelConfigError, LabelStudioError
+from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.queue_names import parse_queue_name
 from ml_backend.records import Prediction, Queue
@@ -60,13 +60,19 @@ def publish(
     *,
     prelabel: bool,
     keep: timedelta,
+    switched: Callable[[], None],
     step: Step,
 ) -> list[str]:
     """Publish a queue; names of our older versions that were deleted, those written longer than ``keep`` ago.
 
+    ``switched`` is called as soon as annotators get the new order.
+
     Raises:
-        LabelStudioError: a step failed. Before the switch this takes back what was written, and the old order
-            stands; after it the new order stands, and the next publication deletes what is left over.
+        LabelConfigError: the question changed since the queue was made.
+        LabelStudioError: a step failed.
+
+    Before the switch a failure takes back what was written, and the old order stands; after it the new order stands, and
+    the next publication deletes what is left over.
     """
     rows = [
         {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=prelabel)}
@@ -76,10 +82,12 @@ def publish(
         with step("import"):
             client.import_predictions(project_id, rows)
         with step("switch"):
+            _check_question(client, project_id, question)
             client.serve_version(project_id, queue.name)
     except BaseException:
         _take_back(client, project_id, queue.name)
         raise
+    switched()
     with step("tidy"):
         deleted = [
             name for name, age in client.version_ages(project_id).items() if is_over(name, age, queue.name, keep)
@@ -105,6 +113,15 @@ def latest_number(versions: Mapping[str, int]) -> int:
     """Largest queue number among the model versions in Label Studio; 0 if none is ours."""
     parsed = (parse_queue_name(name) for name in versions)
     return max((name.number for name in parsed if name), default=0)
+
+
+def _check_question(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> None:
+    """Refuse guesses that answer another question than people see now."""
+    if parse_label_config(client.project(project_id).label_config, project=project_id) != question:
+        raise LabelConfigError(
+            f"The labeling config of project {project_id} changed while the round ran. The old order stands; the next "
+            "round uses the new config."
+        )
 
 
 def _take_back(client: LabelStudioClient, project_id: int, name: str) -> None:

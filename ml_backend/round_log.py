@@ -83,7 +83,7 @@ def record_round(
     Raises:
         ActiveLearningError: as ``run_round``.
     """
-    steps = _Steps(observer or Silent())
+    steps = _Steps(observer or Silent(), project_id)
     started = now()
     try:
         seen = look(workspace.client, project_id)
@@ -96,6 +96,13 @@ def record_round(
         taken_in = seen if options.get("train", True) else None
         _remember(workspace.root, project_id, _line(started, now(), trigger, steps.done, report), taken_in)
     return report
+
+
+def record_lost_round(
+    root: Path, project_id: int, *, trigger: str, started: datetime, error: ActiveLearningError
+) -> None:
+    """Remember a round whose process died before it could do so itself."""
+    _remember(root, project_id, _line(started, datetime.now(UTC), trigger, (), error=str(error)))
 
 
 def _remember(root: Path, project_id: int, line: Mapping[str, Any], seen: Seen | None = None) -> None:
@@ -146,11 +153,13 @@ def known_stores(root: Path) -> dict[int, ProjectStore]:
 class _Steps:
     """Passes everything on, and keeps the finished steps: a round that fails has no report."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, project_id: int) -> None:
         self.done: list[StepTime] = []
         self._observer = observer
+        self._project_id = project_id
 
     def step_started(self, name: str) -> None:
+        log.debug("project %s: %s", self._project_id, name)
         self._observer.step_started(name)
 
     def progress(self, name: str, done: int, total: int) -> None:
@@ -198,5 +207,9 @@ def _lines(path: Path) -> list[str]:
 def _write(path: Path, text: str) -> None:
     """Replace the file in one rename. The caller is the only writer of this path at this moment."""
     staged = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(path)
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise

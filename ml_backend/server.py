@@ -7,6 +7,8 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -16,10 +18,12 @@ from werkzeug.exceptions import HTTPException
 
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
-from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError
+from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.label_config import parse_label_config
+from ml_backend.round_log import record_lost_round
 from ml_backend.scheduler import Scheduler
 from ml_backend.store import ProjectStore
+from ml_backend.trainer import Trainer
 from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 
 log = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ CHANGES_OF_LABELS = frozenset(
 )
 CHANGES_OF_TASKS = frozenset({"TASKS_CREATED", "TASKS_DELETED"})
 """All other events start nothing: publishing a queue is itself a PROJECT_UPDATED."""
+TRAINING_MODULES = (run_project_round.__module__, "torch._dynamo")
+"""What a round needs: torch imports the second with its first optimiser step, which takes seconds."""
 OPEN_ROUTES = ("health",)
 """Answered without basic auth: container health checks know no password."""
 
@@ -155,10 +161,26 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
 
 
 def make_rounds(settings: Settings) -> Rounds:
-    """Where rounds run: behind Redis where REDIS_URL is set, else in a thread of this process."""
+    """Where rounds run: behind Redis where REDIS_URL is set, else in one process beside this one."""
     if settings.redis_url is not None:
         return QueuedRounds(settings.redis_url.get_secret_value())
-    return Worker(lambda project_id, trigger: run_project_round(project_id, trigger, settings=settings))
+    trainer = make_trainer(settings)
+
+    def run(project_id: int, trigger: str) -> dict[str, Any]:
+        started = datetime.now(UTC)
+        try:
+            result: dict[str, Any] = trainer.run(project_id, trigger)
+        except TrainerDied as exc:
+            record_lost_round(settings.model_dir, project_id, trigger=trigger, started=started, error=exc)
+            raise
+        return result
+
+    return Worker(run, prepare=trainer.start, close=trainer.close)
+
+
+def make_trainer(settings: Settings) -> Trainer:
+    """The process that runs rounds, given a project and a trigger."""
+    return Trainer(partial(run_project_round, settings=settings), preload=TRAINING_MODULES)
 
 
 def _basic_auth(settings: Settings) -> Callable[[], ResponseReturnValue | None]:

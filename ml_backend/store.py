@@ -6,12 +6,17 @@
         mirror.sqlite            tasks and annotations as last read (disposable)
         project.json             extra params that Label Studio sent
         current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
+        next.json                the same, while a round publishes: what they get once Label Studio has switched
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors
 
 A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
-it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next version
-written removes those beside it.
+it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next one written
+removes those beside it.
+
+Label Studio and the store cannot switch in one instant. A round therefore announces what is to come before it tells
+Label Studio to switch, and one rename afterwards makes it current. Where it is killed in between, Label Studio's served
+version tells which of the two holds.
 """
 
 from __future__ import annotations
@@ -28,6 +33,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
@@ -119,24 +125,25 @@ class ProjectStore:
                 finished.mkdir()
                 contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
                 save_file(contiguous, finished / WEIGHTS_FILE)
+                with (finished / WEIGHTS_FILE).open("rb") as written:
+                    os.fsync(written.fileno())  # before the rename: a power cut must not leave a name without content
                 _write_synced(finished / MANIFEST_FILE, manifest.model_dump_json(indent=1))
                 finished.rename(target)
-        except OSError as exc:
+        except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way
             raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
 
     def prune(self, keep: int) -> list[str]:
         """Delete the oldest versions beyond ``keep``, never the current or pinned one; names of the deleted."""
-        current = self.current()
-        old = [name for name in self.versions()[:-keep] if name not in (current.version, current.pinned)]
+        used = self._used()
+        old = [name for name in self.versions()[:-keep] if name not in used]
         for name in old:
             self._remove_version(name)
         return old
 
     def delete_version(self, version: str) -> None:
         """Delete one version, which must be neither the current nor the pinned one."""
-        current = self.current()
-        if version in (current.version, current.pinned):
-            use = "in use" if version == current.version else "pinned"
+        if version in self._used():
+            use = "pinned" if version == self.current().pinned != self.current().version else "in use"
             raise StoreError(f"Version {version} is {use}; roll back to another one, or unpin it, first.")
         self.version_folder(version)
         self._remove_version(version)
@@ -148,7 +155,11 @@ class ProjectStore:
         return max(map(_number, self._names("queues", ".json")), default=0) + 1
 
     def write_queue(self, queue: Queue) -> None:
-        """Store a published order."""
+        """Store an order that is to be published."""
+        try:
+            self._sweep(self.folder / "queues")
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR and the disk.") from exc
         self._write_json(f"queues/{queue.name}.json", asdict(queue))
 
     def queue(self, name: str) -> Queue:
@@ -172,13 +183,46 @@ class ProjectStore:
         """Switch version and queue together."""
         self._write_json("current.json", asdict(current))
 
+    def announce(self, coming: Current) -> None:
+        """Note what annotators will get as soon as Label Studio serves its queue; ``settle`` takes it from there."""
+        self._write_json("next.json", asdict(coming))
+
+    def announced(self) -> Current | None:
+        """What is being published; None where nothing is."""
+        raw = self._read_json("next.json")
+        try:
+            return Current(**raw) if raw is not None else None
+        except TypeError as exc:
+            raise self._damaged("next.json", exc) from exc
+
+    def served(self, queue: str) -> Current:
+        """What annotators get now, given the queue that Label Studio serves: right also in the middle of a switch."""
+        coming = self.announced()
+        return coming if coming is not None and coming.queue == queue else self.current()
+
+    def settle(self, queue: str) -> None:
+        """Make what was announced current if Label Studio serves its ``queue``; else forget it."""
+        coming = self.announced()
+        if coming is None:
+            return
+        path = self.folder / "next.json"
+        try:
+            if coming.queue == queue:
+                path.replace(self.folder / "current.json")  # takes no space: it works on a full disk
+            else:
+                path.unlink()
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR and the disk.") from exc
+
     def unpin(self, *, timeout: float = 0) -> str | None:
         """Let rounds choose the version again; the one that was pinned."""
         with self.lock(timeout=timeout):
-            current = self.current()
+            current, coming = self.current(), self.announced()
+            if coming is not None and coming.pinned:
+                self.announce(replace(coming, pinned=None))
             if current.pinned:
                 self.set_current(replace(current, pinned=None))
-            return current.pinned
+            return current.pinned or (coming.pinned if coming else None)
 
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""
@@ -194,6 +238,11 @@ class ProjectStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- files -------------------------------------------------------------------------------------------------
+
+    def _used(self) -> set[str | None]:
+        """Versions that must not be deleted."""
+        current, coming = self.current(), self.announced()
+        return {current.version, current.pinned} | ({coming.version, coming.pinned} if coming else set())
 
     def _remove_version(self, version: str) -> None:
         folder = self.folder / "versions" / version
@@ -256,6 +305,8 @@ class _ProjectLock(FileLock):
             raise StoreError(
                 f"Another process is working on this project ({self.lock_file}); try again when it is done."
             ) from exc
+        except OSError as exc:
+            raise StoreError(f"Cannot write {self.lock_file} ({exc}); check MODEL_DIR and the disk.") from exc
         return self
 
 

@@ -1,6 +1,7 @@
 """Rounds in the background: one at a time, at most one waiting per project.
 
-``Worker`` runs them in a thread of the server; ``QueuedRounds`` hands them over Redis to ``scripts/worker.py``.
+``Worker`` is a thread of the server, which may leave the work to a process (``trainer``); ``QueuedRounds`` hands rounds
+over Redis to ``scripts/worker.py``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueuedJob
 
 from ml_backend.errors import ConfigurationError
+from ml_backend.trainer import LONGEST_ROUND
 
 log = logging.getLogger(__name__)
 KEPT_JOBS = 200
@@ -27,7 +29,6 @@ ASKED = "asked"
 QUEUE_NAME = "active-learning-rounds"
 ROUND = "ml_backend.backend.run_project_round"
 """What a queued job calls, by name: the server need not import it."""
-ROUND_TIMEOUT = 6 * 3600
 KEPT_FOR = 24 * 3600
 """Seconds that the result of a queued round is kept."""
 STATUS_WORDS = {"queued": "queued", "scheduled": "queued", "deferred": "queued", "created": "queued"} | {
@@ -64,12 +65,32 @@ class Rounds(Protocol):
     def running(self, project_id: int) -> bool:
         """Whether a round of the project is waiting or under way."""
 
+    def start(self) -> None:
+        """Get ready for the first request, so that it need not wait."""
+
+    def close(self) -> None:
+        """Take no more requests; a round that this process runs is broken off."""
+
 
 class Worker:
-    """Runs requested rounds in one background thread, which starts with the first request."""
+    """Runs requested rounds in one background thread, which starts with ``start`` or the first request.
 
-    def __init__(self, run: Callable[[int, str], dict[str, Any]]) -> None:
+    Args:
+        run: runs one round, given the project and the trigger.
+        prepare: called once, in the thread, before the first round.
+        close: called by ``close``; what ``run`` is doing then should end with an error.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[int, str], dict[str, Any]],
+        *,
+        prepare: Callable[[], None] | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
         self._run = run
+        self._prepare = prepare
+        self._close = close
         self._jobs: dict[str, Job] = {}
         self._waiting: list[str] = []
         self._changed = Condition()
@@ -87,11 +108,21 @@ class Worker:
             for old in list(self._jobs)[:-KEPT_JOBS]:
                 if self._jobs[old].status in ("finished", "failed"):
                     del self._jobs[old]
+            self.start()
+            self._changed.notify()
+            return job
+
+    def start(self) -> None:
+        """Get ready for the first request, so that it need not wait."""
+        with self._changed:
             if self._thread is None:
                 self._thread = Thread(target=self._work, name="rounds", daemon=True)
                 self._thread.start()
-            self._changed.notify()
-            return job
+
+    def close(self) -> None:
+        """Break off the round under way, where that is possible."""
+        if self._close is not None:
+            self._close()
 
     def job(self, job_id: str) -> Job | None:
         """A job by its id; None if it is unknown or long over."""
@@ -104,6 +135,11 @@ class Worker:
             return any(j.project_id == project_id and j.status in ("queued", "started") for j in self._jobs.values())
 
     def _work(self) -> None:
+        if self._prepare is not None:
+            try:
+                self._prepare()
+            except Exception as exc:  # the first round will try again, and tell
+                log.warning("getting ready for rounds failed: %s", exc)
         while True:
             with self._changed:
                 while not self._waiting:
@@ -142,7 +178,7 @@ class QueuedRounds:
                 if waiting.args == (project_id,):
                     return _from_rq(waiting)
             job = self._queue.enqueue(
-                ROUND, project_id, trigger=trigger, job_timeout=ROUND_TIMEOUT, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
+                ROUND, project_id, trigger=trigger, job_timeout=LONGEST_ROUND, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
             )
         except RedisError as exc:
             raise _unreachable(exc) from exc
@@ -166,8 +202,11 @@ class QueuedRounds:
             raise _unreachable(exc) from exc
         return any(job is not None and job.args == (project_id,) for job in jobs)
 
+    def start(self) -> None:
+        """Nothing to get ready: workers are processes of their own."""
+
     def close(self) -> None:
-        """Close the connections to Redis."""
+        """Close the connections to Redis; rounds go on, they belong to the workers."""
         self._redis.close()  # type: ignore[no-untyped-call]
 
 

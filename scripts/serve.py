@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app, make_rounds
 
 THREADS = 8
-"""Requests answered at once; rounds have a thread of their own."""
+"""Requests answered at once; rounds have a process of their own."""
 
 
 app = new_app()
@@ -35,10 +36,18 @@ def main(
         warn("LABEL_STUDIO_API_KEY is not set: labels cannot be read, and no rounds start.")
     else:
         scheduler.start()
+        rounds.start()
+    signal.signal(signal.SIGTERM, _stop)
     try:
         waitress.serve(web, host=settings.host, port=settings.port, threads=THREADS, ident=None)
     finally:
         scheduler.stop()
+        rounds.close()
+
+
+def _stop(*_: object) -> None:
+    """End as after Ctrl-C: a container's first process would ignore SIGTERM, and be killed."""
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,18 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 
 import numpy as np
 import pytest
 import requests
-import waitress
-from waitress import wasyncore
+from serving import Backend
 
-from ml_backend.backend import make_client, workspace
+from ml_backend.backend import workspace
 from ml_backend.config import Settings
 from ml_backend.datasets import png_data_uri
 from ml_backend.errors import LabelStudioRejected
 from ml_backend.loop import run_round
-from ml_backend.server import create_app
 from ml_backend.store import ProjectStore
 
 TITLE = "Active learning"
@@ -27,31 +24,6 @@ AUDIO = (
     "</Choices></View>"
 )
 PATIENCE = 60.0
-
-
-class Backend:
-    """The product's server, on a free port, under the WSGI server that it ships with."""
-
-    def __init__(self, settings):
-        self.settings = settings
-        self._server = waitress.create_server(create_app(settings), host="127.0.0.1", port=0, threads=4)
-        self.url = f"http://127.0.0.1:{self._server.effective_port}"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self):
-        while not self._stop.is_set():
-            wasyncore.loop(timeout=0.1, map=self._server._map, count=1)
-        self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._server._map)
-
-    def close(self):
-        self._stop.set()
-        self._thread.join()
-        if self.settings.label_studio_api_key:
-            make_client(self.settings).close()
-            make_client.cache_clear()
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import doctor
 import pytest
-import test_backend_live
 from conftest import PASSWORD, REPOSITORY
 from processes import free_port, start_label_studio
 from pydantic import SecretStr
-from test_backend_live import AUDIO, TITLE, WORDS, Backend, connect
+from serving import Backend
+from test_backend_live import AUDIO, TITLE, WORDS, connect
 from typer.testing import CliRunner
 
 from ml_backend.backend import workspace
@@ -371,14 +371,10 @@ def test_another_password_than_the_backends(installation):
     assert "none is set here" in installation.only("Backend's password", "error").message
 
 
-def test_label_studio_has_an_old_password(installation, monkeypatch):
+def test_label_studio_has_an_old_password(installation):
     port = int(installation.server.url.rpartition(":")[2])
-    create = test_backend_live.waitress.create_server
     installation.server.close()
-    monkeypatch.setattr(
-        test_backend_live.waitress, "create_server", lambda app, **options: create(app, **options | {"port": port})
-    )
-    again = Backend(installation.settings.model_copy(update={"basic_auth_pass": SecretStr("new")}))
+    again = Backend(installation.settings.model_copy(update={"basic_auth_pass": SecretStr("new")}), port=port)
     try:
         installation.settings = again.settings
         found = installation.wrong()

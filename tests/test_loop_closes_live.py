@@ -1,19 +1,17 @@
 """Annotators only annotate: rounds start by themselves, behind a real Label Studio."""
 
 import json
-import threading
 import time
 from base64 import b64encode
 
 import pytest
 import requests
 import sync
-import waitress
 from create_project import connect_backend, ensure_webhook
+from serving import ServedApp, forget_client
 from typer.testing import CliRunner
-from waitress import wasyncore
 
-from ml_backend.backend import make_client, run_project_round
+from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
 from ml_backend.round_log import rounds
@@ -37,11 +35,8 @@ class Installation:
         worker = Worker(self.run)
         self.scheduler = Scheduler(settings, worker)
         app = create_app(settings, rounds=worker, scheduler=self.scheduler)
-        self._server = waitress.create_server(app, host="127.0.0.1", port=0, threads=4)
-        self.url = f"http://127.0.0.1:{self._server.effective_port}"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        self._served = ServedApp(app)
+        self.url = self._served.url
         self.scheduler.start()
 
     def run(self, project_id, trigger):
@@ -49,18 +44,10 @@ class Installation:
             raise self.faults.pop(0)
         return run_project_round(project_id, trigger, settings=self.settings)
 
-    def _serve(self):
-        while not self._stop.is_set():
-            wasyncore.loop(timeout=0.1, map=self._server._map, count=1)
-        self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._server._map)
-
     def close(self):
         self.scheduler.stop()
-        self._stop.set()
-        self._thread.join()
-        make_client(self.settings).close()
-        make_client.cache_clear()
+        self._served.close()
+        forget_client(self.settings)
 
     def status(self, project):
         user, secret = self.settings.basic_auth_user, self.settings.basic_auth_pass

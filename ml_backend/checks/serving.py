@@ -195,8 +195,8 @@ def mend_sampling(context: Context) -> str:
 def mend_served_version(context: Context) -> str:
     """Serve the store's queue again, if its predictions are there."""
     with context.store.lock():  # a round that runs now would be publishing another
-        queue = context.store.current().queue or ""
         served = context.client.project(context.project_id).model_version
+        queue = context.store.served(served).queue or ""
         if is_newer(served, queue) or queue not in context.client.prediction_versions(context.project_id):
             raise StoreError("The order changed meanwhile; run this again.")
         context.client.serve_version(context.project_id, queue)

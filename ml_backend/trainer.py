@@ -1,0 +1,235 @@
+"""One process of its own for the rounds: a round that crashes, hangs or eats all memory takes no server with it.
+
+The server stays free to answer while a model trains (the two share no interpreter lock), and a process that dies is
+replaced. On Linux it is forked from one that has imported everything already (``forkserver``), so that a replacement is
+there at once instead of after torch's import.
+
+What the process logs is handled by the server's own handlers. When the server ends, however it ends, so does the
+process: no round goes on that nobody supervises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from logging.handlers import QueueHandler
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from threading import Lock, Thread
+from typing import Any, Final
+
+from ml_backend.errors import TrainerDied
+
+log = logging.getLogger(__name__)
+LONGEST_ROUND: Final = 6 * 3600
+"""Seconds after which a round is broken off: it hangs."""
+NICENESS: Final = 5
+"""Rounds give way to the server and to Label Studio, for which people wait."""
+STOP_TIMEOUT: Final = 5.0
+ADVICE: Final = "The old order stands; the round is tried again."
+STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."
+
+
+class Trainer:
+    """Runs ``function`` in a process of its own, one call after the other.
+
+    The process starts with ``start`` or the first ``run``, and is kept for the next call.
+
+    Args:
+        function: what to run. It, its arguments and its result are pickled.
+        preload: modules that it needs, imported before the first call.
+        limit: seconds that one call may take.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, preload: Sequence[str] = (), limit: float = LONGEST_ROUND
+    ) -> None:
+        self._function = function
+        self._preload = list(preload)
+        self._limit = limit
+        self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._closed = False
+        self._lock = Lock()
+        """Held by the one thread that starts the process or waits for it."""
+
+    @property
+    def pid(self) -> int | None:
+        """Id of the process; None where none was started."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    def start(self) -> None:
+        """Start the process, if none is running: the first call then need not wait for its imports.
+
+        Raises:
+            TrainerDied: it cannot be started.
+        """
+        with self._lock:
+            self._started()
+
+    def run(self, *arguments: Any) -> Any:
+        """Call the function in the process; what it returns.
+
+        Raises:
+            TrainerDied: the process ended before the call did, or the call took longer than the limit.
+            Exception: whatever the function raises.
+        """
+        with self._lock:
+            process, connection = self._started()
+            try:
+                connection.send(arguments)
+                answer = _answer(process, connection, time.monotonic() + self._limit)
+            except (EOFError, OSError, pickle.UnpicklingError) as exc:  # it is gone, perhaps in the middle of a word
+                self._end(process, connection)
+                raise TrainerDied(STOPPING if self._closed else _obituary(process)) from exc
+            if answer is None:
+                self._end(process, connection)
+                raise TrainerDied(f"The round took longer than {self._limit:,.0f} seconds and was broken off. {ADVICE}")
+        returned, value = answer
+        if returned:
+            return value
+        raise value
+
+    def close(self) -> None:
+        """End the process, and the call under way with it, which raises TrainerDied. No further one is taken."""
+        self._closed = True
+        process = self._process
+        if process is None or process.pid is None:
+            return
+        # Only signals and a look at the sentinel: the exit code belongs to the thread that waits in ``run``.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if wait([process.sentinel], 0):
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+            wait([process.sentinel], STOP_TIMEOUT)
+
+    def _started(self) -> tuple[BaseProcess, Connection]:
+        if self._closed:
+            raise TrainerDied(STOPPING)
+        if self._process is not None and self._connection is not None:
+            if self._process.is_alive():
+                return self._process, self._connection
+            log.warning("the idle trainer process ended; it is replaced")
+            self._end(self._process, self._connection)
+        if self._context.get_start_method() == "forkserver":
+            self._context.set_forkserver_preload(self._preload)
+        ours, theirs = self._context.Pipe()
+        arguments = (theirs, self._function, _log_levels())
+        # A daemon: ended with the server also where nobody closes it.
+        process: BaseProcess = self._context.Process(target=_serve, args=arguments, name="trainer", daemon=True)
+        try:
+            process.start()
+        except (OSError, EOFError) as exc:  # no memory, or the process that it is forked from was killed
+            ours.close()
+            raise TrainerDied(f"No trainer process can be started ({type(exc).__name__}: {exc}). {ADVICE}") from exc
+        finally:
+            theirs.close()  # held here, its end would never be seen
+        self._process, self._connection = process, ours
+        log.info("trainer process %s started", process.pid)
+        if self._closed:  # meanwhile
+            self._end(process, ours)
+            raise TrainerDied(STOPPING)
+        return process, ours
+
+    def _end(self, process: BaseProcess, connection: Connection) -> None:
+        process.kill()
+        process.join()
+        connection.close()
+        self._process = self._connection = None
+
+
+def _answer(process: BaseProcess, connection: Connection, deadline: float) -> tuple[bool, Any] | None:
+    """What the process answers, logging what it logs; None where it does not in time."""
+    while wait([connection, process.sentinel], max(0.0, deadline - time.monotonic())):
+        kind, content = connection.recv()  # of a process that has ended: what it left, then EOFError
+        if kind == "answer":
+            answer: tuple[bool, Any] = content
+            return answer
+        logger = logging.getLogger(content.name)
+        if logger.isEnabledFor(content.levelno):
+            logger.handle(content)
+    return None
+
+
+def _log_levels() -> dict[str, int]:
+    """The levels that are set, by the name of the logger; the root's is empty."""
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return {"": logging.root.level} | {logger.name: logger.level for logger in loggers if logger.level}
+
+
+def _obituary(process: BaseProcess) -> str:
+    code = process.exitcode or 0
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    hint = " Perhaps the machine ran out of memory." if code == -signal.SIGKILL else ""
+    return f"The trainer process died ({how}).{hint} {ADVICE}"
+
+
+# --- in the process ----------------------------------------------------------------------------------------------
+
+
+class _Line:
+    """The way to the server: whole messages, from any thread."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = Lock()
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        self.send("log", record)
+
+    def send(self, kind: str, content: Any) -> None:
+        with self._lock:
+            self._connection.send((kind, content))
+
+
+def _serve(connection: Connection, function: Callable[..., Any], levels: Mapping[str, int]) -> None:
+    """Answer calls until the server is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the server then ends this process
+    Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
+    os.nice(NICENESS)
+    line = _Line(connection)
+    logging.getLogger().handlers = [QueueHandler(line)]  # type: ignore[arg-type]
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    while True:
+        try:
+            arguments = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            returned = True, function(*arguments)
+        except Exception as exc:
+            returned = False, _portable(exc)
+        try:
+            line.send("answer", returned)
+        except (pickle.PicklingError, AttributeError, TypeError) as exc:  # the ways in which pickling fails
+            line.send("answer", (False, _portable(exc)))
+
+
+def _end_with_server() -> None:
+    server = multiprocessing.parent_process()
+    if server is not None:
+        server.join()
+        os._exit(1)  # at once, in the middle of a round: nobody would hear how it ended
+
+
+def _portable(exc: Exception) -> Exception:
+    """The exception, or what can be sent of it, with its traceback as a note."""
+    text = "".join(traceback.format_exception(exc))
+    try:
+        sent: Exception = pickle.loads(pickle.dumps(exc))  # noqa: S301 - our own, of this moment
+    except Exception:
+        sent = RuntimeError(f"{type(exc).__name__}: {exc}")
+    sent.add_note(f"In the trainer process:\n{text}")
+    return sent
