@@ -94,6 +94,8 @@ class Mirror:
         if cursor is not None:
             for _ in range(2):  # twice: an annotation may be written between the read and the count
                 start = client.newest_change(project_id)
+                if start < cursor:  # Label Studio's clock was set back: changes since then seem older than the cursor
+                    break
                 read += _apply(db, client.changed_tasks(project_id, cursor), listener)
                 cursor = start
                 project = client.project(project_id)

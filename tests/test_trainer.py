@@ -14,38 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
+from trainer_work import work
 
 from ml_backend.errors import StoreError, TrainerDied
 from ml_backend.server import TRAINING_MODULES
 from ml_backend.trainer import Trainer
 
 PATIENCE = 60.0
-
-
-class Awkward(Exception):
-    """An exception that cannot be made again from its arguments."""
-
-    def __init__(self, *, code: int) -> None:
-        super().__init__(f"code {code}")
-
-
-def work(task: str, value: Any = None) -> Any:
-    """What the process is asked to do; it runs there."""
-    if task == "log":
-        logging.getLogger("some.part").debug("too quiet for %s", value)
-        logging.getLogger("some.part").info("heard by %s", value)
-    elif task == "raise":
-        raise value
-    elif task == "raise awkwardly":
-        raise Awkward(code=value)
-    elif task == "exit":
-        os._exit(value)
-    elif task == "sleep":
-        time.sleep(value)
-    elif task == "function":
-        return lambda: value
-    return os.getpid(), value
 
 
 @pytest.fixture
@@ -145,6 +120,7 @@ def test_a_round_that_hangs_is_broken_off(make_trainer: Callable[..., Trainer]) 
     hanging = trainer.pid
     with pytest.raises(TrainerDied, match="longer than 1 seconds"):
         trainer.run("sleep", PATIENCE)
+    trainer._limit = PATIENCE  # the new process may take its time to start
     assert trainer.run("give")[0] != hanging
 
 
@@ -159,14 +135,13 @@ def test_closing_breaks_off_and_takes_no_more(trainer: Trainer) -> None:
 
 
 SERVER = """
-import sys
+import time
 from ml_backend.trainer import Trainer
-from test_trainer import work
 if __name__ == "__main__":
-    trainer = Trainer(work)
+    trainer = Trainer(time.sleep)
     trainer.start()
     print(trainer.pid, flush=True)
-    trainer.run("sleep", 600)
+    trainer.run(600)
 """
 
 
@@ -174,13 +149,11 @@ if __name__ == "__main__":
 def test_it_never_outlives_its_server(tmp_path: Any, number: signal.Signals) -> None:
     script = tmp_path / "server.py"
     script.write_text(SERVER)
-    path = os.pathsep.join([str(REPOSITORY / "tests"), str(REPOSITORY / "scripts")])
     with subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": path},
     ) as server:
         assert server.stdout
         trainer = int(server.stdout.readline())
