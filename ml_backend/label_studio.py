@@ -106,9 +106,20 @@ class LabelStudioClient:
             raise LabelStudioUnreachable(
                 f"No Label Studio answers at {self.url} ({exc}). Start it, or correct LABEL_STUDIO_URL."
             ) from exc
+        if response.status_code == 401 and self._forget_access_token():
+            return self.request(method, path, params=params, body=body, retries=retries, what=what)
         if response.status_code >= 400:
             raise self._error(response.status_code, _detail(_json_or_text(response)), what)
         return response
+
+    def _forget_access_token(self) -> bool:
+        """Let the SDK exchange a personal access token anew; whether there was anything to forget.
+
+        It judges by this machine's clock whether the last exchange still holds: wrong for hours where that is set back.
+        """
+        tokens = self._sdk._client_wrapper._tokens_client
+        known, tokens._access_token = tokens._access_token, None
+        return known is not None
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
         return self._content(self.request(method, path, **kwargs))

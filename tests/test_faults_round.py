@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jwt
 import pytest
 from conftest import LiveLabelStudio, LiveProject, MakeProject
 
@@ -394,3 +395,15 @@ def test_replaced_orders_while_label_studios_clock_jumps(
     assert (served, current.queue, versions[served]) == (report.queue.name, report.queue.name, 4)
     live.workspace = replace(live.workspace, keep_queues=timedelta(0))
     live.check_right(live.round())
+
+
+def test_a_token_that_only_our_clock_takes_for_valid_is_exchanged_again(label_studio: LiveLabelStudio) -> None:
+    """Ours was set back, so the SDK goes on sending what Label Studio takes for expired."""
+    account = label_studio.create_user()
+    client = label_studio.new_client(label_studio.personal_access_token(account.client))
+    assert client.whoami()["id"] == account.id
+    tokens = client._sdk._client_wrapper._tokens_client
+    claims = {"token_type": "access", "user_id": account.id, "exp": datetime.now(UTC) + HOURS}
+    tokens._access_token = jwt.encode(claims, "x" * 32)
+    assert client.whoami()["id"] == account.id
+    assert tokens._access_token

@@ -112,6 +112,40 @@ def test_unpinning_keeps_the_rest(store):
     assert store.unpin() is None
 
 
+def test_what_is_announced_holds_as_soon_as_label_studio_serves_it(store):
+    old, new = Current("v1", "q1"), Current("v2", "q2", "v2")
+    store.set_current(old)
+    assert (store.announced(), store.served("q1"), store.served("q2")) == (None, old, old)
+    store.announce(new)
+    assert (store.announced(), store.current()) == (new, old)
+    assert (store.served("q1"), store.served("q2"), store.served("")) == (old, new, old)
+    store.settle("q2")
+    assert (store.announced(), store.current()) == (None, new)
+    store.settle("q1")
+    assert store.current() == new
+
+
+def test_what_was_announced_and_never_served_is_forgotten(store):
+    store.set_current(Current("v1", "q1"))
+    store.announce(Current("v2", "q2"))
+    store.settle("q1")
+    assert (store.announced(), store.current()) == (None, Current("v1", "q1"))
+    assert files(store) == ["current.json"]
+
+
+def test_a_version_that_is_being_published_is_kept_and_its_pin_can_be_taken_back(store):
+    for number in (1, 2, 3):
+        store.write_version(manifest(number), WEIGHTS)
+    store.set_current(Current("m-0003-0123abcd", "q1"))
+    store.announce(Current("m-0001-0123abcd", "q2", "m-0001-0123abcd"))
+    assert store.prune(1) == ["m-0002-0123abcd"]
+    with pytest.raises(StoreError, match="is in use"):
+        store.delete_version("m-0001-0123abcd")
+    assert store.unpin() == "m-0001-0123abcd"
+    store.settle("q2")
+    assert store.current() == Current("m-0001-0123abcd", "q2")
+
+
 def test_what_is_told_about_a_version_can_change(store):
     store.write_version(manifest(), WEIGHTS)
     changed = manifest().model_copy(update={"promoted": False})
