@@ -11,7 +11,7 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
+    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger", "retries"),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
     ("readers", "store", "mirror", "media", "scoring"),
