@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-LOCKED_PAGE = b"""<!doctype html><html><head><title>OperationalError at /api</title><style>h1 {color: red}</style></head>
-<body><h1>OperationalError at /api</h1><pre class="exception_value">database is locked</pre></body></html>"""
+LOCKED_PAGE = b"""<!doctype html><html><head><title>OperationalError at /api</title></head><body>
+<h1>OperationalError at /api</h1><pre class="exception_value">database is locked</pre></body></html>"""
 IDS = re.compile(r"/\d+")
 HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "server", "transfer-encoding"})
 

@@ -25,6 +25,14 @@ SWITCH, DELETE, TABS = "PATCH api/projects/N", "DELETE api/projects/N/model-vers
 ROUND = [*LOOK, *CHECK, *READ, *CHECK, VERSIONS, IMPORT, SWITCH, VERSIONS, DELETE, TABS]
 """Every request of a round with one new label; a test holds it against what is really sent."""
 AFTER_SWITCH = ROUND.index(SWITCH) + 1
+WRITES = tuple(number for number, name in enumerate(ROUND) if not name.startswith("GET"))
+PASSING = (Fault.ERROR, Fault.LOCKED, Fault.UNAVAILABLE, Fault.BAD_GATEWAY, Fault.CUT, Fault.LOST)
+LASTING = [
+    (number, fault)
+    for number in range(len(ROUND))
+    # A read that never succeeds ends one way, whichever of these it suffers: each read gets one of them.
+    for fault in (Fault if number in WRITES else (Fault.HANG, Fault.DOWN, PASSING[number % len(PASSING)]))
+]
 SHORT_TIMEOUT = 1.0
 NO_WAIT = 0.001
 
@@ -71,16 +79,17 @@ class Bench:
     def annotations(self) -> int:
         return self.direct.project(self.id).annotation_count
 
-    def is_right(self, report) -> None:
+    def is_right(self, report, *, prove: bool = True) -> None:
         """An undisturbed round left everything as it should be."""
         assert report.published
-        assert report.warnings == [w for w in report.warnings if "evaluation" in w or "is served model" in w]
+        assert report.warnings == [w for w in report.warnings if "evaluation" in w]
         assert self.served() == report.queue.name
         assert self.store.current() == Current(report.version, report.queue.name)
         assert sum(self.store.manifest(report.version).label_counts.values()) == self.annotations()
         assert self.direct.prediction_versions(self.id) == {report.queue.name: len(report.queue.predictions)}
         assert [tab["data"]["title"] for tab in self.direct.tabs(self.id)].count(TAB_TITLE) == 1
-        assert prove_order(self.direct, self.id, report.queue, self.question, count=2).holds
+        if prove:
+            assert prove_order(self.direct, self.id, report.queue, self.question, count=2).holds
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,9 @@ def make_bench(label_studio, make_project, proxy, tmp_path_factory):
         client = label_studio.new_client(label_studio.token, url=proxy.url, timeout=30)
         client._patience = Patience(first_wait=NO_WAIT, longest_wait=NO_WAIT)
         root = tmp_path_factory.mktemp("faults")
-        disturbed, calm = (Workspace(c, root, FAST, keep_queues=timedelta(0)) for c in (client, project.client))
+        disturbed, calm = (
+            Workspace(c, root, FAST, keep_versions=3, keep_queues=timedelta(0)) for c in (client, project.client)
+        )
         store = ProjectStore(root, project.project.uid)
         ids = list(project.task_ids)
         bench = Bench(project.id, project.question, ids, project.client, proxy, store, disturbed, calm)
@@ -149,9 +160,7 @@ def test_a_round_makes_these_requests(bench):
     bench.is_right(report)
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.ERROR, Fault.LOCKED, Fault.UNAVAILABLE, Fault.BAD_GATEWAY, Fault.CUT, Fault.LOST]
-)
+@pytest.mark.parametrize("fault", PASSING)
 def test_a_fault_that_passes_is_not_noticed(bench, fault):
     bench.proxy.start(once_each(fault))
     report = bench.round(bench.disturbed)
@@ -160,8 +169,7 @@ def test_a_fault_that_passes_is_not_noticed(bench, fault):
     bench.is_right(report)
 
 
-@pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("number", range(len(ROUND)), ids=lambda n: f"{n}-{ROUND[n]}")
+@pytest.mark.parametrize(("number", "fault"), LASTING, ids=[f"{n}-{ROUND[n]}-{f.name}" for n, f in LASTING])
 def test_a_fault_that_lasts_leaves_one_whole_order(bench, number, fault, monkeypatch):
     if fault is Fault.HANG:
         monkeypatch.setattr(
@@ -186,7 +194,7 @@ def test_a_fault_that_lasts_leaves_one_whole_order(bench, number, fault, monkeyp
         assert last_seen(bench.store).annotations < labels  # so a look finds it, and it is tried again
     else:
         assert bench.served() == report.queue.name == bench.store.current().queue
-        assert any("not tidied" in warning for warning in report.warnings) == (ROUND[number] in (DELETE, TABS))
+        assert any("not tidied" in warning for warning in report.warnings) == (number >= AFTER_SWITCH)
     assert bench.annotations() == labels
-    assert bench.whole_versions()[: len(versions)] == versions
-    bench.is_right(bench.round())
+    assert versions[-1] in bench.whole_versions()
+    bench.is_right(bench.round(), prove=number in WRITES)
