@@ -16,8 +16,8 @@ FIRST_WAIT = 5.0
 """Seconds after a first failure; doubled after each further one."""
 LONGEST_WAIT = 600.0
 MOST_WAITING = 200
-"""While so many projects wait, news of one never heard of is dropped: whoever makes up project numbers neither fills the
-memory nor keeps the others waiting for long."""
+"""While so many projects wait, news of one never heard of is dropped: whoever makes up project numbers neither fills
+the memory nor keeps the others waiting for long."""
 
 
 @dataclass(frozen=True)
