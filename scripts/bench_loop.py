@@ -34,7 +34,7 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.loop import run_round
-from ml_backend.round_log import look, rounds
+from ml_backend.round_log import look, record_round, rounds
 from ml_backend.store import ProjectStore
 
 INITIAL: Final = 100
@@ -42,6 +42,8 @@ NEEDED: Final = 10
 """New labels that start a round."""
 PART_NAMES: Final = ("visible", "submit", "webhook", "publish")
 LOOK_INTERVAL: Final = 0.1
+SETTLING: Final = 2.0
+"""Seconds in which the backend hears of what just happened."""
 PATIENCE: Final = 600.0
 PREDICTIONS_FLAG: Final = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 GOALS: Final = {"visible": 10.0, "submit": 1.2, "webhook": 50.0, "publish": 2.0}
@@ -121,7 +123,7 @@ def main(
         if set(wanted) - {"publish"}:
             messages.print("Importing digits, first round ...")
             digits = Digits(bench, "digits with a backend")
-            run_round(workspace(settings, client), digits.id)
+            record_round(workspace(settings, client), digits.id, trigger="bench")
             children.callback(start_backend(settings, root / "backend.log").stop)
             connect_backend(client, digits.id, f"http://{LOCALHOST}:{settings.port}", settings)
             if "visible" in wanted:
@@ -151,7 +153,7 @@ def measure_visible(bench: Bench, digits: Digits, repeats: int = 3) -> None:
         known = len(rounds(store))
         for number in range(NEEDED - 1):
             digits.submit(number)
-        time.sleep(1.0)
+        time.sleep(SETTLING)
         started_at, started = time.time(), time.perf_counter()
         digits.submit(NEEDED)
         wait_for(lambda old=before: bench.client.project(digits.id).model_version != old, LOOK_INTERVAL)
@@ -246,16 +248,27 @@ class training_all_the_time:  # noqa: N801 - reads as the statement that it is u
 
 
 def is_training(bench: Bench, digits: Digits) -> bool:
-    """Whether a round of the project runs or waits."""
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = bench.backend_request("GET", f"is_training?project={digits.id}", session)
-    return bool(answer.json()["is_training"])
+    """Whether a round of the project runs or waits for its turn."""
+    return bool(status(bench, digits)["running"])
 
 
 def settle(bench: Bench, digits: Digits) -> None:
-    """Wait until nothing changes and nothing runs any more."""
-    wait_for(lambda: not is_training(bench, digits), 1.0)
+    """Wait until no change waits for a round and none runs."""
+    time.sleep(SETTLING)
+    wait_for(lambda: is_quiet(status(bench, digits)), LOOK_INTERVAL)
+
+
+def is_quiet(project: Mapping[str, Any]) -> bool:
+    """Whether nothing is under way, by the backend's own word."""
+    return not project["running"] and project["next_round_in"] is None
+
+
+def status(bench: Bench, digits: Digits) -> dict[str, Any]:
+    """What the backend tells about the project."""
+    with requests.Session() as session:
+        session.trust_env = False
+        projects: dict[str, Any] = bench.backend_request("GET", "status", session).json()["projects"]
+    return dict(projects[str(digits.id)])
 
 
 def steps_of(line: Mapping[str, Any]) -> str:
