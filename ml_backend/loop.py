@@ -11,7 +11,7 @@ import numpy as np
 
 from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import StoreError
+from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.measures import update
@@ -20,7 +20,7 @@ from ml_backend.mirror import Mirror
 from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
-from ml_backend.publish import latest_number, publish
+from ml_backend.publish import latest_number, publish, tidy
 from ml_backend.queue_names import queue_name
 from ml_backend.ranking import Ids, queue_scores
 from ml_backend.records import Prediction, Project, Queue
@@ -237,16 +237,14 @@ def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tup
 
 
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
+    client, project_id, question = workspace.client, project.now.id, project.question
     project.store.write_queue(queue)
     project.store.announce(Current(queue.version, queue.name, pinned))
-    recorder.report.replaced = publish(
-        workspace.client,
-        project.now.id,
-        queue,
-        project.question,
-        prelabel=project.settings.prelabel,
-        keep=workspace.keep_queues,
-        switched=lambda: project.store.settle(queue.name),
-        step=recorder.step,
-    )
+    publish(client, project_id, queue, question, prelabel=project.settings.prelabel, step=recorder.step)
+    project.store.settle(queue.name)
     recorder.report.published = True
+    try:
+        with recorder.step("tidy"):
+            recorder.report.replaced = tidy(client, project_id, queue, question, keep=workspace.keep_queues)
+    except LabelStudioError as exc:  # annotators have the new order: a later round makes the rest right
+        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

@@ -117,6 +117,9 @@ class Scheduler:
 
     def start(self) -> None:
         """Start the thread."""
+        with self._lock:
+            for project_id in known_stores(self._settings.model_dir):
+                self._trigger.know(project_id)
         self._stop.clear()
         self._thread = Thread(target=self._work, name="scheduler", daemon=True)
         self._thread.start()
@@ -264,10 +267,9 @@ class Scheduler:
 
     def _forget(self, project_id: int) -> None:
         store = open_project(self._settings.model_dir, project_id)
-        uid = store.uid if store is not None else str(project_id)
-        if uid not in self._gone:
+        if store is not None and store.uid not in self._gone:  # else nothing is kept: anybody can make up a number
             log.warning("project %s is deleted or not shown to the token's account: no longer looked at", project_id)
-        self._gone.add(uid)
+            self._gone.add(store.uid)
         with self._lock:
             self._trigger.forget(project_id)
 

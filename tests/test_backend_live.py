@@ -60,7 +60,7 @@ def headlines(make_project, labelled=12, in_all=40):
 
 def connect(project, url, **more):
     body = {"project": project.id, "url": url, "title": TITLE, "auth_method": "NONE"} | more
-    return project.client.request("POST", "api/ml", body=body, retries=0, what="Connecting").json()
+    return project.client.request("POST", "api/ml", body=body, once=True, what="Connecting").json()
 
 
 def round_of(server, project, **kwargs):

@@ -21,6 +21,7 @@ LAYERS = (
         "trigger",
         "learning",
         "trainer",
+        "retries",
     ),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),

@@ -462,12 +462,15 @@ def test_a_failed_publication_leaves_the_old_order(trained, monkeypatch, fault):
         patch.setattr(live.client, *fault(live.client))
         with pytest.raises((LabelStudioUnreachable, LabelStudioRejected)):
             live.round(overrides={"strategy": "margin"})
-    assert (live.now.model_version, live.versions) == (first.queue.name, {first.queue.name: 4})
+    assert live.now.model_version == first.queue.name
+    # A switch whose answer is lost may still come: then it must find the whole queue.
+    assert sorted(live.versions.values()) == ([4, 4] if fault is no_switch else [4])
     assert live.store.current() == before
     assert live.client.next_task(live.project.id)["id"] == queued(first)[0]
     again = live.round()
     assert again.published
     assert again.queue.name.endswith("-0003")
+    assert live.versions == {again.queue.name: 4}
 
 
 def test_a_task_deleted_while_the_round_runs_fails_whole(trained, monkeypatch):
