@@ -13,8 +13,9 @@ LAYERS = (
     ("errors", "records"),
     ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
-    ("datasets", "label_studio", "report", "models"),
-    ("readers", "store", "mirror", "media", "scoring"),
+    ("datasets", "label_studio", "report", "models", "logs", "remote", "lease"),
+    ("readers", "shared_folder", "store", "mirror", "media", "scoring"),
+    ("stores",),
     ("library", "pool", "publish", "order_proof"),
     ("versions", "workspace"),
     ("training",),
@@ -24,6 +25,7 @@ LAYERS = (
     ("checks",),
     ("backend", "worker"),
     ("scheduler",),
+    ("monitoring",),
     ("server",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
