@@ -70,7 +70,7 @@ class Stores:
     Args:
         root: MODEL_DIR.
         remote: where they are shared.
-        redis: where the locks of all machines are.
+        redis_url: where the locks of all machines are.
         clock: monotonic seconds.
         lease_seconds: how long a project stays locked after its holder died.
     """
@@ -79,14 +79,14 @@ class Stores:
         self,
         root: Path,
         remote: Remote | None = None,
-        redis: Redis | None = None,
+        redis_url: str | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         lease_seconds: float = SECONDS,
     ) -> None:
         self.root = root
         self._remote = remote
-        self._redis = redis
+        self._redis_url = redis_url
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._readers: dict[str, _Reader] = {}
@@ -107,7 +107,7 @@ class Stores:
         Raises:
             StoreError: the remote fails, and nothing of the project is here.
         """
-        store = ProjectStore(self.root, uid, self if self._remote or self._redis else None)
+        store = ProjectStore(self.root, uid, self if self._remote or self._redis_url else None)
         if self._remote is not None:
             self._refresh(self._remote, store.folder)
         return store
@@ -191,8 +191,9 @@ class Stores:
         uid = folder.name.removeprefix("project-")
         with ExitStack() as held:
             lease = None
-            if self._redis is not None:
-                lease = held.enter_context(Lease(self._redis, uid, timeout=timeout, seconds=self._lease_seconds))
+            if self._redis_url is not None:
+                redis = held.enter_context(connect(self._redis_url))
+                lease = held.enter_context(Lease(redis, uid, timeout=timeout, seconds=self._lease_seconds))
             writer = self._writers[folder] = _Writer(lease)
             held.callback(self._writers.pop, folder)
             if self._remote is not None:
@@ -235,9 +236,9 @@ def stores_of(settings: Settings) -> Stores:
         ConfigurationError: STORE_URL is none that can be used.
     """
     remote = Remote(settings.store_url.get_secret_value()) if settings.store_url else None
-    redis = None
-    if settings.redis_url is not None:
-        redis = Redis.from_url(
-            settings.redis_url.get_secret_value(), socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-        )
-    return Stores(settings.model_dir, remote, redis)
+    return Stores(settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None)
+
+
+def connect(redis_url: str) -> Redis:
+    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet."""
+    return Redis.from_url(redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from redis import Redis
 from redis.exceptions import RedisError
 from rq import Worker
 
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
 from ml_backend.remote import Remote
-
-REDIS_TIMEOUT = 5.0
+from ml_backend.stores import connect
 
 
 def redis(context: Context) -> Finding:
@@ -18,15 +16,13 @@ def redis(context: Context) -> Finding:
     name, url = "Redis", context.settings.redis_url
     if url is None:
         return Finding(name, "ok", "Not used: the server runs the rounds itself.")
-    client = Redis.from_url(url.get_secret_value(), socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
     try:
-        workers = Worker.count(connection=client)
+        with connect(url.get_secret_value()) as client:
+            workers = Worker.count(connection=client)
     except RedisError as exc:
         return Finding(
             name, "error", f"It does not answer at REDIS_URL ({type(exc).__name__}).", "Start it, or correct REDIS_URL."
         )
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
     if not workers:
         return Finding(name, "error", "It answers, but no worker runs the rounds.", "python scripts/worker.py")
     return Finding(name, "ok", f"It answers; {workers} workers.")
