@@ -118,12 +118,16 @@ def _remember(workspace: Workspace, project_id: int, line: Mapping[str, Any], se
     if store is None:
         return
     try:
-        if workspace.stores is not None and workspace.stores.is_remote:
+        if workspace.stores is None or not workspace.stores.is_remote:
+            _note(store, line, seen)
+            return
+        try:
             with workspace.stores.get(store.uid).lock(timeout=NOTES_PATIENCE):
                 _note(store, line, seen)
-        else:
-            _note(store, line, seen)
-    except (OSError, ActiveLearningError) as exc:
+        except ActiveLearningError:  # another round, or no remote: the line is shared with the next round from here
+            if line["round"] not in {row.get("round") for row in rounds(store)}:
+                append(store, line)
+    except (OSError, StoreError) as exc:
         log.warning("project %s: the round is not remembered: %s", project_id, exc)
 
 

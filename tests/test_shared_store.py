@@ -13,13 +13,16 @@ from redis import Redis
 from redis_server import wait_until
 from test_store import QUEUE, WEIGHTS, manifest
 
+from ml_backend import round_log
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.lease import PREFIX, Lease
 from ml_backend.remote import OBJECTS, Remote, shown_url
+from ml_backend.report import Report
 from ml_backend.round_log import append, rounds
 from ml_backend.shared_folder import HEAD
 from ml_backend.store import Current
 from ml_backend.stores import READ_EVERY, Stores
+from ml_backend.workspace import Workspace
 
 UID = "7.1700000000"
 FOLDER = f"project-{UID}"
@@ -175,6 +178,23 @@ def test_rounds_that_two_machines_logged_are_merged(machine):
     assert [line["n"] for line in rounds(there.reads())] == [1, "refused there", 3]
     run_round(there, 4)
     assert [line["n"] for line in rounds(here.reads())] == [1, "refused there", 3, 4]
+
+
+def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine, monkeypatch):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    monkeypatch.setattr(round_log, "NOTES_PATIENCE", 0.1)
+    monkeypatch.setattr(round_log, "look", lambda *_: round_log.Seen(1, 1, "now"))
+    monkeypatch.setattr(round_log, "run_round", lambda *_, **__: fail_after(here.get(UID).versions, StoreError("held")))
+    workspace = Workspace(None, here.root, stores=here)
+    with here.get(UID).lock(), pytest.raises(StoreError, match="held"):
+        round_log.record_round(workspace, 7, trigger="asked", new_id=lambda: "refused")
+    assert rounds(here.reads())[-1]["round"] == "refused"
+    assert rounds(there.reads())[-1]["round"] == "refused"  # it was there as the lock was let go
+    monkeypatch.setattr(round_log, "run_round", lambda *_, **__: Report(7))
+    round_log.record_round(workspace, 7, trigger="asked", new_id=lambda: "good")
+    assert [line["round"] for line in rounds(there.reads())[1:]] == ["refused", "good"]
+    assert round_log.last_seen(there.get(UID)) == round_log.Seen(1, 1, "now")  # no machine starts a round for that
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
