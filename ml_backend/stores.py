@@ -222,6 +222,16 @@ class Stores:
             if writer.shared is not None:
                 writer.shared.upload()
 
+    def commit(self, folder: Path) -> None:
+        """Share what the holder of the lock has done so far: annotators have the new order already.
+
+        Raises:
+            StoreError: the remote failed, or the lock was lost.
+        """
+        writer = self._writers.get(folder)
+        if writer is not None:
+            writer.push()
+
     def share_params(self, folder: Path, text: str) -> None:
         """Tell the other machines a project's extra params."""
         if self._remote is not None:
