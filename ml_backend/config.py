@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         None, description="access token of the account that reads and writes: personal access token or legacy token"
     )
     model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task mirror")
+    store_url: SecretStr | None = Field(
+        None,
+        description="fsspec URL, such as s3://bucket/prefix or file:///mnt/x, through which several machines share the "
+        "stores; unset: MODEL_DIR alone",
+    )
     host: str = Field("127.0.0.1", description="address the backend listens on")
     port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
@@ -101,6 +106,7 @@ class Settings(BaseSettings):
         description="how long a replaced order stays in Label Studio, for people who have one of its tasks open",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
     strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
 
@@ -110,6 +116,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
         return value.rstrip("/")
+
+    @field_validator("store_url")
+    @classmethod
+    def _store_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and "://" not in value.get_secret_value():
+            raise ValueError("must be a URL such as s3://bucket/prefix or file:///mnt/x")
+        return value
 
     @field_validator("log_level")
     @classmethod

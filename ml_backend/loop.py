@@ -14,6 +14,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.logs import note_version
 from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
@@ -43,6 +44,7 @@ def run_round(
     whole_pool: bool = False,
     dry_run: bool = False,
     pin: str | None = None,
+    patience: float = 0,
     fit_random: bool = False,
     observer: Observer | None = None,
 ) -> Report:
@@ -58,6 +60,7 @@ def run_round(
         whole_pool: queue every open task instead of the first ``queue_size``.
         dry_run: rank, but write neither to Label Studio nor to the store.
         pin: serve this stored version, in this round and in those to come, until it is unpinned.
+        patience: seconds to wait for another round of the project.
         fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
             the active order saves.
         observer: watches the steps.
@@ -71,12 +74,13 @@ def run_round(
     recorder = Recorder(report, observer)
     now = workspace.client.project(project_id)
     report.title = now.title
-    store = ProjectStore(workspace.root, now.uid)
+    store = workspace.store(now.uid)
     # Read under the lock as well: what holds it may be writing annotations that it takes back (the order proof).
-    with nullcontext() if dry_run else store.lock():
+    with nullcontext() if dry_run else store.lock(timeout=patience):
         if not dry_run and store.announced():  # an earlier round was cut off while it published
             now = workspace.client.project(project_id)
             store.settle(now.model_version)
+        note_version(store.current().version)
         project = _read(now, store, workspace, recorder, overrides)
         _warn_about(project, recorder)
         newest = train_version(project, workspace, recorder) if train and not dry_run else None
@@ -120,6 +124,7 @@ def _serve(
     store, pool, report = project.store, project.pool, recorder.report
     version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
     report.version = version
+    note_version(version)
     report.metrics = store.manifest(version).metrics if version else None
     loaded = workspace.library.load(store, version) if version else None
     if pool.open:

@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -301,8 +302,8 @@ class Server:
         return self._steps()[self._before :]
 
     def _steps(self) -> list[str]:
-        lines = [line for line in self.log.splitlines() if " ml_backend.round_log: project " in line]
-        return [step for line in lines if (step := line.rpartition(": ")[2]) in STEPS]
+        begun = re.findall(r" ml_backend\.round_log: step started: (\w+)", self.log)
+        return [step for step in begun if step in STEPS]
 
     def reached(self, step: str, count: int) -> Callable[[], bool]:
         """Whether it began the step, or has ended its round, the first after ``count``."""

@@ -20,12 +20,12 @@ LAYERS = (
         "judgement",
         "trigger",
         "learning",
-        "trainer",
         "retries",
     ),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
-    ("datasets", "label_studio", "report", "models"),
-    ("readers", "store", "mirror", "media", "scoring", "control"),
+    ("datasets", "label_studio", "report", "models", "logs", "remote", "lease"),
+    ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer"),
+    ("stores",),
     ("library", "pool", "publish", "order_proof", "selection", "answers"),
     ("versions", "workspace"),
     ("training", "random_arm"),
@@ -36,6 +36,7 @@ LAYERS = (
     ("checks",),
     ("backend", "worker"),
     ("scheduler",),
+    ("monitoring",),
     ("server",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

@@ -98,6 +98,7 @@ ROUTES = [
     ("POST", "/predict"),
     ("POST", "/webhook"),
     ("GET", "/status"),
+    ("GET", "/metrics"),
     ("GET", "/versions"),
     ("POST", "/versions"),
     ("POST", "/validate"),
