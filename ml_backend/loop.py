@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
+from ml_backend.mixture import needs
 from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
@@ -201,7 +201,7 @@ def _queue(
     count = len(project.pool.open) if whole_pool else settings.queue_size
     with recorder.step("score") as step:
         candidates = project.pool.open
-        if not get_acquisition(settings.strategy).needs_model:
+        if not needs(settings.strategy):
             candidates = _first_at_random(candidates, settings, count)
         examples = read_tasks(candidates, project, recorder.report)
         if model is None:
@@ -224,7 +224,7 @@ def _queue(
         )
     existing = workspace.client.prediction_versions(project.now.id)
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
-    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
+    samples = settings.samples if "samples" in needs(settings.strategy) else 1
     name = queue_name(version, settings.strategy, number)
     return Queue(name, version, settings.strategy, samples, settings.seed, predictions)
 

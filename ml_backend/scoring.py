@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
+from ml_backend.mixture import needs
 from ml_backend.models.base import Model, Progress, no_progress
 from ml_backend.ranking import Floats, Ids, uncertainty
 
@@ -42,7 +42,7 @@ def score_items(
 
     The dropout passes of one block share their masks' seed, so that the same call gives the same scores.
     """
-    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
+    samples = settings.samples if "samples" in needs(settings.strategy) else 1
     winners, confidences, uncertainties = [], [], []
     for start in range(0, len(items), BLOCK):
         block = slice(start, start + BLOCK)

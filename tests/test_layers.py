@@ -11,7 +11,11 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
+    ("text_files", "acquisition", "picks", "queue_names", "promotion", "manifest", "trigger"),
+    ("balance", "batch_bald", "badge", "clusters", "novelty", "transfer", "evidence"),
+    ("geometry",),
+    ("strategies",),
+    ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
     ("readers", "store", "mirror", "media", "scoring"),
