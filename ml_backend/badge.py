@@ -11,6 +11,20 @@ from numpy.typing import NDArray
 from ml_backend.picks import Floats, Picks
 
 
+def factors(probabilities: NDArray[np.floating], embeddings: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """``a = p - onehot(argmax p) [N, C]`` and ``h [N, D]``: an item's gradient embedding is their outer product."""
+    a = probabilities.mean(axis=1, dtype=np.float64)
+    a[np.arange(len(a)), a.argmax(axis=1)] -= 1.0
+    return a, np.asarray(embeddings, dtype=np.float64)
+
+
+def squared_distances(a: Floats, h: Floats, lengths: Floats, row: int) -> Floats:
+    """Squared distances of all gradient embeddings to one, given their squared ``lengths``; 0 for copies ``[N]``."""
+    both = lengths + lengths[row]
+    gaps = both - 2.0 * (a @ a[row]) * (h @ h[row])
+    return np.where(gaps > 1e-12 * both, gaps, 0.0)
+
+
 def badge(
     probabilities: NDArray[np.floating], embeddings: NDArray[np.floating], count: int, rng: np.random.Generator
 ) -> Picks:
@@ -27,17 +41,15 @@ def badge(
         count: B.
         rng: draws the picks.
     """
-    h = np.asarray(embeddings, dtype=np.float64)
-    a = probabilities.mean(axis=1, dtype=np.float64)
+    a, h = factors(probabilities, embeddings)
     taken = min(count, len(a))
-    a[np.arange(len(a)), a.argmax(axis=1)] -= 1.0
-    squares = np.einsum("nc,nc->n", a, a) * np.einsum("nd,nd->n", h, h)
+    lengths = np.einsum("nc,nc->n", a, a) * np.einsum("nd,nd->n", h, h)
     nearest = np.full(len(a), np.inf)
     left = np.ones(len(a), dtype=np.bool_)
     order: list[int] = []
     values: Floats = np.empty(taken)
     for i in range(taken):
-        weights = squares if i == 0 else nearest * left
+        weights = lengths if i == 0 else nearest * left
         edges = np.cumsum(weights)
         if i == 0:
             best = int(np.argmax(weights))
@@ -49,6 +61,5 @@ def badge(
         order.append(best)
         values[i] = np.sqrt(weights[best])
         left[best] = False
-        gaps = squares + squares[best] - 2.0 * (a @ a[best]) * (h @ h[best])
-        nearest = np.minimum(nearest, np.where(gaps > 1e-12 * (squares + squares[best]), gaps, 0.0))
+        nearest = np.minimum(nearest, squared_distances(a, h, lengths, best))
     return Picks.relative(order, values)

@@ -119,7 +119,7 @@ def probcover(
     taken = min(count, len(x))
     if taken == 0:
         return Picks.of([], np.zeros(0))
-    cosine = _pure_cosine(x, classes, rng)
+    cosine = pure_cosine(x, classes, rng)
     starts, near = _neighbours(x, cosine)
     covered = np.zeros(len(x), dtype=np.bool_)
     for start in range(0, len(done), BLOCK):
@@ -137,14 +137,15 @@ def probcover(
         values.append(float(degree[best]) / len(x))
         picked[best] = True
         ball = near[starts[best] : starts[best + 1]]
-        for item in ball[~covered[ball]]:  # each item is covered once: O(edges) in all
-            degree[near[starts[item] : starts[item + 1]]] -= 1
+        # Each item is covered once: O(edges) in all.
+        lost = [near[starts[item] : starts[item + 1]] for item in ball[~covered[ball]]]
+        degree -= np.bincount(np.concatenate([*lost, near[:0]]), minlength=len(x))
         covered[ball] = True
         covered[best] = True
     return Picks.of(order, np.array(values))
 
 
-def _pure_cosine(x: NDArray[np.float32], classes: int, rng: np.random.Generator) -> float:
+def pure_cosine(x: NDArray[np.float32], classes: int, rng: np.random.Generator) -> float:
     """Cosine of the radius below which 95 % of the balls (of up to 1,024 items) are pure."""
     cluster = k_means(x, classes, rng).labels
     if cluster.min() == cluster.max():
