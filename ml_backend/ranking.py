@@ -172,6 +172,14 @@ def served_score(normalised: Floats, ranks: NDArray[np.floating] | float = 0.0) 
     return np.asarray((1.0 - RANK_SHARE) * (1.0 - np.asarray(normalised, dtype=np.float64)) + RANK_SHARE * ranks)
 
 
+def after_queue(served: Floats, last: float) -> Floats:
+    """Served scores moved behind a queue that ends with ``last``, in their order: ``last + (1 - last) s`` ``[N]``.
+
+    For tasks scored one by one where the queue's strategy looks at the whole pool: `STAND_IN` has another measure.
+    """
+    return np.asarray(last + (1.0 - last) * np.asarray(served, dtype=np.float64))
+
+
 def queue_scores(normalised: Floats) -> Floats:
     """Served scores of a queue given its normalised uncertainties in queue order ``[K]``, strictly rising.
 

@@ -89,6 +89,14 @@ def _novelty(evidence: Evidence, count: int) -> Picks:
     return novelty.novelty(evidence.features, evidence.labelled_features, count)
 
 
+def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
+    """A number per item that is the same for the same features ``[N, 1]``."""
+    if evidence.features is None:
+        raise AcquisitionError("novelty needs features of open and labelled items.")
+    keys = np.random.default_rng(0).integers(2**40, size=evidence.features.shape[1])
+    return np.asarray(((evidence.features != 0).astype(np.int64) @ keys)[:, None], dtype=np.float64)
+
+
 STRATEGIES: Final[dict[str, Strategy]] = {
     "entropy": Strategy(
         "the items the model is least certain about, over all classes; a good default",
@@ -100,7 +108,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         itemwise=True,
     ),
     "dropout_entropy": Strategy(
-        "the same, averaged over passes with dropout on (MC dropout): steadier with few labels",
+        "as `entropy`, averaged over passes with dropout on (MC dropout): steadier with few labels",
         "`H(mean p) / ln C`",
         "Gal & Ghahramani 2016",
         "O(N K C)",
@@ -166,7 +174,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
     ),
     "batch_bald": Strategy(
         "the batch whose labels together tell most about the weights: for small batches (10 to 50)",
-        "greedy by `H(y | y_1..y_b) - mean_k H(p_k(y))`, 10,000 joint labels kept",
+        "greedy by `H(y | y_1..y_b) - mean_k H(p_k(y))`, 10,000 joint labels kept (above 100 classes fewer)",
         "Kirsch, van Amersfoort & Gal 2019",
         "O(B · 10,000 · N K C) at worst, a few per cent of it as a rule",
         _needs("probabilities", "samples"),
@@ -241,7 +249,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         caveat="its best items are alike; `adaptive_representative` spreads them",
     ),
     "adaptive_representative": Strategy(
-        "the same, computed anew after each pick",
+        "as `representative`, computed anew after each pick: spreads out",
         "as `representative`, picks count as labelled",
         "Monarch 2021, ch. 4",
         "O((L + B) N D)",
@@ -256,6 +264,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O(nnz + B N)",
         _needs("features", "labelled"),
         pick=_novelty,
+        copies=_feature_sums,
         caveat="asks for odd items, typing errors too; best as a small part of a mixture",
     ),
     "model_outlier": Strategy(
@@ -277,7 +286,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         caveat="random while no evaluation answer is wrong; evaluation items steer the queue: report on others",
     ),
     "atlas": Strategy(
-        "the same, assuming its picks corrected as it goes: all kinds of mistakes in one batch",
+        "as `active_transfer`, assuming its picks corrected as it goes: all kinds of mistakes in one batch",
         "as `active_transfer`, trained anew every 10 picks with these as right",
         "Monarch 2021, ch. 5",
         "O(B / 10 · ((V + B) D² + N D))",
