@@ -14,6 +14,7 @@ LAYERS = (
     (
         "text_files",
         "acquisition",
+        "picks",
         "queue_names",
         "promotion",
         "manifest",
@@ -22,6 +23,10 @@ LAYERS = (
         "learning",
         "retries",
     ),
+    ("balance", "batch_bald", "badge", "clusters", "novelty", "transfer", "evidence", "raw_embeddings"),
+    ("geometry",),
+    ("strategies",),
+    ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models", "logs", "remote", "lease"),
     ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer"),

@@ -68,6 +68,11 @@ class MnistCnn:
         self._network: _Network | None = None
         self._dropout = 0.0
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other."""
+        return self._dropout > 0
+
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
         """Names and default values accepted by ``fit``; 0 steps or a batch of 0 choose by the number of examples."""
