@@ -183,6 +183,8 @@ def _line(
             "queue": report.queue.name if report.queue else None,
             "accuracy": (report.metrics or {}).get("accuracy"),
             "labels": sum(report.label_counts.values()),
+            "agreement": asdict(report.agreement) if report.agreement else None,
+            "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),
         }
     return line

@@ -6,6 +6,7 @@
         mirror.sqlite            tasks and annotations as last read (disposable)
         project.json             extra params that Label Studio sent
         current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
+        recheck.json             the tab of doubtful labels, where the project has one
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors
 
@@ -188,6 +189,17 @@ class ProjectStore:
         """Remember the project's extra params."""
         if self.extra_params() != params or not (self.folder / "project.json").exists():
             self._write_json("project.json", {"extra_params": dict(params)})
+
+    def recheck(self) -> dict[str, Any] | None:
+        """The tab of doubtful labels: its id, and the doubts of the last round; None where there is none."""
+        return self._read_json("recheck.json")
+
+    def set_recheck(self, content: Mapping[str, Any] | None) -> None:
+        """Remember the tab of doubtful labels, or that there is none any more."""
+        if content is not None:
+            self._write_json("recheck.json", content)
+        else:
+            (self.folder / "recheck.json").unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Forget the project."""

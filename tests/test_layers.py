@@ -11,13 +11,13 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
+    ("text_files", "acquisition", "queue_names", "promotion", "agreement", "manifest", "trigger"),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
     ("readers", "store", "mirror", "media", "scoring"),
-    ("library", "pool", "publish", "order_proof"),
+    ("library", "pool", "publish", "order_proof", "doubt"),
     ("versions", "workspace"),
-    ("training",),
+    ("training", "recheck"),
     ("loop",),
     ("round_log",),
     ("diagnosis",),
