@@ -19,22 +19,25 @@ from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_ind
 
 log = logging.getLogger(__name__)
 TAB_TITLE = "Re-check"
+DOCUMENT = "recheck.json"
+"""Id of the tab, and the doubts of the last round with the hash of what they depend on."""
 NO_TASK = 0
 """An id that no task has: a tab without any filter would list all tasks."""
 
 
 def recheck(project: RoundProject, workspace: Workspace, recorder: Recorder) -> None:
     """Bring the project's tab up to date; without the setting ``recheck``, remove the tab that this made before."""
-    wanted, known = project.settings.recheck, project.store.recheck()
-    if not wanted and known is None:
-        return
+    wanted = project.settings.recheck
     try:
+        known = project.store.document(DOCUMENT)
+        if not wanted and not known:
+            return
         with recorder.step("re-check") as step:
             if wanted:
-                _list(project, known or {}, workspace, recorder, step)
+                _list(project, known, workspace, recorder, step)
             else:
-                workspace.client.delete_tab(project.now.id, (known or {}).get("tab"))
-                project.store.set_recheck(None)
+                workspace.client.delete_tab(project.now.id, known.get("tab"))
+                project.store.write_document(DOCUMENT, {})
     except Exception as exc:  # whatever it is: model and order of this round stand
         log.warning("project %s: re-check failed", project.now.id, exc_info=exc)
         reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
@@ -55,7 +58,7 @@ def _list(project: RoundProject, known: dict[str, Any], workspace: Workspace, re
         {"filters": tasks_filter(shown)},
         columns=("id", f"data.{project.question.field}", "annotations_results", "annotators"),
     )
-    project.store.set_recheck({"tab": tab, "fingerprint": fingerprint, "doubted": doubted})
+    project.store.write_document(DOCUMENT, {"tab": tab, "fingerprint": fingerprint, "doubted": doubted})
     recorder.report.doubted = shown
     step.detail = f"{len(doubted)} labels in doubt, {len(project.pool.tied)} ties; {len(shown)} listed"
 

@@ -58,7 +58,7 @@ def head(
     return found
 
 
-JUDGES: Final[dict[str, Judge]] = {"ours": ours, "head on the embedding": head}
+JUDGES: Final[dict[str, Judge]] = {"ours": ours, "head": head}
 
 
 @app.command()

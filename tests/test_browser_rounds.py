@@ -19,7 +19,7 @@ def test_a_round_fires_and_the_order_changes_without_touching_anything(
 ) -> None:
     project = headlines(make_project, labelled=6, in_all=30)
     product = install(queue_size=20, poll_seconds=1)
-    connect(project, product.url, product.settings, train_after_labels=3, train_after_seconds=600.0)
+    connect(project, product.url, product.settings, train_after_labels=3, train_after_seconds=600.0, control_share=0)
     (first,) = until(lambda: product.rounds(project), "a round for the labels that were there")
     store = open_project(product.settings.model_dir, project.id)
     page.goto(f"{label_studio.url}/projects/{project.id}/data")
