@@ -64,6 +64,9 @@ class ProjectSettings(BaseModel):
     train_after_seconds: float = Field(
         60.0, ge=0, allow_inf_nan=False, description="seconds after the first change that start one at the latest"
     )
+    recheck: int = Field(
+        0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
+    )
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:

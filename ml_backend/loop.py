@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ml_backend import agreement
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
@@ -24,6 +25,7 @@ from ml_backend.pool import divide
 from ml_backend.publish import latest_number, publish, tidy
 from ml_backend.queue_names import queue_name
 from ml_backend.ranking import Ids, queue_scores
+from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue, Task
 from ml_backend.report import Observer, Recorder, Report
 from ml_backend.selection import COLD_START, Known, Selection, first_candidates, select, strategy_in_use, wants
@@ -87,6 +89,8 @@ def run_round(
         _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
         if not dry_run:
             report.measures = update(project, report.version, recorder, fit_random=fit_random)
+        if train and not dry_run:
+            recheck(project, workspace, recorder)
     return report
 
 
@@ -107,6 +111,7 @@ def _read(
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
         model = model_for_object_tag(question.object_tag)
     recorder.report.open_tasks = len(pool.open)
+    recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model)
 
 
@@ -156,6 +161,9 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
+    if pool.tied:
+        shown = ", ".join(map(str, pool.tied[:5]))
+        recorder.warn(f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.")
     if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
         recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
     if current.queue and now.model_version != current.queue:

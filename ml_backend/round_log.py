@@ -216,6 +216,8 @@ def _line(
             "open_tasks": report.open_tasks,
             "accuracy": (report.metrics or {}).get("accuracy"),
             "labels": sum(report.label_counts.values()),
+            "agreement": asdict(report.agreement) if report.agreement else None,
+            "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),
         }
     return line

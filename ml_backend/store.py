@@ -10,7 +10,7 @@
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors]
         rounds.jsonl             what rounds did, see `round_log`
-        <name>.json              documents of other modules: answers, measures, what the last round saw
+        <name>.json              documents of other modules: answers, measures, recheck, what the last round saw
 
 A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
 it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next one written

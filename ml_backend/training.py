@@ -195,6 +195,7 @@ def _store(
         settings=project.settings.model_dump(),
         libraries=library_versions(),
         parent=project.store.current().version,
+        agreement=asdict(report.agreement) if report.agreement else None,
         **verdict.as_fields(project.settings.promote_margin),
     )
     project.store.write_version(manifest, weights, verdict.judgement)
