@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,23 +12,28 @@ from typing import Annotated, Any, Final
 
 import typer
 from bench_models import data_folder
-from common import console, messages, new_app, progress_bar, tell_errors, warn
+from common import connect, console, messages, new_app, progress_bar, tell_errors, warn
 from simulation_data import PRESETS, Preset, Source
-from simulation_files import ResultFolder, Runs, curves, is_finished, write_rounds
+from simulation_files import ResultFolder, curves, is_finished, write_rounds
+from simulation_live import simulate_live
 from simulation_plots import write_plots
-from simulation_report import lines_of, table_of, write_summary
+from simulation_report import lines_of, tables_of, write_summary
 from simulation_workers import Errors, Run, run_here, run_parallel
 
 from ml_backend.acquisition import ACQUISITIONS, get_acquisition
 from ml_backend.errors import ConfigurationError, DataError
-from ml_backend.simulation import MEASURES, Design, LabelledData, Round
+from ml_backend.simulation import MEASURES, Design, LabelledData, Round, simulate
 
 PresetName = StrEnum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 Measure = StrEnum("Measure", {name: name for name in MEASURES if name not in ("nll", "ece")})  # type: ignore[misc]
 OWN: Final = Preset("own", Design(0, 20, 10, 200), "accuracy", (0.8, 0.9, 0.95))
 HELD_OUT_SHARE: Final = 0.2
+WIDE: Final = 150
+"""Columns of a table that goes to a file."""
 
 app = new_app()
+Doing = Callable[[Sequence[Run], Callable[[Round], None]], Errors]
+"""Does the runs, telling each round."""
 
 
 @app.command()
@@ -65,6 +71,10 @@ def main(
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("simulations"),
     report_only: Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")] = False,
+    label_studio: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Through this Label Studio, the oracle annotating; a new project a run."),
+    ] = None,
 ) -> None:
     """Run the loop with known labels in place of people, and tell how many labels each strategy saves.
 
@@ -80,22 +90,18 @@ def main(
     if preset:
         folder = data or data_folder()
         sources = [(entry, Source(entry.kind, folder)) for entry in PRESETS[preset]]
-    given = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
+    sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
+    given = {name: value for name, value in sizes.items() if value is not None} | {"samples": samples, "cold": cold}
     for entry, source in sources:
         loaded = source.load()
-        design = replace(
-            entry.design,
-            **{name: value for name, value in given.items() if value is not None},
-            samples=samples,
-            cold=cold,
-            hyperparameters=_hyperparameters(hyperparameter or (), loaded),
-        )
+        design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))
         if not design.held_out:
             design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
         design.check(len(loaded.items))
-        settings = _settings(loaded, design)
-        with ResultFolder(out / loaded.name, settings) as results:
-            errors = {} if report_only else _run(loaded, source, design, names, range(seeds), results, jobs)
+        doing = _live(label_studio, loaded, design) if label_studio else _offline(loaded, source, design, jobs)
+        folder = out / (f"{loaded.name}-label-studio" if label_studio else loaded.name)
+        with ResultFolder(folder, _settings(loaded, design)) as results:
+            errors = {} if report_only else _run(doing, loaded, design, names, range(seeds), results)
             _report(results, loaded, measure or entry.measure, target or entry.targets)
         for (name, seed), error in errors.items():
             warn(f"{name}, seed {seed}: {error}")
@@ -105,53 +111,71 @@ def main(
 
 def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
     """What the rounds of one folder have in common."""
-    return {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name} | asdict(
-        design
-    )
+    about = {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name}
+    return about | asdict(design)
 
 
 def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float]:
     values = {}
     for pair in given:
-        name, equals, value = pair.partition("=")
+        name, _, value = pair.partition("=")
         try:
             values[name] = float(value)
         except ValueError:
-            equals = ""
-        if not equals or name not in data.model.hyperparameters():
+            name = ""
+        if name not in data.model.hyperparameters():
             names = ", ".join(data.model.hyperparameters())
             raise ConfigurationError(f"--set {pair}: give name=number with one of: {names}")
     return values
 
 
+def _offline(data: LabelledData, source: Source, design: Design, jobs: int | None) -> Doing:
+    jobs = jobs or len(os.sched_getaffinity(0))
+
+    def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
+        if jobs == 1 or len(runs) < 2:
+            return run_here(lambda run: simulate(data, design, run.strategy, run.seed, done=run.done), runs, on_round)
+        return run_parallel(source, design, runs, on_round, jobs=jobs)
+
+    return do
+
+
+def _live(url: str, data: LabelledData, design: Design) -> Doing:
+    _, client = connect(url)
+
+    def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
+        with tempfile.TemporaryDirectory() as root:
+            return run_here(
+                lambda run: simulate_live(client, Path(root), data, design, run.strategy, run.seed), runs, on_round
+            )
+
+    return do
+
+
 def _run(
+    doing: Doing,
     data: LabelledData,
-    source: Source,
     design: Design,
     strategies: Sequence[str],
     seeds: Sequence[int],
     results: ResultFolder,
-    jobs: int | None,
 ) -> Errors:
     """Do what is not done yet. Seed by seed, so that an early end leaves all strategies with the same seeds."""
-    wanted = [(strategy, seed) for seed in seeds for strategy in strategies]
-    done: Runs = {key: results.runs.get(key, []) for key in wanted}
-    todo = [Run(*key, tuple(rounds)) for key, rounds in done.items() if not is_finished(rounds, design.budget)]
-    per_run = 1 + -(-(design.budget - design.initial) // design.batch)
+    wanted = {(strategy, seed): results.runs.get((strategy, seed), []) for seed in seeds for strategy in strategies}
+    todo = [Run(*key, tuple(rounds)) for key, rounds in wanted.items() if not is_finished(rounds, design.budget)]
     if len(todo) < len(wanted):
         messages.print(f"{data.name}: {len(wanted) - len(todo)} of {len(wanted)} runs are done already.")
-    jobs = jobs or len(os.sched_getaffinity(0))
+    rounds = 1 + -(-(design.budget - design.initial) // design.batch)
     with progress_bar() as progress:
-        total = progress.add_task(data.name, total=per_run * len(todo), completed=sum(len(run.done) for run in todo))
+        bar = progress.add_task(data.name, total=rounds * len(todo), completed=sum(len(run.done) for run in todo))
 
         def on_round(entry: Round) -> None:
             results.add(entry)
-            accuracy = f"{entry.labels} labels, accuracy {entry.measures['accuracy']:.3f}"
-            progress.update(total, advance=1, description=f"{data.name}: {entry.strategy} {entry.seed}, {accuracy}")
+            where = f"{data.name}: {entry.strategy} {entry.seed}, {entry.labels} labels"
+            done = sum(len(results.runs.get((run.strategy, run.seed), ())) for run in todo)
+            progress.update(bar, completed=done, description=f"{where}, accuracy {entry.measures['accuracy']:.3f}")
 
-        if jobs == 1 or len(todo) < 2:
-            return run_here(data, design, todo, on_round)
-        return run_parallel(source, design, todo, on_round, jobs=jobs)
+        return doing(todo, on_round)
 
 
 def _report(results: ResultFolder, data: LabelledData, measure: str, targets: Sequence[float]) -> None:
@@ -162,7 +186,8 @@ def _report(results: ResultFolder, data: LabelledData, measure: str, targets: Se
     title = f"{data.name}: {data.source}"
     files = [write_rounds(results.folder, results.runs), write_summary(results.folder, lines, measure, targets)]
     files += write_plots(results.folder, found, title=title, measure=measure, targets=targets)
-    console.print(table_of(title, lines, measure, targets))
+    for table in tables_of(title, lines, measure, targets):
+        console.print(table, width=None if console.is_terminal else WIDE)
     console.print(f"Written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -85,44 +85,41 @@ def _saved(own: Mapping[int, Curve], random: Mapping[int, Curve], target: float)
     return text + (f"; {found.unreached} of {found.seeds} seeds do not hold it" if found.unreached else "")
 
 
-def _header(measure: str, targets: Sequence[float]) -> list[str]:
-    return [
-        "strategy",
-        "seeds",
-        f"final {measure}",
-        f"mean {measure}",
-        "against random (95 %)",
-        *(f"labels to {target:g}" for target in targets),
-        *(f"saved to {target:g}" for target in targets),
-        "fit, s",
-        "choose, s",
-    ]
+def _header(measure: str) -> list[str]:
+    return ["strategy", "seeds", f"last {measure}", f"mean {measure}", "against random (95 %)", "fit, s", "choose, s"]
 
 
-def _cells(line: Line) -> Iterator[str]:
-    yield from (line.strategy, str(line.seeds), f"{line.final:.4f}", f"{line.area:.4f}")
+def _cells(line: Line) -> list[str]:
     gain = line.area_gain
     text = f"{gain.mean:+.4f}" if gain else ""
     if gain and gain.low is not None and gain.high is not None:
         text += f" ({gain.low:+.4f} to {gain.high:+.4f})"
-    yield text
-    yield from (NOT_REACHED if needed is None else f"{needed:.0f}" for needed in line.needed)
-    yield from line.saved
-    yield from (f"{line.fit_seconds:.2f}", f"{line.select_seconds:.2f}")
+    values = [line.strategy, str(line.seeds), f"{line.final:.4f}", f"{line.area:.4f}", text]
+    return [*values, f"{line.fit_seconds:.2f}", f"{line.select_seconds:.2f}"]
 
 
-def table_of(title: str, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> Table:
-    """The results for a terminal."""
-    table = Table(title=title)
-    for heading in _header(measure, targets):
-        table.add_column(heading, justify="left" if heading == "strategy" else "right")
+def _target_header(targets: Sequence[float]) -> list[str]:
+    return [name for target in targets for name in (f"labels to hold {target:g}", "saved (95 %)")]
+
+
+def _target_cells(line: Line) -> list[str]:
+    needed = [NOT_REACHED if count is None else f"{count:.0f}" for count in line.needed]
+    return [text for pair in zip(needed, line.saved, strict=True) for text in pair]
+
+
+def tables_of(title: str, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> list[Table]:
+    """The results for a terminal: the curves as a whole, and the labels needed."""
+    headers = (_header(measure), ["strategy", *_target_header(targets)])
+    tables = [Table(*header, title=title) for header in headers]
     for line in lines:
-        table.add_row(*_cells(line))
-    return table
+        tables[0].add_row(*_cells(line))
+        tables[1].add_row(line.strategy, *_target_cells(line))
+    return tables
 
 
 def write_summary(folder: Path, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> Path:
-    """``summary.csv``: the same table in a file."""
+    """``summary.csv``: both tables in one file."""
     path = folder / "summary.csv"
-    write_csv(path, _header(measure, targets), [list(_cells(line)) for line in lines])
+    rows = [[*_cells(line), *_target_cells(line)] for line in lines]
+    write_csv(path, [*_header(measure), *_target_header(targets)], rows)
     return path

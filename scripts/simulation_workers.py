@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Final
 
 import torch
 from simulation_data import Source
 
 from ml_backend.errors import ActiveLearningError, DataError
-from ml_backend.simulation import Design, LabelledData, Round, simulate
+from ml_backend.simulation import Design, Round, simulate
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Run:
     done: tuple[Round, ...] = ()
 
 
+PRELOADED: Final = ("ml_backend.simulation", "torch._dynamo")
+"""Imported once for all workers. torch imports the latter, in seconds, at the first optimizer."""
 Ended = ActiveLearningError | None
 """What a worker tells at the end of a run: its error, if there was one."""
 OnRound = Callable[[Round], None]
@@ -32,15 +35,15 @@ Errors = dict[tuple[str, int], ActiveLearningError]
 """By strategy and seed, of the runs that failed."""
 
 
-def run_here(data: LabelledData, design: Design, runs: Sequence[Run], on_round: OnRound) -> Errors:
+def run_here(rounds_of: Callable[[Run], Iterator[Round]], runs: Sequence[Run], on_round: OnRound) -> Errors:
     """Do the runs one after the other in this process."""
     errors: Errors = {}
     for run in runs:
-        for told in _told(data, design, run):
-            if isinstance(told, Round):
-                on_round(told)
-            elif told:
-                errors[run.strategy, run.seed] = told
+        try:
+            for entry in rounds_of(run):
+                on_round(entry)
+        except ActiveLearningError as exc:
+            errors[run.strategy, run.seed] = exc
     return errors
 
 
@@ -56,19 +59,12 @@ def run_parallel(source: Source, design: Design, runs: Sequence[Run], on_round: 
         for _ in range(min(jobs, len(runs))):
             connection, process = _start(source, design)
             workers[connection] = process, waiting.pop()
-            connection.send(workers[connection][1])
+        for connection in workers:
+            _send(connection, workers)
         while workers:
-            for connection in wait(list(workers)):
+            for connection in _with_news(workers):
+                told = _receive(connection, workers)
                 process, run = workers[connection]
-                try:
-                    told: Round | Ended = connection.recv()
-                except EOFError:
-                    process.join()
-                    raise DataError(
-                        f"The worker of {run.strategy}, seed {run.seed}, stopped (exit code {process.exitcode}; -9 is "
-                        "most often want of memory). Finished rounds are kept: run the same command again, with "
-                        "fewer --jobs"
-                    ) from None
                 if isinstance(told, Round):
                     on_round(told)
                     continue
@@ -76,9 +72,9 @@ def run_parallel(source: Source, design: Design, runs: Sequence[Run], on_round: 
                     errors[run.strategy, run.seed] = told
                 if waiting:
                     workers[connection] = process, waiting.pop()
-                    connection.send(workers[connection][1])
+                    _send(connection, workers)
                 else:
-                    connection.send(None)
+                    connection.close()  # the worker ends at that
                     process.join()
                     del workers[connection]
     finally:
@@ -88,18 +84,42 @@ def run_parallel(source: Source, design: Design, runs: Sequence[Run], on_round: 
     return errors
 
 
-def _told(data: LabelledData, design: Design, run: Run) -> Iterator[Round | Ended]:
+Workers = dict[Connection, tuple[BaseProcess, Run]]
+"""Our end of each worker's pipe, the worker, and what it is doing."""
+
+
+def _with_news(workers: Workers) -> list[Connection]:
+    return [connection for connection in wait(list(workers)) if isinstance(connection, Connection)]
+
+
+def _send(connection: Connection, workers: Workers) -> None:
     try:
-        yield from simulate(data, design, run.strategy, run.seed, done=run.done)
-    except ActiveLearningError as exc:
-        yield exc
-    else:
-        yield None
+        connection.send(workers[connection][1])
+    except OSError as exc:
+        raise _death(*workers[connection]) from exc
+
+
+def _receive(connection: Connection, workers: Workers) -> Round | Ended:
+    try:
+        told: Round | Ended = connection.recv()
+    except (EOFError, OSError) as exc:
+        raise _death(*workers[connection]) from exc
+    return told
+
+
+def _death(process: BaseProcess, run: Run) -> DataError:
+    process.join()
+    return DataError(
+        f"The worker of {run.strategy}, seed {run.seed}, stopped (exit code {process.exitcode}; -9 is most often want "
+        "of memory). Finished rounds are kept: run the same command again, with fewer --jobs"
+    )
 
 
 def _start(source: Source, design: Design) -> tuple[Connection, BaseProcess]:
     """A worker and our end of its pipe. It has no other end open: when we die, it does at the next message."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy torch's locks in whatever state they are
+    # Forked from a server that has the slow imports behind it; a fork of this process would copy its threads' locks.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, source, design), daemon=True)
     process.start()
@@ -112,8 +132,14 @@ def _work(connection: Connection, source: Source, design: Design) -> None:
     torch.set_num_threads(1)
     data = source.load()
     try:
-        for run in iter(connection.recv, None):
-            for told in _told(data, design, run):
-                connection.send(told)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone
+        while True:
+            run: Run = connection.recv()
+            error = None
+            try:
+                for entry in simulate(data, design, run.strategy, run.seed, done=run.done):
+                    connection.send(entry)
+            except ActiveLearningError as exc:
+                error = exc
+            connection.send(error)
+    except (EOFError, OSError):
+        return  # the parent is gone, or has no more to do
