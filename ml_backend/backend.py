@@ -109,15 +109,16 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         for task_id, reason in examples.left_out.items():
             log.warning("project %s: task %s left out: %s", store.uid, task_id, reason)
         scores = score_items(model, examples.items, examples.task_ids, settings)
-        queued = {prediction.task_id: prediction.score for prediction in queue.predictions}
+        queued = {prediction.task_id: prediction for prediction in queue.predictions}
         served = served_score(scores.uncertainty, np.array(1.0))
         rows_by_id = {}
         held_out = {task.id for task in tasks if task.is_evaluation}
         for position, task_id in enumerate(examples.task_ids.tolist()):
             # A queued task keeps the score it was published with: asking again must not change the order.
-            score = SERVED_LAST if task_id in held_out else queued.get(task_id, float(served[position]))
+            place = queued.get(task_id)
+            score = SERVED_LAST if task_id in held_out else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
-            prediction = Prediction(task_id, guess, confidence, score)
+            prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
             rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
         return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
 
@@ -143,7 +144,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         if client is None:
             raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
         trigger = str(kwargs.get("trigger") or "asked")
-        report = record_round(workspace(self.settings, client), int(project_id), trigger=trigger)
+        report = record_round(workspace(self.settings, client), int(project_id), trigger=trigger, fit_random=True)
         return {
             "version": report.version,
             "queue": report.queue.name if report.queue else None,

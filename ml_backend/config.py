@@ -38,6 +38,13 @@ class ProjectSettings(BaseModel):
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
     seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
+    control_share: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        allow_inf_nan=False,
+        description="share of each queue drawn at random, without a pre-annotation: what the rest is measured against",
+    )
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
     promote_margin: float | None = Field(
         0.02,

@@ -14,6 +14,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
 from ml_backend.models import model_for_object_tag
@@ -21,19 +22,16 @@ from ml_backend.models.base import Model
 from ml_backend.pool import divide
 from ml_backend.publish import latest_number, publish
 from ml_backend.queue_names import queue_name
-from ml_backend.ranking import Floats, queue_scores, rank, uncertainty
-from ml_backend.records import Prediction, Project, Queue, Task
+from ml_backend.ranking import Ids, queue_scores
+from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.scoring import score_items
+from ml_backend.selection import COLD_START, Selection, first_candidates, select
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
 from ml_backend.workspace import RoundProject, Workspace, read_tasks
 
 __all__ = ["Workspace", "run_round"]
-
-COLD_START = "random"
-"""Strategy before a first model."""
 
 
 def run_round(
@@ -45,6 +43,7 @@ def run_round(
     whole_pool: bool = False,
     dry_run: bool = False,
     pin: str | None = None,
+    fit_random: bool = False,
     observer: Observer | None = None,
 ) -> Report:
     """Run one round of one project.
@@ -59,6 +58,8 @@ def run_round(
         whole_pool: queue every open task instead of the first ``queue_size``.
         dry_run: rank, but write neither to Label Studio nor to the store.
         pin: serve this stored version, in this round and in those to come, until it is unpinned.
+        fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
+            the active order saves.
         observer: watches the steps.
 
     Raises:
@@ -77,6 +78,8 @@ def run_round(
         _warn_about(project, recorder)
         newest = train_version(project, workspace, recorder) if train and not dry_run else None
         _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
+        if not dry_run:
+            report.measures = update(project, report.version, recorder, fit_random=fit_random)
     return report
 
 
@@ -198,43 +201,36 @@ def _queue(
     settings = project.settings
     if model is None:
         settings = settings.override({"strategy": COLD_START}, where="Cold start")
-    count = len(project.pool.open) if whole_pool else settings.queue_size
-    with recorder.step("score") as step:
-        candidates = project.pool.open
-        if not get_acquisition(settings.strategy).needs_model:
-            candidates = _first_at_random(candidates, settings, count)
-        examples = read_tasks(candidates, project, recorder.report)
-        if model is None:
-            confidences: Floats = np.zeros(len(examples.items))
-            guesses: list[str | None] = [None] * len(examples.items)
-            # The random score needs no model: uniform probabilities stand in for it.
-            uniform = np.full((len(examples.items), 1, len(project.question.labels)), 1 / len(project.question.labels))
-            scores = uncertainty(settings.strategy, uniform, examples.task_ids, seed=settings.seed)
-        else:
-            scored = score_items(model, examples.items, examples.task_ids, settings, progress=step.progress)
-            guesses = [project.question.labels[index] for index in scored.winner]
-            confidences, scores = scored.confidence, scored.uncertainty
-        step.detail = f"{len(examples.items)} tasks by {settings.strategy}"
-    with recorder.step("rank"):
-        order = rank(scores, examples.task_ids, seed=settings.seed, count=count)
-        served = queue_scores(scores[order])
-        predictions = tuple(
-            Prediction(int(examples.task_ids[i]), guesses[i], float(confidences[i]), float(score))
-            for i, score in zip(order, served, strict=True)
-        )
+    tasks = project.pool.open
+    count = len(tasks) if whole_pool else settings.queue_size
     existing = workspace.client.prediction_versions(project.now.id)
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
+    with recorder.step("score") as step:
+        ids = np.array([task.id for task in tasks], dtype=np.int64)
+        candidates = first_candidates(ids, settings, trained=model is not None, count=count)
+        examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
+        chosen = select(
+            model, examples.items, examples.task_ids, settings, count=count, turn=len(tasks), progress=step.progress
+        )
+        step.detail = f"{len(examples.items)} tasks by {settings.strategy}"
+    predictions = _predictions(chosen, examples.task_ids, project.question.labels)
     samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
     name = queue_name(version, settings.strategy, number)
     return Queue(name, version, settings.strategy, samples, settings.seed, predictions)
 
 
-def _first_at_random(tasks: Sequence[Task], settings: ProjectSettings, count: int) -> list[Task]:
-    """The tasks that a random order puts first, and a few more in case some cannot be read."""
-    ids = np.array([task.id for task in tasks], dtype=np.int64)
-    uniform = np.full((len(ids), 1, 2), 0.5)
-    scores = uncertainty(settings.strategy, uniform, ids, seed=settings.seed)
-    return [tasks[i] for i in rank(scores, ids, seed=settings.seed, count=2 * count)]
+def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:
+    scores, served = chosen.scores, queue_scores(chosen.informativeness)
+    return tuple(
+        Prediction(
+            int(task_ids[i]),
+            None if scores is None else labels[scores.winner[i]],
+            0.0 if scores is None else float(scores.confidence[i]),
+            float(score),
+            picked_by,
+        )
+        for i, score, picked_by in zip(chosen.order, served, chosen.picked_by, strict=True)
+    )
 
 
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
+from ml_backend.control import CONTROL
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import ChoiceQuestion, result_for
 from ml_backend.label_studio import LabelStudioClient
@@ -44,10 +45,10 @@ Step = Callable[[str], AbstractContextManager[Any]]
 def prediction_row(prediction: Prediction, question: ChoiceQuestion, version: str, *, prelabel: bool) -> dict[str, Any]:
     """One prediction as Label Studio takes it, without the task's id.
 
-    Without ``prelabel``, or before a first model, the result is empty: the task is ordered but nothing is chosen
-    for the annotator.
+    Without ``prelabel``, before a first model, and for control tasks the result is empty: the task is ordered but
+    nothing is chosen for the annotator. A guess that is shown leads the answer, and the control arm measures guesses.
     """
-    shown = prelabel and prediction.label is not None
+    shown = prelabel and prediction.label is not None and prediction.picked_by != CONTROL
     result = result_for(str(prediction.label), prediction.confidence, question) if shown else []
     return {"result": result, "score": prediction.score, "model_version": version}
 

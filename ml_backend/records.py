@@ -75,6 +75,8 @@ class Prediction:
     """Probability of ``label``."""
     score: float
     """Served score in [0, 1]: Label Studio shows the lowest first."""
+    picked_by: str = ""
+    """What put it into the queue: a strategy's name, or ``control``."""
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Report:
     """The version of the present labels, where it was not promoted."""
     metrics: dict[str, Any] | None = None
     """Of ``version``."""
+    measures: dict[str, Any] | None = None
+    """What is known about the loop itself; see ``measures``."""
     label_counts: dict[str, int] = field(default_factory=dict)
     open_tasks: int = 0
     queue: Queue | None = None

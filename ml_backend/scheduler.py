@@ -17,6 +17,7 @@ from ml_backend.backend import make_client
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.measures import stored
 from ml_backend.round_log import Seen, known_stores, last_seen, look, rounds
 from ml_backend.store import ProjectStore, open_project
 from ml_backend.trigger import LONGEST_WAIT, Rule, Trigger
@@ -106,10 +107,11 @@ class Scheduler:
             return status | {
                 "version": current.version,
                 "queue": current.queue,
+                "measures": stored(store),
                 "running": self._rounds.running(project_id),
             }
         except ActiveLearningError as exc:  # the other projects are shown all the same
-            return status | {"version": None, "queue": None, "running": None, "last_error": str(exc)}
+            return status | {"version": None, "queue": None, "measures": {}, "running": None, "last_error": str(exc)}
 
     # --- the thread ----------------------------------------------------------------------------------------------
 

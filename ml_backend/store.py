@@ -7,7 +7,8 @@
         project.json             extra params that Label Studio sent
         current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
         queues/<name>.json       published orders
-        versions/<name>/         model.json + weights.safetensors
+        versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors]
+        <name>.json              documents of other modules: answers, measures
 
 A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
 it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next version
@@ -31,6 +32,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
+from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.records import Prediction, Queue
 
@@ -92,6 +94,10 @@ class ProjectStore:
         """Weights of a version, on the CPU."""
         return read_weights(self.folder / "versions" / version)
 
+    def judgement(self, version: str) -> Judgement | None:
+        """What a version said about the evaluation tasks; None where it was not measured."""
+        return read_judgement(self.folder / "versions" / version)
+
     def version_folder(self, version: str) -> Path:
         """Where the files of a stored version lie."""
         if version not in self.versions():
@@ -99,9 +105,15 @@ class ProjectStore:
             raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.")
         return self.folder / "versions" / version
 
-    def update_manifest(self, manifest: Manifest) -> None:
-        """Replace what is told about a stored version, at once; its weights stay."""
-        self.version_folder(manifest.name)
+    def update_manifest(self, manifest: Manifest, judgement: Judgement | None = None) -> None:
+        """Replace what is told about a stored version; its weights stay."""
+        folder = self.version_folder(manifest.name)
+        if judgement is not None:
+            try:
+                with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as staging:
+                    write_judgement(Path(staging), judgement).replace(folder / EVALUATION_FILE)
+            except OSError as exc:
+                raise StoreError(f"Cannot write to {folder} ({exc}); nothing was changed.") from exc
         self._write_text(f"versions/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))
 
     def next_version_name(self, model: str, fingerprint: str) -> str:
@@ -109,7 +121,9 @@ class ProjectStore:
         last = max(map(_number, self.versions()), default=0)
         return f"{model}-{last + 1:04d}-{fingerprint[:8]}"
 
-    def write_version(self, manifest: Manifest, weights: Mapping[str, torch.Tensor]) -> None:
+    def write_version(
+        self, manifest: Manifest, weights: Mapping[str, torch.Tensor], judgement: Judgement | None = None
+    ) -> None:
         """Write a version whole or not at all."""
         target = self.folder / "versions" / manifest.name
         try:
@@ -119,6 +133,8 @@ class ProjectStore:
                 finished.mkdir()
                 contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
                 save_file(contiguous, finished / WEIGHTS_FILE)
+                if judgement is not None:
+                    write_judgement(finished, judgement)
                 _write_synced(finished / MANIFEST_FILE, manifest.model_dump_json(indent=1))
                 finished.rename(target)
         except OSError as exc:
@@ -146,6 +162,10 @@ class ProjectStore:
     def next_queue_number(self) -> int:
         """Number of the next queue; never used before in this project."""
         return max(map(_number, self._names("queues", ".json")), default=0) + 1
+
+    def queues(self) -> list[str]:
+        """Names of all stored orders, oldest first."""
+        return sorted(self._names("queues", ".json"), key=_number)
 
     def write_queue(self, queue: Queue) -> None:
         """Store a published order."""
@@ -179,6 +199,14 @@ class ProjectStore:
             if current.pinned:
                 self.set_current(replace(current, pinned=None))
             return current.pinned
+
+    def document(self, name: str) -> dict[str, Any]:
+        """A JSON document of another module; empty where it was never written."""
+        return self._read_json(name) or {}
+
+    def write_document(self, name: str, content: Mapping[str, Any]) -> None:
+        """Replace a document, whole or not at all."""
+        self._write_json(name, content)
 
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.errors import ModelError, StoreError
+from ml_backend.judgement import Judgement, judgement
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model, TrainingReport
@@ -55,9 +56,9 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
             progress=step.progress,
         )
         step.detail = f"{training.examples} labels, {training.epochs} epochs"
-    judgement = _judge(project, model, project.store.current().version, workspace, recorder)
+    verdict = _judge(project, model, project.store.current().version, workspace, recorder)
     with recorder.step("store") as step:
-        manifest = _store(project, model, training, fingerprint, judgement, report)
+        manifest = _store(project, model, training, fingerprint, verdict, report)
         step.detail = manifest.name
         workspace_pruned = project.store.prune(workspace.keep_versions)
         if workspace_pruned:
@@ -67,9 +68,10 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
 
 
 @dataclass(frozen=True)
-class _Judgement:
+class _Verdict:
     """What the evaluation tasks say about a version."""
 
+    judgement: Judgement | None = None
     metrics: dict[str, Any] | None = None
     count: int = 0
     fingerprint: str | None = None
@@ -88,7 +90,7 @@ class _Judgement:
 
 def _judge(
     project: RoundProject, model: Model, rival: str | None, workspace: Workspace, recorder: Recorder
-) -> _Judgement:
+) -> _Verdict:
     """Measure a model, and compare it with the stored version ``rival`` on the same tasks."""
     held_out = project.pool.evaluation
     if not held_out:
@@ -96,16 +98,17 @@ def _judge(
             'No labelled evaluation tasks, so nothing is measured. Mark some with "split": "evaluation" in their data '
             "(scripts/import_tasks.py --evaluation)."
         )
-        return _Judgement()
+        return _Verdict()
     with recorder.step("judge") as step:
         examples = read_tasks([task for task, _ in held_out], project, recorder.report)
         if not examples.items:
             recorder.warn("None of the evaluation tasks can be read; nothing is measured.")
-            return _Judgement()
+            return _Verdict()
         targets = target_indices(
             [label for _, label in held_out], examples, [t.id for t, _ in held_out], project.question
         )
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
+        judged = judgement(examples.task_ids, targets, probabilities)
         metrics = asdict(evaluate(probabilities, targets, project.question.labels))
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
         comparison = None
@@ -113,7 +116,7 @@ def _judge(
         if rival and before:
             winners = before.probabilities(examples.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
             comparison = compare(probabilities.argmax(axis=1) == targets, winners == targets, against=rival)
-    return _Judgement(metrics, len(targets), _evaluation(project), comparison)
+    return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison)
 
 
 def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace, recorder: Recorder) -> Model | None:
@@ -141,12 +144,14 @@ def _reconsidered(project: RoundProject, name: str, workspace: Workspace, record
         return manifest
     comparison = Comparison(**manifest.comparison) if manifest.comparison else None
     fields: dict[str, Any] = {"promoted": is_promoted(comparison, margin)}
+    judged = None
     if comparison and manifest.evaluation_fingerprint != _evaluation(project):
         model = workspace.library.load(store, name)
-        fields = _judge(project, model, comparison.against, workspace, recorder).as_fields(margin)
+        verdict = _judge(project, model, comparison.against, workspace, recorder)
+        fields, judged = verdict.as_fields(margin), verdict.judgement
     changed = manifest.model_copy(update=fields)
     if changed != manifest:
-        store.update_manifest(changed)
+        store.update_manifest(changed, judged)
     return changed
 
 
@@ -168,7 +173,7 @@ def _store(
     model: Model,
     training: TrainingReport,
     fingerprint: str,
-    judgement: _Judgement,
+    verdict: _Verdict,
     report: Report,
 ) -> Manifest:
     weights, config = model.state()
@@ -188,9 +193,9 @@ def _store(
         settings=project.settings.model_dump(),
         libraries=library_versions(),
         parent=project.store.current().version,
-        **judgement.as_fields(project.settings.promote_margin),
+        **verdict.as_fields(project.settings.promote_margin),
     )
-    project.store.write_version(manifest, weights)
+    project.store.write_version(manifest, weights, verdict.judgement)
     return manifest
 
 

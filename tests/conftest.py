@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from common import console, messages
 from processes import start_label_studio
 
 from ml_backend.datasets import png_data_uri
@@ -29,7 +30,9 @@ PASSWORD = "correct-horse-battery-1"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Label Studio's SDK call what pydantic has deprecated: it does so for each personal access token."""
+    """Let Label Studio's SDK call what pydantic has deprecated, for each personal access token; show wide tables."""
+    for shown in (console, messages):
+        shown.width = 200
     warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
     config.addinivalue_line("filterwarnings", warning)
 

@@ -11,13 +11,14 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "trigger"),
+    ("text_files", "acquisition", "queue_names", "promotion", "manifest", "judgement", "trigger", "learning"),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
-    ("readers", "store", "mirror", "media", "scoring"),
-    ("library", "pool", "publish", "order_proof"),
+    ("readers", "store", "mirror", "media", "scoring", "control"),
+    ("library", "pool", "publish", "order_proof", "selection", "answers"),
     ("versions", "workspace"),
-    ("training",),
+    ("training", "random_arm"),
+    ("measures",),
     ("loop",),
     ("round_log",),
     ("diagnosis",),

@@ -57,7 +57,6 @@ def versions(live, label_studio, monkeypatch):
             patch.setenv("LABEL_STUDIO_API_KEY", label_studio.token if online else "")
             patch.setenv("MODEL_DIR", str(live.workspace.root))
             patch.setenv("QUEUE_SIZE", str(SETTINGS.queue_size))
-            patch.setenv("COLUMNS", "200")
             given = [command, "--project", str(live.project.id), *map(str, arguments)]
             result = CliRunner().invoke(script.app, given)
         assert result.exit_code == code, result.output

@@ -1,0 +1,73 @@
+"""What queues asked and people answered: each labelled task with the guess and the reason it was asked for.
+
+Only what Label Studio does not know is kept: the queue that the task came from, its guess, and what picked it. The
+label itself is read from Label Studio whenever it is needed, so a corrected label corrects every measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from ml_backend.errors import StoreError
+from ml_backend.records import Queue
+from ml_backend.store import ProjectStore
+
+DOCUMENT: Final = "answers.json"
+QUEUES_BACK: Final = 5
+"""How many replaced queues an answer may come from: people answer tasks of a page that they opened before."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One task that a queue asked about, before anybody had labelled it."""
+
+    queue: str
+    version: str | None
+    """Model version that guessed; None before a first model."""
+    picked_by: str
+    guess: str | None
+    confidence: float
+
+
+def recorded(store: ProjectStore) -> dict[int, Answer]:
+    """All answers so far by task, in the order in which rounds found them."""
+    try:
+        rows = store.document(DOCUMENT).get("answers", {})
+        return {int(task): Answer(**row) for task, row in rows.items()}
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise StoreError(f"{store.folder / DOCUMENT} is damaged ({exc}); delete it: measures start anew.") from exc
+
+
+def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, Answer]:
+    """Note the newly labelled tasks that one of the last queues asked about; all answers.
+
+    A task that no queue asked about (imported with its label, say) is not noted: a queue holds open tasks only.
+    """
+    answers = recorded(store)
+    new = [task for task in labelled if task not in answers]
+    if not new:
+        return answers
+    found: dict[int, Answer] = {}
+    for queue in _last_queues(store):
+        for prediction in queue.predictions:
+            if prediction.task_id in found or not prediction.picked_by:
+                continue
+            found[prediction.task_id] = Answer(
+                queue.name, queue.version, prediction.picked_by, prediction.label, prediction.confidence
+            )
+    fresh = {task: found[task] for task in sorted(new) if task in found}
+    if fresh:
+        answers |= fresh
+        store.write_document(DOCUMENT, {"answers": {str(task): asdict(answer) for task, answer in answers.items()}})
+    return answers
+
+
+def _last_queues(store: ProjectStore) -> Iterator[Queue]:
+    """The served queue, then those before it."""
+    current = store.current().queue
+    names = store.queues()
+    until = names.index(current) + 1 if current in names else len(names)
+    for name in reversed(names[max(until - QUEUES_BACK, 0) : until]):
+        yield store.queue(name)

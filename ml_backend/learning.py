@@ -1,0 +1,175 @@
+"""Learning curves and what they say: intervals, labels saved against random, forecast, when to stop.
+
+Axes: ``E`` evaluation tasks, ``M`` models. Everything is computed from which evaluation tasks a model has right, so
+that the noise of a finite evaluation set is carried through to every interval, paired over models that share the set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import cohen_kappa_score
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+RESAMPLES: Final = 400
+LEVEL: Final = 0.95
+STABLE_KAPPA: Final = 0.99
+"""Agreement of successive models above which predictions have stopped changing (Bloodgood & Vijay-Shanker 2009)."""
+STABLE_ROUNDS: Final = 3
+FLATTEST: Final = 0.05
+"""Smallest exponent of a learning curve: a flatter one would need numbers of labels beyond any pool."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model that was trained on ``labels`` labels, and the evaluation tasks that it has right ``[E]``."""
+
+    labels: int
+    right: Flags
+
+    @property
+    def error(self) -> float:
+        """Share of the evaluation tasks that it has wrong."""
+        return float(1.0 - self.right.mean())
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Labels that the active order saved against random labels."""
+
+    labels: int
+    """Labels that the model in use was trained on."""
+    random_labels: Interval
+    """Random labels that would have given the same accuracy."""
+    at_least: bool
+    """The upper end is the size of the pool: more random labels than there are tasks."""
+
+    @property
+    def saved(self) -> Interval:
+        """Labels saved; negative where random labels would have done better."""
+        r = self.random_labels
+        return Interval(r.value - self.labels, r.low - self.labels, r.high - self.labels)
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A proportion with its Wilson score interval (Wilson 1927).
+
+    Raises:
+        ValueError: no trials, or more successes than trials.
+    """
+    found = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return Interval(successes / trials, float(found.low), float(found.high))
+
+
+def power_law(labels: Floats, errors: Floats, tasks: int) -> tuple[float, float]:
+    """``(a, b)`` of ``error = a labels^-b``, by weighted least squares of the logarithms.
+
+    The weights are the inverse variances of ``ln error`` by the delta method, ``E e / (1 - e)``, for errors ``e [M]``
+    measured on ``E`` tasks; an error of 0 counts as half a task. Learning curves of classifiers follow a power law
+    until they flatten (Cortes et al. 1994; Figueroa et al. 2012, https://doi.org/10.1186/1472-6947-12-8).
+
+    Raises:
+        ValueError: fewer than two different numbers of labels.
+    """
+    if len(np.unique(labels)) < 2:
+        raise ValueError("A learning curve needs models of at least two different numbers of labels.")
+    e = np.clip(errors, 0.5 / tasks, 1 - 0.5 / tasks)
+    slope, intercept = np.polyfit(np.log(labels), np.log(e), 1, w=np.sqrt(tasks * e / (1 - e)))
+    return float(np.exp(intercept)), max(float(-slope), FLATTEST)
+
+
+def labels_saved(
+    random: Sequence[Judged], active: Judged, *, pool: int, generator: np.random.Generator
+) -> Saved | None:
+    """How many random labels would give the accuracy that the active order gave.
+
+    A power law through the models of random labels, solved for the error of the model in use. The interval is the
+    percentile bootstrap over the evaluation tasks (the same draw for all models) and over the random models. Real
+    curves flatten beyond a power law, which flatters random labels: an extrapolated figure is rather too low.
+
+    Args:
+        random: models of random labels, judged on the same ``E`` tasks.
+        active: the model in use.
+        pool: labels that there are to give at most; nothing beyond is claimed.
+        generator: of the resamples.
+
+    Returns:
+        None with fewer than four random models or two different sizes: too little to draw a curve through.
+    """
+    sizes = np.array([model.labels for model in random], dtype=np.float64)
+    if len(random) < 4 or len(np.unique(sizes)) < 2:
+        return None
+    right = np.stack([model.right for model in random])  # [M, E]
+    tasks = right.shape[1]
+
+    def needed(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
+        a, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
+        error = max(1.0 - float(active.right[columns].mean()), 0.5 / tasks)
+        return min(math.exp(min(math.log(a / error) / b, 50.0)), float(pool))
+
+    everything = np.arange(len(sizes)), np.arange(tasks)
+    draws: list[float] = []
+    while len(draws) < RESAMPLES:
+        rows = generator.integers(0, len(sizes), len(sizes))
+        if len(np.unique(sizes[rows])) > 1:
+            draws.append(needed(rows, generator.integers(0, tasks, tasks)))
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Saved(active.labels, Interval(needed(*everything), float(low), float(high)), bool(high >= pool))
+
+
+def forecast(curve: Sequence[Judged], *, labels: int, generator: np.random.Generator) -> Interval | None:
+    """Accuracy that the model would likely have with ``labels`` labels, were the past to go on.
+
+    A power law through the models so far; bootstrap over evaluation tasks and models. None with fewer than four
+    models or two different numbers of labels.
+    """
+    sizes = np.array([model.labels for model in curve], dtype=np.float64)
+    if len(curve) < 4 or len(np.unique(sizes)) < 2:
+        return None
+    right = np.stack([model.right for model in curve])
+    tasks = right.shape[1]
+
+    def expected(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
+        a, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
+        return 1.0 - min(a * math.exp(-b * math.log(labels)), 1.0)
+
+    draws: list[float] = []
+    while len(draws) < RESAMPLES:
+        rows = generator.integers(0, len(sizes), len(sizes))
+        if len(np.unique(sizes[rows])) > 1:
+            draws.append(expected(rows, generator.integers(0, tasks, tasks)))
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(expected(np.arange(len(sizes)), np.arange(tasks)), float(low), float(high))
+
+
+def agreement(before: NDArray[np.integer], after: NDArray[np.integer]) -> float:
+    """Cohen's kappa of two models' predictions for the same tasks ``[E]``; 1 where both give one class only."""
+    if len(np.unique(np.concatenate([before, after]))) < 2:
+        return 1.0
+    return float(cohen_kappa_score(before, after))
+
+
+def has_settled(agreements: Sequence[float]) -> bool:
+    """Whether predictions have stopped changing: mean agreement of the last three rounds above 0.99.
+
+    Stabilizing predictions, Bloodgood & Vijay-Shanker 2009, https://aclanthology.org/W09-1107.
+    """
+    last = agreements[-STABLE_ROUNDS:]
+    return len(last) == STABLE_ROUNDS and sum(last) / STABLE_ROUNDS > STABLE_KAPPA

@@ -1,0 +1,179 @@
+"""What is known about the loop itself: live accuracy, labels saved, the outlook, the classes that queues bring."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend.answers import Answer, record
+from ml_backend.control import CONTROL
+from ml_backend.errors import ActiveLearningError
+from ml_backend.judgement import Judgement
+from ml_backend.learning import Interval, Judged, Saved, agreement, forecast, has_settled, labels_saved, wilson
+from ml_backend.random_arm import fit_next, random_models, random_sample
+from ml_backend.report import Recorder
+from ml_backend.store import ProjectStore
+from ml_backend.workspace import RoundProject
+
+DOCUMENT: Final = "measures.json"
+RECENT: Final = 100
+"""Newest answers that "recent" and live accuracy are about."""
+CURVE: Final = 30
+"""Newest versions that the outlook rests on."""
+FEWEST_EVALUATED: Final = 30
+"""Evaluation tasks below which nothing is concluded from versions."""
+AHEAD: Final = 10
+"""Rounds that the outlook looks ahead."""
+WORTH_IT: Final = 0.005
+"""Gain in accuracy below which ten more rounds are called hardly worth it."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Whether to go on."""
+
+    agreement: tuple[float, ...]
+    """Cohen's kappa of each version with the one before, newest last."""
+    settled: bool
+    """Predictions have stopped changing."""
+    accuracy: float
+    """Of the newest version."""
+    labels_ahead: int
+    """Labels that ten more rounds would bring."""
+    expected: Interval | None
+    """Accuracy with them; None with too few versions."""
+
+    @property
+    def hint(self) -> str:
+        """In one sentence."""
+        if self.expected is None:
+            return "Too few versions to tell what more labels would bring."
+        e, gain = self.expected, self.expected.value - self.accuracy
+        ahead = (
+            f"{AHEAD} more rounds ({self.labels_ahead} labels) would likely bring the accuracy from "
+            f"{self.accuracy:.1%} to {e.value:.1%} ({e.low:.1%} to {e.high:.1%})"
+        )
+        if self.settled and gain < WORTH_IT:
+            return f"You can stop: predictions have stopped changing, and {ahead}."
+        if self.settled:
+            return f"Predictions have stopped changing; {ahead}."
+        return f"Go on: predictions still change, and {ahead}."
+
+
+def update(
+    project: RoundProject, version: str | None, recorder: Recorder, *, fit_random: bool
+) -> dict[str, Any] | None:
+    """Bring the project's measures up to date, and write them down; None where that failed, which fails no round.
+
+    Args:
+        project: as the round read it.
+        version: the version in use after the round.
+        recorder: times the work, and takes what went wrong.
+        fit_random: fit one more model of random labels where one is due.
+    """
+    try:
+        with recorder.step("measure"):
+            labels = {task.id: label for task, label in project.pool.training}
+            answers = record(project.store, labels)
+            judged = project.store.judgement(version) if version else None
+            first, later = random_sample(
+                np.array(sorted(labels), dtype=np.int64),
+                answers,
+                np.array([task.id for task in project.pool.open], dtype=np.int64),
+                seed=project.settings.seed,
+            )
+            enough = judged is not None and len(judged.targets) >= FEWEST_EVALUATED
+        if fit_random and judged is not None and enough and later:
+            fit_next(project, judged, [*first, *later], recorder)
+        with recorder.step("measure"):
+            found = _measures(project, version, judged if enough else None, answers, labels, len(first) + len(later))
+            project.store.write_document(DOCUMENT, found)
+        return found
+    except ActiveLearningError as exc:
+        recorder.warn(f"The measures are not up to date: {exc}")
+        return None
+
+
+def stored(store: ProjectStore) -> dict[str, Any]:
+    """The measures of the last round; empty before a first one."""
+    return store.document(DOCUMENT)
+
+
+def _measures(
+    project: RoundProject,
+    version: str | None,
+    judged: Judgement | None,
+    answers: Mapping[int, Answer],
+    labels: Mapping[int, str],
+    sample: int,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "version": version,
+        "labels": len(labels),
+        "random_labels": sample,
+        "live": live_accuracy(answers, labels),
+        "classes": class_shares(answers, labels),
+        "labels_saved": None,
+        "outlook": None,
+        "hint": "No version has been measured on enough evaluation tasks yet.",
+    }
+    if judged is None or version is None:
+        return found
+    generator = np.random.default_rng(project.settings.seed)
+    now = Judged(project.store.manifest(version).examples, judged.right)
+    tasks = len(labels) + len(project.pool.open)
+    saved = labels_saved(random_models(project, judged), now, pool=tasks, generator=generator)
+    outlook = _outlook(project, judged, now, generator)
+    return found | {"labels_saved": _saved(saved), "outlook": asdict(outlook), "hint": outlook.hint}
+
+
+def _saved(saved: Saved | None) -> dict[str, Any] | None:
+    return asdict(saved) | {"saved": asdict(saved.saved)} if saved else None
+
+
+def _outlook(project: RoundProject, judged: Judgement, now: Judged, generator: np.random.Generator) -> Outlook:
+    curve, guesses = [], []
+    for name in project.store.versions()[-CURVE:]:
+        past = project.store.judgement(name)
+        if past is not None and past.about_same_tasks(judged):
+            curve.append(Judged(project.store.manifest(name).examples, past.right))
+            guesses.append(past.guesses)
+    agreements = tuple(agreement(a, b) for a, b in pairwise(guesses))
+    ahead = AHEAD * project.settings.train_after_labels
+    expected = forecast(curve, labels=now.labels + ahead, generator=generator)
+    return Outlook(agreements, has_settled(agreements), 1.0 - now.error, ahead, expected)
+
+
+def live_accuracy(answers: Mapping[int, Answer], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
+    """How often people agreed with the guess, among the last 100 answers of each arm.
+
+    Each guess was made before the answer, by the version of that time. Control tasks are a random sample of the open
+    tasks and show no guess: their figure estimates the accuracy on what is still open. Those of a strategy are its
+    picks, hence the hardest: expect less. Intervals: Wilson 1927.
+    """
+    by_arm: dict[str, list[bool]] = {}
+    for task, answer in answers.items():
+        if answer.guess is not None and task in labels:
+            by_arm.setdefault(answer.picked_by, []).append(answer.guess == labels[task])
+    found = {}
+    for arm, hits in by_arm.items():
+        recent = hits[-RECENT:]
+        interval = wilson(sum(recent), len(recent))
+        found[arm] = {"n": len(recent), "accuracy": interval.value, "low": interval.low, "high": interval.high}
+    return found
+
+
+def class_shares(answers: Mapping[int, Answer], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
+    """Share of each class among the answers: of the control arm, of all other picks, and of the last 100 of those."""
+    control = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by == CONTROL]
+    picked = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by != CONTROL]
+    return {"control": _shares(control), "picked": _shares(picked), "recent": _shares(picked[-RECENT:])}
+
+
+def _shares(labels: Sequence[str]) -> dict[str, float]:
+    return {label: count / len(labels) for label, count in Counter(labels).most_common()}

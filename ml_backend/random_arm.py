@@ -1,0 +1,135 @@
+"""What random labels alone would have given: models of the random labels, beside the model of all labels.
+
+The random labels are those that were there before any model chose (first labels, cold start), then the tasks of the
+control order up to the first that is still open. That is the sample that somebody without active learning would have
+from the same start: the control arm makes it longer, and tasks of it that a strategy happened to ask count as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.answers import Answer
+from ml_backend.control import control_order
+from ml_backend.errors import StoreError
+from ml_backend.judgement import Judgement
+from ml_backend.learning import Judged
+from ml_backend.ranking import Ids, draws_for
+from ml_backend.report import Recorder, Report
+from ml_backend.store import ProjectStore
+from ml_backend.workspace import RoundProject, read_tasks, target_indices
+
+DOCUMENT: Final = "random_arm.json"
+SMALLEST: Final = 20
+"""Labels of the smallest model."""
+GROWTH: Final = 1.3
+"""From one model's number of labels to the next."""
+REPEATS: Final = 2
+"""Models of each size, on different random labels."""
+SUBSET_STREAM: Final = 16
+
+
+def random_sample(
+    labelled: Ids, answers: Mapping[int, Answer], open_tasks: Ids, *, seed: int
+) -> tuple[list[int], list[int]]:
+    """Labelled tasks that are a random sample: those before any model chose, and those after, in control order."""
+    chosen = [int(task) for task in labelled if int(task) in answers and answers[int(task)].version is not None]
+    first = sorted(set(labelled.tolist()) - set(chosen))
+    rest = np.array([*chosen, *open_tasks.tolist()], dtype=np.int64)
+    is_open = set(open_tasks.tolist())
+    later: list[int] = []
+    for position in control_order(rest, seed, len(rest)):
+        task = int(rest[position])
+        if task in is_open:
+            break
+        later.append(task)
+    return first, later
+
+
+def sizes(labels: int) -> list[int]:
+    """Numbers of labels of the models that a sample of so many labels allows: 20, 26, 34, ..."""
+    found, size = [], float(SMALLEST)
+    while size <= labels:
+        found.append(int(size))
+        size *= GROWTH
+    return found
+
+
+def random_models(project: RoundProject, judged: Judgement) -> list[Judged]:
+    """The models so far that were judged on the same evaluation tasks, under the present settings."""
+    return [Judged(size, right) for (size, _), right in _fits(project, judged).items()]
+
+
+def fit_next(project: RoundProject, judged: Judgement, sample: list[int], recorder: Recorder) -> bool:
+    """Fit, judge and remember one more model, if one is due; whether it was.
+
+    Raises:
+        ModelError: the fit failed. StoreError: it could not be remembered.
+    """
+    known = _fits(project, judged)
+    due = [(size, repeat) for size in sizes(len(sample)) for repeat in range(REPEATS) if (size, repeat) not in known]
+    if not due:
+        return False
+    size, repeat = due[-1]  # the largest says most about the curve's end
+    with recorder.step("random arm") as step:
+        ids = np.array(sample, dtype=np.int64)
+        chosen = set(ids[np.argsort(draws_for(ids, project.settings.seed + SUBSET_STREAM + repeat))[:size]].tolist())
+        rows = [(task, label) for task, label in project.pool.training if task.id in chosen]
+        if len({label for _, label in rows}) < 2:
+            return False
+        report = Report(project.now.id)
+        examples = read_tasks([task for task, _ in rows], project, report)
+        targets = target_indices([label for _, label in rows], examples, [t.id for t, _ in rows], project.question)
+        model = project.model(project.question.labels)
+        model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
+        held_out = {task.id: task for task, _ in project.pool.evaluation}
+        asked = read_tasks([held_out[int(task)] for task in judged.task_ids], project, report)
+        guesses = model.probabilities(asked.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
+        step.detail = f"{size} random labels"
+    remembered = {**known, (size, repeat): np.asarray(guesses == judged.targets)}
+    fits = [
+        {"labels": n, "repeat": r, "right": np.packbits(right).tobytes().hex()} for (n, r), right in remembered.items()
+    ]
+    project.store.write_document(DOCUMENT, {"about": _about(project, judged), "fits": fits})
+    return True
+
+
+def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDArray[np.bool_]]:
+    stored = _document(project.store)
+    if stored.get("about") != _about(project, judged):
+        return {}
+    try:
+        return {
+            (int(row["labels"]), int(row["repeat"])): _unpacked(row["right"], len(judged.targets))
+            for row in stored["fits"]
+        }
+    except (KeyError, TypeError, ValueError) as exc:
+        raise StoreError(f"{project.store.folder / DOCUMENT} is damaged ({exc}); delete it.") from exc
+
+
+def _document(store: ProjectStore) -> dict[str, Any]:
+    return store.document(DOCUMENT)
+
+
+def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8), count=count)
+    return bits.astype(np.bool_)
+
+
+def _about(project: RoundProject, judged: Judgement) -> str:
+    """Hash of all that makes models comparable: evaluation tasks, their answers, the recipe."""
+    content = [
+        judged.task_ids.tolist(),
+        judged.targets.tolist(),
+        project.model.name,
+        project.question.labels,
+        project.settings.seed,
+        project.settings.hyperparameters,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

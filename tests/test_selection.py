@@ -1,0 +1,116 @@
+"""What comes next: the strategy's picks, with a random control arm among them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from ml_backend.config import ProjectSettings
+from ml_backend.control import CONTROL, control_order, control_places
+from ml_backend.models.headlines import Headlines
+from ml_backend.ranking import queue_scores
+from ml_backend.selection import first_candidates, select
+
+WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
+TEXTS = [f"{WORDS[i % 8]} {WORDS[(i * 3 + 1) % 8]} number {i}" for i in range(60)]
+IDS = np.arange(100, 160, dtype=np.int64)
+SETTINGS = ProjectSettings(control_share=0.2)
+
+
+@pytest.fixture(scope="module")
+def model() -> Headlines:
+    model = Headlines(("no", "yes"))
+    model.fit(TEXTS[:16], np.array([int(i % 8 < 3) for i in range(16)]), seed=0)
+    return model
+
+
+def test_the_share_of_control_tasks(model):
+    chosen = select(model, TEXTS, IDS, SETTINGS, count=50, turn=3)
+    assert Counter(chosen.picked_by) == {CONTROL: 10, "entropy": 40}
+    assert len(set(chosen.order.tolist())) == 50
+
+
+def test_without_a_share_the_order_is_the_strategy_alone(model):
+    chosen = select(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test"), count=20)
+    assert set(chosen.picked_by) == {"entropy"}
+    expected = np.sort(chosen.scores.uncertainty)[::-1][:20]
+    np.testing.assert_array_equal(chosen.scores.uncertainty[chosen.order], expected)
+
+
+def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
+    chosen = select(model, TEXTS, IDS, SETTINGS, count=40, turn=1)
+    own = [position for position, by in zip(chosen.order, chosen.picked_by, strict=True) if by != CONTROL]
+    assert (np.diff(chosen.scores.uncertainty[own]) <= 0).all()
+    scores = queue_scores(chosen.informativeness)
+    assert (np.diff(scores) > 0).all()
+    # A control task of low uncertainty must not pull down what follows it.
+    np.testing.assert_allclose(
+        scores[[by != CONTROL for by in chosen.picked_by]], 1 - chosen.scores.uncertainty[own], atol=2e-6
+    )
+
+
+def test_control_tasks_do_not_know_the_model(model):
+    with_model = select(model, TEXTS, IDS, SETTINGS, count=30)
+    without = select(None, TEXTS, IDS, SETTINGS, count=30)
+
+    def control(chosen):
+        return [p for p, by in zip(chosen.order.tolist(), chosen.picked_by, strict=True) if by == CONTROL]
+
+    assert control(with_model) == control(without)
+    assert {by for by in without.picked_by if by != CONTROL} == {"random"}
+
+
+def test_an_unanswered_control_task_is_one_of_the_next_queue_too():
+    first = control_order(IDS, 0, 6)
+    answered = first[:2]
+    left = np.setdiff1d(np.arange(len(IDS)), answered)
+    np.testing.assert_array_equal(IDS[left][control_order(IDS[left], 0, 4)], IDS[first[2:]])
+
+
+def test_control_order_is_uniform():
+    first = [int(control_order(np.arange(start, start + 10), 0, 1)[0]) for start in range(0, 20_000, 10)]
+    assert chisquare(np.bincount(first, minlength=10)).pvalue > 1e-3
+
+
+@given(st.integers(1, 300), st.floats(0.01, 0.5), st.integers(0, 2**32 - 1), st.integers(1, 10_000))
+def test_places_are_distinct_and_as_many_as_the_share_asks(length, share, seed, number):
+    places = control_places(length, share, seed, number)
+    assert len(set(places.tolist())) == len(places)
+    assert ((places >= 0) & (places < length)).all()
+    assert (np.diff(places) > 0).all()
+    assert abs(len(places) - share * length) <= 1
+
+
+def test_every_place_of_a_short_head_is_a_control_place_equally_often():
+    counts = Counter(int(p) for number in range(1, 4001) for p in control_places(5, 0.1, 0, number))
+    assert chisquare([counts[place] for place in range(5)]).pvalue > 1e-3
+    assert sum(counts.values()) / 20_000 == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "random"])
+@pytest.mark.parametrize("trained", [True, False])
+def test_reading_only_the_candidates_chooses_the_same(model, strategy, trained):
+    settings = SETTINGS.override({"strategy": strategy}, where="test")
+    used = model if trained else None
+    some = first_candidates(IDS, settings, trained=trained, count=8)
+    whole = select(used, TEXTS, IDS, settings, count=8, turn=4)
+    part = select(used, [TEXTS[i] for i in some], IDS[some], settings, count=8, turn=4)
+    assert IDS[some][part.order].tolist() == IDS[whole.order].tolist()
+    assert part.picked_by == whole.picked_by
+
+
+@pytest.mark.parametrize("count", [0, 1, 60, 1000])
+def test_any_count(model, count):
+    chosen = select(model, TEXTS, IDS, SETTINGS, count=count)
+    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.informativeness) == min(count, len(TEXTS))
+    assert len(np.unique(chosen.order)) == len(chosen.order)
+
+
+def test_nothing_open(model):
+    chosen = select(model, [], IDS[:0], SETTINGS, count=10)
+    assert chosen.order.tolist() == []
