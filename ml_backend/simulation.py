@@ -17,8 +17,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import DataError
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Model
-from ml_backend.ranking import draws_for, rank
-from ml_backend.scoring import score_items
+from ml_backend.selection import select
 
 Positions = NDArray[np.int64]
 
@@ -55,6 +54,8 @@ class Design:
     cold: bool = False
     """Whether the strategy chooses the first labels too, without a model; else they are drawn at random."""
     samples: int = 20
+    control_share: float = 0.0
+    """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, size: int) -> None:
@@ -154,8 +155,14 @@ def simulate(
         DataError: the design does not fit the data. ModelError, AcquisitionError: as in a round of the loop.
     """
     oracle = Oracle(data, design, seed)
-    settings = ProjectSettings(strategy=strategy, samples=design.samples, seed=seed)
-    oracle.label(_first_labels(oracle, design, settings))
+    changes = {"strategy": strategy, "samples": design.samples, "seed": seed, "control_share": design.control_share}
+    settings = ProjectSettings().override(changes, where="Simulation")
+    oracle.label(choose(None, oracle, design.initial, settings) if design.cold else oracle.first)
+    while oracle.classes < 2:  # as in the loop: nothing to train on, so the order is random
+        count = len(oracle.labelled)
+        if count >= design.budget:
+            raise DataError(f"{data.name}: the first {count} labels of seed {seed} are all of one class; add some")
+        oracle.label(choose(None, oracle, min(design.batch, design.budget - count), settings))
     known = [known for known in done if known.picked]  # a run's last round picked nothing: it may have to go on
     for entry in known:
         oracle.label(entry.picked)
@@ -163,11 +170,6 @@ def simulate(
     while True:
         labels, count = oracle.labelled, len(oracle.labelled)
         wanted = min(design.batch, design.budget - count)
-        if oracle.classes < 2:  # as in the loop: nothing to train on, so the order is random
-            if wanted <= 0:
-                raise DataError(f"{data.name}: the first {count} labels of seed {seed} are all of one class; add some")
-            oracle.label(at_random(oracle.open, wanted, seed))
-            continue
         started = clock()
         model = data.model(data.labels)
         model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
@@ -183,22 +185,11 @@ def simulate(
             return
 
 
-def choose(model: Model, oracle: Oracle, count: int, settings: ProjectSettings) -> Positions:
-    """The next positions to label, by the code that makes the loop's queue."""
+def choose(model: Model | None, oracle: Oracle, count: int, settings: ProjectSettings) -> Positions:
+    """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
     candidates = oracle.open
-    scored = score_items(model, oracle.items(candidates), candidates, settings)
-    return candidates[rank(scored.uncertainty, candidates, seed=settings.seed, count=count)]
-
-
-def at_random(positions: Positions, count: int, seed: int) -> Positions:
-    """The positions that the loop's random order puts first."""
-    return positions[rank(draws_for(positions, seed), positions, seed=seed, count=count)]
-
-
-def _first_labels(oracle: Oracle, design: Design, settings: ProjectSettings) -> Positions:
-    if not design.cold:
-        return oracle.first
-    return at_random(oracle.open, design.initial, settings.seed)
+    chosen = select(model, oracle.items(candidates), candidates, settings, count=count, turn=len(candidates))
+    return candidates[chosen.order]
 
 
 def _judge(model: Model, oracle: Oracle) -> Metrics:

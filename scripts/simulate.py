@@ -58,6 +58,10 @@ def main(
     cold: Annotated[
         bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
     ] = False,
+    control_share: Annotated[
+        float,
+        typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
+    ] = 0.0,
     hyperparameter: Annotated[
         list[str] | None, typer.Option("--set", help="A hyperparameter of the model, such as steps=200.")
     ] = None,
@@ -91,7 +95,8 @@ def main(
         folder = data or data_folder()
         sources = [(entry, Source(entry.kind, folder)) for entry in PRESETS[preset]]
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
-    given = {name: value for name, value in sizes.items() if value is not None} | {"samples": samples, "cold": cold}
+    given = {name: value for name, value in sizes.items() if value is not None}
+    given |= {"samples": samples, "cold": cold, "control_share": control_share}
     for entry, source in sources:
         loaded = source.load()
         design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))

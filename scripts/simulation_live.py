@@ -54,6 +54,7 @@ def simulate_live(
         "seed": seed,
         "prelabel": False,
         "promote_margin": None,
+        "control_share": design.control_share,
         "hyperparameters": dict(design.hyperparameters),
     }
     workspace = Workspace(client, root, ProjectSettings().override(settings, where="Simulation"))
@@ -66,7 +67,7 @@ def simulate_live(
         first = 0
         if report.version and report.metrics:
             measures = {name: report.metrics[name] for name in MEASURES}
-            times = (_seconds(report, "fit"), _seconds(report, "score", "rank"))
+            times = (_seconds(report, "fit"), _seconds(report, "score"))
             yield Round(strategy, seed, number, count, measures, *times, picked)
             number += 1
         if wanted <= 0:

@@ -111,12 +111,20 @@ def test_a_cold_start_needs_no_first_labels(data):
     assert [entry.labels for entry in rounds] == [6, 10, 14]
 
 
+def test_a_share_of_each_batch_can_be_the_control_arm(data):
+    half = replace(DESIGN, control_share=0.5)
+    first = [set(next(simulate(data, half, name, 0)).picked) for name in ("entropy", "random")]
+    assert len(first[0] & first[1]) >= 2
+
+
 def test_labels_of_one_class_are_followed_by_random_ones(data):
     common = np.zeros(60, dtype=np.int64)
     order = np.random.default_rng(0).permutation(60)
     common[order[[3, 26, 27]]] = 1  # none among the first six labels of seed 0
     rounds = list(simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0))
     assert rounds[0].labels > 6
+    rest = simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0, done=rounds[:1])
+    assert untimed([rounds[0], *rest]) == untimed(rounds)
     with pytest.raises(DataError, match="all of one class"):
         list(simulate(replace(data, targets=np.zeros(60, dtype=np.int64)), DESIGN, "entropy", 0))
 
