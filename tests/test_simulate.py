@@ -24,13 +24,20 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.simulation import Design, LabelledData, Oracle, simulate
 
 DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})
-TOPICS = {"flood": ["river", "water", "rain", "storm", "dam"], "sport": ["match", "goal", "team", "cup", "coach"]}
+TOPICS = {
+    "flood": ["river", "water", "rain", "storm", "dam", "rescue"],
+    "sport": ["match", "goal", "team", "cup", "coach", "league"],
+}
 
 
 def headlines(count=60, seed=0):
+    """Texts with four words of their topic and two of the other: no two alike, so that no tie decides."""
     rng = np.random.default_rng(seed)
-    rows = [(" ".join([*rng.choice(TOPICS[t], 3), str(i)]), t) for i, t in enumerate(rng.choice([*TOPICS], count))]
-    return [text for text, _ in rows], [label for _, label in rows]
+    rows = {}
+    while len(rows) < count:
+        own, other = rng.permutation([*TOPICS])
+        rows[" ".join(rng.permutation([*rng.choice(TOPICS[own], 4), *rng.choice(TOPICS[other], 2)]))] = str(own)
+    return list(rows), list(rows.values())
 
 
 @pytest.fixture(scope="module")
