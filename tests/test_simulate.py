@@ -25,8 +25,8 @@ from ml_backend.simulation import Design, LabelledData, Oracle, simulate
 
 DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})
 TOPICS = {
-    "flood": ["river", "water", "rain", "storm", "dam", "rescue"],
-    "sport": ["match", "goal", "team", "cup", "coach", "league"],
+    "flood": ("river", "water", "rain", "storm", "dam", "rescue"),
+    "sport": ("match", "goal", "team", "cup", "coach", "league"),
 }
 
 
