@@ -8,6 +8,7 @@ UV := .tools/uv/bin/uv
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers/.ready
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
 export OMP_WAIT_POLICY := PASSIVE
@@ -32,10 +33,16 @@ $(READY): $(UV) requirements.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $(READY)
 
+# The libraries that tests compare our strategies with; they never meet our own dependencies.
+$(PEERS): $(UV) requirements-peers.txt
+	@test -x .venv-peers/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-peers
+	UV_HTTP_TIMEOUT=300 $(UV) pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements-peers.txt
+	@touch $(PEERS)
+
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
-test: $(READY)
+test: $(READY) $(PEERS)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(READY)
@@ -54,6 +61,8 @@ bench: $(READY)
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.txt --quiet
+	$(UV) pip compile --group peers --universal --python-version 3.11 --constraints requirements.txt \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements-peers.txt --quiet
 
 clean:
-	rm -rf $(VENV) .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

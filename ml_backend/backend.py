@@ -19,9 +19,10 @@ from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
 from ml_backend.loop import Workspace
 from ml_backend.media import MediaReader
+from ml_backend.mixture import itemwise
 from ml_backend.pool import read_items
 from ml_backend.publish import prediction_row
-from ml_backend.ranking import served_score
+from ml_backend.ranking import after_queue, served_score
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.round_log import record_round
 from ml_backend.scoring import score_items
@@ -111,6 +112,8 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         scores = score_items(model, examples.items, examples.task_ids, settings)
         queued = {prediction.task_id: prediction for prediction in queue.predictions}
         served = served_score(scores.uncertainty, np.array(1.0))
+        if not itemwise(queue.strategy):
+            served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         rows_by_id = {}
         held_out = {task.id for task in tasks if task.is_evaluation}
         for position, task_id in enumerate(examples.task_ids.tolist()):

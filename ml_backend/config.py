@@ -13,16 +13,19 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.acquisition import ACQUISITIONS
-from ml_backend.errors import ConfigurationError
+from ml_backend.errors import AcquisitionError, ConfigurationError
+from ml_backend.mixture import parse_strategy
+from ml_backend.strategies import STRATEGIES
 
 LARGEST_QUEUE = 100_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def _known_strategy(value: str) -> str:
-    if value not in ACQUISITIONS:
-        raise ValueError(f"unknown strategy {value!r}; choose one of: {', '.join(ACQUISITIONS)}")
+    try:
+        parse_strategy(value)
+    except AcquisitionError as exc:
+        raise ValueError(str(exc)) from None
     return value
 
 
@@ -34,7 +37,9 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Strategy = Field("entropy", description="query strategy: " + ", ".join(ACQUISITIONS))
+    strategy: Strategy = Field(
+        "entropy", description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES)
+    )
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
     seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
@@ -44,6 +49,9 @@ class ProjectSettings(BaseModel):
         le=0.5,
         allow_inf_nan=False,
         description="share of each queue drawn at random, without a pre-annotation: what the rest is measured against",
+    )
+    balance: bool = Field(
+        False, description="spread each queue over the model's guesses, classes with the fewest labels first"
     )
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
     promote_margin: float | None = Field(

@@ -33,9 +33,9 @@ def control_order(task_ids: Ids, seed: int, count: int) -> Ids:
 def control_places(length: int, share: float, seed: int, turn: int) -> Ids:
     """Places of the control tasks in a queue, rising; about ``share * length`` of them.
 
-    ``floor((j + phase) / share)``, ``j = 0, 1, ...``, with a phase in [0, 1) drawn anew for every ``turn``, a number that
-    changes with the labels. People answer only the head of a queue before the next one replaces it; with a random phase
-    each place is a control task with probability ``share``: their share of the answers is right however short the head.
+    ``floor((j + phase) / share)``, ``j = 0, 1, ...``, with a phase in [0, 1) drawn anew for every ``turn``, a number
+    that changes with the labels. People answer only the head of a queue before the next one replaces it; with a random
+    phase each place is a control task with probability ``share``: their share of the answers is right for any head.
     """
     if share <= 0 or length < 1:
         return np.zeros(0, dtype=np.int64)

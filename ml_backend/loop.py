@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.label_config import parse_label_config
@@ -17,19 +16,20 @@ from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
+from ml_backend.mixture import needs, short_name
 from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
 from ml_backend.publish import latest_number, publish
 from ml_backend.queue_names import queue_name
 from ml_backend.ranking import Ids, queue_scores
-from ml_backend.records import Prediction, Project, Queue
+from ml_backend.records import Prediction, Project, Queue, Task
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import COLD_START, Selection, first_candidates, select
+from ml_backend.selection import COLD_START, Known, Selection, first_candidates, select, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
-from ml_backend.workspace import RoundProject, Workspace, read_tasks
+from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
 
 __all__ = ["Workspace", "run_round"]
 
@@ -182,7 +182,9 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     if name is None and project.store.versions():
         recorder.warn("The labeling config's choices changed since the last training: train again to use the new ones.")
     if name is None:
-        recorder.warn("No trained model yet: the open tasks are queued in a random order, fixed by the seed.")
+        strategy = strategy_in_use(project.settings, trained=False)
+        order = "in a random order, fixed by the seed" if strategy == COLD_START else f"by {strategy}, which needs none"
+        recorder.warn(f"No trained model yet: the open tasks are queued {order}.")
     return name
 
 
@@ -198,25 +200,43 @@ def _queue(
     *,
     whole_pool: bool,
 ) -> Queue:
-    settings = project.settings
-    if model is None:
-        settings = settings.override({"strategy": COLD_START}, where="Cold start")
+    trained = model is not None
+    strategy = strategy_in_use(project.settings, trained=trained)
+    settings = project.settings.override({"strategy": strategy}, where="Cold start")
     tasks = project.pool.open
     count = len(tasks) if whole_pool else settings.queue_size
     existing = workspace.client.prediction_versions(project.now.id)
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
     with recorder.step("score") as step:
         ids = np.array([task.id for task in tasks], dtype=np.int64)
-        candidates = first_candidates(ids, settings, trained=model is not None, count=count)
+        candidates = first_candidates(ids, settings, trained=trained, count=count)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
+        wanted = wants(settings, trained=trained)
         chosen = select(
-            model, examples.items, examples.task_ids, settings, count=count, turn=len(tasks), progress=step.progress
+            model,
+            examples.items,
+            examples.task_ids,
+            settings,
+            count=count,
+            turn=len(tasks),
+            classes=len(project.question.labels),
+            labelled=_known(project.pool.training, project, recorder) if "labelled" in wanted else None,
+            validation=_known(project.pool.evaluation, project, recorder) if "validation" in wanted else None,
+            progress=step.progress,
         )
-        step.detail = f"{len(examples.items)} tasks by {settings.strategy}"
+        step.detail = f"{len(examples.items)} tasks by {strategy}"
     predictions = _predictions(chosen, examples.task_ids, project.question.labels)
-    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
-    name = queue_name(version, settings.strategy, number)
-    return Queue(name, version, settings.strategy, samples, settings.seed, predictions)
+    samples = settings.samples if "samples" in needs(strategy) else 1
+    name = queue_name(version, short_name(strategy), number)
+    return Queue(name, version, strategy, samples, settings.seed, predictions)
+
+
+def _known(labelled: Sequence[tuple[Task, str]], project: RoundProject, recorder: Recorder) -> Known:
+    """Labelled tasks as items, those that can be read."""
+    tasks = [task for task, _ in labelled]
+    examples = read_tasks(tasks, project, recorder.report)
+    targets = target_indices([label for _, label in labelled], examples, [task.id for task in tasks], project.question)
+    return Known(examples.items, targets)
 
 
 def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:

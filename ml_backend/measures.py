@@ -77,17 +77,16 @@ def update(
         fit_random: fit one more model of random labels where one is due.
     """
     try:
-        with recorder.step("measure"):
-            labels = {task.id: label for task, label in project.pool.training}
-            answers = record(project.store, labels)
-            judged = project.store.judgement(version) if version else None
-            first, later = random_sample(
-                np.array(sorted(labels), dtype=np.int64),
-                answers,
-                np.array([task.id for task in project.pool.open], dtype=np.int64),
-                seed=project.settings.seed,
-            )
-            enough = judged is not None and len(judged.targets) >= FEWEST_EVALUATED
+        labels = {task.id: label for task, label in project.pool.training}
+        answers = record(project.store, labels)
+        judged = project.store.judgement(version) if version else None
+        first, later = random_sample(
+            np.array(sorted(labels), dtype=np.int64),
+            answers,
+            np.array([task.id for task in project.pool.open], dtype=np.int64),
+            seed=project.settings.seed,
+        )
+        enough = judged is not None and len(judged.targets) >= FEWEST_EVALUATED
         if fit_random and judged is not None and enough and later:
             fit_next(project, judged, [*first, *later], recorder)
         with recorder.step("measure"):
@@ -129,7 +128,11 @@ def _measures(
     tasks = len(labels) + len(project.pool.open)
     saved = labels_saved(random_models(project, judged), now, pool=tasks, generator=generator)
     outlook = _outlook(project, judged, now, generator)
-    return found | {"labels_saved": _saved(saved), "outlook": asdict(outlook), "hint": outlook.hint}
+    return found | {
+        "labels_saved": _saved(saved),
+        "outlook": asdict(outlook) | {"agreement": list(outlook.agreement)},
+        "hint": outlook.hint,
+    }
 
 
 def _saved(saved: Saved | None) -> dict[str, Any] | None:

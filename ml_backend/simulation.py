@@ -17,7 +17,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import DataError
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Model
-from ml_backend.selection import select
+from ml_backend.selection import Known, select, wants
 
 Positions = NDArray[np.int64]
 
@@ -118,6 +118,14 @@ class Oracle:
         return np.flatnonzero(self._open)
 
     @property
+    def steering(self) -> Positions:
+        """Half of the held-out items: what strategies that look at evaluation items get to see.
+
+        Such a strategy is judged on the other half alone: it asks for more of what the model gets wrong there.
+        """
+        return self.held_out[: len(self.held_out) // 2]
+
+    @property
     def classes(self) -> int:
         """Different labels seen so far."""
         return len(np.unique(self.data.targets[self.labelled]))
@@ -125,6 +133,10 @@ class Oracle:
     def items(self, positions: Positions) -> list[Any]:
         """Items at positions."""
         return [self.data.items[i] for i in positions]
+
+    def known(self, positions: Positions) -> Known:
+        """Items at positions with their labels."""
+        return Known(self.items(positions), self.data.targets[positions])
 
     def label(self, positions: Sequence[int] | Positions) -> None:
         """Answer these."""
@@ -157,6 +169,8 @@ def simulate(
     oracle = Oracle(data, design, seed)
     changes = {"strategy": strategy, "samples": design.samples, "seed": seed, "control_share": design.control_share}
     settings = ProjectSettings().override(changes, where="Simulation")
+    steers = "validation" in wants(settings, trained=True)
+    judges = np.setdiff1d(oracle.held_out, oracle.steering) if steers else oracle.held_out
     oracle.label(choose(None, oracle, design.initial, settings) if design.cold else oracle.first)
     while oracle.classes < 2:  # as in the loop: nothing to train on, so the order is random
         count = len(oracle.labelled)
@@ -174,7 +188,7 @@ def simulate(
         model = data.model(data.labels)
         model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
         fitted = clock()
-        measures = _measures(_judge(model, oracle))
+        measures = _measures(_judge(model, judges, oracle))
         judged = clock()
         picked = choose(model, oracle, wanted, settings) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
@@ -188,13 +202,24 @@ def simulate(
 def choose(model: Model | None, oracle: Oracle, count: int, settings: ProjectSettings) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
     candidates = oracle.open
-    chosen = select(model, oracle.items(candidates), candidates, settings, count=count, turn=len(candidates))
+    wanted = wants(settings, trained=model is not None)
+    chosen = select(
+        model,
+        oracle.items(candidates),
+        candidates,
+        settings,
+        count=count,
+        turn=len(candidates),
+        classes=len(oracle.data.labels),
+        labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
+        validation=oracle.known(oracle.steering) if "validation" in wanted else None,
+    )
     return candidates[chosen.order]
 
 
-def _judge(model: Model, oracle: Oracle) -> Metrics:
-    probabilities = model.probabilities(oracle.items(oracle.held_out)).mean(axis=1, dtype=np.float64)
-    return evaluate(probabilities, oracle.data.targets[oracle.held_out], oracle.data.labels)
+def _judge(model: Model, positions: Positions, oracle: Oracle) -> Metrics:
+    probabilities = model.probabilities(oracle.items(positions)).mean(axis=1, dtype=np.float64)
+    return evaluate(probabilities, oracle.data.targets[positions], oracle.data.labels)
 
 
 def _measures(metrics: Metrics) -> dict[str, float | None]:

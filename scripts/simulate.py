@@ -20,9 +20,10 @@ from simulation_plots import write_plots
 from simulation_report import lines_of, tables_of, write_summary
 from simulation_workers import Errors, Run, run_here, run_parallel
 
-from ml_backend.acquisition import ACQUISITIONS, get_acquisition
 from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.mixture import parse_strategy
 from ml_backend.simulation import MEASURES, Design, LabelledData, Round, simulate
+from ml_backend.strategies import STRATEGIES
 
 PresetName = StrEnum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 Measure = StrEnum("Measure", {name: name for name in MEASURES if name not in ("nll", "ece")})  # type: ignore[misc]
@@ -47,7 +48,7 @@ def main(
         Path | None, typer.Option(help="Folder of a preset's data. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
     ] = None,
     strategy: Annotated[
-        list[str] | None, typer.Option("--strategy", "-s", help="May be given several times. [default: all]")
+        list[str] | None, typer.Option("--strategy", "-s", help="Or a mixture; several times. [default: all]")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each strategy: seeds 0, 1, ...")] = 5,
     initial: Annotated[int | None, typer.Option(min=1, help="First labels.")] = None,
@@ -87,9 +88,9 @@ def main(
     """
     if (path is None) == (preset is None):
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
-    names = strategy or list(ACQUISITIONS)
+    names = strategy or list(STRATEGIES)
     for name in names:
-        get_acquisition(name)
+        parse_strategy(name)
     sources = [(OWN, Source("own", path, label_column, text_column, images))] if path else []
     if preset:
         folder = data or data_folder()

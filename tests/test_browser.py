@@ -80,7 +80,7 @@ def published(
     kind = request.param
     project = make_project(kind)
     project.client.import_tasks(project.id, demo_project(kind, data).rows)
-    settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30)
+    settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30, control_share=0)
     report = run_round(Workspace(project.client, tmp_path_factory.mktemp("versions"), settings), project.id)
     assert report.published
     assert report.trained

@@ -14,6 +14,7 @@ LAYERS = (
     (
         "text_files",
         "acquisition",
+        "picks",
         "queue_names",
         "promotion",
         "manifest",
@@ -22,6 +23,10 @@ LAYERS = (
         "learning",
         "learning_curves",
     ),
+    ("balance", "batch_bald", "badge", "clusters", "novelty", "transfer", "evidence", "raw_embeddings"),
+    ("geometry",),
+    ("strategies",),
+    ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("datasets", "label_studio", "report", "models"),
     ("readers", "store", "mirror", "media", "scoring", "control"),

@@ -136,7 +136,16 @@ def test_a_class_without_examples_is_named_and_keeps_its_place(live):
 def test_a_round_trains_stores_and_publishes(trained):
     live, report = trained
     assert (report.trained, report.published, report.open_tasks) == (True, True, 4)
-    assert [step.name for step in report.steps] == ["read", "fit", "store", "score", "rank", "import", "switch", "tidy"]
+    assert [step.name for step in report.steps] == [
+        "read",
+        "fit",
+        "store",
+        "score",
+        "import",
+        "switch",
+        "tidy",
+        "measure",
+    ]
     assert report.queue.name == f"{report.version}.entropy-0001"
     assert report.version.startswith("headlines-0001-")
     assert live.store.versions() == [report.version]

@@ -115,6 +115,11 @@ class Headlines:
         self._dropout = 0.0
         self._cache = FeatureCache(HIDDEN)
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other."""
+        return self._dropout > 0
+
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
         """Names and default values accepted by ``fit``; ``steps=0`` chooses by the number of examples."""

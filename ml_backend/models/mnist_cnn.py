@@ -82,6 +82,11 @@ class MnistCnn:
         self._dropout = 0.0
         self._cache = FeatureCache(HIDDEN)
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other."""
+        return self._dropout > 0
+
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
         """Names and default values accepted by ``fit``; ``steps=0`` chooses by the number of examples."""
