@@ -55,8 +55,9 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
+bench: $(READY) $(PEERS)
 	$(BIN)/python scripts/bench_models.py $(ARGS)
+	$(BIN)/python scripts/bench_strategies.py $(ARGS)
 
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -1,8 +1,7 @@
-"""The strategies' share of the benchmark: arrays that ours and the peers get alike, and what our side does with them."""
+"""The strategies' share of the benchmark: arrays that ours and the peers get alike, and what ours do with them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 

@@ -1,7 +1,7 @@
 """Times the peer libraries on the arrays of bench_strategies.py. Runs in their own environment, .venv-peers.
 
-``python bench_peers.py FOLDER``: reads ``arrays.npz`` and ``network.pt`` there, prints one JSON object: per case and peer
-the CPU seconds of the fastest of some runs, or the error that kept it from running.
+``main(FOLDER)`` reads ``arrays.npz`` and ``network.pt`` there and prints one JSON object: per case and peer the CPU
+seconds of the fastest of some runs, or the error that kept it from running.
 """
 
 from __future__ import annotations
@@ -39,10 +39,24 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
     from baal.bayesian.dropout import patch_module
     from batchbald_redux.batchbald import get_bald_batch, get_batchbald_batch
     from modAL.uncertainty import _proba_entropy, _proba_margin
+    from skactiveml.base import SkactivemlClassifier
     from skactiveml.pool import Badge, CoreSet, TypiClust
     from small_text.query_strategies.bayesian import _bald
     from small_text.query_strategies.coresets import greedy_coreset
     from small_text.query_strategies.strategies import BreakingTies
+
+    class GivenProbabilities(SkactivemlClassifier):
+        """A classifier that has already spoken: only the strategy is timed."""
+
+        def __init__(self, probabilities: np.ndarray) -> None:
+            super().__init__(classes=list(range(10)))
+            self.probabilities = probabilities
+
+        def fit(self, *_: object) -> GivenProbabilities:
+            return self
+
+        def predict_proba(self, items: np.ndarray) -> np.ndarray:
+            return self.probabilities[: len(items)]
 
     p, passes, small = data["entropy"], data["bald"], data["batch_bald"]
     log_passes, log_small = (torch.from_numpy(array).double().log() for array in (passes, small))
@@ -52,20 +66,8 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
     answers = np.concatenate([np.full(len(pool), np.nan), np.arange(len(labelled)) % 10.0])
     count = int(data["count"])
     images, iterations = torch.from_numpy(data["images"]), int(data["iterations"])
+    given = GivenProbabilities(data["mean"][:, 0])
     bayesian = patch_module(network, inplace=False).eval()
-
-    class Fitted:
-        """A classifier for scikit-activeml that has already spoken."""
-
-    def badge() -> object:
-        from skactiveml.classifier import SklearnClassifier
-        from sklearn.linear_model import LogisticRegression
-
-        model = SklearnClassifier(LogisticRegression(max_iter=50), classes=list(range(10)))
-        model.fit(rows, answers)
-        started = time.process_time()
-        Badge(random_state=0).query(rows, answers, model, fit_clf=False, batch_size=count)
-        return time.process_time() - started
 
     def baal_predicts() -> object:
         # baal stacks the copies of a batch and runs them at once (ModelWrapper.predict_on_batch).
@@ -91,7 +93,9 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
             rows, np.arange(len(pool)), np.arange(len(pool), len(rows)), count, distance_metric="euclidean"
         ),
         ("typiclust", "scikit-activeml"): lambda: TypiClust(random_state=0).query(rows, answers, batch_size=10),
-        ("badge", "scikit-activeml"): badge,
+        ("badge", "scikit-activeml"): lambda: Badge(random_state=0).query(
+            rows, answers, given, fit_clf=False, batch_size=count
+        ),
         ("dropout", "baal"): baal_predicts,
     }
 
@@ -103,7 +107,7 @@ def main(folder: str) -> None:
     found: dict[str, dict[str, float | str]] = {}
     with contextlib.redirect_stdout(sys.stderr), contextlib.redirect_stderr(io.StringIO()):  # progress bars
         data = dict(np.load(Path(folder) / "arrays.npz"))
-        network = torch.load(Path(folder) / "network.pt", weights_only=False)  # noqa: S614 - written by our own caller
+        network = torch.load(Path(folder) / "network.pt", weights_only=False)
         for (case, peer), call in cases(data, network).items():
             try:
                 seconds: float | str = cpu_seconds(call)
@@ -111,7 +115,3 @@ def main(folder: str) -> None:
                 seconds = f"{type(exc).__name__}: {exc}"
             found.setdefault(case, {})[peer] = seconds
     print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
