@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers/.ready
 
-BENCH ?= models sync loop
+BENCH ?= models sync loop strategies
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
 export OMP_WAIT_POLICY := PASSIVE
@@ -58,7 +58,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
+bench: $(READY) $(PEERS)
 	@set -e; for name in $(BENCH); do $(BIN)/python scripts/bench_$$name.py $(ARGS); done
 
 lock: $(UV)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ml_backend.errors import BadItemError
 from ml_backend.models import _shared
 from ml_backend.models.base import Progress, TrainingReport, no_progress
+from ml_backend.models.features import FeatureCache
 
 MAX_CHARACTERS = 5_000
 """A text is cut here: headlines and paragraphs fit, a pasted book cannot stall a round."""
@@ -112,6 +113,7 @@ class Headlines:
         self.labels = _shared.check_labels(self.name, labels)
         self._network: _Network | None = None
         self._dropout = 0.0
+        self._cache = FeatureCache(HIDDEN)
 
     @property
     def stochastic(self) -> bool:
@@ -192,26 +194,25 @@ class Headlines:
             generator=generator,
             progress=progress,
         )
-        self._network, self._dropout = network.eval(), chosen["dropout"]
+        self._network, self._dropout, self._cache = network.eval(), chosen["dropout"], FeatureCache(HIDDEN)
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
 
-    @_shared.one_thread()
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
         _shared.check_samples(self.name, samples)
-        out = np.empty((len(items), samples, len(self.labels)), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(items), BLOCK):
-                hidden = network.embed(network.weigh(items[start : start + BLOCK]), 0.0, None)
-                block = _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
-                out[start : start + BLOCK] = block.numpy()
-        return out
+        hidden = self.embed(items)
+        with _shared.one_thread(), torch.inference_mode():
+            return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
+
+    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Hidden activations ``[N, D]``, dropout off; computed once per text."""
+        self._fitted()
+        return self._cache.get(items, str, self._embed)
 
     @_shared.one_thread()
-    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """Hidden activations ``[N, D]``, dropout off."""
+    def _embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         network = self._fitted()
         out = np.empty((len(items), HIDDEN), dtype=np.float32)
         with torch.inference_mode():

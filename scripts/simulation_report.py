@@ -1,0 +1,125 @@
+"""The tables of a simulation: labels needed, labels saved, area under the curve, seconds a round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.table import Table
+from simulation_files import Runs, curves, write_csv
+
+from ml_backend.learning_curves import Curve, Interval, area, held_from, mean_curve, paired_difference, saving
+
+BASELINE: Final = "random"
+NOT_REACHED: Final = "—"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One strategy's results."""
+
+    strategy: str
+    seeds: int
+    final: float
+    """Mean of the measure at the last common label count."""
+    area: float
+    """Mean over the seeds of the mean of the measure from the first to the last common label count."""
+    area_gain: Interval | None
+    """Against random, paired."""
+    needed: tuple[float | None, ...]
+    """Labels from which the mean curve holds each target."""
+    saved: tuple[str, ...]
+    """Labels saved against random, with the interval."""
+    fit_seconds: float
+    select_seconds: float
+
+
+def lines_of(runs: Runs, measure: str, targets: Sequence[float]) -> list[Line]:
+    """One line a strategy, best area first."""
+    by_strategy = curves(runs, measure)
+    random = by_strategy.get(BASELINE, {})
+    found = [_line(name, own, random, runs, targets) for name, own in by_strategy.items()]
+    return sorted(found, key=lambda line: -line.area)
+
+
+def _line(
+    name: str, own: Mapping[int, Curve], random: Mapping[int, Curve], runs: Runs, targets: Sequence[float]
+) -> Line:
+    mean = mean_curve(own)
+    rounds = [entry for (strategy, _), entries in runs.items() if strategy == name for entry in entries]
+    compared = name != BASELINE and bool(set(own) & set(random))
+    return Line(
+        strategy=name,
+        seeds=len(own),
+        final=float(mean.values[-1]),
+        area=float(np.mean([_area(curve, mean) for curve in own.values()])),
+        area_gain=_area_gain(own, random) if compared else None,
+        needed=tuple(held_from(mean, target) for target in targets),
+        saved=tuple(_saved(own, random, target) if compared else "" for target in targets),
+        fit_seconds=float(np.mean([entry.fit_seconds for entry in rounds])),
+        select_seconds=float(np.mean([entry.select_seconds for entry in rounds if entry.picked] or [0.0])),
+    )
+
+
+def _area(curve: Curve, span: Curve) -> float:
+    low, high = float(span.labels[0]), float(span.labels[-1])
+    return area(curve, low, high) if low < high else float(curve.values[0])
+
+
+def _area_gain(own: Mapping[int, Curve], random: Mapping[int, Curve]) -> Interval:
+    shared = sorted(set(own) & set(random))
+    span = mean_curve({(i, s): c for i, cs in enumerate((own, random)) for s, c in cs.items() if s in shared})
+    return paired_difference({s: _area(own[s], span) for s in shared}, {s: _area(random[s], span) for s in shared})
+
+
+def _saved(own: Mapping[int, Curve], random: Mapping[int, Curve], target: float) -> str:
+    found = saving(own, random, target)
+    if found.unreached == found.seeds:
+        return NOT_REACHED
+    text = f"{'≥ ' if found.at_least else ''}{found.labels.mean:.0f}"
+    if found.labels.low is not None and found.labels.high is not None:
+        text += f" ({found.labels.low:.0f} to {found.labels.high:.0f})"
+    return text + (f"; {found.unreached} of {found.seeds} seeds do not hold it" if found.unreached else "")
+
+
+def _header(measure: str) -> list[str]:
+    return ["strategy", "seeds", f"last {measure}", f"mean {measure}", "against random (95 %)", "fit, s", "choose, s"]
+
+
+def _cells(line: Line) -> list[str]:
+    gain = line.area_gain
+    text = f"{gain.mean:+.4f}" if gain else ""
+    if gain and gain.low is not None and gain.high is not None:
+        text += f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    values = [line.strategy, str(line.seeds), f"{line.final:.4f}", f"{line.area:.4f}", text]
+    return [*values, f"{line.fit_seconds:.2f}", f"{line.select_seconds:.2f}"]
+
+
+def _target_header(targets: Sequence[float]) -> list[str]:
+    return [name for target in targets for name in (f"labels to hold {target:g}", "saved (95 %)")]
+
+
+def _target_cells(line: Line) -> list[str]:
+    needed = [NOT_REACHED if count is None else f"{count:.0f}" for count in line.needed]
+    return [text for pair in zip(needed, line.saved, strict=True) for text in pair]
+
+
+def tables_of(title: str, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> list[Table]:
+    """The results for a terminal: the curves as a whole, and the labels needed."""
+    headers = (_header(measure), ["strategy", *_target_header(targets)])
+    tables = [Table(*header, title=title) for header in headers]
+    for line in lines:
+        tables[0].add_row(*_cells(line))
+        tables[1].add_row(line.strategy, *_target_cells(line))
+    return tables
+
+
+def write_summary(folder: Path, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> Path:
+    """``summary.csv``: both tables in one file."""
+    path = folder / "summary.csv"
+    rows = [[*_cells(line), *_target_cells(line)] for line in lines]
+    write_csv(path, [*_header(measure), *_target_header(targets)], rows)
+    return path
