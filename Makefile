@@ -1,7 +1,7 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
 # make check    format, lint, types, and the docker-compose file against its schema
-# make bench    the figures in README.md: models, sync, loop. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
+# make bench    the figures in README.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
 
 PYTHON ?= python3
@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers/.ready
 
+# A file is one worker's, with its own Label Studio; in the order of their names, so that no long one comes last.
+ALL_TESTS := -n 2 --dist loadfile --no-loadscope-reorder
 BENCH ?= models sync loop strategies
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
@@ -46,7 +48,7 @@ demo: $(READY)
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
 test: $(READY) $(PEERS)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 check: $(READY)
 	$(BIN)/ruff format --check .
