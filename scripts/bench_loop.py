@@ -26,7 +26,7 @@ from create_project import connect_backend, make_project
 from demo import start_backend
 from demo_data import CONFIGS, mnist_project
 from import_tasks import send
-from processes import LOCALHOST, free_port, start_label_studio
+from processes import LIGHT_IMPORTS, LOCALHOST, free_port, start_label_studio
 from rich.table import Table
 
 from ml_backend.backend import workspace
@@ -45,7 +45,6 @@ LOOK_INTERVAL: Final = 0.1
 SETTLING: Final = 2.0
 """Seconds in which the backend hears of what just happened."""
 PATIENCE: Final = 600.0
-PREDICTIONS_FLAG: Final = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 GOALS: Final = {"visible": 10.0, "submit": 1.2, "webhook": 50.0, "publish": 2.0}
 """Seconds; ratio of 95th percentiles; milliseconds at the 99th; ratio of the largest to the smallest project."""
 
@@ -98,15 +97,16 @@ def main(
     submits: Annotated[int, typer.Option(help="Answers per kind of Submit.", min=20)] = 300,
     events: Annotated[int, typer.Option(help="Webhook events.", min=100)] = 1000,
     sizes: Annotated[str, typer.Option(help="Tasks of the projects to publish in.")] = "1000,10000,50000",
-    flag: Annotated[bool, typer.Option(help="Set Label Studio's flag for imports that touch few tasks.")] = False,
+    stock_imports: Annotated[
+        bool, typer.Option("--stock-imports", help="Do not set Label Studio's flag for light imports of predictions.")
+    ] = False,
 ) -> None:
     """Start a Label Studio and a backend, and measure the loop."""
     wanted = part or list(PART_NAMES)
     with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         messages.print("Starting Label Studio ...")
-        extra = {PREDICTIONS_FLAG: "true"} if flag else {}
-        studio = start_label_studio(root / "label-studio", extra_env=extra)
+        studio = start_label_studio(root / "label-studio", extra_env={} if stock_imports else LIGHT_IMPORTS)
         children.callback(studio.stop)
         settings = load_settings(
             label_studio_url=studio.url,

@@ -22,7 +22,7 @@ from fetch_data import fetch
 from filelock import FileLock, Timeout
 from import_tasks import known_keys, send
 from observer import ProgressObserver, show_report
-from processes import LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
+from processes import LIGHT_IMPORTS, LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
 from rich.panel import Panel
 from rich.table import Table
 
@@ -90,6 +90,7 @@ def main(
                 username=EMAIL,
                 password=known.password,
                 token=known.token,
+                extra_env=LIGHT_IMPORTS,
             )
             children.callback(studio.stop)
         settings = load_settings(

@@ -220,7 +220,7 @@ def test_a_batch_of_nothing():
     assert MnistCnn.hyperparameters()["batch_size"] == 0  # there it stands for "choose"
 
 
-@pytest.mark.parametrize(("examples", "batch"), [(20, 32), (600, 64)])
+@pytest.mark.parametrize(("examples", "batch"), [(20, 48), (600, 64)])
 def test_few_digits_are_learnt_in_smaller_batches(examples, batch):
     images, targets = [np.zeros((28, 28), np.uint8)] * examples, np.arange(examples) % len(LABELS)
     report = MnistCnn(LABELS).fit(images, targets, seed=0, hyperparameters={"steps": 2})

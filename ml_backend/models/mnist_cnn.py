@@ -33,7 +33,7 @@ MAX_PIXELS = 50_000_000
 """A picture to be seen at 28 x 28 is never larger; a decompression bomb is."""
 
 FEW = 500
-"""Examples below which a batch of 32 teaches as much as one of 64."""
+"""Examples below which a batch of 48 teaches as much as one of 64."""
 
 BLOCK = 200
 """Images in the trunk at a time: bounds memory, whatever the size of the pool."""
@@ -242,11 +242,12 @@ def default_steps(examples: int) -> int:
 
 
 def default_batch(examples: int) -> int:
-    """Examples in a batch: 64, or 32 where there are few, which is as accurate there in little more than half the time.
+    """Examples in a batch: 64, or 48 where there are few, which is as accurate there in four fifths of the time.
 
-    Up to 500 examples both see each of them 25 times and more. At 1,000 the smaller batch costs 0.1 to 0.4 points.
+    Means of 8 and 4 draws: 95.7 % against 95.6 % at 110 examples, 97.9 % against 97.8 % at 300. At 1,000 it costs 0.2
+    points; batches of 32 cost that at 110 already.
     """
-    return 32 if examples < FEW else 64
+    return 48 if examples < FEW else 64
 
 
 def _pool_fast(network: nn.Module) -> None:
