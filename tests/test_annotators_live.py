@@ -57,7 +57,7 @@ def label_as_the_page_does(project, account, turns):
     for _ in range(EACH):
         asked = time.monotonic()
         params = {"id": "next_task", "project": project.id}
-        task = account.client.request("POST", "api/dm/actions", params=params, body={}, retries=0).json()
+        task = account.client.request("POST", "api/dm/actions", params=params, body={}, once=True).json()
         served, shown = time.monotonic(), task["predictions"][:1]
         label = truth(task["data"]["text"])
         body = {
@@ -70,7 +70,7 @@ def label_as_the_page_does(project, account, turns):
             "project": project.id,
         }
         path = f"api/tasks/{task['id']}/annotations/"
-        account.client.request("POST", path, params={"project": project.id}, body=body, retries=0)
+        account.client.request("POST", path, params={"project": project.id}, body=body, once=True)
         queue = shown[0]["model_version"] if shown else None
         turns.append(Turn(account.id, task["id"], label, queue, asked, served, time.monotonic()))
 

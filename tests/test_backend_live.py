@@ -23,7 +23,7 @@ AUDIO = (
     '<View><Audio name="a" value="$audio"/><Choices name="c" toName="a"><Choice value="x"/><Choice value="y"/>'
     "</Choices></View>"
 )
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_an_unsupported_config_is_explained_on_label_studios_page(make_project, 
 
 def test_extra_params_as_the_page_sends_them(make_project, backend):
     project, server = headlines(make_project), backend()
-    with pytest.raises(LabelStudioRejected, match="Extra params: strategy: unknown strategy 'best'"):
+    with pytest.raises(LabelStudioRejected, match="Extra params: strategy: Unknown strategy 'best'"):
         connect(project, server.url, extra_params='{"strategy": "best"}')
     with pytest.raises(LabelStudioRejected, match="must be a JSON object"):
         connect(project, server.url, extra_params="strategy = margin")
