@@ -66,6 +66,12 @@ def held_from(curve: Curve, target: float) -> float | None:
     return float(curve.labels[start]) if start < len(curve.labels) else None
 
 
+def first_above(curve: Curve, target: float) -> float | None:
+    """The fewest labels at which the curve is at ``target`` or above; None where it never is."""
+    above = np.flatnonzero(curve.values >= target)
+    return float(curve.labels[above[0]]) if len(above) else None
+
+
 def mean_curve(curves: Mapping[int, Curve]) -> Curve:
     """Mean over seeds at the label counts that all of them have.
 

@@ -81,7 +81,7 @@ def _round(name: str, data: LabelledData, design: Design, strategy: str) -> Roun
 
 
 def _peak_mb() -> float:
-    """The most memory this process has held. getrusage's figure would begin with its parent's."""
+    """The most memory this process has held; getrusage's figure begins with that of the process that started it."""
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
     found = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]

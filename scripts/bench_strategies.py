@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,16 +19,20 @@ import typer
 from bench_cases import TITLES, make_arrays, one_reading, our_seconds
 from bench_dropout import BAAL_IMAGES, BAAL_PASSES, fidelity, pixels, plain_network, ways
 from bench_models import data_folder
+from bench_peers import cpu_seconds
 from bench_rounds import time_rounds
+from bench_seed_headlines import seeds_way, vectorised, vocabulary
 from common import console, messages, new_app, tell_errors, warn
 from rich.table import Table
 
-from ml_backend.datasets import load_mnist, split_mnist
+from ml_backend.datasets import RELATED, load_headlines, load_mnist, split_mnist
 from ml_backend.models.mnist_cnn import MnistCnn
 
 SCRIPTS: Final = Path(__file__).resolve().parent
 PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"
 IMAGES: Final = 8_000
+SEED_POOL: Final = 10_000
+SEED_LABELS: Final = 400
 
 app = new_app()
 Rows = list[list[str]]
@@ -148,6 +153,23 @@ def _dropout_rows(model: MnistCnn, images: Any, peers: dict[str, dict[str, float
 
 def _fidelity_rows(model: MnistCnn, images: Any) -> Rows:
     return [[name, str(passes), f"{kept:.3f}"] for name, passes, kept in fidelity(model, images)]
+
+
+def _seed_headline_rows(folder: Path) -> Rows:
+    data = load_headlines(folder)
+    rows = []
+    pool = [item.text for item in data.unlabelled][:SEED_POOL]
+    for labelled in (data.training, (*data.training, *data.evaluation)[:SEED_LABELS]):
+        texts = [item.text for item in labelled]
+        targets = np.array([item.label == RELATED for item in labelled], dtype=np.int64)
+        words = vocabulary([*texts, *pool])
+        calls = [partial(way, texts, targets, pool, words, 0) for way in (vectorised, seeds_way)]
+        ours, theirs = (call() for call in calls)
+        seconds = [cpu_seconds(call) for call in calls]
+        apart = f"{np.abs(ours - theirs).max():.0e}"
+        for name, taken in zip(("ours", "the seed, item by item"), seconds, strict=True):
+            rows.append([str(len(texts)), name, _seconds(taken), _ratio(taken, seconds[0]), apart])
+    return rows
 
 
 def _round_rows(folder: Path) -> Rows:

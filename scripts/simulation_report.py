@@ -11,7 +11,16 @@ import numpy as np
 from rich.table import Table
 from simulation_files import Runs, curves, write_csv
 
-from ml_backend.learning_curves import Curve, Interval, area, held_from, mean_curve, paired_difference, saving
+from ml_backend.learning_curves import (
+    Curve,
+    Interval,
+    area,
+    first_above,
+    held_from,
+    mean_curve,
+    paired_difference,
+    saving,
+)
 
 BASELINE: Final = "random"
 NOT_REACHED: Final = "—"
@@ -29,8 +38,10 @@ class Line:
     """Mean over the seeds of the mean of the measure from the first to the last common label count."""
     area_gain: Interval | None
     """Against random, paired."""
+    first: tuple[float | None, ...]
+    """Labels at which the mean curve reaches each target for the first time."""
     needed: tuple[float | None, ...]
-    """Labels from which the mean curve holds each target."""
+    """Labels from which it holds it: never falls below again."""
     saved: tuple[str, ...]
     """Labels saved against random, with the interval."""
     fit_seconds: float
@@ -57,6 +68,7 @@ def _line(
         final=float(mean.values[-1]),
         area=float(np.mean([_area(curve, mean) for curve in own.values()])),
         area_gain=_area_gain(own, random) if compared else None,
+        first=tuple(first_above(mean, target) for target in targets),
         needed=tuple(held_from(mean, target) for target in targets),
         saved=tuple(_saved(own, random, target) if compared else "" for target in targets),
         fit_seconds=float(np.mean([entry.fit_seconds for entry in rounds])),
@@ -99,12 +111,14 @@ def _cells(line: Line) -> list[str]:
 
 
 def _target_header(targets: Sequence[float]) -> list[str]:
-    return [name for target in targets for name in (f"labels to hold {target:g}", "saved (95 %)")]
+    return [name for target in targets for name in (f"reaches {target:g}", f"holds {target:g}", "saved (95 %)")]
 
 
 def _target_cells(line: Line) -> list[str]:
-    needed = [NOT_REACHED if count is None else f"{count:.0f}" for count in line.needed]
-    return [text for pair in zip(needed, line.saved, strict=True) for text in pair]
+    first, needed = (
+        [NOT_REACHED if count is None else f"{count:.0f}" for count in counts] for counts in (line.first, line.needed)
+    )
+    return [text for texts in zip(first, needed, line.saved, strict=True) for text in texts]
 
 
 def tables_of(title: str, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> list[Table]:

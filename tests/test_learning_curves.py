@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import DataError
-from ml_backend.learning_curves import Curve, area, band, held_from, mean_curve, paired_difference, saving
+from ml_backend.learning_curves import Curve, area, band, first_above, held_from, mean_curve, paired_difference, saving
 
 
 def curve(*values, start=10, step=10):
@@ -17,6 +17,8 @@ def test_held_means_never_below_again():
     assert held_from(curve(0.5, 0.9, 0.8, 0.9, 0.95), 0.9) == 40
     assert held_from(curve(0.9, 0.95), 0.9) == 10
     assert held_from(curve(0.5, 0.95, 0.89), 0.9) is None
+    assert first_above(curve(0.5, 0.95, 0.89), 0.9) == 20
+    assert first_above(curve(0.5, 0.6), 0.9) is None
 
 
 def test_area_is_the_mean_height():

@@ -179,7 +179,7 @@ def test_the_command_leaves_tables_and_plots_and_does_nothing_twice(csv_file, tm
         summary = {row["strategy"]: row for row in csv.DictReader(file)}
     assert summary["random"]["against random (95 %)"] == ""
     assert re.fullmatch(r"[+-]0\.\d+ \([+-]0\.\d+ to [+-]0\.\d+\)", summary["entropy"]["against random (95 %)"])
-    assert summary["entropy"]["labels to hold 1.01"] == "—"
+    assert summary["entropy"]["holds 1.01"] == "—"
     assert "mean accuracy" in first.stdout
     assert (folder / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "learning_curves.html").read_text(encoding="utf-8")
