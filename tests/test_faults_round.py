@@ -167,7 +167,7 @@ def test_all_open_tasks_are_deleted_while_a_round_runs(live: Live) -> None:
             live.project.client.request("DELETE", f"api/tasks/{task_id}")
 
     with pytest.raises(LabelStudioRejected):
-        live.round(observer=During("rank", delete))
+        live.round(observer=During("import", delete))
     assert live.store.current() == current
     report = live.round()
     assert (report.open_tasks, report.queue) == (0, None)
