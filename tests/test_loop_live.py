@@ -359,11 +359,14 @@ def test_a_skipped_task_is_not_asked_again(live):
 def test_annotators_who_disagree(live, label_studio):
     live = live()
     live.label("related", "not related", "related")
-    other = label_studio.create_user()
-    other.client.annotate(live.ids[2], live.project.answer("not related"))  # one against one: the newest
+    other, third = label_studio.create_user(), label_studio.create_user()
+    other.client.annotate(live.ids[2], live.project.answer("not related"))  # one against one: left out
     other.client.annotate(live.ids[0], live.project.answer("not related"))
-    live.client.annotate(live.ids[0], live.project.answer("related"))  # two against one
-    assert live.round().label_counts == {"related": 1, "not related": 2}
+    third.client.annotate(live.ids[0], live.project.answer("related"))  # two against one
+    live.client.annotate(live.ids[1], live.project.answer("related"))  # the same person again: the newest
+    report = live.round()
+    assert report.label_counts == {"related": 2}
+    has_warning(report, f"1 tasks have tied answers and are left out until another decides: {live.ids[2]}.")
 
 
 def test_nothing_left_to_ask(live):
