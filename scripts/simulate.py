@@ -29,8 +29,6 @@ PresetName = StrEnum("PresetName", {name: name for name in PRESETS})  # type: ig
 Measure = StrEnum("Measure", {name: name for name in MEASURES if name not in ("nll", "ece")})  # type: ignore[misc]
 OWN: Final = Preset("own", Design(0, 20, 10, 200), "accuracy", (0.8, 0.9, 0.95))
 HELD_OUT_SHARE: Final = 0.2
-WIDE: Final = 150
-"""Columns of a table that goes to a file."""
 
 app = new_app()
 Doing = Callable[[Sequence[Run], Callable[[Round], None]], Errors]
@@ -193,7 +191,7 @@ def _report(results: ResultFolder, data: LabelledData, measure: str, targets: Se
     files = [write_rounds(results.folder, results.runs), write_summary(results.folder, lines, measure, targets)]
     files += write_plots(results.folder, found, title=title, measure=measure, targets=targets)
     for table in tables_of(title, lines, measure, targets):
-        console.print(table, width=None if console.is_terminal else WIDE)
+        console.print(table)
     console.print(f"Written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)
 
 

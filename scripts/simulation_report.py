@@ -32,8 +32,10 @@ class Line:
 
     strategy: str
     seeds: int
+    labels: int
+    """The last label count that all its seeds have: below the budget while runs are unfinished."""
     final: float
-    """Mean of the measure at the last common label count."""
+    """Mean of the measure there."""
     area: float
     """Mean over the seeds of the mean of the measure from the first to the last common label count."""
     area_gain: Interval | None
@@ -65,6 +67,7 @@ def _line(
     return Line(
         strategy=name,
         seeds=len(own),
+        labels=int(mean.labels[-1]),
         final=float(mean.values[-1]),
         area=float(np.mean([_area(curve, mean) for curve in own.values()])),
         area_gain=_area_gain(own, random) if compared else None,
@@ -106,34 +109,37 @@ def _cells(line: Line) -> list[str]:
     text = f"{gain.mean:+.4f}" if gain else ""
     if gain and gain.low is not None and gain.high is not None:
         text += f" ({gain.low:+.4f} to {gain.high:+.4f})"
-    values = [line.strategy, str(line.seeds), f"{line.final:.4f}", f"{line.area:.4f}", text]
+    values = [line.strategy, str(line.seeds), f"{line.final:.4f} at {line.labels}", f"{line.area:.4f}", text]
     return [*values, f"{line.fit_seconds:.2f}", f"{line.select_seconds:.2f}"]
 
 
-def _target_header(targets: Sequence[float]) -> list[str]:
-    return [name for target in targets for name in (f"reaches {target:g}", f"holds {target:g}", "saved (95 %)")]
+def _target_header(target: float) -> list[str]:
+    return [f"reaches {target:g}", f"holds {target:g}", f"saved to {target:g} (95 %)"]
 
 
-def _target_cells(line: Line) -> list[str]:
-    first, needed = (
-        [NOT_REACHED if count is None else f"{count:.0f}" for count in counts] for counts in (line.first, line.needed)
-    )
-    return [text for texts in zip(first, needed, line.saved, strict=True) for text in texts]
+def _target_cells(line: Line, position: int) -> list[str]:
+    counts = (line.first[position], line.needed[position])
+    return [*(NOT_REACHED if count is None else f"{count:.0f}" for count in counts), line.saved[position]]
 
 
 def tables_of(title: str, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> list[Table]:
-    """The results for a terminal: the curves as a whole, and the labels needed."""
-    headers = (_header(measure), ["strategy", *_target_header(targets)])
-    tables = [Table(*header, title=title) for header in headers]
+    """The results for a terminal: the curves as a whole, then the labels needed for each target."""
+    whole = Table(*_header(measure), title=title)
     for line in lines:
-        tables[0].add_row(*_cells(line))
-        tables[1].add_row(line.strategy, *_target_cells(line))
+        whole.add_row(*_cells(line))
+    tables = [whole]
+    for position, target in enumerate(targets):
+        table = Table("strategy", *_target_header(target), title=f"Labels to {measure} {target:g}")
+        for line in lines:
+            table.add_row(line.strategy, *_target_cells(line, position))
+        tables.append(table)
     return tables
 
 
 def write_summary(folder: Path, lines: Sequence[Line], measure: str, targets: Sequence[float]) -> Path:
-    """``summary.csv``: both tables in one file."""
+    """``summary.csv``: all tables in one file."""
     path = folder / "summary.csv"
-    rows = [[*_cells(line), *_target_cells(line)] for line in lines]
-    write_csv(path, [*_header(measure), *_target_header(targets)], rows)
+    places = range(len(targets))
+    rows = [[*_cells(line), *(cell for i in places for cell in _target_cells(line, i))] for line in lines]
+    write_csv(path, [*_header(measure), *(name for target in targets for name in _target_header(target))], rows)
     return path
