@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 
 from filelock import FileLock, Timeout
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
 READ_EVERY: Final = 3.0
 """Seconds between two looks of a reader at the remote."""
+READ_PATIENCE: Final = 2.0
+"""Seconds that a request waits for the remote where it can do without."""
 REDIS_TIMEOUT: Final = 10.0
 PULL_PATIENCE: Final = 600.0
 """Seconds that a writer waits for a reader of this machine that is pulling."""
@@ -65,7 +67,7 @@ class _Writer:
 
 
 class Stores:
-    """The stores under one folder.
+    """The stores under one folder. Safe to share between threads.
 
     Args:
         root: MODEL_DIR.
@@ -74,6 +76,8 @@ class Stores:
         clock: monotonic seconds.
         lease_seconds: how long a project stays locked after its holder died.
     """
+
+    patience = READ_PATIENCE
 
     def __init__(
         self,
@@ -91,7 +95,7 @@ class Stores:
         self._lease_seconds = lease_seconds
         self._readers: dict[str, _Reader] = {}
         self._writers: dict[Path, _Writer] = {}
-        self._listed: float | None = None
+        self._listing = _Reader()
         self._problem = ""
 
     @property
@@ -134,14 +138,38 @@ class Stores:
         if folder in self._writers:
             return  # it pulled when it took the lock, and what it writes is newer
         reader = self._readers.setdefault(folder.name, _Reader())
-        if not reader.lock.acquire(blocking=reader.looked is None):
-            return  # another thread is at it
-        try:
-            if reader.looked is None or self._clock() - reader.looked >= READ_EVERY:
-                self._pull(SharedFolder(remote, folder), folder, reader)
-        finally:
-            reader.looked = self._clock()
-            reader.lock.release()
+        must = not (folder / CURRENT).exists()
+        self._look(reader, lambda: self._pull(SharedFolder(remote, folder), folder, reader), must=must)
+
+    def _look(self, reader: _Reader, work: Callable[[], None], *, must: bool) -> None:
+        """Ask the remote, unless another thread is at it or has just done so.
+
+        Where there is something to serve anyway, the request that looks waits for a moment only: a remote that does
+        not answer takes minutes to say so.
+        """
+        if not reader.lock.acquire(blocking=must and reader.looked is None):
+            return
+
+        def run() -> None:
+            try:
+                if reader.looked is None or self._clock() - reader.looked >= READ_EVERY:
+                    work()
+                    reader.looked = self._clock()
+            except StoreError:
+                reader.looked = self._clock()
+                if must:
+                    raise
+            except Exception as exc:  # in a thread nobody would hear of it
+                log.error("looking at the shared store failed", exc_info=exc)
+            finally:
+                reader.lock.release()
+
+        if must:
+            run()
+        else:
+            thread = Thread(target=run, name="shared store", daemon=True)
+            thread.start()
+            thread.join(self.patience)
 
     def _pull(self, shared: SharedFolder, folder: Path, reader: _Reader) -> None:
         try:
@@ -163,11 +191,13 @@ class Stores:
 
     def _discover(self) -> None:
         """Make a folder for each project that only the remote has."""
-        if self._remote is None or (self._listed is not None and self._clock() - self._listed < READ_EVERY):
-            return
-        self._listed = self._clock()
+        remote = self._remote
+        if remote is not None:
+            self._look(self._listing, lambda: self._list(remote), must=False)
+
+    def _list(self, remote: Remote) -> None:
         try:
-            names = self._remote.folders()
+            names = remote.folders()
         except StoreError as exc:
             self._tell(exc)
             return

@@ -164,7 +164,7 @@ def test_nothing_of_secrets_or_tasks_is_logged_by_rounds_and_requests(
     done = run_project_round(texts.id, settings=settings)
     run_project_round(images.id, settings=settings)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "rank", lambda *_, **__: int(CONTENT))
+        patch.setattr(loop, "publish", lambda *_, **__: int(CONTENT))
         with pytest.raises(ActiveLearningError, match=r"The round failed \(ValueError\); the log says where"):
             run_project_round(texts.id, settings=settings)
     for project in (texts, images):

@@ -36,6 +36,8 @@ def url(request, tmp_path):
 class Machine(Stores):
     """One machine's stores, and its clock."""
 
+    patience = 60.0  # machines of tests are slow; a test of its own makes it short
+
     def __init__(self, root, url, **options):
         self.now = 0.0
         self.remote = Remote(url)
@@ -304,6 +306,26 @@ def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplo
         there.get("9.1900000000")
     there._remote = working
     assert state(there.reads())[0] == name_of(2)
+
+
+def test_a_request_does_not_wait_for_a_remote_that_does_not_answer(machine, url):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    before = state(there.reads())
+    run_round(here, 2)
+    answers = threading.Event()
+
+    class Slow(Remote):
+        def _try(self, what, call):
+            assert answers.wait(60)
+            return super()._try(what, call)
+
+    there._remote, there.patience = Slow(url), 0.05
+    assert state(there.reads()) == state(there.reads()) == before
+    assert list(there.known()) == [7]
+    answers.set()
+    there.patience = 60.0
+    wait_until(lambda: state(there.reads())[0] == name_of(2))
 
 
 @pytest.mark.parametrize(
