@@ -249,11 +249,13 @@ def listed(project, tab):
 
 
 def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, tmp_path, monkeypatch):
-    project = headlines(make_project, labelled=0, in_all=60)
-    flipped = project.task_ids[3:40:12]
-    for number, task_id in enumerate(project.task_ids[:50]):
-        other = (number + (task_id in flipped)) % 2
-        project.client.annotate(task_id, project.answer(("related", "not related")[other]))
+    project, wrong = make_project("headlines"), range(3, 40, 12)
+    rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(60)]
+    for number, row in enumerate(rows[:50]):
+        label = ("related", "not related")[(number + (number in wrong)) % 2]
+        row["annotations"] = [{"result": project.answer(label)}]
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    flipped = [project.task_ids[number] for number in wrong]
     workspace = Workspace(project.client, tmp_path, ProjectSettings())
     run_round(workspace, project.id)
     titles = lambda: [tab["data"]["title"] for tab in project.client.tabs(project.id)]  # noqa: E731
