@@ -352,6 +352,7 @@ def test_status(automatic, settings):
     assert answer["projects"]["7"] == {
         "version": VERSION,
         "queue": name,
+        "measures": {},
         "running": False,
         "last_round": None,
         "labels_waiting": 0,
