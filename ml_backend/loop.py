@@ -28,7 +28,7 @@ from ml_backend.ranking import Ids, queue_scores
 from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue, Task
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import COLD_START, Known, Selection, first_candidates, select, strategy_in_use, wants
+from ml_backend.selection import COLD_START, Known, Selection, arrange, assess, first_candidates, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
@@ -228,7 +228,21 @@ def _queue(
         candidates = first_candidates(ids, settings, trained=trained, count=count)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
         wanted = wants(settings, trained=trained)
-        chosen = select(
+        labelled = _known(project.pool.training, project, recorder) if "labelled" in wanted else None
+        validation = _known(project.pool.evaluation, project, recorder) if "validation" in wanted else None
+        scores = assess(
+            model,
+            examples.items,
+            examples.task_ids,
+            settings,
+            labelled=labelled,
+            validation=validation,
+            progress=step.progress,
+        )
+        step.detail = f"{len(examples.items)} tasks"
+    with recorder.step("rank") as step:
+        chosen = arrange(
+            scores,
             model,
             examples.items,
             examples.task_ids,
@@ -236,12 +250,11 @@ def _queue(
             count=count,
             turn=len(tasks),
             classes=len(project.question.labels),
-            labelled=_known(project.pool.training, project, recorder) if "labelled" in wanted else None,
-            validation=_known(project.pool.evaluation, project, recorder) if "validation" in wanted else None,
-            progress=step.progress,
+            labelled=labelled,
+            validation=validation,
         )
-        step.detail = f"{len(examples.items)} tasks by {strategy}"
-    predictions = _predictions(chosen, examples.task_ids, project.question.labels)
+        predictions = _predictions(chosen, examples.task_ids, project.question.labels)
+        step.detail = f"{len(predictions)} by {strategy}"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     return Queue(name, version, strategy, samples, settings.seed, predictions)

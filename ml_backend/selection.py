@@ -80,18 +80,60 @@ def select(
         AcquisitionError: the strategy needs what cannot be had (nothing was computed then), or the model's
             probabilities are malformed.
     """
+    scores = assess(model, items, task_ids, settings, labelled=labelled, validation=validation, progress=progress)
+    return arrange(
+        scores,
+        model,
+        items,
+        task_ids,
+        settings,
+        count=count,
+        turn=turn,
+        classes=classes,
+        labelled=labelled,
+        validation=validation,
+    )
+
+
+def assess(
+    model: Model | None,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    *,
+    labelled: Known | None = None,
+    validation: Known | None = None,
+    progress: Progress = no_progress,
+) -> Scores | None:
+    """The first half of `select`: what the model says about the items; None without one."""
     strategy = strategy_in_use(settings, trained=model is not None)
     check_needs(strategy, needs(strategy), _available(model, items, labelled, validation))
-    direct = itemwise(strategy) and not settings.balance
-    scores = None
-    if model is not None:
-        scores = score_items(model, items, task_ids, settings, keep=not direct, progress=progress)
+    if model is None:
+        return None
+    return score_items(model, items, task_ids, settings, keep=not _is_direct(strategy, settings), progress=progress)
+
+
+def arrange(
+    scores: Scores | None,
+    model: Model | None,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    *,
+    count: int,
+    turn: int = 0,
+    classes: int = 2,
+    labelled: Known | None = None,
+    validation: Known | None = None,
+) -> Selection:
+    """The second half of `select`: which items, in which order."""
+    strategy = strategy_in_use(settings, trained=model is not None)
     length = min(count, len(items))
     places = control_places(length, settings.control_share, settings.seed, turn)
     control = control_order(task_ids, settings.seed, len(places))
     others = np.setdiff1d(np.arange(len(items)), control)
     wanted = length - len(control)
-    if direct and (scores is not None or strategy == COLD_START):
+    if _is_direct(strategy, settings) and (scores is not None or strategy == COLD_START):
         values = draws_for(task_ids, settings.seed) if scores is None else scores.uncertainty
         chosen = others[rank(values[others], task_ids[others], seed=settings.seed, count=wanted)]
         picks = Choice(chosen, (strategy,) * len(chosen), values[chosen])
@@ -103,6 +145,11 @@ def select(
         picks = choose(strategy, evidence.take(others), wanted, labels_so_far=so_far)
         picks = Choice(others[picks.order], picks.picked_by, picks.informativeness)
     return _interleave(picks, control, places, scores)
+
+
+def _is_direct(strategy: str, settings: ProjectSettings) -> bool:
+    """Whether the order is that of the items' own scores."""
+    return itemwise(strategy) and not settings.balance
 
 
 def strategy_in_use(settings: ProjectSettings, *, trained: bool) -> str:
