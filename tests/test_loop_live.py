@@ -148,6 +148,7 @@ def test_a_round_trains_stores_and_publishes(trained):
         "fit",
         "store",
         "score",
+        "rank",
         "import",
         "switch",
         "tidy",

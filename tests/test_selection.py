@@ -20,7 +20,7 @@ from ml_backend.selection import Known, first_candidates, select, strategy_in_us
 from ml_backend.strategies import STRATEGIES
 
 WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
-TEXTS = [f"{WORDS[i % 8]} {WORDS[(i * 3 + 1) % 8]} number {i}" for i in range(60)]
+TEXTS = [f"{WORDS[i % 8]} {WORDS[i // 8]} number {i}" for i in range(60)]
 IDS = np.arange(100, 160, dtype=np.int64)
 SETTINGS = ProjectSettings(control_share=0.2)
 
