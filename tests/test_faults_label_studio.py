@@ -22,7 +22,7 @@ WORDS = ("flood in the river", "football match tonight")
 LOOK, READ, CHECK = ["GET api/tasks", "GET api/projects/N"], ["GET api/tasks"] * 2, ["GET api/projects/N"]
 VERSIONS, IMPORT = "GET api/projects/N/model-versions", "POST api/projects/N/import/predictions"
 SWITCH, DELETE, TABS = "PATCH api/projects/N", "DELETE api/projects/N/model-versions", "GET api/dm/views"
-ROUND = [*LOOK, *CHECK, *READ, *CHECK, VERSIONS, IMPORT, SWITCH, VERSIONS, DELETE, TABS]
+ROUND = [*LOOK, *CHECK, *READ, *CHECK, VERSIONS, IMPORT, *CHECK, SWITCH, VERSIONS, DELETE, TABS]
 """Every request of a round with one new label; a test holds it against what is really sent."""
 AFTER_SWITCH = ROUND.index(SWITCH) + 1
 WRITES = tuple(number for number, name in enumerate(ROUND) if not name.startswith("GET"))

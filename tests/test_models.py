@@ -205,26 +205,13 @@ def test_bad_targets(case):
         ({"learning_rate": "fast"}, "learning_rate must be a finite number"),
         ({"learning_rate": float("nan")}, "learning_rate must be a finite number"),
         ({"dropout": 1.0}, "dropout must be below 1"),
-        ({"batch_size": 0.5}, "batch_size must be a whole number"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )
 def test_bad_hyperparameters(case, given, message):
     model_class, items, targets, _, _ = case
     with pytest.raises(ModelError, match=message):
         model_class(LABELS).fit(items, targets, seed=0, hyperparameters=given)
-
-
-def test_a_batch_of_nothing():
-    with pytest.raises(ModelError, match="batch_size must be at least 1"):
-        Headlines(LABELS).fit(["a", "b"], np.array([0, 1]), seed=0, hyperparameters={"batch_size": 0})
-    assert MnistCnn.hyperparameters()["batch_size"] == 0  # there it stands for "choose"
-
-
-@pytest.mark.parametrize(("examples", "batch"), [(20, 48), (600, 64)])
-def test_few_digits_are_learnt_in_smaller_batches(examples, batch):
-    images, targets = [np.zeros((28, 28), np.uint8)] * examples, np.arange(examples) % len(LABELS)
-    report = MnistCnn(LABELS).fit(images, targets, seed=0, hyperparameters={"steps": 2})
-    assert report.hyperparameters["batch_size"] == batch
 
 
 def test_diverging_loss_is_an_error(case):

@@ -44,7 +44,7 @@ def resolve_hyperparameters(
     for name in ("dropout", "label_smoothing", "feature_dropout"):
         if values.get(name, 0.0) >= 1:
             raise ModelError(f"{model}: hyperparameter {name} must be below 1, not {values[name]!r}")
-    if values.get("batch_size", 1) < min(1, defaults.get("batch_size", 1)):  # a default of 0 stands for "choose"
+    if values.get("batch_size", 1) < 1:
         raise ModelError(f"{model}: hyperparameter batch_size must be at least 1")
     return values
 
