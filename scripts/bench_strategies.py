@@ -66,6 +66,11 @@ def main(
         ),
         ("Score kept of the best ten, by T = 800", ["strategy", "T", "kept"], _fidelity_rows(model, images)),
         (
+            "The seed's headline algorithm: train, score 10,000",
+            ["labels", "who", "CPU s", "x ours", "largest difference"],
+            _seed_headline_rows(folder),
+        ),
+        (
             "One round",
             ["pool", "strategy", "fit, CPU s", "choose, CPU s", "peak, MB", "before, MB"],
             _round_rows(folder),
