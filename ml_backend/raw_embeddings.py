@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 DIMENSIONS = 64
 MAX_WORDS = 20_000
@@ -20,6 +18,10 @@ def raw_embeddings(items: Sequence[Any], *, seed: int) -> NDArray[np.float32]:
     Pixels are centred first; word counts are not, to stay sparse (Deerwester et al. 1990). Which it is follows from
     the items: texts, or arrays of one shape.
     """
+    # Imported when used: a second of start-up that every command would pay for.
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     if not len(items):
         return np.zeros((0, 1), np.float32)
     if isinstance(items[0], str):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from ml_backend.picks import Floats, Picks
 
@@ -74,6 +73,9 @@ def atlas(embeddings: Embeddings, validation: Embeddings, wrong: NDArray[np.bool
 def _wrong_share(x: Embeddings, known: Embeddings, wrong: NDArray[np.bool_]) -> Floats:
     if not len(x) or wrong.all() or not wrong.any():
         return np.full(len(x), (wrong.sum() + 1) / (len(wrong) + 2))  # Laplace's rule
+    # Imported when used: a second of start-up that every command would pay for.
+    from sklearn.linear_model import LogisticRegression
+
     # Newton's method: a few steps, exact, and no random start.
     model = LogisticRegression(solver="newton-cholesky", max_iter=100).fit(known, wrong)
     return np.asarray(model.predict_proba(x)[:, 1], dtype=np.float64)
