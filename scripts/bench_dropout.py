@@ -65,16 +65,19 @@ def fidelity(model: MnistCnn, images: Images) -> list[tuple[str, int, float]]:
     Each row is a strategy, T, and the mean over three draws of the masks.
     """
     exact = model.probabilities(images, samples=REFERENCE, seed=99).astype(np.float64)
+    with scoring_in(torch.bfloat16):
+        half = anew(model)
+        half.embed(images)
     rows = []
     for name, score in (("entropy", entropy), ("BALD", bald)):
         truth = score(exact)
         best = np.sort(truth)[-PICKS:].sum()
-        for passes in (5, 20, 100):
+        for kind, scorer, passes in (("", model, 5), ("", model, 20), ("", model, 100), (", bfloat16", half, 100)):
             kept = []
             for seed in range(3):
-                values = score(model.probabilities(images, samples=passes, seed=seed).astype(np.float64))
+                values = score(scorer.probabilities(images, samples=passes, seed=seed).astype(np.float64))
                 kept.append(truth[np.argsort(-values)[:PICKS]].sum() / best)
-            rows.append((name, passes, float(np.mean(kept))))
+            rows.append((name + kind, passes, float(np.mean(kept))))
     return rows
 
 

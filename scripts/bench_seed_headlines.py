@@ -31,10 +31,10 @@ RARE: Final = 3
 class Weights:
     """The network: ``words [V, H]``, ``hidden [H]``, ``out [2, H]``, ``bias [2]``."""
 
-    words: NDArray[np.float32]
-    hidden: NDArray[np.float32]
-    out: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    words: NDArray[np.floating]
+    hidden: NDArray[np.floating]
+    out: NDArray[np.floating]
+    bias: NDArray[np.floating]
 
 
 def vocabulary(texts: Sequence[str]) -> dict[str, int]:
@@ -43,12 +43,12 @@ def vocabulary(texts: Sequence[str]) -> dict[str, int]:
     return {word: i for i, word in enumerate(word for word, count in counts.items() if count >= RARE)}
 
 
-def initial_weights(size: int, seed: int) -> Weights:
+def initial_weights(size: int, seed: int, dtype: str) -> Weights:
     """What ``nn.Linear`` starts with, from a seed of ours."""
     rng = np.random.default_rng(seed)
 
-    def uniform(*shape: int, fan: int) -> NDArray[np.float32]:
-        return rng.uniform(-(fan**-0.5), fan**-0.5, shape).astype(np.float32)
+    def uniform(*shape: int, fan: int) -> NDArray[np.floating]:
+        return rng.uniform(-(fan**-0.5), fan**-0.5, shape).astype(np.float32).astype(dtype)
 
     return Weights(
         uniform(size, HIDDEN, fan=size),
@@ -69,14 +69,19 @@ def training_order(targets: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def vectorised(
-    texts: Sequence[str], targets: NDArray[np.int64], pool: Sequence[str], words: dict[str, int], seed: int
-) -> NDArray[np.float32]:
+    texts: Sequence[str],
+    targets: NDArray[np.int64],
+    pool: Sequence[str],
+    words: dict[str, int],
+    seed: int,
+    dtype: str = "float32",
+) -> NDArray[np.floating]:
     """Probability that each of the pool is related ``[N]``; a step touches the rows of the headline's words only."""
-    start = initial_weights(len(words), seed)
+    start = initial_weights(len(words), seed, dtype)
     e, b, w, c = start.words, start.hidden, start.out, start.bias
     bags = [Counter(words[word] for word in text.split() if word in words) for text in texts]
     rows = [np.fromiter(bag, dtype=np.int64, count=len(bag)) for bag in bags]
-    counts = [np.fromiter(bag.values(), dtype=np.float32, count=len(bag)) for bag in bags]
+    counts = [np.fromiter(bag.values(), dtype=dtype, count=len(bag)) for bag in bags]
     for i in training_order(targets, seed).tolist():
         active, count = rows[i], counts[i]
         z = count @ e[active] + b
@@ -97,11 +102,17 @@ def vectorised(
 
 
 def seeds_way(
-    texts: Sequence[str], targets: NDArray[np.int64], pool: Sequence[str], words: dict[str, int], seed: int
-) -> NDArray[np.float32]:
+    texts: Sequence[str],
+    targets: NDArray[np.int64],
+    pool: Sequence[str],
+    words: dict[str, int],
+    seed: int,
+    dtype: str = "float32",
+) -> NDArray[np.floating]:
     """The same by dense vectors, one item at a time, with autograd over all words."""
-    start = initial_weights(len(words), seed)
-    first, second = nn.Linear(len(words), HIDDEN), nn.Linear(HIDDEN, 2)
+    start = initial_weights(len(words), seed, dtype)
+    kind = getattr(torch, dtype)
+    first, second = nn.Linear(len(words), HIDDEN, dtype=kind), nn.Linear(HIDDEN, 2, dtype=kind)
     with torch.no_grad():
         first.weight.copy_(torch.from_numpy(start.words.T))
         first.bias.copy_(torch.from_numpy(start.hidden))
@@ -109,7 +120,7 @@ def seeds_way(
         second.bias.copy_(torch.from_numpy(start.bias))
 
     def vector(text: str) -> torch.Tensor:
-        values = torch.zeros(len(words))
+        values = torch.zeros(len(words), dtype=kind)
         for word in text.split():
             if word in words:
                 values[words[word]] += 1
@@ -124,7 +135,7 @@ def seeds_way(
         F.nll_loss(log_probabilities(texts[i]), torch.tensor([int(targets[i])])).backward()
         optimizer.step()
     with torch.no_grad():
-        return np.array([float(log_probabilities(text)[0, 1].exp()) for text in pool], dtype=np.float32)
+        return np.array([float(log_probabilities(text)[0, 1].exp()) for text in pool], dtype=dtype)
 
 
 def _bags(texts: Sequence[str], words: dict[str, int]) -> sparse.csr_matrix:

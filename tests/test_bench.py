@@ -68,8 +68,9 @@ def test_the_seeds_headline_algorithm_vectorised_gives_its_probabilities():
     texts = [" ".join(rng.choice(words, 6)) for _ in range(50)]
     targets = np.arange(50) % 2
     known = vocabulary(texts)
-    ours, theirs = (way(texts[:30], targets[:30], texts[30:], known, 3) for way in (vectorised, seeds_way))
-    assert np.abs(ours - theirs).max() < 1e-6
+    for dtype, apart in (("float32", 1e-6), ("float64", 1e-12)):
+        ours, theirs = (way(texts[:30], targets[:30], texts[30:], known, 3, dtype) for way in (vectorised, seeds_way))
+        assert np.abs(ours - theirs).max() < apart
     assert ours.std() > 0
     assert len(training_order(targets, 0)) == 10 * 50
 

@@ -35,8 +35,8 @@ def headlines(count=60, seed=0):
     rng = np.random.default_rng(seed)
     rows = {}
     while len(rows) < count:
-        own, other = rng.permutation([*TOPICS])
-        rows[" ".join(rng.permutation([*rng.choice(TOPICS[own], 4), *rng.choice(TOPICS[other], 2)]))] = str(own)
+        own, other = list(TOPICS)[:: 1 if len(rows) % 2 else -1]  # as many of each
+        rows[" ".join(rng.permutation([*rng.choice(TOPICS[own], 4), *rng.choice(TOPICS[other], 2)]))] = own
     return list(rows), list(rows.values())
 
 
