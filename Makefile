@@ -1,6 +1,7 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
 # make check    format, lint, types, and the docker-compose file against its schema
+# make bench    the figures in README.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
 
 PYTHON ?= python3
@@ -8,6 +9,11 @@ UV := .tools/uv/bin/uv
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers/.ready
+
+# A file is one worker's, with its own Label Studio; in the order of their names, so that no long one comes last.
+ALL_TESTS := -n 2 --dist loadfile --no-loadscope-reorder
+BENCH ?= models sync loop strategies
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
 export OMP_WAIT_POLICY := PASSIVE
@@ -16,7 +22,7 @@ export OMP_WAIT_POLICY := PASSIVE
 .PHONY: help demo test check format lock bench clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 $(UV): requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -32,11 +38,17 @@ $(READY): $(UV) requirements.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $(READY)
 
+# The libraries that tests compare our strategies with; they never meet our own dependencies.
+$(PEERS): $(UV) requirements-peers.txt
+	@test -x .venv-peers/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-peers
+	UV_HTTP_TIMEOUT=300 $(UV) pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements-peers.txt
+	@touch $(PEERS)
+
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
-test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY) $(PEERS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -48,12 +60,14 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)
-	$(BIN)/python scripts/bench_models.py $(ARGS)
+bench: $(READY) $(PEERS)
+	@set -e; for name in $(BENCH); do $(BIN)/python scripts/bench_$$name.py $(ARGS); done
 
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.txt --quiet
+	$(UV) pip compile --group peers --universal --python-version 3.11 --constraints requirements.txt \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements-peers.txt --quiet
 
 clean:
-	rm -rf $(VENV) .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

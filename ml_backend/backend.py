@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from ml_backend.config import ProjectSettings, Settings, load_settings
-from ml_backend.errors import ConfigurationError, LabelStudioError
+from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
 from ml_backend.loop import Workspace
 from ml_backend.media import MediaReader
+from ml_backend.mixture import itemwise
 from ml_backend.pool import read_items
 from ml_backend.publish import prediction_row
-from ml_backend.ranking import served_score
+from ml_backend.ranking import after_queue, served_score
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.round_log import record_round
 from ml_backend.scoring import score_items
-from ml_backend.store import Current, ProjectStore, open_project
+from ml_backend.store import Current, ProjectStore
+from ml_backend.stores import stores_of
 
 with warnings.catch_warnings():
     # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.
@@ -35,6 +37,8 @@ with warnings.catch_warnings():
 log = logging.getLogger(__name__)
 UNTRAINED = "untrained"
 """Version reported before a first round."""
+ROUND_PATIENCE = 30.0
+"""Seconds that a round waits for another one of the project, on whatever machine, before it fails."""
 SERVED_LAST = 1.0
 """Score of a task that cannot be scored: Label Studio shows it after all others."""
 LIBRARY = ModelLibrary()
@@ -106,11 +110,13 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
         examples = read_items(tasks, question, type(model), MediaReader(self._client()))
-        for task_id, reason in examples.left_out.items():
-            log.warning("project %s: task %s left out: %s", store.uid, task_id, reason)
+        for task_id in examples.left_out:  # the reason may quote the task: a sync's report tells it, no log
+            log.warning("project %s: task %s cannot be read and is served last", store.uid, task_id)
         scores = score_items(model, examples.items, examples.task_ids, settings)
         queued = {prediction.task_id: prediction for prediction in queue.predictions}
         served = served_score(scores.uncertainty, np.array(1.0))
+        if not itemwise(queue.strategy):
+            served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         rows_by_id = {}
         held_out = {task.id for task in tasks if task.is_evaluation}
         for position, task_id in enumerate(examples.task_ids.tolist()):
@@ -144,7 +150,13 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         if client is None:
             raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
         trigger = str(kwargs.get("trigger") or "asked")
-        report = record_round(workspace(self.settings, client), int(project_id), trigger=trigger, fit_random=True)
+        report = record_round(
+            workspace(self.settings, client),
+            int(project_id),
+            trigger=trigger,
+            patience=ROUND_PATIENCE,
+            fit_random=True,
+        )
         return {
             "version": report.version,
             "queue": report.queue.name if report.queue else None,
@@ -161,9 +173,9 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
 
     def _store(self, tasks: Sequence[Mapping[str, Any]]) -> ProjectStore | None:
         if self.project_uid:
-            return ProjectStore(self.settings.model_dir, self.project_uid)
+            return stores_of(self.settings).get(self.project_uid)
         project_id = tasks[0].get("project") if tasks else None
-        return open_project(self.settings.model_dir, int(project_id)) if project_id else None
+        return stores_of(self.settings).open(int(project_id)) if project_id else None
 
     def _current(self, store: ProjectStore) -> Current:
         """What annotators get now. Label Studio is asked only where a publication is under way, or was cut off."""
@@ -188,9 +200,19 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
 
 
 def run_project_round(project_id: int, trigger: str = "asked", *, settings: Settings | None = None) -> dict[str, Any]:
-    """One round, by default under the environment's settings: what the worker thread and RQ workers call."""
+    """One round, by default under the environment's settings: what the worker thread and RQ workers call.
+
+    Raises:
+        ActiveLearningError: the round failed. It carries no other error: RQ keeps and logs all texts of a chain, and
+            those that are none of ours may quote a task.
+    """
     backend = ActiveLearningBackend(settings=settings or load_settings())
-    return backend.fit((), data={"project": {"id": project_id}}, trigger=trigger)
+    try:
+        return backend.fit((), data={"project": {"id": project_id}}, trigger=trigger)
+    except ActiveLearningError as exc:
+        raise type(exc)(str(exc)) from None
+    except Exception as exc:
+        raise ActiveLearningError(f"The round failed ({type(exc).__name__}); the log says where.") from None
 
 
 @lru_cache(maxsize=4)
@@ -215,6 +237,7 @@ def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
         LIBRARY,
         settings.keep_versions,
         timedelta(seconds=settings.keep_queues_seconds),
+        stores_of(settings),
     )
 
 

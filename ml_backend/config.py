@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.acquisition import ACQUISITIONS
-from ml_backend.errors import ConfigurationError
+from ml_backend.errors import AcquisitionError, ConfigurationError
+from ml_backend.mixture import parse_strategy
+from ml_backend.strategies import STRATEGIES
 
 LARGEST_QUEUE = 100_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def _known_strategy(value: str) -> str:
-    if value not in ACQUISITIONS:
-        raise ValueError(f"unknown strategy {value!r}; choose one of: {', '.join(ACQUISITIONS)}")
+    try:
+        parse_strategy(value)
+    except AcquisitionError as exc:
+        raise ValueError(str(exc)) from None
     return value
 
 
@@ -34,7 +37,9 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Strategy = Field("entropy", description="query strategy: " + ", ".join(ACQUISITIONS))
+    strategy: Strategy = Field(
+        "entropy", description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES)
+    )
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
     seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
@@ -44,6 +49,9 @@ class ProjectSettings(BaseModel):
         le=0.5,
         allow_inf_nan=False,
         description="share of each queue drawn at random, without a pre-annotation: what the rest is measured against",
+    )
+    balance: bool = Field(
+        False, description="spread each queue over the model's guesses, classes with the fewest labels first"
     )
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
     promote_margin: float | None = Field(
@@ -55,6 +63,9 @@ class ProjectSettings(BaseModel):
     train_after_labels: int = Field(10, ge=1, description="new labels that start a round")
     train_after_seconds: float = Field(
         60.0, ge=0, allow_inf_nan=False, description="seconds after the first change that start one at the latest"
+    )
+    recheck: int = Field(
+        0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
     )
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
@@ -80,6 +91,11 @@ class Settings(BaseSettings):
         None, description="access token of the account that reads and writes: personal access token or legacy token"
     )
     model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task mirror")
+    store_url: SecretStr | None = Field(
+        None,
+        description="fsspec URL, such as s3://bucket/prefix or file:///mnt/x, through which several machines share the "
+        "stores; unset: MODEL_DIR alone",
+    )
     host: str = Field("127.0.0.1", description="address the backend listens on")
     port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
@@ -101,6 +117,7 @@ class Settings(BaseSettings):
         description="how long a replaced order stays in Label Studio, for people who have one of its tasks open",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
     strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
 
@@ -110,6 +127,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
         return value.rstrip("/")
+
+    @field_validator("store_url")
+    @classmethod
+    def _store_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and "://" not in value.get_secret_value():
+            raise ValueError("must be a URL such as s3://bucket/prefix or file:///mnt/x")
+        return value
 
     @field_validator("log_level")
     @classmethod

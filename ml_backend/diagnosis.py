@@ -26,6 +26,7 @@ from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.records import Project, Queue, Task
 from ml_backend.store import Current, ProjectStore
+from ml_backend.stores import stores_of
 
 REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     ConfigurationError: "Correct the environment: the message names the variable.",
@@ -163,7 +164,7 @@ class Context:
     @cached_property
     def store(self) -> ProjectStore:
         """The project's folder."""
-        return ProjectStore(self.settings.model_dir, self.project.uid)
+        return stores_of(self.settings).get(self.project.uid)
 
     @cached_property
     def current(self) -> Current:

@@ -13,7 +13,6 @@ from defusedxml import ElementTree
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.records import Annotation
 
 OBJECT_TAGS = ("Image", "Text")
 MIN_CLASSES, MAX_CLASSES = 2, 100
@@ -128,16 +127,3 @@ def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[
             "value": {"choices": [label]},
         }
     ]
-
-
-def consensus(annotations: Iterable[Annotation]) -> str | None:
-    """The label that several annotators agree on: the majority; in a tie the newest answer among the tied.
-
-    Skipped (cancelled) annotations and answers without a choice do not count. None if nothing is left.
-    """
-    usable = [a for a in annotations if not a.cancelled and a.label is not None]
-    if not usable:
-        return None
-    votes = Counter(a.label for a in usable)
-    most = max(votes.values())
-    return max((a for a in usable if votes[a.label] == most), key=lambda a: (a.updated_at, a.id)).label

@@ -1,13 +1,15 @@
 """Everything said to Label Studio, over its official SDK.
 
 Where the SDK has no typed call, or one too slow for thousands of rows, the request goes through the SDK's own
-HTTP client: its authentication (legacy token or personal access token), token refresh and retries apply.
+HTTP client: its authentication (legacy token or personal access token) and token refresh apply. What is sent again
+after a failure, ``retries`` decides.
 """
 
 from __future__ import annotations
 
 import email.utils
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +26,7 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
 )
 from ml_backend.records import Annotation, Project, Task
+from ml_backend.retries import LOCKED, Patience, send
 
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"
 """Works in the open-source edition; only its web page does not offer it."""
@@ -32,6 +35,8 @@ ROW_FIELDS = "id,data,is_labeled,updated_at,annotations,result,completed_by,was_
 """``include`` filters tasks and the annotations inside them by the same names."""
 SETTLING_TIME = timedelta(seconds=10)
 """A row can become visible this long after the time it carries (a slow transaction): read it once more."""
+MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+"""What is not text in an error page."""
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 TOKEN_HELP = "Take a new one in Label Studio under Account & Settings and set LABEL_STUDIO_API_KEY."  # noqa: S105
 
@@ -43,8 +48,9 @@ class LabelStudioClient:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
     """
 
-    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0) -> None:
+    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0, patience: Patience | None = None) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience or Patience()
         try:
             self._sdk = LabelStudio(base_url=self.url, api_key=api_key, timeout=timeout)  # type: ignore[no-untyped-call]
         except ApiError as exc:  # the SDK refuses an expired personal access token here
@@ -69,7 +75,7 @@ class LabelStudioClient:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
-        retries: int | None = None,
+        once: bool = False,
         what: str = "",
     ) -> httpx.Response:
         """Send one request; turn every failure into one of ours.
@@ -79,18 +85,19 @@ class LabelStudioClient:
             path: path below the Label Studio URL.
             params: query parameters.
             body: JSON body.
-            retries: how often to repeat after a 5xx answer or a refused connection; None for the SDK's default
-                (2). Pass 0 for what must not happen twice.
+            once: it must not happen twice: repeat it only where Label Studio cannot have got it.
             what: what the request is about, for the message: "Project 7".
         """
-        try:
-            response = self._http.request(
-                path,
-                method=method,
-                params=dict(params or {}),
-                json=body,
-                request_options=None if retries is None else {"max_retries": retries},
+
+        def send_once() -> httpx.Response:
+            return self._http.request(
+                path, method=method, params=dict(params or {}), json=body, request_options={"max_retries": 0}
             )
+
+        try:
+            response = send(send_once, repeatable=not once, patience=self._patience)
+            if response.status_code == 401 and self._forget_access_token():
+                response = send(send_once, repeatable=not once, patience=self._patience)
         except ApiError as exc:  # raised while the SDK exchanges a personal access token
             raise self._error(exc.status_code or 0, _detail(exc.body), what) from exc
         except UnicodeEncodeError:
@@ -100,14 +107,17 @@ class LabelStudioClient:
             ) from None
         except httpx.TimeoutException as exc:
             raise LabelStudioUnreachable(
-                f"{self.url} did not answer {method} {path} in time. Is it overloaded? See LABEL_STUDIO_URL."
+                f"{self.url} did not answer {method} {path} in time. Is it overloaded? See LABEL_STUDIO_URL and "
+                "REQUEST_TIMEOUT."
+            ) from exc
+        except (httpx.NetworkError, httpx.RemoteProtocolError) as exc:
+            if isinstance(exc, httpx.ConnectError):
+                raise self._nobody(exc) from exc
+            raise LabelStudioUnreachable(
+                f"The connection to {self.url} broke at {method} {path} ({exc}). Was it restarted? Try again."
             ) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise LabelStudioUnreachable(
-                f"No Label Studio answers at {self.url} ({exc}). Start it, or correct LABEL_STUDIO_URL."
-            ) from exc
-        if response.status_code == 401 and self._forget_access_token():
-            return self.request(method, path, params=params, body=body, retries=retries, what=what)
+            raise self._nobody(exc) from exc
         if response.status_code >= 400:
             raise self._error(response.status_code, _detail(_json_or_text(response)), what)
         return response
@@ -133,6 +143,11 @@ class LabelStudioClient:
                 "this is no Label Studio, or a proxy stands between. Correct LABEL_STUDIO_URL."
             ) from exc
 
+    def _nobody(self, exc: Exception) -> LabelStudioUnreachable:
+        return LabelStudioUnreachable(
+            f"No Label Studio answers at {self.url} ({exc}). Start it, or correct LABEL_STUDIO_URL."
+        )
+
     def _error(self, status: int, detail: str, what: str) -> Exception:
         what = what or "The request"
         if status == 401:
@@ -141,6 +156,13 @@ class LabelStudioClient:
             return LabelStudioUnauthorized(f"{what}: {self.url} forbids this to the token's account ({detail}).")
         if status == 404:
             return LabelStudioNotFound(f"{what} does not exist at {self.url}, or the token's account cannot see it.")
+        if LOCKED.decode() in detail:
+            return LabelStudioRejected(
+                f"{what}: the database of {self.url} is locked: others write to its SQLite file. Try again later; for "
+                "many annotators at once, run Label Studio on PostgreSQL."
+            )
+        if status >= 500:
+            return LabelStudioRejected(f"{what}: {self.url} failed with {status} ({detail}). Try again; see its log.")
         return LabelStudioRejected(f"{what}: {self.url} answered {status} ({detail}).")
 
     def fetch(self, path: str) -> bytes:
@@ -194,7 +216,7 @@ class LabelStudioClient:
                 "show_collab_predictions": True,
                 "enable_empty_annotation": False,
             },
-            retries=0,
+            once=True,
             what=f"Creating project {title!r}",
         )
         return self.project(row["id"])
@@ -220,7 +242,7 @@ class LabelStudioClient:
         known = [row for row in self.backends(project_id) if row["title"] == title]
         method, path = ("PATCH", f"api/ml/{known[0]['id']}") if known else ("POST", "api/ml")
         row: dict[str, Any] = self._json(
-            method, path, body=body, retries=0, what=f"Connecting {url} to project {project_id}"
+            method, path, body=body, once=True, what=f"Connecting {url} to project {project_id}"
         )
         return row
 
@@ -235,7 +257,7 @@ class LabelStudioClient:
         """Make a webhook for all actions. Without the payload, Label Studio would not even name the project."""
         body = {"project": project_id, "url": url, "headers": dict(headers)}
         body |= {"send_payload": True, "send_for_all_actions": True}
-        self.request("POST", "api/webhooks/", body=body, retries=0, what=f"Webhook {url}")
+        self.request("POST", "api/webhooks/", body=body, once=True, what=f"Webhook {url}")
 
     def change_webhook(self, webhook_id: int, changes: Mapping[str, Any]) -> None:
         """Change some of a webhook's fields."""
@@ -361,7 +383,7 @@ class LabelStudioClient:
             f"api/projects/{project_id}/import",
             params={"return_task_ids": "true"},
             body=list(tasks),
-            retries=0,
+            once=True,
             what=f"Importing {len(tasks)} tasks into project {project_id}",
         )
         ids: list[int] = answer["task_ids"]
@@ -384,7 +406,7 @@ class LabelStudioClient:
             "POST",
             f"api/tasks/{task_id}/annotations/",
             body={"result": list(result), "was_cancelled": cancelled},
-            retries=0,
+            once=True,
             what=f"Annotating task {task_id}",
         )
         return int(row["id"])
@@ -406,7 +428,7 @@ class LabelStudioClient:
             "POST",
             f"api/projects/{project_id}/import/predictions",
             body=list(predictions),
-            retries=0,
+            once=True,
             what=f"Importing {len(predictions)} predictions into project {project_id}",
         )
         if answer.get("created") != len(predictions):
@@ -485,17 +507,44 @@ class LabelStudioClient:
                 body = {"project": project_id, "data": {**tab["data"], **data}}
                 self.request("PATCH", f"api/dm/views/{tab['id']}", body=body, what=f"Tab {title!r}")
                 return True
-        known = self._columns(project_id)
-        if not tabs:  # else ours would be the only tab, and the project's page would not show the finished tasks
-            self._make_tab(project_id, "Default", {}, hidden=[name for name, usual in known.items() if not usual])
-        self._make_tab(project_id, title, data, hidden=[name for name in known if name not in columns])
+        self._new_tab(project_id, title, data, columns=columns, only=not tabs)
         return True
 
-    def _make_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, hidden: Sequence[str]) -> None:
+    def put_tab(
+        self, project_id: int, tab_id: int | None, title: str, data: Mapping[str, Any], *, columns: Sequence[str]
+    ) -> int:
+        """Set the Data Manager tab of this id right, or make a new one where it is gone; its id.
+
+        Unlike `ensure_tab`, this leaves tabs of the same title that others made alone.
+        """
+        tabs = self.tabs(project_id)
+        tab = next((tab for tab in tabs if tab["id"] == tab_id), None)
+        if tab is None:
+            return self._new_tab(project_id, title, data, columns=columns, only=not tabs)
+        if any(tab["data"].get(name) != value for name, value in data.items()):
+            body = {"project": project_id, "data": {**tab["data"], **data}}
+            self.request("PATCH", f"api/dm/views/{tab_id}", body=body, what=f"Tab {title!r}")
+        return int(tab["id"])
+
+    def delete_tab(self, project_id: int, tab_id: int | None) -> None:
+        """Delete the Data Manager tab of this id, where it still exists."""
+        if any(tab["id"] == tab_id for tab in self.tabs(project_id)):
+            self.request("DELETE", f"api/dm/views/{tab_id}", what=f"Tab {tab_id}")
+
+    def _new_tab(
+        self, project_id: int, title: str, data: Mapping[str, Any], *, columns: Sequence[str], only: bool
+    ) -> int:
+        known = self._columns(project_id)
+        if only:  # else ours would be the only tab, and the project's page would not show the finished tasks
+            self._make_tab(project_id, "Default", {}, hidden=[name for name, usual in known.items() if not usual])
+        return self._make_tab(project_id, title, data, hidden=[name for name in known if name not in columns])
+
+    def _make_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, hidden: Sequence[str]) -> int:
         names = [f"tasks:{name}" for name in hidden]
         content = {"title": title, **data, "hiddenColumns": {"explore": names, "labeling": names}}
         body = {"project": project_id, "data": content}
-        self.request("POST", "api/dm/views", body=body, retries=0, what=f"Tab {title!r}")
+        created = self._json("POST", "api/dm/views", body=body, once=True, what=f"Tab {title!r}")
+        return int(created["id"])
 
     def _columns(self, project_id: int) -> dict[str, bool]:
         """Data Manager columns, and whether Label Studio shows them unless told otherwise."""
@@ -554,7 +603,7 @@ def _json_or_text(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError:
-        return response.text[:200]
+        return " ".join(MARKUP.sub(" ", response.text).split())[:200]
 
 
 def _detail(body: Any) -> str:

@@ -9,27 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.acquisition import get_acquisition
+from ml_backend import agreement
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import StoreError
+from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.logs import note_version
 from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
+from ml_backend.mixture import needs, short_name
 from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
-from ml_backend.publish import latest_number, publish
+from ml_backend.publish import latest_number, publish, tidy
 from ml_backend.queue_names import queue_name
 from ml_backend.ranking import Ids, queue_scores
-from ml_backend.records import Prediction, Project, Queue
+from ml_backend.recheck import recheck
+from ml_backend.records import Prediction, Project, Queue, Task
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import COLD_START, Selection, first_candidates, select
+from ml_backend.selection import COLD_START, Known, Selection, arrange, assess, first_candidates, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
-from ml_backend.workspace import RoundProject, Workspace, read_tasks
+from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
 
 __all__ = ["Workspace", "run_round"]
 
@@ -43,6 +46,7 @@ def run_round(
     whole_pool: bool = False,
     dry_run: bool = False,
     pin: str | None = None,
+    patience: float = 0,
     fit_random: bool = False,
     observer: Observer | None = None,
 ) -> Report:
@@ -58,6 +62,7 @@ def run_round(
         whole_pool: queue every open task instead of the first ``queue_size``.
         dry_run: rank, but write neither to Label Studio nor to the store.
         pin: serve this stored version, in this round and in those to come, until it is unpinned.
+        patience: seconds to wait for another round of the project.
         fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
             the active order saves.
         observer: watches the steps.
@@ -71,18 +76,21 @@ def run_round(
     recorder = Recorder(report, observer)
     now = workspace.client.project(project_id)
     report.title = now.title
-    store = ProjectStore(workspace.root, now.uid)
+    store = workspace.store(now.uid)
     # Read under the lock as well: what holds it may be writing annotations that it takes back (the order proof).
-    with nullcontext() if dry_run else store.lock():
+    with nullcontext() if dry_run else store.lock(timeout=patience):
         if not dry_run and store.announced():  # an earlier round was cut off while it published
             now = workspace.client.project(project_id)
             store.settle(now.model_version)
+        note_version(store.current().version)
         project = _read(now, store, workspace, recorder, overrides)
         _warn_about(project, recorder)
         newest = train_version(project, workspace, recorder) if train and not dry_run else None
         _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
         if not dry_run:
             report.measures = update(project, report.version, recorder, fit_random=fit_random)
+        if train and not dry_run:
+            recheck(project, workspace, recorder)
     return report
 
 
@@ -103,6 +111,7 @@ def _read(
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
         model = model_for_object_tag(question.object_tag)
     recorder.report.open_tasks = len(pool.open)
+    recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model)
 
 
@@ -120,6 +129,7 @@ def _serve(
     store, pool, report = project.store, project.pool, recorder.report
     version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
     report.version = version
+    note_version(version)
     report.metrics = store.manifest(version).metrics if version else None
     loaded = workspace.library.load(store, version) if version else None
     if pool.open:
@@ -151,6 +161,9 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
+    if pool.tied:
+        shown = ", ".join(map(str, pool.tied[:5]))
+        recorder.warn(f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.")
     if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
         recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
     if current.queue and now.model_version != current.queue:
@@ -185,7 +198,9 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     if name is None and project.store.versions():
         recorder.warn("The labeling config's choices changed since the last training: train again to use the new ones.")
     if name is None:
-        recorder.warn("No trained model yet: the open tasks are queued in a random order, fixed by the seed.")
+        strategy = strategy_in_use(project.settings, trained=False)
+        order = "in a random order, fixed by the seed" if strategy == COLD_START else f"by {strategy}, which needs none"
+        recorder.warn(f"No trained model yet: the open tasks are queued {order}.")
     return name
 
 
@@ -201,25 +216,56 @@ def _queue(
     *,
     whole_pool: bool,
 ) -> Queue:
-    settings = project.settings
-    if model is None:
-        settings = settings.override({"strategy": COLD_START}, where="Cold start")
+    trained = model is not None
+    strategy = strategy_in_use(project.settings, trained=trained)
+    settings = project.settings.override({"strategy": strategy}, where="Cold start")
     tasks = project.pool.open
     count = len(tasks) if whole_pool else settings.queue_size
     existing = workspace.client.prediction_versions(project.now.id)
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
     with recorder.step("score") as step:
         ids = np.array([task.id for task in tasks], dtype=np.int64)
-        candidates = first_candidates(ids, settings, trained=model is not None, count=count)
+        candidates = first_candidates(ids, settings, trained=trained, count=count)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
-        chosen = select(
-            model, examples.items, examples.task_ids, settings, count=count, turn=len(tasks), progress=step.progress
+        wanted = wants(settings, trained=trained)
+        labelled = _known(project.pool.training, project, recorder) if "labelled" in wanted else None
+        validation = _known(project.pool.evaluation, project, recorder) if "validation" in wanted else None
+        scores = assess(
+            model,
+            examples.items,
+            examples.task_ids,
+            settings,
+            labelled=labelled,
+            validation=validation,
+            progress=step.progress,
         )
-        step.detail = f"{len(examples.items)} tasks by {settings.strategy}"
-    predictions = _predictions(chosen, examples.task_ids, project.question.labels)
-    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
-    name = queue_name(version, settings.strategy, number)
-    return Queue(name, version, settings.strategy, samples, settings.seed, predictions)
+        step.detail = f"{len(examples.items)} tasks"
+    with recorder.step("rank") as step:
+        chosen = arrange(
+            scores,
+            model,
+            examples.items,
+            examples.task_ids,
+            settings,
+            count=count,
+            turn=len(tasks),
+            classes=len(project.question.labels),
+            labelled=labelled,
+            validation=validation,
+        )
+        predictions = _predictions(chosen, examples.task_ids, project.question.labels)
+        step.detail = f"{len(predictions)} by {strategy}"
+    samples = settings.samples if "samples" in needs(strategy) else 1
+    name = queue_name(version, short_name(strategy), number)
+    return Queue(name, version, strategy, samples, settings.seed, predictions)
+
+
+def _known(labelled: Sequence[tuple[Task, str]], project: RoundProject, recorder: Recorder) -> Known:
+    """Labelled tasks as items, those that can be read."""
+    tasks = [task for task, _ in labelled]
+    examples = read_tasks(tasks, project, recorder.report)
+    targets = target_indices([label for _, label in labelled], examples, [task.id for task in tasks], project.question)
+    return Known(examples.items, targets)
 
 
 def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:
@@ -237,16 +283,14 @@ def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tup
 
 
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
+    client, project_id, question = workspace.client, project.now.id, project.question
     project.store.write_queue(queue)
     project.store.announce(Current(queue.version, queue.name, pinned))
-    recorder.report.replaced = publish(
-        workspace.client,
-        project.now.id,
-        queue,
-        project.question,
-        prelabel=project.settings.prelabel,
-        keep=workspace.keep_queues,
-        switched=lambda: project.store.settle(queue.name),
-        step=recorder.step,
-    )
+    publish(client, project_id, queue, question, prelabel=project.settings.prelabel, step=recorder.step)
+    project.store.settle(queue.name)
     recorder.report.published = True
+    try:
+        with recorder.step("tidy"):
+            recorder.report.replaced = tidy(client, project_id, queue, question, keep=workspace.keep_queues)
+    except LabelStudioError as exc:  # annotators have the new order: a later round makes the rest right
+        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

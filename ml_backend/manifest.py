@@ -52,6 +52,8 @@ class Manifest(BaseModel):
     """The version in use when it was trained."""
     promoted: bool = True
     """Whether it may be served; False: it was clearly worse than the version in use."""
+    agreement: dict[str, Any] | None = None
+    """How much people agreed: fields of `agreement.Agreement`; None where no task had several answers."""
     comparison: dict[str, Any] | None = None
     """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.agreement import answers, majority
 from ml_backend.errors import BadItemError
-from ml_backend.label_config import ChoiceQuestion, consensus, label_of
+from ml_backend.label_config import ChoiceQuestion, label_of
 from ml_backend.media import MediaReader
 from ml_backend.models.base import Model
 from ml_backend.ranking import Ids
@@ -33,16 +34,26 @@ class Pool:
     """Open tasks that somebody skipped: not asked again, or the most doubtful would fill every queue."""
     foreign_labels: Counter[str] = field(default_factory=Counter)
     """Answers that the labeling config does not list (any more)."""
+    several: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Task id → answers, of tasks that at least two people answered."""
+
+    @property
+    def tied(self) -> list[int]:
+        """Tasks that people answered, but without a majority: they neither train nor judge."""
+        return [task_id for task_id, given in self.several.items() if majority(given) is None]
 
 
 def divide(tasks: Iterable[Task], question: ChoiceQuestion) -> Pool:
     """Divide tasks into training, evaluation and open ones.
 
-    A task trains with the label its annotators agree on. Evaluation tasks never train and are never queued.
+    A task trains with the label that most of its annotators gave. Evaluation tasks never train and are never queued.
     """
     pool = Pool()
     for task in tasks:
-        label = consensus(replace(a, label=label_of(a.result, question)) for a in task.annotations)
+        given = answers(replace(a, label=label_of(a.result, question)) for a in task.annotations)
+        if len(given) > 1:
+            pool.several[task.id] = given
+        label = majority(given)
         if label is not None and label not in question.labels:
             pool.foreign_labels[label] += 1
         elif label is not None:

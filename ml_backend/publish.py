@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from ml_backend.control import CONTROL
-from ml_backend.errors import LabelConfigError, LabelStudioError
+from ml_backend.errors import LabelConfigError, LabelStudioError, LabelStudioUnreachable
 from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.queue_names import parse_queue_name
@@ -60,20 +60,17 @@ def publish(
     question: ChoiceQuestion,
     *,
     prelabel: bool,
-    keep: timedelta,
-    switched: Callable[[], None],
     step: Step,
-) -> list[str]:
-    """Publish a queue; names of our older versions that were deleted, those written longer than ``keep`` ago.
+) -> None:
+    """Import a queue and switch the project to it.
 
-    ``switched`` is called as soon as annotators get the new order.
+    Where the answer to one of the two is lost, Label Studio is asked what became of it.
 
     Raises:
         LabelConfigError: the question changed since the queue was made.
         LabelStudioError: a step failed.
 
-    Before the switch a failure takes back what was written, and the old order stands; after it the new order stands,
-    and the next publication deletes what is left over.
+    What a failure leaves written is taken back, now or by a later ``tidy``, and the old order stands.
     """
     rows = [
         {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=prelabel)}
@@ -81,22 +78,31 @@ def publish(
     ]
     try:
         with step("import"):
-            client.import_predictions(project_id, rows)
+            _import(client, project_id, queue.name, rows)
         with step("switch"):
             _check_question(client, project_id, question)
-            client.serve_version(project_id, queue.name)
+            _switch(client, project_id, queue.name)
+    except LabelStudioUnreachable:
+        raise  # Label Studio may still be at work on it: a switch that comes late must find the whole queue
     except BaseException:
         _take_back(client, project_id, queue.name)
         raise
-    switched()
-    with step("tidy"):
-        deleted = [
-            name for name, age in client.version_ages(project_id).items() if is_over(name, age, queue.name, keep)
-        ]
-        for name in deleted:
-            client.delete_version(project_id, name)
-        shown = ("id", f"data.{question.field}", "predictions_score")
-        client.ensure_tab(project_id, TAB_TITLE, TAB, columns=shown)
+
+
+def tidy(
+    client: LabelStudioClient, project_id: int, queue: Queue, question: ChoiceQuestion, *, keep: timedelta
+) -> list[str]:
+    """Delete our older versions that were written longer than ``keep`` ago, and make the tab right; names deleted.
+
+    Raises:
+        LabelStudioError: a step failed. The order stands, and the next round deletes what is left over.
+    """
+    ages = client.version_ages(project_id)
+    deleted = [name for name, age in ages.items() if is_over(name, age, queue.name, keep)]
+    for name in deleted:
+        client.delete_version(project_id, name)
+    shown = ("id", f"data.{question.field}", "predictions_score")
+    client.ensure_tab(project_id, TAB_TITLE, TAB, columns=shown)
     return deleted
 
 
@@ -125,9 +131,34 @@ def _check_question(client: LabelStudioClient, project_id: int, question: Choice
         )
 
 
+def _import(client: LabelStudioClient, project_id: int, name: str, rows: list[dict[str, Any]]) -> None:
+    """Import predictions. They are written all at once or not at all, and nobody else writes under this name."""
+    try:
+        client.import_predictions(project_id, rows)
+    except LabelStudioError as error:
+        if _asked(error, lambda: client.prediction_versions(project_id).get(name, 0)) < len(rows):
+            raise
+
+
+def _switch(client: LabelStudioClient, project_id: int, name: str) -> None:
+    try:
+        client.serve_version(project_id, name)
+    except LabelStudioError as error:
+        if _asked(error, lambda: client.project(project_id).model_version) != name:
+            raise
+
+
+def _asked(error: LabelStudioError, question: Callable[[], Any]) -> Any:
+    """The answer to a question that an error raises; where it has none, the error is the one to report."""
+    try:
+        return question()
+    except LabelStudioError:
+        raise error from None
+
+
 def _take_back(client: LabelStudioClient, project_id: int, name: str) -> None:
     try:
         if client.project(project_id).model_version != name:
             client.delete_version(project_id, name)
     except LabelStudioError:
-        pass  # the first error is the one to report; the next publication deletes what is left
+        pass  # the first error is the one to report; a later round deletes what is left

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.answers import Answer
-from ml_backend.control import control_order
+from ml_backend.control import CONTROL, control_order
 from ml_backend.errors import StoreError
 from ml_backend.judgement import Judgement
 from ml_backend.learning import Judged
@@ -39,7 +39,7 @@ def random_sample(
     labelled: Ids, answers: Mapping[int, Answer], open_tasks: Ids, *, seed: int
 ) -> tuple[list[int], list[int]]:
     """Labelled tasks that are a random sample: those before any model chose, and those after, in control order."""
-    chosen = [int(task) for task in labelled if int(task) in answers and answers[int(task)].version is not None]
+    chosen = [int(task) for task in labelled if int(task) in answers and not _drawn_at_random(answers[int(task)])]
     first = sorted(set(labelled.tolist()) - set(chosen))
     rest = np.array([*chosen, *open_tasks.tolist()], dtype=np.int64)
     is_open = set(open_tasks.tolist())
@@ -50,6 +50,11 @@ def random_sample(
             break
         later.append(task)
     return first, later
+
+
+def _drawn_at_random(answer: Answer) -> bool:
+    """Whether the queue was random: before a first model, and not by a strategy that needs none."""
+    return answer.version is None and answer.picked_by in (CONTROL, "random")
 
 
 def sizes(labels: int) -> list[int]:

@@ -1,15 +1,30 @@
-"""From scores to an order, and from an order to the scores that Label Studio sorts by."""
+"""From evidence to an order, and from an order to the scores that Label Studio sorts by."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.acquisition import check_probabilities, get_acquisition
+from ml_backend import mixture
+from ml_backend.acquisition import check_probabilities
+from ml_backend.balance import LOOK_AHEAD, balanced
 from ml_backend.errors import AcquisitionError
+from ml_backend.evidence import MISSING, Evidence
+from ml_backend.picks import Positions
+from ml_backend.strategies import STRATEGIES, pick
 
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
+
+STAND_IN: Final = "entropy"
+"""Scores a single task where its strategy looks at the whole pool."""
+TIE_STREAM: Final = 1
+NOISE_STREAM: Final = 4
+"""Added to the seed, so that ties, the noise of randomised scores and the random strategy draw independently."""
 
 RANK_SHARE = 1e-6
 """Share of a served score that encodes the rank, so that equal uncertainties still have one order everywhere."""
@@ -31,11 +46,26 @@ def draws_for(task_ids: Ids, seed: int) -> Floats:
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def evidence_of(task_ids: Ids, seed: int, **known: Any) -> Evidence:
+    """What is ``known`` of the items (fields of `Evidence`), with their draws.
+
+    Raises:
+        AcquisitionError: malformed probabilities; the message names the item.
+    """
+    if known.get("probabilities") is not None:
+        known["probabilities"] = check_probabilities(known["probabilities"])
+        known["classes"] = known["probabilities"].shape[2]
+    ids = np.asarray(task_ids, dtype=np.int64)
+    return Evidence(ids, draws_for(ids, seed), draws_for(ids, seed + NOISE_STREAM), seed, **known)
+
+
 def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Ids, *, seed: int) -> Floats:
-    """Normalised informativeness in [0, 1] under a strategy, larger = ask sooner ``[N]``.
+    """Normalised informativeness in [0, 1] of tasks one by one, larger = ask sooner ``[N]``.
+
+    A strategy that looks at the whole pool, or a mixture, cannot tell it of a single task: `STAND_IN` does instead.
 
     Args:
-        strategy: a name in ``ACQUISITIONS``.
+        strategy: a name in ``STRATEGIES``, or a mixture.
         probabilities: ``[N, K, C]``.
         task_ids: ``[N]``.
         seed: fixes the random strategy.
@@ -44,12 +74,76 @@ def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Id
         AcquisitionError: an unknown strategy, malformed probabilities, or a strategy that needs dropout passes
             given only one.
     """
-    acquisition = get_acquisition(strategy)
-    values = check_probabilities(probabilities)
-    if acquisition.stochastic and len(values) and values.shape[1] < 2:
-        raise AcquisitionError(f"Strategy {strategy!r} compares dropout passes: ask for at least 2 samples.")
-    scores = acquisition.score(values, draws_for(task_ids, seed)) / acquisition.maximum(values.shape[2])
-    return np.clip(scores, 0.0, 1.0)
+    name = strategy if mixture.itemwise(strategy) else STAND_IN
+    evidence = evidence_of(task_ids, seed, probabilities=probabilities)
+    score = STRATEGIES[name].score
+    if "samples" in STRATEGIES[name].needs and len(evidence) and probabilities.shape[1] < 2:
+        raise AcquisitionError(f"Strategy {strategy!r} needs {MISSING['samples']}.")
+    return np.clip(score(evidence), 0.0, 1.0) if score else np.zeros(len(evidence))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The next ``B`` of ``N`` items, first asked first."""
+
+    order: Positions
+    """Positions among the items ``[B]``."""
+    picked_by: tuple[str, ...]
+    """The strategy that chose each ``[B]``."""
+    informativeness: Floats
+    """In [0, 1], never rising ``[B]``; in a mixture, whose parts have no common measure, the place."""
+
+
+def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapping[int, int] | None = None) -> Choice:
+    """Choose the next ``count`` items, all where there are fewer.
+
+    The items are put into an order drawn from seed and task ids before any strategy sees them, and strategies give
+    ties to the earlier row: the same items give the same choice, however they are ordered.
+
+    In a mixture each part picks its share from what the parts before it left, and the picks are interleaved evenly.
+
+    Args:
+        strategy: a name in ``STRATEGIES``, or a mixture.
+        evidence: of the N items, all that `mixture.needs` names.
+        count: B.
+        labels_so_far: labels by class; given, each part's picks are balanced over the model's guesses (but not those
+            of ``random``).
+    """
+    drawn = np.argsort(draws_for(evidence.task_ids, evidence.seed + TIE_STREAM), kind="stable")
+    evidence = evidence.take(drawn)
+    parts = mixture.parse_strategy(strategy)
+    counts = mixture.part_counts([part.share for part in parts], min(count, len(evidence)))
+    left = np.ones(len(evidence), dtype=np.bool_)
+    queues: list[Positions] = []
+    values: Floats = np.zeros(0)
+    for part, size in zip(parts, counts, strict=True):
+        rows = np.flatnonzero(left)
+        chosen, values = _part(part.name, evidence.take(rows) if len(parts) > 1 else evidence, size, labels_so_far)
+        queues.append(rows[chosen])
+        left[rows[chosen]] = False
+    turns = mixture.interleave(counts)
+    order = np.empty(len(turns), dtype=np.int64)
+    for number, queue in enumerate(queues):
+        order[turns == number] = queue
+    if len(parts) > 1:
+        values = 1.0 - np.arange(len(order)) / max(len(order), 1)
+    return Choice(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values)
+
+
+def _part(
+    name: str, evidence: Evidence, count: int, labels_so_far: Mapping[int, int] | None
+) -> tuple[Positions, Floats]:
+    """Positions and informativeness of one strategy's picks."""
+    strategy = STRATEGIES[name]
+    if labels_so_far is None or evidence.probabilities is None or not strategy.needs:
+        picks = pick(strategy, evidence, count)
+        return picks.order, picks.informativeness
+    picks = pick(strategy, evidence, LOOK_AHEAD * count)
+    guesses = evidence.probabilities.mean(axis=1).argmax(axis=1)
+    totals = np.array([labels_so_far.get(c, 0) for c in range(evidence.classes)], dtype=np.int64)
+    order = balanced(picks.order, guesses, totals, count)
+    value = dict(zip(picks.order.tolist(), picks.informativeness.tolist(), strict=True))
+    return order, np.minimum.accumulate(np.array([value[i] for i in order.tolist()]))
 
 
 def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:
@@ -63,7 +157,7 @@ def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) 
         # Keep everything that ties with the last place, so that the draw decides there too.
         threshold = np.partition(scores, len(scores) - count)[len(scores) - count] if count else np.inf
         candidates = np.flatnonzero(scores >= threshold).astype(np.int64)
-    order = np.lexsort((draws_for(np.asarray(task_ids)[candidates], seed + 1), -scores[candidates]))
+    order = np.lexsort((draws_for(np.asarray(task_ids)[candidates], seed + TIE_STREAM), -scores[candidates]))
     ranked: Ids = candidates[order][:count]
     return ranked
 
@@ -76,6 +170,14 @@ def served_score(normalised: Floats, ranks: NDArray[np.floating] | float = 0.0) 
     strictly, so that Label Studio's order has no ties.
     """
     return np.asarray((1.0 - RANK_SHARE) * (1.0 - np.asarray(normalised, dtype=np.float64)) + RANK_SHARE * ranks)
+
+
+def after_queue(served: Floats, last: float) -> Floats:
+    """Served scores moved behind a queue that ends with ``last``, in their order: ``last + (1 - last) s`` ``[N]``.
+
+    For tasks scored one by one where the queue's strategy looks at the whole pool: `STAND_IN` has another measure.
+    """
+    return np.asarray(last + (1.0 - last) * np.asarray(served, dtype=np.float64))
 
 
 def queue_scores(normalised: Floats) -> Floats:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ml_backend.agreement import Agreement
 from ml_backend.records import Queue
 
 Clock = Callable[[], float]
@@ -44,6 +45,10 @@ class Report:
     """What is known about the loop itself; see ``measures``."""
     label_counts: dict[str, int] = field(default_factory=dict)
     open_tasks: int = 0
+    agreement: Agreement | None = None
+    """Of people, where tasks have several answers."""
+    doubted: list[int] | None = None
+    """Tasks in the tab "Re-check", most doubtful first; None where the project has no such tab."""
     queue: Queue | None = None
     published: bool = False
     replaced: list[str] = field(default_factory=list)

@@ -18,20 +18,24 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from filelock import FileLock
 
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.logs import in_round
 from ml_backend.loop import run_round
 from ml_backend.report import Observer, Report, Silent, StepTime
+from ml_backend.shared_folder import KEPT_ROUNDS, LOG_NAME
 from ml_backend.store import ProjectStore, open_project
+from ml_backend.stores import Stores
 from ml_backend.workspace import Workspace
 
 log = logging.getLogger(__name__)
-KEPT_ROUNDS = 1000
-LOG_NAME = "rounds.jsonl"
 SEEN_NAME = "last_round.json"
+NOTES_PATIENCE = 10.0
+"""Seconds to wait for the project's lock where the notes are shared; the next round has begun if it is held."""
 UNFORESEEN = "unforeseen"
 """Before the name of an error that is none of ours: its text may hold anything."""
 
@@ -68,9 +72,12 @@ def record_round(
     trigger: str,
     observer: Observer | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    new_id: Callable[[], str] = lambda: uuid4().hex[:12],
     **options: Any,
 ) -> Report:
     """``run_round``, remembered: a line in the project's log, and what it saw where it trained.
+
+    All log records made meanwhile carry the project, the round's id and the model version, see `logs`.
 
     Args:
         workspace: what rounds share.
@@ -78,44 +85,67 @@ def record_round(
         trigger: why it runs: ``labels``, ``time``, ``asked``, ``sync``.
         observer: watches the steps.
         now: the clock.
+        new_id: names the round, in `rounds.jsonl` and in logs.
         options: as for ``run_round``.
 
     Raises:
         ActiveLearningError: as ``run_round``.
     """
-    steps = _Steps(observer or Silent(), project_id)
-    started = now()
-    try:
-        seen = look(workspace.client, project_id)
-        report = run_round(workspace, project_id, observer=steps, **options)
-    except BaseException as exc:
-        error = str(exc) if isinstance(exc, ActiveLearningError) else f"{UNFORESEEN} {type(exc).__name__}"
-        _remember(workspace.root, project_id, _line(started, now(), trigger, steps.done, error=error))
-        raise
-    if not options.get("dry_run"):
-        taken_in = seen if options.get("train", True) else None
-        _remember(workspace.root, project_id, _line(started, now(), trigger, steps.done, report), taken_in)
+    steps = _Steps(observer or Silent())
+    started, round_id = now(), new_id()
+    facts = {"round": round_id, "started": started.isoformat(), "trigger": trigger}
+    with in_round(project_id, round_id):
+        log.info("round started: %s", trigger)
+        try:
+            seen = look(workspace.client, project_id)
+            report = run_round(workspace, project_id, observer=steps, **options)
+        except BaseException as exc:
+            ours = isinstance(exc, ActiveLearningError)
+            error = str(exc) if ours else f"{UNFORESEEN} {type(exc).__name__}"
+            log.error("round failed; the old order stands: %s", error, exc_info=None if ours else exc)
+            _remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, error=error))
+            raise
+        if not options.get("dry_run"):
+            taken_in = seen if options.get("train", True) else None
+            _remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, report), taken_in)
+        queue = report.queue.name if report.published and report.queue else "unchanged"
+        log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
     return report
 
 
 def record_lost_round(
-    root: Path, project_id: int, *, trigger: str, started: datetime, error: ActiveLearningError
+    stores: Stores, project_id: int, *, trigger: str, started: datetime, error: ActiveLearningError
 ) -> None:
     """Remember a round whose process died before it could do so itself."""
-    _remember(root, project_id, _line(started, datetime.now(UTC), trigger, (), error=str(error)))
+    facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": trigger}
+    _remember(stores.root, stores, project_id, _line(facts, datetime.now(UTC), (), error=str(error)))
 
 
-def _remember(root: Path, project_id: int, line: Mapping[str, Any], seen: Seen | None = None) -> None:
+def _remember(
+    root: Path, stores: Stores | None, project_id: int, line: Mapping[str, Any], seen: Seen | None = None
+) -> None:
     """Write the note and the line. What a round did stands without them: a failure here is only told."""
     store = open_project(root, project_id)
     if store is None:
         return
     try:
-        if seen is not None:  # before the log: who sees the line may rely on the note
-            _write(store.folder / SEEN_NAME, json.dumps(asdict(seen)))
-        append(store, line)
+        if stores is None or not stores.is_remote:
+            _note(store, line, seen)
+            return
+        try:
+            with stores.get(store.uid).lock(timeout=NOTES_PATIENCE):
+                _note(store, line, seen)
+        except ActiveLearningError:  # another round, or no remote: the line is shared with the next round from here
+            if line["round"] not in {row.get("round") for row in rounds(store)}:
+                append(store, line)
     except (OSError, StoreError) as exc:
         log.warning("project %s: the round is not remembered: %s", project_id, exc)
+
+
+def _note(store: ProjectStore, line: Mapping[str, Any], seen: Seen | None) -> None:
+    if seen is not None:  # before the log: who sees the line may rely on the note
+        _write(store.folder / SEEN_NAME, json.dumps(asdict(seen)))
+    append(store, line)
 
 
 def append(store: ProjectStore, line: Mapping[str, Any], *, keep: int = KEPT_ROUNDS) -> None:
@@ -143,45 +173,36 @@ def rounds(store: ProjectStore, *, newest: int = KEPT_ROUNDS) -> list[dict[str, 
     return found
 
 
-def known_stores(root: Path) -> dict[int, ProjectStore]:
-    """The newest store of every project that this installation knows, by the project's id."""
-    ids = {path.name.removeprefix("project-").split(".")[0] for path in root.glob("project-*.*") if path.is_dir()}
-    found = {int(number): open_project(root, int(number)) for number in ids if number.isdecimal()}
-    return {project_id: store for project_id, store in sorted(found.items()) if store is not None}
-
-
 class _Steps:
     """Passes everything on, and keeps the finished steps: a round that fails has no report."""
 
-    def __init__(self, observer: Observer, project_id: int) -> None:
+    def __init__(self, observer: Observer) -> None:
         self.done: list[StepTime] = []
         self._observer = observer
-        self._project_id = project_id
 
     def step_started(self, name: str) -> None:
-        log.debug("project %s: %s", self._project_id, name)
+        log.debug("step started: %s", name)
         self._observer.step_started(name)
 
     def progress(self, name: str, done: int, total: int) -> None:
         self._observer.progress(name, done, total)
 
     def step_finished(self, step: StepTime) -> None:
+        log.info("step %s: %.2f s%s", step.name, step.seconds, f", {step.detail}" if step.detail else "")
         self.done.append(step)
         self._observer.step_finished(step)
 
 
 def _line(
-    started: datetime,
+    facts: Mapping[str, Any],
     ended: datetime,
-    trigger: str,
     steps: Iterable[StepTime],
     report: Report | None = None,
     error: str | None = None,
 ) -> dict[str, Any]:
     line: dict[str, Any] = {
-        "started": started.isoformat(),
+        **facts,
         "ended": ended.isoformat(),
-        "trigger": trigger,
         "steps": [{"name": step.name, "seconds": round(step.seconds, 4)} for step in steps],
         "error": error,
     }
@@ -189,9 +210,14 @@ def _line(
         line |= {
             "version": report.version,
             "trained": report.trained,
+            "held_back": report.held_back,
             "queue": report.queue.name if report.queue else None,
+            "published": report.published,
+            "open_tasks": report.open_tasks,
             "accuracy": (report.metrics or {}).get("accuracy"),
             "labels": sum(report.label_counts.values()),
+            "agreement": asdict(report.agreement) if report.agreement else None,
+            "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),
         }
     return line

@@ -18,8 +18,9 @@ from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.measures import stored
-from ml_backend.round_log import Seen, known_stores, last_seen, look, rounds
-from ml_backend.store import ProjectStore, open_project
+from ml_backend.round_log import Seen, last_seen, look, rounds
+from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
 from ml_backend.trigger import LONGEST_WAIT, Rule, Trigger
 from ml_backend.worker import ASKED, Job, Rounds
 
@@ -45,6 +46,7 @@ class Scheduler:
         self._rounds = rounds
         self._client = client or (lambda: make_client(settings))
         self._clock = clock
+        self._stores = stores_of(settings)
         self._trigger = Trigger(clock)
         self._lock = Lock()
         """Guards the trigger; never held while anything outside is asked."""
@@ -80,9 +82,7 @@ class Scheduler:
 
     def status(self) -> dict[str, Any]:
         """Every known project and how the looks for lost changes go, for people. Asks nothing of Label Studio."""
-        projects = {
-            str(i): self._project_status(i, store) for i, store in known_stores(self._settings.model_dir).items()
-        }
+        projects = {str(i): self._project_status(i, store) for i, store in self._stores.known().items()}
         return {
             "projects": projects,
             "polling": {"every_seconds": self._settings.poll_seconds, "error": self._poll_error},
@@ -117,6 +117,9 @@ class Scheduler:
 
     def start(self) -> None:
         """Start the thread."""
+        with self._lock:
+            for project_id in self._stores.known():
+                self._trigger.know(project_id)
         self._stop.clear()
         self._thread = Thread(target=self._work, name="scheduler", daemon=True)
         self._thread.start()
@@ -169,7 +172,7 @@ class Scheduler:
         if not self._settings.poll_seconds or self._clock() < self._next_poll:
             return
         problem: ActiveLearningError | None = None
-        for project_id, store in known_stores(self._settings.model_dir).items():
+        for project_id, store in self._stores.known().items():
             if store.uid in self._gone or self._stop.is_set():
                 continue
             try:
@@ -235,7 +238,7 @@ class Scheduler:
         with self._lock:  # before the look: what comes after this belongs to the next round
             reason = "labels" if self._trigger.outlook(project_id).labels_to_go == 0 else "time"
             self._trigger.started(project_id)
-        store = open_project(self._settings.model_dir, project_id)
+        store = self._stores.open(project_id)
         found = look(self._client(), project_id)
         with self._lock:
             outlook = self._trigger.outlook(project_id)
@@ -255,7 +258,7 @@ class Scheduler:
     def _rule(self, project_id: int) -> Rule:
         defaults = self._settings.project_defaults()
         try:
-            store = open_project(self._settings.model_dir, project_id)
+            store = self._stores.open(project_id)
             params = store.extra_params() if store is not None else None
             settings = defaults.override(params, where=f"Project {project_id}")
         except ActiveLearningError:
@@ -263,11 +266,10 @@ class Scheduler:
         return Rule(settings.train_after_labels, settings.train_after_seconds)
 
     def _forget(self, project_id: int) -> None:
-        store = open_project(self._settings.model_dir, project_id)
-        uid = store.uid if store is not None else str(project_id)
-        if uid not in self._gone:
+        store = self._stores.open(project_id)
+        if store is not None and store.uid not in self._gone:  # else nothing is kept: anybody can make up a number
             log.warning("project %s is deleted or not shown to the token's account: no longer looked at", project_id)
-        self._gone.add(uid)
+            self._gone.add(store.uid)
         with self._lock:
             self._trigger.forget(project_id)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
+from ml_backend.mixture import needs
 from ml_backend.models.base import Model, Progress, no_progress
 from ml_backend.ranking import Floats, Ids, uncertainty
 
@@ -27,7 +27,9 @@ class Scores:
     confidence: Floats
     """Its probability, mean over the passes ``[N]``."""
     uncertainty: Floats
-    """Normalised, in [0, 1], larger = ask sooner ``[N]``."""
+    """Normalised, in [0, 1], larger = ask sooner ``[N]``; a stand-in where the strategy looks at the whole pool."""
+    probabilities: NDArray[np.float32] | None = None
+    """``[N, K, C]``, where they were to be kept."""
 
 
 def score_items(
@@ -36,14 +38,15 @@ def score_items(
     task_ids: Ids,
     settings: ProjectSettings,
     *,
+    keep: bool = False,
     progress: Progress = no_progress,
 ) -> Scores:
-    """Score items under the settings' strategy.
+    """Score items under the settings' strategy; ``keep`` the probabilities of all for one that needs them together.
 
     The dropout passes of one block share their masks' seed, so that the same call gives the same scores.
     """
-    samples = settings.samples if get_acquisition(settings.strategy).stochastic else 1
-    winners, confidences, uncertainties = [], [], []
+    samples = settings.samples if "samples" in needs(settings.strategy) else 1
+    winners, confidences, uncertainties, kept = [], [], [], []
     for start in range(0, len(items), BLOCK):
         block = slice(start, start + BLOCK)
         probabilities = model.probabilities(items[block], samples=samples, seed=settings.seed)
@@ -51,7 +54,11 @@ def score_items(
         winners.append(mean.argmax(axis=1))
         confidences.append(mean.max(axis=1))
         uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[block], seed=settings.seed))
+        if keep:
+            kept.append(probabilities)
         progress(min(start + BLOCK, len(items)), len(items))
     if not winners:
-        return Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    return Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties))
+        none = np.zeros((0, samples, len(model.labels)), np.float32) if keep else None
+        return Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), none)
+    whole = np.concatenate(kept) if keep else None
+    return Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties), whole)

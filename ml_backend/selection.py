@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.acquisition import get_acquisition
 from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order, control_places
+from ml_backend.evidence import Evidence, Need, check_needs
+from ml_backend.mixture import itemwise, needs
 from ml_backend.models.base import Model, Progress, no_progress
-from ml_backend.ranking import Floats, Ids, rank, uncertainty
+from ml_backend.novelty import unit_features, word_features
+from ml_backend.ranking import Choice, Floats, Ids, choose, draws_for, evidence_of, rank
+from ml_backend.raw_embeddings import raw_embeddings
 from ml_backend.scoring import Scores, score_items
 
-COLD_START = "random"
-"""Strategy before a first model."""
+COLD_START: Final = "random"
+"""Strategy before a first model, where the project's own needs one."""
+WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features"))
+"""What can be had before a first model."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Items whose labels are known."""
+
+    items: Sequence[Any]
+    targets: NDArray[np.int64]
+    """Indices into the labels, one per item."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Selection:
     order: NDArray[np.int64]
     """Positions among the items ``[B]``."""
     picked_by: tuple[str, ...]
-    """The strategy that chose each, or ``control`` ``[B]``."""
+    """The strategy (in a mixture the part) that chose each, or ``control`` ``[B]``."""
     informativeness: Floats
     """Normalised, in [0, 1] ``[B]``; a control task has that of the pick before it, to keep its place."""
     scores: Scores | None
@@ -42,33 +56,111 @@ def select(
     *,
     count: int,
     turn: int = 0,
+    classes: int = 2,
+    labelled: Known | None = None,
+    validation: Known | None = None,
     progress: Progress = no_progress,
 ) -> Selection:
     """Choose what to ask next.
 
     Args:
-        model: scores the items; without one the order is random.
+        model: scores the items. Without one, strategies that need none go by `raw_embeddings`; any other waits, and
+            the order is random.
         items: ``[N]``, as the model reads them.
         task_ids: ``[N]``; draws and ties depend on them and the seed, never on positions.
-        settings: strategy, samples, seed, control share.
+        settings: strategy, samples, seed, control share, balance.
         count: how many to choose; all where there are fewer.
         turn: a number that changes with the labels, such as that of the open items: it moves the control tasks' places.
+        classes: how many, where there is no model to tell.
+        labelled: the labelled items, for strategies and settings that `wants` them.
+        validation: the evaluation items, likewise.
         progress: called while items are scored.
+
+    Raises:
+        AcquisitionError: the strategy needs what cannot be had (nothing was computed then), or the model's
+            probabilities are malformed.
     """
-    scores = None if model is None else score_items(model, items, task_ids, settings, progress=progress)
-    strategy = COLD_START if model is None else settings.strategy
-    if scores is None:
-        # The random score needs no model: uniform probabilities stand in for it.
-        uniform = np.full((len(items), 1, 2), 0.5)
-        informative = uncertainty(strategy, uniform, task_ids, seed=settings.seed)
-    else:
-        informative = scores.uncertainty
+    scores = assess(model, items, task_ids, settings, labelled=labelled, validation=validation, progress=progress)
+    return arrange(
+        scores,
+        model,
+        items,
+        task_ids,
+        settings,
+        count=count,
+        turn=turn,
+        classes=classes,
+        labelled=labelled,
+        validation=validation,
+    )
+
+
+def assess(
+    model: Model | None,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    *,
+    labelled: Known | None = None,
+    validation: Known | None = None,
+    progress: Progress = no_progress,
+) -> Scores | None:
+    """The first half of `select`: what the model says about the items; None without one."""
+    strategy = strategy_in_use(settings, trained=model is not None)
+    check_needs(strategy, needs(strategy), _available(model, items, labelled, validation))
+    if model is None:
+        return None
+    return score_items(model, items, task_ids, settings, keep=not _is_direct(strategy, settings), progress=progress)
+
+
+def arrange(
+    scores: Scores | None,
+    model: Model | None,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    *,
+    count: int,
+    turn: int = 0,
+    classes: int = 2,
+    labelled: Known | None = None,
+    validation: Known | None = None,
+) -> Selection:
+    """The second half of `select`: which items, in which order."""
+    strategy = strategy_in_use(settings, trained=model is not None)
     length = min(count, len(items))
     places = control_places(length, settings.control_share, settings.seed, turn)
     control = control_order(task_ids, settings.seed, len(places))
     others = np.setdiff1d(np.arange(len(items)), control)
-    chosen = others[rank(informative[others], task_ids[others], seed=settings.seed, count=length - len(control))]
-    return _interleave(strategy, chosen, informative[chosen], control, places, scores)
+    wanted = length - len(control)
+    if _is_direct(strategy, settings) and (scores is not None or strategy == COLD_START):
+        values = draws_for(task_ids, settings.seed) if scores is None else scores.uncertainty
+        chosen = others[rank(values[others], task_ids[others], seed=settings.seed, count=wanted)]
+        picks = Choice(chosen, (strategy,) * len(chosen), values[chosen])
+    else:
+        evidence = _evidence(strategy, model, items, task_ids, settings, classes, scores, labelled, validation)
+        so_far = None
+        if settings.balance and labelled is not None:
+            so_far = dict(enumerate(np.bincount(labelled.targets, minlength=classes).tolist()))
+        picks = choose(strategy, evidence.take(others), wanted, labels_so_far=so_far)
+        picks = Choice(others[picks.order], picks.picked_by, picks.informativeness)
+    return _interleave(picks, control, places, scores)
+
+
+def _is_direct(strategy: str, settings: ProjectSettings) -> bool:
+    """Whether the order is that of the items' own scores."""
+    return itemwise(strategy) and not settings.balance
+
+
+def strategy_in_use(settings: ProjectSettings, *, trained: bool) -> str:
+    """The project's strategy, or what stands in for it before a first model."""
+    return settings.strategy if trained or needs(settings.strategy) <= WITHOUT_MODEL else COLD_START
+
+
+def wants(settings: ProjectSettings, *, trained: bool) -> frozenset[Need]:
+    """What ``select`` has to be given beside the open items: ``labelled``, ``validation``."""
+    wanted = needs(strategy_in_use(settings, trained=trained)) & frozenset[Need](("labelled", "validation"))
+    return wanted | frozenset[Need](("labelled",)) if settings.balance and trained else wanted
 
 
 def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool, count: int) -> NDArray[np.int64]:
@@ -76,22 +168,75 @@ def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool,
 
     Twice as many as asked for, because some may turn out to be unreadable.
     """
-    if trained and get_acquisition(settings.strategy).needs_model:
+    if needs(strategy_in_use(settings, trained=trained)):
         return np.arange(len(task_ids))
-    scores = uncertainty(COLD_START, np.full((len(task_ids), 1, 2), 0.5), task_ids, seed=settings.seed)
-    chosen = rank(scores, task_ids, seed=settings.seed, count=2 * count)
+    chosen = rank(draws_for(task_ids, settings.seed), task_ids, seed=settings.seed, count=2 * count)
     control = control_order(task_ids, settings.seed, int(2 * count * settings.control_share) + 2)
     return np.union1d(chosen, control)
 
 
-def _interleave(
+def _available(
+    model: Model | None, items: Sequence[Any], labelled: Known | None, validation: Known | None
+) -> frozenset[Need]:
+    able = hasattr(model, "embed") if model is not None else True
+    found: dict[Need, bool] = {
+        "probabilities": model is not None,
+        "samples": model is not None and model.stochastic,
+        "embeddings": able,
+        "labelled": labelled is not None,
+        "validation": validation is not None and len(validation.items) > 0,
+        "features": able or _are_texts(items),
+    }
+    return frozenset(need for need, there in found.items() if there)
+
+
+def _are_texts(items: Sequence[Any]) -> bool:
+    return len(items) > 0 and isinstance(items[0], str)
+
+
+def _evidence(
     strategy: str,
-    chosen: NDArray[np.int64],
-    informativeness: Floats,
-    control: NDArray[np.int64],
-    places: NDArray[np.int64],
+    model: Model | None,
+    items: Sequence[Any],
+    task_ids: Ids,
+    settings: ProjectSettings,
+    classes: int,
     scores: Scores | None,
+    labelled: Known | None,
+    validation: Known | None,
+) -> Evidence:
+    """All that the strategy reads, and no more."""
+    wanted = needs(strategy)
+    known: dict[str, Any] = {"classes": classes}
+    if scores is not None:
+        known["probabilities"] = scores.probabilities
+    texts = _are_texts(items)
+    done = labelled.items if labelled is not None and "labelled" in wanted else ()
+    if "embeddings" in wanted or ("features" in wanted and not texts):
+        if model is None:
+            # In the order of the ids: the components' last digits depend on the order of the rows.
+            by_id = np.argsort(task_ids, kind="stable")
+            rows = raw_embeddings([*(items[i] for i in by_id), *done], seed=settings.seed)
+            known["embeddings"] = rows[: len(items)][np.argsort(by_id, kind="stable")]
+            known["labelled"] = rows[len(items) :]
+        else:
+            known["embeddings"], known["labelled"] = model.embed(items), model.embed(done)
+    if "features" in wanted:
+        if texts:
+            known["features"], known["labelled_features"] = word_features(items), word_features(done)
+        else:
+            known["features"], known["labelled_features"] = unit_features(known["embeddings"], known["labelled"])
+    if model is not None and validation is not None and "validation" in wanted:
+        known["validation"] = model.embed(validation.items)
+        answers = model.probabilities(validation.items).mean(axis=1).argmax(axis=1)
+        known["wrong"] = np.asarray(answers != validation.targets)
+    return evidence_of(task_ids, settings.seed, **known)
+
+
+def _interleave(
+    picks: Choice, control: NDArray[np.int64], places: NDArray[np.int64], scores: Scores | None
 ) -> Selection:
+    chosen, informativeness = picks.order, picks.informativeness
     length = len(chosen) + len(control)
     is_control = np.zeros(length, dtype=np.bool_)
     is_control[places] = True
@@ -102,4 +247,6 @@ def _interleave(
         informativeness = informativeness[before]
     else:
         informativeness = np.ones(length)
-    return Selection(order, tuple(CONTROL if flag else strategy for flag in is_control), informativeness, scores)
+    own = iter(picks.picked_by)
+    picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
+    return Selection(order, picked_by, informativeness, scores)

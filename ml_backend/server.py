@@ -20,9 +20,10 @@ from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_rou
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.label_config import parse_label_config
+from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round
 from ml_backend.scheduler import Scheduler
-from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
 from ml_backend.trainer import Trainer
 from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 
@@ -54,6 +55,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
     """
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    add_metrics(app, stores_of(settings))
     rounds = rounds or make_rounds(settings)
     refuse_strangers = _basic_auth(settings)
 
@@ -74,7 +76,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         backend = ActiveLearningBackend(_text(body, "schema"), settings=settings, project_uid=uid)
         params = _extra_params(body.get("extra_params"))
         settings.project_defaults().override(params, where="Extra params")
-        ProjectStore(settings.model_dir, uid).set_extra_params(params)
+        stores_of(settings).get(uid).set_extra_params(params)
         return jsonify(model_version=backend.model_version_in_use())
 
     @app.post("/predict")
@@ -115,7 +117,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         # Label Studio sends GET with no body and no project: it gets an empty list.
         body = request.get_json(silent=True)
         uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
-        return jsonify(versions=ProjectStore(settings.model_dir, str(uid)).versions() if uid else [])
+        return jsonify(versions=stores_of(settings).get(str(uid)).versions() if uid else [])
 
     @app.post("/validate")
     def validate() -> Response:
@@ -171,7 +173,7 @@ def make_rounds(settings: Settings) -> Rounds:
         try:
             result: dict[str, Any] = trainer.run(project_id, trigger)
         except TrainerDied as exc:
-            record_lost_round(settings.model_dir, project_id, trigger=trigger, started=started, error=exc)
+            record_lost_round(stores_of(settings), project_id, trigger=trigger, started=started, error=exc)
             raise
         return result
 

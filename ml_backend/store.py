@@ -9,7 +9,8 @@
         next.json                the same, while a round publishes: what they get once Label Studio has switched
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors]
-        <name>.json              documents of other modules: answers, measures
+        rounds.jsonl             what rounds did, see `round_log`
+        <name>.json              documents of other modules: answers, measures, recheck, what the last round saw
 
 A version appears by one rename of a finished folder and a file by one rename of a finished file: readers see all of
 it or nothing, and a process killed half-way leaves only a ``.tmp-`` folder, which nobody reads; the next one written
@@ -27,10 +28,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from filelock import FileLock, Timeout
@@ -56,31 +58,73 @@ class Current:
     """The version that somebody asked to keep, whatever is trained meanwhile."""
 
 
+class Sharing(Protocol):
+    """What a store asks of whoever shares it between machines; see `stores.Stores`."""
+
+    def exclusive(self, folder: Path, timeout: float) -> AbstractContextManager[None]:
+        """Keep other machines out, start from the newest state, and share the result."""
+
+    def prepare(self, folder: Path) -> None:
+        """Make sure that what belongs to a new order can be shared, before Label Studio hears of it."""
+
+    def commit(self, folder: Path) -> None:
+        """Share what was done so far."""
+
+    def share_params(self, folder: Path, text: str) -> None:
+        """Tell other machines the project's extra params."""
+
+
 class ProjectStore:
     """Versions and queues of one project.
+
+    Args:
+        root: folder of all stores.
+        uid: the project, as in `records.Project`.
+        sharing: shares the folder with other machines; None where it is on this one alone.
 
     Raises, from every method:
         StoreError: the folder cannot be written, or something in it is missing or damaged.
     """
 
-    def __init__(self, root: Path, uid: str) -> None:
+    def __init__(self, root: Path, uid: str, sharing: Sharing | None = None) -> None:
         if not re.fullmatch(r"[\w.-]+", uid):
             raise StoreError(f"{uid!r} is no project id.")
         self.folder = root / f"project-{uid}"
         self.uid = uid
+        self._sharing = sharing
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others than this machine may work on it."""
+        return self._sharing is not None
 
     @property
     def mirror_path(self) -> Path:
         """Where the task mirror lies."""
         return self.folder / "mirror.sqlite"
 
-    def lock(self, *, timeout: float = 0) -> FileLock:
-        """One writer per project across processes; raises StoreError where another one is at work."""
+    def lock(self, *, timeout: float = 0) -> AbstractContextManager[None]:
+        """One writer per project across processes, and across machines where they share the store.
+
+        It begins with the newest shared state, and what was changed is shared at its end.
+
+        Args:
+            timeout: seconds to wait for another writer.
+
+        Raises:
+            StoreError: another one is at work, or sharing failed.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR.") from exc
-        return _ProjectLock(str(self.folder / "lock"), timeout=timeout)
+        return self._locked(timeout)
+
+    @contextmanager
+    def _locked(self, timeout: float) -> Iterator[None]:
+        shared = self._sharing.exclusive(self.folder, timeout) if self._sharing else nullcontext()
+        with _ProjectLock(str(self.folder / "lock"), timeout=timeout), shared:
+            yield
 
     # --- versions ----------------------------------------------------------------------------------------------
 
@@ -181,6 +225,8 @@ class ProjectStore:
         except OSError as exc:
             raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR and the disk.") from exc
         self._write_json(f"queues/{queue.name}.json", asdict(queue))
+        if self._sharing is not None:
+            self._sharing.prepare(self.folder)
 
     def queue(self, name: str) -> Queue:
         """A stored order."""
@@ -200,8 +246,10 @@ class ProjectStore:
             raise self._damaged("current.json", exc) from exc
 
     def set_current(self, current: Current) -> None:
-        """Switch version and queue together."""
+        """Switch version and queue together; the holder of the lock tells other machines at once."""
         self._write_json("current.json", asdict(current))
+        if self._sharing is not None:
+            self._sharing.commit(self.folder)
 
     def announce(self, coming: Current) -> None:
         """Note what annotators will get as soon as Label Studio serves its queue; ``settle`` takes it from there."""
@@ -233,6 +281,8 @@ class ProjectStore:
                 path.unlink()
         except OSError as exc:
             raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR and the disk.") from exc
+        if coming.queue == queue and self._sharing is not None:
+            self._sharing.commit(self.folder)
 
     def unpin(self, *, timeout: float = 0) -> str | None:
         """Let rounds choose the version again; the one that was pinned."""
@@ -259,7 +309,10 @@ class ProjectStore:
     def set_extra_params(self, params: Mapping[str, Any]) -> None:
         """Remember the project's extra params."""
         if self.extra_params() != params or not (self.folder / "project.json").exists():
-            self._write_json("project.json", {"extra_params": dict(params)})
+            text = json.dumps({"extra_params": dict(params)})
+            if self._sharing is not None:
+                self._sharing.share_params(self.folder, text)
+            self._write_text("project.json", text)
 
     def delete(self) -> None:
         """Forget the project."""
@@ -343,6 +396,13 @@ def open_project(root: Path, project_id: int) -> ProjectStore | None:
     created = [path.name.removeprefix(f"project-{project_id}.") for path in root.glob(f"project-{int(project_id)}.*")]
     newest = max((int(time) for time in created if time.isdecimal()), default=None)
     return None if newest is None else ProjectStore(root, f"{project_id}.{newest}")
+
+
+def known_stores(root: Path) -> dict[int, ProjectStore]:
+    """The newest store of every project that this folder knows, by the project's id."""
+    ids = {path.name.removeprefix("project-").split(".")[0] for path in root.glob("project-*.*") if path.is_dir()}
+    found = {int(number): open_project(root, int(number)) for number in ids if number.isdecimal()}
+    return {project_id: store for project_id, store in sorted(found.items()) if store is not None}
 
 
 def _number(name: str) -> int:

@@ -20,13 +20,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 from typing import Any, Final
 
 from ml_backend.errors import TrainerDied
+from ml_backend.logs import relay
 
 log = logging.getLogger(__name__)
 LONGEST_ROUND: Final = 6 * 3600
@@ -199,7 +199,7 @@ def _serve(connection: Connection, function: Callable[..., Any], levels: Mapping
     Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
     os.nice(NICENESS)
     line = _Line(connection)
-    logging.getLogger().handlers = [QueueHandler(line)]  # type: ignore[arg-type]
+    logging.getLogger().handlers = [relay(line)]
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     while True:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ml_backend.errors import ModelError, StoreError
 from ml_backend.judgement import Judgement, judgement
+from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model, TrainingReport
@@ -59,6 +60,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     verdict = _judge(project, model, project.store.current().version, workspace, recorder)
     with recorder.step("store") as step:
         manifest = _store(project, model, training, fingerprint, verdict, report)
+        note_version(manifest.name)
         step.detail = manifest.name
         workspace_pruned = project.store.prune(workspace.keep_versions)
         if workspace_pruned:
@@ -193,6 +195,7 @@ def _store(
         settings=project.settings.model_dump(),
         libraries=library_versions(),
         parent=project.store.current().version,
+        agreement=asdict(report.agreement) if report.agreement else None,
         **verdict.as_fields(project.settings.promote_margin),
     )
     project.store.write_version(manifest, weights, verdict.judgement)

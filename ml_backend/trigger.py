@@ -15,6 +15,9 @@ from dataclasses import dataclass
 FIRST_WAIT = 5.0
 """Seconds after a first failure; doubled after each further one."""
 LONGEST_WAIT = 600.0
+MOST_WAITING = 200
+"""While so many projects wait, news of one never heard of is dropped: whoever makes up project numbers neither fills
+the memory nor keeps the others waiting for long."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,20 @@ class Trigger:
 
     def changed(self, project_id: int, labels: int = 0) -> None:
         """Something changed in the project; ``labels`` more labels, as far as the messenger knows."""
+        if project_id not in self._projects and len(self.waiting()) >= MOST_WAITING:
+            return
         project = self._project(project_id)
         project.since = self._clock() if project.since is None else project.since
         project.labels += max(labels, 0)
 
+    def know(self, project_id: int) -> None:
+        """Listen to this project, however many others are waiting."""
+        self._project(project_id)
+
     def found(self, project_id: int, labels: int = 0) -> None:
         """A look at the project found it changed, by ``labels`` in all: not in addition to those told before."""
-        project = self._project(project_id)
-        self.changed(project_id, labels - project.labels)
+        known = self._projects.get(project_id)
+        self.changed(project_id, labels - (known.labels if known else 0))
 
     def set_rule(self, project_id: int, rule: Rule) -> None:
         """Use the project's own rule from now on."""

@@ -20,6 +20,7 @@ from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
 from ml_backend.store import ProjectStore
+from ml_backend.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,12 @@ class Workspace:
     keep_versions: int = 20
     keep_queues: timedelta = timedelta(hours=1)
     """How long a replaced order stays in Label Studio."""
+    stores: Stores | None = None
+    """The stores under ``root``, where they are shared with others; None where this process has them to itself."""
+
+    def store(self, uid: str) -> ProjectStore:
+        """A project's store."""
+        return self.stores.get(uid) if self.stores is not None else ProjectStore(self.root, uid)
 
 
 @dataclass(frozen=True)

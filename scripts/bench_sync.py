@@ -102,7 +102,7 @@ def retrieve_predictions(client: LabelStudioClient, project_id: int) -> None:
         "api/dm/actions",
         params={"id": "retrieve_tasks_predictions", "project": project_id},
         body={"selectedItems": {"all": True, "excluded": []}},
-        retries=0,
+        once=True,
         what=f"Project {project_id}",
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -77,12 +76,6 @@ def tell_errors(command: Callable[..., None]) -> Callable[..., None]:
     wrapped.__signature__ = signature  # type: ignore[attr-defined]
     wrapped.__annotations__ = {name: value.annotation for name, value in signature.parameters.items()}
     return wrapped
-
-
-def log_to_stderr(level: str) -> None:
-    """Log of a server: a line each, without one for every request to Label Studio."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def fail(message: str) -> None:

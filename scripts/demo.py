@@ -22,7 +22,7 @@ from fetch_data import fetch
 from filelock import FileLock, Timeout
 from import_tasks import known_keys, send
 from observer import ProgressObserver, show_report
-from processes import LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
+from processes import LIGHT_IMPORTS, LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
 from rich.panel import Panel
 from rich.table import Table
 
@@ -33,7 +33,7 @@ from ml_backend.label_studio import LabelStudioClient
 from ml_backend.order_proof import prove_order
 from ml_backend.report import Observer, Report
 from ml_backend.round_log import record_round
-from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 EMAIL: Final = "demo@example.org"
@@ -90,6 +90,7 @@ def main(
                 username=EMAIL,
                 password=known.password,
                 token=known.token,
+                extra_env=LIGHT_IMPORTS,
             )
             children.callback(studio.stop)
         settings = load_settings(
@@ -182,7 +183,7 @@ def check_order(client: LabelStudioClient, project_id: int, project: DemoProject
     Raises:
         CheckFailed: the orders differ; the message says where.
     """
-    store = ProjectStore(settings.model_dir, client.project(project_id).uid)
+    store = stores_of(settings).get(client.project(project_id).uid)
     with store.lock(timeout=PATIENCE):  # the backend must not train on the walk's answers, which are taken back
         queue = store.queue(store.current().queue or "")
         proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)

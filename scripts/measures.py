@@ -18,7 +18,7 @@ from ml_backend.config import load_settings
 from ml_backend.control import CONTROL
 from ml_backend.errors import StoreError
 from ml_backend.measures import stored
-from ml_backend.store import open_project
+from ml_backend.stores import stores_of
 
 app = new_app()
 
@@ -31,11 +31,13 @@ def measures(
     model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
 ) -> None:
     """Show a project's measures."""
-    root = model_dir or load_settings().model_dir
-    store = open_project(root, project)
+    settings = load_settings(model_dir=model_dir)
+    store = stores_of(settings).open(project)
     found = stored(store) if store else {}
     if not found:
-        raise StoreError(f"No round of project {project} is known in {root}; run scripts/sync.py --train first.")
+        raise StoreError(
+            f"No round of project {project} is known in {settings.model_dir}; run scripts/sync.py --train first."
+        )
     if as_json:
         console.print_json(json.dumps(found))
         return

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 import waitress
-from common import log_to_stderr, new_app, tell_errors, warn
+from common import new_app, tell_errors, warn
 
 from ml_backend.config import load_settings
+from ml_backend.logs import configure_logging
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app, make_rounds
 
@@ -28,7 +29,7 @@ def main(
 ) -> None:
     """Start the ML backend. All settings come from the environment; README.md lists them."""
     settings = load_settings(host=host, port=port)
-    log_to_stderr(settings.log_level)
+    configure_logging(settings)
     rounds = make_rounds(settings)
     scheduler = Scheduler(settings, rounds)
     web = create_app(settings, rounds=rounds, scheduler=scheduler)
@@ -37,6 +38,8 @@ def main(
     else:
         scheduler.start()
         rounds.start()
+    if settings.store_url and settings.redis_url is None:
+        warn("STORE_URL is set without REDIS_URL: nothing keeps rounds of two machines apart. Run them on one only.")
     signal.signal(signal.SIGTERM, _stop)
     try:
         waitress.serve(web, host=settings.host, port=settings.port, threads=THREADS, ident=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,22 +11,35 @@ import typer
 from common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors
 from observer import ProgressObserver, show_report
 
-from ml_backend.acquisition import ACQUISITIONS
 from ml_backend.backend import workspace
+from ml_backend.errors import AcquisitionError
+from ml_backend.mixture import parse_strategy
 from ml_backend.report import Report
 from ml_backend.round_log import record_round
+from ml_backend.strategies import STRATEGIES
 
-STRATEGIES = "\n\n".join(f"- `{name}`: {entry.summary}" for name, entry in ACQUISITIONS.items())
-Strategy = StrEnum("Strategy", {name: name for name in ACQUISITIONS})  # type: ignore[misc]
+LISTED = "\n\n".join(f"- `{name}`: {entry.when}" for name, entry in STRATEGIES.items())
 
 app = new_app()
 
 
-@app.command(help=f"{__doc__}\n\nStrategies:\n\n{STRATEGIES}")
+def known(strategy: str | None) -> str | None:
+    """Refuse an unknown strategy or a malformed mixture before anything is asked of Label Studio."""
+    try:
+        if strategy is not None:
+            parse_strategy(strategy)
+    except AcquisitionError as exc:
+        raise typer.BadParameter(str(exc)) from None
+    return strategy
+
+
+@app.command(help=f"{__doc__}\n\nStrategies:\n\n{LISTED}")
 @tell_errors
 def main(
     project: ProjectOption,
-    strategy: Annotated[Strategy | None, typer.Option(help="[default: the project's, else entropy]")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(callback=known, help="Or a mixture, entropy:0.8,random:0.2. [default: the project's]")
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Dropout passes. [default: 20]", min=2)] = None,
     queue: Annotated[int | None, typer.Option(help="How many tasks to queue. [default: 200]", min=1)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Queue every open task: dear in a large project.")] = False,
@@ -42,7 +54,7 @@ def main(
     settings, client = connect(url)
     if model_dir:
         settings = settings.model_copy(update={"model_dir": model_dir})
-    given = {"strategy": strategy and strategy.value, "samples": samples, "queue_size": queue, "seed": seed}
+    given = {"strategy": strategy, "samples": samples, "queue_size": queue, "seed": seed}
     with ProgressObserver(messages) as observer:
         report = record_round(
             workspace(settings, client),

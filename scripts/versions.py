@@ -18,8 +18,10 @@ from ml_backend.backend import workspace
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
 from ml_backend.manifest import Manifest
+from ml_backend.remote import shown_url
 from ml_backend.round_log import record_round
-from ml_backend.store import ProjectStore, open_project
+from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
 from ml_backend.versions import MEASURES, best_version, export_version, find_version, size, version_before
 
 PATIENCE: Final = 10.0
@@ -82,7 +84,7 @@ def rollback(
     settings, client = connect(url)
     if model_dir:
         settings = settings.model_copy(update={"model_dir": model_dir})
-    store = ProjectStore(settings.model_dir, client.project(project).uid)
+    store = stores_of(settings).get(client.project(project).uid)
     name = find_version(store, version) if version else version_before(store)
     with ProgressObserver(messages) as observer:
         report = record_round(
@@ -140,10 +142,12 @@ def delete(project: ProjectOption, version: VersionArgument, model_dir: ModelDir
 
 
 def _store(project: int, model_dir: Path | None) -> ProjectStore:
-    root = load_settings(model_dir=model_dir).model_dir
-    store = open_project(root, project)
+    settings = load_settings(model_dir=model_dir)
+    store = stores_of(settings).open(project)
     if store is None:
-        raise StoreError(f"Nothing of project {project} is stored in {root.resolve()}: check --project and MODEL_DIR.")
+        shared = f" or {shown_url(settings.store_url.get_secret_value())}" if settings.store_url else ""
+        place = f"{settings.model_dir.resolve()}{shared}"
+        raise StoreError(f"Nothing of project {project} is stored in {place}: check --project and MODEL_DIR.")
     return store
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common import log_to_stderr, new_app, tell_errors
+from common import new_app, tell_errors
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
@@ -10,6 +10,7 @@ from rq import Queue, Worker
 import ml_backend.backend  # noqa: F401 - loaded once here, so that each round's forked process has it already
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.logs import configure_logging, library_level
 from ml_backend.worker import QUEUE_NAME
 
 app = new_app()
@@ -24,13 +25,13 @@ def main() -> None:
         raise ConfigurationError(
             "REDIS_URL is not set: there is no queue to work on. The backend alone needs no worker."
         )
-    log_to_stderr(settings.log_level)
+    configure_logging(settings)
     redis = Redis.from_url(settings.redis_url.get_secret_value())
     try:
         redis.ping()
     except RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
-    Worker([Queue(QUEUE_NAME, connection=redis)], connection=redis).work(logging_level=settings.log_level)
+    Worker([Queue(QUEUE_NAME, connection=redis)], connection=redis).work(logging_level=library_level(settings))
 
 
 if __name__ == "__main__":

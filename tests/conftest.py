@@ -19,11 +19,15 @@ import pytest
 import requests
 from common import console, messages
 from processes import start_label_studio
+from redis_server import redis_url
 
 from ml_backend.datasets import png_data_uri
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.records import Project
+
+__all__ = ["redis_url"]
+"""Fixtures that are not written here."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PASSWORD = "correct-horse-battery-1"

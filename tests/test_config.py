@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.acquisition import ACQUISITIONS
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.strategies import STRATEGIES
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 
@@ -144,7 +144,7 @@ def test_an_override_is_a_changed_copy():
     assert defaults.override(None, where="here") == defaults.override({}, where="here") == defaults
 
 
-@pytest.mark.parametrize("strategy", ACQUISITIONS)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "entropy:0.8,novelty:0.1,random:0.1"])
 def test_every_strategy_can_be_chosen(strategy):
     assert ProjectSettings().override({"strategy": strategy}, where="here").strategy == strategy
 
@@ -152,7 +152,8 @@ def test_every_strategy_can_be_chosen(strategy):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"strategy": "best"}, "strategy: unknown strategy 'best'; choose one of: " + ", ".join(ACQUISITIONS)),
+        ({"strategy": "best"}, "strategy: Unknown strategy 'best'; choose one of: " + ", ".join(STRATEGIES)),
+        ({"strategy": "entropy:0.8,random:0.1"}, "strategy: The shares of mixture"),
         ({"stratgy": "bald"}, "stratgy: Extra inputs are not permitted"),
         ({"samples": 1}, "samples: "),
         ({"queue_size": 0}, "queue_size: "),

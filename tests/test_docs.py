@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from ml_backend.acquisition import ACQUISITIONS
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.strategies import STRATEGIES
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
@@ -22,7 +22,7 @@ def test_every_setting_is_in_the_readme(name: str) -> None:
     assert re.search(rf"\b{name}\b", README)
 
 
-@pytest.mark.parametrize("name", ACQUISITIONS)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
 

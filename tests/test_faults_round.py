@@ -316,8 +316,8 @@ def test_a_failed_tidying_leaves_the_new_order_in_both_places(live: Live, monkey
 
     with monkeypatch.context() as patch:
         patch.setattr(live.project.client, "delete_version", refuse)
-        with pytest.raises(LabelStudioRejected, match="injected"):
-            live.round(overrides={"strategy": "margin"})
+        report = live.round(overrides={"strategy": "margin"})
+    assert any("not tidied: injected" in warning for warning in report.warnings)
     served, versions, current, _ = live.state()
     assert ".margin-" in served
     assert current.queue == served

@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -37,7 +38,7 @@ from ml_backend.server import make_trainer
 from ml_backend.store import ProjectStore
 
 TRAINER_KILLS, SERVER_KILLS = 94, 6
-STEPS = ("read", "fit", "judge", "store", "score", "import", "switch", "tidy", "measure")
+STEPS = ("read", "fit", "judge", "store", "score", "rank", "import", "switch", "tidy", "measure")
 QUEUED = 8
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("related", "not related")
@@ -303,8 +304,8 @@ class Server:
         return self._steps()[self._before :]
 
     def _steps(self) -> list[str]:
-        lines = [line for line in self.log.splitlines() if " ml_backend.round_log: project " in line]
-        return [step for line in lines if (step := line.rpartition(": ")[2]) in STEPS]
+        begun = re.findall(r" ml_backend\.round_log: step started: (\w+)", self.log)
+        return [step for step in begun if step in STEPS]
 
     def reached(self, step: str, count: int) -> Callable[[], bool]:
         """Whether it began the step, or has ended its round, the first after ``count``."""

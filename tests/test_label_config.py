@@ -1,6 +1,5 @@
 """Which labeling configs are understood, what the others are told, and how answers are read and written."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.label_config import MAX_CLASSES, ChoiceQuestion, consensus, label_of, parse_label_config, result_for
-from ml_backend.records import Annotation
+from ml_backend.label_config import MAX_CLASSES, ChoiceQuestion, label_of, parse_label_config, result_for
 
 CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
 TEXT = '<Text name="t" value="$text"/>'
@@ -174,48 +172,3 @@ def region(chosen, control="c", kind="choices"):
 )
 def test_label_of(result, label):
     assert label_of(result, QUESTION) == label
-
-
-# --- consensus ---------------------------------------------------------------------------------------------------
-
-NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
-
-
-def answers(*labels, cancelled=()):
-    """Annotations in the order given, a minute apart."""
-    return [
-        Annotation(n, n, NOON + timedelta(minutes=n), cancelled=n in cancelled, label=label)
-        for n, label in enumerate(labels)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("annotations", "label"),
-    [
-        ([], None),
-        (answers("a"), "a"),
-        (answers("a", "a", "b"), "a"),
-        (answers("b", "a", "a", "b", "b"), "b"),
-        (answers("a", "b"), "b"),
-        (answers("a", "b", "b", "a"), "a"),
-        (answers("a", "b", "b", "a", "c"), "a"),
-        (answers("a", "b", cancelled=[1]), "a"),
-        (answers("a", "a", "b", cancelled=[0, 1]), "b"),
-        (answers("a", cancelled=[0]), None),
-        (answers(None, "a", None), "a"),
-        (answers(None), None),
-    ],
-)
-def test_consensus(annotations, label):
-    assert consensus(annotations) == label
-    assert consensus(reversed(annotations)) == label
-
-
-def test_an_older_answer_that_was_corrected_last_is_the_newest():
-    early, late = answers("a", "b")
-    corrected = Annotation(early.id, 0, NOON + timedelta(hours=1), label="a")
-    assert consensus([corrected, late]) == "a"
-
-
-def test_answers_of_one_instant_are_told_apart_by_their_id():
-    assert consensus([Annotation(2, 0, NOON, label="b"), Annotation(1, 1, NOON, label="a")]) == "b"

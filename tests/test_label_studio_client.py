@@ -457,15 +457,15 @@ def test_a_slow_answer_is_given_up(local_server, client_of):
     server = local_server(lambda call: (time.sleep(1.5), (200, "application/json", b"{}"))[1])
     started = time.monotonic()
     with pytest.raises(LabelStudioUnreachable, match="in time"):
-        client_of(server.url, timeout=0.3).request("GET", "api/projects", retries=0)
+        client_of(server.url, timeout=0.3).request("GET", "api/projects", once=True)
     assert time.monotonic() - started < 1.4
 
 
-@pytest.mark.parametrize(("retries", "calls"), [(0, 1), (1, 2)])
-def test_an_overloaded_server_is_asked_again_only_where_that_is_safe(local_server, client_of, retries, calls):
+@pytest.mark.parametrize(("once", "calls"), [(True, 1), (False, 4)])
+def test_an_overloaded_server_is_asked_again_only_where_that_is_safe(local_server, client_of, once, calls):
     server = local_server(lambda call: (503, "text/html", b"<html>overloaded</html>"))
     with pytest.raises(LabelStudioRejected, match="503"):
-        client_of(server.url).request("POST", "api/projects", retries=retries)
+        client_of(server.url).request("POST", "api/projects", once=once)
     assert len(server.calls) == calls
 
 

@@ -106,7 +106,7 @@ def test_agreement_by_hand():
     # 5 of 6 agree; by chance (3 * 2 + 3 * 4) / 36 = 1/2: kappa = (5/6 - 1/2) / (1/2) = 2/3.
     assert agreement(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 1, 1])) == pytest.approx(2 / 3)
     # 3 of 6 agree, as chance alone would.
-    assert agreement(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0, 0])) == pytest.approx(0.0)
+    assert agreement(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 0, 1, 1, 0, 0])) == pytest.approx(0.0)
     assert agreement(np.array([2, 2]), np.array([2, 2])) == 1.0
 
 

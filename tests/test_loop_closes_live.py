@@ -21,7 +21,7 @@ from ml_backend.store import open_project
 from ml_backend.worker import Worker
 
 WORDS = ("flood in the river", "football match tonight")
-PATIENCE = 60.0
+PATIENCE = 180.0
 QUIET = 4.0
 """Seconds in which nothing may happen: many times what the settings of these tests wait for."""
 QUICK = {"train_after_labels": 4, "train_after_seconds": 1.5, "hyperparameters": {"steps": 20}}

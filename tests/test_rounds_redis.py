@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, MakeProject
 from processes import ServerProcess, free_port
-from redis import Redis
-from redis.exceptions import RedisError
+from redis_server import REDIS_PASSWORD, wait_until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
@@ -22,39 +20,12 @@ from ml_backend.server import create_app
 from ml_backend.worker import Job, QueuedRounds
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of our own; never on the usual port, where Label Studio would take it for its own."""
-    if shutil.which("redis-server") is None:
-        reason = "no redis-server: install Debian's package redis-server"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    port, folder = free_port(), tmp_path_factory.mktemp("redis")
-    command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
-    with ServerProcess("Redis", command, log=folder / "redis.log"), Redis(port=port) as connection:
-        wait_until(lambda: answers(connection))
-        yield f"redis://127.0.0.1:{port}/0"
-
-
 @pytest.fixture
 def rounds(redis_url: str) -> Iterator[QueuedRounds]:
     queued = QueuedRounds(redis_url)
     queued._redis.flushall()
     yield queued
     queued.close()
-
-
-def answers(connection: Redis) -> bool:
-    try:
-        return bool(connection.ping())
-    except RedisError:
-        return False
-
-
-def wait_until(condition, timeout: float = 120.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "time ran out"
-        time.sleep(0.1)
 
 
 def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
@@ -82,7 +53,8 @@ def test_a_worker_process_runs_the_rounds(
     """The server's START_TRAINING, a worker of another process, and a failing project beside it."""
     project = make_project(tasks=5)
     names = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.token}
-    env = os.environ | names | {"MODEL_DIR": str(tmp_path / "versions"), "REDIS_URL": redis_url}
+    logs = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    env = os.environ | names | logs | {"MODEL_DIR": str(tmp_path / "versions"), "REDIS_URL": redis_url}
     settings = load_settings(
         label_studio_url=label_studio.url,
         label_studio_api_key=label_studio.token,
@@ -108,12 +80,20 @@ def test_a_worker_process_runs_the_rounds(
     assert "Traceback" not in failed["error"]
     assert finished["job_status"] == "finished"
     assert finished["result"]["queue"] == project.project.model_version == "start.random-0001"
-    assert label_studio.token not in (tmp_path / "worker.log").read_text()
+    log = (tmp_path / "worker.log").read_text()
+    for secret in (label_studio.token, REDIS_PASSWORD, "headline number"):
+        assert secret not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    made = [line for line in lines if line["logger"].startswith("ml_backend")]
+    assert {line["project"] for line in made} == {project.id, 987_654}
+    assert all(line["round"] for line in made)
+    assert any(line["logger"] == "rq.worker" and "round" not in line for line in lines)
 
     # The scheduler hears how both ended, over Redis; the log is the worker's.
     scheduler.tick()
     shown = web.get("/status").json["projects"][str(project.id)]
     assert (shown["queue"], shown["running"], shown["failures"]) == ("start.random-0001", False, 0)
+    assert shown["last_round"]["round"] in {line["round"] for line in made if line["project"] == project.id}
     assert (shown["last_round"]["trigger"], shown["last_round"]["error"]) == ("asked", None)
     assert scheduler._trigger.outlook(987_654).failures == 1
 

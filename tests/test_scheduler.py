@@ -12,9 +12,9 @@ from ml_backend import round_log, scheduler
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
 from ml_backend.report import Recorder, Report
-from ml_backend.round_log import Seen, append, known_stores, last_seen, record_round, rounds
+from ml_backend.round_log import Seen, append, last_seen, record_round, rounds
 from ml_backend.scheduler import Scheduler
-from ml_backend.store import ProjectStore
+from ml_backend.store import ProjectStore, known_stores
 from ml_backend.worker import Job
 from ml_backend.workspace import Workspace
 

@@ -426,7 +426,7 @@ def test_json_rows_tell_who_when_what_and_why(run, annotated, label_studio, tmp_
         label_studio.email,
     ]
     assert [row["label"] for row in rows] == ["not related", "related", "not related", "not related", None]
-    assert [row["consensus_label"] for row in rows] == ["related", "related", "not related", "not related", None]
+    assert [row["consensus_label"] for row in rows] == [None, None, "not related", "not related", None]
     assert [row["skipped"] for row in rows] == [False, False, False, False, True]
     assert [row["lead_time"] for row in rows] == [None, 2.5, None, None, None]
     assert [row["strategy"] for row in rows] == ["random", None, "dropout_entropy", None, None]

@@ -12,12 +12,15 @@ from scipy.stats import chisquare
 
 from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order, control_places
+from ml_backend.errors import AcquisitionError
+from ml_backend.mixture import needs, parse_strategy
 from ml_backend.models.headlines import Headlines
-from ml_backend.ranking import queue_scores
-from ml_backend.selection import first_candidates, select
+from ml_backend.ranking import choose, evidence_of, queue_scores
+from ml_backend.selection import Known, first_candidates, select, strategy_in_use, wants
+from ml_backend.strategies import STRATEGIES
 
 WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
-TEXTS = [f"{WORDS[i % 8]} {WORDS[(i * 3 + 1) % 8]} number {i}" for i in range(60)]
+TEXTS = [f"{WORDS[i % 8]} {WORDS[i // 8]} number {i}" for i in range(60)]
 IDS = np.arange(100, 160, dtype=np.int64)
 SETTINGS = ProjectSettings(control_share=0.2)
 
@@ -114,3 +117,103 @@ def test_any_count(model, count):
 def test_nothing_open(model):
     chosen = select(model, [], IDS[:0], SETTINGS, count=10)
     assert chosen.order.tolist() == []
+
+
+# --- every strategy, on a real model -----------------------------------------------------------------------------
+
+LABELLED = Known(TEXTS[:16], np.array([int(i % 8 < 3) for i in range(16)]))
+EVALUATION = Known(TEXTS[16:30], np.array([int(i % 8 < 3) for i in range(16, 30)]))
+MIX = "entropy:0.5,novelty:0.25,random:0.25"
+
+
+def of(strategy, **changes):
+    return ProjectSettings(strategy=strategy, samples=5, **changes)
+
+
+@pytest.mark.parametrize("strategy", [*STRATEGIES, MIX])
+def test_every_strategy_orders_texts(model, strategy):
+    settings = of(strategy)
+    chosen = select(model, TEXTS, IDS, settings, count=12, labelled=LABELLED, validation=EVALUATION)
+    assert len(set(chosen.order.tolist())) == 12
+    assert set(chosen.picked_by) == {CONTROL} | {part.name for part in parse_strategy(strategy)}
+    assert (np.diff(queue_scores(chosen.informativeness)) > 0).all()
+    backwards = select(model, TEXTS[::-1], IDS[::-1], settings, count=12, labelled=LABELLED, validation=EVALUATION)
+    assert IDS[::-1][backwards.order].tolist() == IDS[chosen.order].tolist()
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "bald", "power_bald", "random"])
+def test_item_by_item_or_together_the_order_is_the_same(model, strategy):
+    """Scores in blocks, nothing kept, against the whole evidence."""
+    settings = of(strategy, control_share=0)
+    samples = settings.samples if "samples" in needs(strategy) else 1
+    known = evidence_of(IDS, 0, probabilities=model.probabilities(TEXTS, samples=samples, seed=0))
+    direct = select(model, TEXTS, IDS, settings, count=20)
+    assert direct.order.tolist() == choose(strategy, known, 20).order.tolist()
+
+
+@pytest.mark.parametrize("strategy", ["typiclust", "probcover", "k_center", "cluster", "representative", "novelty"])
+@pytest.mark.parametrize("kind", ["texts", "images"])
+def test_strategies_that_need_no_model_work_before_one(strategy, kind):
+    digits = list(np.random.default_rng(0).integers(0, 255, (60, 28, 28), dtype=np.uint8))
+    items = TEXTS if kind == "texts" else digits
+    settings = of(strategy)
+    assert strategy_in_use(settings, trained=False) == strategy
+    assert first_candidates(IDS, settings, trained=False, count=5).tolist() == list(range(60))
+    nothing = Known([], np.zeros(0, np.int64))
+    chosen = select(None, items, IDS, settings, count=12, classes=8, labelled=nothing)
+    assert set(chosen.picked_by) == {CONTROL, strategy}
+    assert len(set(chosen.order.tolist())) == 12
+
+
+@pytest.mark.parametrize("items", [TEXTS[:1] * 4, ["!"] * 4, TEXTS[:1], []])
+def test_hardly_anything_before_a_model(items):
+    nothing = Known([], np.zeros(0, np.int64))
+    chosen = select(None, items, IDS[: len(items)], of("typiclust"), count=12, labelled=nothing)
+    assert sorted(chosen.order.tolist()) == list(range(len(items)))
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "badge", "atlas", MIX])
+def test_before_a_model_a_strategy_that_needs_one_is_random(strategy):
+    assert strategy_in_use(of(strategy), trained=False) == "random"
+    assert set(select(None, TEXTS, IDS, of(strategy), count=12).picked_by) == {CONTROL, "random"}
+
+
+def test_what_has_to_be_read_beside_the_open_tasks():
+    assert wants(of("entropy"), trained=True) == frozenset()
+    assert wants(of("entropy", balance=True), trained=True) == {"labelled"}
+    assert wants(of("k_center:0.5,atlas:0.5"), trained=True) == {"labelled", "validation"}
+    assert wants(of("k_center:0.5,atlas:0.5"), trained=False) == frozenset()
+
+
+class Unable:
+    """A model that must not be asked for anything."""
+
+    labels = ("no", "yes")
+    stochastic = False
+
+    def probabilities(self, items, *, samples=1, seed=0):
+        raise AssertionError("computed")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        ("bald", "Monte-Carlo dropout"),
+        ("badge", "the model must offer embed"),
+        ("entropy:0.5,batch_bald:0.5", "Monte-Carlo dropout"),
+        ("atlas", "evaluation tasks"),
+        ("k_center", "the labelled items"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_is_computed(strategy, reason):
+    with pytest.raises(AcquisitionError, match=reason):
+        select(Unable(), TEXTS, IDS, of(strategy), count=5)
+
+
+def test_a_balanced_queue_takes_classes_in_turns(model):
+    settings = of("entropy", balance=True, control_share=0)
+    chosen = select(model, TEXTS, IDS, settings, count=10, labelled=LABELLED)
+    guesses = chosen.scores.winner[chosen.order]
+    assert 0 < guesses.sum() < 10
+    plain = select(model, TEXTS, IDS, of("entropy", control_share=0), count=10)
+    assert chosen.order.tolist() != plain.order.tolist()

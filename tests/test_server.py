@@ -98,6 +98,7 @@ ROUTES = [
     ("POST", "/predict"),
     ("POST", "/webhook"),
     ("GET", "/status"),
+    ("GET", "/metrics"),
     ("GET", "/versions"),
     ("POST", "/versions"),
     ("POST", "/validate"),
@@ -193,7 +194,7 @@ def test_no_extra_params_take_earlier_ones_back(client, settings, params):
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"strategy": "best"}, "Extra params: strategy: unknown strategy 'best'; choose one of: entropy"),
+        ({"strategy": "best"}, "Extra params: strategy: Unknown strategy 'best'; choose one of: entropy"),
         ({"queue": 5}, "Extra params: queue: "),
         ({"queue_size": TOKEN}, "Extra params: queue_size: "),
         ([1], "must be a JSON object"),
@@ -351,6 +352,7 @@ def test_status(automatic, settings):
     assert answer["projects"]["7"] == {
         "version": VERSION,
         "queue": name,
+        "measures": {},
         "running": False,
         "last_round": None,
         "labels_waiting": 0,

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ml_backend.trigger import FIRST_WAIT, LONGEST_WAIT, Outlook, Rule, Trigger
+from ml_backend.trigger import FIRST_WAIT, LONGEST_WAIT, MOST_WAITING, Outlook, Rule, Trigger
 
 
 class Clock:
@@ -180,3 +180,14 @@ def test_a_flood_makes_no_more_rounds_than_the_rule_allows(trigger, clock):
     waiting = trigger.outlook(7).labels_waiting + (trigger._projects[7].taken[1] if ends is not None else 0)
     assert handled + waiting == 10_000
     assert 100 < started <= 1000 / 3
+
+
+def test_made_up_projects_are_bounded_and_push_no_known_one_out(trigger, clock):
+    trigger.know(1)
+    trigger.changed(2)
+    for number in range(1000, 11_000):
+        trigger.changed(number, labels=1)
+    assert len(trigger.waiting()) == MOST_WAITING
+    trigger.changed(1, labels=10)
+    trigger.changed(2, labels=10)
+    assert set(trigger.due()) == {1, 2}

@@ -10,7 +10,7 @@ from ml_backend import worker as module
 from ml_backend.errors import StoreError
 from ml_backend.worker import Worker
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 class Rounds:

@@ -38,6 +38,7 @@ from ml_backend.checks.serving import (
     served_version,
     tab,
 )
+from ml_backend.checks.sharing import redis, shared_store
 from ml_backend.checks.stored import disk, last_round, store, stored_files
 from ml_backend.diagnosis import Check
 
@@ -49,6 +50,8 @@ CHECKS: Final = (
     Check("Annotations per task", overlap, ("Project",)),
     Check("Evaluation tasks", evaluation_tasks, ("Project",)),
     Check("Disk space", disk),
+    Check("Redis", redis),
+    Check("Shared store", shared_store),
     Check("Store", store, ("Project",)),
     Check("Stored files", stored_files, ("Store",)),
     Check("Last round", last_round, ("Stored files",)),

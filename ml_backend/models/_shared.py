@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from ml_backend.errors import ModelError
 from ml_backend.models.base import Progress
 
 Network = TypeVar("Network", bound=nn.Module)
+
+HEAD_BLOCK = 1_000
+"""Items in the head at a time: bounds its memory, whatever the size of the pool."""
 
 
 def resolve_hyperparameters(
@@ -185,21 +189,43 @@ def dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor
     return features * keep / (1 - rate)
 
 
-def head_probabilities(features: Tensor, head: nn.Linear, rate: float, samples: int, seed: int) -> Tensor:
+def head_probabilities(
+    features: NDArray[np.float32], head: nn.Linear, rate: float, samples: int, seed: int
+) -> NDArray[np.float32]:
     """Class probabilities ``[N, K, C]`` of K dropout samples of a linear head over ``features [N, D]``.
 
     A pass is one sampled network: its mask is the same for all items (consistent Monte-Carlo dropout; Kirsch,
     van Amersfoort & Gal 2019, https://arxiv.org/abs/1906.08158, section 3.2). Joint scores such as BatchBALD and EPIG
     need that; it also makes an item's probabilities independent of its neighbours, and K passes one matrix product.
+
+    In memory the items come last: softmax and entropies then run along whole rows, five times faster than over rows of
+    ten classes.
     """
-    if samples == 1:
-        return F.softmax(head(features), dim=-1)[:, None, :]
     classes, dims = head.weight.shape
-    generator = torch.Generator().manual_seed(seed)
-    masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
-    heads = (masks * head.weight).reshape(samples * classes, dims)  # [K, C, D] -> [K * C, D]
-    logits = (features @ heads.T).reshape(len(features), samples, classes) + head.bias
-    return F.softmax(logits, dim=-1)
+    weight, bias = head.weight[:, None, :], head.bias.repeat_interleave(samples)
+    if samples > 1:
+        generator = torch.Generator().manual_seed(seed)
+        masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
+        weight = weight * masks[:, 0]  # [C, K, D]
+    heads = weight.reshape(classes * samples, dims)
+    out = np.empty((classes, samples, len(features)), dtype=np.float32)
+    for start in range(0, len(features), HEAD_BLOCK):
+        block = torch.from_numpy(features[start : start + HEAD_BLOCK])
+        logits = torch.addmm(bias[:, None], heads, block.T).reshape(classes, samples, len(block))
+        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).numpy()
+    return out.transpose(2, 1, 0)
+
+
+def scoring_copy(module: Network, dtype: torch.dtype) -> tuple[Network, torch.device, torch.dtype]:
+    """A module in evaluation mode to score with, and where and in what to give it its input.
+
+    On a GPU where there is one; else the module itself, unless another precision is asked for. The copy costs less
+    than one batch, and threads that share the model never see it move.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and dtype == torch.float32:
+        return module, device, dtype
+    return copy.deepcopy(module).to(device, dtype).eval(), device, dtype
 
 
 def check_samples(model: str, samples: int) -> None:

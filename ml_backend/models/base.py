@@ -47,6 +47,10 @@ class Model(Protocol):
 
     labels: tuple[str, ...]
 
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other; they do not where it was trained without dropout."""
+
     def __init__(self, labels: Sequence[str]) -> None: ...
 
     @classmethod

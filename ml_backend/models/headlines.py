@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,46 +18,28 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
 from ml_backend.errors import BadItemError
 from ml_backend.models import _shared
 from ml_backend.models.base import Progress, TrainingReport, no_progress
+from ml_backend.models.features import FeatureCache
+from ml_backend.models.ngrams import hashed_ngrams
 
 MAX_CHARACTERS = 5_000
 """A text is cut here: headlines and paragraphs fit, a pasted book cannot stall a round."""
 
-BUCKETS = 2**18
 MAX_FEATURES = 100_000
 """The most documented n-grams that get weights: bounds a version at 25 MB for ever so many labels."""
 
 HIDDEN = 64
-BLOCK = 2_000
+BLOCK = 4_096
 """Texts held as features at a time."""
 
 MAX_CLASS_WEIGHT = 10.0
 """How much more one example of the rarest class may count. Above ~19 the smoothed targets of a common class would
 already favour the rare one, and everything would be called positive."""
-
-_WHOLE_SIGNS = "\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e00-\u0eff"
-"""Scripts written without spaces (Chinese, Japanese, Thai, Lao) and Hangul: each sign counts as a word."""
-
-
-@cache
-def _vectorizers() -> tuple[tuple[float, HashingVectorizer], ...]:
-    kinds = {"n_features": BUCKETS, "alternate_sign": False, "norm": "l2", "dtype": np.float32}
-    characters = HashingVectorizer(analyzer="char_wb", ngram_range=(4, 6), **kinds)
-    words = HashingVectorizer(ngram_range=(1, 2), token_pattern=rf"[{_WHOLE_SIGNS}]|[^\W{_WHOLE_SIGNS}]+", **kinds)
-    # Characters weigh more: they see "flood" in "flooding", which whole words cannot after ten examples.
-    return ((1.0, characters), (0.5, words))
-
-
-def hashed_ngrams(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Features ``[N, F]``: character 4-6-grams within words, and word 1-2-grams, hashed (Weinberger et al. 2009)."""
-    blocks = [weight * vectorizer.transform(texts) for weight, vectorizer in _vectorizers()]
-    return sparse.hstack(blocks, format="csr", dtype=np.float32)
 
 
 class _Network(nn.Module):
@@ -112,6 +93,12 @@ class Headlines:
         self.labels = _shared.check_labels(self.name, labels)
         self._network: _Network | None = None
         self._dropout = 0.0
+        self._cache = FeatureCache(HIDDEN)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other."""
+        return self._dropout > 0
 
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
@@ -187,26 +174,25 @@ class Headlines:
             generator=generator,
             progress=progress,
         )
-        self._network, self._dropout = network.eval(), chosen["dropout"]
+        self._network, self._dropout, self._cache = network.eval(), chosen["dropout"], FeatureCache(HIDDEN)
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
 
-    @_shared.one_thread()
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
         _shared.check_samples(self.name, samples)
-        out = np.empty((len(items), samples, len(self.labels)), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(items), BLOCK):
-                hidden = network.embed(network.weigh(items[start : start + BLOCK]), 0.0, None)
-                block = _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
-                out[start : start + BLOCK] = block.numpy()
-        return out
+        hidden = self.embed(items)
+        with _shared.one_thread(), torch.inference_mode():
+            return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
+
+    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Hidden activations ``[N, D]``, dropout off; computed once per text."""
+        self._fitted()
+        return self._cache.get(items, str, self._embed)
 
     @_shared.one_thread()
-    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """Hidden activations ``[N, D]``, dropout off."""
+    def _embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         network = self._fitted()
         out = np.empty((len(items), HIDDEN), dtype=np.float32)
         with torch.inference_mode():

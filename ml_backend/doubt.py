@@ -1,0 +1,103 @@
+"""Which labels are probably wrong: confident learning on out-of-sample probabilities of a model and of neighbours.
+
+A model that saw a label agrees with it, right or wrong, and so do neighbours in its embedding. Each item is therefore
+judged by a model that was fitted without it: ``FOLDS`` short fits, together about as long as one training. A cheap
+head on the embedding of the model that saw all labels would cost next to nothing, but flags nothing on texts, because
+that embedding has taken the wrong labels in (``scripts/bench_recheck.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from ml_backend.models.base import Model, Progress, no_progress
+
+FOLDS = 3
+NEIGHBOURS = 10
+
+Targets = NDArray[np.int64]
+Probabilities = NDArray[np.float64]
+
+
+def folds(targets: Targets, seed: int) -> NDArray[np.int64]:
+    """A fold from 0 to ``FOLDS - 1`` for each item ``[N]``: random, and each class spread evenly."""
+    order = np.lexsort((np.random.default_rng(seed).random(len(targets)), targets))
+    result = np.empty(len(targets), dtype=np.int64)
+    result[order] = np.arange(len(targets)) % FOLDS
+    return result
+
+
+def out_of_sample(
+    model: type[Model],
+    labels: Sequence[str],
+    items: Sequence[Any],
+    targets: Targets,
+    *,
+    seed: int,
+    hyperparameters: Mapping[str, Any] | None = None,
+    progress: Progress = no_progress,
+) -> Probabilities:
+    """Class probabilities ``[N, C]`` of each item by a model and neighbours that know all items but its fold's.
+
+    ``(p + v) / 2`` with ``p`` the model's probabilities and ``v`` the `votes` of the nearest in its embedding. The
+    votes keep the classes' real shares, which a model that is trained for rare classes does not: of 1,000 headlines
+    with a tenth of the labels flipped, 16 % of what ``p`` alone flags is flipped, and 52 % of what both flag.
+
+    Raises:
+        ModelError: as ``Model.fit``.
+    """
+    fold = folds(targets, seed)
+    result = np.zeros((len(targets), len(labels)))
+    for number in range(FOLDS):
+        known, asked = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        fitted = model(labels)
+        fitted.fit([items[i] for i in known], targets[known], seed=seed, hyperparameters=hyperparameters)
+        here, there = [items[i] for i in asked], [items[i] for i in known]
+        own = fitted.probabilities(here).mean(axis=1, dtype=np.float64)
+        result[asked] = (own + votes(fitted.embed(here), fitted.embed(there), targets[known], len(labels))) / 2
+        progress(number + 1, FOLDS)
+    return result
+
+
+def votes(asked: NDArray[np.float32], known: NDArray[np.float32], targets: Targets, classes: int) -> Probabilities:
+    """Share of each class among the ``NEIGHBOURS`` nearest (by cosine), smoothed by one uniform vote ``[N, C]``.
+
+    Args:
+        asked: embeddings ``[N, D]``.
+        known: embeddings ``[M, D]``.
+        targets: classes of the known ``[M]``.
+        classes: ``C``.
+    """
+    count = min(NEIGHBOURS, len(known))
+    nearest = NearestNeighbors(n_neighbors=count, metric="cosine").fit(known).kneighbors(asked, return_distance=False)
+    given = (targets[nearest][:, :, None] == np.arange(classes)).sum(axis=1)  # [N, K] -> [N, C]
+    return np.asarray((given + 1 / classes) / (count + 1), dtype=np.float64)
+
+
+def doubtful(probabilities: Probabilities, targets: Targets) -> list[int]:
+    """Positions of the labels that are probably wrong, the least likely label first.
+
+    Confident learning (Northcutt, Jiang & Chuang 2021, https://arxiv.org/abs/1911.00068), as cleanlab has it: flagged
+    where pruning by class and pruning by noise rate agree. Labels of a class that has fewer than ``FOLDS`` of them are
+    not judged: a model that never saw the class doubts it always.
+
+    Args:
+        probabilities: out of sample ``[N, C]``.
+        targets: given classes ``[N]``.
+    """
+    judged = np.flatnonzero(np.bincount(targets, minlength=probabilities.shape[1])[targets] >= FOLDS)
+    classes, compact = np.unique(targets[judged], return_inverse=True)
+    if len(classes) < 2:
+        return []
+    # Here, not at the top: it imports pandas and more, three seconds that only this feature should cost.
+    from cleanlab.filter import find_label_issues
+
+    seen = probabilities[np.ix_(judged, classes)]
+    seen = seen / seen.sum(axis=1, keepdims=True)
+    flagged = find_label_issues(compact, seen, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1)
+    return [int(position) for position in judged[np.asarray(flagged, dtype=np.int64)]]

@@ -1,0 +1,114 @@
+"""All that a strategy may look at.
+
+Axes: ``N`` open items, ``K`` passes, ``C`` classes, ``D`` embedding dimensions, ``F`` features, ``L`` labelled items,
+``V`` evaluation items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ml_backend.errors import AcquisitionError
+from ml_backend.picks import Floats
+
+Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features"]
+NEEDS: Final[tuple[Need, ...]] = get_args(Need)
+Array = NDArray[np.floating]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of ``N`` open items; None where nobody needs it.
+
+    Rows stand in a drawn order (see ``selection.choose``): strategies give ties to the earlier row.
+    """
+
+    task_ids: NDArray[np.int64]
+    """``[N]``."""
+    draws: Floats
+    """One uniform draw in [0, 1) per item, by seed and task id ``[N]``: the score of ``random``."""
+    noise: Floats
+    """Another one ``[N]``: what randomised scores add."""
+    seed: int = 0
+    classes: int = 2
+    """C."""
+    probabilities: Array | None = None
+    """``[N, K, C]``."""
+    embeddings: Array | None = None
+    """``[N, D]``."""
+    features: sparse.csr_matrix | None = None
+    """``[N, F]``."""
+    labelled: Array | None = None
+    """Embeddings of the labelled items ``[L, D]``; L may be 0."""
+    labelled_features: sparse.csr_matrix | None = None
+    """``[L, F]``."""
+    validation: Array | None = None
+    """Embeddings of the evaluation items ``[V, D]``."""
+    wrong: NDArray[np.bool_] | None = None
+    """Whether the model gets each evaluation item wrong ``[V]``."""
+
+    def __len__(self) -> int:
+        return len(self.task_ids)
+
+    def take(self, rows: NDArray[np.int64]) -> Evidence:
+        """The evidence of some of the items, in this order."""
+
+        def cut(values: Array | None) -> Array | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            task_ids=self.task_ids[rows],
+            draws=self.draws[rows],
+            noise=self.noise[rows],
+            probabilities=cut(self.probabilities),
+            embeddings=cut(self.embeddings),
+            features=None if self.features is None else self.features[rows],
+        )
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """A generator of its own for every use, fixed by the seed."""
+        return np.random.default_rng([self.seed % 2**64, stream])
+
+    def uniforms(self, row: int, size: int) -> Floats:
+        """Uniform draws that belong to one item, whatever its row."""
+        return np.random.default_rng([self.seed % 2**64, 7, int(self.task_ids[row]) % 2**64]).random(size)
+
+
+def require(values: NDArray[Scalar] | None) -> NDArray[Scalar]:
+    """An array that ``needs`` promised.
+
+    Raises:
+        AcquisitionError: it is missing: the strategy's ``needs`` do not name all that it reads.
+    """
+    if values is None:
+        raise AcquisitionError("A strategy reads evidence that its entry in STRATEGIES does not name under `needs`.")
+    return values
+
+
+MISSING: Final[Mapping[Need, str]] = {
+    "probabilities": "a trained model: label tasks of two classes and train first",
+    "samples": "passes that differ (Monte-Carlo dropout): ask for at least 2 samples, of a model trained with dropout",
+    "embeddings": "embeddings: the model must offer embed()",
+    "labelled": "the labelled items",
+    "validation": "evaluation tasks: import some with --evaluation, and label them",
+    "features": "features of the items: texts, or embeddings of the model",
+}
+
+
+def check_needs(strategy: str, needs: frozenset[Need], available: frozenset[Need]) -> None:
+    """See to it that all a strategy reads can be had, before anything is computed.
+
+    Raises:
+        AcquisitionError: something is missing; the message says what, and where it comes from.
+    """
+    missing = [MISSING[need] for need in NEEDS if need in needs - available]
+    if missing:
+        raise AcquisitionError(f"Strategy {strategy!r} needs {'; and '.join(missing)}.")

@@ -1,0 +1,104 @@
+"""One holder at a time across machines: a lock in Redis that ends by itself where its holder dies.
+
+The key expires after ``seconds``; while the holder lives, a thread renews it three times in that span. A holder that
+was cut off for longer has lost the lock to nobody or to somebody, and must not change anything any more: ``check``.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+from types import TracebackType
+from typing import Final, Self
+
+from redis import Redis
+from redis.exceptions import LockError, RedisError
+from redis.lock import Lock
+
+from ml_backend.errors import ConfigurationError, StoreError
+
+log = logging.getLogger(__name__)
+SECONDS: Final = 30.0
+RENEWALS: Final = 3
+PREFIX: Final = "active-learning:project:"
+
+
+class Lease:
+    """The lock of one project; use it as a context manager.
+
+    Args:
+        redis: where the lock is.
+        uid: the project.
+        timeout: seconds to wait for another holder.
+        seconds: how long the lock outlives a holder that dies.
+
+    Raises:
+        StoreError: somebody else holds it. ConfigurationError: Redis does not answer.
+    """
+
+    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float = SECONDS) -> None:
+        # Not thread-local: the renewing thread uses the same token.
+        self._lock = Lock(redis, f"{PREFIX}{uid}", timeout=seconds, thread_local=False)
+        self._uid = uid
+        self._timeout = timeout
+        self._pause = seconds / RENEWALS
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            mine = self._lock.acquire(blocking=self._timeout > 0, blocking_timeout=self._timeout or None)
+        except RedisError as exc:
+            raise _unreachable(exc) from exc
+        if not mine:
+            raise StoreError(
+                f"Another process is working on this project (lock {self._lock.name} in Redis); try again when it is "
+                "done."
+            )
+        self._thread = Thread(target=self._renew, name=f"lease {self._uid}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self._lock.release()
+        except RedisError as exc:  # LockError is one too. It was lost, or expires by itself
+            log.warning("project %s: its lock could not be given back: %s", self._uid, type(exc).__name__)
+
+    def check(self) -> None:
+        """Make sure that the lock is still held.
+
+        Raises:
+            StoreError: it was lost. ConfigurationError: Redis does not answer.
+        """
+        try:
+            mine = self._lock.owned()
+        except RedisError as exc:
+            raise _unreachable(exc) from exc
+        if not mine:
+            raise StoreError(
+                f"The lock of project {self._uid} was lost: this process was cut off from Redis, or stood still, for "
+                "too long. Nothing more is changed; run the round again."
+            )
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self._pause):
+            try:
+                self._lock.reacquire()
+            except LockError:
+                log.error("project %s: its lock was lost", self._uid)
+                return
+            except RedisError as exc:  # the lock holds until it expires: Redis may be back by then
+                log.warning("project %s: its lock could not be renewed: %s", self._uid, type(exc).__name__)
+
+
+def _unreachable(exc: RedisError) -> ConfigurationError:
+    return ConfigurationError(
+        f"Redis does not answer at REDIS_URL ({type(exc).__name__}): without it nobody knows whether another machine "
+        "is working on the project. Start it, or correct REDIS_URL."
+    )

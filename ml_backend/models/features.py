@@ -1,0 +1,71 @@
+"""Features of items, kept: all that a model computes before its first random layer, once per item and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.float32]
+
+CAPACITY = 200_000
+"""Items whose features one model keeps: 100 MB of 128 numbers each, and about as much for the keys."""
+
+
+class FeatureCache:
+    """Features ``[N, D]`` by content. Belongs to one fitted model; safe to share between threads.
+
+    Keyed by what an item is, not by a task's id: a pool, `/predict` and the evaluation tasks share it, and a task whose
+    data changes is computed anew. When full it stays as it is: pools are read from front to back, and dropping the
+    least recently used would then drop everything just before it is asked for again.
+    """
+
+    def __init__(self, dims: int, capacity: int = CAPACITY) -> None:
+        self._dims, self._capacity = dims, capacity
+        self._rows: dict[Hashable, int] = {}
+        self._values: Features = np.empty((0, dims), dtype=np.float32)
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(
+        self, items: Sequence[Any], key: Callable[[Any], Hashable], compute: Callable[[Sequence[Any]], Features]
+    ) -> Features:
+        """Features ``[N, D]`` of items, computing those that are not known.
+
+        Args:
+            items: ``N`` items.
+            key: equal for equal items, and for no others.
+            compute: features of some items, in their order.
+        """
+        keys = [key(item) for item in items]
+        with self._lock:
+            rows = np.array([self._rows.get(k, -1) for k in keys], dtype=np.int64)
+            out = (
+                self._values[np.maximum(rows, 0)]
+                if len(self._values)
+                else np.empty((len(keys), self._dims), np.float32)
+            )
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            # Outside the lock: two threads may compute the same, neither waits for the other.
+            out[missing] = computed = compute([items[i] for i in missing])
+            with self._lock:
+                self._keep([keys[i] for i in missing], computed)
+        return out
+
+    def _keep(self, keys: Sequence[Hashable], values: Features) -> None:
+        new = {k: i for i, k in enumerate(keys) if k not in self._rows}
+        chosen = list(new.items())[: self._capacity - len(self._rows)]
+        needed = len(self._rows) + len(chosen)
+        if needed > len(self._values):
+            grown = np.empty((min(max(needed, 2 * len(self._values)), self._capacity), self._dims), dtype=np.float32)
+            grown[: len(self._rows)] = self._values[: len(self._rows)]
+            self._values = grown
+        for k, i in chosen:
+            self._values[len(self._rows)] = values[i]
+            self._rows[k] = len(self._rows)

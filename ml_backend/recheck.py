@@ -1,0 +1,121 @@
+"""The Data Manager tab "Re-check": annotated tasks whose answers are tied, or whose label is in doubt.
+
+After a round has published its queue, so that annotators do not wait for it; a round does not fail by it either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import numpy as np
+
+from ml_backend.doubt import FOLDS, doubtful, out_of_sample
+from ml_backend.errors import ActiveLearningError
+from ml_backend.report import Recorder, Step
+from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
+
+log = logging.getLogger(__name__)
+TAB_TITLE = "Re-check"
+DOCUMENT = "recheck.json"
+"""Id of the tab, and the doubts of the last round with the hash of what they depend on."""
+NO_TASK = 0
+"""An id that no task has: a tab without any filter would list all tasks."""
+
+
+def recheck(project: RoundProject, workspace: Workspace, recorder: Recorder) -> None:
+    """Bring the project's tab up to date; without the setting ``recheck``, remove the tab that this made before."""
+    wanted = project.settings.recheck
+    try:
+        known = project.store.document(DOCUMENT)
+        if not wanted and not known:
+            return
+        with recorder.step("re-check") as step:
+            if wanted:
+                _list(project, known, workspace, recorder, step)
+            else:
+                workspace.client.delete_tab(project.now.id, known.get("tab"))
+                project.store.write_document(DOCUMENT, {})
+    except Exception as exc:  # whatever it is: model and order of this round stand
+        log.warning("project %s: re-check failed", project.now.id, exc_info=exc)
+        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
+        recorder.warn(f'The tab "{TAB_TITLE}" is not up to date: {reason}')
+
+
+def _list(project: RoundProject, known: dict[str, Any], workspace: Workspace, recorder: Recorder, step: Step) -> None:
+    fingerprint = _fingerprint(project)
+    if known.get("fingerprint") == fingerprint:
+        doubted = [int(task_id) for task_id in known["doubted"]]
+    else:
+        doubted = _doubted(project, recorder, step)
+    shown = [*project.pool.tied, *doubted][: project.settings.recheck]
+    tab = workspace.client.put_tab(
+        project.now.id,
+        known.get("tab"),
+        TAB_TITLE,
+        {"filters": tasks_filter(shown)},
+        columns=("id", f"data.{project.question.field}", "annotations_results", "annotators"),
+    )
+    project.store.write_document(DOCUMENT, {"tab": tab, "fingerprint": fingerprint, "doubted": doubted})
+    recorder.report.doubted = shown
+    step.detail = f"{len(doubted)} labels in doubt, {len(project.pool.tied)} ties; {len(shown)} listed"
+
+
+def tasks_filter(task_ids: list[int]) -> dict[str, Any]:
+    """A Data Manager filter that lets exactly these tasks through.
+
+    One condition for each: Label Studio's own ``in_list`` breaks the Data Manager's page, for all tabs of the project,
+    and the page overwrites a regular expression on the id. With 100 conditions the page's filter menu takes most of a
+    minute, so the setting's limit is lower.
+    """
+    items = [
+        {"filter": "filter:tasks:id", "operator": "equal", "type": "Number", "value": task_id}
+        for task_id in sorted(task_ids) or [NO_TASK]
+    ]
+    return {"conjunction": "or", "items": items}
+
+
+def _doubted(project: RoundProject, recorder: Recorder, step: Step) -> list[int]:
+    """Tasks with a doubtful label, evaluation tasks included: a wrong label there falsifies every figure."""
+    labelled = [*project.pool.training, *project.pool.evaluation]
+    examples = read_tasks([task for task, _ in labelled], project, recorder.report)
+    ids = [task.id for task, _ in labelled]
+    targets = target_indices([label for _, label in labelled], examples, ids, project.question)
+    counts = np.bincount(targets, minlength=len(project.question.labels))
+    if (counts >= FOLDS).sum() < 2:
+        return []
+    probabilities = out_of_sample(
+        project.model,
+        project.question.labels,
+        examples.items,
+        targets,
+        seed=project.settings.seed,
+        hyperparameters=_short(project),
+        progress=step.progress,
+    )
+    return [int(examples.task_ids[position]) for position in doubtful(probabilities, targets)]
+
+
+def _short(project: RoundProject) -> dict[str, Any]:
+    """Hyperparameters of fits that take ``1 / FOLDS`` of the steps of the newest version's.
+
+    All folds together then cost one training, and short training finds more: wrong labels are learned last (Arpit et
+    al. 2017, https://arxiv.org/abs/1706.05394).
+    """
+    chosen = dict(project.settings.hyperparameters)
+    versions = project.store.versions()
+    training = project.store.manifest(versions[-1]).training if versions else {}
+    steps = training.get("hyperparameters", {}).get("steps")
+    if steps and "steps" in project.model.hyperparameters():
+        chosen["steps"] = max(1, round(steps / FOLDS))
+    return chosen
+
+
+def _fingerprint(project: RoundProject) -> str:
+    """Hash of what the doubts depend on: with the same one they need not be computed again."""
+    labelled = sorted((task.id, label) for task, label in [*project.pool.training, *project.pool.evaluation])
+    settings = project.settings
+    content = [project.model.name, project.question.labels, settings.seed, settings.hyperparameters, labelled]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

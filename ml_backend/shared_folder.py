@@ -1,0 +1,279 @@
+"""One project's store folder, shared through a remote: pulled before it is worked on, pushed afterwards.
+
+::
+
+    <STORE_URL>/project-<uid>/
+        objects/<sha256>     contents of files; written before anything names them, never changed
+        head.json            {"files": {"versions/…/model.json": {"sha256": …, "size": …, "mtime": …}, …}}
+        project.json         extra params that Label Studio sent: whoever wrote last
+
+The head names every shared file by its content, and replacing it is the only step that others can see. A reader
+therefore has all of a state or all of the one before, also of files that change (the round log, a verdict in a
+manifest), and a push that fails half-way has changed nothing. The task mirror and the locks stay on each machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from filelock import FileLock
+
+from ml_backend.errors import StoreError
+from ml_backend.remote import Gone, Remote, sha256
+
+HEAD: Final = "head.json"
+PARAMS: Final = "project.json"
+CURRENT: Final = "current.json"
+LOG_NAME: Final = "rounds.jsonl"
+VERSIONS: Final = "versions"
+LAST_IN_VERSION: Final = "model.json"
+KEPT_ROUNDS: Final = 1000
+STAGING: Final = ".tmp-pull-"
+SAFE_NAME: Final = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*")
+MOST_PULLS: Final = 5
+"""A head may be replaced while it is read; so many times is no chance any more."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One shared file."""
+
+    sha256: str
+    size: int
+    mtime: float
+    """Seconds since 1970 of its last change, on the machine that made it."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The state that a project's sharers agree on."""
+
+    files: Mapping[str, Entry] = field(default_factory=dict)
+    digest: str = ""
+    """Of the head's own bytes; empty where nothing was shared yet."""
+
+
+class SharedFolder:
+    """A local store folder and its place in a remote.
+
+    Raises, from every method:
+        StoreError: the remote or the local folder failed.
+    """
+
+    def __init__(self, remote: Remote, folder: Path) -> None:
+        self._remote = remote
+        self._folder = folder
+
+    def head(self) -> Head:
+        """What is shared now."""
+        content = self._remote.read(f"{self._folder.name}/{HEAD}")
+        if content is None:
+            return Head()
+        try:
+            files = {str(name): Entry(**entry) for name, entry in json.loads(content)["files"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise self._damaged() from exc
+        if not all(SAFE_NAME.fullmatch(name) for name in files):
+            raise self._damaged()
+        return Head(files, hashlib.sha256(content).hexdigest())
+
+    def pull(self, *, exact: bool) -> Head:
+        """Bring the local folder to what is shared now.
+
+        Args:
+            exact: also drop local work that was never shared, and what readers of this machine may still be using.
+                Only the holder of the project's lock may.
+        """
+        problem: StoreError | None = None
+        for _ in range(MOST_PULLS):
+            head = self.head()
+            if not head.digest:  # the first push shares what is here
+                return head
+            try:
+                self._apply(head, exact=exact)
+                return head
+            except Gone as exc:
+                problem = exc
+            except OSError as exc:
+                raise StoreError(f"Cannot write to {self._folder} ({exc}); check MODEL_DIR and the disk.") from exc
+        raise problem or self._damaged()
+
+    def upload(self) -> dict[str, Entry]:
+        """Store the contents of all local files, where they are not stored yet. Nobody sees them before `push`."""
+        files = scan(self._folder)
+        there = self._remote.objects(self._folder.name)
+        missing = {
+            entry.sha256: self._folder / name for name, entry in files.items() if there.get(entry.sha256) != entry.size
+        }
+        self._remote.upload(self._folder.name, missing)
+        return files
+
+    def push(self, base: Head, ensure: Callable[[], None]) -> Head:
+        """Share the local folder as it is.
+
+        Args:
+            base: what was pulled before; where somebody else has pushed since, nothing is shared.
+            ensure: raises StoreError where the project's lock is no longer held.
+        """
+        files = scan(self._folder)
+        if _hashes(files) == _hashes(base.files):
+            return base
+        files = self.upload()
+        content = json.dumps({"files": {name: asdict(entry) for name, entry in sorted(files.items())}}).encode()
+        ensure()
+        if self.head().digest != base.digest:
+            raise StoreError(
+                f"Another machine changed {self._remote.shown}/{self._folder.name} meanwhile: nothing was shared. Let "
+                "rounds run on one machine only, or set the same REDIS_URL on all."
+            )
+        self._remote.replace(f"{self._folder.name}/{HEAD}", content)
+        named = {entry.sha256 for entry in files.values()}
+        with suppress(StoreError):  # the next push deletes what is left
+            self._remote.delete(self._folder.name, set(self._remote.objects(self._folder.name)) - named)
+        return Head(files, hashlib.sha256(content).hexdigest())
+
+    def pull_params(self) -> bool:
+        """Take over the shared extra params; whether there are any."""
+        content = self._remote.read(f"{self._folder.name}/{PARAMS}")
+        path = self._folder / PARAMS
+        try:
+            if content is not None and (not path.exists() or path.read_bytes() != content):
+                _replace(path, content)
+        except OSError as exc:
+            raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
+        return content is not None
+
+    def push_params(self, content: bytes) -> None:
+        """Share extra params."""
+        self._remote.replace(f"{self._folder.name}/{PARAMS}", content)
+
+    # --- the local side ----------------------------------------------------------------------------------------
+
+    def _apply(self, head: Head, *, exact: bool) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for left_over in self._folder.glob(f"{STAGING}*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        local = scan(self._folder)
+        used = set() if exact else _used(self._folder)
+        changed = [name for name, entry in head.files.items() if _hash(local, name) != entry.sha256]
+        with tempfile.TemporaryDirectory(prefix=STAGING, dir=self._folder) as staging:
+            for name in changed:
+                (Path(staging) / name).parent.mkdir(parents=True, exist_ok=True)
+            targets = {Path(staging) / name: head.files[name].sha256 for name in changed}
+            self._remote.download(self._folder.name, targets)
+            for path, name in zip(targets, changed, strict=True):
+                os.utime(path, (head.files[name].mtime,) * 2)
+            for name in sorted(changed, key=_turn):
+                self._place(Path(staging), name)
+        self._drop([name for name in local if name not in head.files and name != LOG_NAME], head, used)
+
+    def _place(self, staging: Path, name: str) -> None:
+        staged, target = staging / name, self._folder / name
+        if name == LOG_NAME:
+            merge_rounds(target, staged.read_text(encoding="utf-8"))
+        elif name.startswith(f"{VERSIONS}/") and not target.parent.exists():
+            target.parent.parent.mkdir(parents=True, exist_ok=True)
+            staged.parent.rename(target.parent)  # a new version appears whole
+        elif staged.exists():  # else its version came as a whole
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(target)
+
+    def _drop(self, names: list[str], head: Head, used: set[str]) -> None:
+        shared = {PurePosixPath(name).parent for name in head.files}
+        for place in {PurePosixPath(name).parent for name in names} - shared:
+            if place.parent.name == VERSIONS and place.name not in used:
+                gone = self._folder / VERSIONS / f".tmp-{place.name}"
+                (self._folder / place).rename(gone)  # a version goes as a whole, too
+                shutil.rmtree(gone, ignore_errors=True)
+        for name in names:
+            path = self._folder / name
+            if not name.startswith(f"{VERSIONS}/") and path.stem not in used:
+                path.unlink(missing_ok=True)
+
+    def _damaged(self) -> StoreError:
+        place = f"{self._remote.shown}/{self._folder.name}"
+        return StoreError(f"{place}/{HEAD} is damaged; delete the folder {place} and run a round, which shares anew.")
+
+
+def scan(folder: Path) -> dict[str, Entry]:
+    """The files of a store folder that are shared, by their path in it."""
+    found = {}
+    for directory, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(directory) / name
+            if directory == str(folder) and _is_local(name):
+                continue
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                facts = path.stat()
+                found[path.relative_to(folder).as_posix()] = Entry(sha256(path), facts.st_size, facts.st_mtime)
+    return found
+
+
+def merge_rounds(path: Path, theirs: str) -> None:
+    """Add another machine's rounds to the log, by time; whoever wrote a line, it is kept once."""
+    with FileLock(f"{path}.lock", timeout=30):
+        ours = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = dict.fromkeys([*theirs.splitlines(), *ours.splitlines()])
+        started = {line: _started(line) for line in lines}
+        kept = sorted((line for line in lines if started[line] is not None), key=lambda line: started[line] or "")
+        _replace(path, "".join(f"{line}\n" for line in kept[-KEPT_ROUNDS:]).encode())
+
+
+def _started(line: str) -> str | None:
+    """When a logged round began; None where the line is torn."""
+    try:
+        return str(json.loads(line).get("started", ""))
+    except (ValueError, AttributeError):
+        return None
+
+
+def _is_local(name: str) -> bool:
+    """Whether a file concerns this machine only, or is shared in another way."""
+    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name == PARAMS
+
+
+def _used(folder: Path) -> set[str]:
+    """Names of the version and the queue that readers may be using at this moment."""
+    try:
+        return {str(name) for name in json.loads((folder / CURRENT).read_bytes()).values() if name}
+    except (OSError, ValueError, AttributeError):
+        return set()
+
+
+def _turn(name: str) -> tuple[bool, bool, bool, bool, str]:
+    """Order in which files appear: versions before what names them, `current.json` last of all."""
+    return (
+        name == CURRENT,
+        name == LOG_NAME,
+        not name.startswith(f"{VERSIONS}/"),
+        name.endswith(LAST_IN_VERSION),
+        name,
+    )
+
+
+def _hashes(files: Mapping[str, Entry]) -> dict[str, str]:
+    return {name: entry.sha256 for name, entry in files.items()}
+
+
+def _hash(files: Mapping[str, Entry], name: str) -> str | None:
+    entry = files.get(name)
+    return entry.sha256 if entry else None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=path.parent) as staging:
+        staged = Path(staging) / path.name
+        staged.write_bytes(content)
+        staged.replace(path)

@@ -1,0 +1,226 @@
+"""Active learning with an oracle in place of people: the loop's fit, judge, score and rank, without Label Studio.
+
+Axes: ``N`` labelled items, of which some are held out to judge, some are the first labels, and the rest is the pool.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.config import ProjectSettings
+from ml_backend.errors import DataError
+from ml_backend.metrics import Metrics, evaluate
+from ml_backend.models.base import Model
+from ml_backend.selection import Known, select, wants
+
+Positions = NDArray[np.int64]
+
+MEASURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece")
+"""Fields of ``Metrics`` that a round keeps."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledData:
+    """Items whose labels are known: what the oracle answers from."""
+
+    name: str
+    model: type[Model]
+    labels: tuple[str, ...]
+    items: Sequence[Any]
+    """``N`` items, as the model's ``read_item`` returns them."""
+    targets: NDArray[np.int64]
+    """Indices into ``labels [N]``."""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Design:
+    """How a simulation proceeds; the same for all strategies and seeds."""
+
+    held_out: int
+    """Items that judge every model."""
+    initial: int
+    """First labels."""
+    batch: int
+    """Labels between two trainings."""
+    budget: int
+    """Labels at which a run ends."""
+    cold: bool = False
+    """Whether the strategy chooses the first labels too, without a model; else they are drawn at random."""
+    samples: int = 20
+    control_share: float = 0.0
+    """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, size: int) -> None:
+        """Refuse what ``size`` items cannot do.
+
+        Raises:
+            DataError: a count below one, or more items wanted than there are.
+        """
+        for name in ("held_out", "initial", "batch", "budget"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.initial > self.budget:
+            raise DataError(f"{self.initial:,} first labels are more than the budget of {self.budget:,}")
+        if self.held_out + self.budget > size:
+            raise DataError(
+                f"{self.held_out:,} held-out items and a budget of {self.budget:,} labels do not fit into {size:,} "
+                "labelled items; lower one of them"
+            )
+
+
+@dataclass(frozen=True)
+class Round:
+    """One training of one run, judged on the held-out items."""
+
+    strategy: str
+    seed: int
+    round: int
+    labels: int
+    """Labels trained on."""
+    measures: Mapping[str, float | None]
+    fit_seconds: float
+    select_seconds: float
+    """Scoring the open items and choosing from them."""
+    picked: tuple[int, ...] = ()
+    """Positions that were labelled after it; empty at the end of a run."""
+
+
+class Oracle:
+    """The state of one run: what is held out, labelled and open."""
+
+    def __init__(self, data: LabelledData, design: Design, seed: int) -> None:
+        design.check(len(data.items))
+        order = np.random.default_rng(seed).permutation(len(data.items)).astype(np.int64)
+        self.data = data
+        self.held_out: Positions = order[: design.held_out]
+        self._open = np.ones(len(order), dtype=bool)
+        self._open[self.held_out] = False
+        self._labelled = np.zeros(len(order), dtype=bool)
+        self.first: Positions = order[design.held_out : design.held_out + design.initial]
+        """A random draw, the same for all strategies with this seed."""
+
+    @property
+    def labelled(self) -> Positions:
+        """Labelled positions, rising: the order in which the loop reads tasks."""
+        return np.flatnonzero(self._labelled)
+
+    @property
+    def open(self) -> Positions:
+        """Positions in the pool, rising."""
+        return np.flatnonzero(self._open)
+
+    @property
+    def steering(self) -> Positions:
+        """Half of the held-out items: what strategies that look at evaluation items get to see.
+
+        Such a strategy is judged on the other half alone: it asks for more of what the model gets wrong there.
+        """
+        return self.held_out[: len(self.held_out) // 2]
+
+    @property
+    def classes(self) -> int:
+        """Different labels seen so far."""
+        return len(np.unique(self.data.targets[self.labelled]))
+
+    def items(self, positions: Positions) -> list[Any]:
+        """Items at positions."""
+        return [self.data.items[i] for i in positions]
+
+    def known(self, positions: Positions) -> Known:
+        """Items at positions with their labels."""
+        return Known(self.items(positions), self.data.targets[positions])
+
+    def label(self, positions: Sequence[int] | Positions) -> None:
+        """Answer these."""
+        self._labelled[np.asarray(positions, dtype=np.int64)] = True
+        self._open[np.asarray(positions, dtype=np.int64)] = False
+
+
+def simulate(
+    data: LabelledData,
+    design: Design,
+    strategy: str,
+    seed: int,
+    *,
+    done: Sequence[Round] = (),
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Round]:
+    """One run: train, judge, choose, ask the oracle, until the budget is spent; yields each round as it ends.
+
+    Args:
+        data: the labelled items.
+        design: how to proceed.
+        strategy: a registered strategy.
+        seed: fixes the held-out items, the first labels, the trainings and all draws.
+        done: rounds of this run that are known already; it goes on after them and ends as if never interrupted.
+        clock: seconds, for the rounds' times.
+
+    Raises:
+        DataError: the design does not fit the data. ModelError, AcquisitionError: as in a round of the loop.
+    """
+    oracle = Oracle(data, design, seed)
+    changes = {"strategy": strategy, "samples": design.samples, "seed": seed, "control_share": design.control_share}
+    settings = ProjectSettings().override(changes, where="Simulation")
+    steers = "validation" in wants(settings, trained=True)
+    judges = np.setdiff1d(oracle.held_out, oracle.steering) if steers else oracle.held_out
+    oracle.label(choose(None, oracle, design.initial, settings) if design.cold else oracle.first)
+    while oracle.classes < 2:  # as in the loop: nothing to train on, so the order is random
+        count = len(oracle.labelled)
+        if count >= design.budget:
+            raise DataError(f"{data.name}: the first {count} labels of seed {seed} are all of one class; add some")
+        oracle.label(choose(None, oracle, min(design.batch, design.budget - count), settings))
+    known = [known for known in done if known.picked]  # a run's last round picked nothing: it may have to go on
+    for entry in known:
+        oracle.label(entry.picked)
+    number = known[-1].round + 1 if known else 0
+    while True:
+        labels, count = oracle.labelled, len(oracle.labelled)
+        wanted = min(design.batch, design.budget - count)
+        started = clock()
+        model = data.model(data.labels)
+        model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
+        fitted = clock()
+        measures = _measures(_judge(model, judges, oracle))
+        judged = clock()
+        picked = choose(model, oracle, wanted, settings) if wanted > 0 else np.zeros(0, np.int64)
+        oracle.label(picked)
+        times = (fitted - started, clock() - judged)
+        yield Round(strategy, seed, number, count, measures, *times, tuple(picked.tolist()))
+        number += 1
+        if not len(picked):
+            return
+
+
+def choose(model: Model | None, oracle: Oracle, count: int, settings: ProjectSettings) -> Positions:
+    """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
+    candidates = oracle.open
+    wanted = wants(settings, trained=model is not None)
+    chosen = select(
+        model,
+        oracle.items(candidates),
+        candidates,
+        settings,
+        count=count,
+        turn=len(candidates),
+        classes=len(oracle.data.labels),
+        labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
+        validation=oracle.known(oracle.steering) if "validation" in wanted else None,
+    )
+    return candidates[chosen.order]
+
+
+def _judge(model: Model, positions: Positions, oracle: Oracle) -> Metrics:
+    probabilities = model.probabilities(oracle.items(positions)).mean(axis=1, dtype=np.float64)
+    return evaluate(probabilities, oracle.data.targets[positions], oracle.data.labels)
+
+
+def _measures(metrics: Metrics) -> dict[str, float | None]:
+    return {name: getattr(metrics, name) for name in MEASURES}

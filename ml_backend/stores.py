@@ -1,0 +1,284 @@
+"""All stores of one installation: in a folder alone, or shared with other machines through a remote.
+
+Readers (`get`, `open`, `known`) look at the remote every few seconds at most and serve what they have where it fails:
+a whole state, if not the newest. Writers (`ProjectStore.lock`) start from the newest state, exclude all other machines
+by a lease in Redis where there is one, and share what they changed as they let go.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Final
+
+from filelock import FileLock, Timeout
+from redis import Redis
+
+from ml_backend.config import Settings
+from ml_backend.errors import StoreError
+from ml_backend.lease import SECONDS, Lease
+from ml_backend.remote import Remote
+from ml_backend.shared_folder import CURRENT, PARAMS, Head, SharedFolder
+from ml_backend.store import ProjectStore, known_stores, open_project
+
+log = logging.getLogger(__name__)
+STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
+READ_EVERY: Final = 3.0
+"""Seconds between two looks of a reader at the remote."""
+READ_PATIENCE: Final = 2.0
+"""Seconds that a request waits for the remote where it can do without."""
+REDIS_TIMEOUT: Final = 10.0
+PULL_PATIENCE: Final = 600.0
+"""Seconds that a writer waits for a reader of this machine that is pulling."""
+
+
+@dataclass
+class _Reader:
+    """What readers of one project know."""
+
+    lock: Lock = field(default_factory=Lock)
+    looked: float | None = None
+    digest: str = ""
+    """Of the head that was pulled."""
+
+
+@dataclass
+class _Writer:
+    """What the holder of one project's lock works on."""
+
+    lease: Lease | None
+    shared: SharedFolder | None = None
+    head: Head = field(default_factory=Head)
+
+    def check(self) -> None:
+        if self.lease is not None:
+            self.lease.check()
+
+    def push(self) -> None:
+        if self.shared is not None:
+            self.head = self.shared.push(self.head, self.check)
+
+
+class Stores:
+    """The stores under one folder. Safe to share between threads.
+
+    Args:
+        root: MODEL_DIR.
+        remote: where they are shared.
+        redis_url: where the locks of all machines are.
+        clock: monotonic seconds.
+        lease_seconds: how long a project stays locked after its holder died.
+    """
+
+    patience = READ_PATIENCE
+
+    def __init__(
+        self,
+        root: Path,
+        remote: Remote | None = None,
+        redis_url: str | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        lease_seconds: float = SECONDS,
+    ) -> None:
+        self.root = root
+        self._remote = remote
+        self._redis_url = redis_url
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._readers: dict[str, _Reader] = {}
+        self._writers: dict[Path, _Writer] = {}
+        self._listing = _Reader()
+        self._problem = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the stores are shared through a remote."""
+        return self._remote is not None
+
+    # --- for readers -------------------------------------------------------------------------------------------
+
+    def get(self, uid: str) -> ProjectStore:
+        """A project's store, as new as readers have it.
+
+        Raises:
+            StoreError: the remote fails, and nothing of the project is here.
+        """
+        store = ProjectStore(self.root, uid, self if self._remote or self._redis_url else None)
+        if self._remote is not None:
+            self._refresh(self._remote, store.folder)
+        return store
+
+    def open(self, project_id: int) -> ProjectStore | None:
+        """The newest store of a project known by its id alone; None if there is none."""
+        self._discover()
+        found = open_project(self.root, project_id)
+        return None if found is None else self.get(found.uid)
+
+    def known(self) -> dict[int, ProjectStore]:
+        """The newest store of every project, by the project's id."""
+        self._discover()
+        found = {}
+        for project_id, store in known_stores(self.root).items():
+            try:
+                found[project_id] = self.get(store.uid)
+            except StoreError as exc:  # the others are known all the same
+                self._tell(exc)
+                found[project_id] = store
+        return found
+
+    def _refresh(self, remote: Remote, folder: Path) -> None:
+        if folder in self._writers:
+            return  # it pulled when it took the lock, and what it writes is newer
+        reader = self._readers.setdefault(folder.name, _Reader())
+        must = not (folder / CURRENT).exists()
+        self._look(reader, lambda: self._pull(SharedFolder(remote, folder), folder, reader), must=must)
+
+    def _look(self, reader: _Reader, work: Callable[[], None], *, must: bool) -> None:
+        """Ask the remote, unless another thread is at it or has just done so.
+
+        Where there is something to serve anyway, the request that looks waits for a moment only: a remote that does
+        not answer takes minutes to say so.
+        """
+        if not reader.lock.acquire(blocking=must and reader.looked is None):
+            return
+
+        def run() -> None:
+            try:
+                if reader.looked is None or self._clock() - reader.looked >= READ_EVERY:
+                    work()
+                    reader.looked = self._clock()
+            except StoreError:
+                reader.looked = self._clock()
+                if must:
+                    raise
+            except Exception as exc:  # in a thread nobody would hear of it
+                log.error("looking at the shared store failed", exc_info=exc)
+            finally:
+                reader.lock.release()
+
+        if must:
+            run()
+        else:
+            thread = Thread(target=run, name="shared store", daemon=True)
+            thread.start()
+            thread.join(self.patience)
+
+    def _pull(self, shared: SharedFolder, folder: Path, reader: _Reader) -> None:
+        try:
+            shared.pull_params()
+            head = shared.head()
+            if head.digest != reader.digest:
+                folder.mkdir(parents=True, exist_ok=True)
+                # A round at work here has pulled by itself, and its files are nobody's to replace.
+                with FileLock(folder / "pull.lock", timeout=0):
+                    reader.digest = shared.pull(exact=False).digest
+        except Timeout:
+            return
+        except StoreError as exc:
+            if not (folder / CURRENT).exists():
+                raise
+            self._tell(exc)
+        else:
+            self._problem = ""
+
+    def _discover(self) -> None:
+        """Make a folder for each project that only the remote has."""
+        remote = self._remote
+        if remote is not None:
+            self._look(self._listing, lambda: self._list(remote), must=False)
+
+    def _list(self, remote: Remote) -> None:
+        try:
+            names = remote.folders()
+        except StoreError as exc:
+            self._tell(exc)
+            return
+        for name in names:
+            if STORE_NAME.fullmatch(name):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+
+    def _tell(self, problem: StoreError) -> None:
+        if str(problem) != self._problem:  # once, not every few seconds
+            log.warning("what is stored here is served as it is: %s", problem)
+        self._problem = str(problem)
+
+    # --- for writers: `ProjectStore` calls these ---------------------------------------------------------------
+
+    @contextmanager
+    def exclusive(self, folder: Path, timeout: float) -> Iterator[None]:
+        """Keep other machines out, start from the newest state, and share the result.
+
+        What stands after a failure is shared as well: it is whole, and the next round need not do it again.
+        """
+        uid = folder.name.removeprefix("project-")
+        with ExitStack() as held:
+            lease = None
+            if self._redis_url is not None:
+                redis = held.enter_context(connect(self._redis_url))
+                lease = held.enter_context(Lease(redis, uid, timeout=timeout, seconds=self._lease_seconds))
+            writer = self._writers[folder] = _Writer(lease)
+            held.callback(self._writers.pop, folder)
+            if self._remote is not None:
+                held.enter_context(FileLock(folder / "pull.lock", timeout=PULL_PATIENCE))
+                writer.shared = SharedFolder(self._remote, folder)
+                writer.head = writer.shared.pull(exact=True)
+                if not writer.shared.pull_params() and (folder / PARAMS).exists():
+                    writer.shared.push_params((folder / PARAMS).read_bytes())
+            try:
+                yield
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to tell
+                    writer.push()
+                raise
+            writer.push()
+
+    def prepare(self, folder: Path) -> None:
+        """Before Label Studio hears of a new order: what belongs to it is at the remote, and the lock is held.
+
+        Raises:
+            StoreError: it is not.
+        """
+        writer = self._writers.get(folder)
+        if writer is not None:
+            writer.check()
+            if writer.shared is not None:
+                writer.shared.upload()
+
+    def commit(self, folder: Path) -> None:
+        """Share what the holder of the lock has done so far: annotators have the new order already.
+
+        Raises:
+            StoreError: the remote failed, or the lock was lost.
+        """
+        writer = self._writers.get(folder)
+        if writer is not None:
+            writer.push()
+
+    def share_params(self, folder: Path, text: str) -> None:
+        """Tell the other machines a project's extra params."""
+        if self._remote is not None:
+            SharedFolder(self._remote, folder).push_params(text.encode())
+
+
+@lru_cache(maxsize=8)
+def stores_of(settings: Settings) -> Stores:
+    """The stores that settings name, one for all requests with these settings.
+
+    Raises:
+        ConfigurationError: STORE_URL is none that can be used.
+    """
+    remote = Remote(settings.store_url.get_secret_value()) if settings.store_url else None
+    return Stores(settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None)
+
+
+def connect(redis_url: str) -> Redis:
+    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet."""
+    return Redis.from_url(redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)

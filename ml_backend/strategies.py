@@ -1,0 +1,349 @@
+"""The query strategies, by name.
+
+Add one: a function in a file, and an entry in ``STRATEGIES``. The command line, the settings, the simulation, the
+table in docs/strategies.md and the contract tests follow the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import acquisition, badge, batch_bald, clusters, geometry, novelty, transfer
+from ml_backend.errors import AcquisitionError
+from ml_backend.evidence import Evidence, Need, require
+from ml_backend.picks import Floats, Picks, first_of_copies
+
+EPIG_TARGETS = 100
+"""Items, drawn from the pool, about whose labels `epig` asks."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One registry entry: exactly one of ``score`` and ``pick``."""
+
+    when: str
+    """What it asks first and when to use it, in one line."""
+    equation: str
+    source: str
+    cost: str
+    """N items, K passes, C classes, D dimensions, L labels, V evaluation items, B picks."""
+    needs: frozenset[Need] = frozenset()
+    """What it reads; without ``probabilities`` and ``embeddings`` it works before a first model."""
+    score: Callable[[Evidence], Floats] | None = None
+    """Normalised scores in [0, 1] ``[N]``; the largest are asked first."""
+    pick: Callable[[Evidence, int], Picks] | None = None
+    """A batch whose members know of each other; at most as many as asked for."""
+    copies: Callable[[Evidence], NDArray[np.floating]] | None = None
+    """Rows that are equal for copies of an item: copies are asked after all else. Only for ``pick``."""
+    itemwise: bool = False
+    """Whether an item's score depends on that item alone, so that `/predict` can give it."""
+    caveat: str = ""
+    """Where it fails."""
+
+    @property
+    def batch_aware(self) -> bool:
+        """Whether picks know of each other."""
+        return self.pick is not None
+
+
+def _needs(*names: Need) -> frozenset[Need]:
+    return frozenset(names)
+
+
+def _p(evidence: Evidence) -> acquisition.Probabilities:
+    return require(evidence.probabilities)
+
+
+def _h(evidence: Evidence) -> NDArray[np.floating]:
+    return require(evidence.embeddings)
+
+
+def _labelled(evidence: Evidence) -> NDArray[np.floating]:
+    return require(evidence.labelled)
+
+
+def _validation(evidence: Evidence) -> NDArray[np.floating]:
+    return require(evidence.validation)
+
+
+def _wrong(evidence: Evidence) -> NDArray[np.bool_]:
+    return require(evidence.wrong)
+
+
+def _flat_p(evidence: Evidence) -> NDArray[np.floating]:
+    return _p(evidence).reshape(len(evidence), -1)
+
+
+def _ln_c(evidence: Evidence) -> float:
+    return float(np.log(evidence.classes))
+
+
+def _novelty(evidence: Evidence, count: int) -> Picks:
+    if evidence.features is None or evidence.labelled_features is None:
+        raise AcquisitionError("novelty needs features of open and labelled items.")
+    return novelty.novelty(evidence.features, evidence.labelled_features, count)
+
+
+def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
+    """A number per item that is the same for the same features ``[N, 1]``."""
+    if evidence.features is None:
+        raise AcquisitionError("novelty needs features of open and labelled items.")
+    keys = np.random.default_rng(0).integers(2**40, size=evidence.features.shape[1])
+    return np.asarray(((evidence.features != 0).astype(np.int64) @ keys)[:, None], dtype=np.float64)
+
+
+STRATEGIES: Final[dict[str, Strategy]] = {
+    "entropy": Strategy(
+        "the items the model is least certain about, over all classes; a good default",
+        "`H(p) / ln C`, `H(p) = -Σ p ln p`",
+        "Shannon 1948; Settles 2009",
+        "O(N C)",
+        _needs("probabilities"),
+        score=lambda e: acquisition.entropy(_p(e)),
+        itemwise=True,
+    ),
+    "dropout_entropy": Strategy(
+        "as `entropy`, averaged over passes with dropout on (MC dropout): steadier with few labels",
+        "`H(mean p) / ln C`",
+        "Gal & Ghahramani 2016",
+        "O(N K C)",
+        _needs("probabilities", "samples"),
+        score=lambda e: acquisition.entropy(_p(e)),
+        itemwise=True,
+    ),
+    "bald": Strategy(
+        "items on which the passes are sure but disagree; ignores plain noise",
+        "`H(mean p) - mean H(p)`, over `ln C`",
+        "Houlsby et al. 2011; Gal, Islam & Ghahramani 2017",
+        "O(N K C)",
+        _needs("probabilities", "samples"),
+        score=lambda e: acquisition.bald(_p(e)) / _ln_c(e),
+        itemwise=True,
+        caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`",
+    ),
+    "least_confidence": Strategy(
+        "lowest top probability; like entropy where there are two classes",
+        "`(1 - p₁) · C/(C-1)`",
+        "Lewis & Gale 1994; Monarch 2021, ch. 3",
+        "O(N C)",
+        _needs("probabilities"),
+        score=lambda e: acquisition.least_confidence(_p(e)),
+        itemwise=True,
+    ),
+    "margin": Strategy(
+        "smallest gap between the two best classes: sharpens borders, strong with many classes",
+        "`1 - (p₁ - p₂)`",
+        "Scheffer, Decomain & Wrobel 2001",
+        "O(N C)",
+        _needs("probabilities"),
+        score=lambda e: acquisition.margin(_p(e)),
+        itemwise=True,
+    ),
+    "ratio": Strategy(
+        "the two best classes by their ratio: as margin, but does not care how much is left for the others",
+        "`p₂ / p₁`",
+        "Monarch 2021, ch. 3",
+        "O(N C)",
+        _needs("probabilities"),
+        score=lambda e: acquisition.ratio(_p(e)),
+        itemwise=True,
+    ),
+    "variation_ratio": Strategy(
+        "passes that vote for different classes; coarse, robust to badly calibrated probabilities",
+        "`1 - largest share of the passes' votes`, over its most, `1 - 1/C`",
+        "Freeman 1965; Gal, Islam & Ghahramani 2017",
+        "O(N K C)",
+        _needs("probabilities", "samples"),
+        score=lambda e: acquisition.variation_ratio(_p(e)) * e.classes / (e.classes - 1),
+        itemwise=True,
+        caveat="K passes give at most K different scores: many ties, broken at random",
+    ),
+    "epig": Strategy(
+        "items whose label would tell most about the labels of others: for pools with much that does not matter",
+        "`mean_m [H(p) + H(p_m) - H(p, p_m)]` over 100 drawn items m, over `ln C`",
+        "Bickford Smith et al. 2023",
+        "O(100 N C² K)",
+        _needs("probabilities", "samples"),
+        score=lambda e: acquisition.epig(_p(e), _p(e)[:EPIG_TARGETS]) / _ln_c(e),
+        caveat="slow above some 50 classes",
+    ),
+    "batch_bald": Strategy(
+        "the batch whose labels together tell most about the weights: for small batches (10 to 50)",
+        "greedy by `H(y | y_1..y_b) - mean_k H(p_k(y))`, 10,000 joint labels kept (above 100 classes fewer)",
+        "Kirsch, van Amersfoort & Gal 2019",
+        "O(B · 10,000 · N K C) at worst, a few per cent of it as a rule",
+        _needs("probabilities", "samples"),
+        pick=lambda e, count: batch_bald.batch_bald(_p(e), count, e.uniforms),
+        copies=_flat_p,
+        caveat="with K passes a batch can tell at most ln K nats: later picks of a long queue are near random",
+    ),
+    "power_bald": Strategy(
+        "BALD with noise: spread-out batches of any length for the price of a ranking",
+        "`ln BALD + Gumbel`, squashed",
+        "Kirsch et al. 2021",
+        "O(N K C)",
+        _needs("probabilities", "samples"),
+        score=lambda e: acquisition.power_bald(_p(e), e.noise),
+        itemwise=True,
+    ),
+    "badge": Strategy(
+        "uncertain and diverse at once, without dropout: for batches of any length",
+        "k-means++ over `g = (p - onehot(argmax p)) ⊗ h`",
+        "Ash et al. 2020",
+        "O(B N (C + D))",
+        _needs("probabilities", "embeddings"),
+        pick=lambda e, count: badge.badge(_p(e), _h(e), count, e.rng(1)),
+        copies=_h,
+    ),
+    "k_center": Strategy(
+        "what is farthest from everything labelled or picked: covers the pool, outliers first",
+        "greedy `argmax min_j |h - h_j|`, j labelled or picked",
+        "Sener & Savarese 2018",
+        "O((L + B) N D)",
+        _needs("embeddings", "labelled"),
+        pick=lambda e, count: geometry.k_center(_h(e), _labelled(e), count),
+        copies=_h,
+        caveat="asks for outliers and damaged items first; needs good embeddings",
+    ),
+    "typiclust": Strategy(
+        "the most typical item of each cluster without a label: for the cold start, a few labels per class",
+        "k-means into L + B clusters; per cluster the largest `1 / mean distance to 20 neighbours`",
+        "Hacohen, Dekel & Weinshall 2022",
+        "O(10 N D (L + B) + N²D / (L + B))",
+        _needs("embeddings", "labelled"),
+        pick=lambda e, count: clusters.typiclust(_h(e), _labelled(e), count, e.rng(2)),
+        copies=_h,
+        caveat="once every kind is labelled it goes on asking for typical, easy items",
+    ),
+    "probcover": Strategy(
+        "the items with most others close by and none labelled: for the cold start",
+        "greedy `argmax |uncovered items within δ|`, δ where 95 % of the balls are pure",
+        "Yehuda et al. 2022",
+        "O(min(N, 8192)² D)",
+        _needs("embeddings", "labelled"),
+        pick=lambda e, count: geometry.probcover(_h(e), _labelled(e), count, classes=e.classes, rng=e.rng(3)),
+        copies=_h,
+        caveat="as `typiclust`; of a pool above 8,192 items it sees a drawn sample of that size",
+    ),
+    "cluster": Strategy(
+        "from each cluster its centroid, its outlier and random members: an overview of the pool",
+        "k-means into B / 5 clusters; 1 centroid, 1 outlier, 3 random each",
+        "Monarch 2021, ch. 4",
+        "O(10 N D B / 5)",
+        _needs("embeddings"),
+        pick=lambda e, count: clusters.cluster(_h(e), count, e.rng(4)),
+        copies=_h,
+    ),
+    "representative": Strategy(
+        "what is common in the pool and not yet among the labels: after the pool has changed",
+        "`(2 + cos(h, mean open) - cos(h, mean labelled)) / 4`",
+        "Monarch 2021, ch. 4",
+        "O((N + L) D)",
+        _needs("embeddings", "labelled"),
+        score=lambda e: geometry.representative(_h(e), _labelled(e)),
+        caveat="its best items are alike; `adaptive_representative` spreads them",
+    ),
+    "adaptive_representative": Strategy(
+        "as `representative`, computed anew after each pick: spreads out",
+        "as `representative`, picks count as labelled",
+        "Monarch 2021, ch. 4",
+        "O((L + B) N D)",
+        _needs("embeddings", "labelled"),
+        pick=lambda e, count: geometry.adaptive_representative(_h(e), _labelled(e), count),
+        copies=_h,
+    ),
+    "novelty": Strategy(
+        "items full of words (of images: patterns) that no label has yet: finds new topics",
+        "`unseen features / features`, picks count as seen",
+        "Monarch 2021, ch. 7",
+        "O(nnz + B N)",
+        _needs("features", "labelled"),
+        pick=_novelty,
+        copies=_feature_sums,
+        caveat="asks for odd items, typing errors too; best as a small part of a mixture",
+    ),
+    "model_outlier": Strategy(
+        "items that move the model's units less than the evaluation items do: what it has never met",
+        "`1 - mean over units of the rank among evaluation items`",
+        "Monarch 2021, ch. 4",
+        "O((N + V) D log V)",
+        _needs("embeddings", "validation"),
+        score=lambda e: transfer.model_outlier(_h(e), _validation(e)),
+        caveat="best as a small part of a mixture",
+    ),
+    "active_transfer": Strategy(
+        "items like those evaluation items that the model gets wrong: finds confident mistakes",
+        "`P(wrong | h)` by a logistic regression on the evaluation items",
+        "Monarch 2021, ch. 5",
+        "O(V D² + N D)",
+        _needs("probabilities", "embeddings", "validation"),
+        score=lambda e: transfer.active_transfer(_h(e), _validation(e), _wrong(e)),
+        caveat="random while no evaluation answer is wrong; evaluation items steer the queue: report on others",
+    ),
+    "atlas": Strategy(
+        "as `active_transfer`, assuming its picks corrected as it goes: all kinds of mistakes in one batch",
+        "as `active_transfer`, trained anew every 10 picks with these as right",
+        "Monarch 2021, ch. 5",
+        "O(B / 10 · ((V + B) D² + N D))",
+        _needs("probabilities", "embeddings", "validation"),
+        pick=lambda e, count: transfer.atlas(_h(e), _validation(e), _wrong(e), count),
+        copies=_h,
+        caveat="as `active_transfer`",
+    ),
+    "random": Strategy(
+        "any: the control arm that every claim needs, and the order before a first model",
+        "a uniform draw per item, fixed by seed and task id",
+        "",
+        "O(N)",
+        score=lambda e: e.draws.copy(),
+        itemwise=True,
+    ),
+}
+
+
+def get_strategy(name: str) -> Strategy:
+    """Look a strategy up.
+
+    Raises:
+        AcquisitionError: the name is not registered; the message lists those that are.
+    """
+    try:
+        return STRATEGIES[name]
+    except KeyError:
+        raise AcquisitionError(f"Unknown strategy {name!r}; choose one of: {', '.join(STRATEGIES)}.") from None
+
+
+def pick(strategy: Strategy, evidence: Evidence, count: int) -> Picks:
+    """The first ``count`` items under a strategy; all where there are fewer.
+
+    Copies of an item that a batch-aware strategy has chosen from come after all other items.
+    """
+    if strategy.score is not None:
+        scores = np.clip(strategy.score(evidence), 0.0, 1.0)
+        order = _largest(scores, count)
+        return Picks.of(order, scores[order])
+    if strategy.pick is None:
+        raise AcquisitionError("A strategy has a function under `score` or under `pick`; this one has none.")
+    if strategy.copies is None or not len(evidence):
+        return strategy.pick(evidence, count)
+    first = first_of_copies(strategy.copies(evidence))
+    rows = np.flatnonzero(first)
+    chosen = strategy.pick(evidence.take(rows), count)
+    copies = np.flatnonzero(~first)[: max(0, count - len(chosen.order))]
+    order = np.concatenate([rows[chosen.order], copies])
+    return Picks.of(order, np.concatenate([chosen.informativeness, np.zeros(len(copies))]))
+
+
+def _largest(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Positions of the largest scores, largest first; of equal ones the earlier."""
+    if count < len(scores):
+        threshold = np.partition(scores, len(scores) - count)[len(scores) - count] if count else np.inf
+        candidates = np.flatnonzero(scores >= threshold)
+    else:
+        candidates = np.arange(len(scores))
+    return np.asarray(candidates[np.argsort(-scores[candidates], kind="stable")][:count], dtype=np.int64)

@@ -1,0 +1,205 @@
+"""Time the query strategies, MC dropout and whole rounds beside the peers, the seed's way and the machine's limit."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import torch
+import typer
+from bench_cases import TITLES, make_arrays, one_reading, our_seconds
+from bench_dropout import BAAL_IMAGES, BAAL_PASSES, fidelity, pixels, plain_network, ways
+from bench_models import data_folder
+from bench_peers import cpu_seconds
+from bench_rounds import time_rounds
+from bench_seed_headlines import seeds_way, vectorised, vocabulary
+from common import console, messages, new_app, tell_errors, warn
+from rich.table import Table
+
+from ml_backend.datasets import RELATED, load_headlines, load_mnist, split_mnist
+from ml_backend.models.mnist_cnn import MnistCnn
+
+SCRIPTS: Final = Path(__file__).resolve().parent
+PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"
+IMAGES: Final = 8_000
+SEED_POOL: Final = 10_000
+SEED_LABELS: Final = 400
+
+app = new_app()
+Rows = list[list[str]]
+
+
+@app.command()
+@tell_errors
+def main(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
+) -> None:
+    """Print each figure with its ratio to ours: CPU seconds of the fastest of some runs, one thread on every side.
+
+    The peers are timed in their own environment (.venv-peers, which `make bench` and `make test` set up).
+    """
+    folder = data or data_folder()
+    torch.set_num_threads(1)
+    model, images = _trained(folder)
+    arrays = make_arrays()
+    messages.print("The peers ...")
+    peers = _peer_seconds(arrays, model, images)
+    messages.print("Ours ...")
+    tables = [
+        ("Strategies", ["what", "who", "CPU s", "x ours"], _strategy_rows(arrays, peers)),
+        (
+            "MC dropout, 8,000 images",
+            ["what", "CPU s", "x one pass", "x ours T = 100"],
+            _dropout_rows(model, images, peers),
+        ),
+        ("Score kept of the best ten, by T = 800", ["strategy", "T", "kept"], _fidelity_rows(model, images)),
+        (
+            "The seed's headline algorithm: train, score 10,000",
+            ["labels", "who", "CPU s", "x ours", "apart in float64"],
+            _seed_headline_rows(folder),
+        ),
+        (
+            "One round",
+            ["pool", "strategy", "fit, CPU s", "choose, CPU s", "peak, MB", "before, MB"],
+            _round_rows(folder),
+        ),
+    ]
+    for title, header, rows in tables:
+        table = Table(*header, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(machine(), highlight=False, soft_wrap=True)
+    if markdown:
+        _write(markdown, tables)
+
+
+def machine() -> str:
+    """The date, the processor and the libraries."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, {model}, {os.cpu_count()} cores, {versions}"
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _trained(folder: Path) -> tuple[MnistCnn, Any]:
+    images, digits, _ = load_mnist(folder)
+    split = split_mnist(len(images), initial=100, seed=0)
+    model = MnistCnn([str(digit) for digit in range(10)])
+    model.fit(list(images[split.initial]), digits[split.initial].astype(np.int64), seed=0)
+    return model, images[split.open][:IMAGES]
+
+
+def _peer_seconds(arrays: dict[str, Any], model: MnistCnn, images: Any) -> dict[str, dict[str, float]]:
+    if not PEERS_PYTHON.exists():
+        warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own figures follow.")
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        extra = {"images": pixels(images[:BAAL_IMAGES]), "iterations": np.array(BAAL_PASSES)}
+        np.savez(Path(folder) / "arrays.npz", **arrays, **extra)
+        torch.save(plain_network(model), Path(folder) / "network.pt")
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_peers; bench_peers.main(sys.argv[2])"
+        answer = subprocess.run(  # noqa: S603 - our own code in our own environment
+            [PEERS_PYTHON, "-c", code, SCRIPTS, folder],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    found: dict[str, dict[str, float]] = {}
+    for case, entries in json.loads(answer.stdout).items():
+        for peer, seconds in entries.items():
+            if isinstance(seconds, str):
+                warn(f"{peer} cannot do {case}: {seconds}")
+            else:
+                found.setdefault(case, {})[peer] = seconds
+    return found
+
+
+def _strategy_rows(arrays: dict[str, Any], peers: dict[str, dict[str, float]]) -> Rows:
+    rows = []
+    limit = one_reading(arrays)
+    for case, ours in our_seconds(arrays).items():
+        rows.append([TITLES[case], "ours", _seconds(ours), "1.0"])
+        if case == "entropy":
+            rows.append([TITLES[case], "reading the array once", _seconds(limit), _ratio(limit, ours)])
+        rows += [[TITLES[case], peer, _seconds(s), _ratio(s, ours)] for peer, s in peers.get(case, {}).items()]
+    return rows
+
+
+def _dropout_rows(model: MnistCnn, images: Any, peers: dict[str, dict[str, float]]) -> Rows:
+    found = ways(model, images, peers.get("dropout", {}).get("baal"))
+    seconds = {way.name: way.seconds for way in found}
+    passes = {kind: seconds[f"deterministic pass, {kind}"] for kind in ("float32", "bfloat16")}
+    best, ours = min(passes.values()), seconds["ours, T = 100, float32"]
+    rows = []
+    for way in found:
+        own = next((one for kind, one in passes.items() if way.name.endswith(kind)), best)
+        rows.append([way.name, _seconds(way.seconds), _ratio(way.seconds, own), _ratio(way.seconds, ours)])
+    return rows
+
+
+def _fidelity_rows(model: MnistCnn, images: Any) -> Rows:
+    return [[name, str(passes), f"{kept:.3f}"] for name, passes, kept in fidelity(model, images)]
+
+
+def _seed_headline_rows(folder: Path) -> Rows:
+    data = load_headlines(folder)
+    rows = []
+    pool = [item.text for item in data.unlabelled][:SEED_POOL]
+    for labelled in (data.training, (*data.training, *data.evaluation)[:SEED_LABELS]):
+        texts = [item.text for item in labelled]
+        targets = np.array([item.label == RELATED for item in labelled], dtype=np.int64)
+        words = vocabulary([*texts, *pool])
+        calls = [partial(way, texts, targets, pool, words, 0) for way in (vectorised, seeds_way)]
+        # In float32 their rounding alone, 4,000 steps of it, sets them 1e-4 apart.
+        ours, theirs = (call(dtype="float64") for call in calls)
+        seconds = [cpu_seconds(call) for call in calls]
+        apart = f"{np.abs(ours - theirs).max():.0e}"
+        for name, taken in zip(("ours", "the seed, item by item"), seconds, strict=True):
+            rows.append([str(len(texts)), name, _seconds(taken), _ratio(taken, seconds[0]), apart])
+    return rows
+
+
+def _round_rows(folder: Path) -> Rows:
+    return [
+        [r.name, r.strategy, f"{r.fit_seconds:.1f}", f"{r.select_seconds:.2f}", f"{r.peak_mb:.0f}", f"{r.base_mb:.0f}"]
+        for r in time_rounds(folder)
+    ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.4f}" if value < 1 else f"{value:.1f}"
+
+
+def _ratio(value: float, unit: float) -> str:
+    return f"{value / unit:.1f}" if value < 100 * unit else f"{value / unit:,.0f}"
+
+
+def _write(path: Path, tables: Sequence[tuple[str, list[str], Rows]]) -> None:
+    lines = [f"{machine()}.", ""]
+    for title, header, rows in tables:
+        lines += [f"### {title}", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    app()
