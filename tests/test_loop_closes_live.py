@@ -126,7 +126,8 @@ def test_annotating_brings_a_new_model_and_order_by_itself(make_project, install
     """With basic auth on: the webhook must carry it."""
     project = headlines(make_project, labelled=6)
     product = install(basic_auth_user="studio", basic_auth_pass="päss")
-    connect(project, product.url, product.settings)
+    # Seconds enough for four answers on a busy machine.
+    connect(project, product.url, product.settings, train_after_seconds=8)
     annotate(project, 4)
     (first,) = until(lambda: product.rounds(project), "a first round")
     assert first["trigger"] == "labels"
