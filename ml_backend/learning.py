@@ -7,7 +7,7 @@ that the noise of a finite evaluation set is carried through to every interval, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -124,14 +124,8 @@ def labels_saved(
         error = max(1.0 - float(active.right[columns].mean()), 0.5 / tasks)
         return min(math.exp(min(math.log(a / error) / b, 50.0)), float(pool))
 
-    everything = np.arange(len(sizes)), np.arange(tasks)
-    draws: list[float] = []
-    while len(draws) < RESAMPLES:
-        rows = generator.integers(0, len(sizes), len(sizes))
-        if len(np.unique(sizes[rows])) > 1:
-            draws.append(needed(rows, generator.integers(0, tasks, tasks)))
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Saved(active.labels, Interval(needed(*everything), float(low), float(high)), bool(high >= pool))
+    found = _bootstrap(needed, sizes, tasks, generator)
+    return Saved(active.labels, found, found.high >= pool)
 
 
 def forecast(curve: Sequence[Judged], *, labels: int, generator: np.random.Generator) -> Interval | None:
@@ -150,13 +144,26 @@ def forecast(curve: Sequence[Judged], *, labels: int, generator: np.random.Gener
         a, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
         return 1.0 - min(a * math.exp(-b * math.log(labels)), 1.0)
 
+    return _bootstrap(expected, sizes, tasks, generator)
+
+
+def _bootstrap(
+    statistic: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
+    sizes: Floats,
+    tasks: int,
+    generator: np.random.Generator,
+) -> Interval:
+    """A statistic of models and evaluation tasks, given by their positions, with its percentile interval.
+
+    Both are drawn with replacement, models again until they are of two sizes (Efron & Tibshirani 1993, ch. 13).
+    """
     draws: list[float] = []
     while len(draws) < RESAMPLES:
         rows = generator.integers(0, len(sizes), len(sizes))
         if len(np.unique(sizes[rows])) > 1:
-            draws.append(expected(rows, generator.integers(0, tasks, tasks)))
+            draws.append(statistic(rows, generator.integers(0, tasks, tasks)))
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(expected(np.arange(len(sizes)), np.arange(tasks)), float(low), float(high))
+    return Interval(statistic(np.arange(len(sizes)), np.arange(tasks)), float(low), float(high))
 
 
 def agreement(before: NDArray[np.integer], after: NDArray[np.integer]) -> float:

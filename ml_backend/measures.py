@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from ml_backend.report import Recorder
 from ml_backend.store import ProjectStore
 from ml_backend.workspace import RoundProject
 
+log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
 RECENT: Final = 100
 """Newest answers that "recent" and live accuracy are about."""
@@ -93,8 +95,10 @@ def update(
             found = _measures(project, version, judged if enough else None, answers, labels, len(first) + len(later))
             project.store.write_document(DOCUMENT, found)
         return found
-    except ActiveLearningError as exc:
-        recorder.warn(f"The measures are not up to date: {exc}")
+    except Exception as exc:  # whatever it is: model and order of this round stand
+        log.warning("project %s: measuring failed", project.now.id, exc_info=exc)
+        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
+        recorder.warn(f"The measures are not up to date: {reason}")
         return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,8 @@ from ml_backend.errors import StoreError
 from ml_backend.judgement import Judgement
 from ml_backend.learning import Judged
 from ml_backend.ranking import Ids, draws_for
+from ml_backend.records import Task
 from ml_backend.report import Recorder, Report
-from ml_backend.store import ProjectStore
 from ml_backend.workspace import RoundProject, read_tasks, target_indices
 
 DOCUMENT: Final = "random_arm.json"
@@ -79,22 +79,24 @@ def fit_next(project: RoundProject, judged: Judgement, sample: list[int], record
     """
     known = _fits(project, judged)
     due = [(size, repeat) for size in sizes(len(sample)) for repeat in range(REPEATS) if (size, repeat) not in known]
-    if not due:
+    held_out = {task.id: task for task, _ in project.pool.evaluation}
+    if not due or not held_out.keys() >= set(judged.task_ids.tolist()):
+        return False  # the version in use was judged on tasks that have lost their label: nothing compares with it
+    for size, repeat in reversed(due):  # the largest says most about the curve's end
+        rows = _subset(project, sample, size, repeat)
+        if len({label for _, label in rows}) > 1:
+            break
+    else:
         return False
-    size, repeat = due[-1]  # the largest says most about the curve's end
     with recorder.step("random arm") as step:
-        ids = np.array(sample, dtype=np.int64)
-        chosen = set(ids[np.argsort(draws_for(ids, project.settings.seed + SUBSET_STREAM + repeat))[:size]].tolist())
-        rows = [(task, label) for task, label in project.pool.training if task.id in chosen]
-        if len({label for _, label in rows}) < 2:
-            return False
         report = Report(project.now.id)
+        asked = read_tasks([held_out[int(task)] for task in judged.task_ids], project, report)
+        if len(asked.items) < len(judged.task_ids):
+            return False
         examples = read_tasks([task for task, _ in rows], project, report)
         targets = target_indices([label for _, label in rows], examples, [t.id for t, _ in rows], project.question)
         model = project.model(project.question.labels)
         model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
-        held_out = {task.id: task for task, _ in project.pool.evaluation}
-        asked = read_tasks([held_out[int(task)] for task in judged.task_ids], project, report)
         guesses = model.probabilities(asked.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
         step.detail = f"{size} random labels"
     remembered = {**known, (size, repeat): np.asarray(guesses == judged.targets)}
@@ -105,8 +107,15 @@ def fit_next(project: RoundProject, judged: Judgement, sample: list[int], record
     return True
 
 
+def _subset(project: RoundProject, sample: list[int], size: int, repeat: int) -> list[tuple[Task, str]]:
+    ids = np.array(sample, dtype=np.int64)
+    draws = draws_for(ids, project.settings.seed + SUBSET_STREAM + repeat)
+    chosen = set(ids[np.argsort(draws)[:size]].tolist())
+    return [(task, label) for task, label in project.pool.training if task.id in chosen]
+
+
 def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDArray[np.bool_]]:
-    stored = _document(project.store)
+    stored = project.store.document(DOCUMENT)
     if stored.get("about") != _about(project, judged):
         return {}
     try:
@@ -116,10 +125,6 @@ def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDA
         }
     except (KeyError, TypeError, ValueError) as exc:
         raise StoreError(f"{project.store.folder / DOCUMENT} is damaged ({exc}); delete it.") from exc
-
-
-def _document(store: ProjectStore) -> dict[str, Any]:
-    return store.document(DOCUMENT)
 
 
 def _unpacked(text: str, count: int) -> NDArray[np.bool_]:

@@ -83,6 +83,22 @@ def test_the_control_arm_is_blind_and_the_measures_follow(project: LiveProject, 
     assert "random arm" not in {step.name for step in run_round(workspace, project.id, fit_random=True).steps}
 
 
+def test_evaluation_tasks_that_lose_their_label_fail_no_round(project: LiveProject, tmp_path: Path) -> None:
+    """The version in use was judged on tasks that are no longer there to compare with."""
+    workspace = Workspace(project.client, tmp_path, SETTINGS)
+    run_round(workspace, project.id)
+    task = project.client.request("GET", f"api/tasks/{project.task_ids[0]}").json()
+    project.client.request("DELETE", f"api/annotations/{task['annotations'][0]['id']}")
+    for _ in range(6):
+        following = project.client.next_task(project.id)
+        assert following is not None
+        project.client.annotate(following["id"], project.answer(ANSWERS[following["id"] % 2]))
+    report = run_round(workspace, project.id, train=False, fit_random=True)
+    assert report.published
+    assert not [warning for warning in report.warnings if "measures" in warning]
+    assert report.measures is not None
+
+
 def test_damaged_measures_fail_no_round(project: LiveProject, tmp_path: Path) -> None:
     workspace = Workspace(project.client, tmp_path, SETTINGS)
     run_round(workspace, project.id)
