@@ -1,0 +1,162 @@
+"""Draw learning curves of our strategies and the peers' on the same features, with the same final model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+from bench_learning_loop import BATCH, BUDGET, FIRST, Picker, State, run
+from bench_models import data_folder
+from bench_strategies import PEERS_PYTHON, SCRIPTS, machine
+from common import console, messages, new_app, tell_errors, warn
+from numpy.typing import NDArray
+from rich.table import Table
+from scipy.stats import t as student
+from simulation_data import Source, load_ag_news, load_digits
+
+from ml_backend.ranking import choose, evidence_of
+from ml_backend.raw_embeddings import raw_embeddings
+
+POOL, TEST = 4_000, 2_000
+SPANS: Final = ((10, 100), (100, 300))
+WARM: Final = ("random", "entropy", "margin", "bald", "batch_bald", "badge", "k_center", "typiclust")
+SWITCH: Final = 50
+COLD: Final = ("typiclust", "probcover")
+
+app = new_app()
+Curves = dict[str, dict[str, dict[str, list[list[float]]]]]
+
+
+@app.command()
+@tell_errors
+def main(
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with mnist/ and ag_news/. [default: ACTIVE_LEARNING_TEST_DATA]")
+    ] = None,
+    splits: Annotated[int, typer.Option(min=2, help="Draws of pool and test items.")] = 5,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
+) -> None:
+    """Print the mean accuracy from 10 to 100 and from 100 to 300 labels of each strategy, 10 labels a round.
+
+    Features are fixed (digits: principal components; titles: a pretrained encoder's), the final model is one logistic regression,
+    so that only the choice of labels differs. Differences to our best are paired by split.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "curves.npz", **_arrays(data or data_folder(), splits))
+        peers = _start_peers(folder)
+        run(folder, {"warm": _ours(WARM), "cold": _cold()}, "ours.json")
+        found: Curves = json.loads((Path(folder) / "ours.json").read_text(encoding="utf-8"))
+        for name, starts in _peer_curves(peers, folder).items():
+            for start, curves in starts.items():
+                found[name][start] |= curves
+    lines = [f"{machine()}; {splits} splits.", ""]
+    for name, starts in found.items():
+        lines += _table(name, starts)
+    if markdown:
+        markdown.write_text("\n".join(lines), encoding="utf-8")
+    console.print(machine(), highlight=False, soft_wrap=True)
+
+
+def _arrays(folder: Path, splits: int) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for name, load in (("digits", load_digits), ("titles", load_ag_news)):
+        source = load(Source(name, folder))
+        rows = raw_embeddings(source.items, seed=0)
+        arrays[f"features_{name}"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        arrays[f"targets_{name}"] = source.targets
+        orders = [np.random.default_rng(seed).permutation(len(rows)) for seed in range(splits)]
+        arrays[f"pools_{name}"] = np.stack([order[:POOL] for order in orders])
+        arrays[f"tests_{name}"] = np.stack([order[POOL : POOL + TEST] for order in orders])
+    return arrays
+
+
+def _ours(names: Sequence[str]) -> dict[str, Picker]:
+    def by(name: str) -> Picker:
+        def pick(s: State) -> NDArray[np.integer]:
+            known: dict[str, Any] = {"classes": s.classes, "embeddings": s.features[s.open]}
+            known["labelled"] = s.features[s.labelled]
+            if s.model is not None:
+                known["probabilities"] = s.passes() if name in ("bald", "batch_bald") else s.probabilities[:, None]
+            return choose(name, evidence_of(s.open, s.seed, **known), s.count).order
+
+        return pick
+
+    return {f"ours {name}": by(name) for name in names}
+
+
+def _cold() -> dict[str, Picker]:
+    margin, pickers = _ours(["margin"])["ours margin"], _ours(COLD)
+
+    def then_margin(begin: Picker) -> Picker:
+        return lambda s: (begin if len(s.labelled) < SWITCH else margin)(s)
+
+    return {"ours typiclust": pickers["ours typiclust"]} | {
+        f"{name}, then margin": then_margin(pick) for name, pick in pickers.items()
+    }
+
+
+def _start_peers(folder: str) -> subprocess.Popen[bytes] | None:
+    if not PEERS_PYTHON.exists():
+        warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own curves follow.")
+        return None
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_learning_peers as b; b.main(sys.argv[2])"
+    return subprocess.Popen(  # noqa: S603 - our own code in our own environment
+        [PEERS_PYTHON, "-c", code, SCRIPTS, folder], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def _peer_curves(peers: subprocess.Popen[bytes] | None, folder: str) -> Curves:
+    if peers is None:
+        return {}
+    if peers.wait():
+        warn("A peer failed (above); the curves drawn before it follow.")
+    path = Path(folder) / "peers.json"
+    found: Curves = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def areas(curves: Sequence[Sequence[float]], span: tuple[int, int]) -> NDArray[np.float64]:
+    """Mean accuracy over a span of labels, of each split ``[S]``: the area under the curve (trapezoids) by its width."""
+    first, last = ((labels - FIRST) // BATCH for labels in span)
+    part = np.asarray(curves, dtype=np.float64)[:, first : last + 1]
+    return np.trapezoid(part, axis=1) / (last - first)
+
+
+def paired(ours: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of the differences over the splits and half the width of its 95 % interval (Student)."""
+    gaps = ours - other
+    half = student.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return float(gaps.mean()), float(half)
+
+
+def _table(name: str, starts: dict[str, dict[str, list[list[float]]]]) -> list[str]:
+    every = {f"{strategy} ({start})": curves for start, own in starts.items() for strategy, curves in own.items()}
+    best = {
+        span: max((key for key in every if key.startswith("ours")), key=lambda key: areas(every[key], span).mean())
+        for span in SPANS
+    }
+    header = ["strategy (first labels)"]
+    for low, high in SPANS:
+        header += [f"{low} to {high}, %", "our best leads by"]
+    table, lines = Table(*header, title=name), [f"### {name}", "", f"| {' | '.join(header)} |", f"|{' --- |' * 5}"]
+    for key in sorted(every, key=lambda key: -areas(every[key], SPANS[0]).mean()):
+        row = [key]
+        for span in SPANS:
+            own = areas(every[key], span)
+            gap, half = paired(areas(every[best[span]], span), own)
+            row += [f"{100 * own.mean():.1f}", "-" if key == best[span] else f"{100 * gap:.1f} ± {100 * half:.1f}"]
+        table.add_row(*row)
+        lines.append(f"| {' | '.join(row)} |")
+    console.print(table)
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    app()
