@@ -25,11 +25,13 @@ BANDWIDTH: Final = 3.0
 """Width of the edges' kernel, in median squared distances."""
 TOLERANCE: Final = 1e-5
 MOST_STEPS: Final = 100
+COORDINATES: Final = 15
+"""Eigenvectors that a cold start looks at."""
 BALANCING: Final = 10
 """Turns of scaling columns and rows."""
 
 
-def nearest(views: Iterable[Floats], others: Floats, count: int, *, exclude_self: bool = False) -> Edges:
+def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
     """The ``count`` nearest of ``others [M, D]`` to each item, by the closest of its views ``T x [N, D]``.
 
     ``d(i, j) = min_t |v_t(i) - e(j)|²``, found as the largest ``v_t(i) · e(j) - |v_t(i)|² / 2``: one matrix product a
@@ -39,7 +41,6 @@ def nearest(views: Iterable[Floats], others: Floats, count: int, *, exclude_self
         views: the items in each of their guises, `Encoder.views`.
         others: ``e``, among which neighbours are looked for.
         count: neighbours of each item; fewer where there are not so many others.
-        exclude_self: the items are ``others``, in their order, and none is its own neighbour.
     """
     import torch
 
@@ -50,7 +51,7 @@ def nearest(views: Iterable[Floats], others: Floats, count: int, *, exclude_self
         for view in views
     ]
     lengths = torch.from_numpy(np.square(others).sum(axis=1))
-    items, count = len(queries[0]), min(count, len(others) - exclude_self)
+    items, count = len(queries[0]), min(count, len(others))
     near, gaps = np.empty((items, count), np.int64), np.empty((items, count), np.float32)
     for start in range(0, items, BLOCK):
         block = slice(start, start + BLOCK)
@@ -58,8 +59,6 @@ def nearest(views: Iterable[Floats], others: Floats, count: int, *, exclude_self
         for view in queries[1:]:
             best = torch.maximum(best, view[block] @ base, out=best)
         squares = best.mul_(-2).add_(lengths)
-        if exclude_self:
-            squares[torch.arange(len(squares)), torch.arange(start, start + len(squares))] = torch.inf
         found = squares.topk(count, dim=1, largest=False)
         near[block], gaps[block] = found.indices.numpy(), found.values.clamp_min(0).numpy()
     return near, gaps
@@ -69,15 +68,16 @@ def affinity(edges: Edges) -> sparse.csr_matrix:
     """Symmetric normalised weights ``S = D^-1/2 (W + W^T) D^-1/2``, sparse ``[N, N]``.
 
     ``w_ij = exp(-d_ij / (3 m))`` for the neighbours ``j`` of ``i``, ``m`` the median of all squared distances;
-    ``D`` the row sums. Rows of items without neighbours are zero. Source: Zhou et al. 2004,
+    ``D`` the row sums. No item is its own neighbour; rows of items without any are zero. Source: Zhou et al. 2004,
     https://proceedings.neurips.cc/paper/2003/hash/87682805257e619d49b8e0dfdc14affa-Abstract.html.
     """
     near, gaps = edges
     items, count = near.shape
-    median = float(np.median(gaps)) if gaps.size else 0.0
-    weights = np.exp(-gaps / (BANDWIDTH * median)) if median > 0 else np.ones_like(gaps)
-    rows = np.repeat(np.arange(items), count)
-    one_way = sparse.csr_matrix((weights.ravel().astype(np.float32), (rows, near.ravel())), (items, items))
+    others = near != np.arange(items)[:, None]
+    median = float(np.median(gaps[others])) if others.any() else 0.0
+    kernel = np.exp(-gaps / (BANDWIDTH * median)) if median > 0 else np.ones_like(gaps)
+    rows = np.repeat(np.arange(items), count)[others.ravel()]
+    one_way = sparse.csr_matrix((kernel[others].astype(np.float32), (rows, near[others])), (items, items))
     both = (one_way + one_way.T).tocsr()
     degrees = np.asarray(both.sum(axis=1), dtype=np.float32).ravel()
     scale = np.where(degrees > 0, 1.0 / np.sqrt(np.maximum(degrees, 1e-12)), 0.0).astype(np.float32)
@@ -142,3 +142,23 @@ def balanced_rows(mass: Floats, prior: Floats, labelled: Positions, one_hot: Flo
         rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
     rows[labelled] = one_hot
     return np.asarray(rows, dtype=np.float32)
+
+
+def coordinates(weights: sparse.csr_matrix) -> Floats:
+    """The graph's largest eigenvectors, rows made length 1 ``[N, G]``: items of one cluster point the same way.
+
+    Source: Ng, Jordan & Weiss 2001,
+    https://proceedings.neurips.cc/paper/2001/hash/801272ee79cfde7fa5960571fee36b9b-Abstract.html.
+    """
+    # Imported when used: only a cold start needs it.
+    from scipy.sparse.linalg import eigsh
+
+    items = weights.shape[0]
+    if items <= COORDINATES + 1:
+        _, vectors = np.linalg.eigh(weights.toarray().astype(np.float64))
+        vectors = vectors[:, ::-1][:, :COORDINATES]
+    else:
+        # A fixed start: the default one is drawn from the global random state.
+        _, vectors = eigsh(weights.astype(np.float64), k=COORDINATES, which="LA", v0=np.ones(items))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 1e-12, lengths, 1.0), dtype=np.float32)
