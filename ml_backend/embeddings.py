@@ -1,0 +1,188 @@
+"""A project's items in an embedding that needed no labels: their vectors, their neighbours, and one file of it all.
+
+Axes: ``N`` different items, ``D`` embedding dimensions, ``k`` neighbours, ``G`` coordinates of the graph.
+
+Items are known by their content: copies share a row, and a task whose data changes is embedded anew. The encoder is
+learnt once, on the items that are there then; items that come later get their vectors from it and their place in the
+graph beside the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from scipy import sparse
+
+from ml_backend.encoders import ENCODERS
+from ml_backend.encoders.base import Encoder, Rows
+from ml_backend.errors import StoreError
+from ml_backend.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
+from ml_backend.models.base import Progress, no_progress
+
+FORMAT: Final = 1
+DIGEST: Final = 16
+
+
+@dataclass(frozen=True, eq=False)
+class PoolEmbedding:
+    """Items in the embedding of one encoder."""
+
+    encoder: Encoder
+    made_of: Mapping[str, Any]
+    """What it was learnt with: encoder, options, seed. JSON-able."""
+    keys: tuple[bytes, ...]
+    """Digest of each item's content, none twice ``[N]``."""
+    rows: Rows
+    """``[N, D]``."""
+    near: Positions
+    """Neighbours ``[N, k]``; the item itself where there are fewer."""
+    gaps: NDArray[np.float32]
+    """Squared distances to them ``[N, k]``."""
+    _places: dict[bytes, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", {key: place for place, key in enumerate(self.keys)})
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def learn(
+        cls,
+        encoder: type[Encoder],
+        items: Sequence[Any],
+        *,
+        seed: int,
+        options: Mapping[str, float] | None = None,
+        progress: Progress = no_progress,
+    ) -> Self:
+        """Learn the encoder on the items, and find their neighbours.
+
+        Raises:
+            ModelError: no items, or wrong options.
+        """
+        different = list({digest(item): item for item in items}.values())
+        learnt = encoder.learn(different, seed=seed, options=options, progress=progress)
+        empty = cls(learnt, made_of(encoder, seed, options), (), *_nothing(learnt, different[0]))
+        return empty.extended(different)
+
+    def extended(self, items: Sequence[Any]) -> Self:
+        """With the items that it does not know yet; itself where it knows all."""
+        new = {key: item for item in items if (key := digest(item)) not in self._places}
+        if not new:
+            return self
+        views = list(self.encoder.views(list(new.values())))
+        rows = np.concatenate([self.rows, views[0]])
+        near, gaps = nearest(views, rows, NEIGHBOURS + 1)  # each finds itself, too
+        known_near, known_gaps = _padded(self.near, self.gaps, near.shape[1])
+        return type(self)(
+            self.encoder,
+            self.made_of,
+            (*self.keys, *new),
+            rows,
+            np.concatenate([known_near, near]),
+            np.concatenate([known_gaps, gaps]),
+        )
+
+    def places(self, items: Sequence[Any]) -> Positions:
+        """Row of each item; copies share one.
+
+        Raises:
+            KeyError: an item that it does not know; see `extended`.
+        """
+        return np.array([self._places[digest(item)] for item in items], dtype=np.int64)
+
+    @cached_property
+    def weights(self) -> sparse.csr_matrix:
+        """The neighbour graph, `graph.affinity` ``[N, N]``."""
+        return affinity((self.near, self.gaps))
+
+    @cached_property
+    def coordinates(self) -> Rows:
+        """The items by the clusters of the graph, `graph.coordinates` ``[N, G]``: what a cold start goes by."""
+        return coordinates(self.weights)
+
+    def save(self, path: Path) -> None:
+        """Write it to one file, whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        learnt, config = self.encoder.state()
+        tensors = {f"encoder.{name}": value.contiguous() for name, value in learnt.items()}
+        keys = np.frombuffer(b"".join(self.keys), np.uint8).reshape(-1, DIGEST).copy()
+        for name, values in {"keys": keys, "rows": self.rows, "near": self.near, "gaps": self.gaps}.items():
+            tensors[name] = torch.from_numpy(np.ascontiguousarray(values))
+        about = json.dumps({"format": FORMAT, "made_of": dict(self.made_of), "config": config})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as staging:
+                finished = Path(staging) / path.name
+                save_file(tensors, finished, metadata={"embedding": about})
+                with finished.open("rb") as written:
+                    os.fsync(written.fileno())
+                finished.replace(path)
+        except (OSError, SafetensorError) as exc:
+            raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            StoreError: it is missing, damaged, or of an encoder that this installation does not know.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads(file.metadata()["embedding"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            if about["format"] != FORMAT:
+                raise ValueError(f"format {about['format']}, not {FORMAT}")
+            weights = {name[len("encoder.") :]: t for name, t in tensors.items() if name.startswith("encoder.")}
+            encoder = ENCODERS[about["made_of"]["encoder"]].from_state(weights, about["config"])
+            content = tensors["keys"].numpy().tobytes()
+            keys = tuple(content[i : i + DIGEST] for i in range(0, len(content), DIGEST))
+            arrays = (tensors[name].numpy() for name in ("rows", "near", "gaps"))
+            return cls(encoder, about["made_of"], keys, *arrays)
+        # Whatever is wrong with it, the same is to be done: it can be computed again.
+        except Exception as exc:
+            raise StoreError(
+                f"{path} cannot be used ({type(exc).__name__}: {exc}); delete it and run a round."
+            ) from exc
+
+
+def made_of(encoder: type[Encoder], seed: int, options: Mapping[str, float] | None) -> dict[str, Any]:
+    """What tells one learnt encoder from another."""
+    chosen = dict(encoder.options()) | dict(options or {})
+    return {"encoder": encoder.name, "seed": seed, "options": {name: float(v) for name, v in sorted(chosen.items())}}
+
+
+def digest(item: Any) -> bytes:
+    """Stands for an item's content: a text, or an array."""
+    content = item.encode() if isinstance(item, str) else np.ascontiguousarray(item).tobytes()
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
+
+
+def _nothing(encoder: Encoder, example: Any) -> tuple[Rows, Positions, NDArray[np.float32]]:
+    dims = encoder.embed([example]).shape[1]
+    return np.zeros((0, dims), np.float32), np.zeros((0, 0), np.int64), np.zeros((0, 0), np.float32)
+
+
+def _padded(near: Positions, gaps: NDArray[np.float32], width: int) -> tuple[Positions, NDArray[np.float32]]:
+    """Lists of neighbours made as wide as others: with the item itself, which is no edge."""
+    missing = width - near.shape[1]
+    own = np.repeat(np.arange(len(near))[:, None], missing, axis=1)
+    return np.hstack([near, own]), np.hstack([gaps, np.zeros_like(own, dtype=np.float32)])

@@ -1,0 +1,164 @@
+"""A neighbour graph of embeddings, and labels spread over it.
+
+Axes: ``N`` items, ``T`` views of one item, ``D`` embedding dimensions, ``k`` neighbours, ``C`` classes, ``L`` labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Floats = NDArray[np.float32]
+Positions = NDArray[np.int64]
+Edges = tuple[Positions, Floats]
+"""Neighbours ``[N, k]`` and squared distances to them ``[N, k]``, nearest first."""
+
+NEIGHBOURS: Final = 10
+BLOCK: Final = 256
+ALPHA: Final = 0.99
+"""``a``: share of what an item believes that comes from its neighbours."""
+BANDWIDTH: Final = 3.0
+"""Width of the edges' kernel, in median squared distances."""
+TOLERANCE: Final = 1e-5
+MOST_STEPS: Final = 100
+COORDINATES: Final = 15
+"""Eigenvectors that a cold start looks at."""
+BALANCING: Final = 10
+"""Turns of scaling columns and rows."""
+
+
+def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
+    """The ``count`` nearest of ``others [M, D]`` to each item, by the closest of its views ``T x [N, D]``.
+
+    ``d(i, j) = min_t |v_t(i) - e(j)|²``, found as the largest ``v_t(i) · e(j) - |v_t(i)|² / 2``: one matrix product a
+    view, by blocks of rows that stay in the cache. O(T N M D).
+
+    Args:
+        views: the items in each of their guises, `Encoder.views`.
+        others: ``e``, among which neighbours are looked for.
+        count: neighbours of each item; fewer where there are not so many others.
+    """
+    import torch
+
+    # A column of ones takes the views' own lengths into the product.
+    base = torch.from_numpy(np.hstack([others, np.ones((len(others), 1), np.float32)]).T.copy())
+    queries = [
+        torch.from_numpy(np.hstack([view, -0.5 * np.square(view).sum(axis=1, keepdims=True)]).astype(np.float32))
+        for view in views
+    ]
+    lengths = torch.from_numpy(np.square(others).sum(axis=1))
+    items, count = len(queries[0]), min(count, len(others))
+    near, gaps = np.empty((items, count), np.int64), np.empty((items, count), np.float32)
+    for start in range(0, items, BLOCK):
+        block = slice(start, start + BLOCK)
+        best = queries[0][block] @ base
+        for view in queries[1:]:
+            best = torch.maximum(best, view[block] @ base, out=best)
+        squares = best.mul_(-2).add_(lengths)
+        found = squares.topk(count, dim=1, largest=False)
+        near[block], gaps[block] = found.indices.numpy(), found.values.clamp_min(0).numpy()
+    return near, gaps
+
+
+def affinity(edges: Edges) -> sparse.csr_matrix:
+    """Symmetric normalised weights ``S = D^-1/2 (W + W^T) D^-1/2``, sparse ``[N, N]``.
+
+    ``w_ij = exp(-d_ij / (3 m))`` for the neighbours ``j`` of ``i``, ``m`` the median of all squared distances;
+    ``D`` the row sums. No item is its own neighbour; rows of items without any are zero. Source: Zhou et al. 2004,
+    https://proceedings.neurips.cc/paper/2003/hash/87682805257e619d49b8e0dfdc14affa-Abstract.html.
+    """
+    near, gaps = edges
+    items, count = near.shape
+    others = near != np.arange(items)[:, None]
+    median = float(np.median(gaps[others])) if others.any() else 0.0
+    kernel = np.exp(-gaps / (BANDWIDTH * median)) if median > 0 else np.ones_like(gaps)
+    rows = np.repeat(np.arange(items), count)[others.ravel()]
+    one_way = sparse.csr_matrix((kernel[others].astype(np.float32), (rows, near[others])), (items, items))
+    both = (one_way + one_way.T).tocsr()
+    degrees = np.asarray(both.sum(axis=1), dtype=np.float32).ravel()
+    scale = np.where(degrees > 0, 1.0 / np.sqrt(np.maximum(degrees, 1e-12)), 0.0).astype(np.float32)
+    both.data *= scale[both.indices] * np.repeat(scale, np.diff(both.indptr))
+    return both
+
+
+def influence(weights: sparse.csr_matrix, sources: Positions) -> Floats:
+    """What each of ``L`` sources sends to every item: columns of ``(I - a S)^-1`` ``[N, L]``, none negative.
+
+    By conjugate gradients, all columns at once: the matrix is symmetric and positive definite with eigenvalues in
+    ``[1 - a, 1 + a]``, so some 50 products of the sparse matrix do.
+    """
+    columns = np.zeros((weights.shape[0], len(sources)), np.float32)
+    columns[sources, np.arange(len(sources))] = 1.0
+    found = np.zeros_like(columns)
+    residual, direction = columns.copy(), columns.copy()
+    size = np.square(residual).sum(axis=0)
+    for _ in range(MOST_STEPS):
+        if not (size > TOLERANCE**2).any():
+            break
+        image = direction - ALPHA * (weights @ direction)
+        step = size / np.maximum((direction * image).sum(axis=0), 1e-30)
+        found += step * direction
+        residual -= step * image
+        before, size = size, np.square(residual).sum(axis=0)
+        direction = residual + (size / np.maximum(before, 1e-30)) * direction
+    return np.maximum(found, 0.0)
+
+
+def spread(influences: Floats, targets: Positions, labelled: Positions, prior: NDArray[np.floating]) -> Floats:
+    """Class probabilities of every item from the labels of a few, their totals balanced ``[N, C]``.
+
+    ``F = (I - a S)^-1 Y`` with each class's labels weighing 1 together (Zhou et al. 2004); rows become
+    probabilities; then columns are scaled to the ``prior``'s shares and rows to 1 in turns (class mass normalisation,
+    Zhu, Ghahramani & Lafferty 2003, iterated as in Sinkhorn & Knopp 1967). Classes without a label get nothing.
+    Labelled items keep their label. Items that no label reaches get the prior.
+
+    Args:
+        influences: `influence` of the labelled items ``[N, L]``.
+        targets: classes of the labelled items ``[L]``.
+        labelled: their positions ``[L]``.
+        prior: expected share of each class ``[C]``.
+    """
+    classes = len(prior)
+    one_hot = np.zeros((len(targets), classes), np.float32)
+    one_hot[np.arange(len(targets)), targets] = 1.0
+    counts = one_hot.sum(axis=0)
+    wanted = np.where(counts > 0, prior, 0.0).astype(np.float32)
+    wanted /= max(float(wanted.sum()), 1e-12)
+    mass = influences @ (one_hot / np.maximum(counts, 1.0))
+    return balanced_rows(mass, wanted, labelled, one_hot)
+
+
+def balanced_rows(mass: Floats, prior: Floats, labelled: Positions, one_hot: Floats) -> Floats:
+    """Rows of ``mass [N, C]`` as probabilities whose column means come close to the prior; see `spread`."""
+    totals = mass.sum(axis=1, keepdims=True)
+    reached = totals[:, 0] > 1e-12
+    rows = np.where(reached[:, None], mass / np.maximum(totals, 1e-12), prior)
+    for _ in range(BALANCING):
+        rows *= prior / np.maximum(rows.mean(axis=0), 1e-9)
+        rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+    rows[labelled] = one_hot
+    return np.asarray(rows, dtype=np.float32)
+
+
+def coordinates(weights: sparse.csr_matrix) -> Floats:
+    """The graph's largest eigenvectors, rows made length 1 ``[N, G]``: items of one cluster point the same way.
+
+    Source: Ng, Jordan & Weiss 2001,
+    https://proceedings.neurips.cc/paper/2001/hash/801272ee79cfde7fa5960571fee36b9b-Abstract.html.
+    """
+    # Imported when used: only a cold start needs it.
+    from scipy.sparse.linalg import eigsh
+
+    items = weights.shape[0]
+    if items <= COORDINATES + 1:
+        _, vectors = np.linalg.eigh(weights.toarray().astype(np.float64))
+        vectors = vectors[:, ::-1][:, :COORDINATES]
+    else:
+        # A fixed start: the default one is drawn from the global random state.
+        _, vectors = eigsh(weights.astype(np.float64), k=COORDINATES, which="LA", v0=np.ones(items))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 1e-12, lengths, 1.0), dtype=np.float32)
