@@ -32,6 +32,9 @@ def _known_strategy(value: str) -> str:
 Strategy = Annotated[str, AfterValidator(_known_strategy)]
 
 
+TextModel = Literal["auto", "sentences", "headlines"]
+
+
 class ProjectSettings(BaseModel):
     """What can differ from project to project."""
 
@@ -66,6 +69,11 @@ class ProjectSettings(BaseModel):
     )
     recheck: int = Field(
         0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
+    )
+    text_model: TextModel = Field(
+        "auto",
+        description="sentences (a pretrained encoder of English) or headlines (n-grams, any language); auto: the first "
+        "that is installed",
     )
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
@@ -120,6 +128,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
     strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
+    text_model: TextModel = Field("auto", description="default model of text projects that set none")
 
     @field_validator("label_studio_url")
     @classmethod
@@ -144,7 +153,7 @@ class Settings(BaseSettings):
 
     def project_defaults(self) -> ProjectSettings:
         """Per-project settings before a project's own overrides."""
-        changes = {"strategy": self.strategy, "queue_size": self.queue_size}
+        changes = {"strategy": self.strategy, "queue_size": self.queue_size, "text_model": self.text_model}
         return ProjectSettings().override(changes, where="Environment")
 
 

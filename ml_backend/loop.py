@@ -19,7 +19,7 @@ from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
 from ml_backend.mixture import needs, short_name
-from ml_backend.models import model_for_object_tag
+from ml_backend.models import AUTO, model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
 from ml_backend.publish import latest_number, publish, tidy
@@ -109,7 +109,9 @@ def _read(
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         pool = divide(mirror.tasks(), question)
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
-        model = model_for_object_tag(question.object_tag)
+        model = model_for_object_tag(
+            question.object_tag, settings.text_model if question.object_tag == "Text" else AUTO
+        )
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model)

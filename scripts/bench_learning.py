@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
-from bench_learning_loop import BATCH, BUDGET, FIRST, Picker, State, run
+from bench_learning_loop import BATCH, FIRST, Picker, State, run
 from bench_models import data_folder
 from bench_strategies import PEERS_PYTHON, SCRIPTS, machine
-from common import console, messages, new_app, tell_errors, warn
+from common import console, new_app, tell_errors, warn
 from numpy.typing import NDArray
 from rich.table import Table
 from scipy.stats import t as student
@@ -23,6 +23,7 @@ from simulation_data import Source, load_ag_news, load_digits
 
 from ml_backend.ranking import choose, evidence_of
 from ml_backend.raw_embeddings import raw_embeddings
+from ml_backend.text_encoding import encode
 
 POOL, TEST = 4_000, 2_000
 SPANS: Final = ((10, 100), (100, 300))
@@ -45,8 +46,8 @@ def main(
 ) -> None:
     """Print the mean accuracy from 10 to 100 and from 100 to 300 labels of each strategy, 10 labels a round.
 
-    Features are fixed (digits: principal components; titles: a pretrained encoder's), the final model is one logistic regression,
-    so that only the choice of labels differs. Differences to our best are paired by split.
+    Features are fixed (digits: principal components; titles: a pretrained encoder's), and the final model is one
+    logistic regression: only the choice of labels differs. Differences to our best are paired by split.
     """
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "curves.npz", **_arrays(data or data_folder(), splits))
@@ -68,8 +69,12 @@ def _arrays(folder: Path, splits: int) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     for name, load in (("digits", load_digits), ("titles", load_ag_news)):
         source = load(Source(name, folder))
-        rows = raw_embeddings(source.items, seed=0)
-        arrays[f"features_{name}"] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        if name == "digits":
+            rows = raw_embeddings(source.items, seed=0)
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        else:
+            rows = encode("minilm", source.items)
+        arrays[f"features_{name}"] = rows
         arrays[f"targets_{name}"] = source.targets
         orders = [np.random.default_rng(seed).permutation(len(rows)) for seed in range(splits)]
         arrays[f"pools_{name}"] = np.stack([order[:POOL] for order in orders])
@@ -123,7 +128,7 @@ def _peer_curves(peers: subprocess.Popen[bytes] | None, folder: str) -> Curves:
 
 
 def areas(curves: Sequence[Sequence[float]], span: tuple[int, int]) -> NDArray[np.float64]:
-    """Mean accuracy over a span of labels, of each split ``[S]``: the area under the curve (trapezoids) by its width."""
+    """Mean accuracy over a span of labels, of each split ``[S]``: the area under the curve by its width."""
     first, last = ((labels - FIRST) // BATCH for labels in span)
     part = np.asarray(curves, dtype=np.float64)[:, first : last + 1]
     return np.trapezoid(part, axis=1) / (last - first)

@@ -1,4 +1,4 @@
-"""The loop of bench_learning.py, the same for ours and for the peers: fixed features, one final model, B labels a round.
+"""The loop of bench_learning.py, the same for ours and the peers: fixed features, one final model, B labels a round.
 
 Imports nothing of ours: it runs in the peers' environment too.
 """
@@ -121,4 +121,4 @@ def run(folder: str, pickers: Mapping[str, Mapping[str, Picker]], result: str) -
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves
                 (Path(folder) / result).write_text(json.dumps(found), encoding="utf-8")
-                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}", flush=True)  # noqa: T201 - one line a strategy
+                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}", flush=True)

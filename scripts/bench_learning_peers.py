@@ -67,9 +67,7 @@ def _small_text() -> dict[str, Picker]:
 
     def by_embeddings(strategy: object) -> Picker:
         def pick(s: State) -> NDArray[np.integer]:
-            rows = strategy.query(
-                Given(s), dataset(s), s.open, s.labelled, s.targets, n=s.count, embeddings=s.features
-            )
+            rows = strategy.query(Given(s), dataset(s), s.open, s.labelled, s.targets, n=s.count, embeddings=s.features)
             return np.searchsorted(s.open, rows)
 
         return pick

@@ -8,8 +8,8 @@ import torch
 from scipy.special import entr
 from test_models import EXAMPLES, FAST, LABELS
 
+from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import MODELS, _shared, headlines, mnist_cnn
-from ml_backend.models.features import FeatureCache
 
 
 class Counting:
@@ -72,13 +72,23 @@ def test_threads_share_it():
     assert len(cache) == len(items)
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
-def fitted(request):
+def example(name):
     """A fitted model and 24 items."""
-    items, targets = EXAMPLES[request.param](24)
-    model = MODELS[request.param](LABELS)
+    items, targets = EXAMPLES[name](24)
+    model = MODELS[name](LABELS)
     model.fit(items, targets, seed=3, hyperparameters=FAST)
     return model, items
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def fitted(request):
+    return example(request.param)
+
+
+@pytest.fixture(scope="module", params=sorted(name for name in MODELS if hasattr(MODELS[name], "_embed")))
+def learner(request):
+    """One that learns its features (see test_sentences.py for one that does not)."""
+    return example(request.param)
 
 
 def anew(model):
@@ -86,8 +96,8 @@ def anew(model):
     return type(model).from_state(model.labels, *model.state())
 
 
-def test_a_second_strategy_costs_no_forward_pass(fitted, monkeypatch):
-    model, items = anew(fitted[0]), fitted[1]
+def test_a_second_strategy_costs_no_forward_pass(learner, monkeypatch):
+    model, items = anew(learner[0]), learner[1]
     first = model.probabilities(items)
     monkeypatch.setattr(model, "_embed", lambda _: pytest.fail("features were computed twice"))
     assert np.array_equal(model.probabilities(items), first)
@@ -96,8 +106,8 @@ def test_a_second_strategy_costs_no_forward_pass(fitted, monkeypatch):
     assert np.allclose(model.probabilities(items[5:6]), first[5:6], atol=1e-6)
 
 
-def test_a_new_training_forgets(fitted):
-    model, items = anew(fitted[0]), fitted[1]
+def test_a_new_training_forgets(learner):
+    model, items = anew(learner[0]), learner[1]
     before = model.embed(items)
     model.fit(items, np.arange(24) % 2, seed=4, hyperparameters=FAST)
     assert not np.allclose(model.embed(items), before)

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 
 from ml_backend.datasets import load_headlines, load_mnist, split_mnist
-from ml_backend.errors import BadItemError, DataError, LabelConfigError, ModelError
+from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.metrics import evaluate
 from ml_backend.models import MODELS, _shared, model_for_object_tag
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
+from ml_backend.models.sentences import Sentences
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -42,7 +43,7 @@ def sentences(n: int) -> tuple[list, np.ndarray]:
     return [" ".join(rng.choice(words[t], size=3)) + f" story {i}" for i, t in enumerate(targets)], targets
 
 
-EXAMPLES = {"mnist_cnn": bars, "headlines": sentences}
+EXAMPLES = {"mnist_cnn": bars, "headlines": sentences, "sentences": sentences}
 
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
@@ -62,7 +63,10 @@ def test_every_model_has_examples_here():
 
 def test_model_for_object_tag():
     assert model_for_object_tag("Image") is MnistCnn
-    assert model_for_object_tag("Text") is Headlines
+    assert model_for_object_tag("Text") is Sentences
+    assert model_for_object_tag("Text", "headlines") is Headlines
+    with pytest.raises(ConfigurationError, match="'mnist_cnn' does not read <Text> objects; choose auto, sentences"):
+        model_for_object_tag("Text", "mnist_cnn")
     with pytest.raises(LabelConfigError, match=r"<Audio>.*<Image>, <Text>"):
         model_for_object_tag("Audio")
 

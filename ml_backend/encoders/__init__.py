@@ -6,9 +6,10 @@ from typing import Final
 
 from ml_backend.encoders.base import Encoder
 from ml_backend.encoders.gradients import Gradients
+from ml_backend.encoders.sentences import MiniLm, WordLlama
 from ml_backend.errors import ConfigurationError
 
-ENCODERS: Final[dict[str, type[Encoder]]] = {encoder.name: encoder for encoder in (Gradients,)}
+ENCODERS: Final[dict[str, type[Encoder]]] = {encoder.name: encoder for encoder in (Gradients, MiniLm, WordLlama)}
 """Of those that read the same objects the first that the machine has all for is the default."""
 AUTO: Final = "auto"
 """As a setting: the default encoder of the project's objects."""

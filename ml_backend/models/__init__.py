@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from ml_backend.errors import LabelConfigError
+from typing import Final
+
+from ml_backend.errors import ConfigurationError, LabelConfigError
 from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.sentences import Sentences
 
-MODELS: dict[str, type[Model]] = {model.name: model for model in (MnistCnn, Headlines)}
+MODELS: dict[str, type[Model]] = {model.name: model for model in (MnistCnn, Sentences, Headlines)}
+"""Of those that read the same objects the first that the machine has all for is the default."""
+AUTO: Final = "auto"
+"""As a setting: the default model of the project's objects."""
 
 
-def model_for_object_tag(tag: str) -> type[Model]:
+def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
     """The model for a Label Studio object tag, e.g. ``Image``.
+
+    Args:
+        tag: what the labeling config shows.
+        name: a name in ``MODELS``, or ``auto``.
 
     Raises:
         LabelConfigError: no model reads such objects; the message lists the tags that one does.
+        ConfigurationError: an unknown name, a model of other objects, or one that this machine lacks something for.
     """
-    for model in MODELS.values():
-        if model.object_tag == tag:
-            return model
-    supported = ", ".join(sorted(f"<{model.object_tag}>" for model in MODELS.values()))
-    raise LabelConfigError(f"No model reads <{tag}> objects; use one of {supported} in the project's labeling config")
+    candidates = [model for model in MODELS.values() if model.object_tag == tag]
+    if not candidates:
+        supported = ", ".join(sorted({f"<{model.object_tag}>" for model in MODELS.values()}))
+        raise LabelConfigError(
+            f"No model reads <{tag}> objects; use one of {supported} in the project's labeling config"
+        )
+    if name == AUTO:
+        return next(model for model in candidates if model.missing() is None)
+    if name not in (model.name for model in candidates):
+        raise ConfigurationError(
+            f"Model {name!r} does not read <{tag}> objects; choose {AUTO}, {', '.join(m.name for m in candidates)}"
+        )
+    lacking = MODELS[name].missing()
+    if lacking:
+        raise ConfigurationError(f"Model {name!r} cannot be used here: {lacking}")
+    return MODELS[name]

@@ -54,6 +54,10 @@ class Model(Protocol):
     def __init__(self, labels: Sequence[str]) -> None: ...
 
     @classmethod
+    def missing(cls) -> str | None:
+        """What this machine lacks for it, and how to get that; None where it can be used."""
+
+    @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
         """Names and default values accepted by ``fit``."""
 

@@ -22,9 +22,9 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ml_backend.errors import BadItemError, ModelError
+from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
 from ml_backend.models.base import Progress, TrainingReport, no_progress
-from ml_backend.models.features import FeatureCache
 
 SIDE = 28
 CHANNELS = (16, 32, 64)
@@ -86,6 +86,11 @@ class MnistCnn:
     def stochastic(self) -> bool:
         """Whether dropout passes differ from each other."""
         return self._dropout > 0
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Nothing: it needs no weights."""
+        return None
 
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:

