@@ -87,7 +87,7 @@ def fit_with_pool(
         items: the pool, labelled items included or not.
         unlabelled: an embedding of all of them, and the classes' shares.
         seed: of all trainings.
-        evaluation: evaluation items, to choose by and to calibrate on; neither is done without.
+        evaluation: evaluation items, to choose by and to calibrate on.
         hyperparameters: of the model.
         progress: called as the trainings go on.
 
@@ -135,6 +135,7 @@ def _from_pool(
     hyperparameters: Mapping[str, Any] | None,
     stages: _Stages,
 ) -> tuple[Model, TrainingReport]:
+    """The three steps; calibrated on what the spread labels say of the pool, until somebody has something better."""
     nodes = np.unique(np.concatenate([embedding.places(items), embedding.places(known.items)]))
     everything = _items_at(nodes, [*items, *known.items], embedding)
     labelled = np.searchsorted(nodes, embedding.places(known.items))
@@ -150,14 +151,16 @@ def _from_pool(
     rows = draft.embed(everything)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     again = _spread_over(affinity(nearest([rows], rows, NEIGHBOURS + 1)), labelled, known.targets, prior)
-    model = make()
+    model, mean = make(), np.asarray((beliefs + again) / 2, dtype=np.float32)
     report = model.fit(
         everything,
-        np.asarray((beliefs + again) / 2, dtype=np.float32),
+        mean,
         seed=seed,
         hyperparameters=hyperparameters,
         progress=stages.next(),
     )
+    # Trained on soft labels it would say "one in three" of what it has right nineteen times in twenty.
+    calibrate(model, Known(everything, mean.argmax(axis=1)))
     return model, report
 
 

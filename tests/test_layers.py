@@ -11,6 +11,8 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
+    ("models",),
+    ("encoders",),
     (
         "text_files",
         "acquisition",
@@ -31,15 +33,15 @@ LAYERS = (
     ("strategies",),
     ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
-    ("datasets", "label_studio", "report", "models", "logs", "remote", "lease"),
-    ("encoders",),
+    ("datasets", "label_studio", "report", "logs", "remote", "lease"),
     ("embeddings",),
     ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer"),
     ("stores",),
     ("library", "pool", "publish", "order_proof", "selection", "answers", "doubt"),
     ("pool_learning",),
     ("versions", "workspace", "simulation"),
-    ("training", "random_arm", "recheck"),
+    ("random_arm", "recheck"),
+    ("project_embedding", "training"),
     ("measures",),
     ("loop",),
     ("round_log",),
