@@ -99,7 +99,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, model: Floa
         beliefs = answers.probabilities()
         both = beliefs if model is None else _averaged(beliefs, graph.open, model)
         value = np.where(left, between(both, graph.weights)[graph.open], -1.0)
-        picked = _apart(value, graph, 1 if len(order) < ALONE else min(ALONE, count - len(order)))
+        picked = apart(value, graph, 1 if len(order) < ALONE else min(ALONE, count - len(order)))
         order += picked
         left[picked] = False
         nodes = graph.open[picked]
@@ -124,7 +124,7 @@ def _averaged(beliefs: Floats, nodes: Positions, model: Floats) -> Floats:
     return both
 
 
-def _apart(value: Floats, graph: Neighbourhood, count: int) -> list[int]:
+def apart(value: Floats, graph: Neighbourhood, count: int) -> list[int]:
     """The open items of highest value of which no two are neighbours or copies; more only where there are no others."""
     picked: list[int] = []
     blocked: set[int] = set()
