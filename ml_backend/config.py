@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml_backend.encoders import AUTO, ENCODERS
 from ml_backend.errors import AcquisitionError, ConfigurationError
 from ml_backend.mixture import parse_strategy
 from ml_backend.strategies import STRATEGIES
@@ -41,7 +42,7 @@ class ProjectSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: Strategy = Field(
-        "entropy", description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES)
+        "auto", description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES)
     )
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
@@ -75,7 +76,36 @@ class ProjectSettings(BaseModel):
         description="sentences (a pretrained encoder of English) or headlines (n-grams, any language); auto: the first "
         "that is installed",
     )
+    learn_from_pool: bool = Field(
+        True, description="embed the open tasks without labels, and let models learn from them too where that is better"
+    )
+    embedding: str = Field(
+        AUTO, description="what embeds tasks without labels; auto: the best that is there: " + ", ".join(ENCODERS)
+    )
+    embedding_options: dict[str, float] = Field(
+        default_factory=dict,
+        description="of the embedding; of gradients the largest distortions that leave a label as it is: rotation "
+        "(degrees), shear, scale, shift (shares)",
+    )
+    class_shares: dict[str, float] = Field(
+        default_factory=dict,
+        description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
+    )
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
+
+    @field_validator("embedding")
+    @classmethod
+    def _embedding(cls, value: str) -> str:
+        if value != AUTO and value not in ENCODERS:
+            raise ValueError(f"must be one of: {AUTO}, {', '.join(ENCODERS)}")
+        return value
+
+    @field_validator("class_shares")
+    @classmethod
+    def _class_shares(cls, value: dict[str, float]) -> dict[str, float]:
+        if value and not (all(0 <= share < float("inf") for share in value.values()) and sum(value.values()) > 0):
+            raise ValueError("must be numbers from 0, not all of them 0")
+        return value
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
         """A copy with some values changed; ``where`` tells the user which place to mend.
@@ -126,7 +156,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
-    strategy: Strategy = Field("entropy", description="default strategy of projects that set none")
+    strategy: Strategy = Field("auto", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
     text_model: TextModel = Field("auto", description="default model of text projects that set none")
 

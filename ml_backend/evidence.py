@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ml_backend.errors import AcquisitionError
+from ml_backend.graph import Neighbourhood
 from ml_backend.picks import Floats
 
-Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features"]
+Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features", "neighbourhood"]
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
 Array = NDArray[np.floating]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -53,6 +54,8 @@ class Evidence:
     """Embeddings of the evaluation items ``[V, D]``."""
     wrong: NDArray[np.bool_] | None = None
     """Whether the model gets each evaluation item wrong ``[V]``."""
+    neighbourhood: Neighbourhood | None = None
+    """The items in a graph with the labelled ones; its ``open`` are the N items."""
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -71,6 +74,7 @@ class Evidence:
             probabilities=cut(self.probabilities),
             embeddings=cut(self.embeddings),
             features=None if self.features is None else self.features[rows],
+            neighbourhood=None if self.neighbourhood is None else self.neighbourhood.take(rows),
         )
 
     def rng(self, stream: int) -> np.random.Generator:
@@ -100,6 +104,7 @@ MISSING: Final[Mapping[Need, str]] = {
     "labelled": "the labelled items",
     "validation": "evaluation tasks: import some with --evaluation, and label them",
     "features": "features of the items: texts, or embeddings of the model",
+    "neighbourhood": "a neighbour graph of the items: an embedding, learnt without labels or the model's",
 }
 
 

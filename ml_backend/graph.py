@@ -6,6 +6,7 @@ Axes: ``N`` items, ``T`` views of one item, ``D`` embedding dimensions, ``k`` ne
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,33 @@ COORDINATES: Final = 15
 """Eigenvectors that a cold start looks at."""
 BALANCING: Final = 10
 """Turns of scaling columns and rows."""
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Open and labelled items in one graph."""
+
+    weights: sparse.csr_matrix
+    """`affinity` ``[N, N]``."""
+    coordinates: Floats
+    """`coordinates` ``[N, G]``."""
+    open: Positions
+    """Node of each open item; copies share one ``[O]``."""
+    labelled: Positions
+    """Node of each labelled item ``[L]``."""
+    targets: Positions
+    """Classes of the labelled items ``[L]``."""
+    prior: NDArray[np.float64]
+    """Expected share of each class ``[C]``."""
+
+    def take(self, rows: Positions) -> Neighbourhood:
+        """The same graph, with some of the open items, in this order."""
+        return replace(self, open=self.open[rows])
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.prior)
 
 
 def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
@@ -85,16 +113,15 @@ def affinity(edges: Edges) -> sparse.csr_matrix:
     return both
 
 
-def influence(weights: sparse.csr_matrix, sources: Positions) -> Floats:
-    """What each of ``L`` sources sends to every item: columns of ``(I - a S)^-1`` ``[N, L]``, none negative.
+def influence(weights: sparse.csr_matrix, sources: Floats) -> Floats:
+    """What sources send to every item: ``(I - a S)^-1 sources``, ``[N, M]`` as they are, none negative.
 
     By conjugate gradients, all columns at once: the matrix is symmetric and positive definite with eigenvalues in
-    ``[1 - a, 1 + a]``, so some 50 products of the sparse matrix do.
+    ``[1 - a, 1 + a]``, so some 50 products of the sparse matrix do. It is linear: what a further label sends can be
+    added to what is known.
     """
-    columns = np.zeros((weights.shape[0], len(sources)), np.float32)
-    columns[sources, np.arange(len(sources))] = 1.0
-    found = np.zeros_like(columns)
-    residual, direction = columns.copy(), columns.copy()
+    found = np.zeros_like(sources)
+    residual, direction = sources.copy(), sources.copy()
     size = np.square(residual).sum(axis=0)
     for _ in range(MOST_STEPS):
         if not (size > TOLERANCE**2).any():
@@ -108,7 +135,14 @@ def influence(weights: sparse.csr_matrix, sources: Positions) -> Floats:
     return np.maximum(found, 0.0)
 
 
-def spread(influences: Floats, targets: Positions, labelled: Positions, prior: NDArray[np.floating]) -> Floats:
+def label_mass(weights: sparse.csr_matrix, labelled: Positions, targets: Positions, classes: int) -> Floats:
+    """`influence` of all labels of each class together ``[N, C]``."""
+    sources = np.zeros((weights.shape[0], classes), np.float32)
+    np.add.at(sources, (labelled, targets), 1.0)
+    return influence(weights, sources)
+
+
+def spread(mass: Floats, labelled: Positions, targets: Positions, prior: NDArray[np.floating]) -> Floats:
     """Class probabilities of every item from the labels of a few, their totals balanced ``[N, C]``.
 
     ``F = (I - a S)^-1 Y`` with each class's labels weighing 1 together (Zhou et al. 2004); rows become
@@ -117,30 +151,22 @@ def spread(influences: Floats, targets: Positions, labelled: Positions, prior: N
     Labelled items keep their label. Items that no label reaches get the prior.
 
     Args:
-        influences: `influence` of the labelled items ``[N, L]``.
-        targets: classes of the labelled items ``[L]``.
-        labelled: their positions ``[L]``.
+        mass: `label_mass` ``[N, C]``.
+        labelled: positions of the labelled items ``[L]``.
+        targets: their classes ``[L]``.
         prior: expected share of each class ``[C]``.
     """
-    classes = len(prior)
-    one_hot = np.zeros((len(targets), classes), np.float32)
-    one_hot[np.arange(len(targets)), targets] = 1.0
-    counts = one_hot.sum(axis=0)
+    counts = np.bincount(targets, minlength=len(prior)).astype(np.float32)
     wanted = np.where(counts > 0, prior, 0.0).astype(np.float32)
     wanted /= max(float(wanted.sum()), 1e-12)
-    mass = influences @ (one_hot / np.maximum(counts, 1.0))
-    return balanced_rows(mass, wanted, labelled, one_hot)
-
-
-def balanced_rows(mass: Floats, prior: Floats, labelled: Positions, one_hot: Floats) -> Floats:
-    """Rows of ``mass [N, C]`` as probabilities whose column means come close to the prior; see `spread`."""
-    totals = mass.sum(axis=1, keepdims=True)
-    reached = totals[:, 0] > 1e-12
-    rows = np.where(reached[:, None], mass / np.maximum(totals, 1e-12), prior)
+    rows = mass / np.maximum(counts, 1.0)
+    totals = rows.sum(axis=1, keepdims=True)
+    rows = np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted)
     for _ in range(BALANCING):
-        rows *= prior / np.maximum(rows.mean(axis=0), 1e-9)
+        rows *= wanted / np.maximum(rows.mean(axis=0), 1e-9)
         rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
-    rows[labelled] = one_hot
+    rows[labelled] = 0.0
+    rows[labelled, targets] = 1.0
     return np.asarray(rows, dtype=np.float32)
 
 

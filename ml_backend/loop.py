@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ml_backend import agreement
+from ml_backend import agreement, auto
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
@@ -18,21 +18,22 @@ from ml_backend.logs import note_version
 from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
-from ml_backend.mixture import needs, short_name
+from ml_backend.mixture import needs, parse_strategy, short_name
 from ml_backend.models import AUTO, model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
+from ml_backend.project_embedding import unlabelled
 from ml_backend.publish import latest_number, publish, tidy
 from ml_backend.queue_names import queue_name
 from ml_backend.ranking import Ids, queue_scores
 from ml_backend.recheck import recheck
-from ml_backend.records import Prediction, Project, Queue, Task
+from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import COLD_START, Known, Selection, arrange, assess, first_candidates, strategy_in_use, wants
+from ml_backend.selection import COLD_START, Selection, arrange, assess, first_candidates, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
-from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
+from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks
 
 __all__ = ["Workspace", "run_round"]
 
@@ -83,10 +84,11 @@ def run_round(
             now = workspace.client.project(project_id)
             store.settle(now.model_version)
         note_version(store.current().version)
-        project = _read(now, store, workspace, recorder, overrides)
-        _warn_about(project, recorder)
-        newest = train_version(project, workspace, recorder) if train and not dry_run else None
-        _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
+        read = _read(now, store, workspace, recorder, overrides)
+        _warn_about(read, recorder)
+        for project in _stages(read, recorder, dry_run=dry_run):
+            newest = train_version(project, workspace, recorder) if train and not dry_run else None
+            _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
         if not dry_run:
             report.measures = update(project, report.version, recorder, fit_random=fit_random)
         if train and not dry_run:
@@ -115,6 +117,15 @@ def _read(
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model)
+
+
+def _stages(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Iterator[RoundProject]:
+    """The project with its embedding; where that takes long, first without, so that an order stands meanwhile."""
+    known = None if dry_run else unlabelled(project, recorder, at_once=True)
+    yield replace(project, unlabelled=known)
+    later = None if dry_run or known else unlabelled(project, recorder, at_once=False)
+    if later is not None:
+        yield replace(project, unlabelled=later)
 
 
 def _serve(
@@ -230,8 +241,8 @@ def _queue(
         candidates = first_candidates(ids, settings, trained=trained, count=count)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
         wanted = wants(settings, trained=trained)
-        labelled = _known(project.pool.training, project, recorder) if "labelled" in wanted else None
-        validation = _known(project.pool.evaluation, project, recorder) if "validation" in wanted else None
+        labelled = read_known(project.pool.training, project, recorder.report) if "labelled" in wanted else None
+        validation = read_known(project.pool.evaluation, project, recorder.report) if "validation" in wanted else None
         scores = assess(
             model,
             examples.items,
@@ -254,20 +265,19 @@ def _queue(
             classes=len(project.question.labels),
             labelled=labelled,
             validation=validation,
+            unlabelled=project.unlabelled,
         )
         predictions = _predictions(chosen, examples.task_ids, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
+        if any(part.name == "auto" for part in parse_strategy(strategy)):
+            report = recorder.report
+            report.choice = auto.explain(len(project.pool.training), len(project.question.labels))
+            if project.unlabelled is None:
+                report.choice += "; neighbours by " + ("raw features" if model is None else "the model's own features")
+            step.detail += f" ({report.choice})"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     return Queue(name, version, strategy, samples, settings.seed, predictions)
-
-
-def _known(labelled: Sequence[tuple[Task, str]], project: RoundProject, recorder: Recorder) -> Known:
-    """Labelled tasks as items, those that can be read."""
-    tasks = [task for task, _ in labelled]
-    examples = read_tasks(tasks, project, recorder.report)
-    targets = target_indices([label for _, label in labelled], examples, [task.id for task in tasks], project.question)
-    return Known(examples.items, targets)
 
 
 def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:

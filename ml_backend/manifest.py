@@ -54,6 +54,8 @@ class Manifest(BaseModel):
     """Whether it may be served; False: it was clearly worse than the version in use."""
     agreement: dict[str, Any] | None = None
     """How much people agreed: fields of `agreement.Agreement`; None where no task had several answers."""
+    learnt_from: str = "labels"
+    """``pool``: from unlabelled tasks too; ``labels``: from the labelled ones alone."""
     comparison: dict[str, Any] | None = None
     """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
 

@@ -39,6 +39,10 @@ class Report:
     """Whether a new version was trained and stored."""
     held_back: str | None = None
     """The version of the present labels, where it was not promoted."""
+    learnt_from: str = ""
+    """What the trained version learnt from, pool or labels alone, and why."""
+    choice: str = ""
+    """What the strategy asks for now and why, where it decides that itself (``auto``)."""
     metrics: dict[str, Any] | None = None
     """Of ``version``."""
     measures: dict[str, Any] | None = None

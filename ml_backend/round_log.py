@@ -211,6 +211,8 @@ def _line(
             "version": report.version,
             "trained": report.trained,
             "held_back": report.held_back,
+            "learnt_from": report.learnt_from,
+            "choice": report.choice,
             "queue": report.queue.name if report.queue else None,
             "published": report.published,
             "open_tasks": report.open_tasks,

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order, control_places
+from ml_backend.embeddings import PoolEmbedding
 from ml_backend.evidence import Evidence, Need, check_needs
+from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.mixture import itemwise, needs
 from ml_backend.models.base import Model, Progress, no_progress
 from ml_backend.novelty import unit_features, word_features
@@ -21,7 +23,7 @@ from ml_backend.scoring import Scores, score_items
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
-WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features"))
+WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
 """What can be had before a first model."""
 
 
@@ -32,6 +34,15 @@ class Known:
     items: Sequence[Any]
     targets: NDArray[np.int64]
     """Indices into the labels, one per item."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What is known of the items before anybody labels one."""
+
+    embedding: PoolEmbedding
+    prior: NDArray[np.float64]
+    """Expected share of each class ``[C]``."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ def select(
     classes: int = 2,
     labelled: Known | None = None,
     validation: Known | None = None,
+    unlabelled: Unlabelled | None = None,
     progress: Progress = no_progress,
 ) -> Selection:
     """Choose what to ask next.
@@ -74,6 +86,7 @@ def select(
         classes: how many, where there is no model to tell.
         labelled: the labelled items, for strategies and settings that `wants` them.
         validation: the evaluation items, likewise.
+        unlabelled: their embedding, learnt without labels; else `raw_embeddings` or the model's stand in.
         progress: called while items are scored.
 
     Raises:
@@ -92,6 +105,7 @@ def select(
         classes=classes,
         labelled=labelled,
         validation=validation,
+        unlabelled=unlabelled,
     )
 
 
@@ -125,6 +139,7 @@ def arrange(
     classes: int = 2,
     labelled: Known | None = None,
     validation: Known | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Selection:
     """The second half of `select`: which items, in which order."""
     strategy = strategy_in_use(settings, trained=model is not None)
@@ -138,7 +153,9 @@ def arrange(
         chosen = others[rank(values[others], task_ids[others], seed=settings.seed, count=wanted)]
         picks = Choice(chosen, (strategy,) * len(chosen), values[chosen])
     else:
-        evidence = _evidence(strategy, model, items, task_ids, settings, classes, scores, labelled, validation)
+        evidence = _evidence(
+            strategy, model, items, task_ids, settings, classes, scores, labelled, validation, unlabelled
+        )
         so_far = None
         if settings.balance and labelled is not None:
             so_far = dict(enumerate(np.bincount(labelled.targets, minlength=classes).tolist()))
@@ -186,6 +203,7 @@ def _available(
         "labelled": labelled is not None,
         "validation": validation is not None and len(validation.items) > 0,
         "features": able or _are_texts(items),
+        "neighbourhood": able,
     }
     return frozenset(need for need, there in found.items() if there)
 
@@ -204,6 +222,7 @@ def _evidence(
     scores: Scores | None,
     labelled: Known | None,
     validation: Known | None,
+    unlabelled: Unlabelled | None,
 ) -> Evidence:
     """All that the strategy reads, and no more."""
     wanted = needs(strategy)
@@ -212,8 +231,15 @@ def _evidence(
         known["probabilities"] = scores.probabilities
     texts = _are_texts(items)
     done = labelled.items if labelled is not None and "labelled" in wanted else ()
-    if "embeddings" in wanted or ("features" in wanted and not texts):
-        if model is None:
+    if "neighbourhood" in wanted and unlabelled is not None:
+        known["neighbourhood"] = _neighbourhood(unlabelled, items, labelled)
+    stands_in = "neighbourhood" in wanted and unlabelled is None
+    if stands_in or "embeddings" in wanted or ("features" in wanted and not texts):
+        if model is None and unlabelled is not None:
+            embedding = unlabelled.embedding.extended([*items, *done])
+            known["embeddings"] = embedding.coordinates[embedding.places(items)]
+            known["labelled"] = embedding.coordinates[embedding.places(done)]
+        elif model is None:
             # In the order of the ids: the components' last digits depend on the order of the rows.
             by_id = np.argsort(task_ids, kind="stable")
             rows = raw_embeddings([*(items[i] for i in by_id), *done], seed=settings.seed)
@@ -221,6 +247,9 @@ def _evidence(
             known["labelled"] = rows[len(items) :]
         else:
             known["embeddings"], known["labelled"] = model.embed(items), model.embed(done)
+    if stands_in:
+        targets = labelled.targets if labelled is not None else np.zeros(0, np.int64)
+        known["neighbourhood"] = _stand_in(known["embeddings"], known["labelled"], targets, classes)
     if "features" in wanted:
         if texts:
             known["features"], known["labelled_features"] = word_features(items), word_features(done)
@@ -231,6 +260,32 @@ def _evidence(
         answers = model.probabilities(validation.items).mean(axis=1).argmax(axis=1)
         known["wrong"] = np.asarray(answers != validation.targets)
     return evidence_of(task_ids, settings.seed, **known)
+
+
+def _neighbourhood(unlabelled: Unlabelled, items: Sequence[Any], labelled: Known | None) -> Neighbourhood:
+    """The items and the labelled ones in the embedding's graph."""
+    done = labelled.items if labelled is not None else ()
+    targets = labelled.targets if labelled is not None else np.zeros(0, np.int64)
+    embedding = unlabelled.embedding.extended([*items, *done])
+    return Neighbourhood(
+        embedding.weights,
+        embedding.coordinates,
+        embedding.places(items),
+        embedding.places(done),
+        targets,
+        unlabelled.prior,
+    )
+
+
+def _stand_in(
+    rows: NDArray[np.floating], done: NDArray[np.floating], targets: NDArray[np.int64], classes: int
+) -> Neighbourhood:
+    """A graph of other embeddings, where none was learnt without labels."""
+    points = np.concatenate([rows, done.reshape(len(done), rows.shape[1])]).astype(np.float32)
+    weights = affinity(nearest([points], points, NEIGHBOURS + 1))
+    nodes = np.arange(len(points))
+    prior = np.full(classes, 1.0 / classes)
+    return Neighbourhood(weights, coordinates(weights), nodes[: len(rows)], nodes[len(rows) :], targets, prior)
 
 
 def _interleave(

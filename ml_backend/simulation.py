@@ -8,16 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import DataError
+from ml_backend.embeddings import PoolEmbedding, made_of
+from ml_backend.encoders import AUTO, choose_encoder
+from ml_backend.errors import DataError, StoreError
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Model
-from ml_backend.selection import Known, select, wants
+from ml_backend.pool_learning import class_prior, fit_with_pool
+from ml_backend.selection import Known, Unlabelled, select, wants
 
 Positions = NDArray[np.int64]
 
@@ -54,6 +58,8 @@ class Design:
     cold: bool = False
     """Whether the strategy chooses the first labels too, without a model; else they are drawn at random."""
     samples: int = 20
+    learn_from_pool: bool = True
+    """Whether models learn from unlabelled items too, and strategies go by an embedding learnt without labels."""
     control_share: float = 0.0
     """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +95,8 @@ class Round:
     fit_seconds: float
     select_seconds: float
     """Scoring the open items and choosing from them."""
+    learnt_from: str = "labels"
+    """``pool``, or ``labels`` alone."""
     picked: tuple[int, ...] = ()
     """Positions that were labelled after it; empty at the end of a run."""
 
@@ -126,6 +134,11 @@ class Oracle:
         return self.held_out[: len(self.held_out) // 2]
 
     @property
+    def pool(self) -> Positions:
+        """All that can be labelled or is, rising."""
+        return np.flatnonzero(self._open | self._labelled)
+
+    @property
     def classes(self) -> int:
         """Different labels seen so far."""
         return len(np.unique(self.data.targets[self.labelled]))
@@ -151,6 +164,7 @@ def simulate(
     seed: int,
     *,
     done: Sequence[Round] = (),
+    embeddings: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Round]:
     """One run: train, judge, choose, ask the oracle, until the budget is spent; yields each round as it ends.
@@ -161,6 +175,7 @@ def simulate(
         strategy: a registered strategy.
         seed: fixes the held-out items, the first labels, the trainings and all draws.
         done: rounds of this run that are known already; it goes on after them and ends as if never interrupted.
+        embeddings: folder that keeps embeddings learnt without labels, for runs with the same seed; None: nowhere.
         clock: seconds, for the rounds' times.
 
     Raises:
@@ -170,13 +185,14 @@ def simulate(
     changes = {"strategy": strategy, "samples": design.samples, "seed": seed, "control_share": design.control_share}
     settings = ProjectSettings().override(changes, where="Simulation")
     steers = "validation" in wants(settings, trained=True)
+    unlabelled = _unlabelled(data, design, oracle, seed, embeddings) if design.learn_from_pool else None
     judges = np.setdiff1d(oracle.held_out, oracle.steering) if steers else oracle.held_out
-    oracle.label(choose(None, oracle, design.initial, settings) if design.cold else oracle.first)
+    oracle.label(choose(None, oracle, design.initial, settings, unlabelled) if design.cold else oracle.first)
     while oracle.classes < 2:  # as in the loop: nothing to train on, so the order is random
         count = len(oracle.labelled)
         if count >= design.budget:
             raise DataError(f"{data.name}: the first {count} labels of seed {seed} are all of one class; add some")
-        oracle.label(choose(None, oracle, min(design.batch, design.budget - count), settings))
+        oracle.label(choose(None, oracle, min(design.batch, design.budget - count), settings, unlabelled))
     known = [known for known in done if known.picked]  # a run's last round picked nothing: it may have to go on
     for entry in known:
         oracle.label(entry.picked)
@@ -185,21 +201,72 @@ def simulate(
         labels, count = oracle.labelled, len(oracle.labelled)
         wanted = min(design.batch, design.budget - count)
         started = clock()
-        model = data.model(data.labels)
-        model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
+        model, learnt_from = _fit(data, design, oracle, labels, seed, unlabelled)
         fitted = clock()
         measures = _measures(_judge(model, judges, oracle))
         judged = clock()
-        picked = choose(model, oracle, wanted, settings) if wanted > 0 else np.zeros(0, np.int64)
+        picked = choose(model, oracle, wanted, settings, unlabelled) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
         times = (fitted - started, clock() - judged)
-        yield Round(strategy, seed, number, count, measures, *times, tuple(picked.tolist()))
+        yield Round(strategy, seed, number, count, measures, *times, learnt_from, tuple(picked.tolist()))
         number += 1
         if not len(picked):
             return
 
 
-def choose(model: Model | None, oracle: Oracle, count: int, settings: ProjectSettings) -> Positions:
+def _unlabelled(
+    data: LabelledData, design: Design, oracle: Oracle, seed: int, folder: Path | None
+) -> Unlabelled | None:
+    """The pool's embedding, learnt without labels or read where an earlier run left it; None where none can be had."""
+    encoder, _ = choose_encoder(AUTO, data.model.object_tag)
+    if encoder is None:
+        return None
+    prior = class_prior(len(data.labels), data.targets[oracle.first if not design.cold else oracle.labelled])
+    items = oracle.items(oracle.pool)
+    path = folder / f"embedding-{encoder.name}-{seed}.safetensors" if folder else None
+    if path is not None and path.exists():
+        try:
+            kept = PoolEmbedding.load(path)
+            if kept.made_of == made_of(encoder, seed, None):
+                return Unlabelled(kept.extended(items), prior)
+        except StoreError:
+            pass  # half a file, or of another release: it is computed again
+    embedding = PoolEmbedding.learn(encoder, items, seed=seed)
+    if path is not None:
+        embedding.save(path)
+    return Unlabelled(embedding, prior)
+
+
+def _fit(
+    data: LabelledData,
+    design: Design,
+    oracle: Oracle,
+    labels: Positions,
+    seed: int,
+    unlabelled: Unlabelled | None,
+) -> tuple[Model, str]:
+    if unlabelled is not None:
+        found = fit_with_pool(
+            lambda: data.model(data.labels),
+            oracle.known(labels),
+            oracle.items(oracle.pool),
+            unlabelled,
+            seed=seed,
+            hyperparameters=design.hyperparameters,
+        )
+        return found.model, found.learnt_from
+    model = data.model(data.labels)
+    model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
+    return model, "labels"
+
+
+def choose(
+    model: Model | None,
+    oracle: Oracle,
+    count: int,
+    settings: ProjectSettings,
+    unlabelled: Unlabelled | None = None,
+) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
     candidates = oracle.open
     wanted = wants(settings, trained=model is not None)
@@ -213,6 +280,7 @@ def choose(model: Model | None, oracle: Oracle, count: int, settings: ProjectSet
         classes=len(oracle.data.labels),
         labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
         validation=oracle.known(oracle.steering) if "validation" in wanted else None,
+        unlabelled=unlabelled,
     )
     return candidates[chosen.order]
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import acquisition, badge, batch_bald, clusters, geometry, novelty, transfer
+from ml_backend import acquisition, auto, badge, batch_bald, clusters, geometry, novelty, transfer
 from ml_backend.errors import AcquisitionError
 from ml_backend.evidence import Evidence, Need, require
 from ml_backend.picks import Floats, Picks, first_of_copies
@@ -89,6 +89,13 @@ def _novelty(evidence: Evidence, count: int) -> Picks:
     return novelty.novelty(evidence.features, evidence.labelled_features, count)
 
 
+def _auto(evidence: Evidence, count: int) -> Picks:
+    if evidence.neighbourhood is None:
+        raise AcquisitionError("auto needs a neighbour graph of the items.")
+    model = None if evidence.probabilities is None else evidence.probabilities.mean(axis=1, dtype=np.float32)
+    return auto.auto(evidence.neighbourhood, count, evidence.rng(8), model)
+
+
 def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
     """A number per item that is the same for the same features ``[N, 1]``."""
     if evidence.features is None:
@@ -98,6 +105,15 @@ def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
+    "auto": Strategy(
+        "typical items of clusters first, then items between the classes that are like many others; the default",
+        "`m · S S m`, `m = 1 - (p₁ - p₂)`, p spread over the graph S, averaged with the model's",
+        "Zhou et al. 2004; Hacohen, Dekel & Weinshall 2022",
+        "O(N k C) a pick, beside the graph",
+        _needs("neighbourhood", "labelled"),
+        pick=_auto,
+        caveat="an item that is like no other is asked late: add a small part of `novelty` or `k_center`",
+    ),
     "entropy": Strategy(
         "the items the model is least certain about, over all classes; a good default",
         "`H(p) / ln C`, `H(p) = -Σ p ln p`",

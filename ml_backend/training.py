@@ -16,14 +16,18 @@ from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
-from ml_backend.models.base import Model, TrainingReport
+from ml_backend.models.base import Model, Progress, TrainingReport
+from ml_backend.pool_learning import fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.report import Recorder, Report
+from ml_backend.selection import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
-from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
+from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
 FINGERPRINT_FORMAT = 1
 """Raise it when the same labels and settings should be trained on again."""
+FEWEST_OPEN = 200
+"""Open tasks below which they teach a model nothing worth the longer training."""
 
 
 def train_version(project: RoundProject, workspace: Workspace, recorder: Recorder) -> str | None:
@@ -42,24 +46,18 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     known = version_with(project.store, fingerprint)
     if known:
         return _admitted(project, _reconsidered(project, known, workspace, recorder), recorder)
-    model = project.model(project.question.labels)
     with recorder.step("fit") as step:
         examples = read_tasks([task for task, _ in project.pool.training], project, report)
         targets = target_indices(labels, examples, [task.id for task, _ in project.pool.training], project.question)
         if len(np.unique(targets)) < 2:
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
             return None
-        training = model.fit(
-            examples.items,
-            targets,
-            seed=project.settings.seed,
-            hyperparameters=project.settings.hyperparameters,
-            progress=step.progress,
-        )
-        step.detail = f"{training.examples} labels, {training.epochs} epochs"
+        model, training, learnt_from = _fit(project, Known(examples.items, targets), recorder, step.progress)
+        step.detail = f"{len(targets)} labels, {training.epochs} epochs"
+        step.detail += f", {report.learnt_from}" if report.learnt_from else ""
     verdict = _judge(project, model, project.store.current().version, workspace, recorder)
     with recorder.step("store") as step:
-        manifest = _store(project, model, training, fingerprint, verdict, report)
+        manifest = _store(project, model, training, learnt_from, fingerprint, verdict, report)
         note_version(manifest.name)
         step.detail = manifest.name
         workspace_pruned = project.store.prune(workspace.keep_versions)
@@ -67,6 +65,31 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
             step.detail += f" ({len(workspace_pruned)} old versions deleted)"
     report.trained = True
     return _admitted(project, manifest, recorder)
+
+
+def _fit(
+    project: RoundProject, known: Known, recorder: Recorder, progress: Progress
+) -> tuple[Model, TrainingReport, str]:
+    """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
+    settings, labels = project.settings, project.question.labels
+    if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
+        model = project.model(labels)
+        training = model.fit(
+            known.items, known.targets, seed=settings.seed, hyperparameters=settings.hyperparameters, progress=progress
+        )
+        return model, training, "labels"
+    found = fit_with_pool(
+        lambda: project.model(labels),
+        known,
+        read_tasks(project.pool.open, project, recorder.report).items,
+        project.unlabelled,
+        seed=settings.seed,
+        evaluation=read_known(project.pool.evaluation, project, recorder.report),
+        hyperparameters=settings.hyperparameters,
+        progress=progress,
+    )
+    recorder.report.learnt_from = found.reason
+    return found.model, found.training, found.learnt_from
 
 
 @dataclass(frozen=True)
@@ -174,6 +197,7 @@ def _store(
     project: RoundProject,
     model: Model,
     training: TrainingReport,
+    learnt_from: str,
     fingerprint: str,
     verdict: _Verdict,
     report: Report,
@@ -189,7 +213,8 @@ def _store(
         labels=project.question.labels,
         config=config,
         fingerprint=fingerprint,
-        examples=training.examples,
+        examples=len(project.pool.training) if learnt_from == "pool" else training.examples,
+        learnt_from=learnt_from,
         label_counts=report.label_counts,
         training={**asdict(training), "hyperparameters": dict(training.hyperparameters)},
         settings=project.settings.model_dump(),
@@ -213,4 +238,7 @@ def _fingerprint(project: RoundProject) -> str:
         project.settings.hyperparameters,
         labelled,
     ]
+    if project.unlabelled is not None and len(project.pool.open) >= FEWEST_OPEN:
+        # Not the open tasks themselves: an import alone is no reason to train again.
+        content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -19,6 +19,7 @@ from ml_backend.models.base import Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
+from ml_backend.selection import Known, Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 
@@ -54,6 +55,8 @@ class RoundProject:
     pool: Pool
     media: MediaReader
     model: type[Model]
+    unlabelled: Unlabelled | None = None
+    """What was learnt of its tasks without labels; None where nothing was, or not yet."""
 
 
 def read_tasks(tasks: Sequence[Task], project: RoundProject, report: Report) -> Examples:
@@ -69,3 +72,11 @@ def target_indices(
     """Targets of the examples that could be read: indices into the question's labels, in the order of the examples."""
     kept = [labels[position] for position in examples.positions(task_ids)]
     return np.array([question.labels.index(label) for label in kept], dtype=np.int64)
+
+
+def read_known(labelled: Sequence[tuple[Task, str]], project: RoundProject, report: Report) -> Known:
+    """Labelled tasks as items with their targets, those that can be read."""
+    tasks = [task for task, _ in labelled]
+    examples = read_tasks(tasks, project, report)
+    targets = target_indices([label for _, label in labelled], examples, [task.id for task in tasks], project.question)
+    return Known(examples.items, targets)

@@ -57,6 +57,9 @@ def main(
     cold: Annotated[
         bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
     ] = False,
+    learn_from_pool: Annotated[
+        bool, typer.Option("--pool/--labels-only", help="Whether models learn from unlabelled items too.")
+    ] = True,
     control_share: Annotated[
         float,
         typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
@@ -95,14 +98,18 @@ def main(
         sources = [(entry, Source(entry.kind, folder)) for entry in PRESETS[preset]]
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
     given = {name: value for name, value in sizes.items() if value is not None}
-    given |= {"samples": samples, "cold": cold, "control_share": control_share}
+    given |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
     for entry, source in sources:
         loaded = source.load()
         design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))
         if not design.held_out:
             design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
         design.check(len(loaded.items))
-        doing = _live(label_studio, loaded, design) if label_studio else _offline(loaded, source, design, jobs)
+        doing = (
+            _live(label_studio, loaded, design)
+            if label_studio
+            else _offline(loaded, source, design, jobs, out / loaded.name)
+        )
         folder = out / (f"{loaded.name}-label-studio" if label_studio else loaded.name)
         with ResultFolder(folder, _settings(loaded, design)) as results:
             errors = {} if report_only else _run(doing, loaded, design, names, range(seeds), results)
@@ -133,13 +140,17 @@ def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, floa
     return values
 
 
-def _offline(data: LabelledData, source: Source, design: Design, jobs: int | None) -> Doing:
+def _offline(data: LabelledData, source: Source, design: Design, jobs: int | None, folder: Path) -> Doing:
     jobs = jobs or len(os.sched_getaffinity(0))
 
     def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
         if jobs == 1 or len(runs) < 2:
-            return run_here(lambda run: simulate(data, design, run.strategy, run.seed, done=run.done), runs, on_round)
-        return run_parallel(source, design, runs, on_round, jobs=jobs)
+            return run_here(
+                lambda run: simulate(data, design, run.strategy, run.seed, done=run.done, embeddings=folder),
+                runs,
+                on_round,
+            )
+        return run_parallel(source, design, runs, on_round, jobs=jobs, embeddings=folder)
 
     return do
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -47,7 +48,9 @@ def run_here(rounds_of: Callable[[Run], Iterator[Round]], runs: Sequence[Run], o
     return errors
 
 
-def run_parallel(source: Source, design: Design, runs: Sequence[Run], on_round: OnRound, *, jobs: int) -> Errors:
+def run_parallel(
+    source: Source, design: Design, runs: Sequence[Run], on_round: OnRound, *, jobs: int, embeddings: Path
+) -> Errors:
     """Do the runs ``jobs`` at a time; ``on_round`` is called in this process.
 
     Raises:
@@ -57,7 +60,7 @@ def run_parallel(source: Source, design: Design, runs: Sequence[Run], on_round: 
     waiting, workers = list(reversed(runs)), dict[Connection, tuple[BaseProcess, Run]]()
     try:
         for _ in range(min(jobs, len(runs))):
-            connection, process = _start(source, design)
+            connection, process = _start(source, design, embeddings)
             workers[connection] = process, waiting.pop()
         for connection in workers:
             _send(connection, workers)
@@ -115,19 +118,19 @@ def _death(process: BaseProcess, run: Run) -> DataError:
     )
 
 
-def _start(source: Source, design: Design) -> tuple[Connection, BaseProcess]:
+def _start(source: Source, design: Design, embeddings: Path) -> tuple[Connection, BaseProcess]:
     """A worker and our end of its pipe. It has no other end open: when we die, it does at the next message."""
     # Forked from a server that has the slow imports behind it; a fork of this process would copy its threads' locks.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, source, design), daemon=True)
+    process = context.Process(target=_work, args=(theirs, source, design, embeddings), daemon=True)
     process.start()
     theirs.close()
     return ours, process
 
 
-def _work(connection: Connection, source: Source, design: Design) -> None:
+def _work(connection: Connection, source: Source, design: Design, embeddings: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends the workers
     torch.set_num_threads(1)
     data = source.load()
@@ -136,7 +139,7 @@ def _work(connection: Connection, source: Source, design: Design) -> None:
             run: Run = connection.recv()
             error = None
             try:
-                for entry in simulate(data, design, run.strategy, run.seed, done=run.done):
+                for entry in simulate(data, design, run.strategy, run.seed, done=run.done, embeddings=embeddings):
                     connection.send(entry)
             except ActiveLearningError as exc:
                 error = exc

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ml_backend.errors import ModelError
-from ml_backend.models.base import Progress
+from ml_backend.models.base import Progress, Targets
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -49,17 +49,19 @@ def resolve_hyperparameters(
     return values
 
 
-def check_training_data(
-    model: str, items: Sequence[Any], targets: NDArray[np.int64], labels: Sequence[str]
-) -> NDArray[np.int64]:
-    """``targets`` as int64 ``[N]``, in step with ``items`` and inside ``labels``.
+def check_training_data(model: str, items: Sequence[Any], targets: Targets, labels: Sequence[str]) -> Targets:
+    """``targets`` as int64 ``[N]`` or float32 ``[N, C]``, in step with ``items`` and inside ``labels``.
 
     Raises:
-        ModelError: no items, lengths differ, or a target outside the labels.
+        ModelError: no items, lengths differ, a target outside the labels, or rows that are no probabilities.
     """
-    array = np.asarray(targets)
+    array: NDArray[Any] = np.asarray(targets)
     if len(items) == 0:
         raise ModelError(f"{model} cannot be trained without items; label at least one task first")
+    if np.issubdtype(array.dtype, np.floating) and array.shape == (len(items), len(labels)):
+        if not (np.isfinite(array).all() and (array >= 0).all() and np.allclose(array.sum(axis=1), 1.0, atol=1e-3)):
+            raise ModelError(f"{model}: each row of targets must be probabilities that sum to 1")
+        return array.astype(np.float32, copy=False)
     if array.shape != (len(items),):
         raise ModelError(f"{model}: {len(items)} items but targets of shape {array.shape}; give one target per item")
     if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() >= len(labels):
@@ -187,6 +189,13 @@ def dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor
     """Inverted dropout with its own generator; ``F.dropout`` would draw from the global one."""
     keep = torch.rand(features.shape, generator=generator) >= rate
     return features * keep / (1 - rate)
+
+
+def scale_head(head: nn.Linear, factor: float) -> None:
+    """Multiply the logits of a linear head."""
+    with torch.no_grad():
+        head.weight.mul_(factor)
+        head.bias.mul_(factor)
 
 
 def head_probabilities(

@@ -17,6 +17,10 @@ Progress = Callable[[int, int], None]
 """Called with (steps done, steps in all)."""
 
 
+Targets = NDArray[np.int64] | NDArray[np.float32]
+"""A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``."""
+
+
 def no_progress(done: int, total: int) -> None:
     """Report nothing."""
 
@@ -72,13 +76,13 @@ class Model(Protocol):
     def fit(
         self,
         items: Sequence[Any],
-        targets: NDArray[np.int64],
+        targets: Targets,
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
-        """Train from scratch on ``items`` and ``targets [N]``.
+        """Train from scratch on ``items`` and their classes ``targets [N]``, or class probabilities ``[N, C]``.
 
         The same seed, items and thread count give the same weights; the global random state is left alone.
 
@@ -99,6 +103,9 @@ class Model(Protocol):
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """Activations of the last hidden layer ``[N, D]``, dropout off."""
+
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits by ``factor``, the inverse of a temperature: calibrates, changes no winner."""
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Weights (for safetensors) and a JSON-able configuration, enough for ``from_state``."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ml_backend.errors import BadItemError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
-from ml_backend.models.base import Progress, TrainingReport, no_progress
+from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
 from ml_backend.models.ngrams import hashed_ngrams
 
 MAX_CHARACTERS = 5_000
@@ -138,7 +138,7 @@ class Headlines:
     def fit(
         self,
         items: Sequence[str],
-        targets: NDArray[np.int64],
+        targets: Targets,
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
@@ -206,6 +206,10 @@ class Headlines:
                 out[start : start + BLOCK] = network.embed(rows, 0.0, None).numpy()
         return out
 
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits; see ``Model.sharpen``."""
+        _shared.scale_head(self._fitted().head, factor)
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""
         network = self._fitted()
@@ -249,5 +253,5 @@ def _new_network(texts: Sequence[str], classes: int, generator: torch.Generator)
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:
     """Count of the most common class / own count, at most ``MAX_CLASS_WEIGHT``; 1 for a class without examples."""
-    counts = torch.bincount(targets, minlength=classes).float()
+    counts = targets.sum(dim=0) if targets.ndim == 2 else torch.bincount(targets, minlength=classes).float()
     return torch.where(counts > 0, counts.max() / counts.clamp(min=1), 1.0).clamp(max=MAX_CLASS_WEIGHT)

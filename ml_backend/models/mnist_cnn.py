@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
-from ml_backend.models.base import Progress, TrainingReport, no_progress
+from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
 
 SIDE = 28
 CHANNELS = (16, 32, 64)
@@ -130,7 +130,7 @@ class MnistCnn:
     def fit(
         self,
         items: Sequence[Images],
-        targets: NDArray[np.int64],
+        targets: Targets,
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
@@ -198,6 +198,10 @@ class MnistCnn:
                 block = self._stack(items[start : start + BLOCK]).to(device, dtype)
                 out[start : start + BLOCK] = trunk(block).float().cpu().numpy()
         return out
+
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits; see ``Model.sharpen``."""
+        _shared.scale_head(self._fitted().head, factor)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ml_backend import text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import _shared
-from ml_backend.models.base import Progress, TrainingReport, no_progress
+from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
 from ml_backend.models.headlines import Headlines, class_weights
 
 NUMBERS: Final = {"steps": 100, "batch_size": 1024, "learning_rate": 0.05, "penalty": 1.0, "dropout": 0.2}
@@ -81,7 +81,7 @@ class Sentences:
     def fit(
         self,
         items: Sequence[str],
-        targets: NDArray[np.int64],
+        targets: Targets,
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
@@ -105,7 +105,8 @@ class Sentences:
         head = network.head
         nn.init.zeros_(head.weight)  # the problem is convex: nothing is gained by a random start
         nn.init.zeros_(head.bias)
-        weights = class_weights(y, len(self.labels))[y]
+        by_class = class_weights(y, len(self.labels))
+        weights = y @ by_class if y.ndim == 2 else by_class[y]
         weights /= weights.mean()
         batch, steps = min(int(chosen["batch_size"]), count), int(chosen["steps"])
         optimizer = torch.optim.Adam(head.parameters(), lr=chosen["learning_rate"])
@@ -142,6 +143,10 @@ class Sentences:
         """The encoder's vectors ``[N, D]``; computed once per text and process."""
         _shared.fitted(self.name, self._network)
         return text_encoding.encode(self._encoder, items)
+
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits; see ``Model.sharpen``."""
+        _shared.scale_head(_shared.fitted(self.name, self._network).head, factor)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``; of the encoder only the name."""

@@ -1,0 +1,143 @@
+"""The strategy ``auto``: typical items of clusters first, then items between the classes of a neighbour graph.
+
+Axes: ``N`` items of the graph, ``O`` open ones, ``L`` labels, ``C`` classes, ``B`` picks.
+
+The graph says after every single label what it changes, so that the items of one batch know of each other: each pick
+is taken to have the class that the graph expects of it, until somebody says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+
+from ml_backend.clusters import typiclust
+from ml_backend.graph import Floats, Neighbourhood, Positions, influence, label_mass, spread
+from ml_backend.picks import Picks
+
+COLD_SHARE: Final = 0.8
+"""Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
+FEWEST_COLD: Final = 4
+MOST_COLD: Final = 50
+ALONE: Final = 16
+"""First picks of a batch, each of which knows of all before it; later ones are taken so many at a time."""
+
+
+def cold_picks(classes: int) -> int:
+    """Labels that are asked for by clusters alone."""
+    return int(np.clip(round(COLD_SHARE * classes), FEWEST_COLD, MOST_COLD))
+
+
+def explain(labels: int, classes: int) -> str:
+    """What ``auto`` asks now and why, in a sentence."""
+    cold = cold_picks(classes)
+    if labels < cold:
+        return f"auto: typical items of clusters without a label, until there are {cold} labels ({labels} now)"
+    return f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
+
+
+class Answers:
+    """What the labels so far say about every item; each further one is added in milliseconds."""
+
+    def __init__(self, graph: Neighbourhood) -> None:
+        self._graph = graph
+        self._labelled, self._targets = graph.labelled.tolist(), graph.targets.tolist()
+        self._mass = label_mass(graph.weights, graph.labelled, graph.targets, graph.classes)
+
+    def add(self, nodes: Positions, targets: Positions) -> None:
+        """Take further labels into account."""
+        classes, column = np.unique(targets, return_inverse=True)
+        sources = np.zeros((self._graph.weights.shape[0], len(classes)), np.float32)
+        np.add.at(sources, (nodes, column), 1.0)
+        self._mass[:, classes] += influence(self._graph.weights, sources)
+        self._labelled += nodes.tolist()
+        self._targets += targets.tolist()
+
+    @property
+    def nodes(self) -> Positions:
+        """Labelled nodes."""
+        return np.array(self._labelled, dtype=np.int64)
+
+    def probabilities(self) -> Floats:
+        """Of every node ``[N, C]``."""
+        return spread(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
+
+
+def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
+    """How much a label would tell about the nodes around ``[N]``: ``m · S S m``, ``m = 1 - (p1 - p2)``.
+
+    The margin alone asks for outliers, whose label nobody else shares; ``S S m`` is the margin of neighbours and
+    their neighbours.
+    """
+    if probabilities.shape[1] < 2:
+        return np.zeros(len(probabilities), np.float32)
+    best = np.partition(probabilities, -2, axis=1)
+    margin = (1.0 - (best[:, -1] - best[:, -2])).astype(np.float32)
+    return np.asarray(margin * (weights @ (weights @ margin)), dtype=np.float32)
+
+
+def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, model: Floats | None = None) -> Picks:
+    """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `between`.
+
+    Args:
+        graph: open and labelled items.
+        count: B.
+        rng: of the clusters.
+        model: the model's probabilities of the open items ``[O, C]``; averaged with the graph's, so that an item on
+            which the two disagree counts as in between.
+    """
+    count = min(count, len(graph.open))
+    labels = len(graph.labelled)
+    if labels < cold_picks(graph.classes) or not labels:
+        return _cold(graph, count, rng)
+    answers = Answers(graph)
+    left = np.ones(len(graph.open), dtype=np.bool_)
+    order: list[int] = []
+    while len(order) < count:
+        beliefs = answers.probabilities()
+        both = beliefs if model is None else _averaged(beliefs, graph.open, model)
+        value = np.where(left, between(both, graph.weights)[graph.open], -1.0)
+        picked = apart(value, graph, 1 if len(order) < ALONE else min(ALONE, count - len(order)))
+        order += picked
+        left[picked] = False
+        nodes = graph.open[picked]
+        answers.add(nodes, beliefs[nodes].argmax(axis=1))
+    return Picks.by_place(order)
+
+
+def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
+    """The cold picks, as many clusters as are still wanted, then the same again with these as labelled."""
+    points = graph.coordinates
+    first = min(count, max(cold_picks(graph.classes) - len(graph.labelled), 1))
+    chosen = typiclust(points[graph.open], points[graph.labelled], first, rng).order
+    rest = np.setdiff1d(np.arange(len(graph.open)), chosen)
+    done = np.concatenate([graph.labelled, graph.open[chosen]])
+    more = typiclust(points[graph.open[rest]], points[done], count - first, rng).order
+    return Picks.by_place([*chosen.tolist(), *rest[more].tolist()])
+
+
+def _averaged(beliefs: Floats, nodes: Positions, model: Floats) -> Floats:
+    both = beliefs.copy()
+    both[nodes] = (beliefs[nodes] + model) / 2
+    return both
+
+
+def apart(value: Floats, graph: Neighbourhood, count: int) -> list[int]:
+    """The open items of highest value of which no two are neighbours or copies; more only where there are no others."""
+    picked: list[int] = []
+    blocked: set[int] = set()
+    ranked = np.argsort(-value, kind="stable")[: int((value >= 0).sum())]
+    for item in ranked.tolist():
+        if len(picked) == count:
+            return picked
+        node = int(graph.open[item])
+        if node not in blocked:
+            picked.append(item)
+            blocked |= {
+                node,
+                *graph.weights.indices[graph.weights.indptr[node] : graph.weights.indptr[node + 1]].tolist(),
+            }
+    taken = set(picked)
+    return picked + [item for item in ranked.tolist() if item not in taken][: count - len(picked)]

@@ -1,0 +1,52 @@
+"""Between two rounds: each new label changes what is asked next, at once.
+
+Axes: ``N`` items of the graph, ``O`` open ones, ``C`` classes, ``B`` places.
+
+A round reads, trains and publishes; that takes its time. The graph needs no training: a label is one sparse linear
+system with one right-hand side, added to what the labels before it said. On 8,000 items that takes some 20 ms.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ml_backend.auto import Answers, apart, between
+from ml_backend.graph import Floats, Neighbourhood, Positions
+
+
+class InstantOrder:
+    """The front of a queue that knows the last answer.
+
+    Args:
+        graph: open and labelled items, at least one of them labelled.
+        model: the model's probabilities of the open items ``[O, C]``, as `auto.auto` takes them; None without one.
+    """
+
+    def __init__(self, graph: Neighbourhood, model: Floats | None = None) -> None:
+        self._graph, self._model = graph, model
+        self._answers = Answers(graph)
+        self._open = np.ones(len(graph.open), dtype=np.bool_)
+
+    def answer(self, item: int, target: int) -> None:
+        """Take in one label: of the open item at this position, one of the ``C`` classes.
+
+        Raises:
+            ValueError: no such open item, or no such class.
+        """
+        if not 0 <= item < len(self._open) or not 0 <= target < self._graph.classes:
+            raise ValueError(f"No open item {item} or no class {target}")
+        self._open[item] = False
+        self._answers.add(self._graph.open[[item]], np.array([target], dtype=np.int64))
+
+    def skip(self, item: int) -> None:
+        """Never ask for this item: somebody has it, or skipped it."""
+        self._open[item] = False
+
+    def front(self, count: int) -> Positions:
+        """The next open items to ask for, most telling first; no two of them neighbours while there are others."""
+        beliefs = self._answers.probabilities()
+        if self._model is not None:
+            beliefs[self._graph.open] = (beliefs[self._graph.open] + self._model) / 2
+        value = between(beliefs, self._graph.weights)[self._graph.open]
+        picked = apart(np.where(self._open, value, -1.0), self._graph, count)
+        return np.array(picked, dtype=np.int64)

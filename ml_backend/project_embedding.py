@@ -1,0 +1,93 @@
+"""A project's embedding: read from its store, learnt where it is missing, extended to the tasks that came since."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.answers import record
+from ml_backend.embeddings import PoolEmbedding, made_of
+from ml_backend.encoders import choose_encoder
+from ml_backend.errors import StoreError
+from ml_backend.pool_learning import class_prior
+from ml_backend.random_arm import random_sample
+from ml_backend.report import Recorder
+from ml_backend.selection import Unlabelled
+from ml_backend.workspace import RoundProject, read_tasks
+
+FILE: Final = "embedding.safetensors"
+AT_ONCE: Final = 1000
+"""Unknown tasks up to which a round embeds before it orders; more would keep the first order waiting."""
+
+
+def path_of(project: RoundProject) -> Path:
+    """Where a project's embedding lies."""
+    return project.store.folder / FILE
+
+
+def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool) -> Unlabelled | None:
+    """The embedding of all tasks that train or are open, and the classes' expected shares.
+
+    Args:
+        project: as the round read it.
+        recorder: times the work, and takes what is missing.
+        at_once: only if it is quick: None where more than `AT_ONCE` tasks would have to be embedded first.
+
+    Raises:
+        ConfigurationError: the settings name an embedding that does not fit. ModelError: its options are wrong.
+    """
+    settings = project.settings
+    encoder, lacking = choose_encoder(settings.embedding, project.question.object_tag)
+    if not settings.learn_from_pool:
+        return None
+    if encoder is None:
+        recorder.report.learnt_from = f"labels alone ({lacking})"
+        return None
+    kept = _kept(project)
+    if kept is not None and kept.made_of != made_of(encoder, settings.seed, settings.embedding_options):
+        kept = None
+    tasks = [task for task, _ in project.pool.training] + list(project.pool.open)
+    if not tasks or (at_once and len(tasks) - (len(kept) if kept else 0) > AT_ONCE):
+        return None
+    items = read_tasks(tasks, project, recorder.report).items
+    if not items:
+        return None
+    if kept is not None and len(extended := kept.extended(items)) == len(kept):
+        return Unlabelled(kept, _prior(project))
+    with recorder.step("embed") as step:
+        if kept is None:
+            extended = PoolEmbedding.learn(
+                encoder, items, seed=settings.seed, options=settings.embedding_options, progress=step.progress
+            )
+        extended.save(path_of(project))
+        step.detail = f"{len(extended)} items by {encoder.name}"
+    return Unlabelled(extended, _prior(project))
+
+
+def _kept(project: RoundProject) -> PoolEmbedding | None:
+    """The stored embedding; None where there is none that can be used."""
+    try:
+        return PoolEmbedding.load(path_of(project)) if path_of(project).exists() else None
+    except StoreError:
+        return None  # it can be computed again
+
+
+def _prior(project: RoundProject) -> NDArray[np.float64]:
+    labels: Sequence[str] = project.question.labels
+    given = project.settings.class_shares
+    if given:
+        shares = np.array([float(given.get(label, 0.0)) for label in labels])
+        return shares / shares.sum() if shares.sum() > 0 else np.full(len(labels), 1.0 / len(labels))
+    known = {task.id: label for task, label in project.pool.training}
+    first, later = random_sample(
+        np.array(sorted(known), dtype=np.int64),
+        record(project.store, known),
+        np.array([task.id for task in project.pool.open], dtype=np.int64),
+        seed=project.settings.seed,
+    )
+    drawn: list[Any] = [labels.index(known[task]) for task in (*first, *later)]
+    return class_prior(len(labels), np.array(drawn, dtype=np.int64))
