@@ -46,6 +46,7 @@ def run_round(
     whole_pool: bool = False,
     dry_run: bool = False,
     pin: str | None = None,
+    unpin: bool = False,
     patience: float = 0,
     fit_random: bool = False,
     observer: Observer | None = None,
@@ -62,6 +63,7 @@ def run_round(
         whole_pool: queue every open task instead of the first ``queue_size``.
         dry_run: rank, but write neither to Label Studio nor to the store.
         pin: serve this stored version, in this round and in those to come, until it is unpinned.
+        unpin: let this round and those to come choose the version again.
         patience: seconds to wait for another round of the project.
         fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
             the active order saves.
@@ -82,6 +84,8 @@ def run_round(
         if not dry_run and store.announced():  # an earlier round was cut off while it published
             now = workspace.client.project(project_id)
             store.settle(now.model_version)
+        if unpin and not dry_run:
+            store.set_current(replace(store.current(), pinned=None))
         note_version(store.current().version)
         project = _read(now, store, workspace, recorder, overrides)
         _warn_about(project, recorder)

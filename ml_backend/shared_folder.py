@@ -35,6 +35,8 @@ HEAD: Final = "head.json"
 PARAMS: Final = "project.json"
 CURRENT: Final = "current.json"
 LOG_NAME: Final = "rounds.jsonl"
+PROGRESS: Final = "progress.json"
+"""The round under way on this machine, see `progress`."""
 VERSIONS: Final = "versions"
 LAST_IN_VERSION: Final = "model.json"
 KEPT_ROUNDS: Final = 1000
@@ -240,7 +242,7 @@ def _started(line: str) -> str | None:
 
 def _is_local(name: str) -> bool:
     """Whether a file concerns this machine only, or is shared in another way."""
-    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name == PARAMS
+    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (PARAMS, PROGRESS)
 
 
 def _used(folder: Path) -> set[str]:

@@ -21,6 +21,7 @@ LAYERS = (
         "manifest",
         "judgement",
         "trigger",
+        "round_options",
         "learning",
         "retries",
         "learning_curves",
@@ -33,7 +34,7 @@ LAYERS = (
     ("datasets", "label_studio", "report", "models", "logs", "remote", "lease"),
     ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer"),
     ("stores",),
-    ("library", "pool", "publish", "order_proof", "selection", "answers", "doubt"),
+    ("library", "pool", "publish", "order_proof", "selection", "answers", "doubt", "extra_params", "progress"),
     ("versions", "workspace", "simulation"),
     ("training", "random_arm", "recheck"),
     ("measures",),
@@ -44,6 +45,7 @@ LAYERS = (
     ("backend", "worker"),
     ("scheduler",),
     ("monitoring",),
+    ("dashboard",),
     ("server",),
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

@@ -45,7 +45,7 @@ def trainer(settings):
     """A client of a backend with a token, and the projects that it ran rounds for."""
     ran = []
 
-    def run(project_id, trigger):
+    def run(project_id, trigger, options):
         ran.append(project_id)
         return {"queue": "q"}
 
@@ -269,7 +269,7 @@ def automatic(settings):
     """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
     gate = threading.Event()
     settings = settings.model_copy(update={"label_studio_api_key": "x"})
-    worker = Worker(lambda project_id, trigger: {"queue": gate.wait(30)})
+    worker = Worker(lambda project_id, trigger, options: {"queue": gate.wait(30)})
     scheduler = Scheduler(settings, worker)
     ProjectStore(settings.model_dir, UID).set_extra_params({})
     yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
@@ -404,7 +404,7 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = Worker(lambda project_id, trigger: {"done": gate.wait(5)})
+    worker = Worker(lambda project_id, trigger, options: {"done": gate.wait(5)})
     client = create_app(settings, rounds=worker).test_client()
     worker.request(7)
     assert client.get("/is_training?project=7.17").json == {"is_training": True}
