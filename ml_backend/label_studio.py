@@ -249,7 +249,12 @@ class LabelStudioClient:
         return row
 
     def change_backend(
-        self, row: Mapping[str, Any], changes: Mapping[str, Any], *, user: str | None = None, password: str | None = None
+        self,
+        row: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        user: str | None = None,
+        password: str | None = None,
     ) -> None:
         """Change a connected backend. Label Studio asks the backend's ``/health`` and ``/setup`` before it answers.
 

@@ -1,6 +1,7 @@
 """The round under way, in one small document of the store: what a page shows while people wait.
 
-``progress.json``: ``{"round", "trigger", "started", "step", "done", "total", "steps": [{"name", "seconds"}], "updated"}``.
+``progress.json`` holds ``round``, ``trigger``, ``started``, ``step``, ``done`` of ``total`` units of it, the finished
+``steps`` (name, seconds) and ``updated``.
 It is there from a round's first step to its end, whoever runs the round; a process that is killed leaves it behind, so
 readers look at ``updated`` as well.
 """

@@ -214,7 +214,6 @@ def _line(
     }
     if report is not None:
         line |= {
-            "title": report.title,
             "version": report.version,
             "trained": report.trained,
             "held_back": report.held_back,

@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
+from ml_backend.dashboard import add_dashboard
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.label_config import parse_label_config
 from ml_backend.monitoring import add_metrics
@@ -160,6 +161,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         log.error("%s %s failed", request.method, request.path, exc_info=error)
         return _error(500, "The backend failed; its log says why.")
 
+    add_dashboard(app, settings, rounds, scheduler)
     return app
 
 

@@ -45,6 +45,8 @@ from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_mani
 from ml_backend.records import Prediction, Queue
 
 TEMPORARY = ".tmp-"
+QUESTION = "question.json"
+"""The project's title, and the field, kind and labels of its question, as the last round read them."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
 
 
