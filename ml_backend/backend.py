@@ -30,6 +30,7 @@ from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.scoring import score_items
 from ml_backend.store import Current, ProjectStore
 from ml_backend.stores import stores_of
+from ml_backend.wishes import read as read_wishes
 
 with warnings.catch_warnings():
     # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.
@@ -78,7 +79,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
 
         A task that cannot be read, and every task before a first model, gets an empty result and is served last.
-        So are evaluation tasks: uncertainty must not choose what is measured on.
+        So are evaluation tasks: uncertainty must not choose what is measured on. And those that somebody dropped.
 
         Args:
             tasks: tasks as Label Studio sends them.
@@ -120,11 +121,11 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         if not itemwise(queue.strategy):
             served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         rows_by_id = {}
-        held_out = {task.id for task in tasks if task.is_evaluation}
+        last = {task.id for task in tasks if task.is_evaluation} | set(read_wishes(store).dropped)
         for position, task_id in enumerate(examples.task_ids.tolist()):
             # A queued task keeps the score it was published with: asking again must not change the order.
             place = queued.get(task_id)
-            score = SERVED_LAST if task_id in held_out else place.score if place else float(served[position])
+            score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
             rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
@@ -163,6 +164,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
             pin=options.pin,
             unpin=options.unpin,
             fit_random=options.train,
+            draw_map=True,
         )
         return {
             "version": report.version,

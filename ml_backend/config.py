@@ -67,6 +67,7 @@ class ProjectSettings(BaseModel):
     recheck: int = Field(
         0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
     )
+    map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend import agreement
 from ml_backend.config import ProjectSettings
+from ml_backend.drawing import draw
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
@@ -32,6 +34,8 @@ from ml_backend.selection import COLD_START, Known, Selection, arrange, assess, 
 from ml_backend.store import QUESTION, Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
+from ml_backend.wishes import forget
+from ml_backend.wishes import read as read_wishes
 from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
 
 __all__ = ["Workspace", "run_round"]
@@ -49,6 +53,7 @@ def run_round(
     unpin: bool = False,
     patience: float = 0,
     fit_random: bool = False,
+    draw_map: bool = False,
     observer: Observer | None = None,
 ) -> Report:
     """Run one round of one project.
@@ -67,6 +72,7 @@ def run_round(
         patience: seconds to wait for another round of the project.
         fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
             the active order saves.
+        draw_map: after the new order stands, draw a map of the pool, unless the project's settings say not to.
         observer: watches the steps.
 
     Raises:
@@ -90,9 +96,12 @@ def run_round(
         project = _read(now, store, workspace, recorder, overrides)
         if not dry_run:
             _note_question(project)
+            _forget_wishes(project)
         _warn_about(project, recorder)
         newest = train_version(project, workspace, recorder) if train and not dry_run else None
         _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
+        if draw_map and not dry_run:
+            draw(project, report, workspace, recorder)
         if not dry_run:
             report.measures = update(project, report.version, recorder, fit_random=fit_random)
         if train and not dry_run:
@@ -113,12 +122,13 @@ def _read(
         mirror = Mirror(store.mirror_path)
         refresh = mirror.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
         step.detail = f"{refresh.read} of {now.task_count} tasks"
-        pool = divide(mirror.tasks(), question)
+        wishes = read_wishes(store)
+        pool = divide(mirror.tasks(), question, wishes.dropped)
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
         model = model_for_object_tag(question.object_tag)
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
-    return RoundProject(now, store, question, settings, pool, media, model)
+    return RoundProject(now, store, question, settings, pool, media, model, wishes)
 
 
 def _note_question(project: RoundProject) -> None:
@@ -127,6 +137,14 @@ def _note_question(project: RoundProject) -> None:
     found = {"title": project.now.title, "field": question.field, "object_tag": question.object_tag}
     if project.store.document(QUESTION) != found | {"labels": list(question.labels)}:
         project.store.write_document(QUESTION, found | {"labels": list(question.labels)})
+
+
+def _forget_wishes(project: RoundProject) -> None:
+    """Those about tasks that are answered, skipped or gone."""
+    front, dropped = project.wishes.front, project.wishes.dropped
+    if front or dropped:
+        open_ids = {task.id for task in project.pool.open} | project.pool.dropped
+        forget(project.store, {*front, *dropped} - open_ids)
 
 
 def _serve(
@@ -172,6 +190,8 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     pool, now, current = project.pool, project.now, project.store.current()
     if pool.skipped:
         recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.")
+    if pool.dropped:
+        recorder.warn(f"{len(pool.dropped)} tasks that somebody dropped on the dashboard are left out of the queue.")
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
@@ -239,7 +259,8 @@ def _queue(
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
     with recorder.step("score") as step:
         ids = np.array([task.id for task in tasks], dtype=np.int64)
-        candidates = first_candidates(ids, settings, trained=trained, count=count)
+        wanted_first = _positions(project.wishes.front, ids)
+        candidates = np.union1d(first_candidates(ids, settings, trained=trained, count=count), wanted_first)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
         wanted = wants(settings, trained=trained)
         labelled = _known(project.pool.training, project, recorder) if "labelled" in wanted else None
@@ -266,12 +287,19 @@ def _queue(
             classes=len(project.question.labels),
             labelled=labelled,
             validation=validation,
+            front=_positions(project.wishes.front, examples.task_ids),
         )
         predictions = _predictions(chosen, examples.task_ids, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     return Queue(name, version, strategy, samples, settings.seed, predictions)
+
+
+def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:
+    """Where these tasks are among others, in their order; those that are not there are left out."""
+    where = {task: position for position, task in enumerate(among.tolist())}
+    return np.array([where[task] for task in task_ids if task in where], dtype=np.int64)
 
 
 def _known(labelled: Sequence[tuple[Task, str]], project: RoundProject, recorder: Recorder) -> Known:
