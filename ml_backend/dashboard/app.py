@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
 
 from dash import Dash, Input, Output, State, no_update
 from flask import Flask
 
 from ml_backend.config import Settings
 from ml_backend.dashboard import PREFIX, files, projects, security, shell
+from ml_backend.dashboard.address import number, parameters, parse_address
 from ml_backend.dashboard.pages import PAGES
-from ml_backend.dashboard.pages.base import Page, Parameters, View
+from ml_backend.dashboard.pages.base import Page, View
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
@@ -21,10 +20,7 @@ from ml_backend.scheduler import Scheduler
 from ml_backend.worker import Rounds
 
 log = logging.getLogger(__name__)
-ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
 FAILED: Final = "The dashboard failed; the backend's log says why."
-LONGEST: Final = 2_000
-"""Characters of a query string that are looked at."""
 
 
 def serve(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Dash:
@@ -50,22 +46,6 @@ def serve(server: Flask, settings: Settings, rounds: Rounds, scheduler: Schedule
         page.register(app, services)
     security.guard(server, PREFIX, script_hashes=app.csp_hashes())
     return app
-
-
-def parse_address(path: str) -> tuple[str, str]:
-    """Project and page that a path names, as typed; empty where it names none."""
-    found = ADDRESS.fullmatch(unquote(path))
-    return (found["project"], found["page"]) if found else ("?", path)
-
-
-def parameters(search: str | None) -> Parameters:
-    """The query of an address; of a repeated name the last counts."""
-    return dict(parse_qsl((search or "")[:LONGEST].removeprefix("?")))
-
-
-def number(text: str) -> int | None:
-    """A project's id; None where the text is none."""
-    return int(text) if re.fullmatch(r"[1-9]\d{0,11}", text, re.ASCII) else None
 
 
 def find_page(path: str) -> Page | None:

@@ -87,6 +87,15 @@ def out(text: Children, address: str) -> html.A:
     return html.A([text, new_tab], href=address, target="_blank", rel="noopener noreferrer")
 
 
+def item(content: Mapping[str, Any] | None, task_id: int) -> Any:
+    """A task as people see it: its image or its text."""
+    if content is None:
+        return html.P("Not read on this machine.", className="quiet")
+    if "image" in content:
+        return html.Img(src=content["image"], alt=f"Image of task {task_id}")
+    return html.Blockquote(content["text"])
+
+
 def field(label: str, control: Children, *, identity: str, note: Children = None) -> html.Div:
     """A labelled control, with room for what is wrong with its value. ``identity`` is the control's id."""
     content = [html.Label(label, htmlFor=identity), control]

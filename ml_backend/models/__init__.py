@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ml_backend.errors import LabelConfigError
+from ml_backend.models._shared import resolve_hyperparameters
 from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+
+__all__ = ["MODELS", "model_for_object_tag", "resolve_hyperparameters"]
 
 MODELS: dict[str, type[Model]] = {model.name: model for model in (MnistCnn, Headlines)}
 
