@@ -173,6 +173,10 @@ class ProjectStore:
         """The map of the pool as a version saw it; None where none was drawn."""
         return read_map(self.folder / "versions" / version)
 
+    def mapped_versions(self) -> list[str]:
+        """Names of the versions that have a map, oldest first."""
+        return [name for name in self.versions() if (self.folder / "versions" / name / MAP_FILE).exists()]
+
     def write_map(self, version: str, drawn: PoolMap) -> None:
         """Add a map to a stored version, or replace its map."""
         self._add_to_version(version, MAP_FILE, lambda folder: write_map(folder, drawn))
