@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
+from ml_backend.extra_params import change_params
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
@@ -24,10 +25,12 @@ from ml_backend.pool import read_items
 from ml_backend.publish import prediction_row
 from ml_backend.ranking import after_queue, served_score
 from ml_backend.records import Prediction, Queue, Task
-from ml_backend.round_log import record_round
+from ml_backend.round_log import record_lost_round, record_round
+from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.scoring import score_items
 from ml_backend.store import Current, ProjectStore
 from ml_backend.stores import stores_of
+from ml_backend.wishes import read as read_wishes
 
 with warnings.catch_warnings():
     # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.
@@ -76,7 +79,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
 
         A task that cannot be read, and every task before a first model, gets an empty result and is served last.
-        So are evaluation tasks: uncertainty must not choose what is measured on.
+        So are evaluation tasks: uncertainty must not choose what is measured on. And those that somebody dropped.
 
         Args:
             tasks: tasks as Label Studio sends them.
@@ -118,11 +121,11 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         if not itemwise(queue.strategy):
             served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         rows_by_id = {}
-        held_out = {task.id for task in tasks if task.is_evaluation}
+        last = {task.id for task in tasks if task.is_evaluation} | set(read_wishes(store).dropped)
         for position, task_id in enumerate(examples.task_ids.tolist()):
             # A queued task keeps the score it was published with: asking again must not change the order.
             place = queued.get(task_id)
-            score = SERVED_LAST if task_id in held_out else place.score if place else float(served[position])
+            score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
             rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
@@ -149,13 +152,19 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         client = self._client()
         if client is None:
             raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
-        trigger = str(kwargs.get("trigger") or "asked")
+        trigger, options = str(kwargs.get("trigger") or "asked"), kwargs.get("options") or ORDINARY
+        if options.changes:
+            self._change_params(client, int(project_id), options.changes, trigger)
         report = record_round(
             workspace(self.settings, client),
             int(project_id),
             trigger=trigger,
             patience=ROUND_PATIENCE,
-            fit_random=True,
+            train=options.train,
+            pin=options.pin,
+            unpin=options.unpin,
+            fit_random=options.train,
+            draw_map=True,
         )
         return {
             "version": report.version,
@@ -164,6 +173,17 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
             "warnings": report.warnings,
             "steps": [asdict(step) for step in report.steps],
         }
+
+    def _change_params(
+        self, client: LabelStudioClient, project_id: int, changes: Mapping[str, Any], trigger: str
+    ) -> None:
+        """Before the round, which is to run under them; where that fails, so does the round."""
+        started = datetime.now(UTC)
+        try:
+            change_params(self.settings, client, project_id, changes)
+        except ActiveLearningError as exc:
+            record_lost_round(stores_of(self.settings), project_id, trigger=trigger, started=started, error=exc)
+            raise
 
     def model_version_in_use(self) -> str:
         """The served queue's name: what predictions are written under."""
@@ -199,8 +219,20 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         return {"result": [], "score": SERVED_LAST, "model_version": version}
 
 
-def run_project_round(project_id: int, trigger: str = "asked", *, settings: Settings | None = None) -> dict[str, Any]:
-    """One round, by default under the environment's settings: what the worker thread and RQ workers call.
+def run_project_round(
+    project_id: int,
+    trigger: str = "asked",
+    options: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """One round, by default under the environment's settings: what the trainer process and RQ workers call.
+
+    Args:
+        project_id: the project in Label Studio.
+        trigger: why it runs.
+        options: `RoundOptions` as JSON.
+        settings: the installation's.
 
     Raises:
         ActiveLearningError: the round failed. It carries no other error: RQ keeps and logs all texts of a chain, and
@@ -208,7 +240,8 @@ def run_project_round(project_id: int, trigger: str = "asked", *, settings: Sett
     """
     backend = ActiveLearningBackend(settings=settings or load_settings())
     try:
-        return backend.fit((), data={"project": {"id": project_id}}, trigger=trigger)
+        wanted = RoundOptions.from_json(options)
+        return backend.fit((), data={"project": {"id": project_id}}, trigger=trigger, options=wanted)
     except ActiveLearningError as exc:
         raise type(exc)(str(exc)) from None
     except Exception as exc:

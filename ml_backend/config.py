@@ -91,6 +91,7 @@ class ProjectSettings(BaseModel):
         default_factory=dict,
         description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
     )
+    map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
 
     @field_validator("embedding")

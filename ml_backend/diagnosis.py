@@ -23,7 +23,7 @@ from ml_backend.errors import (
     StoreError,
 )
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio import BACKEND_TITLE, LabelStudioClient
 from ml_backend.records import Project, Queue, Task
 from ml_backend.store import Current, ProjectStore
 from ml_backend.stores import stores_of
@@ -68,7 +68,7 @@ class Context:
     """The backend to look at; None for the one that is connected."""
     order: int | None = None
     """How many tasks the order proof takes; None for no proof."""
-    backend_title: str = "Active learning"
+    backend_title: str = BACKEND_TITLE
     """Of the project's backends, ours is the one connected under this title."""
     mend_webhook: Callable[[LabelStudioClient, int, str, Settings], object] | None = None
     """Sets the webhook of a backend URL right."""

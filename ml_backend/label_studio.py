@@ -37,6 +37,8 @@ SETTLING_TIME = timedelta(seconds=10)
 """A row can become visible this long after the time it carries (a slow transaction): read it once more."""
 MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """What is not text in an error page."""
+BACKEND_TITLE = "Active learning"
+"""Under which this product's backend is connected."""
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 TOKEN_HELP = "Take a new one in Label Studio under Account & Settings and set LABEL_STUDIO_API_KEY."  # noqa: S105
 
@@ -245,6 +247,28 @@ class LabelStudioClient:
             method, path, body=body, once=True, what=f"Connecting {url} to project {project_id}"
         )
         return row
+
+    def change_backend(
+        self,
+        row: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """Change a connected backend. Label Studio asks the backend's ``/health`` and ``/setup`` before it answers.
+
+        It checks a change as it checks a new backend: URL and basic auth must go along.
+
+        Raises:
+            LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the change.
+        """
+        body = {"project": row["project"], "url": row["url"], "title": row["title"]}
+        body |= {"auth_method": "BASIC_AUTH" if user else "NONE"}
+        if user:
+            body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
+        path = f"api/ml/{int(row['id'])}"
+        self.request("PATCH", path, body=body | dict(changes), once=True, what=f"Backend of project {row['project']}")
 
     def webhooks(self, project_id: int) -> list[dict[str, Any]]:
         """The project's own webhooks, oldest first, with their headers."""

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend import agreement, auto
 from ml_backend.config import ProjectSettings
+from ml_backend.drawing import draw
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
@@ -30,9 +32,11 @@ from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
 from ml_backend.selection import COLD_START, Selection, arrange, assess, first_candidates, strategy_in_use, wants
-from ml_backend.store import Current, ProjectStore
+from ml_backend.store import QUESTION, Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
+from ml_backend.wishes import forget
+from ml_backend.wishes import read as read_wishes
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks
 
 __all__ = ["Workspace", "run_round"]
@@ -47,8 +51,10 @@ def run_round(
     whole_pool: bool = False,
     dry_run: bool = False,
     pin: str | None = None,
+    unpin: bool = False,
     patience: float = 0,
     fit_random: bool = False,
+    draw_map: bool = False,
     observer: Observer | None = None,
 ) -> Report:
     """Run one round of one project.
@@ -63,9 +69,11 @@ def run_round(
         whole_pool: queue every open task instead of the first ``queue_size``.
         dry_run: rank, but write neither to Label Studio nor to the store.
         pin: serve this stored version, in this round and in those to come, until it is unpinned.
+        unpin: let this round and those to come choose the version again.
         patience: seconds to wait for another round of the project.
         fit_random: after the new order stands, fit one model of random labels alone where one is due, to measure what
             the active order saves.
+        draw_map: after the new order stands, draw a map of the pool, unless the project's settings say not to.
         observer: watches the steps.
 
     Raises:
@@ -83,12 +91,19 @@ def run_round(
         if not dry_run and store.announced():  # an earlier round was cut off while it published
             now = workspace.client.project(project_id)
             store.settle(now.model_version)
+        if unpin and not dry_run:
+            store.set_current(replace(store.current(), pinned=None))
         note_version(store.current().version)
         read = _read(now, store, workspace, recorder, overrides)
+        if not dry_run:
+            _note_question(read)
+            _forget_wishes(read)
         _warn_about(read, recorder)
         for project in _stages(read, recorder, dry_run=dry_run):
             newest = train_version(project, workspace, recorder) if train and not dry_run else None
             _serve(project, newest, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run, pin=pin)
+        if draw_map and not dry_run:
+            draw(project, report, workspace, recorder)
         if not dry_run:
             report.measures = update(project, report.version, recorder, fit_random=fit_random)
         if train and not dry_run:
@@ -109,14 +124,31 @@ def _read(
         mirror = Mirror(store.mirror_path)
         refresh = mirror.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
         step.detail = f"{refresh.read} of {now.task_count} tasks"
-        pool = divide(mirror.tasks(), question)
+        wishes = read_wishes(store)
+        pool = divide(mirror.tasks(), question, wishes.dropped)
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
         model = model_for_object_tag(
             question.object_tag, settings.text_model if question.object_tag == "Text" else AUTO
         )
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
-    return RoundProject(now, store, question, settings, pool, media, model)
+    return RoundProject(now, store, question, settings, pool, media, model, wishes)
+
+
+def _note_question(project: RoundProject) -> None:
+    """For readers of the store, who never ask Label Studio: which project this is, and what its tasks show."""
+    question = project.question
+    found = {"title": project.now.title, "field": question.field, "object_tag": question.object_tag}
+    if project.store.document(QUESTION) != found | {"labels": list(question.labels)}:
+        project.store.write_document(QUESTION, found | {"labels": list(question.labels)})
+
+
+def _forget_wishes(project: RoundProject) -> None:
+    """Those about tasks that are answered, skipped or gone."""
+    front, dropped = project.wishes.front, project.wishes.dropped
+    if front or dropped:
+        open_ids = {task.id for task in project.pool.open} | project.pool.dropped
+        forget(project.store, {*front, *dropped} - open_ids)
 
 
 def _stages(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Iterator[RoundProject]:
@@ -171,6 +203,8 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     pool, now, current = project.pool, project.now, project.store.current()
     if pool.skipped:
         recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.")
+    if pool.dropped:
+        recorder.warn(f"{len(pool.dropped)} tasks that somebody dropped on the dashboard are left out of the queue.")
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
@@ -238,7 +272,8 @@ def _queue(
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
     with recorder.step("score") as step:
         ids = np.array([task.id for task in tasks], dtype=np.int64)
-        candidates = first_candidates(ids, settings, trained=trained, count=count)
+        wanted_first = _positions(project.wishes.front, ids)
+        candidates = np.union1d(first_candidates(ids, settings, trained=trained, count=count), wanted_first)
         examples = read_tasks([tasks[i] for i in candidates], project, recorder.report)
         wanted = wants(settings, trained=trained)
         labelled = read_known(project.pool.training, project, recorder.report) if "labelled" in wanted else None
@@ -266,6 +301,7 @@ def _queue(
             labelled=labelled,
             validation=validation,
             unlabelled=project.unlabelled,
+            front=_positions(project.wishes.front, examples.task_ids),
         )
         predictions = _predictions(chosen, examples.task_ids, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
@@ -278,6 +314,12 @@ def _queue(
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     return Queue(name, version, strategy, samples, settings.seed, predictions)
+
+
+def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:
+    """Where these tasks are among others, in their order; those that are not there are left out."""
+    where = {task: position for position, task in enumerate(among.tolist())}
+    return np.array([where[task] for task in task_ids if task in where], dtype=np.int64)
 
 
 def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:

@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
 NOTHING_READ = (0, 0)
+MOST_PARAMETERS = 500
+"""Of one query; SQLite's limit depends on how it was built."""
 Listener = Callable[[int], None]
 """Called with the rows read so far."""
 
@@ -114,6 +116,17 @@ class Mirror:
         with self._open() as db:
             for (row,) in db.execute("SELECT row FROM tasks ORDER BY id"):
                 yield task_from_row(json.loads(row))
+
+    def find(self, task_ids: Iterable[int]) -> Iterator[Task]:
+        """These tasks, those that are known, by rising id."""
+        wanted = sorted(set(task_ids))
+        with self._open() as db:
+            for start in range(0, len(wanted), MOST_PARAMETERS):
+                part = wanted[start : start + MOST_PARAMETERS]
+                marks = ",".join("?" * len(part))
+                found = db.execute(f"SELECT row FROM tasks WHERE id IN ({marks}) ORDER BY id", part)  # noqa: S608
+                for (row,) in found:
+                    yield task_from_row(json.loads(row))
 
     def cached_media(self, url: str) -> bytes | None:
         """Content fetched earlier from ``url``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +32,8 @@ class Pool:
     open: list[Task] = field(default_factory=list)
     skipped: int = 0
     """Open tasks that somebody skipped: not asked again, or the most doubtful would fill every queue."""
+    dropped: set[int] = field(default_factory=set)
+    """Open tasks that somebody does not want to be asked."""
     foreign_labels: Counter[str] = field(default_factory=Counter)
     """Answers that the labeling config does not list (any more)."""
     several: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -43,12 +45,13 @@ class Pool:
         return [task_id for task_id, given in self.several.items() if majority(given) is None]
 
 
-def divide(tasks: Iterable[Task], question: ChoiceQuestion) -> Pool:
+def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[int] = ()) -> Pool:
     """Divide tasks into training, evaluation and open ones.
 
     A task trains with the label that most of its annotators gave. Evaluation tasks never train and are never queued.
+    Tasks that somebody ``dropped`` are not open to anything, not even the control arm: it would wait for them forever.
     """
-    pool = Pool()
+    pool, unwanted = Pool(), frozenset(dropped)
     for task in tasks:
         given = answers(replace(a, label=label_of(a.result, question)) for a in task.annotations)
         if len(given) > 1:
@@ -61,6 +64,8 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion) -> Pool:
         if not task.is_labeled and not task.is_evaluation:
             if task.is_skipped:
                 pool.skipped += 1
+            elif task.id in unwanted:
+                pool.dropped.add(task.id)
             else:
                 pool.open.append(task)
     return pool

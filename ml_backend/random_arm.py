@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from ml_backend.learning import Judged
 from ml_backend.ranking import Ids, draws_for
 from ml_backend.records import Task
 from ml_backend.report import Recorder, Report
+from ml_backend.store import ProjectStore
 from ml_backend.workspace import RoundProject, read_tasks, target_indices
 
 DOCUMENT: Final = "random_arm.json"
@@ -100,10 +101,10 @@ def fit_next(project: RoundProject, judged: Judgement, sample: list[int], record
         guesses = model.probabilities(asked.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
         step.detail = f"{size} random labels"
     remembered = {**known, (size, repeat): np.asarray(guesses == judged.targets)}
-    fits = [
+    rows_kept = [
         {"labels": n, "repeat": r, "right": np.packbits(right).tobytes().hex()} for (n, r), right in remembered.items()
     ]
-    project.store.write_document(DOCUMENT, {"about": _about(project, judged), "fits": fits})
+    project.store.write_document(DOCUMENT, {"about": _about(project, judged), "fits": rows_kept})
     return True
 
 
@@ -115,8 +116,17 @@ def _subset(project: RoundProject, sample: list[int], size: int, repeat: int) ->
 
 
 def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDArray[np.bool_]]:
-    stored = project.store.document(DOCUMENT)
-    if stored.get("about") != _about(project, judged):
+    return fits(project.store, judged, _about(project, judged))
+
+
+def fits(store: ProjectStore, judged: Judgement, about: str) -> dict[tuple[int, int], NDArray[np.bool_]]:
+    """(labels, repeat) of each random model → which evaluation tasks ``[E]`` it has right; empty for another recipe.
+
+    Raises:
+        StoreError: the document is damaged.
+    """
+    stored = store.document(DOCUMENT)
+    if stored.get("about") != about:
         return {}
     try:
         return {
@@ -124,7 +134,7 @@ def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDA
             for row in stored["fits"]
         }
     except (KeyError, TypeError, ValueError) as exc:
-        raise StoreError(f"{project.store.folder / DOCUMENT} is damaged ({exc}); delete it.") from exc
+        raise StoreError(f"{store.folder / DOCUMENT} is damaged ({exc}); delete it.") from exc
 
 
 def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
@@ -133,13 +143,13 @@ def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
 
 
 def _about(project: RoundProject, judged: Judgement) -> str:
-    """Hash of all that makes models comparable: evaluation tasks, their answers, the recipe."""
-    content = [
-        judged.task_ids.tolist(),
-        judged.targets.tolist(),
-        project.model.name,
-        project.question.labels,
-        project.settings.seed,
-        project.settings.hyperparameters,
-    ]
+    settings = project.settings
+    return recipe(judged, project.model.name, project.question.labels, settings.seed, settings.hyperparameters)
+
+
+def recipe(
+    judged: Judgement, model: str, labels: Sequence[str], seed: int, hyperparameters: Mapping[str, object]
+) -> str:
+    """Hash of all that makes models comparable: evaluation tasks, their answers, how they are trained."""
+    content = [judged.task_ids.tolist(), judged.targets.tolist(), model, list(labels), seed, hyperparameters]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

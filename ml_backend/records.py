@@ -76,7 +76,7 @@ class Prediction:
     score: float
     """Served score in [0, 1]: Label Studio shows the lowest first."""
     picked_by: str = ""
-    """What put it into the queue: a strategy's name, or ``control``."""
+    """What put it into the queue: a strategy's name, ``control``, or ``pinned`` by a person."""
 
 
 @dataclass(frozen=True)

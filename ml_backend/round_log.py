@@ -26,6 +26,7 @@ from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.logs import in_round
 from ml_backend.loop import run_round
+from ml_backend.progress import LiveProgress, clear
 from ml_backend.report import Observer, Report, Silent, StepTime
 from ml_backend.shared_folder import KEPT_ROUNDS, LOG_NAME
 from ml_backend.store import ProjectStore, open_project
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 SEEN_NAME = "last_round.json"
 NOTES_PATIENCE = 10.0
 """Seconds to wait for the project's lock where the notes are shared; the next round has begun if it is held."""
+MOST_MESSAGES = 20
+"""Warnings of a round that its line repeats."""
 UNFORESEEN = "unforeseen"
 """Before the name of an error that is none of ours: its text may hold anything."""
 
@@ -91,9 +94,9 @@ def record_round(
     Raises:
         ActiveLearningError: as ``run_round``.
     """
-    steps = _Steps(observer or Silent())
     started, round_id = now(), new_id()
     facts = {"round": round_id, "started": started.isoformat(), "trigger": trigger}
+    steps = LiveProgress(_Logged(observer or Silent()), lambda: open_project(workspace.root, project_id), facts)
     with in_round(project_id, round_id):
         log.info("round started: %s", trigger)
         try:
@@ -105,6 +108,8 @@ def record_round(
             log.error("round failed; the old order stands: %s", error, exc_info=None if ours else exc)
             _remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, error=error))
             raise
+        finally:
+            steps.end()
         if not options.get("dry_run"):
             taken_in = seen if options.get("train", True) else None
             _remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, report), taken_in)
@@ -118,6 +123,9 @@ def record_lost_round(
 ) -> None:
     """Remember a round whose process died before it could do so itself."""
     facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": trigger}
+    store = open_project(stores.root, project_id)
+    if store is not None:
+        clear(store)
     _remember(stores.root, stores, project_id, _line(facts, datetime.now(UTC), (), error=str(error)))
 
 
@@ -173,11 +181,10 @@ def rounds(store: ProjectStore, *, newest: int = KEPT_ROUNDS) -> list[dict[str, 
     return found
 
 
-class _Steps:
-    """Passes everything on, and keeps the finished steps: a round that fails has no report."""
+class _Logged:
+    """Logs the steps, and passes everything on."""
 
     def __init__(self, observer: Observer) -> None:
-        self.done: list[StepTime] = []
         self._observer = observer
 
     def step_started(self, name: str) -> None:
@@ -189,7 +196,6 @@ class _Steps:
 
     def step_finished(self, step: StepTime) -> None:
         log.info("step %s: %.2f s%s", step.name, step.seconds, f", {step.detail}" if step.detail else "")
-        self.done.append(step)
         self._observer.step_finished(step)
 
 
@@ -221,6 +227,7 @@ def _line(
             "agreement": asdict(report.agreement) if report.agreement else None,
             "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),
+            "messages": report.warnings[:MOST_MESSAGES],
         }
     return line
 

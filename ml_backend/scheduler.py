@@ -19,9 +19,10 @@ from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStu
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.measures import stored
 from ml_backend.round_log import Seen, last_seen, look, rounds
+from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.store import ProjectStore
 from ml_backend.stores import stores_of
-from ml_backend.trigger import LONGEST_WAIT, Rule, Trigger
+from ml_backend.trigger import LONGEST_WAIT, Outlook, Rule, Trigger
 from ml_backend.worker import ASKED, Job, Rounds
 
 log = logging.getLogger(__name__)
@@ -65,20 +66,29 @@ class Scheduler:
         with self._lock:
             self._trigger.changed(project_id, labels)
 
-    def ask(self, project_id: int) -> Job:
-        """Ask for a round by hand: it takes up what is waiting, and is tried again like any other.
+    def ask(self, project_id: int, options: RoundOptions = ORDINARY) -> Job:
+        """Ask for a round by hand: one that trains takes up what is waiting, and is tried again like any other.
+
+        Tried again without its options: who asked for another version sees that it failed, and may choose better.
 
         Raises:
             ConfigurationError: there is nobody to ask.
         """
+        if not options.train:  # labels go on waiting for a round that does
+            return self._rounds.request(project_id, ASKED, options)
         with self._lock:
             self._trigger.started(project_id, by_hand=True)
         try:
-            return self._request(project_id, ASKED)
+            return self._request(project_id, ASKED, options)
         except Exception as exc:
             with self._lock:
                 self._trigger.failed(project_id, str(exc))
             raise
+
+    def outlook(self, project_id: int) -> Outlook:
+        """What comes next for one project."""
+        with self._lock:
+            return self._trigger.outlook(project_id)
 
     def status(self) -> dict[str, Any]:
         """Every known project and how the looks for lost changes go, for people. Asks nothing of Label Studio."""
@@ -89,8 +99,7 @@ class Scheduler:
         }
 
     def _project_status(self, project_id: int, store: ProjectStore) -> dict[str, Any]:
-        with self._lock:
-            outlook = self._trigger.outlook(project_id)
+        outlook = self.outlook(project_id)
         last = next(iter(rounds(store, newest=1)), None)
         status = {
             "last_round": last,
@@ -249,8 +258,8 @@ class Scheduler:
                 return
         self._request(project_id, reason)
 
-    def _request(self, project_id: int, trigger: str) -> Job:
-        job = self._rounds.request(project_id, trigger)
+    def _request(self, project_id: int, trigger: str, options: RoundOptions = ORDINARY) -> Job:
+        job = self._rounds.request(project_id, trigger, options)
         with self._lock:
             self._trigger.named(project_id, job.id)
         return job

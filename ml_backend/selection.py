@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.control import CONTROL, control_order, control_places
+from ml_backend.control import CONTROL, PINNED, control_order, control_places
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.evidence import Evidence, Need, check_needs
 from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
@@ -52,7 +52,7 @@ class Selection:
     order: NDArray[np.int64]
     """Positions among the items ``[B]``."""
     picked_by: tuple[str, ...]
-    """The strategy (in a mixture the part) that chose each, or ``control`` ``[B]``."""
+    """The strategy (in a mixture the part) that chose each, ``control`` or ``pinned`` ``[B]``."""
     informativeness: Floats
     """Normalised, in [0, 1] ``[B]``; a control task has that of the pick before it, to keep its place."""
     scores: Scores | None
@@ -140,13 +140,20 @@ def arrange(
     labelled: Known | None = None,
     validation: Known | None = None,
     unlabelled: Unlabelled | None = None,
+    front: NDArray[np.int64] | None = None,
 ) -> Selection:
-    """The second half of `select`: which items, in which order."""
+    """The second half of `select`: which items, in which order.
+
+    Positions in ``front`` are those that people want first, in this order. What follows them is chosen from the other
+    items, with its full share of control tasks.
+    """
     strategy = strategy_in_use(settings, trained=model is not None)
-    length = min(count, len(items))
+    first = (np.zeros(0, np.int64) if front is None else front)[:count]
+    length = min(count, len(items)) - len(first)
     places = control_places(length, settings.control_share, settings.seed, turn)
-    control = control_order(task_ids, settings.seed, len(places))
-    others = np.setdiff1d(np.arange(len(items)), control)
+    free = np.setdiff1d(np.arange(len(items)), first)
+    control = free[control_order(task_ids[free], settings.seed, len(places))]
+    others = np.setdiff1d(free, control)
     wanted = length - len(control)
     if _is_direct(strategy, settings) and (scores is not None or strategy == COLD_START):
         values = draws_for(task_ids, settings.seed) if scores is None else scores.uncertainty
@@ -161,7 +168,7 @@ def arrange(
             so_far = dict(enumerate(np.bincount(labelled.targets, minlength=classes).tolist()))
         picks = choose(strategy, evidence.take(others), wanted, labels_so_far=so_far)
         picks = Choice(others[picks.order], picks.picked_by, picks.informativeness)
-    return _interleave(picks, control, places, scores)
+    return _led_by(first, _interleave(picks, control, places, scores))
 
 
 def _is_direct(strategy: str, settings: ProjectSettings) -> bool:
@@ -305,3 +312,13 @@ def _interleave(
     own = iter(picks.picked_by)
     picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
     return Selection(order, picked_by, informativeness, scores)
+
+
+def _led_by(first: NDArray[np.int64], rest: Selection) -> Selection:
+    """A selection after the items that people want first."""
+    return replace(
+        rest,
+        order=np.concatenate([first, rest.order]),
+        picked_by=(PINNED,) * len(first) + rest.picked_by,
+        informativeness=np.concatenate([np.ones(len(first)), rest.informativeness]),
+    )

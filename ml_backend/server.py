@@ -18,10 +18,12 @@ from werkzeug.exceptions import HTTPException
 
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
+from ml_backend.dashboard import add_dashboard
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.label_config import parse_label_config
 from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round
+from ml_backend.round_options import RoundOptions
 from ml_backend.scheduler import Scheduler
 from ml_backend.stores import stores_of
 from ml_backend.trainer import Trainer
@@ -159,6 +161,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         log.error("%s %s failed", request.method, request.path, exc_info=error)
         return _error(500, "The backend failed; its log says why.")
 
+    add_dashboard(app, settings, rounds, scheduler)
     return app
 
 
@@ -168,10 +171,10 @@ def make_rounds(settings: Settings) -> Rounds:
         return QueuedRounds(settings.redis_url.get_secret_value())
     trainer = make_trainer(settings)
 
-    def run(project_id: int, trigger: str) -> dict[str, Any]:
+    def run(project_id: int, trigger: str, options: RoundOptions) -> dict[str, Any]:
         started = datetime.now(UTC)
         try:
-            result: dict[str, Any] = trainer.run(project_id, trigger)
+            result: dict[str, Any] = trainer.run(project_id, trigger, options.as_json())
         except TrainerDied as exc:
             record_lost_round(stores_of(settings), project_id, trigger=trigger, started=started, error=exc)
             raise
@@ -181,7 +184,7 @@ def make_rounds(settings: Settings) -> Rounds:
 
 
 def make_trainer(settings: Settings) -> Trainer:
-    """The process that runs rounds, given a project and a trigger."""
+    """The process that runs rounds, given a project, a trigger and options."""
     return Trainer(partial(run_project_round, settings=settings), preload=TRAINING_MODULES)
 
 

@@ -6,6 +6,7 @@
         objects/<sha256>     contents of files; written before anything names them, never changed
         head.json            {"files": {"versions/…/model.json": {"sha256": …, "size": …, "mtime": …}, …}}
         project.json         extra params that Label Studio sent: whoever wrote last
+        wishes.json          what people want of the order, see `wishes`
 
 The head names every shared file by its content, and replacing it is the only step that others can see. A reader
 therefore has all of a state or all of the one before, also of files that change (the round log, a verdict in a
@@ -33,8 +34,13 @@ from ml_backend.remote import Gone, Remote, sha256
 
 HEAD: Final = "head.json"
 PARAMS: Final = "project.json"
+WISHES: Final = "wishes.json"
+LOOSE: Final = (PARAMS, WISHES)
+"""What requests write while a round holds the lock: not part of the head, and shared at once."""
 CURRENT: Final = "current.json"
 LOG_NAME: Final = "rounds.jsonl"
+PROGRESS: Final = "progress.json"
+"""The round under way on this machine, see `progress`."""
 VERSIONS: Final = "versions"
 LAST_IN_VERSION: Final = "model.json"
 KEPT_ROUNDS: Final = 1000
@@ -142,10 +148,10 @@ class SharedFolder:
             self._remote.delete(self._folder.name, set(self._remote.objects(self._folder.name)) - named)
         return Head(files, hashlib.sha256(content).hexdigest())
 
-    def pull_params(self) -> bool:
-        """Take over the shared extra params; whether there are any."""
-        content = self._remote.read(f"{self._folder.name}/{PARAMS}")
-        path = self._folder / PARAMS
+    def pull_loose(self, name: str) -> bool:
+        """Take over a loose document; whether it is shared."""
+        content = self._remote.read(f"{self._folder.name}/{name}")
+        path = self._folder / name
         try:
             if content is not None and (not path.exists() or path.read_bytes() != content):
                 _replace(path, content)
@@ -153,9 +159,9 @@ class SharedFolder:
             raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
         return content is not None
 
-    def push_params(self, content: bytes) -> None:
-        """Share extra params."""
-        self._remote.replace(f"{self._folder.name}/{PARAMS}", content)
+    def push_loose(self, name: str, content: bytes) -> None:
+        """Share a loose document."""
+        self._remote.replace(f"{self._folder.name}/{name}", content)
 
     # --- the local side ----------------------------------------------------------------------------------------
 
@@ -240,7 +246,7 @@ def _started(line: str) -> str | None:
 
 def _is_local(name: str) -> bool:
     """Whether a file concerns this machine only, or is shared in another way."""
-    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name == PARAMS
+    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (PARAMS, PROGRESS)
 
 
 def _used(folder: Path) -> set[str]:

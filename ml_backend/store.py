@@ -8,7 +8,7 @@
         current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
         next.json                the same, while a round publishes: what they get once Label Studio has switched
         queues/<name>.json       published orders
-        versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors]
+        versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors] [+ map.safetensors]
         rounds.jsonl             what rounds did, see `round_log`
         <name>.json              documents of other modules: answers, measures, recheck, what the last round saw
 
@@ -28,7 +28,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -42,9 +42,14 @@ from safetensors.torch import save_file
 from ml_backend.errors import StoreError
 from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
+from ml_backend.pool_map import MAP_FILE, PoolMap, read_map, write_map
 from ml_backend.records import Prediction, Queue
 
 TEMPORARY = ".tmp-"
+QUESTION = "question.json"
+"""The project's title, and the field, kind and labels of its question, as the last round read them."""
+EDIT_PATIENCE = 10.0
+"""Seconds to wait for somebody else's edit of a document."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
 
 
@@ -70,8 +75,11 @@ class Sharing(Protocol):
     def commit(self, folder: Path) -> None:
         """Share what was done so far."""
 
-    def share_params(self, folder: Path, text: str) -> None:
-        """Tell other machines the project's extra params."""
+    def editing(self, folder: Path, name: str) -> AbstractContextManager[None]:
+        """Keep other machines from changing a loose document, and start from the newest one."""
+
+    def share_loose(self, folder: Path, name: str, text: str) -> None:
+        """Tell other machines a document that is written at any time, not only by the holder of the lock."""
 
 
 class ProjectStore:
@@ -157,14 +165,29 @@ class ProjectStore:
 
     def update_manifest(self, manifest: Manifest, judgement: Judgement | None = None) -> None:
         """Replace what is told about a stored version; its weights stay."""
-        folder = self.version_folder(manifest.name)
         if judgement is not None:
-            try:
-                with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as staging:
-                    write_judgement(Path(staging), judgement).replace(folder / EVALUATION_FILE)
-            except (OSError, SafetensorError) as exc:
-                raise StoreError(f"Cannot write to {folder} ({exc}); nothing was changed.") from exc
+            self._add_to_version(manifest.name, EVALUATION_FILE, lambda folder: write_judgement(folder, judgement))
         self._write_text(f"versions/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))
+
+    def map(self, version: str) -> PoolMap | None:
+        """The map of the pool as a version saw it; None where none was drawn."""
+        return read_map(self.folder / "versions" / version)
+
+    def mapped_versions(self) -> list[str]:
+        """Names of the versions that have a map, oldest first."""
+        return [name for name in self.versions() if (self.folder / "versions" / name / MAP_FILE).exists()]
+
+    def write_map(self, version: str, drawn: PoolMap) -> None:
+        """Add a map to a stored version, or replace its map."""
+        self._add_to_version(version, MAP_FILE, lambda folder: write_map(folder, drawn))
+
+    def _add_to_version(self, version: str, name: str, write: Callable[[Path], Path]) -> None:
+        folder = self.version_folder(version)
+        try:
+            with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as staging:
+                write(Path(staging)).replace(folder / name)
+        except (OSError, SafetensorError) as exc:
+            raise StoreError(f"Cannot write to {folder} ({exc}); nothing was changed.") from exc
 
     def next_version_name(self, model: str, fingerprint: str) -> str:
         """``model-0007-hash``: numbers rise over all models of the project, the hash is the fingerprint's."""
@@ -302,6 +325,31 @@ class ProjectStore:
         """Replace a document, whole or not at all."""
         self._write_json(name, content)
 
+    def edit_document(
+        self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]], *, timeout: float = EDIT_PATIENCE
+    ) -> dict[str, Any]:
+        """Change a loose document (`shared_folder.LOOSE`), also while a round runs; of two edits at once none is lost.
+
+        Args:
+            name: the document.
+            change: its content → its new content.
+            timeout: seconds to wait for other edits.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR.") from exc
+        others = self._sharing.editing(self.folder, name) if self._sharing else nullcontext()
+        with _ProjectLock(str(self.folder / f"{name}.lock"), timeout=timeout), others:
+            before = self.document(name)
+            content = dict(change(before))
+            if content != before:
+                text = json.dumps(content)
+                if self._sharing is not None:  # first: a reader of this machine may fetch what is shared at any moment
+                    self._sharing.share_loose(self.folder, name, text)
+                self._write_text(name, text)
+            return content
+
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""
         return (self._read_json("project.json") or {}).get("extra_params") or {}
@@ -311,7 +359,7 @@ class ProjectStore:
         if self.extra_params() != params or not (self.folder / "project.json").exists():
             text = json.dumps({"extra_params": dict(params)})
             if self._sharing is not None:
-                self._sharing.share_params(self.folder, text)
+                self._sharing.share_loose(self.folder, "project.json", text)
             self._write_text("project.json", text)
 
     def delete(self) -> None:

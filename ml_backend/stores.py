@@ -25,8 +25,8 @@ from ml_backend.config import Settings
 from ml_backend.errors import StoreError
 from ml_backend.lease import SECONDS, Lease
 from ml_backend.remote import Remote
-from ml_backend.shared_folder import CURRENT, PARAMS, Head, SharedFolder
-from ml_backend.store import ProjectStore, known_stores, open_project
+from ml_backend.shared_folder import CURRENT, LOOSE, Head, SharedFolder
+from ml_backend.store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 
 log = logging.getLogger(__name__)
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
@@ -173,7 +173,8 @@ class Stores:
 
     def _pull(self, shared: SharedFolder, folder: Path, reader: _Reader) -> None:
         try:
-            shared.pull_params()
+            for name in LOOSE:
+                shared.pull_loose(name)
             head = shared.head()
             if head.digest != reader.digest:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -230,8 +231,9 @@ class Stores:
                 held.enter_context(FileLock(folder / "pull.lock", timeout=PULL_PATIENCE))
                 writer.shared = SharedFolder(self._remote, folder)
                 writer.head = writer.shared.pull(exact=True)
-                if not writer.shared.pull_params() and (folder / PARAMS).exists():
-                    writer.shared.push_params((folder / PARAMS).read_bytes())
+                for name in LOOSE:
+                    if not writer.shared.pull_loose(name) and (folder / name).exists():
+                        writer.shared.push_loose(name, (folder / name).read_bytes())
             try:
                 yield
             except BaseException:
@@ -262,10 +264,25 @@ class Stores:
         if writer is not None:
             writer.push()
 
-    def share_params(self, folder: Path, text: str) -> None:
-        """Tell the other machines a project's extra params."""
+    @contextmanager
+    def editing(self, folder: Path, name: str) -> Iterator[None]:
+        """Keep other machines from changing a loose document, and start from the newest one.
+
+        Without Redis two machines that edit within the same moment may lose one of the two edits.
+        """
+        with ExitStack() as held:
+            if self._redis_url is not None:
+                redis = held.enter_context(connect(self._redis_url))
+                key = f"{folder.name.removeprefix('project-')}:{name}"
+                held.enter_context(Lease(redis, key, timeout=EDIT_PATIENCE, seconds=self._lease_seconds))
+            if self._remote is not None:
+                SharedFolder(self._remote, folder).pull_loose(name)
+            yield
+
+    def share_loose(self, folder: Path, name: str, text: str) -> None:
+        """Tell the other machines a loose document."""
         if self._remote is not None:
-            SharedFolder(self._remote, folder).push_params(text.encode())
+            SharedFolder(self._remote, folder).push_loose(name, text.encode())
 
 
 @lru_cache(maxsize=8)

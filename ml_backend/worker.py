@@ -7,6 +7,7 @@ over Redis to ``scripts/worker.py``.
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,12 +16,13 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, WatchError
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueuedJob
 
 from ml_backend.errors import ConfigurationError
+from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.trainer import LONGEST_ROUND
 
 log = logging.getLogger(__name__)
@@ -51,13 +53,14 @@ class Job:
     ended_at: datetime | None = None
     error: str | None = None
     result: dict[str, Any] | None = None
+    options: RoundOptions = ORDINARY
 
 
 class Rounds(Protocol):
     """Where a server asks for rounds."""
 
-    def request(self, project_id: int, trigger: str = ASKED) -> Job:
-        """Ask for a round, or find the one that is waiting for the same project."""
+    def request(self, project_id: int, trigger: str = ASKED, options: RoundOptions = ORDINARY) -> Job:
+        """Ask for a round. One that is waiting for the same project takes the options in; see `RoundOptions.then`."""
 
     def job(self, job_id: str) -> Job | None:
         """A job by its id; None if it is unknown or long over."""
@@ -76,14 +79,14 @@ class Worker:
     """Runs requested rounds in one background thread, which starts with ``start`` or the first request.
 
     Args:
-        run: runs one round, given the project and the trigger.
+        run: runs one round, given the project, the trigger and the options.
         prepare: called once, in the thread, before the first round.
         close: called by ``close``; what ``run`` is doing then should end with an error.
     """
 
     def __init__(
         self,
-        run: Callable[[int, str], dict[str, Any]],
+        run: Callable[[int, str, RoundOptions], dict[str, Any]],
         *,
         prepare: Callable[[], None] | None = None,
         close: Callable[[], None] | None = None,
@@ -96,13 +99,13 @@ class Worker:
         self._changed = Condition()
         self._thread: Thread | None = None
 
-    def request(self, project_id: int, trigger: str = ASKED) -> Job:
-        """Ask for a round. A request that is still waiting for the same project is returned instead of a second."""
+    def request(self, project_id: int, trigger: str = ASKED, options: RoundOptions = ORDINARY) -> Job:
+        """Ask for a round. One that is still waiting for the same project takes the options in, instead of a second."""
         with self._changed:
             for job_id in self._waiting:
                 if self._jobs[job_id].project_id == project_id:
-                    return self._jobs[job_id]
-            job = Job(uuid4().hex, project_id, trigger, created_at=datetime.now(UTC))
+                    return self._update(job_id, options=self._jobs[job_id].options.then(options))
+            job = Job(uuid4().hex, project_id, trigger, created_at=datetime.now(UTC), options=options)
             self._jobs[job.id] = job
             self._waiting.append(job.id)
             for old in list(self._jobs)[:-KEPT_JOBS]:
@@ -146,7 +149,7 @@ class Worker:
                     self._changed.wait()
                 job = self._update(self._waiting.pop(0), status="started")
             try:
-                result = self._run(job.project_id, job.trigger)
+                result = self._run(job.project_id, job.trigger, job.options)
             except Exception as exc:  # whatever a round raises, the next one must still run
                 log.exception("project %s: the round failed; the old order stands", job.project_id)
                 self._update(job.id, status="failed", error=str(exc), ended_at=datetime.now(UTC))
@@ -171,18 +174,45 @@ class QueuedRounds:
         self._redis = Redis.from_url(redis_url)
         self._queue = Queue(QUEUE_NAME, connection=self._redis)
 
-    def request(self, project_id: int, trigger: str = ASKED) -> Job:
-        """Ask for a round, or find the one that is waiting for the same project."""
+    def request(self, project_id: int, trigger: str = ASKED, options: RoundOptions = ORDINARY) -> Job:
+        """Ask for a round. One that is waiting for the same project takes the options in; see `RoundOptions.then`."""
         try:
             for waiting in self._queue.jobs:
-                if waiting.args == (project_id,):
+                if waiting.args == (project_id,) and self._take_in(waiting, options):
                     return _from_rq(waiting)
             job = self._queue.enqueue(
-                ROUND, project_id, trigger=trigger, job_timeout=LONGEST_ROUND, result_ttl=KEPT_FOR, failure_ttl=KEPT_FOR
+                ROUND,
+                project_id,
+                trigger=trigger,
+                options=options.as_json(),
+                job_timeout=LONGEST_ROUND,
+                result_ttl=KEPT_FOR,
+                failure_ttl=KEPT_FOR,
             )
         except RedisError as exc:
             raise _unreachable(exc) from exc
         return _from_rq(job)
+
+    def _take_in(self, waiting: QueuedJob, options: RoundOptions) -> bool:
+        """Add options to a job that nobody has begun; whether that came in time."""
+        with self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(self._queue.key)  # type: ignore[no-untyped-call]
+                if self._redis.lpos(self._queue.key, waiting.id) is None:
+                    return False
+                waiting.refresh()  # type: ignore[no-untyped-call]
+                before = _options(waiting)
+                if before.then(options) == before:
+                    return True
+                waiting.kwargs = {**waiting.kwargs, "options": before.then(options).as_json()}
+                pipe.multi()
+                # Only the call: the rest of the job's fields are the worker's to write.
+                pipe.hset(waiting.key, mapping={"data": zlib.compress(waiting.data)})
+                try:
+                    pipe.execute()  # type: ignore[no-untyped-call]
+                except WatchError:  # some job came or went meanwhile, perhaps this one
+                    continue
+                return True
 
     def job(self, job_id: str) -> Job | None:
         """A job by its id; None if it is unknown or long over."""
@@ -210,6 +240,10 @@ class QueuedRounds:
         self._redis.close()  # type: ignore[no-untyped-call]
 
 
+def _options(job: QueuedJob) -> RoundOptions:
+    return RoundOptions.from_json(job.kwargs.get("options"))
+
+
 def _from_rq(job: QueuedJob) -> Job:
     result = job.latest_result()
     error = result.exc_string if result is not None else None
@@ -217,6 +251,7 @@ def _from_rq(job: QueuedJob) -> Job:
         id=job.id,
         project_id=int(job.args[0]),
         trigger=str(job.kwargs.get("trigger", ASKED)),
+        options=_options(job),
         status=STATUS_WORDS.get(str(job.get_status().value), "failed"),
         created_at=job.created_at,
         ended_at=job.ended_at,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from ml_backend.report import Report
 from ml_backend.selection import Known, Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
+from ml_backend.wishes import Wishes
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,22 @@ class RoundProject:
     pool: Pool
     media: MediaReader
     model: type[Model]
+    wishes: Wishes = field(default_factory=Wishes)
+    items: dict[int, Any] = field(default_factory=dict)
+    """Task id → item, of what this round has read so far."""
     unlabelled: Unlabelled | None = None
     """What was learnt of its tasks without labels; None where nothing was, or not yet."""
 
 
 def read_tasks(tasks: Sequence[Task], project: RoundProject, report: Report) -> Examples:
-    """Items of tasks for the project's model; what cannot be read goes into the report."""
-    examples = read_items(tasks, project.question, project.model, project.media)
-    report.left_out.update(examples.left_out)
-    return examples
+    """Items of tasks for the project's model, read once a round; what cannot be read goes into the report."""
+    new = read_items(
+        [task for task in tasks if task.id not in project.items], project.question, project.model, project.media
+    )
+    report.left_out.update(new.left_out)
+    project.items.update(zip(new.task_ids.tolist(), new.items, strict=True))
+    kept = [task.id for task in tasks if task.id in project.items]
+    return Examples(np.array(kept, dtype=np.int64), [project.items[task] for task in kept], new.left_out)
 
 
 def target_indices(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from common import UrlOption, connect, console, new_app, tell_errors, warn
@@ -13,11 +13,10 @@ from ml_backend.checks.connection import PRIVATE_ADDRESS, refuses_address
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.records import Project
 from ml_backend.text_files import read_text
 
-BACKEND_TITLE: Final = "Active learning"
 app = new_app()
 
 

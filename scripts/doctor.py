@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 from common import ProjectOption, UrlOption, console, new_app, tell_errors, warn
-from create_project import BACKEND_TITLE, ensure_webhook
+from create_project import ensure_webhook
 from rich.text import Text
 
 from ml_backend.checks import CHECKS
@@ -44,7 +44,7 @@ def main(
     settings = load_settings(label_studio_url=url)
     if order:
         warn(f"The order proof answers the next {order} tasks as this account, and deletes these answers at the end.")
-    context = Context(settings, project, backend_url, order, backend_title=BACKEND_TITLE, mend_webhook=ensure_webhook)
+    context = Context(settings, project, backend_url, order, mend_webhook=ensure_webhook)
     # Mending comes before the proof: what it mends is often the order.
     findings = examination(replace(context, order=None if fix else order), show=not as_json)
     mended: list[Mended] = []

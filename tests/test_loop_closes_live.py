@@ -39,10 +39,10 @@ class Installation:
         self.url = self._served.url
         self.scheduler.start()
 
-    def run(self, project_id, trigger):
+    def run(self, project_id, trigger, options):
         if self.faults:
             raise self.faults.pop(0)
-        return run_project_round(project_id, trigger, settings=self.settings)
+        return run_project_round(project_id, trigger, options.as_json(), settings=self.settings)
 
     def close(self):
         self.scheduler.stop()

@@ -13,6 +13,7 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
 from ml_backend.report import Recorder, Report
 from ml_backend.round_log import Seen, append, last_seen, record_round, rounds
+from ml_backend.round_options import ORDINARY
 from ml_backend.scheduler import Scheduler
 from ml_backend.store import ProjectStore, known_stores
 from ml_backend.worker import Job
@@ -25,7 +26,7 @@ class Rounds:
     def __init__(self):
         self.jobs, self.refuses = [], None
 
-    def request(self, project_id, trigger="asked"):
+    def request(self, project_id, trigger="asked", options=ORDINARY):
         if self.refuses:
             raise self.refuses
         self.jobs.append(Job(str(len(self.jobs)), project_id, trigger, created_at=datetime.now(UTC)))

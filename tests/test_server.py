@@ -45,7 +45,7 @@ def trainer(settings):
     """A client of a backend with a token, and the projects that it ran rounds for."""
     ran = []
 
-    def run(project_id, trigger):
+    def run(project_id, trigger, options):
         ran.append(project_id)
         return {"queue": "q"}
 
@@ -107,6 +107,16 @@ ROUTES = [
     ("POST", "/delete"),
     ("POST", "/duplicate_model"),
 ]
+DASHBOARD = [
+    ("GET", "/dashboard/"),
+    ("GET", "/dashboard/7/overview"),
+    ("GET", "/dashboard/_dash-layout"),
+    ("GET", "/dashboard/assets/dashboard.css"),
+    ("GET", "/dashboard/api/projects"),
+    ("GET", "/dashboard/7/media/1"),
+    ("GET", "/dashboard/7/versions/m-0001.zip"),
+    ("POST", "/dashboard/_dash-update-component"),
+]
 
 
 @pytest.mark.parametrize("path", ["/", "/health"])
@@ -124,12 +134,12 @@ def basic(user, password):
 
 
 def test_the_table_of_routes_is_complete(client):
-    rules = client.application.url_map.iter_rules()
+    rules = [r for r in client.application.url_map.iter_rules() if not r.rule.startswith("/dashboard/")]
     served = {(method, rule.rule) for rule in rules for method in rule.methods - {"HEAD", "OPTIONS"}}
     assert served == {*ROUTES, ("GET", "/"), ("GET", "/health")}
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(("method", "path"), ROUTES + DASHBOARD)
 def test_all_but_health_asks_for_basic_auth_where_it_is_set(settings, method, path):
     client = locked(settings)
     refusals = [{}, basic("u", "wrong"), basic("x", "päss"), basic("", ""), {"Authorization": "Token " + TOKEN}]
@@ -269,7 +279,7 @@ def automatic(settings):
     """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
     gate = threading.Event()
     settings = settings.model_copy(update={"label_studio_api_key": "x"})
-    worker = Worker(lambda project_id, trigger: {"queue": gate.wait(30)})
+    worker = Worker(lambda project_id, trigger, options: {"queue": gate.wait(30)})
     scheduler = Scheduler(settings, worker)
     ProjectStore(settings.model_dir, UID).set_extra_params({})
     yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
@@ -404,7 +414,7 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = Worker(lambda project_id, trigger: {"done": gate.wait(5)})
+    worker = Worker(lambda project_id, trigger, options: {"done": gate.wait(5)})
     client = create_app(settings, rounds=worker).test_client()
     worker.request(7)
     assert client.get("/is_training?project=7.17").json == {"is_training": True}

@@ -23,7 +23,7 @@ class Rounds:
         self._let_through = threading.Semaphore(0)
         self._lock = threading.Lock()
 
-    def __call__(self, project_id, trigger):
+    def __call__(self, project_id, trigger, options):
         with self._lock:
             self.started.append(project_id)
             self.at_once += 1

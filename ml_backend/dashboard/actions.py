@@ -1,0 +1,50 @@
+"""What buttons do: find the project that the page is about, ask for a round, tell how it went."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ml_backend.dashboard import parts
+from ml_backend.dashboard.address import number, parse_address
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ActiveLearningError, StoreError
+from ml_backend.round_options import RoundOptions
+from ml_backend.store import ProjectStore
+
+log = logging.getLogger(__name__)
+
+
+def project_of(path: str | None) -> int:
+    """The project that a page's address names.
+
+    Raises:
+        StoreError: it names none.
+    """
+    found = number(parse_address(path or "")[0])
+    if found is None:
+        raise StoreError("This page is about no project; open one from the list.")
+    return found
+
+
+def store_of(services: Services, path: str | None) -> ProjectStore:
+    """The store of the project that a page's address names.
+
+    Raises:
+        StoreError: there is none.
+    """
+    return services.store(project_of(path))
+
+
+def ask(services: Services, path: str | None, options: RoundOptions, more: str = "") -> Any:
+    """Ask for a round of the page's project; a message for people, whatever happens."""
+    try:
+        project_id = project_of(path)
+        services.store(project_id)
+        asked = services.ask(project_id, options)
+    except ActiveLearningError as exc:
+        return parts.notice(str(exc), "error")
+    except Exception as exc:  # a button must answer
+        log.error("dashboard: asking for a round failed", exc_info=exc)
+        return parts.notice("The round could not be asked for; the backend's log says why.", "error")
+    return parts.notice(f"{asked.words} {more}".strip(), "good" if asked.new else "info")

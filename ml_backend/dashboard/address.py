@@ -1,0 +1,29 @@
+"""What an address of the dashboard means."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from ml_backend.dashboard import PREFIX
+
+ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
+LONGEST: Final = 2_000
+"""Characters of a query string that are looked at."""
+
+
+def parse_address(path: str) -> tuple[str, str]:
+    """Project and page that a path names, as typed; empty where it names none."""
+    found = ADDRESS.fullmatch(unquote(path))
+    return (found["project"], found["page"]) if found else ("?", path)
+
+
+def parameters(search: str | None) -> dict[str, str]:
+    """The query of an address; of a repeated name the last counts."""
+    return dict(parse_qsl((search or "")[:LONGEST].removeprefix("?")))
+
+
+def number(text: str) -> int | None:
+    """A project's id; None where the text is none."""
+    return int(text) if re.fullmatch(r"[1-9]\d{0,11}", text, re.ASCII) else None

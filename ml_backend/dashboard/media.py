@@ -1,0 +1,79 @@
+"""One task's image, from what rounds have read: pages never wait for Label Studio or a bucket."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from typing import Final
+
+from flask import Response, request
+from PIL import Image, UnidentifiedImageError
+
+from ml_backend.errors import BadItemError, LabelConfigError
+from ml_backend.media import decode_data_uri
+from ml_backend.mirror import Mirror
+from ml_backend.records import Task
+from ml_backend.store import ProjectStore
+
+KEPT_FOR: Final = 3600
+"""Seconds that a browser keeps an image without asking again."""
+TYPES: Final = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+}
+"""Pillow's word → content type. No SVG: it may hold scripts."""
+PLACEHOLDER: Final = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" role="img" aria-label="no image">'
+    b'<rect x="1" y="1" width="62" height="62" rx="6" fill="none" stroke="#8b8f98" stroke-dasharray="4 3"/>'
+    b'<path d="M20 32h24" stroke="#8b8f98" stroke-width="2"/></svg>'
+)
+"""Ours: where the image was not read on this machine."""
+
+
+def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
+    """The image in a task's field as rounds read it; None where this machine has not.
+
+    Raises:
+        StoreError: the mirror is damaged.
+    """
+    value = task.data.get(field)
+    if not isinstance(value, str):
+        return None
+    if value.strip().startswith("data:"):
+        try:
+            return decode_data_uri(value.strip())
+        except BadItemError:
+            return None
+    return Mirror(store.mirror_path).cached_media(value.strip())
+
+
+def content_type(content: bytes) -> str | None:
+    """By its first bytes, never by what a server once called it; None where it is no image that a page may show."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return TYPES.get(image.format or "")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def answer(store: ProjectStore, task_id: int, field: str | None) -> Response:
+    """The task's image with an ETag, or the placeholder; 304 where the browser has it."""
+    task = next(iter(Mirror(store.mirror_path).find([task_id])), None)
+    try:
+        content = image_bytes(store, task, field) if task is not None and field is not None else None
+    except LabelConfigError:
+        content = None
+    kind = content_type(content) if content is not None else None
+    if content is None or kind is None:
+        response = Response(PLACEHOLDER, mimetype="image/svg+xml")
+        response.cache_control.no_store = True  # the next round may bring the image
+        return response
+    response = Response(content, mimetype=kind)
+    response.set_etag(hashlib.sha256(content).hexdigest()[:32])
+    response.cache_control.private, response.cache_control.max_age = True, KEPT_FOR
+    response.make_conditional(request)
+    return response

@@ -1,0 +1,221 @@
+"""How good the versions are, by labels."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dash import Dash, Input, Output, State, dcc, html, no_update
+
+from ml_backend.dashboard import charts, parts, words
+from ml_backend.dashboard.actions import store_of
+from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.reading.learning import read_learning
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ActiveLearningError
+
+MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
+
+
+def read(view: View) -> Data:
+    """The curve's data; ``measure`` of the address chooses what is drawn first."""
+    wanted = view.parameters.get("measure", "")
+    return read_learning(view.store) | {"measure": wanted if wanted in MEASURES else "accuracy"}
+
+
+def view(data: Data) -> Any:
+    """Curve and losses."""
+    lead = "Measured on evaluation tasks, which are never used for training and never queued."
+    measured = [row for row in data["versions"] if row["accuracy"] is not None]
+    if not data["versions"]:
+        return parts.page(
+            "Learning curve",
+            parts.nothing_yet("No model yet.", "Label tasks of two classes, then press “Train now” on the overview."),
+            lead=lead,
+        )
+    content: list[Any] = [parts.notice(problem, "error") for problem in data["problems"]]
+    if measured:
+        options: Any = [{"label": label, "value": name} for name, label in MEASURES.items()]
+        choice = dcc.RadioItems(id="measure", options=options, value=data["measure"], className="choices", inline=True)
+        legend = html.Fieldset([html.Legend("Measure"), choice], className="choice-set")
+        chart = html.Div(curve_part(data, data["measure"]), id="curve")
+        content.append(parts.section("Against labels", legend, chart, _saved(data) or ""))
+    else:
+        content.append(
+            parts.nothing_yet(
+                "No version has been measured.",
+                "Mark some tasks with “split”: “evaluation” in their data and label them.",
+            )
+        )
+    losses = [row for row in data["versions"] if row["loss"]]
+    if losses:
+        names: Any = [row["name"] for row in reversed(losses)]
+        pick = html.Label(
+            [
+                html.Span("Version", className="field-name"),
+                dcc.Dropdown(names, names[0], id="loss-version", clearable=False),
+            ]
+        )
+        content.append(
+            parts.section(
+                "Loss by epoch", html.Div(pick, className="field narrow"), html.Div(loss_part(losses[-1]), id="loss")
+            )
+        )
+    return parts.page("Learning curve", *content, lead=lead)
+
+
+def curve_part(data: Data, measure: str) -> Any:
+    """The chart of one measure, and its table."""
+    rows = [row for row in data["versions"] if row[measure] is not None]
+    name = MEASURES[measure]
+    if not rows:
+        return parts.notice(f"No version has an {name}: the evaluation tasks need labels of two classes.")
+    first, last = rows[0], rows[-1]
+    summary = (
+        f"{name} went from {words.percent(first[measure])} with {first['labels']:,} labels to "
+        f"{words.percent(last[measure])} with {last['labels']:,}."
+    )
+    table = parts.table(
+        ("Version", "Labels", name, "Evaluation tasks"),
+        [(row["name"], f"{row['labels']:,}", words.percent(row[measure]), f"{row['evaluated']:,}") for row in rows],
+        caption=f"{name} by version",
+        numbers=(1, 2, 3),
+    )
+    drawn = parts.graph(
+        curve_figure(data, measure), name=f"{name} against labels", summary=summary, identity="curve-graph"
+    )
+    return [drawn, html.Details([html.Summary("As a table"), table])]
+
+
+def curve_figure(data: Data, measure: str) -> charts.Figure:
+    """The measure of each version against its labels; for accuracy with the random arm."""
+    rows = [row for row in data["versions"] if row[measure] is not None]
+    hover = [
+        f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>{MEASURES[measure]} {words.percent(row[measure])}"
+        + ("" if row["promoted"] else "<br>not served: clearly worse")
+        for row in rows
+    ]
+    traces: list[Any] = []
+    random, saved = data["random"], data["labels_saved"]
+    if measure == "accuracy" and random["models"]:
+        models = random["models"]
+        if random["curve"]:
+            x, y = [p["labels"] for p in random["curve"]], [p["accuracy"] for p in random["curve"]]
+            law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
+            traces.append(
+                law | {"mode": "lines", "line": {"color": charts.QUIET, "width": 2, "dash": "dot"}, "hoverinfo": "skip"}
+            )
+        accuracy = [m["accuracy"] for m in models]
+        dots = charts.line(
+            [m["labels"] for m in models],
+            accuracy,
+            name="random labels alone",
+            hover=[_random_told(model) for model in models],
+            colour=charts.QUIET,
+        )
+        bars = {
+            "type": "data",
+            "symmetric": False,
+            "array": [m["high"] - m["accuracy"] for m in models],
+            "arrayminus": [m["accuracy"] - m["low"] for m in models],
+            "color": charts.QUIET,
+            "thickness": 1,
+        }
+        traces.append(dots | {"mode": "markers", "error_y": bars})
+    traces.append(
+        charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
+    )
+    served = next((row for row in rows if row["name"] == data["current"]), None)
+    if measure == "accuracy" and saved and served:
+        needed, height = saved["random_labels"], served["accuracy"]
+        reach = {
+            "type": "data",
+            "symmetric": False,
+            "array": [0, needed["high"] - needed["value"]],
+            "arrayminus": [0, needed["value"] - needed["low"]],
+            "color": charts.COLOURS[1],
+        }
+        span = charts.line(
+            [saved["labels"], needed["value"]], [height, height], name="labels saved", colour=charts.COLOURS[1]
+        )
+        told = f"{needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}) would be as good"
+        traces.append(
+            span
+            | {
+                "error_x": reach,
+                "line": {"color": charts.COLOURS[1], "dash": "dash"},
+                "text": [told, told],
+                "hovertemplate": "%{text}<extra></extra>",
+            }
+        )
+    return charts.figure(
+        traces, x="labels", y=MEASURES[measure].lower(), yaxis={"tickformat": ".0%"}, xaxis={"rangemode": "tozero"}
+    )
+
+
+def _random_told(model: dict[str, Any]) -> str:
+    interval = f"{words.percent(model['low'])} to {words.percent(model['high'])}"
+    return f"{model['labels']:,} random labels<br>{words.percent(model['accuracy'])} ({interval})"
+
+
+def _saved(data: Data) -> Any:
+    saved = data["labels_saved"]
+    if not saved:
+        note = "Labels saved: not known yet. It takes evaluation tasks, and a few rounds with a random share."
+        return html.P(note, className="note")
+    gain, most = saved["saved"], " or more" if saved["at_least"] else ""
+    return html.P(
+        f"Labels saved against random order: {gain['value']:+,.0f} ({gain['low']:+,.0f} to {gain['high']:+,.0f}{most}, "
+        "95 % interval).",
+        className="saved",
+    )
+
+
+def loss_part(row: dict[str, Any]) -> Any:
+    """Loss of one version by epoch."""
+    loss, validation = row["loss"], row["validation_loss"]
+    summary = (
+        f"{row['name']}: training loss from {loss[0]:.3f} to {loss[-1]:.3f} nats in {words.count(len(loss), 'epoch')}."
+    )
+    return (
+        parts.graph(loss_figure(row), name="Loss by epoch", summary=summary, identity="loss-graph", height=280)
+        if loss or validation
+        else None
+    )
+
+
+def loss_figure(row: dict[str, Any]) -> charts.Figure:
+    """Training loss, and validation loss where the version has one."""
+    epochs = list(range(1, len(row["loss"]) + 1))
+    traces = [charts.line(epochs, row["loss"], name="training")]
+    if row["validation_loss"]:
+        traces.append(charts.line(epochs, row["validation_loss"], name="validation", colour=charts.COLOURS[1]))
+    return charts.figure(traces, x="epoch", y="loss (nats)", yaxis={"rangemode": "tozero"})
+
+
+def register(app: Dash, services: Services) -> None:
+    """Choices of measure and version."""
+
+    @app.callback(
+        Output("curve", "children"), Input("measure", "value"), State("url", "pathname"), prevent_initial_call=True
+    )
+    def choose_measure(measure: str, path: str) -> Any:
+        if measure not in MEASURES:
+            return no_update
+        try:
+            return curve_part(read_learning(store_of(services, path)), measure)
+        except ActiveLearningError as exc:
+            return parts.notice(str(exc), "error")
+
+    @app.callback(
+        Output("loss", "children"), Input("loss-version", "value"), State("url", "pathname"), prevent_initial_call=True
+    )
+    def choose_version(version: str, path: str) -> Any:
+        try:
+            rows = read_learning(store_of(services, path))["versions"]
+        except ActiveLearningError as exc:
+            return parts.notice(str(exc), "error")
+        row = next((row for row in rows if row["name"] == version and row["loss"]), None)
+        return loss_part(row) if row else parts.notice(f"{version} is not stored any more; choose another.", "warning")
+
+
+PAGE = Page("learning-curve", "Learning curve", read, view, register)

@@ -1,0 +1,164 @@
+"""What the model has learnt: the pool as it sees it, version by version."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+
+from ml_backend.dashboard import PREFIX, parts, wishing
+from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.reading import maps
+from ml_backend.dashboard.services import Services
+
+COLOURS: Final = (
+    ("state", "State"),
+    ("label", "Label"),
+    ("guess", "Prediction"),
+    ("uncertainty", "Uncertainty"),
+)
+NEAREST: Final = 20
+
+
+def read(view: View) -> Data:
+    """Versions with a map, and where their points are; see `maps.overview`."""
+    found = maps.overview(view.store)
+    return found | {
+        "task_link": f"{view.services.label_studio_link(view.project_id)}?task=",
+        "is_on": view.services.project_settings(view.store).map,
+    }
+
+
+def view(data: Data) -> Any:
+    """The page; `assets/map.js` fills it."""
+    lead = "Each point is a task. What lies together looks alike to the model; its guesses change where groups touch."
+    if not data["versions"]:
+        return parts.page("Map", _empty(data), lead=lead)
+    content = [
+        dcc.Store(id="map-data", data=data),
+        dcc.Store(id="map-opened"),
+        html.Div([_plot(data), _choice(data)], className="map-columns"),
+        html.Div(id="map-tip", className="map-tip", hidden=True),
+    ]
+    if not data["is_on"]:
+        content.insert(0, parts.notice('New maps are switched off by the project\'s extra param "map".', "warning"))
+    return parts.page("Map", *content, lead=lead)
+
+
+def _empty(data: Data) -> Any:
+    if not data["is_on"]:
+        how: Any = ["Set the project's extra param ", html.Code('"map"'), " to ", html.Code("true"), "."]
+        return parts.nothing_yet("Maps are switched off for this project.", how)
+    overview = dcc.Link("overview", href=f"{PREFIX}{data['project']}/overview")
+    if not data["stored_versions"]:
+        how = ["Label tasks of at least two classes; the first training draws it. See the ", overview, "."]
+        return parts.nothing_yet("There is no model yet, so there is no map.", how)
+    how = ["Each round in the background draws one. Press Train now on the ", overview, " to have it at once."]
+    return parts.nothing_yet("No map has been drawn yet.", how)
+
+
+def _plot(data: Data) -> Any:
+    choices = dcc.RadioItems(
+        id="map-colour",
+        options=[{"label": text, "value": value} for value, text in COLOURS],
+        value="state",
+        className="choices",
+        inline=True,
+    )
+    legend = html.Fieldset([html.Legend("Colour and shape by"), choices], className="map-colours")
+    tools = html.Div(
+        [
+            html.Button("Select", id="map-lasso", className="button plain", **parts.aria(pressed="true")),
+            html.Button("Move", id="map-pan", className="button plain", **parts.aria(pressed="false")),
+            html.Button("Whole map", id="map-whole", className="button plain"),
+        ],
+        className="actions map-tools",
+    )
+    canvases = [
+        html.Canvas(id="map-canvas", **parts.aria(hidden="true")),
+        html.Canvas(id="map-over", tabIndex=0, role="img", **parts.aria(label="Map of the tasks")),
+    ]
+    frame = html.Div(canvases, id="map-frame", className="map-frame")
+    return html.Section(
+        [
+            html.H2("The pool", id="h-pool"),
+            html.Div([legend, tools], className="map-bar"),
+            frame,
+            html.Ul(id="map-legend", className="map-legend", **parts.aria(label="Legend; a press hides or shows")),
+            html.P(id="map-caption", className="note"),
+            _slider(data),
+        ],
+        className="card map-plot",
+        **parts.aria(labelledby="h-pool"),
+    )
+
+
+def _slider(data: Data) -> Any:
+    last = len(data["versions"]) - 1
+    names = [version["name"] for version in data["versions"]]
+    here = names.index(data["current"]) if data["current"] in names else last
+    slider = dcc.Input(id="map-slider", type="range", min=0, max=max(last, 1), step=1, value=here, disabled=last < 1)
+    words = html.Output(id="map-version", htmlFor="map-slider")
+    label = html.Label("Version", htmlFor="map-slider")
+    play = html.Button("Play", id="map-play", className="button plain", disabled=last < 1)
+    return html.Div([label, slider, words, play], className="map-slider")
+
+
+def _choice(data: Data) -> Any:
+    classes = [html.Option("any class", value="")] + [
+        html.Option(name, value=str(number)) for number, name in enumerate(data["classes"])
+    ]
+    form = html.Details(
+        [
+            html.Summary("Select without the mouse"),
+            html.Div(
+                [
+                    parts.field(
+                        "How many",
+                        dcc.Input(id="map-count", type="number", min=1, max=1000, value=NEAREST),
+                        identity="map-count",
+                    ),
+                    parts.field(
+                        "Guessed as",
+                        html.Select(classes, id="map-class"),
+                        identity="map-class",
+                    ),
+                    parts.field(
+                        "Nearest to task",
+                        dcc.Input(id="map-near", type="number", min=1, placeholder="number"),
+                        identity="map-near",
+                        note="Empty: the most uncertain.",
+                    ),
+                ],
+                className="form",
+            ),
+            html.Div(html.Button("Select them", id="map-find", className="button plain"), className="actions"),
+        ]
+    )
+    actions = [
+        html.Button("Ask these first", id="map-ask", className="button", disabled=True),
+        html.Button("Clear", id="map-clear", className="button plain", disabled=True),
+    ]
+    return html.Section(
+        [
+            html.H2("Selected tasks", id="h-selected"),
+            html.P("Draw around points to select them.", id="map-count-told", role="status"),
+            html.Div(actions, className="actions"),
+            html.P(id="map-answer", role="status", className="note"),
+            form,
+            html.Ul(id="map-list", className="tasks map-list"),
+        ],
+        className="card map-choice",
+        **parts.aria(labelledby="h-selected"),
+    )
+
+
+def register(app: Dash, services: Services) -> None:
+    """The map's routes, and the script that starts where the page appears."""
+    wishing.add_routes(app.server, services)
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("pool_map", "open"), Output("map-opened", "data"), Input("map-data", "data")
+    )
+
+
+PAGE = Page("map", "Map", read, view, register)

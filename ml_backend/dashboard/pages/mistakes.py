@@ -1,0 +1,244 @@
+"""What a version confuses, the tasks behind it, and labels that deserve a second look."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dash import Dash, Input, Output, State, dcc, html, no_update
+
+from ml_backend.dashboard import charts, parts, words
+from ml_backend.dashboard.actions import project_of, store_of
+from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.reading.mistakes import MOST, SHOWN, read_mistakes
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ActiveLearningError
+
+FEW: Final = 12
+"""Classes up to which a cell shows its number."""
+SIDE: Final = {"few": 400, "many": 640}
+"""Height of the matrix in pixels."""
+ALL: Final = "(all)"
+
+
+def read(view: View) -> Data:
+    """Mistakes of the version that the address names; ``target``, ``guess`` and ``limit`` choose among them."""
+    asked = view.parameters
+    limit = asked.get("limit", "")
+    data = read_mistakes(
+        view.store,
+        version=asked.get("version"),
+        target=asked.get("target", ""),
+        guess=asked.get("guess", ""),
+        limit=min(int(limit), MOST) if limit.isascii() and limit.isdigit() else SHOWN,
+    )
+    return data | {"label_studio": view.services.label_studio_link(view.project_id)}
+
+
+def view(data: Data) -> Any:
+    """Matrix, mistakes, doubts."""
+    content: list[Any] = []
+    if data["versions"]:
+        content.append(_choices(data))
+        content.append(html.Div(body(data), id="mistakes-body", className="page"))
+    elif data["problem"] is None:
+        content.append(
+            parts.nothing_yet(
+                "No version has been measured.",
+                "Import some tasks with scripts/import_tasks.py --evaluation, label them, and train.",
+            )
+        )
+    content.append(doubts(data))
+    return parts.page("Mistakes", *content, lead="Errors on the evaluation tasks, the most confident first.")
+
+
+def body(data: Data) -> list[Any]:
+    """What depends on the choices."""
+    if data["problem"]:
+        return [parts.notice(data["problem"], "warning")]
+    return [_matrix(data), _errors(data)]
+
+
+def _choices(data: Data) -> html.Div:
+    labels: Any = [ALL, *data["labels"]]
+
+    def choice(label: str, identity: str, options: Any, value: Any) -> html.Div:
+        control = dcc.Dropdown(options, value, id=identity, clearable=False)
+        return html.Div(html.Label([html.Span(label, className="field-name"), control]), className="field")
+
+    versions: Any = list(reversed(data["versions"]))
+    return html.Div(
+        [
+            choice("Version", "mistakes-version", versions, data["version"]),
+            choice("People say", "mistakes-target", labels, data["target"] or ALL),
+            choice("The model says", "mistakes-guess", labels, data["guess"] or ALL),
+        ],
+        className="form",
+    )
+
+
+def _matrix(data: Data) -> html.Section:
+    labels, wrong, count = data["labels"], data["wrong"], data["evaluated"]
+    summary = f"{data['version']} has {count - wrong:,} of {count:,} evaluation tasks right, {wrong:,} wrong."
+    if data["pairs"]:
+        worst = data["pairs"][0]
+        summary += (
+            f" Most often “{worst['target']}” is taken for “{worst['guess']}” ({words.count(worst['count'], 'time')})."
+        )
+    height = SIDE["few" if len(labels) <= FEW else "many"]
+    drawn = parts.graph(
+        confusion_figure(data), name="Confusion matrix", summary=summary, identity="confusion", height=height
+    )
+    content: list[Any] = [drawn]
+    if data["pairs"]:
+        rows = [(pair["target"], pair["guess"], f"{pair['count']:,}") for pair in data["pairs"]]
+        table = parts.table(
+            ("People say", "The model says", "Tasks"), rows, caption="Most frequent confusions", numbers=(2,)
+        )
+        content.append(table)
+    return parts.section("Confusion matrix", html.Div(content, className="matrix"))
+
+
+def confusion_figure(data: Data) -> charts.Figure:
+    """Share of each row that the version gave to each column; hover tells the counts."""
+    labels, counts = data["labels"], data["confusion"]
+    totals = [max(1, sum(row)) for row in counts]
+    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
+    names = [charts.text(label) for label in labels]
+    hover = [
+        [
+            f"People: {names[i]}<br>Model: {names[j]}<br>{value:,} of {sum(counts[i]):,} tasks"
+            for j, value in enumerate(row)
+        ]
+        for i, row in enumerate(counts)
+    ]
+    few = len(labels) <= FEW
+    positions = list(range(len(labels)))
+    trace = {
+        "type": "heatmap",
+        "x": positions,
+        "y": positions,
+        "z": shares,
+        "text": [[f"{value:,}" if value else "" for value in row] for row in counts] if few else None,
+        "texttemplate": "%{text}" if few else None,
+        "customdata": hover,
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "colorscale": [list(stop) for stop in charts.SCALE],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 1 if few else 0,
+        "ygap": 1 if few else 0,
+    }
+    # Of many classes not every name fits: as many as can be read.
+    every = max(1, -(-len(labels) // 25))
+    shown = positions[::every]
+    ticks = {"tickvals": shown, "ticktext": [_short(names[i]) for i in shown], "showgrid": False}
+    return charts.figure(
+        [trace],
+        x="the model says",
+        y="people say",
+        xaxis=ticks | {"side": "bottom", "tickangle": 0 if len(labels) <= 5 else -45},
+        yaxis=ticks | {"autorange": "reversed"},
+    )
+
+
+def _short(name: str) -> str:
+    """A tick's text; cut before an escaped character rather than in it."""
+    if len(name) <= 18:
+        return name
+    cut = name[:17]
+    return (cut[: cut.rindex("&")] if "&" in cut and ";" not in cut[cut.rindex("&") :] else cut) + "…"
+
+
+def _errors(data: Data) -> html.Section:
+    total, shown = data["shown_wrong"], len(data["mistakes"])
+    if not total:
+        text = "No such mistakes." if data["target"] or data["guess"] else "No mistakes on the evaluation tasks."
+        return parts.section("Errors", parts.notice(text, "good"), name="errors")
+    tasks = [_task(row, data["label_studio"], _told(row)) for row in data["mistakes"]]
+    content: list[Any] = [html.Ul(tasks, className="tasks")]
+    if shown < total:
+        content.append(
+            html.Button(f"Show more ({total - shown:,} left)", id="mistakes-more", className="button plain", n_clicks=0)
+        )
+    note = f"{words.count(total, 'task')}, {shown:,} shown. A confident error is often a wrong label."
+    return parts.section("Errors", *content, note=note, name="errors")
+
+
+def _told(row: dict[str, Any]) -> Any:
+    return html.P(
+        [
+            "People: ",
+            html.Strong(row["target"]),
+            html.Br(),
+            f"Model: {row['guess']} ({words.percent(row['confidence'], 0)})",
+        ]
+    )
+
+
+def _task(row: dict[str, Any], address: str, told: Any) -> html.Li:
+    link = html.P(parts.out(f"Task {row['task']}", f"{address}?task={row['task']}"))
+    return html.Li([parts.item(row["item"], row["task"]), told, link], className="task")
+
+
+def doubts(data: Data) -> html.Section:
+    """Annotations that cross-validated models do not believe."""
+    title, name = "Annotations in doubt", "doubts"
+    if data["doubted"] is None:
+        step = [
+            "Set ",
+            html.Code("recheck"),
+            " to, say, 20 in the backend's extra params: rounds then look for doubtful labels.",
+        ]
+        return parts.section(title, parts.nothing_yet("Nobody has looked for doubtful labels yet.", step), name=name)
+    if not data["doubted"]:
+        return parts.section(title, parts.notice("No label is in doubt.", "good"), name=name)
+    tasks = [
+        _task(row, data["label_studio"], html.P(["People: ", html.Strong(", ".join(row["labels"]) or words.MISSING)]))
+        for row in data["doubted"]
+    ]
+    note = (
+        "Models that did not see these labels find them unlikely, the least likely first. Correct them in Label Studio."
+    )
+    return parts.section(title, html.Ul(tasks, className="tasks"), note=note, name=name)
+
+
+def register(app: Dash, services: Services) -> None:
+    """Choices of version and labels."""
+
+    def show(path: str, version: str | None, target: str, guess: str, limit: int) -> Any:
+        try:
+            data = read_mistakes(
+                store_of(services, path),
+                version=version,
+                target="" if target == ALL else target,
+                guess="" if guess == ALL else guess,
+                limit=min(limit, MOST),
+            )
+            return body(data | {"label_studio": services.label_studio_link(project_of(path))})
+        except ActiveLearningError as exc:
+            return parts.notice(str(exc), "error")
+
+    choices = [State("mistakes-version", "value"), State("mistakes-target", "value"), State("mistakes-guess", "value")]
+
+    @app.callback(
+        Output("mistakes-body", "children"),
+        *[Input(each.component_id, "value") for each in choices],
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def choose(version: str | None, target: str, guess: str, path: str) -> Any:
+        return show(path, version, target, guess, SHOWN)
+
+    @app.callback(
+        Output("mistakes-body", "children", allow_duplicate=True),
+        Input("mistakes-more", "n_clicks"),
+        *choices,
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def more(clicks: int | None, version: str | None, target: str, guess: str, path: str) -> Any:
+        return show(path, version, target, guess, MOST) if clicks else no_update
+
+
+PAGE = Page("mistakes", "Mistakes", read, view, register)

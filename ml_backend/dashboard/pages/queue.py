@@ -1,0 +1,186 @@
+"""What comes next, why, and what a person may change about it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dash import dcc, html
+
+from ml_backend.control import CONTROL, PINNED
+from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.reading import queues
+from ml_backend.errors import ConfigurationError
+
+WHY: Final = {CONTROL: "control: drawn at random", PINNED: "pinned by a person"}
+STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in the project any more"}
+
+
+def read(view: View) -> Data:
+    """A part of the queue, see `queues.read`; ``start`` and ``count`` choose which.
+
+    Raises:
+        ConfigurationError: one of them is no number.
+    """
+    start, count = (_number(view, name, default) for name, default in (("start", 0), ("count", queues.PAGE)))
+    found = queues.read(view.store, start, max(1, min(count, queues.MOST)))
+    link = view.services.label_studio_link(view.project_id)
+    return found | {"project": view.project_id, "label_studio": link, "task_link": f"{link}?task="}
+
+
+def _number(view: View, name: str, default: int) -> int:
+    text = view.parameters.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ConfigurationError(f'"{name}" must be a number, such as {name}=50.')
+    return int(text)
+
+
+def view(data: Data) -> Any:
+    """The page; `assets/wishes.js` sends what its buttons say."""
+    lead = [
+        "What Label Studio serves next under ",
+        parts.out("Label All Tasks", data["label_studio"]),
+        ", first to last.",
+    ]
+    if not data["total"]:
+        overview = dcc.Link("overview", href=f"{PREFIX}{data['project']}/overview")
+        what = "Nothing is queued." if data["queue"] else "No queue has been published yet."
+        empty = parts.nothing_yet(
+            what, ["Import tasks that are not labelled, then press Train now on the ", overview, "."]
+        )
+        return parts.page("Queue", empty, *_wishes(data), lead=lead)
+    told = html.P(id="wish-answer", role="status", className="note")
+    return parts.page("Queue", _facts(data), *_wishes(data), _rows(data, told), lead=lead)
+
+
+def _facts(data: Data) -> Any:
+    control = "without a guess, also in Label Studio: they measure the model" if data["control"] else None
+    return parts.figures(
+        [
+            ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
+            ("Pinned", f"{data['pinned']:,}", None),
+            ("Control tasks", f"{data['control']:,}", control),
+        ]
+    )
+
+
+def _rows(data: Data, told: Any) -> Any:
+    last = data["start"] + len(data["rows"])
+    head = f"Places {data['start'] + 1:,} to {last:,}"
+    items = [_row(row, data) for row in data["rows"]]
+    return html.Section(
+        [
+            html.H2(head, id="h-places"),
+            told,
+            html.Ol(items, className="queue", start=str(data["start"] + 1)),
+            _pages(data, last),
+        ],
+        className="card wishing",
+        **parts.aria(labelledby="h-places"),
+        **_api(data),
+    )
+
+
+def _row(row: Data, data: Data) -> Any:
+    task = row["task_id"]
+    guess = f"{row['guess']}, {words.percent(row['confidence'], 0)}" if row["guess"] is not None else None
+    if row["why"] == CONTROL:
+        guess = "not shown"
+    facts = [
+        html.Span(f"{row['place']:,}", className="place"),
+        html.Div(_shown(row["item"], task), className="shown"),
+        html.Div(
+            [
+                html.P(
+                    [
+                        html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
+                        *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
+                        *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
+                    ]
+                ),
+                html.P([f"Guess: {guess or 'none yet'}"], className="guess"),
+                html.P(_score(row), className="quiet"),
+                html.P(parts.out(f"Task {task}", f"{data['task_link']}{task}")),
+            ],
+            className="facts",
+        ),
+        _buttons(row),
+    ]
+    return html.Li(facts, className="queued", id=f"task-{task}")
+
+
+def _kind(row: Data) -> str:
+    return {CONTROL: "control", PINNED: "pinned"}.get(row["why"], "model")
+
+
+def _score(row: Data) -> str:
+    return "" if row["score"] is None else f"Score {words.figure(row['score'])} (lowest first)"
+
+
+def _shown(item: Data | None, task: int) -> Any:
+    if item is None:
+        return html.Span("Not read on this machine.", className="quiet")
+    if "image" in item:
+        return html.Img(src=item["image"], alt=f"Image of task {task}")
+    return html.Blockquote(item["text"])
+
+
+def _buttons(row: Data) -> Any:
+    task = row["task_id"]
+    if row["state"] != "waiting":
+        return html.Div(className="actions")
+    if row["wish"] == "dropped":
+        return html.Div([_button("undo", "Undo drop", task)], className="actions")
+    pinned = row["wish"] == "first"
+    first = _button("undo", "Unpin", task) if pinned else _button("pin", "Pin", task)
+    return html.Div([_button("boost", "Ask next", task), first, _button("drop", "Drop", task)], className="actions")
+
+
+def _button(action: str, text: str, task: int) -> Any:
+    facts: dict[str, Any] = {"data-wish": action, "data-task": str(task)}
+    return html.Button(text, className="button plain small", **facts, **parts.aria(label=f"{text}: task {task}"))
+
+
+def _pages(data: Data, last: int) -> Any:
+    def link(text: str, start: int) -> Any:
+        return dcc.Link(text, href=f"{PREFIX}{data['project']}/queue?start={start}")
+
+    links = []
+    if data["start"] > 0:
+        links.append(link("Before", max(0, data["start"] - data["count"])))
+    if data["start"] > data["count"]:
+        links.insert(0, link("First", 0))
+    if last < data["total"]:
+        links.append(link("Next", last))
+    if last + data["count"] < data["total"]:
+        links.append(link("Last", data["total"] - 1))
+    return html.Nav(links, className="pages", **parts.aria(label="More of the queue")) if links else html.Div()
+
+
+def _api(data: Data) -> dict[str, Any]:
+    """Where buttons inside the element send wishes."""
+    return {"data-api": f"{PREFIX}api/projects/{data['project']}"}
+
+
+def _wishes(data: Data) -> list[Any]:
+    """Pinned tasks that are not in the queue yet, and dropped ones."""
+    content = []
+    for name, title, note, action, text in (
+        ("ahead", "Pinned for the next order", "A round is putting them in front.", "undo", "Unpin"),
+        ("dropped", "Dropped", "Not asked, until somebody takes them back.", "undo", "Take back"),
+    ):
+        if data[name]:
+            total = data[f"{name}_total"]
+            more = f" The newest {len(data[name])} of {total:,}." if total > len(data[name]) else ""
+            items = [
+                html.Li([_shown(row["item"], row["task_id"]), _button(action, text, row["task_id"])], className="task")
+                for row in data[name]
+            ]
+            part = parts.section(title, html.Ul(items, className="tasks"), note=note + more)
+            content.append(html.Div(part, className="wishing", **_api(data)))
+    return content
+
+
+PAGE = Page("queue", "Queue", read, view)

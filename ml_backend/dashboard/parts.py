@@ -1,0 +1,105 @@
+"""The pieces that pages are made of. All text of users is passed as children, which the browser shows as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+Children = Any
+"""What Dash takes as children: text, a component, or a list of both."""
+
+
+def aria(**facts: str) -> dict[str, Any]:
+    """Attributes for assistive technology: ``aria(label="...")`` is ``aria-label``."""
+    return {f"aria-{name}": value for name, value in facts.items()}
+
+
+def page(title: str, *content: Children, lead: Children = None) -> html.Div:
+    """A page: its heading, one sentence on what it shows, and its sections."""
+    opening = [html.H1(title)] + ([html.P(lead, className="lead")] if lead else [])
+    return html.Div([html.Div(opening, className="page-head"), *content], className="page")
+
+
+def section(title: str, *content: Children, note: Children = None, name: str = "") -> html.Section:
+    """A part of a page with a heading, which names it to a screen reader."""
+    anchor = name or "-".join(title.lower().split())
+    head = [html.H2(title, id=f"h-{anchor}")] + ([html.P(note, className="note")] if note else [])
+    return html.Section([*head, *content], className="card", **aria(labelledby=f"h-{anchor}"))
+
+
+def notice(text: Children, kind: str = "info") -> html.Div:
+    """A message in the page: ``info``, ``good``, ``warning`` or ``error``."""
+    word = {"warning": "Warning: ", "error": "Error: "}.get(kind)
+    content = [html.Strong(word), text] if word else text
+    return html.Div(content, className=f"notice {kind}")
+
+
+def nothing_yet(what: str, next_step: Children) -> html.Div:
+    """An empty state: what is missing, and what to do for it."""
+    return html.Div([html.P(what, className="empty-what"), html.P(next_step)], className="empty")
+
+
+def figures(items: Iterable[tuple[str, Children, Children]]) -> html.Dl:
+    """Large figures: name, value, remark."""
+    cells = []
+    for name, value, remark in items:
+        content = [html.Dt(name), html.Dd(value, className="value")]
+        cells.append(html.Div([*content, html.Dd(remark, className="remark")] if remark else content))
+    return html.Dl(cells, className="figures")
+
+
+def table(
+    head: Sequence[Children], rows: Iterable[Sequence[Children]], *, caption: str, numbers: Sequence[int] = ()
+) -> html.Div:
+    """A table that scrolls by itself where it is wider than the page. ``numbers``: columns set to the right."""
+    right = set(numbers)
+
+    def style(column: int) -> str:
+        return "number" if column in right else ""
+
+    titles = [html.Th(text, scope="col", className=style(i)) for i, text in enumerate(head)]
+    body = [html.Tr([html.Td(cell, className=style(i)) for i, cell in enumerate(row)]) for row in rows]
+    content = [html.Caption(caption, className="quiet"), html.Thead(html.Tr(titles)), html.Tbody(body)]
+    return html.Div(
+        html.Table(content), className="table", tabIndex=0, role="region", **aria(label=caption)
+    )  # tabIndex: a keyboard must reach what scrolls
+
+
+def graph(chart: Mapping[str, Any], *, name: str, summary: str, identity: str, height: int = 360) -> html.Figure:
+    """A chart, with what it says in words for those who cannot see it."""
+    config: Any = {"displayModeBar": False, "responsive": True}
+    drawn = dcc.Graph(id=identity, figure=chart, config=config, style={"height": f"{height}px"})
+    frame = html.Div(drawn, role="img", **aria(label=f"{name}. {summary}"))
+    return html.Figure([frame, html.Figcaption(summary)])
+
+
+def bar(done: int, total: int, *, name: str) -> html.Progress:
+    """A progress bar; without a total it only moves."""
+    known: dict[str, Any] = {"value": str(done), "max": str(total)} if total else {}
+    return html.Progress(className="bar", **known, **aria(label=name))
+
+
+def out(text: Children, address: str) -> html.A:
+    """A link to Label Studio, in another tab."""
+    new_tab = html.Span(" (opens in a new tab)", className="hidden-text")
+    return html.A([text, new_tab], href=address, target="_blank", rel="noopener noreferrer")
+
+
+def item(content: Mapping[str, Any] | None, task_id: int) -> Any:
+    """A task as people see it: its image or its text."""
+    if content is None:
+        return html.P("Not read on this machine.", className="quiet")
+    if "image" in content:
+        return html.Img(src=content["image"], alt=f"Image of task {task_id}")
+    return html.Blockquote(content["text"])
+
+
+def field(label: str, control: Children, *, identity: str, note: Children = None) -> html.Div:
+    """A labelled control, with room for what is wrong with its value. ``identity`` is the control's id."""
+    content = [html.Label(label, htmlFor=identity), control]
+    if note:
+        content.append(html.Div(note, className="hint"))
+    content.append(html.Div(id=f"{identity}-problem", className="problem", role="alert"))
+    return html.Div(content, className="field")

@@ -1,0 +1,69 @@
+"""The front page: all projects that the store knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+
+from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard.reading.common import title
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ActiveLearningError
+from ml_backend.store import ProjectStore
+
+
+def read(services: Services) -> dict[str, Any]:
+    """``projects``: id, title, version, accuracy, labels, last_error, running; a damaged store tells its ``error``."""
+    return {"projects": [_row(services, i, store) for i, store in services.projects().items()]}
+
+
+def _row(services: Services, project_id: int, store: ProjectStore) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": project_id, "title": f"Project {project_id}", "error": None}
+    try:
+        last = services.last_round(store) or {}
+        current = store.current()
+        metrics = store.manifest(current.version).metrics if current.version else None
+        return row | {
+            "title": title(store),
+            "version": current.version,
+            "accuracy": (metrics or {}).get("accuracy"),
+            "labels": last.get("labels"),
+            "last_round": last.get("ended"),
+            "last_error": last.get("error"),
+            "running": services.running(project_id),
+        }
+    except (ActiveLearningError, OSError, ValueError, TypeError) as exc:  # the others are shown all the same
+        message = str(exc) if isinstance(exc, ActiveLearningError) else f"Its store is damaged ({type(exc).__name__})."
+        return row | {"error": message}
+
+
+def view(data: dict[str, Any]) -> html.Div:
+    """A card for each project."""
+    if not data["projects"]:
+        how = [
+            "Connect a project with ",
+            html.Code("scripts/create_project.py"),
+            ", or try ",
+            html.Code("make demo"),
+            ".",
+        ]
+        return parts.page("Projects", parts.nothing_yet("No project is connected yet.", how))
+    return parts.page("Projects", html.Ul([_card(row) for row in data["projects"]], className="projects"))
+
+
+def _card(row: dict[str, Any]) -> html.Li:
+    link = dcc.Link(row["title"], href=f"{PREFIX}{row['id']}/overview")
+    if row["error"]:
+        return html.Li([html.H2(link), parts.notice(row["error"], "error")], className="card")
+    if row["version"]:
+        labels = words.count(row["labels"] or 0, "label")
+        told = f"{labels} · accuracy {words.percent(row['accuracy'])} · {row['version']}"
+    else:
+        told = "No model yet."
+    content: list[Any] = [html.H2(link), html.P(told)]
+    if row["running"]:
+        content.append(html.P("A round is under way.", className="note"))
+    if row["last_error"]:
+        content.append(parts.notice(f"The last round failed: {row['last_error']}", "warning"))
+    return html.Li(content, className="card")

@@ -1,0 +1,1 @@
+"""The store → plain data, without Dash: what pages show, the API gives and the report prints."""

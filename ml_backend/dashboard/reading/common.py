@@ -1,0 +1,70 @@
+"""What several pages read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ml_backend.dashboard import PREFIX
+from ml_backend.errors import BadItemError, StoreError
+from ml_backend.media import text_of
+from ml_backend.mirror import Mirror
+from ml_backend.store import QUESTION, ProjectStore
+
+LONGEST_TEXT: Final = 400
+"""Characters of a task's text that are shown."""
+
+
+def about(store: ProjectStore) -> dict[str, Any]:
+    """Title, and field, kind and labels of the question, as the last round read them; empty before a first one."""
+    return store.document(QUESTION)
+
+
+def title(store: ProjectStore) -> str:
+    """What people call the project."""
+    return str(about(store).get("title") or f"Project {project_number(store)}")
+
+
+def project_number(store: ProjectStore) -> int:
+    """The project's id."""
+    return int(store.uid.split(".", 1)[0])
+
+
+def media_field(store: ProjectStore) -> str | None:
+    """The task field that holds an image; None where the project asks about texts, or nobody knows."""
+    found = about(store)
+    return str(found["field"]) if found.get("object_tag") == "Image" else None
+
+
+def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """What people are shown of tasks: ``{"text": ...}``, or ``{"image": URL on this server}``; by task id.
+
+    Tasks that this machine has not read (they are deleted, or rounds run elsewhere) are missing.
+    """
+    found = about(store)
+    field, is_image = str(found.get("field", "")), found.get("object_tag") == "Image"
+    items: dict[int, dict[str, Any]] = {}
+    if not store.mirror_path.exists():
+        return items
+    for task in Mirror(store.mirror_path).find(task_ids):
+        if is_image:
+            items[task.id] = {"image": f"{PREFIX}{project_number(store)}/media/{task.id}"}
+        else:
+            try:
+                text = text_of(task.data.get(field), field)
+            except BadItemError:
+                text = ""
+            items[task.id] = {"text": text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"}
+    return items
+
+
+def readable_versions(store: ProjectStore) -> list[str]:
+    """Names of the versions whose manifest can be read, oldest first: one may be deleted at any moment."""
+    found = []
+    for name in store.versions():
+        try:
+            store.manifest(name)
+        except StoreError:
+            continue
+        found.append(name)
+    return found

@@ -1,0 +1,126 @@
+"""The settings that "Train now" offers, with their defaults and what is wrong with a typed value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.dashboard.reading.common import about
+from ml_backend.errors import ActiveLearningError
+from ml_backend.models import model_for_object_tag, resolve_hyperparameters
+from ml_backend.store import ProjectStore
+from ml_backend.strategies import STRATEGIES
+
+OFFERED: Final = {
+    "strategy": "Strategy or mixture",
+    "queue_size": "Queue size",
+    "samples": "Dropout samples",
+    "control_share": "Random share",
+    "train_after_labels": "Labels that start a round",
+    "seed": "Seed",
+}
+"""Project setting → its label in the form."""
+TUNED: Final = {
+    "steps": "Training steps",
+    "batch_size": "Batch size",
+    "learning_rate": "Learning rate",
+    "weight_decay": "Weight decay",
+    "dropout": "Dropout",
+    "feature_dropout": "Word dropout",
+    "label_smoothing": "Label smoothing",
+}
+"""Hyperparameter → its label."""
+NOTES: Final = {"steps": "0 chooses by the number of labels. One epoch is labels / batch size steps."}
+PREFIX: Final = "hyperparameters."
+
+
+def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
+    """A row for each setting: ``name``, ``label``, ``value`` (None: the default holds), ``default``, ``note``."""
+    stored, defaults = store.extra_params(), settings.project_defaults()
+    rows: list[dict[str, Any]] = []
+    for name, label in OFFERED.items():
+        note = ProjectSettings.model_fields[name].description or ""
+        if name == "strategy":
+            note = "One of the strategies, or a mixture such as entropy:0.8,random:0.2."
+        rows.append(_row(name, label, stored.get(name), getattr(defaults, name), note))
+    tuned = stored.get("hyperparameters")
+    known = tuned if isinstance(tuned, Mapping) else {}
+    for name, default in hyperparameters(store).items():
+        rows.append(_row(PREFIX + name, TUNED.get(name, name), known.get(name), default, NOTES.get(name, "")))
+    return rows
+
+
+def hyperparameters(store: ProjectStore) -> dict[str, Any]:
+    """Names and defaults of the project's model; empty where no round has read the question yet."""
+    try:
+        return dict(model_for_object_tag(about(store)["object_tag"]).hyperparameters())
+    except (KeyError, ActiveLearningError):
+        return {}
+
+
+def strategies() -> list[tuple[str, str]]:
+    """Every strategy with what it asks first."""
+    return [(name, strategy.when) for name, strategy in STRATEGIES.items()]
+
+
+def changes(
+    settings: Settings, store: ProjectStore, typed: Mapping[str, str | None]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What typed values change in the extra params, and what is wrong with each wrong one.
+
+    A value that equals the default, or an empty one, takes the setting away: the same model is then not trained twice
+    under two descriptions. Names that nobody offered are wrong.
+    """
+    known = {row["name"]: row for row in read_form(settings, store)}
+    found: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for name, text in typed.items():
+        row = known.get(name)
+        if row is None:
+            problems[name] = "There is no such setting."
+            continue
+        value = _value(text)
+        if value is not None:
+            problem = _problem(settings, store, name, value)
+            if problem:
+                problems[name] = problem
+                continue
+            value = None if value == row["default"] else value
+        if value != row["value"]:
+            if name.startswith(PREFIX):
+                found.setdefault("hyperparameters", {})[name.removeprefix(PREFIX)] = value
+            else:
+                found[name] = value
+    return found, problems
+
+
+def _row(name: str, label: str, value: Any, default: Any, note: str) -> dict[str, Any]:
+    return {"name": name, "label": label, "value": value, "default": default, "note": note}
+
+
+def _value(text: str | None) -> Any:
+    """A number where the text is one, else the text; None where it is empty."""
+    text = (text or "").strip()
+    if not text:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
+
+
+def _problem(settings: Settings, store: ProjectStore, name: str, value: Any) -> str | None:
+    try:
+        if name.startswith(PREFIX):
+            own = name.removeprefix(PREFIX)
+            tag = about(store)["object_tag"]
+            model = model_for_object_tag(tag)
+            resolve_hyperparameters(model.name, model.hyperparameters(), {own: value})
+        else:
+            settings.project_defaults().override({name: value}, where="")
+    except ActiveLearningError as exc:
+        return str(exc).removeprefix(": ").removeprefix(f"{name}: ")
+    return None

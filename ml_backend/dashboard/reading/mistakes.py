@@ -1,0 +1,149 @@
+"""What a version gets wrong on the evaluation tasks, and which labels people should look at again."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend.dashboard.reading.common import readable_versions, shown_items
+from ml_backend.errors import StoreError
+from ml_backend.judgement import Judgement
+from ml_backend.mirror import Mirror
+from ml_backend.recheck import DOCUMENT
+from ml_backend.store import ProjectStore
+
+SHOWN: Final = 24
+"""Mistakes on a page."""
+MOST: Final = 500
+"""Mistakes that can be asked for at once."""
+PAIRS: Final = 10
+
+
+def read_mistakes(
+    store: ProjectStore, *, version: str | None = None, target: str = "", guess: str = "", limit: int = SHOWN
+) -> dict[str, Any]:
+    """The confusion matrix of a version, its mistakes from the most confident on, and annotations in doubt.
+
+    Args:
+        store: the project's.
+        version: default: the one in use.
+        target: only mistakes on tasks that people gave this label; empty: all.
+        guess: only mistakes where the version says this label; empty: all.
+        limit: how many mistakes.
+
+    Returns:
+        ``confusion`` is ``[C][C]``: rows are people's labels, columns the version's. ``pairs`` are its largest entries
+        off the diagonal. ``version`` is None where there is nothing to show, and ``problem`` says why.
+    """
+    measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
+    found: dict[str, Any] = {
+        "version": None,
+        "versions": measured,
+        "current": store.current().version,
+        "labels": [],
+        "confusion": [],
+        "pairs": [],
+        "evaluated": 0,
+        "wrong": 0,
+        "mistakes": [],
+        "shown_wrong": 0,
+        "target": target,
+        "guess": guess,
+        "problem": None,
+        **read_doubts(store),
+    }
+    wanted = version or (found["current"] if found["current"] in measured else (measured[-1] if measured else None))
+    if wanted is None:
+        return found
+    if wanted not in measured:
+        return found | {"problem": f"Version {wanted} is not stored (any more), or was never measured."}
+    try:
+        judged = store.judgement(wanted)
+    except StoreError as exc:
+        return found | {"problem": str(exc)}
+    labels = store.manifest(wanted).labels
+    if judged is None:
+        return found | {"problem": f"What {wanted} said of each task was not kept: an older release trained it."}
+    confusion = confusion_matrix(judged, len(labels))
+    rows = _mistakes(judged, labels, target, guess)
+    items = shown_items(store, [row["task"] for row in rows[:limit]])
+    for row in rows[:limit]:
+        row["item"] = items.get(row["task"])
+    return found | {
+        "version": wanted,
+        "labels": list(labels),
+        "confusion": confusion.tolist(),
+        "pairs": _pairs(confusion, labels),
+        "evaluated": len(judged.targets),
+        "wrong": int((~judged.right).sum()),
+        "shown_wrong": len(rows),
+        "mistakes": rows[:limit],
+    }
+
+
+def confusion_matrix(judged: Judgement, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Counts ``[C, C]``: rows are people's labels, columns the version's."""
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (judged.targets, judged.guesses), 1)
+    return counts
+
+
+def read_doubts(store: ProjectStore) -> dict[str, Any]:
+    """``doubted``: annotated tasks whose label is in doubt, the least likely first; None where nobody has looked."""
+    try:
+        known = store.document(DOCUMENT)
+    except StoreError:
+        known = {}
+    if "doubted" not in known:
+        return {"doubted": None}
+    ids = [int(task) for task in known["doubted"]]
+    items, labels = shown_items(store, ids), _given(store, ids)
+    return {"doubted": [{"task": task, "item": items.get(task), "labels": labels.get(task, [])} for task in ids]}
+
+
+def _mistakes(judged: Judgement, labels: tuple[str, ...], target: str, guess: str) -> list[dict[str, Any]]:
+    confidence = judged.probabilities.max(axis=1)
+    wrong = np.flatnonzero(~judged.right)
+    rows = []
+    for position in wrong[np.argsort(-confidence[wrong], kind="stable")]:
+        given, said = labels[judged.targets[position]], labels[judged.guesses[position]]
+        if (target and given != target) or (guess and said != guess):
+            continue
+        rows.append(
+            {
+                "task": int(judged.task_ids[position]),
+                "target": given,
+                "guess": said,
+                "confidence": float(confidence[position]),
+                "target_probability": float(judged.probabilities[position, judged.targets[position]]),
+            }
+        )
+    return rows
+
+
+def _pairs(confusion: np.ndarray[Any, np.dtype[np.int64]], labels: tuple[str, ...]) -> list[dict[str, Any]]:
+    off = confusion.copy()
+    np.fill_diagonal(off, 0)
+    rows, columns = np.unravel_index(np.argsort(-off, axis=None, kind="stable")[:PAIRS], off.shape)
+    return [
+        {"target": labels[i], "guess": labels[j], "count": int(off[i, j])}
+        for i, j in zip(rows, columns, strict=True)
+        if off[i, j]
+    ]
+
+
+def _given(store: ProjectStore, task_ids: list[int]) -> dict[int, list[str]]:
+    """The choices that people made, by task."""
+    if not store.mirror_path.exists():
+        return {}
+    found: dict[int, list[str]] = {}
+    for task in Mirror(store.mirror_path).find(task_ids):
+        choices = [
+            str(choice)
+            for annotation in task.annotations
+            for region in annotation.result
+            for choice in (region.get("value") or {}).get("choices", [])
+        ]
+        found[task.id] = list(dict.fromkeys(choices))
+    return found

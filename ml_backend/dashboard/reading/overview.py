@@ -1,0 +1,132 @@
+"""Where a project stands: one dictionary of the present."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml_backend.answers import recorded
+from ml_backend.dashboard.reading.common import about, project_number, title
+from ml_backend.dashboard.services import Examination, Services
+from ml_backend.errors import ActiveLearningError, StoreError
+from ml_backend.manifest import Manifest
+from ml_backend.measures import stored
+from ml_backend.round_log import rounds
+from ml_backend.store import ProjectStore
+from ml_backend.versions import version_before
+
+FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
+
+
+def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
+    """The present state; every part that cannot be read is None, and ``problems`` say why.
+
+    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``queue`` holds ``name, size, strategy,
+    answered``; ``round`` is the last line of the round log; ``next_round`` is the scheduler's outlook.
+    """
+    project_id = project_number(store)
+    problems: list[str] = []
+    current, measures, log = store.current(), _measures(store, problems), rounds(store, newest=50)
+    good = next((line for line in reversed(log) if not line.get("error")), None)
+    manifest = _manifest(store, current.version, problems)
+    before = _manifest(store, manifest.parent, []) if manifest and manifest.parent else None
+    outlook = services.outlook(project_id)
+    return {
+        "project": project_id,
+        "title": title(store),
+        "label_studio": services.label_studio_link(project_id),
+        "labels": measures.get("labels") if measures else (good or {}).get("labels"),
+        "open_tasks": (good or {}).get("open_tasks"),
+        "version": manifest and _version(manifest),
+        "before": before and _version(before),
+        "comparable": bool(manifest and before and _same_evaluation(manifest, before)),
+        "pinned": current.pinned,
+        "roll_back_to": _roll_back_to(store),
+        "queue": _queue(store, current.queue, outlook.labels_waiting, problems),
+        "running": services.running(project_id),
+        "round": log[-1] if log else None,
+        "warnings": list((good or {}).get("messages") or ()),
+        "held_back": (good or {}).get("held_back"),
+        "next_round": {
+            "labels_waiting": outlook.labels_waiting,
+            "labels": outlook.labels_to_go,
+            "seconds": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),
+            "failures": outlook.failures,
+            "error": outlook.error,
+            "every_labels": services.project_settings(store).train_after_labels,
+            "every_seconds": services.project_settings(store).train_after_seconds,
+        },
+        "hint": measures.get("hint") if measures else None,
+        "labels_saved": measures.get("labels_saved") if measures else None,
+        "live": measures.get("live") if measures else None,
+        "kind": about(store).get("object_tag"),
+        "doctor": read_examination(services.examination(project_id)),
+        "problems": problems,
+    }
+
+
+def read_examination(examination: Examination | None) -> dict[str, Any] | None:
+    """The doctor's last run: ``running``, ``ended``, ``error`` and what it found that is not right."""
+    if examination is None:
+        return None
+    wrong = [finding for finding in examination.findings if finding.status in ("warning", "error")]
+    shown = [{"name": f.name, "status": f.status, "message": f.message, "remedy": f.remedy} for f in wrong]
+    ended = examination.ended.isoformat() if examination.ended else None
+    checks = len(examination.findings)
+    return {
+        "running": examination.running,
+        "ended": ended,
+        "error": examination.error,
+        "checks": checks,
+        "findings": shown,
+    }
+
+
+def _version(manifest: Manifest) -> dict[str, Any]:
+    metrics = manifest.metrics or {}
+    return {
+        "name": manifest.name,
+        "created_at": manifest.created_at.isoformat(),
+        "labels": manifest.examples,
+        "metrics": {name: metrics.get(name) for name in FIGURES} if metrics else None,
+    }
+
+
+def _same_evaluation(a: Manifest, b: Manifest) -> bool:
+    return a.metrics is not None and b.metrics is not None and a.evaluation_fingerprint == b.evaluation_fingerprint
+
+
+def _measures(store: ProjectStore, problems: list[str]) -> dict[str, Any]:
+    try:
+        return stored(store)
+    except StoreError as exc:
+        problems.append(str(exc))
+        return {}
+
+
+def _manifest(store: ProjectStore, version: str | None, problems: list[str]) -> Manifest | None:
+    try:
+        return store.manifest(version) if version else None
+    except StoreError as exc:
+        problems.append(str(exc))
+        return None
+
+
+def _queue(store: ProjectStore, name: str | None, waiting: int, problems: list[str]) -> dict[str, Any] | None:
+    if name is None:
+        return None
+    try:
+        queue, known = store.queue(name), recorded(store)
+    except StoreError as exc:
+        problems.append(str(exc))
+        return None
+    size = len(queue.predictions)
+    # What a round has seen, and what webhooks have told since.
+    answered = sum(prediction.task_id in known for prediction in queue.predictions)
+    return {"name": name, "size": size, "strategy": queue.strategy, "answered": min(size, max(answered, waiting))}
+
+
+def _roll_back_to(store: ProjectStore) -> str | None:
+    try:
+        return version_before(store)
+    except ActiveLearningError:
+        return None

@@ -1,0 +1,91 @@
+"""The present queue as plain rows: what comes next, and why."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ml_backend.control import CONTROL
+from ml_backend.dashboard.reading.common import shown_items
+from ml_backend.mirror import Mirror
+from ml_backend.records import Prediction, Queue
+from ml_backend.store import ProjectStore
+from ml_backend.wishes import Wishes
+from ml_backend.wishes import read as read_wishes
+
+PAGE: Final = 50
+"""Tasks shown at once."""
+MOST: Final = 500
+"""Tasks that one request may ask for."""
+
+
+def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, Any]:
+    """``rows`` of the queue from place ``start`` on (0 is asked first), at most ``count``, and all wishes.
+
+    A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
+    strategy, ``control`` or ``pinned``), ``state`` (``waiting``, ``answered``, ``skipped`` or ``gone``), ``wish``
+    (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no guess.
+
+    Answers are those that the last round read.
+    """
+    current, wishes = store.current(), read_wishes(store)
+    queue = store.queue(current.queue) if current.queue else None
+    picked = queue.predictions if queue else ()
+    total = len(picked)
+    start = max(0, min(start, (total - 1) // count * count)) if total else 0
+    shown = picked[start : start + max(1, min(count, MOST))]
+    queued = {item.task_id for item in picked}
+    ahead = [task for task in wishes.front if task not in queued]
+    listed = [*ahead[:PAGE], *wishes.dropped[-PAGE:]]
+    items = shown_items(store, [*(item.task_id for item in shown), *listed])
+    states = _states(store, [item.task_id for item in shown])
+    return {
+        "queue": current.queue,
+        "version": current.version,
+        "strategy": queue.strategy if queue else None,
+        "total": total,
+        "start": start,
+        "count": count,
+        "control": sum(item.picked_by == CONTROL for item in picked),
+        "pinned": sum(item.task_id in set(wishes.front) for item in picked),
+        "rows": [
+            _row(queue, item, place, wishes, items, states) for place, item in enumerate(shown, start + 1) if queue
+        ],
+        "ahead": [{"task_id": task, "item": items.get(task)} for task in ahead[:PAGE]],
+        "ahead_total": len(ahead),
+        "dropped": [{"task_id": task, "item": items.get(task)} for task in wishes.dropped[: -PAGE - 1 : -1]],
+        "dropped_total": len(wishes.dropped),
+    }
+
+
+def _row(
+    queue: Queue,
+    item: Prediction,
+    place: int,
+    wishes: Wishes,
+    items: dict[int, dict[str, Any]],
+    states: dict[int, str],
+) -> dict[str, Any]:
+    is_control = item.picked_by == CONTROL
+    wish = "first" if item.task_id in wishes.front else "dropped" if item.task_id in wishes.dropped else None
+    return {
+        "place": place,
+        "task_id": item.task_id,
+        "score": None if is_control else round(item.score, 6),
+        "guess": None if is_control else item.label,
+        "confidence": None if is_control or item.label is None else round(item.confidence, 4),
+        "why": item.picked_by or queue.strategy,
+        "state": states.get(item.task_id, "gone"),
+        "wish": wish,
+        "item": items.get(item.task_id),
+    }
+
+
+def _states(store: ProjectStore, task_ids: list[int]) -> dict[int, str]:
+    """What became of tasks, as far as the last round knows; where rounds run elsewhere, all are taken to wait."""
+    if not store.mirror_path.exists():
+        return dict.fromkeys(task_ids, "waiting")
+    found = {}
+    for task in Mirror(store.mirror_path).find(task_ids):
+        answered = task.is_labeled or any(not each.cancelled for each in task.annotations)
+        found[task.id] = "answered" if answered else "skipped" if task.is_skipped else "waiting"
+    return found

@@ -1,0 +1,165 @@
+"""What pages may use: the stores to read, and rounds to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock, Thread
+from typing import Any, Final
+
+from ml_backend import progress
+from ml_backend.checks import CHECKS
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.diagnosis import Context, Finding, examine
+from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
+from ml_backend.round_log import rounds as logged_rounds
+from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.scheduler import Scheduler
+from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
+from ml_backend.trigger import Outlook
+from ml_backend.worker import Rounds
+
+FRESH: Final = 120.0
+"""Seconds after which a round that tells nothing, and that this server does not know of, is taken for dead."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a wish for a round was met."""
+
+    words: str
+    new: bool
+    """False: a round that is under way, or waiting, does the same."""
+
+
+@dataclass
+class Examination:
+    """One run of the doctor."""
+
+    running: bool = True
+    findings: list[Finding] = field(default_factory=list)
+    error: str | None = None
+    ended: datetime | None = None
+
+
+class Services:
+    """One installation as its pages see it. Safe to share between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        rounds: Rounds,
+        scheduler: Scheduler | None = None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self._rounds = rounds
+        self._scheduler = scheduler
+        self._now = now
+        self._lock = Lock()
+        self._examinations: dict[int, Examination] = {}
+
+    # --- the stores --------------------------------------------------------------------------------------------
+
+    def projects(self) -> dict[int, ProjectStore]:
+        """Every known project's store."""
+        return stores_of(self.settings).known()
+
+    def store(self, project_id: int) -> ProjectStore:
+        """A project's store.
+
+        Raises:
+            StoreError: nothing of the project is known here.
+        """
+        store = stores_of(self.settings).open(project_id)
+        if store is None:
+            raise StoreError(
+                f"Nothing is known of project {project_id}. Check the number in its URL in Label Studio; connect it "
+                f"with scripts/create_project.py, or run scripts/sync.py --project {project_id} --train."
+            )
+        return store
+
+    def project_settings(self, store: ProjectStore) -> ProjectSettings:
+        """The settings that the next round has; the defaults where the stored ones are wrong."""
+        defaults = self.settings.project_defaults()
+        try:
+            return defaults.override(store.extra_params(), where=f"Project {store.uid}")
+        except ActiveLearningError:
+            return defaults
+
+    def label_studio_link(self, project_id: int, task_id: int | None = None) -> str:
+        """Where people see a project, or one of its tasks, in Label Studio."""
+        page = f"{self.settings.label_studio_url}/projects/{int(project_id)}/data"
+        return page if task_id is None else f"{page}?task={int(task_id)}"
+
+    # --- rounds ------------------------------------------------------------------------------------------------
+
+    def outlook(self, project_id: int) -> Outlook:
+        """What the scheduler waits for."""
+        return self._scheduler.outlook(project_id) if self._scheduler is not None else Outlook()
+
+    def running(self, project_id: int) -> bool:
+        """Whether a round is waiting or under way, as far as this server can know; False where Redis is silent."""
+        try:
+            return self._rounds.running(project_id)
+        except ConfigurationError:
+            return False
+
+    def progress(self, project_id: int, store: ProjectStore) -> dict[str, Any] | None:
+        """The step of the round under way, whoever runs it; None where there is none."""
+        found = progress.read(store)
+        if not found:
+            return None
+        age = (self._now() - datetime.fromisoformat(found["updated"])).total_seconds()
+        return found if self.running(project_id) or age < FRESH else None
+
+    def last_round(self, store: ProjectStore) -> Mapping[str, Any] | None:
+        """The newest line of the project's log."""
+        return next(iter(logged_rounds(store, newest=1)), None)
+
+    def ask(self, project_id: int, options: RoundOptions = ORDINARY) -> Asked:
+        """Ask for a round; one that does the same and is under way, or waits, is enough.
+
+        Raises:
+            ConfigurationError: rounds cannot run.
+        """
+        if self.settings.label_studio_api_key is None:
+            raise ConfigurationError("No round can start: set LABEL_STUDIO_API_KEY and restart the backend.")
+        with self._lock:  # of two people at the same moment, the second finds the first one's round
+            if options == ORDINARY and self._rounds.running(project_id):
+                return Asked("A round is under way already; its result will appear here.", new=False)
+            if self._scheduler is not None:
+                self._scheduler.ask(project_id, options)
+            else:
+                self._rounds.request(project_id, options=options)
+        return Asked("A round was asked for; it begins in a moment.", new=True)
+
+    # --- the doctor --------------------------------------------------------------------------------------------
+
+    def examination(self, project_id: int) -> Examination | None:
+        """The last run of the doctor since the server started."""
+        return self._examinations.get(project_id)
+
+    def examine(self, project_id: int) -> Examination:
+        """Run the doctor in a thread of its own: it asks Label Studio many things. One run at a time."""
+        with self._lock:
+            known = self._examinations.get(project_id)
+            if known is not None and known.running:
+                return known
+            found = self._examinations[project_id] = Examination()
+        Thread(target=self._run_checks, args=(project_id, found), name="doctor", daemon=True).start()
+        return found
+
+    def _run_checks(self, project_id: int, examination: Examination) -> None:
+        try:
+            with Context(self.settings, project_id) as context:
+                examination.findings = list(examine(context, CHECKS))
+        except ActiveLearningError as exc:
+            examination.error = str(exc)
+        except Exception as exc:  # a thread of its own: nobody else would tell
+            examination.error = f"The doctor failed ({type(exc).__name__}); run scripts/doctor.py --verbose."
+        finally:
+            examination.ended, examination.running = self._now(), False

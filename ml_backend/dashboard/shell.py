@@ -1,0 +1,88 @@
+"""The frame around every page: masthead, menu, messages for screen readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from dash import dcc, html
+
+from ml_backend.dashboard import PREFIX, parts, words
+
+TICK: Final = 1_500
+"""Milliseconds between two looks for news; an answer without news changes nothing on the page."""
+
+INDEX: Final = """<!DOCTYPE html>
+<html lang="en">
+  <head>
+    {%metas%}
+    <meta name="color-scheme" content="light dark">
+    <title>{%title%}</title>
+    {%favicon%}
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>{%config%}{%scripts%}{%renderer%}</footer>
+  </body>
+</html>
+"""
+"""Dash's own has a script for Internet Explorer, and names no language."""
+
+
+def frame() -> html.Div:
+    """What stays while pages change."""
+    return html.Div(
+        [
+            dcc.Location(id="url", refresh="callback-nav"),
+            dcc.Interval(id="tick", interval=TICK),
+            dcc.Store(id="pulse"),
+            dcc.Store(id="shown"),
+            dcc.Store(id="titled"),
+            html.A("Skip to the content", href="#main", className="skip"),
+            html.Header(id="masthead"),
+            html.Div(id="announcer", role="status", className="hidden-text", **parts.aria(live="polite")),
+            html.Div(
+                html.Button("A round has ended. Show its results", id="renew", n_clicks=0, className="button"),
+                id="news",
+                hidden=True,
+                className="news",
+                role="status",
+            ),
+            html.Main(id="main", tabIndex=-1),
+        ]
+    )
+
+
+def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title: str, here: str | None) -> list[Any]:
+    """Name of the project, and its pages; ``pages`` are (path, title)."""
+    home = dcc.Link("Active learning", href=PREFIX, className="home")
+    if project_id is None:
+        return [html.Div([home], className="bar-top")]
+    entries = []
+    for path, name in pages:
+        address = f"{PREFIX}{project_id}/{path}"
+        entry = (
+            html.Span(name, className="here", **parts.aria(current="page"))
+            if path == here
+            else dcc.Link(name, href=address)
+        )
+        entries.append(html.Li(entry))
+    top = html.Div([home, html.Span(title, className="project-title")], className="bar-top")
+    return [top, html.Nav(html.Ul(entries), **parts.aria(label="Pages of this project"))]
+
+
+def announcement(pulse: Mapping[str, Any], before: Mapping[str, Any] | None) -> str | None:
+    """One sentence for a screen reader when the state of a round changed; None where it did not."""
+    then = before or {}
+    now_step, then_step = (pulse.get("progress") or {}).get("step"), (then.get("progress") or {}).get("step")
+    if now_step and now_step != then_step:
+        return f"Round: {words.step(now_step)}."
+    if then.get("project") == pulse.get("project") and then.get("round") != pulse.get("round"):
+        return "The round failed." if pulse.get("error") else "The round is done."
+    return None
+
+
+def problem(message: str, *, title: str = "This page cannot be shown") -> html.Div:
+    """An error in place of a page."""
+    return parts.page(title, parts.notice(message, "error"), html.P(dcc.Link("All projects", href=PREFIX)))

@@ -1,0 +1,69 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+MISSING: Final = "-"
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+STEPS: Final = {
+    "read": "reading tasks and labels",
+    "fit": "training",
+    "judge": "judging on the evaluation tasks",
+    "store": "storing the version",
+    "score": "scoring the open tasks",
+    "rank": "choosing the next tasks",
+    "import": "publishing the order",
+    "switch": "switching to the new order",
+    "tidy": "tidying up",
+    "measure": "measuring",
+    "re-check": "looking for doubtful labels",
+}
+"""Step of a round → what it does."""
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share of 1 as a percentage."""
+    return MISSING if value is None else f"{value:.{digits}%}"
+
+
+def figure(value: float | None, digits: int = 3) -> str:
+    """A number between 0 and 1, as papers write it."""
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def change(now: float | None, before: float | None) -> str:
+    """Difference of two shares in points, with its sign; empty where there is nothing to compare."""
+    if now is None or before is None:
+        return ""
+    points = (now - before) * 100
+    return "unchanged" if abs(points) < 0.05 else f"{points:+.1f} points"
+
+
+def ago(then: str | datetime | None, now: datetime) -> str:
+    """How long ago something was."""
+    if not then:
+        return MISSING
+    moment = datetime.fromisoformat(then) if isinstance(then, str) else then
+    return f"{duration((now - moment).total_seconds())} ago"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its largest unit."""
+    seconds = max(0.0, seconds)
+    for size, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'}"
+
+
+def count(number: int, what: str) -> str:
+    """``3 labels``, ``1 label``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def step(name: str) -> str:
+    """What a round's step does."""
+    return STEPS.get(name, name)

@@ -1,0 +1,108 @@
+"""The step of a round that draws the map: which tasks, what the model says of each, where they lie."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import numpy as np
+
+from ml_backend.errors import ActiveLearningError
+from ml_backend.models.base import Model
+from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOWN, PoolMap, choose_shown
+from ml_backend.projection import NOTHING, Ids, Layout, lay_out, place_new
+from ml_backend.records import Task
+from ml_backend.report import Recorder, Report
+from ml_backend.scoring import Scores, score_items
+from ml_backend.selection import strategy_in_use
+from ml_backend.store import ProjectStore
+from ml_backend.workspace import RoundProject, Workspace, read_tasks
+
+log = logging.getLogger(__name__)
+NEEDED: Final = 2
+"""Tasks that make a map."""
+
+
+def draw(project: RoundProject, report: Report, workspace: Workspace, recorder: Recorder) -> None:
+    """Draw the pool as the served version sees it, beside the version; a failure is a warning and fails no round."""
+    version = report.version
+    if not project.settings.map or version is None:
+        return
+    try:
+        model = workspace.library.load(project.store, version)
+        if not hasattr(model, "embed"):
+            return
+        with recorder.step("map") as step:
+            drawn = _drawn(project, report, model, version)
+            if drawn is not None:
+                project.store.write_map(version, drawn)
+                step.detail = f"{len(drawn.task_ids)} of {drawn.pool} tasks"
+    except Exception as exc:  # whatever it is: model and order of this round stand
+        log.warning("project %s: drawing the map failed", project.now.id, exc_info=exc)
+        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
+        recorder.warn(f"The map is not up to date: {reason}")
+
+
+def _drawn(project: RoundProject, report: Report, model: Model, version: str) -> PoolMap | None:
+    tasks, states, labels = _shown(project, report)
+    examples = read_tasks(tasks, project, report)
+    if len(examples.items) < NEEDED:
+        return None
+    ids = examples.task_ids
+    before, same_model = _last(project.store, version)
+    embeddings = model.embed(examples.items)
+    if same_model and np.isin(ids, before.task_ids).any():
+        layout = place_new(embeddings, ids, before)
+    else:
+        layout = lay_out(embeddings, ids, before, seed=project.settings.seed)
+    scores = _scores(project, model, examples.items, ids)
+    index = {label: number for number, label in enumerate(project.question.labels)}
+    return PoolMap(
+        ids,
+        layout.places,
+        np.array([states[int(task)] for task in ids], dtype=np.uint8),
+        np.array([index.get(labels.get(int(task), ""), UNKNOWN) for task in ids], dtype=np.int16),
+        scores.winner.astype(np.int16),
+        scores.confidence.astype(np.float32),
+        scores.uncertainty.astype(np.float32),
+        pool=len(project.pool.training) + len(project.pool.evaluation) + len(project.pool.open),
+    )
+
+
+def _shown(project: RoundProject, report: Report) -> tuple[list[Task], dict[int, int], dict[int, str]]:
+    """The tasks to show, the state of each, and the labels that there are."""
+    pool = project.pool
+    known = {task.id: task for task in pool.open}
+    queued = [item.task_id for item in report.queue.predictions] if report.queue else []
+    groups = {
+        QUEUED: [task for task in queued if task in known],
+        LABELLED: [task.id for task, _ in pool.training],
+        EVALUATION: [task.id for task, _ in pool.evaluation],
+        OPEN: sorted(known.keys() - set(queued)),
+    }
+    # A task that wants another answer is open and labelled at once: it is shown as what it is to the queue.
+    seen: set[int] = set()
+    for state, ids in groups.items():
+        groups[state] = [task for task in ids if task not in seen]
+        seen.update(ids)
+    states = {task: state for state, ids in choose_shown(groups, seed=project.settings.seed).items() for task in ids}
+    labelled = [*pool.training, *pool.evaluation]
+    known |= {task.id: task for task, _ in labelled}
+    return [known[task] for task in sorted(states)], states, {task.id: label for task, label in labelled}
+
+
+def _last(store: ProjectStore, version: str) -> tuple[Layout, bool]:
+    """The map to go on from, and whether it is of this version; an empty one where there is none."""
+    own = store.map(version)
+    if own is not None:
+        return own.layout, True
+    for name in reversed(store.versions()):
+        drawn = store.map(name)
+        if drawn is not None:
+            return drawn.layout, False
+    return NOTHING, False
+
+
+def _scores(project: RoundProject, model: Model, items: list[object], ids: Ids) -> Scores:
+    strategy = strategy_in_use(project.settings, trained=True)
+    return score_items(model, items, ids, project.settings.override({"strategy": strategy}, where="Map"))

@@ -1,0 +1,38 @@
+"""A project's extra params, changed where people see them: in Label Studio first, then in the store.
+
+Label Studio sends the extra params of its backend record with every ``/setup`` and the store follows, so a change that
+only the store knew would be undone by the next one. Where no backend is connected, the store alone holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_backend.config import Settings
+from ml_backend.label_studio import BACKEND_TITLE, LabelStudioClient
+from ml_backend.round_options import applied
+from ml_backend.stores import stores_of
+
+
+def change_params(settings: Settings, client: LabelStudioClient, project_id: int, changes: Mapping[str, Any]) -> None:
+    """Change some extra params for all rounds to come.
+
+    Raises:
+        ConfigurationError: a name or value is wrong; nothing was changed.
+        LabelStudioError: Label Studio refused or failed; the store is unchanged.
+    """
+    store = stores_of(settings).get(client.project(project_id).uid)
+    params = applied(store.extra_params(), changes)
+    settings.project_defaults().override(params, where=f"Settings of project {project_id}")
+    rows = client.backends(project_id)
+    ours = [row for row in rows if row["title"] == BACKEND_TITLE] or (rows if len(rows) == 1 else [])
+    secret = settings.basic_auth_pass
+    for row in ours:
+        client.change_backend(
+            row,
+            {"extra_params": params},
+            user=settings.basic_auth_user,
+            password=secret.get_secret_value() if secret else None,
+        )
+    store.set_extra_params(params)

@@ -1,0 +1,105 @@
+"""The map of a pool under one model version: which tasks, where, and what is known of each. A file of the version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ml_backend.errors import StoreError
+from ml_backend.projection import Ids, Layout, Places
+from ml_backend.ranking import draws_for
+
+MAP_FILE: Final = "map.safetensors"
+MOST: Final = 10_000
+"""Points of one map: as many as a browser moves smoothly."""
+STATES: Final = ("open", "queued", "labelled", "evaluation")
+OPEN, QUEUED, LABELLED, EVALUATION = range(4)
+UNKNOWN: Final = -1
+STREAM: Final = 32
+"""Added to the seed, so that the shown tasks are drawn independently of everything else."""
+POOL: Final = "pool"
+
+
+@dataclass(frozen=True)
+class PoolMap:
+    """``N`` tasks of a pool."""
+
+    task_ids: Ids
+    """``[N]``."""
+    places: Places
+    """``[N, 2]``."""
+    states: NDArray[np.uint8]
+    """Index into ``STATES``, when the map was drawn ``[N]``."""
+    labels: NDArray[np.int16]
+    """What people answered: index into the version's labels, -1 where nobody has ``[N]``."""
+    guesses: NDArray[np.int16]
+    """The version's most probable label ``[N]``."""
+    confidences: NDArray[np.float32]
+    """Its probability ``[N]``."""
+    uncertainties: NDArray[np.float32]
+    """In [0, 1], larger = asked sooner; see `scoring.Scores` ``[N]``."""
+    pool: int
+    """Tasks that there were to show."""
+
+    @property
+    def layout(self) -> Layout:
+        """Tasks and places alone."""
+        return Layout(self.task_ids, self.places)
+
+
+ARRAYS: Final = tuple(each.name for each in fields(PoolMap) if each.name != POOL)
+
+
+def choose_shown(groups: Mapping[int, Sequence[int]], *, most: int = MOST, seed: int) -> dict[int, list[int]]:
+    """Which tasks to show: state → task ids, at most ``most`` in all.
+
+    Each group may have a quarter; what the small ones leave goes first to the queue, then to labelled, evaluation and
+    open tasks. The queue is cut at its end. Of the others those with the lowest draws stay, so that the same tasks are
+    shown from round to round.
+    """
+    turns = (QUEUED, LABELLED, EVALUATION, OPEN)
+    ordered = {state: list(groups.get(state, ())) for state in turns}
+    for state in turns[1:]:
+        ids = np.array(ordered[state], dtype=np.int64)
+        ordered[state] = ids[np.argsort(draws_for(ids, seed + STREAM), kind="stable")].tolist()
+    sizes = {state: min(len(ids), most // len(turns)) for state, ids in ordered.items()}
+    for state in turns:
+        sizes[state] += min(len(ordered[state]) - sizes[state], most - sum(sizes.values()))
+    return {state: ordered[state][: sizes[state]] for state in turns}
+
+
+def write_map(folder: Path, drawn: PoolMap) -> Path:
+    """Write the file; its path. Raises OSError."""
+    path = folder / MAP_FILE
+    arrays = {name: np.ascontiguousarray(getattr(drawn, name)) for name in ARRAYS}
+    save_file(arrays, path, metadata={POOL: str(drawn.pool)})
+    return path
+
+
+def read_map(folder: Path) -> PoolMap | None:
+    """What a version's folder holds; None where no map was drawn.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = folder / MAP_FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in ARRAYS}
+            found = PoolMap(**arrays, pool=int(file.metadata()[POOL]))
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError) as exc:
+        raise StoreError(f"{path} is damaged ({exc}); delete it: the next round draws a new one.") from exc
+    if len({len(values) for values in arrays.values()}) != 1 or found.places.shape != (len(found.task_ids), 2):
+        raise StoreError(f"{path} is damaged (its parts differ in length); delete it: the next round draws a new one.")
+    return found

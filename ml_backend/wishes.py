@@ -1,0 +1,109 @@
+"""What people want of the order, whatever the model thinks: tasks to ask first, and tasks not to ask.
+
+A wish stands until its task is answered, skipped or deleted, or until somebody takes it back. A round puts the front
+before its own picks and leaves dropped tasks out. Wishes follow what people saw in a task; control tasks must not, so a
+task of either kind is no control task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.shared_folder import WISHES
+from ml_backend.store import ProjectStore
+
+MOST: Final = 5_000
+"""Wishes of each kind that a project may have: more is a strategy, not a wish."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What people want of one project's order. No task is in both."""
+
+    front: tuple[int, ...] = ()
+    """Task ids to ask before all others, in this order."""
+    dropped: tuple[int, ...] = ()
+    """Task ids not to ask, oldest wish first."""
+
+
+def boost(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+    """Ask these next, in this order, before what others want first."""
+    rest = undo(wishes, task_ids)
+    return Wishes((*dict.fromkeys(task_ids), *rest.front), rest.dropped)
+
+
+def pin(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+    """Ask these first, after what is wanted first already; what is there keeps its place."""
+    new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.front)]
+    return Wishes((*wishes.front, *new), undo(wishes, new).dropped)
+
+
+def drop(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+    """Do not ask these."""
+    new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.dropped)]
+    return Wishes(undo(wishes, new).front, (*wishes.dropped, *new))
+
+
+def undo(wishes: Wishes, task_ids: Iterable[int]) -> Wishes:
+    """Want nothing of these."""
+    gone = set(task_ids)
+    return Wishes(
+        tuple(task for task in wishes.front if task not in gone),
+        tuple(task for task in wishes.dropped if task not in gone),
+    )
+
+
+ACTIONS: Final[Mapping[str, Callable[[Wishes, Sequence[int]], Wishes]]] = {
+    "boost": boost,
+    "pin": pin,
+    "drop": drop,
+    "undo": undo,
+}
+"""By the word that the API takes."""
+
+
+def read(store: ProjectStore) -> Wishes:
+    """A project's wishes.
+
+    Raises:
+        StoreError: the document is damaged.
+    """
+    return _parsed(store, store.document(WISHES))
+
+
+def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> Wishes:
+    """Add or take back wishes; of two people at once neither loses what they asked for.
+
+    Raises:
+        ConfigurationError: an unknown action, malformed ids, or too many wishes. StoreError: they cannot be written.
+    """
+    if action not in ACTIONS:
+        raise ConfigurationError(f"Unknown action {action!r}; known: {', '.join(ACTIONS)}.")
+    if not task_ids or not all(isinstance(task, int) and not isinstance(task, bool) and task > 0 for task in task_ids):
+        raise ConfigurationError('"task_ids" must be a list of task numbers, at least one.')
+
+    def changed(content: dict[str, Any]) -> dict[str, Any]:
+        found = ACTIONS[action](_parsed(store, content), task_ids)
+        if max(len(found.front), len(found.dropped)) > MOST:
+            raise ConfigurationError(f"At most {MOST:,} tasks can be asked first, and as many dropped; choose fewer.")
+        return asdict(found)
+
+    return _parsed(store, store.edit_document(WISHES, changed))
+
+
+def forget(store: ProjectStore, task_ids: Iterable[int]) -> None:
+    """Take back wishes about tasks that are no longer open."""
+    gone = set(task_ids)
+    if gone:
+        store.edit_document(WISHES, lambda content: asdict(undo(_parsed(store, content), gone)))
+
+
+def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> Wishes:
+    try:
+        front, dropped = content.get("front", ()), content.get("dropped", ())
+        return Wishes(tuple(map(int, front)), tuple(map(int, dropped)))
+    except (TypeError, ValueError) as exc:
+        raise StoreError(f"{store.folder / WISHES} is damaged ({exc}); delete it: all wishes are then gone.") from exc

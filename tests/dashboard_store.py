@@ -1,0 +1,191 @@
+"""A project's store as real rounds leave it, made in a moment: versions with judgements, a queue, answers, a mirror."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.answers import Answer
+from ml_backend.datasets import png_data_uri
+from ml_backend.judgement import judgement
+from ml_backend.manifest import Manifest
+from ml_backend.metrics import evaluate
+from ml_backend.mirror import UPSERT, Mirror
+from ml_backend.models.headlines import Headlines
+from ml_backend.promotion import compare
+from ml_backend.records import Prediction, Queue
+from ml_backend.round_log import append
+from ml_backend.store import QUESTION, Current, ProjectStore
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
+
+
+def fill_mirror(store: ProjectStore, tasks: dict[int, dict[str, Any]], labelled: dict[int, str]) -> None:
+    """Tasks by id → data, and the labels that some of them have."""
+    rows = []
+    for task_id, data in tasks.items():
+        row: dict[str, Any] = {"id": task_id, "data": data, "is_labeled": task_id in labelled, "annotations": []}
+        if task_id in labelled:
+            choice = {"from_name": "choice", "to_name": "item", "type": "choices"}
+            result = [{**choice, "value": {"choices": [labelled[task_id]]}}]
+            about = {"id": task_id * 10, "completed_by": 1, "updated_at": START.isoformat(), "was_cancelled": False}
+            row["annotations"] = [about | {"result": result}]
+        rows.append((task_id, len(row["annotations"]), json.dumps(row)))
+    with Mirror(store.mirror_path)._open() as db, closing(db.cursor()) as cursor:
+        cursor.executemany(UPSERT, rows)
+
+
+def make_store(
+    root: Path,
+    project_id: int = 1,
+    *,
+    kind: str = "Text",
+    labels: tuple[str, ...] = ("related", "not related"),
+    versions: int = 4,
+    evaluated: int = 60,
+    open_tasks: int = 40,
+    title: str = "Headlines",
+    texts: tuple[str, ...] = (),
+) -> ProjectStore:
+    """A store with so many versions, each better than the one before.
+
+    Evaluation tasks are 1 … ``evaluated``, labelled ones follow, open ones come last; ``texts`` are the first tasks'.
+    """
+    store = ProjectStore(root, f"{project_id}.1700000000")
+    generator = np.random.default_rng(project_id)
+    field = "text" if kind == "Text" else "image"
+    total = evaluated + versions * 20 + open_tasks
+    noise = generator.integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    tasks: dict[int, dict[str, Any]] = {}
+    for task_id in range(1, total + 1):
+        shown = texts[task_id - 1] if task_id <= len(texts) else f"Story {task_id}: rivers rise after the storm"
+        tasks[task_id] = {field: shown if kind == "Text" else png_data_uri(noise[task_id % len(noise)])}
+        if task_id <= evaluated:
+            tasks[task_id]["split"] = "evaluation"
+    targets = generator.integers(0, len(labels), evaluated)
+    label_of = {task_id: labels[targets[task_id - 1]] for task_id in range(1, evaluated + 1)}
+    trained_on = range(evaluated + 1, evaluated + versions * 20 + 1)
+    label_of |= {task_id: labels[int(generator.integers(len(labels)))] for task_id in trained_on}
+    fill_mirror(store, tasks, label_of)
+    question = {"title": title, "field": field, "object_tag": kind, "labels": list(labels)}
+    store.write_document(QUESTION, question)
+    weights, config = _model(labels)
+    ids = np.arange(1, evaluated + 1)
+    before: tuple[str, NDArray[np.bool_]] | None = None
+    answers: dict[str, Any] = {}
+    for number in range(1, versions + 1):
+        name = f"headlines-{number:04d}-{number:08x}"
+        probabilities = _guesses(generator, targets, len(labels), skill=0.5 + 0.4 * number / versions)
+        judged = judgement(ids, targets, probabilities)
+        comparison = compare(judged.right, before[1], against=before[0]) if before else None
+        loss = [round(0.7 / (epoch + 1) + 0.1, 4) for epoch in range(6)]
+        manifest = Manifest(
+            name=name,
+            model="headlines",
+            number=number,
+            created_at=START + timedelta(hours=number),
+            object_tag=kind,
+            labels=labels,
+            config=config,
+            fingerprint=f"{number:08x}" * 8,
+            examples=number * 20,
+            label_counts={label: number * 20 // len(labels) for label in labels},
+            training={
+                "examples": number * 20,
+                "epochs": 6,
+                "seconds": 1.5,
+                "loss": loss,
+                "hyperparameters": {"steps": 6},
+            },
+            metrics=asdict(evaluate(probabilities, targets, labels)),
+            settings={"strategy": "entropy", "queue_size": 20, "samples": 20 + number, "hyperparameters": {}},
+            parent=before[0] if before else None,
+            comparison=asdict(comparison) if comparison else None,
+        )
+        store.write_version(manifest, weights, judged)
+        before = (name, judged.right)
+        for task_id in range(evaluated + 20 * number - 19, evaluated + 20 * number + 1):
+            arm = "control" if task_id % 10 == 0 else "entropy"
+            answers[str(task_id)] = asdict(Answer(f"{name}.entropy-0001", name, arm, labels[0], 0.7))
+        append(store, _round(number, name, evaluated))
+    if before:
+        still_open = list(range(total - open_tasks + 1, total + 1))[:20]
+        queue = Queue(
+            f"{before[0]}.entropy-{versions:04d}",
+            before[0],
+            "entropy",
+            1,
+            0,
+            tuple(Prediction(i, labels[i % len(labels)], 0.6, n / 20, "entropy") for n, i in enumerate(still_open)),
+        )
+        store.write_queue(queue)
+        store.set_current(Current(before[0], queue.name))
+        store.write_document("answers.json", {"answers": answers})
+        store.write_document("measures.json", _measures(before[0], versions * 20))
+        store.write_document("recheck.json", {"tab": 3, "fingerprint": "x", "doubted": [evaluated + 3, evaluated + 7]})
+    return store
+
+
+def _model(labels: tuple[str, ...]) -> tuple[Any, Any]:
+    model = Headlines(labels)
+    texts = [f"story {n} of the river" for n in range(2 * len(labels))]
+    model.fit(texts, np.arange(2 * len(labels)) % len(labels), seed=0, hyperparameters={"steps": 2})
+    return model.state()
+
+
+def _guesses(
+    generator: np.random.Generator, targets: NDArray[np.int64], classes: int, *, skill: float
+) -> NDArray[np.float64]:
+    scores = generator.normal(size=(len(targets), classes))
+    right = generator.random(len(targets)) < skill
+    scores[np.arange(len(targets)), targets] += np.where(right, 4.0, -2.0)
+    odds = np.exp(scores)
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _round(number: int, version: str, evaluated: int) -> dict[str, Any]:
+    started = START + timedelta(hours=number)
+    return {
+        "round": f"round{number:07d}",
+        "started": started.isoformat(),
+        "trigger": "labels",
+        "ended": (started + timedelta(seconds=4)).isoformat(),
+        "steps": [{"name": "read", "seconds": 0.2}, {"name": "fit", "seconds": 1.5}],
+        "error": None,
+        "version": version,
+        "trained": True,
+        "held_back": None,
+        "queue": f"{version}.entropy-{number:04d}",
+        "published": True,
+        "open_tasks": 40,
+        "accuracy": 0.8,
+        "labels": number * 20,
+        "warnings": 1,
+        "messages": ["3 skipped tasks are left out of the queue."],
+    }
+
+
+def _measures(version: str, labels: int) -> dict[str, Any]:
+    random = {"value": 2.0 * labels, "low": 1.4 * labels, "high": 3.1 * labels}
+    saved = {"labels": labels, "random_labels": random, "at_least": False}
+    saved["saved"] = {name: value - labels for name, value in random.items()}
+    expected = {"value": 0.91, "low": 0.88, "high": 0.94}
+    outlook = {"agreement": [0.7, 0.8], "settled": False, "accuracy": 0.85, "labels_ahead": 100, "expected": expected}
+    return {
+        "version": version,
+        "labels": labels,
+        "random_labels": 30,
+        "live": {"control": {"n": 8, "accuracy": 0.9, "low": 0.7, "high": 0.97}},
+        "classes": {"control": {}, "picked": {}, "recent": {}},
+        "labels_saved": saved,
+        "outlook": outlook,
+        "hint": "Go on: predictions still change.",
+    }
