@@ -35,7 +35,7 @@ def _modal() -> dict[str, Picker]:
     from modAL.uncertainty import entropy_sampling, margin_sampling
 
     def by(strategy: object) -> Picker:
-        return lambda s: strategy(s.model, s.features[s.open], n_instances=s.count)
+        return lambda s: np.ravel(strategy(s.model, s.features[s.open], n_instances=s.count)[0])
 
     return {"modAL margin": by(margin_sampling), "modAL entropy": by(entropy_sampling)}
 
