@@ -30,6 +30,7 @@ LAYERS = (
     ),
     ("balance", "batch_bald", "badge", "clusters", "novelty", "transfer", "evidence", "raw_embeddings"),
     ("geometry", "auto"),
+    ("instant",),
     ("strategies",),
     ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
