@@ -78,15 +78,13 @@ def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
     return np.asarray(margin * (weights @ (weights @ margin)), dtype=np.float32)
 
 
-def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, model: Floats | None = None) -> Picks:
+def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `between`.
 
     Args:
-        graph: open and labelled items.
+        graph: open and labelled items, and what a model says of them.
         count: B.
         rng: of the clusters.
-        model: the model's probabilities of the open items ``[O, C]``; averaged with the graph's, so that an item on
-            which the two disagree counts as in between.
     """
     count = min(count, len(graph.open))
     labels = len(graph.labelled)
@@ -97,8 +95,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, model: Floa
     order: list[int] = []
     while len(order) < count:
         beliefs = answers.probabilities()
-        both = beliefs if model is None else _averaged(beliefs, graph.open, model)
-        value = np.where(left, between(both, graph.weights)[graph.open], -1.0)
+        value = np.where(left, between(with_model(beliefs, graph), graph.weights)[graph.open], -1.0)
         picked = apart(value, graph, 1 if len(order) < ALONE else min(ALONE, count - len(order)))
         order += picked
         left[picked] = False
@@ -118,9 +115,12 @@ def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     return Picks.by_place([*chosen.tolist(), *rest[more].tolist()])
 
 
-def _averaged(beliefs: Floats, nodes: Positions, model: Floats) -> Floats:
+def with_model(beliefs: Floats, graph: Neighbourhood) -> Floats:
+    """The graph's beliefs averaged with the model's: an item on which the two disagree lies in between ``[N, C]``."""
+    if graph.model is None:
+        return beliefs
     both = beliefs.copy()
-    both[nodes] = (beliefs[nodes] + model) / 2
+    both[graph.open] = (beliefs[graph.open] + graph.model) / 2
     return both
 
 

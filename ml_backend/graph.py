@@ -48,10 +48,12 @@ class Neighbourhood:
     """Classes of the labelled items ``[L]``."""
     prior: NDArray[np.float64]
     """Expected share of each class ``[C]``."""
+    model: Floats | None = None
+    """A model's probabilities of the open items ``[O, C]``; None without one."""
 
     def take(self, rows: Positions) -> Neighbourhood:
         """The same graph, with some of the open items, in this order."""
-        return replace(self, open=self.open[rows])
+        return replace(self, open=self.open[rows], model=None if self.model is None else self.model[rows])
 
     @property
     def classes(self) -> int:

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml_backend.auto import Answers, apart, between
-from ml_backend.graph import Floats, Neighbourhood, Positions
+from ml_backend.auto import Answers, apart, between, with_model
+from ml_backend.graph import Neighbourhood, Positions
 
 
 class InstantOrder:
     """The front of a queue that knows the last answer.
 
     Args:
-        graph: open and labelled items, at least one of them labelled.
-        model: the model's probabilities of the open items ``[O, C]``, as `auto.auto` takes them; None without one.
+        graph: open and labelled items, at least one of them labelled, and what a model said of them.
     """
 
-    def __init__(self, graph: Neighbourhood, model: Floats | None = None) -> None:
-        self._graph, self._model = graph, model
+    def __init__(self, graph: Neighbourhood) -> None:
+        self._graph = graph
         self._answers = Answers(graph)
         self._open = np.ones(len(graph.open), dtype=np.bool_)
 
@@ -44,9 +43,7 @@ class InstantOrder:
 
     def front(self, count: int) -> Positions:
         """The next open items to ask for, most telling first; no two of them neighbours while there are others."""
-        beliefs = self._answers.probabilities()
-        if self._model is not None:
-            beliefs[self._graph.open] = (beliefs[self._graph.open] + self._model) / 2
+        beliefs = with_model(self._answers.probabilities(), self._graph)
         value = between(beliefs, self._graph.weights)[self._graph.open]
         picked = apart(np.where(self._open, value, -1.0), self._graph, count)
         return np.array(picked, dtype=np.int64)

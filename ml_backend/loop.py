@@ -153,7 +153,7 @@ def _forget_wishes(project: RoundProject) -> None:
 
 def _stages(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Iterator[RoundProject]:
     """The project with its embedding; where that takes long, first without, so that an order stands meanwhile."""
-    known = None if dry_run else unlabelled(project, recorder, at_once=True)
+    known = unlabelled(project, recorder, at_once=True, dry_run=dry_run)
     yield replace(project, unlabelled=known)
     later = None if dry_run or known else unlabelled(project, recorder, at_once=False)
     if later is not None:

@@ -35,7 +35,7 @@ FOLDS: Final = 3
 FOLD_STEPS: Final = 200
 FEWEST_EVALUATED: Final = 30
 """Evaluation items below which cross-validation decides."""
-FEWEST_PER_CLASS: Final = 3
+FEWEST_PER_CLASS: Final = 5
 """Labels a class, on average, below which nothing can be told from them: the pool is used."""
 CONTRADICTED: Final = 0.01
 """Equal shares of the classes are given up where random labels would be so unlikely under them."""

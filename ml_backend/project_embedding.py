@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.answers import record
+from ml_backend.answers import record, recorded
 from ml_backend.embeddings import PoolEmbedding, made_of
 from ml_backend.encoders import choose_encoder
 from ml_backend.errors import StoreError
@@ -29,13 +29,14 @@ def path_of(project: RoundProject) -> Path:
     return project.store.folder / FILE
 
 
-def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool) -> Unlabelled | None:
+def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_run: bool = False) -> Unlabelled | None:
     """The embedding of all tasks that train or are open, and the classes' expected shares.
 
     Args:
         project: as the round read it.
         recorder: times the work, and takes what is missing.
         at_once: only if it is quick: None where more than `AT_ONCE` tasks would have to be embedded first.
+        dry_run: write nothing to the store.
 
     Raises:
         ConfigurationError: the settings name an embedding that does not fit. ModelError: its options are wrong.
@@ -57,15 +58,16 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool) -> U
     if not items:
         return None
     if kept is not None and len(extended := kept.extended(items)) == len(kept):
-        return Unlabelled(kept, _prior(project))
+        return Unlabelled(kept, _prior(project, dry_run=dry_run))
     with recorder.step("embed") as step:
         if kept is None:
             extended = PoolEmbedding.learn(
                 encoder, items, seed=settings.seed, options=settings.embedding_options, progress=step.progress
             )
-        extended.save(path_of(project))
+        if not dry_run:
+            extended.save(path_of(project))
         step.detail = f"{len(extended)} items by {encoder.name}"
-    return Unlabelled(extended, _prior(project))
+    return Unlabelled(extended, _prior(project, dry_run=dry_run))
 
 
 def _kept(project: RoundProject) -> PoolEmbedding | None:
@@ -76,7 +78,7 @@ def _kept(project: RoundProject) -> PoolEmbedding | None:
         return None  # it can be computed again
 
 
-def _prior(project: RoundProject) -> NDArray[np.float64]:
+def _prior(project: RoundProject, *, dry_run: bool) -> NDArray[np.float64]:
     labels: Sequence[str] = project.question.labels
     given = project.settings.class_shares
     if given:
@@ -85,7 +87,7 @@ def _prior(project: RoundProject) -> NDArray[np.float64]:
     known = {task.id: label for task, label in project.pool.training}
     first, later = random_sample(
         np.array(sorted(known), dtype=np.int64),
-        record(project.store, known),
+        recorded(project.store) if dry_run else record(project.store, known),
         np.array([task.id for task in project.pool.open], dtype=np.int64),
         seed=project.settings.seed,
     )

@@ -239,7 +239,7 @@ def _evidence(
     texts = _are_texts(items)
     done = labelled.items if labelled is not None and "labelled" in wanted else ()
     if "neighbourhood" in wanted and unlabelled is not None:
-        known["neighbourhood"] = _neighbourhood(unlabelled, items, labelled)
+        known["neighbourhood"] = _neighbourhood(unlabelled, items, labelled, scores)
     stands_in = "neighbourhood" in wanted and unlabelled is None
     if stands_in or "embeddings" in wanted or ("features" in wanted and not texts):
         if model is None and unlabelled is not None:
@@ -256,7 +256,8 @@ def _evidence(
             known["embeddings"], known["labelled"] = model.embed(items), model.embed(done)
     if stands_in:
         targets = labelled.targets if labelled is not None else np.zeros(0, np.int64)
-        known["neighbourhood"] = _stand_in(known["embeddings"], known["labelled"], targets, classes)
+        rows = np.asarray(known["embeddings"], dtype=np.float32)
+        known["neighbourhood"] = _stand_in(rows, known["labelled"], task_ids, targets, classes, scores)
     if "features" in wanted:
         if texts:
             known["features"], known["labelled_features"] = word_features(items), word_features(done)
@@ -269,7 +270,9 @@ def _evidence(
     return evidence_of(task_ids, settings.seed, **known)
 
 
-def _neighbourhood(unlabelled: Unlabelled, items: Sequence[Any], labelled: Known | None) -> Neighbourhood:
+def _neighbourhood(
+    unlabelled: Unlabelled, items: Sequence[Any], labelled: Known | None, scores: Scores | None
+) -> Neighbourhood:
     """The items and the labelled ones in the embedding's graph."""
     done = labelled.items if labelled is not None else ()
     targets = labelled.targets if labelled is not None else np.zeros(0, np.int64)
@@ -281,18 +284,37 @@ def _neighbourhood(unlabelled: Unlabelled, items: Sequence[Any], labelled: Known
         embedding.places(done),
         targets,
         unlabelled.prior,
+        _mean_probabilities(scores),
     )
 
 
 def _stand_in(
-    rows: NDArray[np.floating], done: NDArray[np.floating], targets: NDArray[np.int64], classes: int
+    rows: NDArray[np.float32],
+    done: NDArray[np.floating],
+    task_ids: Ids,
+    targets: NDArray[np.int64],
+    classes: int,
+    scores: Scores | None,
 ) -> Neighbourhood:
-    """A graph of other embeddings, where none was learnt without labels."""
-    points = np.concatenate([rows, done.reshape(len(done), rows.shape[1])]).astype(np.float32)
-    weights = affinity(nearest([points], points, NEIGHBOURS + 1))
-    nodes = np.arange(len(points))
+    """A graph of other embeddings, where none was learnt without labels; copies share a node."""
+    by_id = np.argsort(task_ids, kind="stable")  # sums depend on the order of the rows, in their last digits
+    points = np.concatenate([rows[by_id], done.reshape(len(done), rows.shape[1]).astype(np.float32)])
+    different, nodes = np.unique(points, axis=0, return_inverse=True)
+    weights = affinity(nearest([different], different, NEIGHBOURS + 1))
+    nodes = nodes.reshape(-1).astype(np.int64)
     prior = np.full(classes, 1.0 / classes)
-    return Neighbourhood(weights, coordinates(weights), nodes[: len(rows)], nodes[len(rows) :], targets, prior)
+    open_nodes = nodes[: len(rows)][np.argsort(by_id, kind="stable")]
+    labelled = nodes[len(rows) :]
+    return Neighbourhood(
+        weights, coordinates(weights), open_nodes, labelled, targets, prior, _mean_probabilities(scores)
+    )
+
+
+def _mean_probabilities(scores: Scores | None) -> NDArray[np.float32] | None:
+    """``[N, C]``; None where no model scored."""
+    if scores is None or scores.probabilities is None:
+        return None
+    return np.asarray(scores.probabilities.mean(axis=1), dtype=np.float32)
 
 
 def _interleave(

@@ -92,8 +92,14 @@ def _novelty(evidence: Evidence, count: int) -> Picks:
 def _auto(evidence: Evidence, count: int) -> Picks:
     if evidence.neighbourhood is None:
         raise AcquisitionError("auto needs a neighbour graph of the items.")
-    model = None if evidence.probabilities is None else evidence.probabilities.mean(axis=1, dtype=np.float32)
-    return auto.auto(evidence.neighbourhood, count, evidence.rng(8), model)
+    return auto.auto(evidence.neighbourhood, count, evidence.rng(8))
+
+
+def _nodes(evidence: Evidence) -> NDArray[np.floating]:
+    """The node of each item, which copies share ``[N, 1]``."""
+    if evidence.neighbourhood is None:
+        raise AcquisitionError("auto needs a neighbour graph of the items.")
+    return evidence.neighbourhood.open[:, None].astype(np.float64)
 
 
 def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
@@ -112,6 +118,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O(N k C) a pick, beside the graph",
         _needs("neighbourhood", "labelled"),
         pick=_auto,
+        copies=_nodes,
         caveat="an item that is like no other is asked late: add a small part of `novelty` or `k_center`",
     ),
     "entropy": Strategy(

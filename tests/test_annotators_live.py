@@ -17,7 +17,7 @@ from ml_backend.round_log import record_round, rounds
 from ml_backend.store import open_project
 
 WORDS = ("flood in the river", "football match tonight")
-QUICK = {"hyperparameters": {"steps": 20}}
+QUICK = {"strategy": "entropy", "hyperparameters": {"steps": 20}}
 
 
 def truth(text):

@@ -38,7 +38,7 @@ def test_defaults():
     assert (settings.basic_auth_user, settings.basic_auth_pass) == (None, None)
     assert settings.model_dir == Path("versions")
     assert settings.project_defaults() == ProjectSettings()
-    assert (settings.strategy, settings.queue_size) == ("entropy", 200)
+    assert (settings.strategy, settings.queue_size) == ("auto", 200)
 
 
 def test_the_environment_is_read_under_these_names(environment):
@@ -140,7 +140,7 @@ def test_an_override_is_a_changed_copy():
     defaults = ProjectSettings()
     changed = defaults.override({"strategy": "bald", "queue_size": 5}, where="here")
     assert (changed.strategy, changed.queue_size, changed.seed) == ("bald", 5, 0)
-    assert (defaults.strategy, defaults.queue_size) == ("entropy", 200)
+    assert (defaults.strategy, defaults.queue_size) == ("auto", 200)
     assert defaults.override(None, where="here") == defaults.override({}, where="here") == defaults
 
 

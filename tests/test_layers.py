@@ -43,6 +43,7 @@ LAYERS = (
         "text_encoding",
     ),
     ("geometry", "auto"),
+    ("instant",),
     ("strategies",),
     ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),

@@ -24,7 +24,7 @@ WORDS = ("flood in the river", "football match tonight")
 PATIENCE = 180.0
 QUIET = 4.0
 """Seconds in which nothing may happen: many times what the settings of these tests wait for."""
-QUICK = {"train_after_labels": 4, "train_after_seconds": 1.5, "hyperparameters": {"steps": 20}}
+QUICK = {"strategy": "entropy", "train_after_labels": 4, "train_after_seconds": 1.5, "hyperparameters": {"steps": 20}}
 
 
 class Installation:

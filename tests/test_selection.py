@@ -22,7 +22,7 @@ from ml_backend.strategies import STRATEGIES
 WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
 TEXTS = [f"{WORDS[i % 8]} {WORDS[i // 8]} number {i}" for i in range(60)]
 IDS = np.arange(100, 160, dtype=np.int64)
-SETTINGS = ProjectSettings(control_share=0.2)
+SETTINGS = ProjectSettings(strategy="entropy", control_share=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_no_extra_params_take_earlier_ones_back(client, settings, params):
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"strategy": "best"}, "Extra params: strategy: Unknown strategy 'best'; choose one of: entropy"),
+        ({"strategy": "best"}, "Extra params: strategy: Unknown strategy 'best'; choose one of: auto"),
         ({"queue": 5}, "Extra params: queue: "),
         ({"queue_size": TOKEN}, "Extra params: queue_size: "),
         ([1], "must be a JSON object"),

@@ -14,6 +14,7 @@ from ml_backend import batch_bald, clusters, geometry, novelty, transfer
 from ml_backend.acquisition import bald
 from ml_backend.errors import AcquisitionError
 from ml_backend.evidence import NEEDS, check_needs
+from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.mixture import interleave, itemwise, needs, parse_strategy, part_counts, short_name
 from ml_backend.queue_names import parse_queue_name, queue_name
 from ml_backend.ranking import after_queue, choose, draws_for, evidence_of, queue_scores, uncertainty
@@ -34,9 +35,21 @@ def evidence(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
     p = rng.dirichlet(np.ones(classes), (items, passes))[rows].astype(np.float32)
     done = centres[[0, 1]] + rng.normal(size=(2, dims))
     features, labelled_features = novelty.unit_features(x, done) if len(x) else (sparse.csr_matrix((0, 25)),) * 2
+    points, nodes = np.unique(np.concatenate([x, done]).astype(np.float32), axis=0, return_inverse=True)
+    nodes, weights = nodes.reshape(-1), affinity(nearest([points], points, 9))
+    graph = Neighbourhood(
+        weights,
+        coordinates(weights),
+        nodes[:-2],
+        nodes[-2:],
+        np.arange(2),
+        np.full(classes, 1 / classes),
+        p.mean(axis=1),
+    )
     return evidence_of(
         np.arange(len(rows)) + 1000,
         seed,
+        neighbourhood=graph,
         probabilities=p,
         embeddings=x.astype(np.float32),
         features=features,
@@ -157,6 +170,7 @@ def test_what_a_strategy_needs_is_all_that_it_reads(strategy):
         "labelled_features": "features" in wanted,
         "validation": "validation" in wanted,
         "wrong": "validation" in wanted,
+        "neighbourhood": "neighbourhood" in wanted,
     }
     known = replace(known, **{name: None for name, read in nothing.items() if not read})
     assert len(choose(strategy, known, 5).order) == 5
@@ -206,7 +220,7 @@ def test_what_is_missing_is_named(strategy, missing):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("entropie", "Unknown strategy 'entropie'; choose one of: entropy"),
+        ("entropie", "Unknown strategy 'entropie'; choose one of: auto"),
         ("", "Unknown strategy ''"),
         ("entropy:0.8,random:0.1", "add up to 0.9; they must add up to 1"),
         ("entropy:0.8,random:0.3", "add up to 1.1"),

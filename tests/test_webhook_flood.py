@@ -23,7 +23,13 @@ from ml_backend.workspace import Workspace
 
 EVENTS = 10_000
 SENDERS = 4
-FAST = {"hyperparameters": {"steps": 10}, "queue_size": 3, "train_after_labels": 20, "train_after_seconds": 1}
+FAST = {
+    "strategy": "entropy",
+    "hyperparameters": {"steps": 10},
+    "queue_size": 3,
+    "train_after_labels": 20,
+    "train_after_seconds": 1,
+}
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
 OTHERS = ("PROJECT_UPDATED", "PROJECT_CREATED", "LABEL_LINK_CREATED", "no such action", None, 7, ["START_TRAINING"])

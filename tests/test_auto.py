@@ -1,0 +1,157 @@
+"""The strategy auto, and the order that knows the last answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml_backend.auto import auto, between, cold_picks, explain
+from ml_backend.config import ProjectSettings
+from ml_backend.embeddings import PoolEmbedding
+from ml_backend.encoders.gradients import Gradients
+from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
+from ml_backend.instant import InstantOrder
+from ml_backend.selection import Known, Unlabelled, select
+
+CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+
+
+@pytest.fixture
+def groups():
+    """Three groups of 40 on a plane, and three items half-way between the first two."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(centre, 1.0, (40, 2)) for centre in CENTRES] + [[[5, 0], [5, 0.5], [4.8, 0.2]]])
+    kinds = np.array([0] * 40 + [1] * 40 + [2] * 40 + [0] * 3)
+    return rows.astype(np.float32), kinds
+
+
+def neighbourhood(rows, labelled=(), targets=(), classes=3):
+    weights = affinity(nearest([rows], rows, 9))
+    labelled = np.array(labelled, dtype=np.int64)
+    rest = np.setdiff1d(np.arange(len(rows)), labelled)
+    prior = np.full(classes, 1 / classes)
+    return Neighbourhood(weights, coordinates(weights), rest, labelled, np.array(targets, dtype=np.int64), prior)
+
+
+def test_the_first_picks_meet_every_group(groups):
+    rows, kinds = groups
+    found = auto(neighbourhood(rows), 4, np.random.default_rng(0))
+    assert set(kinds[found.order]) == {0, 1, 2}
+
+
+def test_then_it_asks_between_the_classes(groups):
+    rows, _ = groups
+    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
+    found = auto(graph, 1, np.random.default_rng(0))
+    x, y = rows[graph.open[found.order[0]]]
+    assert 1.5 < x < 8.5, "between the first two groups, where there are items"
+    assert abs(y) < 3
+
+
+def test_what_is_asked_at_once_are_no_neighbours(groups):
+    rows, _ = groups
+    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
+    nodes = graph.open[InstantOrder(graph).front(4)]
+    between_them = graph.weights[nodes][:, nodes].toarray()
+    assert (between_them == 0).all()
+    assert len(set(auto(graph, 40, np.random.default_rng(0)).order.tolist())) == 40
+
+
+@pytest.mark.parametrize("count", [0, 1, 119, 500])
+@pytest.mark.parametrize("labels", [(), (0, 40, 80, 1)])
+def test_it_picks_as_many_as_there_are(groups, count, labels):
+    rows, kinds = groups
+    graph = neighbourhood(rows, labels, kinds[list(labels)])
+    found = auto(graph, count, np.random.default_rng(0))
+    assert sorted(set(found.order.tolist())) == sorted(found.order.tolist())
+    assert len(found.order) == min(count, len(graph.open))
+
+
+def test_a_model_that_disagrees_moves_the_picks(groups):
+    rows, kinds = groups
+    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
+    model = np.eye(3, dtype=np.float32)[kinds[graph.open]] * 0.98 + 0.02 / 3
+    odd = (kinds[graph.open] == 2).nonzero()[0]
+    model[odd] = np.array([0.0, 0.99, 0.01])  # it takes the third group for the second
+    found = auto(replace(graph, model=model.astype(np.float32)), 1, np.random.default_rng(0))
+    assert found.order[0] in odd
+
+
+def test_without_a_second_class_nothing_lies_between():
+    rows = np.eye(3, dtype=np.float32)
+    assert between(np.ones((3, 1), np.float32), affinity(nearest([rows], rows, 2))).tolist() == [0, 0, 0]
+
+
+def test_it_explains_itself():
+    assert cold_picks(10) == 8
+    assert (cold_picks(2), cold_picks(1000)) == (4, 50)
+    assert "typical items of clusters without a label, until there are 8 labels (3 now)" in explain(3, 10)
+    assert "between the classes" in explain(8, 10)
+
+
+# --- in the selection --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["auto", "auto:0.5,k_center:0.3,random:0.2"])
+@pytest.mark.parametrize("known", [0, 6])
+@pytest.mark.parametrize("learnt", [True, False])
+def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, learnt):
+    rng = np.random.default_rng(0)
+    items = list(rng.integers(0, 256, (60, 28, 28)).astype(np.uint8))
+    settings = ProjectSettings(strategy=strategy, control_share=0)
+    embedding = PoolEmbedding.learn(Gradients, items, seed=0)
+    labelled = Known(items[:known], np.arange(known) % 2)
+    open_items, ids = items[known:], np.arange(known, 60)
+    chosen = [
+        select(
+            None,
+            [open_items[i] for i in order],
+            ids[order],
+            settings,
+            count=20,
+            labelled=labelled,
+            unlabelled=Unlabelled(embedding, np.full(2, 0.5)) if learnt else None,
+        )
+        for order in (np.arange(60 - known), np.random.default_rng(1).permutation(60 - known))
+    ]
+    assert len(set(chosen[0].order.tolist())) == 20
+    if strategy == "auto":
+        assert set(chosen[0].picked_by) == {"auto"}
+
+
+# --- between rounds ----------------------------------------------------------------------------------------------
+
+
+def test_an_answer_changes_what_comes_next(groups):
+    rows, kinds = groups
+    graph = neighbourhood(rows, [0, 40, 80], [0, 1, 2])
+    order = InstantOrder(graph)
+    asked = []
+    for _ in range(12):
+        front = order.front(5)
+        assert len(set(front.tolist())) == 5
+        assert not set(front.tolist()) & set(asked)
+        asked.append(int(front[0]))
+        order.answer(asked[-1], int(kinds[graph.open[asked[-1]]]))
+    before = order.front(3).tolist()
+    order.skip(before[0])
+    assert before[0] not in order.front(3)
+
+
+def test_answers_one_by_one_say_the_same_as_all_at_once(groups):
+    rows, kinds = groups
+    graph = neighbourhood(rows, [0, 40, 80], [0, 1, 2])
+    order = InstantOrder(graph)
+    for item in (5, 50, 100):
+        order.answer(item, int(kinds[graph.open[item]]))
+    labelled = [0, 40, 80, *graph.open[[5, 50, 100]].tolist()]
+    again = InstantOrder(neighbourhood(rows, labelled, kinds[labelled]))
+    left = np.setdiff1d(np.arange(len(rows)), labelled)
+    assert [graph.open[i] for i in order.front(3)] == [left[i] for i in again.front(3)]
+
+
+def test_wrong_answers_are_refused(groups):
+    order = InstantOrder(neighbourhood(groups[0], [0, 40], [0, 1]))
+    for item, target in ((-1, 0), (10_000, 0), (0, 3)):
+        with pytest.raises(ValueError, match="No open item"):
+            order.answer(item, target)

@@ -1,0 +1,204 @@
+"""Learning from the pool: better with few labels, never worse than the labels alone, and calibrated."""
+
+import numpy as np
+import pytest
+from test_embeddings import strokes
+
+from ml_backend.config import ProjectSettings
+from ml_backend.datasets import load_mnist
+from ml_backend.embeddings import PoolEmbedding
+from ml_backend.encoders.gradients import Gradients
+from ml_backend.errors import ModelError
+from ml_backend.metrics import evaluate
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool
+from ml_backend.selection import Known, Unlabelled, select
+
+SHORT = {"steps": 30}
+TWO = np.full(2, 0.5)
+
+
+@pytest.fixture(scope="module")
+def bars():
+    items = strokes(300)
+    return items, np.arange(300) % 2, PoolEmbedding.learn(Gradients, items[:240], seed=0)
+
+
+def make():
+    return MnistCnn(("upright", "across"))
+
+
+def known(bars, positions):
+    items, targets, _ = bars
+    return Known([items[i] for i in positions], targets[list(positions)])
+
+
+def test_four_labels_are_enough_where_the_pool_shows_the_rest(bars):
+    items, targets, embedding = bars
+    found = fit_with_pool(
+        make, known(bars, range(4)), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+    )
+    assert (found.learnt_from, found.training.examples) == ("pool", 240)
+    assert "too few labels to compare" in found.reason
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert (answers == targets[240:]).mean() > 0.9
+
+
+def test_evaluation_items_choose_and_calibrate(bars):
+    items, _, embedding = bars
+    seen = []
+    found = fit_with_pool(
+        make,
+        known(bars, range(20)),
+        items[:240],
+        Unlabelled(embedding, TWO),
+        seed=0,
+        evaluation=known(bars, range(240, 300)),
+        hyperparameters=SHORT,
+        progress=lambda done, total: seen.append(done / total),
+    )
+    assert found.pool_score >= found.labels_score
+    assert "60 evaluation tasks" in found.reason
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+def test_what_does_better_is_used(bars):
+    """The graph joins items at random: what it spreads is noise."""
+    items, _, embedding = bars
+    rng = np.random.default_rng(0)
+    misled = PoolEmbedding(
+        embedding.encoder,
+        embedding.made_of,
+        embedding.keys,
+        embedding.rows,
+        rng.integers(0, 240, embedding.near.shape),
+        np.ones_like(embedding.gaps),
+    )
+    for evaluation in (None, known(bars, range(240, 300))):
+        found = fit_with_pool(
+            make,
+            known(bars, range(30)),
+            items[:240],
+            Unlabelled(misled, TWO),
+            seed=0,
+            evaluation=evaluation,
+            hyperparameters={"steps": 60},
+        )
+        better = "labels" if found.labels_score > found.pool_score else "pool"
+        assert found.learnt_from == better, found.reason
+        assert found.training.examples == {"labels": 30, "pool": 240}[better]
+        if evaluation is None:  # evaluation tasks may show that the model saw through the noise
+            assert better == "labels"
+
+
+def test_a_class_without_a_label_is_not_made_up(bars):
+    items, _, embedding = bars
+    three = Unlabelled(embedding, np.full(3, 1 / 3))
+    found = fit_with_pool(
+        lambda: MnistCnn(("upright", "across", "never seen")),
+        known(bars, range(6)),
+        items[:240],
+        three,
+        seed=0,
+        hyperparameters=SHORT,
+    )
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert 2 not in answers
+
+
+def test_a_pool_of_one_repeated_image_and_tiny_pools(bars):
+    items = bars[0]
+    for pool in ([items[0]] * 50, items[:3]):
+        embedding = PoolEmbedding.learn(Gradients, pool, seed=0)
+        found = fit_with_pool(
+            make, known(bars, range(2)), pool, Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+        )
+        assert np.isfinite(found.model.probabilities(items[:5])).all()
+
+
+def test_flipped_labels_cost_little(bars):
+    items, targets, embedding = bars
+    wrong = known(bars, range(40))
+    flipped = wrong.targets.copy()
+    flipped[:4] = 1 - flipped[:4]  # a tenth
+    found = fit_with_pool(
+        make, Known(wrong.items, flipped), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+    )
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert (answers == targets[240:]).mean() > 0.85
+
+
+def test_equal_shares_hold_until_random_labels_contradict_them():
+    assert class_prior(4, np.array([0, 0, 1], dtype=np.int64)).tolist() == [0.25] * 4
+    assert class_prior(2, np.array([0, 1] * 20, dtype=np.int64)).tolist() == [0.5] * 2
+    rare = class_prior(2, np.array([0] * 46 + [1] * 4, dtype=np.int64))
+    assert rare == pytest.approx([47 / 52, 5 / 52])
+
+
+def test_calibration_finds_the_temperature_and_changes_no_answer(bars):
+    items, targets, _ = bars
+    model = make()
+    model.fit(items[:40], targets[:40], seed=0, hyperparameters=SHORT)
+    before = model.probabilities(items[100:])[:, 0]
+    noisy = Known(items[100:], np.where(np.random.default_rng(0).random(200) < 0.3, 1 - targets[100:], targets[100:]))
+    model.sharpen(5.0)
+    temperature = calibrate(model, noisy)
+    after = model.probabilities(items[100:])[:, 0]
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    assert temperature > 1, "it was far too sure"
+    assert evaluate(after, noisy.targets, make().labels).ece < 0.15
+    weights, config = model.state()
+    np.testing.assert_allclose(
+        MnistCnn.from_state(make().labels, weights, config).probabilities(items[100:])[:, 0], after
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "items"), [(MnistCnn, strokes(8)), (Headlines, [f"story {i} of rain" for i in range(8)])]
+)
+def test_models_train_on_probabilities_as_on_classes(model, items):
+    classes = np.arange(8) % 2
+    hard, soft = model(("a", "b")), model(("a", "b"))
+    hard.fit(items, classes, seed=0, hyperparameters={"steps": 5})
+    soft.fit(items, np.eye(2, dtype=np.float32)[classes], seed=0, hyperparameters={"steps": 5})
+    np.testing.assert_allclose(hard.probabilities(items), soft.probabilities(items), atol=1e-4)
+    with pytest.raises(ModelError, match="sum to 1"):
+        soft.fit(items, np.ones((8, 2), np.float32), seed=0)
+
+
+def test_fifteen_labels_of_real_digits(shared_data):
+    """The whole way, without first labels: embedding, cold start, spread labels, an ordinary model."""
+    images, digits, _ = load_mnist(shared_data / "mnist")
+    pool, truth, ids = list(images[:1500]), digits[:1500].astype(np.int64), np.arange(1500)
+    unlabelled = Unlabelled(PoolEmbedding.learn(Gradients, pool, seed=0), np.full(10, 0.1))
+    settings = ProjectSettings(strategy="auto", control_share=0)
+    labelled: list[int] = []
+    for count in (8, 7):
+        rest = np.setdiff1d(ids, labelled)
+        so_far = Known([pool[i] for i in labelled], truth[labelled])
+        asked = select(
+            None,
+            [pool[i] for i in rest],
+            rest,
+            settings,
+            count=count,
+            classes=10,
+            labelled=so_far,
+            unlabelled=unlabelled,
+        )
+        labelled += rest[asked.order].tolist()
+    found = fit_with_pool(
+        lambda: MnistCnn(tuple("0123456789")),
+        Known([pool[i] for i in labelled], truth[labelled]),
+        pool,
+        unlabelled,
+        seed=0,
+        hyperparameters={"steps": 250},
+    )
+    held_out = slice(4000, 5000)
+    probabilities = found.model.probabilities(list(images[held_out]))[:, 0]
+    judged = evaluate(probabilities.astype(np.float64), digits[held_out].astype(np.int64), tuple("0123456789"))
+    assert judged.accuracy > 0.85  # random labels and a supervised model: about 0.5
+    assert judged.ece < 0.1
