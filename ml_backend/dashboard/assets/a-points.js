@@ -192,7 +192,7 @@
           const dim = chosen && !chosen[i];
           columns.from.set([start.x[i], start.y[i]], 2 * k);
           columns.to.set([data.x[i], data.y[i]], 2 * k);
-          columns.ink.set([ink[0], ink[1], ink[2], dim ? 0.16 : 0.82], 4 * k);
+          columns.ink.set([ink[0], ink[1], ink[2], dim ? 0.05 : 0.82], 4 * k);
           columns.look.set([group.size + (chosen && !dim ? 2 : 0), group.shape], 2 * k);
           k += 1;
         }

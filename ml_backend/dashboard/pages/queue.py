@@ -57,13 +57,12 @@ def view(data: Data) -> Any:
 
 def _facts(data: Data) -> Any:
     control = "without a guess, also in Label Studio: they measure the model" if data["control"] else None
-    return parts.figures(
-        [
-            ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
-            ("Pinned", f"{data['pinned']:,}", None),
-            ("Control tasks", f"{data['control']:,}", control),
-        ]
-    )
+    figures = [
+        ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
+        ("Pinned", f"{data['pinned']:,}", None),
+        ("Control tasks", f"{data['control']:,}", control),
+    ]
+    return parts.section("Now", parts.figures(figures))
 
 
 def _rows(data: Data, told: Any) -> Any:
