@@ -174,7 +174,7 @@ def test_a_lasso_sends_tasks_to_the_front_and_the_stream_serves_them(served: Ser
     before, drawn = served.store.current().queue, newest_map(served)
     task = alone(drawn, OPEN)
     place = spot(dashboard, task)
-    around = [(-25, -25), (25, -25), (25, 25), (-25, 25), (-25, -24)]
+    around = [(-45, -45), (45, -45), (45, 45), (-45, 45), (-45, -44)]
     dashboard.mouse.move(place["x"] + around[0][0], place["y"] + around[0][1])
     dashboard.mouse.down()
     for dx, dy in around[1:]:
