@@ -59,6 +59,11 @@ def duration(seconds: float) -> str:
     return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'}"
 
 
+def size(number: int) -> str:
+    """Bytes in the unit that fits."""
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"
+
+
 def count(number: int, what: str) -> str:
     """``3 labels``, ``1 label``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
