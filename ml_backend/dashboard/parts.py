@@ -32,7 +32,8 @@ def section(title: str, *content: Children, note: Children = None, name: str = "
 def notice(text: Children, kind: str = "info") -> html.Div:
     """A message in the page: ``info``, ``good``, ``warning`` or ``error``."""
     word = {"warning": "Warning: ", "error": "Error: "}.get(kind)
-    content = [html.Strong(word), text] if word else text
+    given = list(text) if isinstance(text, list | tuple) else [text]  # Dash draws no list inside a list
+    content = [html.Strong(word), *given] if word else given
     return html.Div(content, className=f"notice {kind}")
 
 
@@ -103,5 +104,5 @@ def select(label: str, options: Iterable[str | tuple[str, str]], value: str | No
     entries = [html.Option(text, value=each, selected=each == value) for each, text in pairs]
     wildcard: dict[str, Any] = {"data-store": identity}
     menu = html.Select(entries, id=f"{identity}-menu", **wildcard)
-    named = html.Label([html.Span(label, className="field-name"), menu])
-    return html.Div([named, dcc.Store(id=identity, data=value)], className="field")
+    named = html.Label(label, htmlFor=f"{identity}-menu")
+    return html.Div([named, menu, dcc.Store(id=identity, data=value)], className="field")

@@ -25,6 +25,8 @@ STEPS: Final = {
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share of 1 as a percentage."""
+    if value is not None and 0 < value < 10 ** -(digits + 2):
+        return f"less than {10.0 ** -(digits + 2):.{digits}%}"
     return MISSING if value is None else f"{value:.{digits}%}"
 
 
