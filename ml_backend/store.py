@@ -41,12 +41,13 @@ from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
 from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
+from ml_backend.label_config import ChoiceQuestion
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.records import Prediction, Queue
 
 TEMPORARY = ".tmp-"
 QUESTION = "question.json"
-"""The project's title, and the field, kind and labels of its question, as the last round read them."""
+"""The project's title, and the field, kind and labels of its question, as `/setup` or the last round read them."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
 
 
@@ -303,6 +304,14 @@ class ProjectStore:
     def write_document(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace a document, whole or not at all."""
         self._write_json(name, content)
+
+    def note_question(self, question: ChoiceQuestion, title: str | None = None) -> None:
+        """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
+        known = self.document(QUESTION)
+        found = {"title": title or known.get("title"), "field": question.field, "object_tag": question.object_tag}
+        found["labels"] = list(question.labels)
+        if found != known:
+            self.write_document(QUESTION, found)
 
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""

@@ -40,7 +40,9 @@ def fill_mirror(store: ProjectStore, tasks: dict[int, dict[str, Any]], labelled:
             row["annotations"] = [about | {"result": result}]
         rows.append((task_id, len(row["annotations"]), json.dumps(row)))
     with Mirror(store.mirror_path)._open() as db, closing(db.cursor()) as cursor:
+        cursor.execute("BEGIN")
         cursor.executemany(UPSERT, rows)
+        cursor.execute("COMMIT")
 
 
 def make_store(

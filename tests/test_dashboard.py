@@ -89,7 +89,7 @@ def test_every_page_shows_every_project_and_its_data_is_json(services, web, proj
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("overview", "No model yet"),
+        ("overview", "No labels yet"),
         ("learning-curve", "No model yet"),
         ("mistakes", "No version has been measured"),
         ("versions", "No model yet"),
@@ -117,9 +117,9 @@ def test_the_list_of_projects(services, web, tmp_path):
         ("/dashboard/99999999999999999/overview", "is no project number"),
         ("/dashboard/-1/overview", "is no project number"),
         ("/dashboard/one/overview", "'one' is no project number"),
-        ("/dashboard/%2e%2e%2f/x/y", "no project number"),
+        ("/dashboard/%2e%2e%2f/x/y", "no page at this address"),
         ("/dashboard/1/nonsense", "There is no page 'nonsense'"),
-        (f"/dashboard/1/{HOSTILE}", "There is no page"),
+        (f"/dashboard/1/{HOSTILE}", "no page at this address"),
     ],
 )
 def test_a_wrong_address_says_so(services, path, said):
@@ -260,7 +260,7 @@ def test_the_form_shows_defaults_and_what_is_set(own):
         ("queue_size", "0", "greater than or equal to 1"),
         ("queue_size", "many", "valid integer"),
         ("samples", "7.5", "valid integer"),
-        ("control_share", "NaN", "valid number"),
+        ("control_share", "NaN", "finite number"),
         ("hyperparameters.steps", "-1", "Must be a whole number >= 0"),
         ("hyperparameters.learning_rate", "fast", "Must be a finite number >= 0, not 'fast'"),
         ("hyperparameters.dropout", "1", "Must be below 1"),
@@ -429,8 +429,9 @@ def test_a_version_to_take_away(tmp_path):
     names = ZipFile(io.BytesIO(answer.data)).namelist()
     assert [name.split("/")[1] for name in names] == ["example.py", "model.json", "weights.safetensors"]
     answer.close()
-    for wrong in ("gone", "..%2f..%2fetc", ".tmp-x"):
+    for wrong in ("gone", ".tmp-x", "%2e%2e"):
         assert web.get(f"/dashboard/7/versions/{wrong}.zip").status_code == 404
+    assert web.get("/dashboard/7/versions/..%2f..%2fetc.zip").mimetype == "text/html"  # a page, which says so
 
 
 def test_unknown_data_is_json_too(web):
