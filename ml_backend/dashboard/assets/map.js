@@ -56,8 +56,11 @@
   }
 
   function wire(map) {
-    at("map-colour").addEventListener("change", function (event) {
-      map.colour = event.target.value;
+    at("map-colour").addEventListener("click", function (event) {
+      const button = event.target.closest("[data-colour]");
+      if (!button) return;
+      map.colour = button.dataset.colour;
+      at("map-colour").querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
       map.hidden.clear();
       draw(map);
     });

@@ -58,19 +58,24 @@ def _empty(data: Data) -> Any:
 
 
 def _plot(data: Data) -> Any:
-    choices = dcc.RadioItems(
+    choices = [
+        html.Button(
+            text, className="button plain small", **_colour(value), **parts.aria(pressed=str(value == "state").lower())
+        )
+        for value, text in COLOURS
+    ]
+    named = html.Span("Colour and shape by", id="map-colour-name", className="field-name")
+    legend = html.Div(
+        [named, html.Div(choices, className="actions")],
         id="map-colour",
-        options=[{"label": text, "value": value} for value, text in COLOURS],
-        value="state",
-        className="choices",
-        inline=True,
+        role="group",
+        **parts.aria(labelledby="map-colour-name"),
     )
-    legend = html.Fieldset([html.Legend("Colour and shape by"), choices], className="map-colours")
     tools = html.Div(
         [
-            html.Button("Select", id="map-lasso", className="button plain", **parts.aria(pressed="true")),
-            html.Button("Move", id="map-pan", className="button plain", **parts.aria(pressed="false")),
-            html.Button("Whole map", id="map-whole", className="button plain"),
+            html.Button("Select", id="map-lasso", className="button plain small", **parts.aria(pressed="true")),
+            html.Button("Move", id="map-pan", className="button plain small", **parts.aria(pressed="false")),
+            html.Button("Whole map", id="map-whole", className="button plain small"),
         ],
         className="actions map-tools",
     )
@@ -91,6 +96,10 @@ def _plot(data: Data) -> Any:
         className="card map-plot",
         **parts.aria(labelledby="h-pool"),
     )
+
+
+def _colour(value: str) -> dict[str, Any]:
+    return {"data-colour": value}
 
 
 def _slider(data: Data) -> Any:
