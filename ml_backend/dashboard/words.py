@@ -17,6 +17,7 @@ STEPS: Final = {
     "import": "publishing the order",
     "switch": "switching to the new order",
     "tidy": "tidying up",
+    "map": "drawing the map",
     "measure": "measuring",
     "re-check": "looking for doubtful labels",
 }

@@ -122,25 +122,15 @@ def _choice(data: Data) -> Any:
             html.Summary("Select without the mouse"),
             html.Div(
                 [
-                    parts.field(
-                        "How many",
-                        dcc.Input(id="map-count", type="number", min=1, max=1000, value=NEAREST),
-                        identity="map-count",
-                    ),
-                    parts.field(
-                        "Guessed as",
-                        html.Select(classes, id="map-class"),
-                        identity="map-class",
-                    ),
-                    parts.field(
-                        "Nearest to task",
-                        dcc.Input(id="map-near", type="number", min=1, placeholder="number"),
-                        identity="map-near",
-                        note="Empty: the most uncertain.",
+                    _field("How many", dcc.Input(id="map-count", type="number", min=1, max=1000, value=NEAREST)),
+                    _field("Guessed as", html.Select(classes, id="map-class")),
+                    _field(
+                        "Nearest to task", dcc.Input(id="map-near", type="number", min=1, placeholder="the most unsure")
                     ),
                 ],
                 className="form",
             ),
+            html.Div(id="map-near-problem", className="problem", role="alert"),
             html.Div(html.Button("Select them", id="map-find", className="button plain"), className="actions"),
         ]
     )
@@ -160,6 +150,10 @@ def _choice(data: Data) -> Any:
         className="card map-choice",
         **parts.aria(labelledby="h-selected"),
     )
+
+
+def _field(label: str, control: Any) -> Any:
+    return html.Div([html.Label(label, htmlFor=control.id), control], className="field")
 
 
 def register(app: Dash, services: Services) -> None:
