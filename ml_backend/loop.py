@@ -32,7 +32,7 @@ from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
 from ml_backend.selection import COLD_START, Selection, arrange, assess, first_candidates, strategy_in_use, wants
-from ml_backend.store import QUESTION, Current, ProjectStore
+from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
 from ml_backend.wishes import forget
@@ -96,7 +96,7 @@ def run_round(
         note_version(store.current().version)
         read = _read(now, store, workspace, recorder, overrides)
         if not dry_run:
-            _note_question(read)
+            store.note_question(read.question, now.title)
             _forget_wishes(read)
         _warn_about(read, recorder)
         for project in _stages(read, recorder, dry_run=dry_run):
@@ -133,14 +133,6 @@ def _read(
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model, wishes)
-
-
-def _note_question(project: RoundProject) -> None:
-    """For readers of the store, who never ask Label Studio: which project this is, and what its tasks show."""
-    question = project.question
-    found = {"title": project.now.title, "field": question.field, "object_tag": question.object_tag}
-    if project.store.document(QUESTION) != found | {"labels": list(question.labels)}:
-        project.store.write_document(QUESTION, found | {"labels": list(question.labels)})
 
 
 def _forget_wishes(project: RoundProject) -> None:

@@ -23,7 +23,8 @@ Ids = NDArray[np.int64]
 FEWEST: Final = 100
 """Items below which the two first principal components are shown: UMAP needs neighbourhoods, and 12 s to load."""
 NEIGHBOURS: Final = 15
-MIN_DIST: Final = 0.1
+MIN_DIST: Final = 0.35
+"""Distance of neighbours on the map: groups that are wide enough to be looked into, at some cost in stillness."""
 FIRST_EPOCHS: Final = 200
 FIRST_RATE: Final = 1.0
 NEXT_EPOCHS: Final = 50

@@ -78,7 +78,10 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         backend = ActiveLearningBackend(_text(body, "schema"), settings=settings, project_uid=uid)
         params = _extra_params(body.get("extra_params"))
         settings.project_defaults().override(params, where="Extra params")
-        stores_of(settings).get(uid).set_extra_params(params)
+        store = stores_of(settings).get(uid)
+        store.set_extra_params(params)
+        if backend.question is not None:
+            store.note_question(backend.question)
         return jsonify(model_version=backend.model_version_in_use())
 
     @app.post("/predict")

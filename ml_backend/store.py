@@ -41,13 +41,14 @@ from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
 from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
+from ml_backend.label_config import ChoiceQuestion
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.pool_map import MAP_FILE, PoolMap, read_map, write_map
 from ml_backend.records import Prediction, Queue
 
 TEMPORARY = ".tmp-"
 QUESTION = "question.json"
-"""The project's title, and the field, kind and labels of its question, as the last round read them."""
+"""The project's title, and the field, kind and labels of its question, as `/setup` or the last round read them."""
 EDIT_PATIENCE = 10.0
 """Seconds to wait for somebody else's edit of a document."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
@@ -349,6 +350,14 @@ class ProjectStore:
                     self._sharing.share_loose(self.folder, name, text)
                 self._write_text(name, text)
             return content
+
+    def note_question(self, question: ChoiceQuestion, title: str | None = None) -> None:
+        """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
+        known = self.document(QUESTION)
+        found = {"title": title or known.get("title"), "field": question.field, "object_tag": question.object_tag}
+        found["labels"] = list(question.labels)
+        if found != known:
+            self.write_document(QUESTION, found)
 
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""

@@ -28,6 +28,7 @@ from rich.table import Table
 
 from ml_backend.backend import workspace
 from ml_backend.config import Settings, load_settings
+from ml_backend.dashboard import PREFIX as DASHBOARD
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.order_proof import prove_order
@@ -115,7 +116,7 @@ def main(
                     check_order(client, project_id, project, settings)
             messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
             return
-        invite(studio.url, known.password, [(number, project.title) for number, project, _ in ready])
+        invite(studio.url, known, [(number, project.title) for number, project, _ in ready], settings)
         wait_for(studio.process, backend)
 
 
@@ -193,13 +194,15 @@ def check_order(client: LabelStudioClient, project_id: int, project: DemoProject
     messages.print(f"{project.title}: served as published: {served}", highlight=False, soft_wrap=True)
 
 
-def invite(url: str, password: str, projects: list[tuple[int, str]]) -> None:
+def invite(url: str, known: Secrets, projects: list[tuple[int, str]], settings: Settings) -> None:
     """Print where to go."""
     table = Table.grid(padding=(0, 2))
     for project_id, title in projects:
         table.add_row(title, f"{url}/projects/{project_id}/data")
     table.add_row("Login", EMAIL)
-    table.add_row("Password", password)
+    table.add_row("Password", known.password)
+    table.add_row("Dashboard", f"http://{LOCALHOST}:{settings.port}{DASHBOARD}")
+    table.add_row("", f"user {settings.basic_auth_user}, password {known.backend_password}")
     messages.print(Panel(table, title="Press “Label All Tasks”. The most informative task comes first.", expand=False))
     messages.print("Ctrl-C stops everything; the next start resumes here.")
 

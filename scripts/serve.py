@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 import waitress
-from common import new_app, tell_errors, warn
+from common import messages, new_app, tell_errors, warn
 
 from ml_backend.config import load_settings
+from ml_backend.dashboard import PREFIX as DASHBOARD
 from ml_backend.logs import configure_logging
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app, make_rounds
@@ -40,6 +41,8 @@ def main(
         rounds.start()
     if settings.store_url and settings.redis_url is None:
         warn("STORE_URL is set without REDIS_URL: nothing keeps rounds of two machines apart. Run them on one only.")
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    messages.print(f"Dashboard: http://{shown}:{settings.port}{DASHBOARD}", highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, _stop)
     try:
         waitress.serve(web, host=settings.host, port=settings.port, threads=THREADS, ident=None)

@@ -287,7 +287,6 @@ def test_tasks_that_cannot_be_asked_are_left_out(tmp_path: Path, serve: Any) -> 
 @pytest.mark.parametrize(
     "body",
     [
-        None,
         [],
         {},
         {"action": "pin"},

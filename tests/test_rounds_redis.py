@@ -15,6 +15,7 @@ from redis_server import REDIS_PASSWORD, wait_until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.round_options import RoundOptions
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.worker import Job, QueuedRounds
@@ -36,6 +37,29 @@ def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
     assert (rounds.request(10, "labels").trigger, first.trigger) == ("labels", "asked")
     assert not rounds.running(9)
     assert rounds.job("unknown") is None
+
+
+def test_a_waiting_round_takes_in_what_others_ask(rounds: QueuedRounds) -> None:
+    first = rounds.request(7, "labels")
+    pin = RoundOptions(train=False, pin="v1", changes={"hyperparameters": {"steps": 5}})
+    merged = rounds.request(7, options=pin)
+    assert (merged.id, merged.trigger) == (first.id, "labels")
+    job = rounds.job(first.id)
+    assert job is not None
+    assert job.options == RoundOptions(train=True, pin="v1", changes={"hyperparameters": {"steps": 5}})
+    assert rounds.request(7, options=RoundOptions(train=False)).options == job.options
+    assert len(rounds._queue.job_ids) == 1
+
+
+def test_a_round_that_has_begun_takes_nothing_in(rounds: QueuedRounds) -> None:
+    """A worker took it from the queue after we saw it there: the wish must be a job of its own."""
+    first = rounds.request(7)
+    (seen,) = rounds._queue.jobs
+    rounds._queue.pop_job_id()
+    assert not rounds._take_in(seen, RoundOptions(pin="v1"))
+    second = rounds.request(7, options=RoundOptions(pin="v1"))
+    assert second.id != first.id
+    assert second.options.pin == "v1"
 
 
 def test_without_redis_the_error_says_what_to_do() -> None:

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, unquote
 from ml_backend.dashboard import PREFIX
 
 ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
+NOWHERE: Final = "?"
+"""In place of a project: the path has none of our forms."""
 LONGEST: Final = 2_000
 """Characters of a query string that are looked at."""
 
@@ -16,7 +18,7 @@ LONGEST: Final = 2_000
 def parse_address(path: str) -> tuple[str, str]:
     """Project and page that a path names, as typed; empty where it names none."""
     found = ADDRESS.fullmatch(unquote(path))
-    return (found["project"], found["page"]) if found else ("?", path)
+    return (found["project"], found["page"]) if found else (NOWHERE, path)
 
 
 def parameters(search: str | None) -> dict[str, str]:

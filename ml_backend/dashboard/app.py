@@ -10,7 +10,7 @@ from flask import Flask
 
 from ml_backend.config import Settings
 from ml_backend.dashboard import PREFIX, files, projects, security, shell
-from ml_backend.dashboard.address import number, parameters, parse_address
+from ml_backend.dashboard.address import NOWHERE, number, parameters, parse_address
 from ml_backend.dashboard.pages import PAGES
 from ml_backend.dashboard.pages.base import Page, View
 from ml_backend.dashboard.reading.common import title
@@ -64,7 +64,8 @@ def render(services: Services, path: str, search: str | None) -> tuple[Any, Any,
             head = shell.masthead(menu, project_id=None, title="", here=None)
             return head, projects.view(projects.read(services)), shown
         if project_id is None:
-            message = f"{typed!r} is no project number; open a project from the list."
+            wrong = "There is no page at this address" if typed == NOWHERE else f"{typed!r} is no project number"
+            message = f"{wrong}; open a project from the list."
             return shell.masthead(menu, project_id=None, title="", here=None), shell.problem(message), shown
         store = services.store(project_id)
         name = title(store)

@@ -16,8 +16,8 @@ QUIET: Final = "#8b8f98"
 """Of what is there to be compared with."""
 BAND: Final = "rgba(139, 143, 152, 0.22)"
 """Of an interval around it."""
-SCALE: Final = ((0.0, "rgba(59, 125, 216, 0.0)"), (0.35, "rgba(59, 125, 216, 0.55)"), (1.0, "rgba(29, 78, 160, 1.0)"))
-"""From nothing to much, on any background."""
+SCALE: Final = ((0.0, "rgba(59, 125, 216, 0.0)"), (0.02, "rgba(59, 125, 216, 0.14)"), (1.0, "rgba(59, 125, 216, 0.62)"))
+"""From nothing to much, on any background, with the page's ink readable on all of it."""
 
 Figure = dict[str, Any]
 

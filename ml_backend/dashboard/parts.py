@@ -32,7 +32,8 @@ def section(title: str, *content: Children, note: Children = None, name: str = "
 def notice(text: Children, kind: str = "info") -> html.Div:
     """A message in the page: ``info``, ``good``, ``warning`` or ``error``."""
     word = {"warning": "Warning: ", "error": "Error: "}.get(kind)
-    content = [html.Strong(word), text] if word else text
+    given = list(text) if isinstance(text, list | tuple) else [text]  # Dash draws no list inside a list
+    content = [html.Strong(word), *given] if word else given
     return html.Div(content, className=f"notice {kind}")
 
 
@@ -59,7 +60,8 @@ def table(
     def style(column: int) -> str:
         return "number" if column in right else ""
 
-    titles = [html.Th(text, scope="col", className=style(i)) for i, text in enumerate(head)]
+    # An empty heading would be read out as one: it is an ordinary cell.
+    titles = [html.Th(text, scope="col", className=style(i)) if text else html.Td() for i, text in enumerate(head)]
     body = [html.Tr([html.Td(cell, className=style(i)) for i, cell in enumerate(row)]) for row in rows]
     content = [html.Caption(caption, className="quiet"), html.Thead(html.Tr(titles)), html.Tbody(body)]
     return html.Div(
@@ -96,10 +98,11 @@ def item(content: Mapping[str, Any] | None, task_id: int) -> Any:
     return html.Blockquote(content["text"])
 
 
-def field(label: str, control: Children, *, identity: str, note: Children = None) -> html.Div:
-    """A labelled control, with room for what is wrong with its value. ``identity`` is the control's id."""
-    content = [html.Label(label, htmlFor=identity), control]
-    if note:
-        content.append(html.Div(note, className="hint"))
-    content.append(html.Div(id=f"{identity}-problem", className="problem", role="alert"))
-    return html.Div(content, className="field")
+def select(label: str, options: Iterable[str | tuple[str, str]], value: str | None, *, identity: str) -> html.Div:
+    """A labelled native menu; callbacks take ``Input(identity, "data")``. Options are values, or (value, text)."""
+    pairs = [(option, option) if isinstance(option, str) else option for option in options]
+    entries = [html.Option(text, value=each, selected=each == value) for each, text in pairs]
+    wildcard: dict[str, Any] = {"data-store": identity}
+    menu = html.Select(entries, id=f"{identity}-menu", **wildcard)
+    named = html.Label(label, htmlFor=f"{identity}-menu")
+    return html.Div([named, menu, dcc.Store(id=identity, data=value)], className="field")

@@ -17,6 +17,7 @@ STEPS: Final = {
     "import": "publishing the order",
     "switch": "switching to the new order",
     "tidy": "tidying up",
+    "map": "drawing the map",
     "measure": "measuring",
     "re-check": "looking for doubtful labels",
 }
@@ -25,6 +26,8 @@ STEPS: Final = {
 
 def percent(value: float | None, digits: int = 1) -> str:
     """A share of 1 as a percentage."""
+    if value is not None and 0 < value < 10 ** -(digits + 2):
+        return f"less than {10.0 ** -(digits + 2):.{digits}%}"
     return MISSING if value is None else f"{value:.{digits}%}"
 
 
@@ -57,6 +60,11 @@ def duration(seconds: float) -> str:
             count = int(seconds // size)
             return f"{count} {name}{'s' if count > 1 else ''}"
     return f"{int(seconds)} second{'' if int(seconds) == 1 else 's'}"
+
+
+def size(number: int) -> str:
+    """Bytes in the unit that fits."""
+    return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"
 
 
 def count(number: int, what: str) -> str:

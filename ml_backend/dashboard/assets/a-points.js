@@ -184,7 +184,7 @@
       count = drawnRows.length;
       columns = {};
       for (const [name, size] of Object.entries(SIZES)) columns[name] = new Float32Array(count * size);
-      const start = from || data;
+      const start = from || data, faint = count > 3000 ? 0.05 : 0.2;
       let k = 0;
       for (const group of groups) {
         const ink = rgb(group.color);
@@ -192,7 +192,7 @@
           const dim = chosen && !chosen[i];
           columns.from.set([start.x[i], start.y[i]], 2 * k);
           columns.to.set([data.x[i], data.y[i]], 2 * k);
-          columns.ink.set([ink[0], ink[1], ink[2], dim ? 0.16 : 0.82], 4 * k);
+          columns.ink.set([ink[0], ink[1], ink[2], dim ? faint : 0.82], 4 * k);
           columns.look.set([group.size + (chosen && !dim ? 2 : 0), group.shape], 2 * k);
           k += 1;
         }
@@ -249,6 +249,8 @@
       pointers.set(event.pointerId, place(event));
       down = pointers.size === 1 ? { at: place(event), moved: false } : null;
       path = tool === "lasso" && down ? [place(event)] : null;
+      marked = null;
+      on.hover(null, null);
     });
     over.addEventListener("pointermove", function (event) {
       if (!data) return;

@@ -4,8 +4,9 @@
   "use strict";
 
   const QUIET = "#8b8f98";
-  // Told apart on light and dark, and by colour-blind readers (Okabe & Ito); with 13 shapes that makes 104 classes.
-  const COLOURS = ["#3b7dd8", "#d9730d", "#1a9c75", "#b8559a", "#8a8f00", "#c2410c", "#5b8fb9", "#7c6fcd"];
+  // Told apart on light and dark, and by colour-blind readers (Okabe & Ito); with 13 shapes that makes 130 classes.
+  const COLOURS = ["#3b7dd8", "#d9730d", "#1a9c75", "#b8559a", "#8a8f00", "#c2410c", "#5b8fb9", "#7c6fcd", "#d4a800",
+    "#00a3c4"];
   const SHAPES = window.points.SHAPES;
   const STATES = [
     { name: "open", color: QUIET, shape: 0, size: 5 },
@@ -55,8 +56,11 @@
   }
 
   function wire(map) {
-    at("map-colour").addEventListener("change", function (event) {
-      map.colour = event.target.value;
+    at("map-colour").addEventListener("click", function (event) {
+      const button = event.target.closest("[data-colour]");
+      if (!button) return;
+      map.colour = button.dataset.colour;
+      at("map-colour").querySelectorAll("button").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
       map.hidden.clear();
       draw(map);
     });
@@ -154,7 +158,7 @@
     const found = [{ name: none, rows: rowsOf(values, -1), color: QUIET, shape: 0, size: 4 }];
     data.classes.forEach(function (name, number) {
       const shape = (number + Math.floor(number / COLOURS.length)) % SHAPES;
-      found.push({ name: name, rows: rowsOf(values, number), color: COLOURS[number % COLOURS.length], shape: shape, size: 9 });
+      found.push({ name: name, rows: rowsOf(values, number), color: COLOURS[number % COLOURS.length], shape: shape, size: 8 });
     });
     return found;
   }
@@ -203,7 +207,8 @@
   /** Names, shapes and colours; each hides and shows its points. */
   function legend(map, shown) {
     const list = at("map-legend");
-    list.replaceChildren(...shown.slice().reverse().map(function (group) {
+    const rank = map.colour === "label" || map.colour === "guess" ? shown : shown.slice().reverse();
+    list.replaceChildren(...rank.map(function (group) {
       const entry = document.createElement("li"), button = document.createElement("button");
       const count = document.createElement("span");
       button.type = "button";

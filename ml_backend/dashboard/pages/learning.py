@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, html, no_update
 
 from ml_backend.dashboard import charts, parts, words
 from ml_backend.dashboard.actions import store_of
@@ -34,11 +34,11 @@ def view(data: Data) -> Any:
         )
     content: list[Any] = [parts.notice(problem, "error") for problem in data["problems"]]
     if measured:
-        options: Any = [{"label": label, "value": name} for name, label in MEASURES.items()]
-        choice = dcc.RadioItems(id="measure", options=options, value=data["measure"], className="choices", inline=True)
-        legend = html.Fieldset([html.Legend("Measure"), choice], className="choice-set")
+        choice = parts.select("Measure", MEASURES.items(), data["measure"], identity="measure")
         chart = html.Div(curve_part(data, data["measure"]), id="curve")
-        content.append(parts.section("Against labels", legend, chart, _saved(data) or ""))
+        content.append(
+            parts.section("Against labels", html.Div(choice, className="form pickers"), chart, _saved(data) or "")
+        )
     else:
         content.append(
             parts.nothing_yet(
@@ -48,18 +48,10 @@ def view(data: Data) -> Any:
         )
     losses = [row for row in data["versions"] if row["loss"]]
     if losses:
-        names: Any = [row["name"] for row in reversed(losses)]
-        pick = html.Label(
-            [
-                html.Span("Version", className="field-name"),
-                dcc.Dropdown(names, names[0], id="loss-version", clearable=False),
-            ]
-        )
-        content.append(
-            parts.section(
-                "Loss by epoch", html.Div(pick, className="field narrow"), html.Div(loss_part(losses[-1]), id="loss")
-            )
-        )
+        names = [row["name"] for row in reversed(losses)]
+        choice = parts.select("Version", names, names[0], identity="loss-version")
+        pickers = html.Div(choice, className="form pickers")
+        content.append(parts.section("Loss by epoch", pickers, html.Div(loss_part(losses[-1]), id="loss")))
     return parts.page("Learning curve", *content, lead=lead)
 
 
@@ -196,7 +188,7 @@ def register(app: Dash, services: Services) -> None:
     """Choices of measure and version."""
 
     @app.callback(
-        Output("curve", "children"), Input("measure", "value"), State("url", "pathname"), prevent_initial_call=True
+        Output("curve", "children"), Input("measure", "data"), State("url", "pathname"), prevent_initial_call=True
     )
     def choose_measure(measure: str, path: str) -> Any:
         if measure not in MEASURES:
@@ -207,7 +199,7 @@ def register(app: Dash, services: Services) -> None:
             return parts.notice(str(exc), "error")
 
     @app.callback(
-        Output("loss", "children"), Input("loss-version", "value"), State("url", "pathname"), prevent_initial_call=True
+        Output("loss", "children"), Input("loss-version", "data"), State("url", "pathname"), prevent_initial_call=True
     )
     def choose_version(version: str, path: str) -> Any:
         try:

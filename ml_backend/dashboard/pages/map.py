@@ -58,19 +58,24 @@ def _empty(data: Data) -> Any:
 
 
 def _plot(data: Data) -> Any:
-    choices = dcc.RadioItems(
+    choices = [
+        html.Button(
+            text, className="button plain small", **_colour(value), **parts.aria(pressed=str(value == "state").lower())
+        )
+        for value, text in COLOURS
+    ]
+    named = html.Span("Colour and shape by", id="map-colour-name", className="field-name")
+    legend = html.Div(
+        [named, html.Div(choices, className="actions")],
         id="map-colour",
-        options=[{"label": text, "value": value} for value, text in COLOURS],
-        value="state",
-        className="choices",
-        inline=True,
+        role="group",
+        **parts.aria(labelledby="map-colour-name"),
     )
-    legend = html.Fieldset([html.Legend("Colour and shape by"), choices], className="map-colours")
     tools = html.Div(
         [
-            html.Button("Select", id="map-lasso", className="button plain", **parts.aria(pressed="true")),
-            html.Button("Move", id="map-pan", className="button plain", **parts.aria(pressed="false")),
-            html.Button("Whole map", id="map-whole", className="button plain"),
+            html.Button("Select", id="map-lasso", className="button plain small", **parts.aria(pressed="true")),
+            html.Button("Move", id="map-pan", className="button plain small", **parts.aria(pressed="false")),
+            html.Button("Whole map", id="map-whole", className="button plain small"),
         ],
         className="actions map-tools",
     )
@@ -93,6 +98,10 @@ def _plot(data: Data) -> Any:
     )
 
 
+def _colour(value: str) -> dict[str, Any]:
+    return {"data-colour": value}
+
+
 def _slider(data: Data) -> Any:
     last = len(data["versions"]) - 1
     names = [version["name"] for version in data["versions"]]
@@ -113,25 +122,15 @@ def _choice(data: Data) -> Any:
             html.Summary("Select without the mouse"),
             html.Div(
                 [
-                    parts.field(
-                        "How many",
-                        dcc.Input(id="map-count", type="number", min=1, max=1000, value=NEAREST),
-                        identity="map-count",
-                    ),
-                    parts.field(
-                        "Guessed as",
-                        html.Select(classes, id="map-class"),
-                        identity="map-class",
-                    ),
-                    parts.field(
-                        "Nearest to task",
-                        dcc.Input(id="map-near", type="number", min=1, placeholder="number"),
-                        identity="map-near",
-                        note="Empty: the most uncertain.",
+                    _field("How many", dcc.Input(id="map-count", type="number", min=1, max=1000, value=NEAREST)),
+                    _field("Guessed as", html.Select(classes, id="map-class")),
+                    _field(
+                        "Nearest to task", dcc.Input(id="map-near", type="number", min=1, placeholder="the most unsure")
                     ),
                 ],
                 className="form",
             ),
+            html.Div(id="map-near-problem", className="problem", role="alert"),
             html.Div(html.Button("Select them", id="map-find", className="button plain"), className="actions"),
         ]
     )
@@ -151,6 +150,10 @@ def _choice(data: Data) -> Any:
         className="card map-choice",
         **parts.aria(labelledby="h-selected"),
     )
+
+
+def _field(label: str, control: Any) -> Any:
+    return html.Div([html.Label(label, htmlFor=control.id), control], className="field")
 
 
 def register(app: Dash, services: Services) -> None:

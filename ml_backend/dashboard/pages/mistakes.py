@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, html, no_update
 
 from ml_backend.dashboard import charts, parts, words
 from ml_backend.dashboard.actions import project_of, store_of
@@ -59,20 +59,14 @@ def body(data: Data) -> list[Any]:
 
 
 def _choices(data: Data) -> html.Div:
-    labels: Any = [ALL, *data["labels"]]
-
-    def choice(label: str, identity: str, options: Any, value: Any) -> html.Div:
-        control = dcc.Dropdown(options, value, id=identity, clearable=False)
-        return html.Div(html.Label([html.Span(label, className="field-name"), control]), className="field")
-
-    versions: Any = list(reversed(data["versions"]))
+    labels = [ALL, *data["labels"]]
     return html.Div(
         [
-            choice("Version", "mistakes-version", versions, data["version"]),
-            choice("People say", "mistakes-target", labels, data["target"] or ALL),
-            choice("The model says", "mistakes-guess", labels, data["guess"] or ALL),
+            parts.select("Version", reversed(data["versions"]), data["version"], identity="mistakes-version"),
+            parts.select("People say", labels, data["target"] or ALL, identity="mistakes-target"),
+            parts.select("The model says", labels, data["guess"] or ALL, identity="mistakes-guess"),
         ],
-        className="form",
+        className="form pickers",
     )
 
 
@@ -219,11 +213,11 @@ def register(app: Dash, services: Services) -> None:
         except ActiveLearningError as exc:
             return parts.notice(str(exc), "error")
 
-    choices = [State("mistakes-version", "value"), State("mistakes-target", "value"), State("mistakes-guess", "value")]
+    choices = [State("mistakes-version", "data"), State("mistakes-target", "data"), State("mistakes-guess", "data")]
 
     @app.callback(
         Output("mistakes-body", "children"),
-        *[Input(each.component_id, "value") for each in choices],
+        *[Input(each.component_id, "data") for each in choices],
         State("url", "pathname"),
         prevent_initial_call=True,
     )

@@ -57,13 +57,12 @@ def view(data: Data) -> Any:
 
 def _facts(data: Data) -> Any:
     control = "without a guess, also in Label Studio: they measure the model" if data["control"] else None
-    return parts.figures(
-        [
-            ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
-            ("Pinned", f"{data['pinned']:,}", None),
-            ("Control tasks", f"{data['control']:,}", control),
-        ]
-    )
+    figures = [
+        ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
+        ("Pinned", f"{data['pinned']:,}", None),
+        ("Control tasks", f"{data['control']:,}", control),
+    ]
+    return parts.section("Now", parts.figures(figures))
 
 
 def _rows(data: Data, told: Any) -> Any:
@@ -90,7 +89,7 @@ def _row(row: Data, data: Data) -> Any:
         guess = "not shown"
     facts = [
         html.Span(f"{row['place']:,}", className="place"),
-        html.Div(_shown(row["item"], task), className="shown"),
+        html.Div(parts.item(row["item"], task), className="shown"),
         html.Div(
             [
                 html.P(
@@ -117,14 +116,6 @@ def _kind(row: Data) -> str:
 
 def _score(row: Data) -> str:
     return "" if row["score"] is None else f"Score {words.figure(row['score'])} (lowest first)"
-
-
-def _shown(item: Data | None, task: int) -> Any:
-    if item is None:
-        return html.Span("Not read on this machine.", className="quiet")
-    if "image" in item:
-        return html.Img(src=item["image"], alt=f"Image of task {task}")
-    return html.Blockquote(item["text"])
 
 
 def _buttons(row: Data) -> Any:
@@ -175,7 +166,9 @@ def _wishes(data: Data) -> list[Any]:
             total = data[f"{name}_total"]
             more = f" The newest {len(data[name])} of {total:,}." if total > len(data[name]) else ""
             items = [
-                html.Li([_shown(row["item"], row["task_id"]), _button(action, text, row["task_id"])], className="task")
+                html.Li(
+                    [parts.item(row["item"], row["task_id"]), _button(action, text, row["task_id"])], className="task"
+                )
                 for row in data[name]
             ]
             part = parts.section(title, html.Ul(items, className="tasks"), note=note + more)

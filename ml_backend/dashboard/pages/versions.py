@@ -94,20 +94,19 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         words.figure(metrics.get("accuracy")),
         words.figure(f_score),
         words.figure(metrics.get("auc")),
-        f"{row['bytes'] / 1e6:.1f} MB",
+        words.size(row["bytes"]),
         ", ".join(use),
         html.Div(actions, className="row-actions"),
     )
 
 
 def _compare(data: Data) -> html.Section:
-    def choice(label: str, identity: str, value: str) -> html.Div:
-        control = dcc.Dropdown(list(data["sound"]), value, id=identity, clearable=False)
-        return html.Div(html.Label([html.Span(label, className="field-name"), control]), className="field")
-
     pickers = html.Div(
-        [choice("This version", "compare-a", data["a"]), choice("and this one", "compare-b", data["b"])],
-        className="form",
+        [
+            parts.select("This version", data["sound"], data["a"], identity="compare-a"),
+            parts.select("and this one", data["sound"], data["b"], identity="compare-b"),
+        ],
+        className="form pickers",
     )
     return parts.section("Compare two", pickers, html.Div(comparison(data), id="comparison"))
 
@@ -139,10 +138,10 @@ def _verdict(found: dict[str, Any]) -> Any:
         return parts.notice(test["problem"], "info")
     better = test["accuracy"] - test["accuracy_before"]
     word = "as good as" if better == 0 else "better than" if better > 0 else "worse than"
-    worse = f" Chance alone would lose so many in {words.percent(test['p_value'])} of cases." if test["lost"] else ""
+    chance = "" if better == 0 else f" Chance alone would bring so much in {words.percent(test['p_value'])} of cases."
     return parts.notice(
-        f"On the same {test['n']:,} evaluation tasks {found['b']} is {word} {found['a']}: it wins "
-        f"{words.count(test['won'], 'task')} and loses {test['lost']:,} (McNemar, one-sided).{worse}"
+        f"On the same {test['n']:,} evaluation tasks {found['b']} is {word} {found['a']}: "
+        f"{words.count(test['won'], 'task')} won, {test['lost']:,} lost.{chance} (Exact McNemar test, one-sided.)"
     )
 
 
@@ -162,8 +161,8 @@ def register(app: Dash, services: Services) -> None:
 
     @app.callback(
         Output("comparison", "children"),
-        Input("compare-a", "value"),
-        Input("compare-b", "value"),
+        Input("compare-a", "data"),
+        Input("compare-b", "data"),
         State("url", "pathname"),
         prevent_initial_call=True,
     )

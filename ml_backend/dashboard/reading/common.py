@@ -16,7 +16,7 @@ LONGEST_TEXT: Final = 400
 
 
 def about(store: ProjectStore) -> dict[str, Any]:
-    """Title, and field, kind and labels of the question, as the last round read them; empty before a first one."""
+    """Title, and field, kind and labels of the question, as `/setup` or the last round read them; empty before."""
     return store.document(QUESTION)
 
 

@@ -122,5 +122,8 @@ def _problem(settings: Settings, store: ProjectStore, name: str, value: Any) -> 
         else:
             settings.project_defaults().override({name: value}, where="")
     except ActiveLearningError as exc:
-        return str(exc).removeprefix(": ").removeprefix(f"{name}: ")
+        reason = str(exc).removeprefix(": ").removeprefix(f"{name}: ")
+        if name.startswith(PREFIX):  # "mnist_cnn: hyperparameter steps must be ..."
+            reason = reason.partition(f" hyperparameter {name.removeprefix(PREFIX)} ")[2] or reason
+        return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ml_backend.errors import StoreError
@@ -88,4 +88,7 @@ def _mcnemar(store: ProjectStore, left: Manifest, right: Manifest) -> dict[str, 
         return {"problem": "One of them was never measured task by task."}
     if left.labels != right.labels or not first.about_same_tasks(second):
         return {"problem": "They were measured on different evaluation tasks or labels: figures do not compare."}
-    return {"problem": None, **asdict(compare(second.right, first.right, against=left.name))}
+    test = compare(second.right, first.right, against=left.name)
+    if test.accuracy >= test.accuracy_before:  # the p-value is about the worse of the two
+        test = replace(test, p_value=compare(first.right, second.right, against=right.name).p_value)
+    return {"problem": None, **asdict(test)}

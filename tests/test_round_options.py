@@ -1,0 +1,134 @@
+"""What is asked of a round is neither lost nor doubled, however requests meet; and a round tells its step."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from ml_backend import progress
+from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
+from ml_backend.progress import EVERY, LiveProgress
+from ml_backend.report import Recorder, Report, Silent
+from ml_backend.round_options import ORDINARY, RoundOptions, applied
+from ml_backend.scheduler import Scheduler
+from ml_backend.store import ProjectStore
+from ml_backend.worker import Worker
+
+PIN, OTHER, UNPIN = (
+    RoundOptions(train=False, pin="v1"),
+    RoundOptions(train=False, pin="v2"),
+    RoundOptions(train=False, unpin=True),
+)
+REORDER = RoundOptions(train=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        (ORDINARY, ORDINARY, ORDINARY),
+        (REORDER, ORDINARY, ORDINARY),
+        (ORDINARY, REORDER, ORDINARY),
+        (PIN, ORDINARY, RoundOptions(pin="v1")),
+        (ORDINARY, PIN, RoundOptions(pin="v1")),
+        (PIN, OTHER, OTHER),
+        (PIN, UNPIN, UNPIN),
+        (UNPIN, PIN, PIN),
+        (PIN, REORDER, PIN),
+        (RoundOptions(changes={"seed": 1}), RoundOptions(changes={"seed": 2}), RoundOptions(changes={"seed": 2})),
+        (
+            RoundOptions(changes={"hyperparameters": {"steps": 5}}),
+            RoundOptions(train=False, changes={"hyperparameters": {"dropout": None}, "samples": 3}),
+            RoundOptions(changes={"hyperparameters": {"steps": 5, "dropout": None}, "samples": 3}),
+        ),
+    ],
+)
+def test_one_round_does_what_two_would(first, second, both):
+    assert first.then(second) == both
+
+
+def test_options_survive_the_wire_and_foreign_ones_are_refused():
+    options = RoundOptions(pin="v1", changes={"hyperparameters": {"steps": 5}})
+    assert RoundOptions.from_json(options.as_json()) == options
+    assert RoundOptions.from_json(None) == ORDINARY
+    with pytest.raises(ConfigurationError, match="another release"):
+        RoundOptions.from_json({"future": 1})
+
+
+def test_changes_set_and_take_away():
+    params = {"strategy": "bald", "promote_margin": None, "hyperparameters": {"steps": 5, "dropout": 0.1}}
+    found = applied(params, {"strategy": None, "seed": 7, "hyperparameters": {"steps": None}})
+    assert found == {"promote_margin": None, "seed": 7, "hyperparameters": {"dropout": 0.1}}
+    assert applied(found, {"hyperparameters": {"dropout": None}}) == {"promote_margin": None, "seed": 7}
+    assert params["strategy"] == "bald"
+
+
+def test_a_waiting_round_takes_in_what_others_ask():
+    gate, ran = threading.Semaphore(0), []
+
+    def run(project_id, trigger, options):
+        ran.append(options)
+        assert gate.acquire(timeout=60)
+        return {}
+
+    worker = Worker(run)
+    busy = worker.request(7, options=PIN)
+    while not ran:
+        pass
+    waiting = worker.request(7, "labels")
+    assert worker.request(7, options=OTHER).id == worker.request(7).id == waiting.id != busy.id
+    assert worker.job(waiting.id).options == RoundOptions(pin="v2")
+    gate.release(2)
+    while worker.running(7):
+        pass
+    assert ran == [PIN, RoundOptions(pin="v2")]
+
+
+def test_a_round_that_does_not_train_leaves_the_labels_waiting(tmp_path):
+    worker = Worker(lambda *_: {})
+    scheduler = Scheduler(Settings(model_dir=tmp_path), worker, client=lambda: None)
+    scheduler.changed(7, labels=3)
+    scheduler.ask(7, REORDER)
+    assert scheduler.outlook(7).labels_waiting == 3
+    scheduler.ask(7)
+    assert scheduler.outlook(7).labels_waiting == 0
+
+
+# --- progress ----------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_the_step_is_told_at_once_and_its_progress_now_and_then(tmp_path):
+    clock, store = Clock(), ProjectStore(tmp_path, "1.1")
+    facts = {"round": "abc", "trigger": "asked", "started": "2026-01-01T00:00:00+00:00"}
+    live = LiveProgress(Silent(), lambda: store, facts, clock=clock, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    recorder = Recorder(Report(1), live)
+    with recorder.step("fit") as step:
+        assert progress.read(store) | facts == progress.read(store)
+        assert (progress.read(store)["step"], progress.read(store)["done"]) == ("fit", 0)
+        clock.now = EVERY / 2
+        step.progress(1, 10)
+        assert progress.read(store)["done"] == 0
+        clock.now = EVERY
+        step.progress(2, 10)
+        assert (progress.read(store)["done"], progress.read(store)["total"]) == (2, 10)
+    with recorder.step("score"):
+        assert [step["name"] for step in progress.read(store)["steps"]] == ["fit"]
+    live.end()
+    assert progress.read(store) == {}
+    assert [step.name for step in live.done] == ["fit", "score"]
+
+
+def test_a_store_that_cannot_be_written_fails_no_round(tmp_path):
+    (tmp_path / "project-1.1").write_text("a file where the folder should be")
+    store = ProjectStore(tmp_path, "1.1")
+    live = LiveProgress(Silent(), lambda: store, {})
+    live.step_started("read")
+    live.end()
+    assert progress.read(store) == {}
