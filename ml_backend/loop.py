@@ -21,7 +21,7 @@ from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
 from ml_backend.mixture import needs, parse_strategy, short_name
-from ml_backend.models import AUTO, model_for_object_tag
+from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
 from ml_backend.pool import divide
 from ml_backend.project_embedding import unlabelled
@@ -127,9 +127,7 @@ def _read(
         wishes = read_wishes(store)
         pool = divide(mirror.tasks(), question, wishes.dropped)
         media = MediaReader(workspace.client, mirror.cached_media, mirror.keep_media)
-        model = model_for_object_tag(
-            question.object_tag, settings.text_model if question.object_tag == "Text" else AUTO
-        )
+        model = model_for_object_tag(question.object_tag, settings.text_model)
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
     return RoundProject(now, store, question, settings, pool, media, model, wishes)

@@ -171,7 +171,14 @@ def _patient_round(settings: Settings, client: LabelStudioClient, project_id: in
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            return record_round(workspace(settings, client), project_id, trigger="demo", observer=observer)
+            # Learning from the pool takes a minute more: that is for the rounds in the background.
+            return record_round(
+                workspace(settings, client),
+                project_id,
+                trigger="demo",
+                observer=observer,
+                overrides={"learn_from_pool": False},
+            )
         except StoreError:
             if time.monotonic() > end:
                 raise

@@ -37,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let Label Studio's SDK call what pydantic has deprecated, for each personal access token; show wide tables."""
     for shown in (console, messages):
         shown.width = 200
+    # Most tests of texts are about the loop: the encoder's import would cost each of their processes six seconds.
+    # test_sentences.py, test_demo.py and test_browser.py use it.
+    os.environ["TEXT_MODEL"] = "headlines"
     warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
     config.addinivalue_line("filterwarnings", warning)
 

@@ -17,7 +17,7 @@ from ml_backend.round_log import record_round, rounds
 from ml_backend.store import open_project
 
 WORDS = ("flood in the river", "football match tonight")
-QUICK = {"strategy": "entropy", "hyperparameters": {"steps": 20}}
+QUICK = {"strategy": "entropy", "text_model": "headlines", "hyperparameters": {"steps": 20}}
 
 
 def truth(text):
@@ -256,7 +256,7 @@ def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, t
         row["annotations"] = [{"result": project.answer(label)}]
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
     flipped = [project.task_ids[number] for number in wrong]
-    workspace = Workspace(project.client, tmp_path, ProjectSettings())
+    workspace = Workspace(project.client, tmp_path, ProjectSettings(text_model="headlines"))
     run_round(workspace, project.id)
     titles = lambda: [tab["data"]["title"] for tab in project.client.tabs(project.id)]  # noqa: E731
     assert recheck.TAB_TITLE not in titles(), "only projects that ask for it have one"

@@ -17,7 +17,7 @@ from ml_backend.round_log import last_seen, record_round, rounds
 from ml_backend.store import Current, ProjectStore
 from ml_backend.workspace import Workspace
 
-FAST = ProjectSettings(strategy="entropy", queue_size=4, hyperparameters={"steps": 10})
+FAST = ProjectSettings(strategy="entropy", text_model="headlines", queue_size=4, hyperparameters={"steps": 10})
 WORDS = ("flood in the river", "football match tonight")
 LOOK, READ, CHECK = ["GET api/tasks", "GET api/projects/N"], ["GET api/tasks"] * 2, ["GET api/projects/N"]
 VERSIONS, IMPORT = "GET api/projects/N/model-versions", "POST api/projects/N/import/predictions"

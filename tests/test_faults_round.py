@@ -32,7 +32,14 @@ from ml_backend.store import ProjectStore
 from ml_backend.versions import newest_usable
 from ml_backend.workspace import Workspace
 
-FAST = ProjectSettings(strategy="entropy", queue_size=4, samples=4, hyperparameters={"steps": 10}, promote_margin=None)
+FAST = ProjectSettings(
+    strategy="entropy",
+    text_model="headlines",
+    queue_size=4,
+    samples=4,
+    hyperparameters={"steps": 10},
+    promote_margin=None,
+)
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("related", "not related", "unclear")
 HOURS = timedelta(hours=3)

@@ -25,7 +25,9 @@ from ml_backend.order_proof import prove_order
 from ml_backend.ranking import draws_for
 from ml_backend.store import Current, ProjectStore
 
-FAST = ProjectSettings(strategy="entropy", queue_size=5, samples=4, control_share=0, hyperparameters={"steps": 10})
+FAST = ProjectSettings(
+    strategy="entropy", text_model="headlines", queue_size=5, samples=4, control_share=0, hyperparameters={"steps": 10}
+)
 WORDS = ("flood in the river", "football match tonight")
 
 

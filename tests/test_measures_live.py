@@ -18,7 +18,9 @@ WORDS = ("flood in the river", "football match tonight")
 ANSWERS = ("related", "not related")
 EVALUATED = 30
 FIRST = 24
-SETTINGS = ProjectSettings(strategy="entropy", queue_size=10, control_share=0.5, hyperparameters={"steps": 20})
+SETTINGS = ProjectSettings(
+    strategy="entropy", text_model="headlines", queue_size=10, control_share=0.5, hyperparameters={"steps": 20}
+)
 
 
 @pytest.fixture

@@ -65,8 +65,9 @@ def test_model_for_object_tag():
     assert model_for_object_tag("Image") is MnistCnn
     assert model_for_object_tag("Text") is Sentences
     assert model_for_object_tag("Text", "headlines") is Headlines
-    with pytest.raises(ConfigurationError, match="'mnist_cnn' does not read <Text> objects; choose auto, sentences"):
-        model_for_object_tag("Text", "mnist_cnn")
+    assert model_for_object_tag("Image", "headlines") is MnistCnn
+    with pytest.raises(ConfigurationError, match="Unknown model 'gpt'; choose auto, mnist_cnn, sentences"):
+        model_for_object_tag("Text", "gpt")
     with pytest.raises(LabelConfigError, match=r"<Audio>.*<Image>, <Text>"):
         model_for_object_tag("Audio")
 

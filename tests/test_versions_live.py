@@ -18,7 +18,9 @@ from ml_backend.store import Current
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("related", "not related")
 EVALUATION, LABELLED, TASKS = 24, 12, 44
-SETTINGS = ProjectSettings(strategy="entropy", queue_size=5, samples=4, hyperparameters={"steps": 60})
+SETTINGS = ProjectSettings(
+    strategy="entropy", text_model="headlines", queue_size=5, samples=4, hyperparameters={"steps": 60}
+)
 
 
 def truth(number):

@@ -69,7 +69,9 @@ def installation(label_studio, make_project, tmp_path):
         store = ProjectStore(tmp_path, project.project.uid)
         store.set_extra_params(FAST)
         record_round(
-            Workspace(project.client, tmp_path, ProjectSettings(), keep_queues=timedelta(0)), project.id, trigger="sync"
+            Workspace(project.client, tmp_path, ProjectSettings(text_model="headlines"), keep_queues=timedelta(0)),
+            project.id,
+            trigger="sync",
         )
         stores.append(store)
     settings = load_settings(

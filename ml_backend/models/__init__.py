@@ -24,11 +24,11 @@ def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
 
     Args:
         tag: what the labeling config shows.
-        name: a name in ``MODELS``, or ``auto``.
+        name: of the model that is preferred, where it reads such objects; or ``auto``.
 
     Raises:
         LabelConfigError: no model reads such objects; the message lists the tags that one does.
-        ConfigurationError: an unknown name, a model of other objects, or one that this machine lacks something for.
+        ConfigurationError: an unknown name, or a model that this machine lacks something for.
     """
     candidates = [model for model in MODELS.values() if model.object_tag == tag]
     if not candidates:
@@ -36,13 +36,11 @@ def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
         raise LabelConfigError(
             f"No model reads <{tag}> objects; use one of {supported} in the project's labeling config"
         )
-    if name == AUTO:
+    if name not in (AUTO, *MODELS):
+        raise ConfigurationError(f"Unknown model {name!r}; choose {AUTO}, {', '.join(MODELS)}")
+    preferred = MODELS.get(name)
+    if preferred not in candidates:
         return next(model for model in candidates if model.missing() is None)
-    if name not in (model.name for model in candidates):
-        raise ConfigurationError(
-            f"Model {name!r} does not read <{tag}> objects; choose {AUTO}, {', '.join(m.name for m in candidates)}"
-        )
-    lacking = MODELS[name].missing()
-    if lacking:
+    if lacking := preferred.missing():
         raise ConfigurationError(f"Model {name!r} cannot be used here: {lacking}")
-    return MODELS[name]
+    return preferred

@@ -23,18 +23,21 @@ HEAD_BLOCK = 1_000
 """Items in the head at a time: bounds its memory, whatever the size of the pool."""
 
 
-def resolve_hyperparameters(
-    model: str, defaults: Mapping[str, Any], given: Mapping[str, Any] | None
-) -> dict[str, int | float]:
-    """Defaults overlaid with ``given``, each value finite, >= 0 and of its default's kind.
+def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Defaults overlaid with ``given``, each value of its default's kind; numbers finite and >= 0.
 
     Raises:
-        ModelError: an unknown name (the message lists the valid ones), or a value that is no such number.
+        ModelError: an unknown name (the message lists the valid ones), or a value that is none of its kind.
     """
-    values: dict[str, int | float] = dict(defaults)
+    values: dict[str, Any] = dict(defaults)
     for name, value in (given or {}).items():
         if name not in defaults:
             raise ModelError(f"{model} has no hyperparameter {name!r}; valid names: {', '.join(sorted(defaults))}")
+        if isinstance(defaults[name], str):
+            if not isinstance(value, str):
+                raise ModelError(f"{model}: hyperparameter {name} must be a text, not {value!r}")
+            values[name] = value
+            continue
         wants_int = isinstance(defaults[name], int)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not is_number or value < 0 or (wants_int and value != int(value)):

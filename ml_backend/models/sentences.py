@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,8 +25,6 @@ from ml_backend.errors import ModelError
 from ml_backend.models import _shared
 from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
 from ml_backend.models.headlines import Headlines, class_weights
-
-NUMBERS: Final = {"steps": 100, "batch_size": 1024, "learning_rate": 0.05, "penalty": 1.0, "dropout": 0.2}
 
 
 class _Network(nn.Module):
@@ -70,7 +68,14 @@ class Sentences:
         ``encoder`` is ``auto``, a packaged one, or ``sentence_transformers:`` and a name or folder; a version remembers
         which it was. ``penalty`` is scikit-learn's ``1 / C``.
         """
-        return {"encoder": text_encoding.AUTO} | NUMBERS
+        return {
+            "encoder": text_encoding.AUTO,
+            "steps": 100,
+            "batch_size": 1024,
+            "learning_rate": 0.05,
+            "penalty": 1.0,
+            "dropout": 0.2,
+        }
 
     @classmethod
     def read_item(cls, raw: bytes | str) -> str:
@@ -93,9 +98,8 @@ class Sentences:
         examples.
         """
         started = time.perf_counter()
-        given = dict(hyperparameters or {})
-        encoder = text_encoding.resolve(str(given.pop("encoder", text_encoding.AUTO)))
-        chosen = _shared.resolve_hyperparameters(self.name, NUMBERS, given)
+        chosen = _shared.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        encoder = text_encoding.resolve(chosen["encoder"])
         y = torch.from_numpy(_shared.check_training_data(self.name, items, targets, self.labels))
         generator, count = torch.Generator().manual_seed(seed), len(items)
         x = torch.from_numpy(text_encoding.encode(encoder, items))
@@ -114,7 +118,8 @@ class Sentences:
         def loss_of(picked: Tensor) -> Tensor:
             logits = head(_shared.dropout(x[picked], chosen["dropout"], generator))
             fitted = (weights[picked] * F.cross_entropy(logits, y[picked], reduction="none")).mean()
-            return fitted + chosen["penalty"] / (2 * count) * head.weight.square().sum()
+            shrunk: Tensor = fitted + chosen["penalty"] / (2 * count) * head.weight.square().sum()
+            return shrunk
 
         epochs = _shared.minimise(
             self.name,

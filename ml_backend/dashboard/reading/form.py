@@ -10,6 +10,7 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.reading.common import about
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models import model_for_object_tag, resolve_hyperparameters
+from ml_backend.models.base import Model
 from ml_backend.store import ProjectStore
 from ml_backend.strategies import STRATEGIES
 
@@ -28,12 +29,17 @@ TUNED: Final = {
     "batch_size": "Batch size",
     "learning_rate": "Learning rate",
     "weight_decay": "Weight decay",
+    "penalty": "Penalty of large weights",
+    "encoder": "Text encoder",
     "dropout": "Dropout",
     "feature_dropout": "Word dropout",
     "label_smoothing": "Label smoothing",
 }
 """Hyperparameter → its label."""
-NOTES: Final = {"steps": "0 chooses by the number of labels. One epoch is labels / batch size steps."}
+NOTES: Final = {
+    "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
+    "encoder": "auto, minilm, wordllama, or sentence_transformers: and a name or folder.",
+}
 PREFIX: Final = "hyperparameters."
 
 
@@ -48,17 +54,27 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
         rows.append(_row(name, label, stored.get(name), getattr(defaults, name), note))
     tuned = stored.get("hyperparameters")
     known = tuned if isinstance(tuned, Mapping) else {}
-    for name, default in hyperparameters(store).items():
+    for name, default in hyperparameters(settings, store).items():
         rows.append(_row(PREFIX + name, TUNED.get(name, name), known.get(name), default, NOTES.get(name, "")))
     return rows
 
 
-def hyperparameters(store: ProjectStore) -> dict[str, Any]:
+def hyperparameters(settings: Settings, store: ProjectStore) -> dict[str, Any]:
     """Names and defaults of the project's model; empty where no round has read the question yet."""
     try:
-        return dict(model_for_object_tag(about(store)["object_tag"]).hyperparameters())
+        return dict(_model(settings, store).hyperparameters())
     except (KeyError, ActiveLearningError):
         return {}
+
+
+def _model(settings: Settings, store: ProjectStore) -> type[Model]:
+    """The project's model.
+
+    Raises:
+        KeyError: no round has read the question yet. ActiveLearningError: the stored settings fit no model.
+    """
+    preferred = str(store.extra_params().get("text_model", settings.text_model))
+    return model_for_object_tag(about(store)["object_tag"], preferred)
 
 
 def strategies() -> list[tuple[str, str]]:
@@ -117,8 +133,7 @@ def _problem(settings: Settings, store: ProjectStore, name: str, value: Any) -> 
     try:
         if name.startswith(PREFIX):
             own = name.removeprefix(PREFIX)
-            tag = about(store)["object_tag"]
-            model = model_for_object_tag(tag)
+            model = _model(settings, store)
             resolve_hyperparameters(model.name, model.hyperparameters(), {own: value})
         else:
             settings.project_defaults().override({name: value}, where="")
