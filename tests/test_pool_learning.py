@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 from test_embeddings import strokes
 
 from ml_backend.config import ProjectSettings
@@ -12,7 +13,7 @@ from ml_backend.errors import ModelError
 from ml_backend.metrics import evaluate
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool
+from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
 from ml_backend.selection import Known, Unlabelled, select
 
 SHORT = {"steps": 30}
@@ -202,3 +203,12 @@ def test_fifteen_labels_of_real_digits(shared_data):
     judged = evaluate(probabilities.astype(np.float64), digits[held_out].astype(np.int64), tuple("0123456789"))
     assert judged.accuracy > 0.85  # random labels and a supervised model: about 0.5
     assert judged.ece < 0.1
+
+
+def test_a_model_that_never_finds_the_rare_class_scores_less():
+    targets = np.array([0] * 22 + [1] * 2)
+    never, finds = np.zeros(24, np.int64), np.array([0] * 19 + [1] * 5)
+    assert (never == targets).mean() > (finds == targets).mean()
+    assert macro_f(finds, targets) > macro_f(never, targets)
+    for answers in (never, finds):
+        assert macro_f(answers, targets) == pytest.approx(f1_score(targets, answers, average="macro", zero_division=0))
