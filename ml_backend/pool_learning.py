@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chisquare
+from sklearn.metrics import f1_score
 
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.graph import NEIGHBOURS, Floats, Positions, affinity, label_mass, nearest, spread
@@ -52,9 +53,9 @@ class Fit:
     reason: str
     """Why, in a sentence."""
     pool_score: float | None = None
-    """Accuracy of learning from the pool, where it was measured."""
+    """`macro_f` of learning from the pool, where it was measured."""
     labels_score: float | None = None
-    """Accuracy of learning from the labels alone, likewise."""
+    """`macro_f` of learning from the labels alone, likewise."""
 
 
 def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -99,7 +100,7 @@ def fit_with_pool(
         stages = _Stages(progress, 3)
         pool, pool_report = _from_pool(make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages)
         labels, labels_report = _from_labels(make, known, seed, hyperparameters, stages)
-        of_pool, of_labels = _accuracy(pool, evaluation), _accuracy(labels, evaluation)
+        of_pool, of_labels = _score(pool, evaluation), _score(labels, evaluation)
         where = f"on {len(evaluation.items)} evaluation tasks"
         wins = of_pool >= of_labels
         model, report = (pool, pool_report) if wins else (labels, labels_report)
@@ -121,7 +122,7 @@ def fit_with_pool(
     source = f"the {len(items)} items of the pool" if wins else "the labels alone"
     if np.isnan(of_pool):
         return Fit(model, report, "pool", f"learnt from {source}: too few labels to compare")
-    why = f"{of_pool:.3f} {where}, the labels alone {of_labels:.3f}"
+    why = f"macro F {of_pool:.3f} {where}, the labels alone {of_labels:.3f}"
     return Fit(model, report, "pool" if wins else "labels", f"learnt from {source}: {why}", of_pool, of_labels)
 
 
@@ -185,7 +186,7 @@ def cross_validated(
     hyperparameters: Mapping[str, Any] | None,
     stages: _Stages,
 ) -> tuple[float, float]:
-    """Accuracy on labels left out, of the labels spread over the graph and of a model of the labels alone.
+    """`macro_f` on labels left out, of the labels spread over the graph and of a model of the labels alone.
 
     The spread labels stand for learning from the pool, whose model improves on them: the comparison is rather hard on
     it. Models are trained for 200 steps.
@@ -194,11 +195,11 @@ def cross_validated(
     fold = np.empty(len(order), np.int64)
     fold[order] = np.arange(len(order)) % FOLDS
     places = embedding.places(known.items)
-    right_spread, right_model = 0, 0
+    spread_says, model_says = np.empty_like(fold), np.empty_like(fold)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         beliefs = _spread_over(embedding.weights, places[train], known.targets[train], prior)
-        right_spread += int((beliefs[places[test]].argmax(axis=1) == known.targets[test]).sum())
+        spread_says[test] = beliefs[places[test]].argmax(axis=1)
         model = make()
         model.fit(
             [known.items[i] for i in train],
@@ -207,9 +208,8 @@ def cross_validated(
             hyperparameters=_steps(model, hyperparameters, FOLD_STEPS),
             progress=stages.next(),
         )
-        answers = model.probabilities([known.items[i] for i in test])[:, 0].argmax(axis=1)
-        right_model += int((answers == known.targets[test]).sum())
-    return right_spread / len(order), right_model / len(order)
+        model_says[test] = model.probabilities([known.items[i] for i in test])[:, 0].argmax(axis=1)
+    return macro_f(known.targets, spread_says), macro_f(known.targets, model_says)
 
 
 def calibrate(model: Model, known: Known) -> float:
@@ -249,8 +249,13 @@ def _steps(model: Model, given: Mapping[str, Any] | None, steps: int) -> dict[st
     return chosen
 
 
-def _accuracy(model: Model, known: Known) -> float:
-    return float((model.probabilities(known.items)[:, 0].argmax(axis=1) == known.targets).mean())
+def _score(model: Model, known: Known) -> float:
+    return macro_f(known.targets, model.probabilities(known.items)[:, 0].argmax(axis=1))
+
+
+def macro_f(targets: NDArray[np.int64], answers: NDArray[np.int64]) -> float:
+    """Mean F-score of the classes: where one is rare, the accuracy of never naming it is high."""
+    return float(f1_score(targets, answers, average="macro", zero_division=0))
 
 
 class _Stages:
