@@ -22,7 +22,7 @@ COLD_SHARE: Final = 0.8
 FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
 ALONE: Final = 16
-"""First picks of a batch, each of which knows of all before it; later ones are taken so many at a time."""
+"""First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
 
 
 def cold_picks(classes: int) -> int:
@@ -30,9 +30,22 @@ def cold_picks(classes: int) -> int:
     return int(np.clip(round(COLD_SHARE * classes), FEWEST_COLD, MOST_COLD))
 
 
-def explain(labels: int, classes: int) -> str:
-    """What ``auto`` asks now and why, in a sentence."""
+def is_cold(labels: int, seen: int, classes: int) -> bool:
+    """Whether there are too few labels, or of too few classes, to look between classes."""
+    return labels < cold_picks(classes) or seen < min(2, classes)
+
+
+def explain(labels: int, seen: int, classes: int) -> str:
+    """What ``auto`` asks now and why, in a sentence.
+
+    Args:
+        labels: how many there are.
+        seen: of how many classes.
+        classes: how many there could be.
+    """
     cold = cold_picks(classes)
+    if is_cold(labels, seen, classes) and labels >= cold:
+        return f"auto: typical items of clusters without a label, until a second class is found ({labels} labels now)"
     if labels < cold:
         return f"auto: typical items of clusters without a label, until there are {cold} labels ({labels} now)"
     return f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
@@ -87,8 +100,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
         rng: of the clusters.
     """
     count = min(count, len(graph.open))
-    labels = len(graph.labelled)
-    if labels < cold_picks(graph.classes) or not labels:
+    if is_cold(len(graph.labelled), len(np.unique(graph.targets)), graph.classes):
         return _cold(graph, count, rng)
     answers = Answers(graph)
     left = np.ones(len(graph.open), dtype=np.bool_)
@@ -96,7 +108,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     while len(order) < count:
         beliefs = answers.probabilities()
         value = np.where(left, between(with_model(beliefs, graph), graph.weights)[graph.open], -1.0)
-        picked = apart(value, graph, 1 if len(order) < ALONE else min(ALONE, count - len(order)))
+        picked = apart(value, graph, 1 if len(order) < ALONE else min(len(order), count - len(order)))
         order += picked
         left[picked] = False
         nodes = graph.open[picked]

@@ -297,7 +297,8 @@ def _queue(
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
             report = recorder.report
-            report.choice = auto.explain(len(project.pool.training), len(project.question.labels))
+            labels = [label for _, label in project.pool.training]
+            report.choice = auto.explain(len(labels), len(set(labels)), len(project.question.labels))
             if project.unlabelled is None:
                 report.choice += "; neighbours by " + ("raw features" if model is None else "the model's own features")
             step.detail += f" ({report.choice})"

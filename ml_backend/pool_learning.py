@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chisquare
+from sklearn.metrics import f1_score
 
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.graph import NEIGHBOURS, Floats, Positions, affinity, label_mass, nearest, spread
@@ -52,9 +53,9 @@ class Fit:
     reason: str
     """Why, in a sentence."""
     pool_score: float | None = None
-    """Macro F-score of learning from the pool, where it was measured."""
+    """`macro_f` of learning from the pool, where it was measured."""
     labels_score: float | None = None
-    """Macro F-score of learning from the labels alone, likewise."""
+    """`macro_f` of learning from the labels alone, likewise."""
 
 
 def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -99,7 +100,7 @@ def fit_with_pool(
         stages = _Stages(progress, 3)
         pool, pool_report = _from_pool(make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages)
         labels, labels_report = _from_labels(make, known, seed, hyperparameters, stages)
-        of_pool, of_labels = (macro_f(_answers(m, evaluation.items), evaluation.targets) for m in (pool, labels))
+        of_pool, of_labels = _score(pool, evaluation), _score(labels, evaluation)
         where = f"on {len(evaluation.items)} evaluation tasks"
         wins = of_pool >= of_labels
         model, report = (pool, pool_report) if wins else (labels, labels_report)
@@ -194,11 +195,11 @@ def cross_validated(
     fold = np.empty(len(order), np.int64)
     fold[order] = np.arange(len(order)) % FOLDS
     places = embedding.places(known.items)
-    by_spread, by_model = (np.empty(len(order), np.int64) for _ in range(2))
+    spread_says, model_says = np.empty_like(fold), np.empty_like(fold)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         beliefs = _spread_over(embedding.weights, places[train], known.targets[train], prior)
-        by_spread[test] = beliefs[places[test]].argmax(axis=1)
+        spread_says[test] = beliefs[places[test]].argmax(axis=1)
         model = make()
         model.fit(
             [known.items[i] for i in train],
@@ -207,8 +208,8 @@ def cross_validated(
             hyperparameters=_steps(model, hyperparameters, FOLD_STEPS),
             progress=stages.next(),
         )
-        by_model[test] = _answers(model, [known.items[i] for i in test])
-    return macro_f(by_spread, known.targets), macro_f(by_model, known.targets)
+        model_says[test] = model.probabilities([known.items[i] for i in test])[:, 0].argmax(axis=1)
+    return macro_f(known.targets, spread_says), macro_f(known.targets, model_says)
 
 
 def calibrate(model: Model, known: Known) -> float:
@@ -248,19 +249,13 @@ def _steps(model: Model, given: Mapping[str, Any] | None, steps: int) -> dict[st
     return chosen
 
 
-def macro_f(answers: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
-    """Mean F-score of the classes that occur among the targets.
-
-    Accuracy would prefer the model that never finds a class of one in twelve.
-    """
-    classes = np.unique(targets)
-    hits = np.array([np.sum((answers == c) & (targets == c)) for c in classes])
-    sizes = np.array([np.sum(answers == c) + np.sum(targets == c) for c in classes])
-    return float(np.mean(2 * hits / sizes))
+def _score(model: Model, known: Known) -> float:
+    return macro_f(known.targets, model.probabilities(known.items)[:, 0].argmax(axis=1))
 
 
-def _answers(model: Model, items: Sequence[Any]) -> NDArray[np.int64]:
-    return np.asarray(model.probabilities(items)[:, 0].argmax(axis=1), dtype=np.int64)
+def macro_f(targets: NDArray[np.int64], answers: NDArray[np.int64]) -> float:
+    """Mean F-score of the classes: where one is rare, the accuracy of never naming it is high."""
+    return float(f1_score(targets, answers, average="macro", zero_division=0))
 
 
 class _Stages:

@@ -39,6 +39,12 @@ def test_the_first_picks_meet_every_group(groups):
     assert set(kinds[found.order]) == {0, 1, 2}
 
 
+def test_it_goes_on_with_clusters_until_it_has_seen_two_classes(groups):
+    rows, kinds = groups
+    graph = neighbourhood(rows, [0, 1, 2, 3, 4], [0] * 5)
+    assert set(kinds[graph.open[auto(graph, 2, np.random.default_rng(0)).order]]) == {1, 2}
+
+
 def test_then_it_asks_between_the_classes(groups):
     rows, _ = groups
     graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
@@ -85,8 +91,9 @@ def test_without_a_second_class_nothing_lies_between():
 def test_it_explains_itself():
     assert cold_picks(10) == 8
     assert (cold_picks(2), cold_picks(1000)) == (4, 50)
-    assert "typical items of clusters without a label, until there are 8 labels (3 now)" in explain(3, 10)
-    assert "between the classes" in explain(8, 10)
+    assert "typical items of clusters without a label, until there are 8 labels (3 now)" in explain(3, 2, 10)
+    assert "until a second class is found (9 labels now)" in explain(9, 1, 2)
+    assert "between the classes" in explain(8, 5, 10)
 
 
 # --- in the selection --------------------------------------------------------------------------------------------
