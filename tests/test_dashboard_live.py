@@ -264,7 +264,7 @@ def test_the_pages_of_images(
 ) -> None:
     """The click leads to the very task, in Label Studio's own page."""
     person.goto(f"{product.url}/dashboard/{images.id}/overview")
-    train(person, Queue_size="6")
+    train(person, Queue_size="6", Training_steps="20")
     expect(person.get_by_role("heading", name="Current version")).to_be_visible(timeout=PATIENCE)
     person.get_by_role("link", name="Mistakes").click()
     first = person.locator("section", has=person.get_by_role("heading", name="Errors")).locator("li.task").first
@@ -290,7 +290,7 @@ def test_every_page_is_accessible_in_both_themes_and_fits_a_phone(
 ) -> None:
     context, page, wrong = visitor(browser, product, color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 844})
-    addresses = ["", *(f"{project.id}/{each.path}" for project in (texts, images) for each in PAGES), "99/overview"]
+    addresses = ["", *(f"{texts.id}/{each.path}" for each in PAGES), f"{images.id}/mistakes", "99/overview"]
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     for address in addresses:
         page.goto(f"{product.url}/dashboard/{address}")

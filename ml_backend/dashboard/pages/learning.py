@@ -68,7 +68,15 @@ def curve_part(data: Data, measure: str) -> Any:
     )
     table = parts.table(
         ("Version", "Labels", name, "Evaluation tasks"),
-        [(row["name"], f"{row['labels']:,}", words.percent(row[measure]), f"{row['evaluated']:,}") for row in rows],
+        [
+            (
+                html.Span(row["name"], className="code"),
+                f"{row['labels']:,}",
+                words.percent(row[measure]),
+                f"{row['evaluated']:,}",
+            )
+            for row in rows
+        ],
         caption=f"{name} by version",
         numbers=(1, 2, 3),
     )

@@ -179,11 +179,7 @@ def doubts(data: Data) -> html.Section:
     """Annotations that cross-validated models do not believe."""
     title, name = "Annotations in doubt", "doubts"
     if data["doubted"] is None:
-        step = [
-            "Set ",
-            html.Code("recheck"),
-            " to, say, 20 in the backend's extra params: rounds then look for doubtful labels.",
-        ]
+        step = "On the overview, set “Doubtful labels to list” to, say, 20: rounds then look for them."
         return parts.section(title, parts.nothing_yet("Nobody has looked for doubtful labels yet.", step), name=name)
     if not data["doubted"]:
         return parts.section(title, parts.notice("No label is in doubt.", "good"), name=name)

@@ -89,7 +89,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         actions.append(dcc.ConfirmDialogProvider(button, id=identity, message=message))
     return (
         name,
-        datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"),
+        html.Span(datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"), className="nowrap"),
         f"{row['labels']:,}",
         words.figure(metrics.get("accuracy")),
         words.figure(f_score),

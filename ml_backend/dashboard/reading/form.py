@@ -20,6 +20,7 @@ OFFERED: Final = {
     "control_share": "Random share",
     "train_after_labels": "Labels that start a round",
     "seed": "Seed",
+    "recheck": "Doubtful labels to list",
 }
 """Project setting → its label in the form."""
 TUNED: Final = {
