@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 
+from ml_backend import drawing
+from ml_backend.config import ProjectSettings
 from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, choose_shown
 from ml_backend.projection import FEWEST, NOTHING, Layout, _aligned, components, lay_out, place_new
+from ml_backend.report import Recorder, Report
 
 RNG = np.random.default_rng(0)
 IDS = np.arange(1000, 1240, dtype=np.int64)
@@ -160,3 +165,39 @@ def test_the_same_tasks_are_shown_from_round_to_round() -> None:
     before = choose_shown({OPEN: range(1000), LABELLED: range(5000, 5020)}, most=200, seed=0)
     after = choose_shown({OPEN: range(10, 1000), LABELLED: range(5000, 5030)}, most=200, seed=0)
     assert len(set(before[OPEN]) & set(after[OPEN])) > 0.9 * len(before[OPEN])
+
+
+def test_a_pool_of_50000_is_cut_to_what_a_browser_moves() -> None:
+    groups = {QUEUED: range(200), LABELLED: range(1000, 1500), EVALUATION: range(2000, 4000), OPEN: range(4000, 54_000)}
+    shown = choose_shown(groups, seed=0)
+    assert {state: len(ids) for state, ids in shown.items()} == {
+        QUEUED: 200,
+        LABELLED: 500,
+        EVALUATION: 2000,
+        OPEN: 7300,
+    }
+
+
+def drawn_with(monkeypatch: pytest.MonkeyPatch, settings: ProjectSettings) -> tuple[list[str], list[int]]:
+    """Warnings of a round whose map fails, and how often it was tried."""
+    tried: list[int] = []
+
+    def fail(*_: object) -> None:
+        tried.append(1)
+        raise RuntimeError("something that may quote a task")
+
+    monkeypatch.setattr(drawing, "_drawn", fail)
+    report = Report(1, version="digits-0001-1a2b3c4d")
+    project = SimpleNamespace(settings=settings, store=None, now=SimpleNamespace(id=1))
+    model = SimpleNamespace(embed=None)
+    workspace = SimpleNamespace(library=SimpleNamespace(load=lambda *_: model))
+    drawing.draw(project, report, workspace, Recorder(report))
+    return report.warnings, tried
+
+
+def test_a_map_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn_with(monkeypatch, ProjectSettings()) == (["The map is not up to date: RuntimeError"], [1])
+
+
+def test_maps_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert drawn_with(monkeypatch, ProjectSettings(map=False)) == ([], [])

@@ -147,7 +147,8 @@ def test_all_but_health_asks_for_basic_auth_where_it_is_set(settings, method, pa
         answer = client.open(path, method=method, headers=headers, json={})
         assert answer.status_code == 401, headers
         assert "Wrong or missing basic auth" in answer.status
-    assert client.open(path, method=method, headers=basic("u", "päss"), json={}).status_code != 401
+    with client.open(path, method=method, headers=basic("u", "päss"), json={}) as answer:
+        assert answer.status_code != 401
 
 
 def test_health_is_open(settings):
