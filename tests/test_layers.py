@@ -11,6 +11,8 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
+    ("feature_cache",),
+    ("text_encoding",),
     ("models",),
     ("encoders",),
     (
@@ -27,7 +29,6 @@ LAYERS = (
         "learning",
         "retries",
         "learning_curves",
-        "feature_cache",
         "graph",
         "projection",
     ),
@@ -40,7 +41,6 @@ LAYERS = (
         "transfer",
         "evidence",
         "raw_embeddings",
-        "text_encoding",
     ),
     ("geometry", "auto"),
     ("instant",),
