@@ -147,7 +147,8 @@ def test_a_version_deleted_while_it_is_read_hides_no_other(own):
     store, services = own
     (store.folder / "versions" / "headlines-0001-00000001" / "model.json").write_text("{")
     for path in PATHS:
-        assert SECOND in words(render(services, f"/dashboard/1/{path}", "")[1])
+        shown = words(render(services, f"/dashboard/1/{path}", "")[1])
+        assert SECOND in shown or path == "map"  # no round has drawn one
     assert "damaged" in words(render(services, "/dashboard/1/versions", "")[1])
 
 
@@ -279,7 +280,7 @@ def test_a_default_takes_the_setting_away(own):
     """Else the fingerprint would differ, and the same model be trained again."""
     store, services = own
     store.set_extra_params({"queue_size": 30, "hyperparameters": {"steps": 9}})
-    typed = {"queue_size": "200", "hyperparameters.steps": "", "strategy": "entropy", "seed": "", "samples": "40"}
+    typed = {"queue_size": "200", "hyperparameters.steps": "", "strategy": "auto", "seed": "", "samples": "40"}
     found, problems = changes(services.settings, store, typed)
     assert problems == {}
     assert found == {"queue_size": None, "hyperparameters": {"steps": None}, "samples": 40}
