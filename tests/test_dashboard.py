@@ -146,7 +146,7 @@ def test_a_deleted_version_is_told(services):
 def test_a_version_deleted_while_it_is_read_hides_no_other(own):
     store, services = own
     (store.folder / "versions" / "headlines-0001-00000001" / "model.json").write_text("{")
-    for path in PATHS:
+    for path in set(PATHS) - {"map"}:  # no map was drawn here
         assert SECOND in words(render(services, f"/dashboard/1/{path}", "")[1])
     assert "damaged" in words(render(services, "/dashboard/1/versions", "")[1])
 
