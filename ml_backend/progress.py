@@ -69,8 +69,7 @@ class LiveProgress:
         self._observer.step_finished(step)
 
     def end(self) -> None:
-        """Take the document away."""
-        self._store = self._store or self._find()
+        """Take the document away; not that of another round, which this one waited for in vain."""
         if self._store is not None:
             clear(self._store)
 

@@ -96,7 +96,12 @@ def record_round(
     """
     started, round_id = now(), new_id()
     facts = {"round": round_id, "started": started.isoformat(), "trigger": trigger}
-    steps = LiveProgress(_Logged(observer or Silent()), lambda: open_project(workspace.root, project_id), facts)
+    dry_run = bool(options.get("dry_run"))  # it writes nothing at all
+
+    def find_store() -> ProjectStore | None:
+        return None if dry_run else open_project(workspace.root, project_id)
+
+    steps = LiveProgress(_Logged(observer or Silent()), find_store, facts)
     with in_round(project_id, round_id):
         log.info("round started: %s", trigger)
         try:
@@ -110,7 +115,7 @@ def record_round(
             raise
         finally:
             steps.end()
-        if not options.get("dry_run"):
+        if not dry_run:
             taken_in = seen if options.get("train", True) else None
             _remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, report), taken_in)
         queue = report.queue.name if report.published and report.queue else "unchanged"

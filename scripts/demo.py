@@ -202,7 +202,8 @@ def invite(url: str, known: Secrets, projects: list[tuple[int, str]], settings: 
     table.add_row("Login", EMAIL)
     table.add_row("Password", known.password)
     table.add_row("Dashboard", f"http://{LOCALHOST}:{settings.port}{DASHBOARD}")
-    table.add_row("", f"user {settings.basic_auth_user}, password {known.backend_password}")
+    table.add_row("Its user", settings.basic_auth_user)
+    table.add_row("Its password", known.backend_password)
     messages.print(Panel(table, title="Press “Label All Tasks”. The most informative task comes first.", expand=False))
     messages.print("Ctrl-C stops everything; the next start resumes here.")
 

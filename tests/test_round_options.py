@@ -125,6 +125,13 @@ def test_the_step_is_told_at_once_and_its_progress_now_and_then(tmp_path):
     assert [step.name for step in live.done] == ["fit", "score"]
 
 
+def test_a_round_that_never_began_leaves_another_ones_progress(tmp_path):
+    store = ProjectStore(tmp_path, "1.1")
+    store.write_document("progress.json", {"step": "fit"})
+    LiveProgress(Silent(), lambda: store, {}).end()
+    assert progress.read(store) == {"step": "fit"}
+
+
 def test_a_store_that_cannot_be_written_fails_no_round(tmp_path):
     (tmp_path / "project-1.1").write_text("a file where the folder should be")
     store = ProjectStore(tmp_path, "1.1")

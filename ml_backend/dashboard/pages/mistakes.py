@@ -15,6 +15,8 @@ from ml_backend.errors import ActiveLearningError
 
 FEW: Final = 12
 """Classes up to which a cell shows its number."""
+FITTING: Final = 40
+"""Characters of all labels together up to which they stand side by side."""
 SIDE: Final = {"few": 400, "many": 640}
 """Height of the matrix in pixels."""
 ALL: Final = "(all)"
@@ -131,7 +133,7 @@ def confusion_figure(data: Data) -> charts.Figure:
         [trace],
         x="the model says",
         y="people say",
-        xaxis=ticks | {"side": "bottom", "tickangle": 0 if len(labels) <= 5 else -45},
+        xaxis=ticks | {"side": "bottom", "tickangle": 0 if sum(map(len, labels)) <= FITTING else -45},
         yaxis=ticks | {"autorange": "reversed"},
     )
 
