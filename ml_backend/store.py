@@ -166,6 +166,7 @@ class ProjectStore:
 
     def update_manifest(self, manifest: Manifest, judgement: Judgement | None = None) -> None:
         """Replace what is told about a stored version; its weights stay."""
+        self.version_folder(manifest.name)  # raises where there is none
         if judgement is not None:
             self._add_to_version(manifest.name, EVALUATION_FILE, lambda folder: write_judgement(folder, judgement))
         self._write_text(f"versions/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))

@@ -163,6 +163,17 @@ def test_points_are_compressed_and_sent_once(tmp_path: Path, serve: Any) -> None
     assert (again.status_code, again.data) == (304, b"")
 
 
+def test_a_damaged_version_hides_no_other_map(tmp_path: Path, serve: Any) -> None:
+    store = make_store(tmp_path, versions=2)
+    first, second = store.versions()
+    for version in (first, second):
+        store.write_map(version, some_map(20))
+    (store.version_folder(first) / "model.json").write_text("{")
+    client = serve()
+    assert [row["name"] for row in client.get(f"{API}/map").json["versions"]] == [second]
+    assert "cannot be shown" not in page(client, "map")
+
+
 @pytest.mark.parametrize("version", ["nothing", "..", "headlines-0001-00000001", "%00"])
 def test_versions_that_are_not_there(plain: Any, version: str) -> None:
     assert plain[1].get(f"{API}/map/{version}").status_code == 404
