@@ -97,6 +97,10 @@ class PoolEmbedding:
             np.concatenate([known_gaps, gaps]),
         )
 
+    def knows(self, items: Sequence[Any]) -> bool:
+        """Whether it has all of them."""
+        return all(digest(item) in self._places for item in items)
+
     def places(self, items: Sequence[Any]) -> Positions:
         """Row of each item; copies share one.
 

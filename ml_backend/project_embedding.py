@@ -57,17 +57,17 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
     items = read_tasks(tasks, project, recorder.report).items
     if not items:
         return None
-    if kept is not None and len(extended := kept.extended(items)) == len(kept):
-        return Unlabelled(kept, _prior(project, dry_run=dry_run))
-    with recorder.step("embed") as step:
-        if kept is None:
-            extended = PoolEmbedding.learn(
-                encoder, items, seed=settings.seed, options=settings.embedding_options, progress=step.progress
-            )
-        if not dry_run:
-            extended.save(path_of(project))
-        step.detail = f"{len(extended)} items by {encoder.name}"
-    return Unlabelled(extended, _prior(project, dry_run=dry_run))
+    if kept is None or not kept.knows(items):
+        with recorder.step("embed") as step:
+            if kept is not None:
+                kept = kept.extended(items)
+            else:
+                options, progress = settings.embedding_options, step.progress
+                kept = PoolEmbedding.learn(encoder, items, seed=settings.seed, options=options, progress=progress)
+            if not dry_run:
+                kept.save(path_of(project))
+            step.detail = f"{len(kept)} items by {encoder.name}"
+    return Unlabelled(kept, _prior(project, dry_run=dry_run))
 
 
 def _kept(project: RoundProject) -> PoolEmbedding | None:

@@ -95,10 +95,10 @@ class Round:
     fit_seconds: float
     select_seconds: float
     """Scoring the open items and choosing from them."""
-    learnt_from: str = "labels"
-    """``pool``, or ``labels`` alone."""
     picked: tuple[int, ...] = ()
     """Positions that were labelled after it; empty at the end of a run."""
+    learnt_from: str = "labels"
+    """``pool``, or ``labels`` alone."""
 
 
 class Oracle:
@@ -208,7 +208,7 @@ def simulate(
         picked = choose(model, oracle, wanted, settings, unlabelled) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
         times = (fitted - started, clock() - judged)
-        yield Round(strategy, seed, number, count, measures, *times, learnt_from, tuple(picked.tolist()))
+        yield Round(strategy, seed, number, count, measures, *times, tuple(picked.tolist()), learnt_from)
         number += 1
         if not len(picked):
             return

@@ -18,6 +18,7 @@ from ml_backend.loop import Workspace, run_round
 from ml_backend.readers import NewTask, content_key
 from ml_backend.report import Report
 from ml_backend.simulation import MEASURES, Design, LabelledData, Oracle, Round
+from ml_backend.store import ProjectStore
 
 POSITION: Final = "position"
 """Task data field that tells the oracle which item a task is."""
@@ -55,6 +56,7 @@ def simulate_live(
         "prelabel": False,
         "promote_margin": None,
         "control_share": design.control_share,
+        "learn_from_pool": design.learn_from_pool,
         "hyperparameters": dict(design.hyperparameters),
     }
     workspace = Workspace(client, root, ProjectSettings().override(settings, where="Simulation"))
@@ -68,7 +70,8 @@ def simulate_live(
         if report.version and report.metrics:
             measures = {name: report.metrics[name] for name in MEASURES}
             times = (_seconds(report, "fit"), _seconds(report, "score"))
-            yield Round(strategy, seed, number, count, measures, *times, picked)
+            learnt_from = ProjectStore(root, client.project(project.id).uid).manifest(report.version).learnt_from
+            yield Round(strategy, seed, number, count, measures, *times, picked, learnt_from)
             number += 1
         if wanted <= 0:
             return

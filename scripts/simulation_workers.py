@@ -118,7 +118,7 @@ def _death(process: BaseProcess, run: Run) -> DataError:
     )
 
 
-def _start(source: Source, design: Design, embeddings: Path) -> tuple[Connection, BaseProcess]:
+def _start(source: Source, design: Design, embeddings: Path | None) -> tuple[Connection, BaseProcess]:
     """A worker and our end of its pipe. It has no other end open: when we die, it does at the next message."""
     # Forked from a server that has the slow imports behind it; a fork of this process would copy its threads' locks.
     context = multiprocessing.get_context("forkserver")
@@ -130,7 +130,7 @@ def _start(source: Source, design: Design, embeddings: Path) -> tuple[Connection
     return ours, process
 
 
-def _work(connection: Connection, source: Source, design: Design, embeddings: Path) -> None:
+def _work(connection: Connection, source: Source, design: Design, embeddings: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends the workers
     torch.set_num_threads(1)
     data = source.load()

@@ -77,6 +77,8 @@ def test_new_items_join_the_graph_and_old_ones_stay(embedding):
     assert len(grown) == 80
     np.testing.assert_array_equal(grown.rows[:60], embedding.rows)
     assert grown.extended(new) is grown
+    assert grown.knows(new)
+    assert not embedding.knows(new)
     kinds = np.arange(80) % 2
     assert (kinds[grown.near[60:]] == kinds[60:, None]).mean() > 0.9
     assert grown.weights[60:, :60].nnz > 0

@@ -64,6 +64,9 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
     assert (third.trained, "embed" in steps_of(third)) == (False, True), "an import is no reason to train"
     assert len(PoolEmbedding.load(store.folder / project_embedding.FILE)) == 232
 
+    (store.folder / project_embedding.FILE).write_bytes(b"half a file")
+    assert "embed" in steps_of(run_round(workspace, project.id)), "a damaged one is computed again"
+
     plain = run_round(workspace, project.id, overrides={"learn_from_pool": False})
     assert store.manifest(plain.version).learnt_from == "labels"
     assert plain.trained
