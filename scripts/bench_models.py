@@ -27,8 +27,10 @@ from torch import nn
 
 from ml_backend.datasets import NOT_RELATED, RELATED, HeadlineData, load_headlines, load_mnist, split_mnist
 from ml_backend.metrics import evaluate
+from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.sentences import Sentences
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LABEL_COUNTS: Final = (100, 300, 1000)
@@ -74,6 +76,7 @@ def cloudera(images: Images, targets: Targets, validation: Images, seed: int) ->
         return torch.cat([network(part).softmax(dim=1) for part in _standardised(validation).split(200)]).numpy()
 
 
+TEXT_MODELS: Final = (Sentences, Headlines)
 RECIPES: Final[dict[str, Recipe]] = {"ours": ours, "Cloudera's recipe": cloudera}
 
 
@@ -128,15 +131,15 @@ def _headlines_table(data: HeadlineData, seeds: int) -> Table:
     for heading in ("model", "F, related", "AUC", "accuracy, %", "fit + predict, s"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
     with progress_bar() as bar:
-        task = bar.add_task("headlines", total=seeds + 1)
-        rows: dict[str, list[tuple[float, float, float, float]]] = {"ours": [], "TF-IDF + logistic regression": []}
+        task = bar.add_task("headlines", total=len(TEXT_MODELS) * seeds + 1)
+        rows: dict[str, list[tuple[float, float, float, float]]] = {}
         for name, run in _headline_runs(texts, targets, data, seeds):
             started = time.perf_counter()
             p = run()
             took = time.perf_counter() - started
             metrics = evaluate(p, _targets(data.evaluation), HEADLINE_LABELS, RELATED)
             scores = (metrics.f_positive or 0.0, metrics.auc or 0.0, 100 * metrics.accuracy, took)
-            rows[name].append(scores)
+            rows.setdefault(name, []).append(scores)
             bar.advance(task)
     for name, measured in rows.items():
         columns = zip(*measured, strict=True)
@@ -149,8 +152,8 @@ def _headline_runs(
 ) -> Iterator[tuple[str, Callable[[], NDArray[np.floating]]]]:
     held_out = [item.text for item in data.evaluation]
 
-    def ours_with(seed: int) -> NDArray[np.float32]:
-        model = Headlines(HEADLINE_LABELS)
+    def ours_with(kind: type[Model], seed: int) -> NDArray[np.float32]:
+        model = kind(HEADLINE_LABELS)
         model.fit(texts, targets, seed=seed)
         return model.probabilities(held_out)[:, 0]
 
@@ -162,8 +165,9 @@ def _headline_runs(
         probabilities: NDArray[np.float64] = pipeline.fit(texts, targets).predict_proba(held_out)
         return probabilities
 
-    for seed in range(seeds):
-        yield "ours", lambda seed=seed: ours_with(seed)
+    for kind in TEXT_MODELS:
+        for seed in range(seeds):
+            yield f"ours: {kind.name}", lambda kind=kind, seed=seed: ours_with(kind, seed)
     yield "TF-IDF + logistic regression", peer
 
 
