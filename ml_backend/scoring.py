@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from ml_backend.config import ProjectSettings
 from ml_backend.mixture import needs
 from ml_backend.models.base import Model, Progress, no_progress
-from ml_backend.ranking import Floats, Ids, uncertainty
+from ml_backend.ranking import Floats, Ids, rank, uncertainty
 
 BLOCK = 4096
 """Items scored at once: bounds the memory of ``[items, samples, classes]``, whatever the pool."""
+KEPT_NUMBERS = 2**28
+"""Most probabilities kept together: 1 GiB. With 20 passes and 10 classes that is a pool of 1.3 million items."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Scores:
     uncertainty: Floats
     """Normalised, in [0, 1], larger = ask sooner ``[N]``; a stand-in where the strategy looks at the whole pool."""
     probabilities: NDArray[np.float32] | None = None
-    """``[N, K, C]``, where they were to be kept."""
+    """``[M, K, C]`` of the ``kept`` items, where they were to be kept."""
+    kept: NDArray[np.int64] | None = None
+    """Positions of these items, rising ``[M]``: all, or of a pool too large for memory the most uncertain."""
 
 
 def score_items(
@@ -43,10 +47,13 @@ def score_items(
 ) -> Scores:
     """Score items under the settings' strategy; ``keep`` the probabilities of all for one that needs them together.
 
-    The dropout passes of one block share their masks' seed, so that the same call gives the same scores.
+    The dropout passes of one block share their masks' seed, so that the same call gives the same scores. Memory is
+    bounded: of a pool with more than ``KEPT_NUMBERS`` probabilities those of the most uncertain items are kept, by the
+    strategy's own score or its stand-in.
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
-    winners, confidences, uncertainties, kept = [], [], [], []
+    winners, confidences, uncertainties = [], [], []
+    shortlist = _Shortlist(KEPT_NUMBERS // (samples * len(model.labels)), settings.seed)
     for start in range(0, len(items), BLOCK):
         block = slice(start, start + BLOCK)
         probabilities = model.probabilities(items[block], samples=samples, seed=settings.seed)
@@ -55,10 +62,41 @@ def score_items(
         confidences.append(mean.max(axis=1))
         uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[block], seed=settings.seed))
         if keep:
-            kept.append(probabilities)
+            shortlist.add(np.arange(start, start + len(mean)), probabilities, uncertainties[-1], task_ids[block])
         progress(min(start + BLOCK, len(items)), len(items))
     if not winners:
-        none = np.zeros((0, samples, len(model.labels)), np.float32) if keep else None
-        return Scores(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), none)
-    whole = np.concatenate(kept) if keep else None
-    return Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties), whole)
+        winners, confidences, uncertainties = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
+    scores = Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties))
+    if not keep:
+        return scores
+    kept, rows = shortlist.finish((0, samples, len(model.labels)))
+    return replace(scores, probabilities=rows, kept=kept)
+
+
+class _Shortlist:
+    """The probabilities of the most uncertain items so far."""
+
+    def __init__(self, most: int, seed: int) -> None:
+        self._most, self._seed = max(1, most), seed
+        self._parts: list[tuple[NDArray[np.int64], NDArray[np.float32], Floats, Ids]] = []
+
+    def add(self, positions: NDArray[np.int64], rows: NDArray[np.float32], values: Floats, task_ids: Ids) -> None:
+        """Take in a block; the least uncertain are dropped now and then, not at every block: it copies the rest."""
+        self._parts.append((positions, rows, values, task_ids))
+        if sum(len(part[0]) for part in self._parts) > 1.25 * self._most + BLOCK:
+            self._compact()
+
+    def finish(self, nothing: tuple[int, int, int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Positions, rising, and their rows."""
+        if not self._parts:
+            return np.zeros(0, np.int64), np.zeros(nothing, np.float32)
+        self._compact()
+        return self._parts[0][:2]
+
+    def _compact(self) -> None:
+        positions, values, task_ids = (np.concatenate([part[i] for part in self._parts]) for i in (0, 2, 3))
+        best: NDArray[np.int64] = np.arange(len(positions))
+        if len(positions) > self._most:
+            best = np.sort(rank(values, task_ids, seed=self._seed, count=self._most))
+        rows = np.concatenate([part[1] for part in self._parts])[best]
+        self._parts = [(positions[best], rows, values[best], task_ids[best])]

@@ -17,7 +17,7 @@ from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, n
 from ml_backend.mixture import itemwise, needs
 from ml_backend.models.base import Model, Progress, no_progress
 from ml_backend.novelty import unit_features, word_features
-from ml_backend.ranking import Choice, Floats, Ids, choose, draws_for, evidence_of, rank
+from ml_backend.ranking import STAND_IN, Choice, Floats, Ids, choose, draws_for, evidence_of, rank
 from ml_backend.raw_embeddings import raw_embeddings
 from ml_backend.scoring import Scores, score_items
 
@@ -160,15 +160,39 @@ def arrange(
         chosen = others[rank(values[others], task_ids[others], seed=settings.seed, count=wanted)]
         picks = Choice(chosen, (strategy,) * len(chosen), values[chosen])
     else:
+        # Of a pool too large for memory, only what is in the shortlist can be compared as a whole.
+        among = np.arange(len(items)) if scores is None or scores.kept is None else scores.kept
         evidence = _evidence(
-            strategy, model, items, task_ids, settings, classes, scores, labelled, validation, unlabelled
+            strategy,
+            model,
+            items if len(among) == len(items) else [items[int(i)] for i in among],
+            task_ids[among],
+            settings,
+            classes,
+            scores,
+            labelled,
+            validation,
+            unlabelled,
         )
         so_far = None
         if settings.balance and labelled is not None:
             so_far = dict(enumerate(np.bincount(labelled.targets, minlength=classes).tolist()))
-        picks = choose(strategy, evidence.take(others), wanted, labels_so_far=so_far)
-        picks = Choice(others[picks.order], picks.picked_by, picks.informativeness)
+        listed = np.intersect1d(others, among)
+        picks = choose(strategy, evidence.take(np.searchsorted(among, listed)), wanted, labels_so_far=so_far)
+        picks = Choice(listed[picks.order], picks.picked_by, picks.informativeness)
+        if scores is not None and len(picks.order) < wanted:
+            picks = _filled(picks, np.setdiff1d(others, listed), scores, task_ids, settings.seed, wanted)
     return _led_by(first, _interleave(picks, control, places, scores))
+
+
+def _filled(picks: Choice, others: NDArray[np.int64], scores: Scores, task_ids: Ids, seed: int, wanted: int) -> Choice:
+    """Picks made up to ``wanted`` with the most uncertain others."""
+    more = others[rank(scores.uncertainty[others], task_ids[others], seed=seed, count=wanted - len(picks.order))]
+    return Choice(
+        np.concatenate([picks.order, more]),
+        (*picks.picked_by, *[STAND_IN] * len(more)),
+        np.concatenate([picks.informativeness, np.zeros(len(more))]),
+    )
 
 
 def _is_direct(strategy: str, settings: ProjectSettings) -> bool:

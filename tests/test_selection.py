@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from ml_backend import scoring
 from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order, control_places
 from ml_backend.errors import AcquisitionError
@@ -217,3 +218,23 @@ def test_a_balanced_queue_takes_classes_in_turns(model):
     assert 0 < guesses.sum() < 10
     plain = select(model, TEXTS, IDS, of("entropy", control_share=0), count=10)
     assert chosen.order.tolist() != plain.order.tolist()
+
+
+@pytest.mark.parametrize("strategy", ["badge", "bald:0.5,k_center:0.5", "auto"])
+def test_a_pool_too_large_for_memory(model, strategy, monkeypatch):
+    """Compared as a whole is what the model is least sure of; all others still get a place, later."""
+    monkeypatch.setattr(scoring, "BLOCK", 7)
+    settings = of(strategy, control_share=0)
+    known = Known(TEXTS[:4], np.array([0, 1, 1, 0]))
+    classes = 2 * (5 if "bald" in strategy else 1)
+    whole = select(model, TEXTS, IDS, settings, count=60, labelled=known)
+    assert whole.scores.probabilities.shape[0] == 60
+    monkeypatch.setattr(scoring, "KEPT_NUMBERS", 20 * classes)
+    chosen = select(model, TEXTS, IDS, settings, count=60, labelled=known)
+    assert chosen.scores.probabilities.shape[0] == 20
+    assert sorted(chosen.order.tolist()) == list(range(60))
+    np.testing.assert_array_equal(chosen.scores.uncertainty, whole.scores.uncertainty)
+    if strategy == "badge":
+        most_uncertain = set(np.argsort(-chosen.scores.uncertainty)[:20].tolist())
+        assert set(chosen.order[:20].tolist()) == most_uncertain
+    assert (np.diff(queue_scores(chosen.informativeness)) > 0).all()
