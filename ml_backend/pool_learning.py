@@ -9,8 +9,10 @@ Axes: ``N`` items of the pool, ``L`` labelled ones among them, ``V`` evaluation 
 
 After Iscen et al. 2019, https://arxiv.org/abs/1904.04717, who repeat step 2 every epoch.
 
-A model of the labels alone is the rival: whichever does better on the evaluation items is used or, without any, by
-cross-validation on the labels.
+A model of the labels alone is the rival: whichever does better on the evaluation items is used. Without any, the
+labels alone are used where cross-validation shows that they do better on labels that chance drew. Labels that a
+strategy asked for do not count: it asks where the graph is in doubt, so the graph looks far worse on them than it is
+(on digits a model of 71 % accuracy was taken for better than one of 99 %).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from sklearn.metrics import f1_score
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.graph import NEIGHBOURS, Floats, Positions, affinity, label_mass, nearest, spread
 from ml_backend.models.base import Model, Progress, TrainingReport, no_progress
+from ml_backend.promotion import CHANCE, compare
 from ml_backend.selection import Known, Unlabelled
 
 DRAFT_STEPS: Final = 400
@@ -36,8 +39,8 @@ FOLDS: Final = 3
 FOLD_STEPS: Final = 200
 FEWEST_EVALUATED: Final = 30
 """Evaluation items below which cross-validation decides."""
-FEWEST_PER_CLASS: Final = 5
-"""Labels a class, on average, below which nothing can be told from them: the pool is used."""
+FEWEST_DRAWN: Final = 20
+"""Randomly drawn labels below which nothing can be told from them: the pool is used."""
 CONTRADICTED: Final = 0.01
 """Equal shares of the classes are given up where random labels would be so unlikely under them."""
 
@@ -76,6 +79,7 @@ def fit_with_pool(
     unlabelled: Unlabelled,
     *,
     seed: int,
+    drawn: NDArray[np.bool_] | None = None,
     evaluation: Known | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
@@ -88,6 +92,7 @@ def fit_with_pool(
         items: the pool, labelled items included or not.
         unlabelled: an embedding of all of them, and the classes' shares.
         seed: of all trainings.
+        drawn: which labelled items chance chose ``[L]``; None: none of them.
         evaluation: evaluation items, to choose by and to calibrate on.
         hyperparameters: of the model.
         progress: called as the trainings go on.
@@ -106,22 +111,30 @@ def fit_with_pool(
         model, report = (pool, pool_report) if wins else (labels, labels_report)
         calibrate(model, evaluation)
     else:
-        told = len(known.items) >= FEWEST_PER_CLASS * len(unlabelled.prior)
-        stages = _Stages(progress, FOLDS + 2)
-        of_pool, of_labels = (
-            cross_validated(make, known, embedding, unlabelled.prior, seed, hyperparameters, stages)
-            if told
-            else (np.nan, np.nan)
-        )
-        where = f"in {FOLDS}-fold cross-validation of {len(known.items)} labels"
-        wins = not of_pool < of_labels
+        fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
+        told = len(fair) >= FEWEST_DRAWN
+        stages = _Stages(progress, FOLDS + 2 if told else 2)
+        of_pool, of_labels, wins = np.nan, np.nan, True
+        if told:
+            by_spread, by_model = cross_validated(
+                make, known, embedding, unlabelled.prior, seed, hyperparameters, stages
+            )
+            truth = known.targets[fair]
+            of_pool, of_labels = macro_f(truth, by_spread[fair]), macro_f(truth, by_model[fair])
+            wins = not (
+                of_pool < of_labels
+                and compare(by_spread[fair] == truth, by_model[fair] == truth, against="labels").p_value < CHANCE
+            )
+        where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
         if wins:
             model, report = _from_pool(make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages)
         else:
             model, report = _from_labels(make, known, seed, hyperparameters, stages)
     source = f"the {len(items)} items of the pool" if wins else "the labels alone"
     if np.isnan(of_pool):
-        return Fit(model, report, "pool", f"learnt from {source}: too few labels to compare")
+        return Fit(
+            model, report, "pool", f"learnt from {source}: too few evaluation tasks or randomly drawn labels to compare"
+        )
     why = f"macro F {of_pool:.3f} {where}, the labels alone {of_labels:.3f}"
     return Fit(model, report, "pool" if wins else "labels", f"learnt from {source}: {why}", of_pool, of_labels)
 
@@ -185,8 +198,8 @@ def cross_validated(
     seed: int,
     hyperparameters: Mapping[str, Any] | None,
     stages: _Stages,
-) -> tuple[float, float]:
-    """`macro_f` on labels left out, of the labels spread over the graph and of a model of the labels alone.
+) -> tuple[Positions, Positions]:
+    """What the labels spread over the graph say of labels left out, and what a model of the labels alone ``[L]``.
 
     The spread labels stand for learning from the pool, whose model improves on them: the comparison is rather hard on
     it. Models are trained for 200 steps.
@@ -209,7 +222,7 @@ def cross_validated(
             progress=stages.next(),
         )
         model_says[test] = model.probabilities([known.items[i] for i in test])[:, 0].argmax(axis=1)
-    return macro_f(known.targets, spread_says), macro_f(known.targets, model_says)
+    return spread_says, model_says
 
 
 def calibrate(model: Model, known: Known) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,8 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
             if not dry_run:
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
-    return Unlabelled(kept, _prior(project, dry_run=dry_run))
+    drawn = _drawn(project, dry_run=dry_run)
+    return Unlabelled(kept, _prior(project, drawn), drawn)
 
 
 def _kept(project: RoundProject) -> PoolEmbedding | None:
@@ -78,12 +79,8 @@ def _kept(project: RoundProject) -> PoolEmbedding | None:
         return None  # it can be computed again
 
 
-def _prior(project: RoundProject, *, dry_run: bool) -> NDArray[np.float64]:
-    labels: Sequence[str] = project.question.labels
-    given = project.settings.class_shares
-    if given:
-        shares = np.array([float(given.get(label, 0.0)) for label in labels])
-        return shares / shares.sum() if shares.sum() > 0 else np.full(len(labels), 1.0 / len(labels))
+def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
+    """Labelled tasks that chance chose."""
     known = {task.id: label for task, label in project.pool.training}
     first, later = random_sample(
         np.array(sorted(known), dtype=np.int64),
@@ -91,5 +88,14 @@ def _prior(project: RoundProject, *, dry_run: bool) -> NDArray[np.float64]:
         np.array([task.id for task in project.pool.open], dtype=np.int64),
         seed=project.settings.seed,
     )
-    drawn: list[Any] = [labels.index(known[task]) for task in (*first, *later)]
-    return class_prior(len(labels), np.array(drawn, dtype=np.int64))
+    return frozenset((*first, *later))
+
+
+def _prior(project: RoundProject, drawn: frozenset[int]) -> NDArray[np.float64]:
+    labels: Sequence[str] = project.question.labels
+    given = project.settings.class_shares
+    if given:
+        shares = np.array([float(given.get(label, 0.0)) for label in labels])
+        return shares / shares.sum() if shares.sum() > 0 else np.full(len(labels), 1.0 / len(labels))
+    targets = [labels.index(label) for task, label in project.pool.training if task.id in drawn]
+    return class_prior(len(labels), np.array(targets, dtype=np.int64))

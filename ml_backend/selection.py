@@ -43,6 +43,8 @@ class Unlabelled:
     embedding: PoolEmbedding
     prior: NDArray[np.float64]
     """Expected share of each class ``[C]``."""
+    drawn: frozenset[int] = frozenset()
+    """Labelled tasks that chance chose: what is measured on them holds for the pool."""
 
 
 @dataclass(frozen=True)

@@ -221,20 +221,21 @@ def _unlabelled(
     encoder, _ = choose_encoder(AUTO, data.model.object_tag)
     if encoder is None:
         return None
-    prior = class_prior(len(data.labels), data.targets[oracle.first if not design.cold else oracle.labelled])
+    first = oracle.first if not design.cold else oracle.labelled
+    prior, drawn = class_prior(len(data.labels), data.targets[first]), frozenset(first.tolist())
     items = oracle.items(oracle.pool)
     path = folder / f"embedding-{encoder.name}-{seed}.safetensors" if folder else None
     if path is not None and path.exists():
         try:
             kept = PoolEmbedding.load(path)
             if kept.made_of == made_of(encoder, seed, None):
-                return Unlabelled(kept.extended(items), prior)
+                return Unlabelled(kept.extended(items), prior, drawn)
         except StoreError:
             pass  # half a file, or of another release: it is computed again
     embedding = PoolEmbedding.learn(encoder, items, seed=seed)
     if path is not None:
         embedding.save(path)
-    return Unlabelled(embedding, prior)
+    return Unlabelled(embedding, prior, drawn)
 
 
 def _fit(
@@ -252,6 +253,7 @@ def _fit(
             oracle.items(oracle.pool),
             unlabelled,
             seed=seed,
+            drawn=np.array([position in unlabelled.drawn for position in labels.tolist()], dtype=np.bool_),
             hyperparameters=design.hyperparameters,
         )
         return found.model, found.learnt_from

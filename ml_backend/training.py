@@ -19,6 +19,7 @@ from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model, Progress, TrainingReport
 from ml_backend.pool_learning import fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
+from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
 from ml_backend.selection import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
@@ -52,7 +53,9 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         if len(np.unique(targets)) < 2:
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
             return None
-        model, training, learnt_from = _fit(project, Known(examples.items, targets), recorder, step.progress)
+        model, training, learnt_from = _fit(
+            project, examples.task_ids, Known(examples.items, targets), recorder, step.progress
+        )
         step.detail = f"{len(targets)} labels, {training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
     verdict = _judge(project, model, project.store.current().version, workspace, recorder)
@@ -68,7 +71,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
 
 
 def _fit(
-    project: RoundProject, known: Known, recorder: Recorder, progress: Progress
+    project: RoundProject, task_ids: Ids, known: Known, recorder: Recorder, progress: Progress
 ) -> tuple[Model, TrainingReport, str]:
     """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
     settings, labels = project.settings, project.question.labels
@@ -84,6 +87,7 @@ def _fit(
         read_tasks(project.pool.open, project, recorder.report).items,
         project.unlabelled,
         seed=settings.seed,
+        drawn=np.array([task in project.unlabelled.drawn for task in task_ids.tolist()], dtype=np.bool_),
         evaluation=read_known(project.pool.evaluation, project, recorder.report),
         hyperparameters=settings.hyperparameters,
         progress=progress,

@@ -49,7 +49,7 @@ def run_here(rounds_of: Callable[[Run], Iterator[Round]], runs: Sequence[Run], o
 
 
 def run_parallel(
-    source: Source, design: Design, runs: Sequence[Run], on_round: OnRound, *, jobs: int, embeddings: Path
+    source: Source, design: Design, runs: Sequence[Run], on_round: OnRound, *, jobs: int, embeddings: Path | None = None
 ) -> Errors:
     """Do the runs ``jobs`` at a time; ``on_round`` is called in this process.
 

@@ -69,4 +69,3 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
 
     plain = run_round(workspace, project.id, overrides={"learn_from_pool": False})
     assert store.manifest(plain.version).learnt_from == "labels"
-    assert plain.trained
