@@ -85,6 +85,7 @@ def watch(project, samples, stop):
 def test_200_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp_path, monkeypatch):
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     project = headlines(make_project, labelled=FIRST, in_all=FIRST + PEOPLE * EACH + 20)
     accounts = [label_studio.create_user() for _ in range(PEOPLE)]
     settings = Settings(

@@ -31,6 +31,7 @@ def backend(label_studio, tmp_path, monkeypatch):
     """Start the backend: ``backend(**settings)``."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     running = []
 
     def start(**changes):

@@ -98,6 +98,7 @@ def installation(label_studio, make_project, tmp_path, monkeypatch):
     """A healthy installation with basic auth."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     project = make_project("headlines")
     rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(24)]
     for number, row in enumerate(rows[:10]):

@@ -24,6 +24,7 @@ def logs(monkeypatch, capsys):
     """Configure logging: ``logs(**settings)``; then ``logs.text()`` is what was written since."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     root = logging.getLogger()
     before = {name: logging.getLogger(name).level for name in ("", "ml_backend", "waitress", "rq")}
 

@@ -65,6 +65,7 @@ def install(label_studio, tmp_path, monkeypatch):
     """Start the product: ``install(faults, **settings)``."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     running = []
 
     def start(faults=(), **changes):

@@ -83,6 +83,7 @@ class Installation:
 def installation(label_studio, make_project, tmp_path, redis_url, monkeypatch):
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
     with Redis.from_url(redis_url) as client:
         client.flushall()
     rows = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(TASKS)]
