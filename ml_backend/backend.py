@@ -248,6 +248,18 @@ def run_project_round(
         raise ActiveLearningError(f"The round failed ({type(exc).__name__}); the log says where.") from None
 
 
+def warm(settings: Settings) -> None:
+    """Load the text models that are served now: the first guess need not wait for their encoder, which takes seconds."""
+    for project_id, store in stores_of(settings).known().items():
+        try:
+            version = store.current().version
+            model = LIBRARY.load(store, version) if version else None
+            if model is not None and model.object_tag == "Text":
+                model.embed(["warm"])
+        except ActiveLearningError as exc:  # whoever asks for a guess is told
+            log.warning("project %s: the served model cannot be loaded: %s", project_id, exc)
+
+
 @lru_cache(maxsize=4)
 def make_client(settings: Settings) -> LabelStudioClient:
     """The configured account's client, one for all requests with these settings.
