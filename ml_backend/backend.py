@@ -249,7 +249,7 @@ def run_project_round(
 
 
 def warm(settings: Settings) -> None:
-    """Load the text models that are served now: the first guess need not wait for their encoder, which takes seconds."""
+    """Load the text models that are served now: the first guess need not wait seconds for their encoder."""
     for project_id, store in stores_of(settings).known().items():
         try:
             version = store.current().version
