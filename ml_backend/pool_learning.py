@@ -37,6 +37,8 @@ DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over in step 2."""
 FOLDS: Final = 3
 FOLD_STEPS: Final = 200
+FEWEST_OPEN: Final = 200
+"""Open items below which they teach a model nothing worth the longer training."""
 FEWEST_EVALUATED: Final = 30
 """Evaluation items below which cross-validation decides."""
 FEWEST_DRAWN: Final = 20

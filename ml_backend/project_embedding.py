@@ -13,13 +13,17 @@ from ml_backend.answers import record, recorded
 from ml_backend.embeddings import PoolEmbedding, made_of
 from ml_backend.encoders import choose_encoder
 from ml_backend.errors import StoreError
-from ml_backend.pool_learning import class_prior
+from ml_backend.evidence import Need
+from ml_backend.mixture import needs
+from ml_backend.pool_learning import FEWEST_OPEN, class_prior
 from ml_backend.random_arm import random_sample
 from ml_backend.report import Recorder
 from ml_backend.selection import Unlabelled
 from ml_backend.workspace import RoundProject, read_tasks
 
 FILE: Final = "embedding.safetensors"
+GOES_BY_IT: Final = frozenset[Need](("neighbourhood", "embeddings"))
+"""What strategies need of it; those that need embeddings only before a first model."""
 AT_ONCE: Final = 1000
 """Unknown tasks up to which a round embeds before it orders; more would keep the first order waiting."""
 
@@ -47,6 +51,9 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
         return None
     if encoder is None:
         recorder.report.learnt_from = f"labels alone ({lacking})"
+        return None
+    # Where nothing goes by it, it is not worth the wait.
+    if len(project.pool.open) < FEWEST_OPEN and not needs(settings.strategy) & GOES_BY_IT:
         return None
     kept = _kept(project)
     if kept is not None and kept.made_of != made_of(encoder, settings.seed, settings.embedding_options):
@@ -82,9 +89,13 @@ def _kept(project: RoundProject) -> PoolEmbedding | None:
 def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
     """Labelled tasks that chance chose."""
     known = {task.id: label for task, label in project.pool.training}
+    try:
+        answers = recorded(project.store) if dry_run else record(project.store, known)
+    except StoreError:
+        return frozenset()  # the round goes on without, and its measures say what is damaged
     first, later = random_sample(
         np.array(sorted(known), dtype=np.int64),
-        recorded(project.store) if dry_run else record(project.store, known),
+        answers,
         np.array([task.id for task in project.pool.open], dtype=np.int64),
         seed=project.settings.seed,
     )

@@ -20,7 +20,7 @@ from ml_backend.encoders import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Model
-from ml_backend.pool_learning import class_prior, fit_with_pool
+from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
 from ml_backend.selection import Known, Unlabelled, select, wants
 
 Positions = NDArray[np.int64]
@@ -246,7 +246,7 @@ def _fit(
     seed: int,
     unlabelled: Unlabelled | None,
 ) -> tuple[Model, str]:
-    if unlabelled is not None:
+    if unlabelled is not None and len(oracle.open) >= FEWEST_OPEN:
         found = fit_with_pool(
             lambda: data.model(data.labels),
             oracle.known(labels),

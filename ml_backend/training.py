@@ -17,7 +17,7 @@ from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model, Progress, TrainingReport
-from ml_backend.pool_learning import fit_with_pool
+from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
@@ -27,8 +27,6 @@ from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks
 
 FINGERPRINT_FORMAT = 1
 """Raise it when the same labels and settings should be trained on again."""
-FEWEST_OPEN = 200
-"""Open tasks below which they teach a model nothing worth the longer training."""
 
 
 def train_version(project: RoundProject, workspace: Workspace, recorder: Recorder) -> str | None:

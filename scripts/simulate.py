@@ -126,17 +126,17 @@ def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
     return about | asdict(design)
 
 
-def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float]:
-    values = {}
+def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float | str]:
+    values: dict[str, float | str] = {}
+    defaults = data.model.hyperparameters()
     for pair in given:
         name, _, value = pair.partition("=")
         try:
-            values[name] = float(value)
+            values[name] = value if isinstance(defaults.get(name), str) else float(value)
         except ValueError:
             name = ""
-        if name not in data.model.hyperparameters():
-            names = ", ".join(data.model.hyperparameters())
-            raise ConfigurationError(f"--set {pair}: give name=number with one of: {names}")
+        if name not in defaults or not value:
+            raise ConfigurationError(f"--set {pair}: give name=value with one of: {', '.join(defaults)}")
     return values
 
 

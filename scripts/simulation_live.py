@@ -49,6 +49,7 @@ def simulate_live(
     question = parse_label_config(xml, project=project.id)
     _import(client, project.id, oracle, question, cold=design.cold)
     settings = {
+        **({"text_model": data.model.name} if data.model.object_tag == "Text" else {}),
         "strategy": strategy,
         "samples": design.samples,
         "queue_size": design.batch,

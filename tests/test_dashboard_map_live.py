@@ -21,7 +21,7 @@ from test_loop_closes_live import until
 
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
-from ml_backend.control import PINNED
+from ml_backend.control import CONTROL, PINNED
 from ml_backend.pool_map import LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.server import create_app
 from ml_backend.store import ProjectStore, open_project
@@ -220,7 +220,7 @@ def test_pin_and_drop_on_the_queue_page_change_the_stream(served: Served, dashbo
     expect(dashboard.locator(".queued")).to_have_count(QUEUE)
     before = served.store.current().queue
     rows = served.store.queue(str(before)).predictions
-    free = [item.task_id for item in rows if item.picked_by == "entropy"]
+    free = [item.task_id for item in rows if item.picked_by not in (CONTROL, PINNED)]
     wanted, unwanted = free[-1], free[0]
     row = dashboard.locator(f"#task-{wanted}")
     expect(row.locator("img")).to_have_js_property("naturalWidth", 28)

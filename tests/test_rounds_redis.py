@@ -103,7 +103,7 @@ def test_a_worker_process_runs_the_rounds(
     assert "987654" in failed["error"]
     assert "Traceback" not in failed["error"]
     assert finished["job_status"] == "finished"
-    assert finished["result"]["queue"] == project.project.model_version == "start.random-0001"
+    assert finished["result"]["queue"] == project.project.model_version == "start.auto-0001"
     log = (tmp_path / "worker.log").read_text()
     for secret in (label_studio.token, REDIS_PASSWORD, "headline number"):
         assert secret not in log
@@ -116,7 +116,7 @@ def test_a_worker_process_runs_the_rounds(
     # The scheduler hears how both ended, over Redis; the log is the worker's.
     scheduler.tick()
     shown = web.get("/status").json["projects"][str(project.id)]
-    assert (shown["queue"], shown["running"], shown["failures"]) == ("start.random-0001", False, 0)
+    assert (shown["queue"], shown["running"], shown["failures"]) == ("start.auto-0001", False, 0)
     assert shown["last_round"]["round"] in {line["round"] for line in made if line["project"] == project.id}
     assert (shown["last_round"]["trigger"], shown["last_round"]["error"]) == ("asked", None)
     assert scheduler._trigger.outlook(987_654).failures == 1

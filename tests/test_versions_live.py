@@ -100,7 +100,7 @@ def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versio
     shown = versions("rollback", online=True)
     assert time.monotonic() - started < 10  # about one second where nothing else runs
     current = live.store.current()
-    assert current == Current(first.version, f"{first.version}.entropy-0003", first.version)
+    assert current == Current(first.version, f"{first.version}.auto-0003", first.version)
     assert f"now serves {current.queue}" in shown
     assert "pinned until versions.py unpin" in shown
     queue = live.store.queue(current.queue)
