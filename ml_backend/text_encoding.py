@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import RLock
 from typing import Final
 
 import numpy as np
@@ -109,6 +110,10 @@ def _minilm() -> Compute:
 
 def _sentence_transformer(name: str) -> Compute:
     # Imported when used: it takes seconds, which only projects of texts should pay for.
+    from tqdm import tqdm
+
+    # Its own lock is a semaphore between processes, which a worker's forked and ended process would leave behind.
+    tqdm.set_lock(RLock())
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
