@@ -110,7 +110,7 @@ def _minilm() -> Compute:
 
 def _sentence_transformer(name: str) -> Compute:
     # Imported when used: it takes seconds, which only projects of texts should pay for.
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     # Its own lock is a semaphore between processes, which a worker's forked and ended process would leave behind.
     tqdm.set_lock(RLock())
