@@ -8,11 +8,13 @@ from test_embeddings import strokes
 from ml_backend.config import ProjectSettings
 from ml_backend.datasets import load_mnist
 from ml_backend.embeddings import PoolEmbedding
+from ml_backend.encoders import ENCODERS
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.errors import ModelError
 from ml_backend.metrics import evaluate
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.sentences import Sentences
 from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
 from ml_backend.selection import Known, Unlabelled, select
 
@@ -213,3 +215,22 @@ def test_a_model_that_never_finds_the_rare_class_scores_less():
     assert macro_f(targets, finds) > macro_f(targets, never)
     for answers in (never, finds):
         assert macro_f(targets, answers) == pytest.approx(f1_score(targets, answers, average="macro", zero_division=0))
+
+
+@pytest.mark.parametrize(("labels", "source"), [(20, "pool"), (24, "labels")])
+def test_a_classifier_over_a_fixed_encoder_soon_learns_from_labels_alone(labels, source):
+    """Without anything to compare by: its features do not gain from the pool, and a rare class is lost in it."""
+    topics = ("flood in the valley", "striker scores again")
+    items = [f"{topics[i % 2]}, report {i}" for i in range(240)]
+    embedding = PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
+    positions = list(range(labels))
+    found = fit_with_pool(
+        lambda: Sentences(("flood", "sport")),
+        Known([items[i] for i in positions], np.array([i % 2 for i in positions])),
+        items,
+        Unlabelled(embedding, TWO),
+        seed=0,
+        hyperparameters={"encoder": "wordllama", "steps": 30},
+    )
+    assert found.learnt_from == source
+    assert (found.model.probabilities(items[200:])[:, 0].argmax(axis=1) == np.arange(200, 240) % 2).mean() > 0.9

@@ -49,6 +49,9 @@ class Model(Protocol):
     object_tag: ClassVar[str]
     """Label Studio object tag this model understands, e.g. ``Image``."""
 
+    learns_features: ClassVar[bool]
+    """Whether training shapes what ``embed`` returns; else it is a fixed encoder's."""
+
     labels: tuple[str, ...]
 
     @property

@@ -88,6 +88,7 @@ class Headlines:
 
     name: ClassVar[str] = "headlines"
     object_tag: ClassVar[str] = "Text"
+    learns_features: ClassVar[bool] = True
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = _shared.check_labels(self.name, labels)

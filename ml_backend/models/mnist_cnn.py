@@ -72,6 +72,7 @@ class MnistCnn:
 
     name: ClassVar[str] = "mnist_cnn"
     object_tag: ClassVar[str] = "Image"
+    learns_features: ClassVar[bool] = True
     scoring_dtype: ClassVar[torch.dtype] = torch.float32
     """Of the trunk when it scores. bfloat16 is 2-3 times faster where the CPU has it, but no longer exact: scores then
     depend a little on the machine and on how items are batched (docs/benchmarks.md has both)."""

@@ -43,6 +43,7 @@ class Sentences:
 
     name: ClassVar[str] = "sentences"
     object_tag: ClassVar[str] = "Text"
+    learns_features: ClassVar[bool] = False
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = _shared.check_labels(self.name, labels)
