@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ml_backend.answers import record, recorded
 from ml_backend.embeddings import PoolEmbedding, made_of
 from ml_backend.encoders import choose_encoder
-from ml_backend.errors import StoreError
+from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.evidence import Need
 from ml_backend.mixture import needs
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior
@@ -43,12 +43,14 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
         dry_run: write nothing to the store.
 
     Raises:
-        ConfigurationError: the settings name an embedding that does not fit. ModelError: its options are wrong.
+        ConfigurationError: the settings name an embedding that does not fit, or shares of other labels.
+        ModelError: its options are wrong.
     """
     settings = project.settings
     encoder, lacking = choose_encoder(settings.embedding, project.question.object_tag)
     if not settings.learn_from_pool:
         return None
+    _check_shares(project)
     if encoder is None:
         recorder.report.learnt_from = f"labels alone ({lacking})"
         return None
@@ -102,11 +104,21 @@ def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
     return frozenset((*first, *later))
 
 
+def _check_shares(project: RoundProject) -> None:
+    """A misspelt label would have the share 0, and never be expected anywhere."""
+    given, labels = project.settings.class_shares, project.question.labels
+    if given and set(given) != set(labels):
+        raise ConfigurationError(
+            f"class_shares names {', '.join(map(repr, given))}; name each label of the labeling config once: "
+            + ", ".join(map(repr, labels))
+        )
+
+
 def _prior(project: RoundProject, drawn: frozenset[int]) -> NDArray[np.float64]:
     labels: Sequence[str] = project.question.labels
     given = project.settings.class_shares
     if given:
-        shares = np.array([float(given.get(label, 0.0)) for label in labels])
-        return shares / shares.sum() if shares.sum() > 0 else np.full(len(labels), 1.0 / len(labels))
+        shares = np.array([float(given[label]) for label in labels])
+        return np.asarray(shares / shares.sum())
     targets = [labels.index(label) for task, label in project.pool.training if task.id in drawn]
     return class_prior(len(labels), np.array(targets, dtype=np.int64))

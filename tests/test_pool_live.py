@@ -10,6 +10,7 @@ from ml_backend import project_embedding
 from ml_backend.config import ProjectSettings
 from ml_backend.datasets import png_data_uri
 from ml_backend.embeddings import PoolEmbedding
+from ml_backend.errors import ConfigurationError
 from ml_backend.loop import Workspace, run_round
 from ml_backend.store import ProjectStore
 
@@ -69,3 +70,15 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
 
     plain = run_round(workspace, project.id, overrides={"learn_from_pool": False})
     assert store.manifest(plain.version).learnt_from == "labels"
+
+
+def test_shares_of_labels_that_are_not_there_are_refused(bars, tmp_path):
+    """A misspelt label would silently never be expected."""
+    project, _ = bars
+    workspace = Workspace(project.client, tmp_path, SETTINGS)
+    before = project.project.model_version
+    with pytest.raises(
+        ConfigurationError, match="class_shares names 'one'; name each label of the labeling config once"
+    ):
+        run_round(workspace, project.id, overrides={"class_shares": {"one": 1.0}})
+    assert project.project.model_version == before, "the old order stands"
