@@ -15,7 +15,7 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.evidence import Evidence, Need, check_needs
 from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.mixture import itemwise, needs
-from ml_backend.models.base import Model, Progress, no_progress
+from ml_backend.models.base import Known, Model, Progress, no_progress
 from ml_backend.novelty import unit_features, word_features
 from ml_backend.ranking import STAND_IN, Choice, Floats, Ids, choose, draws_for, evidence_of, rank
 from ml_backend.raw_embeddings import raw_embeddings
@@ -25,15 +25,6 @@ COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
 WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
 """What can be had before a first model."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """Items whose labels are known."""
-
-    items: Sequence[Any]
-    targets: NDArray[np.int64]
-    """Indices into the labels, one per item."""
 
 
 @dataclass(frozen=True)

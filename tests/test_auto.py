@@ -11,7 +11,8 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.instant import InstantOrder
-from ml_backend.selection import Known, Unlabelled, select
+from ml_backend.models.base import Known
+from ml_backend.selection import Unlabelled, select
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
