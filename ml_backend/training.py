@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from ml_backend.errors import ModelError, StoreError
+from ml_backend.fingerprints import fingerprint
 from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
-from ml_backend.models.base import Model, Progress, TrainingReport
+from ml_backend.models.base import Known, Model, Progress, TrainingReport
 from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
-from ml_backend.situation import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
@@ -73,10 +71,16 @@ def _fit(
 ) -> tuple[Model, TrainingReport, str]:
     """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
     settings, labels = project.settings, project.question.labels
+    evaluation = read_known(project.pool.evaluation, project, recorder.report)
     if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
         model = project.model(labels)
         training = model.fit(
-            known.items, known.targets, seed=settings.seed, hyperparameters=settings.hyperparameters, progress=progress
+            known.items,
+            known.targets,
+            seed=settings.seed,
+            hyperparameters=settings.hyperparameters,
+            validation=evaluation,
+            progress=progress,
         )
         return model, training, "labels"
     found = fit_with_pool(
@@ -86,7 +90,7 @@ def _fit(
         project.unlabelled,
         seed=settings.seed,
         drawn=np.array([task in project.unlabelled.drawn for task in task_ids.tolist()], dtype=np.bool_),
-        evaluation=read_known(project.pool.evaluation, project, recorder.report),
+        evaluation=evaluation,
         hyperparameters=settings.hyperparameters,
         progress=progress,
     )
@@ -243,4 +247,4 @@ def _fingerprint(project: RoundProject) -> str:
     if project.unlabelled is not None and len(project.pool.open) >= FEWEST_OPEN:
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return fingerprint(content)

@@ -10,7 +10,7 @@ import ml_backend
 
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
-    ("errors", "records"),
+    ("errors", "records", "fingerprints"),
     ("feature_cache",),
     ("text_encoding",),
     ("models",),
