@@ -20,7 +20,7 @@ from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
-from ml_backend.selection import Known
+from ml_backend.situation import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 

@@ -50,8 +50,8 @@ LAYERS = (
     ("pool_map",),
     ("datasets", "label_studio", "report", "logs", "remote", "lease"),
     ("embeddings",),
-    ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer"),
-    ("stores",),
+    ("readers", "shared_folder", "store", "mirror", "media", "scoring", "control", "trainer", "situation"),
+    ("stores", "gathering"),
     (
         "library",
         "pool",
