@@ -19,10 +19,10 @@ from ml_backend.embeddings import PoolEmbedding, made_of
 from ml_backend.encoders import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.metrics import Metrics, evaluate
-from ml_backend.models.base import Model
+from ml_backend.models.base import Known, Model
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
 from ml_backend.selection import select
-from ml_backend.situation import Known, Situation, Unlabelled, wants
+from ml_backend.situation import Situation, Unlabelled, wants
 
 Positions = NDArray[np.int64]
 

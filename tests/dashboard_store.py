@@ -107,6 +107,9 @@ def make_store(
                 "seconds": 1.5,
                 "loss": loss,
                 "hyperparameters": {"steps": 6},
+                "validation": {"items": evaluated, "epochs": [1, 3, 6], "loss": [0.9, 0.5, 0.6]}
+                if number > 1
+                else None,
             },
             metrics=asdict(evaluate(probabilities, targets, labels)),
             settings={"strategy": "entropy", "queue_size": 20, "samples": 20 + number, "hyperparameters": {}},

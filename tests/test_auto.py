@@ -11,8 +11,9 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.instant import InstantOrder
+from ml_backend.models.base import Known
 from ml_backend.selection import select
-from ml_backend.situation import Known, Situation, Unlabelled
+from ml_backend.situation import Situation, Unlabelled
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 

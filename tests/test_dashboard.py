@@ -15,9 +15,11 @@ from ml_backend.config import Settings
 from ml_backend.dashboard.app import find_page, read_pulse, render
 from ml_backend.dashboard.charts import text
 from ml_backend.dashboard.pages import PAGES
+from ml_backend.dashboard.pages.learning import loss_figure, loss_part
 from ml_backend.dashboard.pages.mistakes import confusion_figure
 from ml_backend.dashboard.pages.overview import round_section
 from ml_backend.dashboard.reading.form import changes, read_form
+from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.services import Services
@@ -240,6 +242,16 @@ def test_two_versions_compared(own):
     assert (same["mcnemar"]["p_value"], same["settings"]) == (1.0, [])
     with pytest.raises(StoreError, match="not stored"):
         read_comparison(store, first, "gone")
+
+
+def test_both_losses_of_a_version(own):
+    store, _ = own
+    first, second = read_learning(store)["versions"]
+    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["training"], "an older version has no other"
+    training, validation = loss_figure(second)["data"]
+    assert (training["x"], validation["x"]) == ([1, 2, 3, 4, 5, 6], [1, 3, 6])
+    assert validation["y"] == [0.9, 0.5, 0.6]
+    assert "of 30 evaluation tasks, 0.600 at the end, lowest (0.500) at epoch 3." in words(loss_part(second))
 
 
 # --- settings of a round -----------------------------------------------------------------------------------------
