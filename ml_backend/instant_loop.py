@@ -96,7 +96,7 @@ class InstantLoop:
         project = self._projects.get(project_id) or _Project()
         state = project.state
         return {
-            "queue": state.queue if state else None,
+            "queue": state.name if state else None,
             "answers": state.answers if state else 0,
             "moved": state.moved if state else 0,
             "moved_late": state.moved_late if state else 0,

@@ -10,6 +10,7 @@ from ml_backend.auto import is_cold
 from ml_backend.errors import StoreError
 from ml_backend.graph import Floats, Neighbourhood
 from ml_backend.instant_file import InstantGraph, remove, write
+from ml_backend.instant_queue import MOVABLE
 from ml_backend.label_studio import TIME_FORMAT
 from ml_backend.pool import Examples
 from ml_backend.pool_learning import FEWEST_OPEN
@@ -18,9 +19,6 @@ from ml_backend.report import Report
 from ml_backend.scoring import Scores
 from ml_backend.workspace import RoundProject, read_known
 
-MOVABLE: Final = "auto"
-"""The strategy whose picks may be moved. It goes by what a label tells about the tasks around; others go by a model,
-which only a round trains."""
 MOST_OPEN: Final = 100_000
 """Open tasks above which one answer takes the graph too long."""
 ON: Final = "on"

@@ -44,7 +44,7 @@ LAYERS = (
     ),
     ("geometry", "auto"),
     ("instant", "served_queue", "moves"),
-    ("strategies",),
+    ("strategies", "instant_queue"),
     ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("pool_map",),
