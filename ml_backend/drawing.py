@@ -14,7 +14,7 @@ from ml_backend.projection import NOTHING, Ids, Layout, lay_out, place_new
 from ml_backend.records import Task
 from ml_backend.report import Recorder, Report
 from ml_backend.scoring import Scores, score_items
-from ml_backend.selection import strategy_in_use
+from ml_backend.situation import strategy_in_use
 from ml_backend.store import ProjectStore
 from ml_backend.workspace import RoundProject, Workspace, read_tasks
 

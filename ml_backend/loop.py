@@ -32,7 +32,8 @@ from ml_backend.ranking import Ids, queue_scores
 from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import COLD_START, Selection, arrange, assess, first_candidates, strategy_in_use, wants
+from ml_backend.selection import Selection, arrange, assess, first_candidates
+from ml_backend.situation import COLD_START, Situation, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
@@ -270,31 +271,21 @@ def _queue(
         wanted = wants(settings, trained=trained)
         labelled = read_known(project.pool.training, project, recorder.report) if "labelled" in wanted else None
         validation = read_known(project.pool.evaluation, project, recorder.report) if "validation" in wanted else None
-        scores = assess(
+        situation = Situation(
             model,
             examples.items,
             examples.task_ids,
             settings,
-            labelled=labelled,
-            validation=validation,
-            progress=step.progress,
+            len(project.question.labels),
+            labelled,
+            validation,
+            project.unlabelled,
         )
+        scores = assess(situation, progress=step.progress)
         step.detail = f"{len(examples.items)} tasks"
     with recorder.step("rank") as step:
-        chosen = arrange(
-            scores,
-            model,
-            examples.items,
-            examples.task_ids,
-            settings,
-            count=count,
-            turn=len(tasks),
-            classes=len(project.question.labels),
-            labelled=labelled,
-            validation=validation,
-            unlabelled=project.unlabelled,
-            front=_positions(project.wishes.front, examples.task_ids),
-        )
+        front = _positions(project.wishes.front, examples.task_ids)
+        chosen = arrange(situation, scores, count=count, turn=len(tasks), front=front)
         predictions = _predictions(chosen, examples.task_ids, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
@@ -308,7 +299,7 @@ def _queue(
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions)
     if not dry_run:
-        leave(project, queue, examples, scores, recorder.report)
+        leave(project, queue, situation, scores, recorder.report)
     return queue
 
 

@@ -31,7 +31,7 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.graph import NEIGHBOURS, Floats, Positions, affinity, label_mass, nearest, spread
 from ml_backend.models.base import Model, Progress, TrainingReport, no_progress
 from ml_backend.promotion import CHANCE, compare
-from ml_backend.selection import Known, Unlabelled
+from ml_backend.situation import Known, Unlabelled
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over in step 2."""

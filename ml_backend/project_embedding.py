@@ -18,7 +18,7 @@ from ml_backend.mixture import needs
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior
 from ml_backend.random_arm import random_sample
 from ml_backend.report import Recorder
-from ml_backend.selection import Unlabelled
+from ml_backend.situation import Unlabelled
 from ml_backend.workspace import RoundProject, read_tasks
 
 FILE: Final = "embedding.safetensors"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from ml_backend.fingerprints import fingerprint
 
 CHANCE = 0.05
 """A difference that chance alone would bring more often than this is not held against a new version."""
@@ -72,4 +72,4 @@ def is_promoted(comparison: Comparison | None, margin: float | None) -> bool:
 
 def evaluation_fingerprint(answers: Iterable[tuple[int, str]]) -> str:
     """Hash of what was measured on: evaluation tasks with their labels. Another hash: a verdict is out of date."""
-    return hashlib.sha256(json.dumps(sorted(answers)).encode()).hexdigest()
+    return fingerprint(sorted(answers))

@@ -7,8 +7,6 @@ from the same start: the control arm makes it longer, and tasks of it that a str
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from ml_backend.answers import Answer
 from ml_backend.control import CONTROL, control_order
 from ml_backend.errors import StoreError
+from ml_backend.fingerprints import fingerprint
 from ml_backend.judgement import Judgement
 from ml_backend.learning import Judged
 from ml_backend.ranking import Ids, draws_for
@@ -152,4 +151,4 @@ def recipe(
 ) -> str:
     """Hash of all that makes models comparable: evaluation tasks, their answers, how they are trained."""
     content = [judged.task_ids.tolist(), judged.targets.tolist(), model, list(labels), seed, hyperparameters]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return fingerprint(content)

@@ -5,8 +5,6 @@ After a round has published its queue, so that annotators do not wait for it; a 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 
 from ml_backend.doubt import FOLDS, doubtful, out_of_sample
 from ml_backend.errors import ActiveLearningError
+from ml_backend.fingerprints import fingerprint
 from ml_backend.report import Recorder, Step
 from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
 
@@ -118,4 +117,4 @@ def _fingerprint(project: RoundProject) -> str:
     labelled = sorted((task.id, label) for task, label in [*project.pool.training, *project.pool.evaluation])
     settings = project.settings
     content = [project.model.name, project.question.labels, settings.seed, settings.hyperparameters, labelled]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return fingerprint(content)

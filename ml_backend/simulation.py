@@ -21,7 +21,8 @@ from ml_backend.errors import DataError, StoreError
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Model
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
-from ml_backend.selection import Known, Unlabelled, select, wants
+from ml_backend.selection import select
+from ml_backend.situation import Known, Situation, Unlabelled, wants
 
 Positions = NDArray[np.int64]
 
@@ -272,19 +273,17 @@ def choose(
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
     candidates = oracle.open
     wanted = wants(settings, trained=model is not None)
-    chosen = select(
+    situation = Situation(
         model,
         oracle.items(candidates),
         candidates,
         settings,
-        count=count,
-        turn=len(candidates),
         classes=len(oracle.data.labels),
         labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
         validation=oracle.known(oracle.steering) if "validation" in wanted else None,
         unlabelled=unlabelled,
     )
-    return candidates[chosen.order]
+    return candidates[select(situation, count=count, turn=len(candidates)).order]
 
 
 def _judge(model: Model, positions: Positions, oracle: Oracle) -> Metrics:

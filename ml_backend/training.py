@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.errors import ModelError, StoreError
+from ml_backend.fingerprints import fingerprint
 from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
@@ -21,7 +20,7 @@ from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
-from ml_backend.selection import Known
+from ml_backend.situation import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
@@ -243,4 +242,4 @@ def _fingerprint(project: RoundProject) -> str:
     if project.unlabelled is not None and len(project.pool.open) >= FEWEST_OPEN:
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return fingerprint(content)

@@ -20,7 +20,7 @@ from ml_backend.models.base import Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
-from ml_backend.selection import Known, Unlabelled
+from ml_backend.situation import Known, Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 from ml_backend.wishes import Wishes

@@ -19,7 +19,7 @@ from ml_backend.graph import Neighbourhood
 from ml_backend.instant import InstantOrder
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.pool_learning import fit_with_pool
-from ml_backend.selection import Known, Unlabelled
+from ml_backend.situation import Known, Unlabelled
 
 EMBED_LIMIT, FIT_LIMIT, INSTANT_LIMIT = 180.0, 45.0, 0.1
 """Seconds that are allowed, of a machine with two cores."""

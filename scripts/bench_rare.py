@@ -20,7 +20,8 @@ from ml_backend.config import ProjectSettings
 from ml_backend.datasets import RELATED, LabelledText, load_headlines
 from ml_backend.metrics import evaluate
 from ml_backend.models import MODELS
-from ml_backend.selection import Known, select, wants
+from ml_backend.selection import select
+from ml_backend.situation import Known, Situation, wants
 
 POOL: Final = 600
 BATCH: Final = 5
@@ -119,15 +120,9 @@ def _run(
             return Outcome(targets[asked] == HEADLINE_LABELS.index(RELATED), f, auc)
         rest = np.setdiff1d(pool, asked)
         known = Known([items[i] for i in labelled], targets[labelled])
-        chosen = select(
-            model,
-            [items[i] for i in rest],
-            rest,
-            settings,
-            count=BATCH,
-            turn=len(rest),
-            labelled=known if "labelled" in wants(settings, trained=True) else None,
-        )
+        labelled_too = known if "labelled" in wants(settings, trained=True) else None
+        situation = Situation(model, [items[i] for i in rest], rest, settings, labelled=labelled_too)
+        chosen = select(situation, count=BATCH, turn=len(rest))
         asked += rest[chosen.order].tolist()
 
 

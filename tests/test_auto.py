@@ -11,7 +11,8 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.instant import InstantOrder
-from ml_backend.selection import Known, Unlabelled, select
+from ml_backend.selection import select
+from ml_backend.situation import Known, Situation, Unlabelled
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -109,18 +110,16 @@ def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, lear
     embedding = PoolEmbedding.learn(Gradients, items, seed=0)
     labelled = Known(items[:known], np.arange(known) % 2)
     open_items, ids = items[known:], np.arange(known, 60)
-    chosen = [
-        select(
-            None,
-            [open_items[i] for i in order],
-            ids[order],
-            settings,
-            count=20,
-            labelled=labelled,
-            unlabelled=Unlabelled(embedding, np.full(2, 0.5)) if learnt else None,
-        )
-        for order in (np.arange(60 - known), np.random.default_rng(1).permutation(60 - known))
-    ]
+    situation = Situation(
+        None,
+        open_items,
+        ids,
+        settings,
+        labelled=labelled,
+        unlabelled=Unlabelled(embedding, np.full(2, 0.5)) if learnt else None,
+    )
+    orders = np.arange(60 - known), np.random.default_rng(1).permutation(60 - known)
+    chosen = [select(situation.take(order), count=20) for order in orders]
     assert len(set(chosen[0].order.tolist())) == 20
     if strategy == "auto":
         assert set(chosen[0].picked_by) == {"auto"}

@@ -10,7 +10,7 @@ import ml_backend
 
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
-    ("errors", "records"),
+    ("errors", "records", "fingerprints"),
     ("feature_cache",),
     ("text_encoding",),
     ("models",),
@@ -50,8 +50,8 @@ LAYERS = (
     ("pool_map",),
     ("datasets", "label_studio", "report", "logs", "remote", "lease"),
     ("embeddings", "instant_file", "shared_folder"),
-    ("readers", "store", "mirror", "media", "scoring", "control", "trainer"),
-    ("stores",),
+    ("readers", "store", "mirror", "media", "scoring", "control", "trainer", "situation"),
+    ("stores", "gathering"),
     (
         "library",
         "pool",

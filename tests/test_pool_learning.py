@@ -16,7 +16,8 @@ from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
-from ml_backend.selection import Known, Unlabelled, select
+from ml_backend.selection import select
+from ml_backend.situation import Known, Situation, Unlabelled
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)
@@ -182,16 +183,10 @@ def test_fifteen_labels_of_real_digits(shared_data):
     for count in (8, 7):
         rest = np.setdiff1d(ids, labelled)
         so_far = Known([pool[i] for i in labelled], truth[labelled])
-        asked = select(
-            None,
-            [pool[i] for i in rest],
-            rest,
-            settings,
-            count=count,
-            classes=10,
-            labelled=so_far,
-            unlabelled=unlabelled,
+        situation = Situation(
+            None, [pool[i] for i in rest], rest, settings, classes=10, labelled=so_far, unlabelled=unlabelled
         )
+        asked = select(situation, count=count)
         labelled += rest[asked.order].tolist()
     found = fit_with_pool(
         lambda: MnistCnn(tuple("0123456789")),

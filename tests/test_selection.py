@@ -17,7 +17,8 @@ from ml_backend.errors import AcquisitionError
 from ml_backend.mixture import needs, parse_strategy
 from ml_backend.models.headlines import Headlines
 from ml_backend.ranking import choose, evidence_of, queue_scores
-from ml_backend.selection import Known, first_candidates, select, strategy_in_use, wants
+from ml_backend.selection import first_candidates, select
+from ml_backend.situation import Known, Situation, strategy_in_use, wants
 from ml_backend.strategies import STRATEGIES
 
 WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
@@ -34,20 +35,20 @@ def model() -> Headlines:
 
 
 def test_the_share_of_control_tasks(model):
-    chosen = select(model, TEXTS, IDS, SETTINGS, count=50, turn=3)
+    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=50, turn=3)
     assert Counter(chosen.picked_by) == {CONTROL: 10, "entropy": 40}
     assert len(set(chosen.order.tolist())) == 50
 
 
 def test_without_a_share_the_order_is_the_strategy_alone(model):
-    chosen = select(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test"), count=20)
+    chosen = select(Situation(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test")), count=20)
     assert set(chosen.picked_by) == {"entropy"}
     expected = np.sort(chosen.scores.uncertainty)[::-1][:20]
     np.testing.assert_array_equal(chosen.scores.uncertainty[chosen.order], expected)
 
 
 def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
-    chosen = select(model, TEXTS, IDS, SETTINGS, count=40, turn=1)
+    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=40, turn=1)
     own = [position for position, by in zip(chosen.order, chosen.picked_by, strict=True) if by != CONTROL]
     assert (np.diff(chosen.scores.uncertainty[own]) <= 0).all()
     scores = queue_scores(chosen.informativeness)
@@ -59,8 +60,8 @@ def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
 
 
 def test_control_tasks_do_not_know_the_model(model):
-    with_model = select(model, TEXTS, IDS, SETTINGS, count=30)
-    without = select(None, TEXTS, IDS, SETTINGS, count=30)
+    with_model = select(Situation(model, TEXTS, IDS, SETTINGS), count=30)
+    without = select(Situation(None, TEXTS, IDS, SETTINGS), count=30)
 
     def control(chosen):
         return [p for p, by in zip(chosen.order.tolist(), chosen.picked_by, strict=True) if by == CONTROL]
@@ -102,21 +103,21 @@ def test_reading_only_the_candidates_chooses_the_same(model, strategy, trained):
     settings = SETTINGS.override({"strategy": strategy}, where="test")
     used = model if trained else None
     some = first_candidates(IDS, settings, trained=trained, count=8)
-    whole = select(used, TEXTS, IDS, settings, count=8, turn=4)
-    part = select(used, [TEXTS[i] for i in some], IDS[some], settings, count=8, turn=4)
+    whole = select(Situation(used, TEXTS, IDS, settings), count=8, turn=4)
+    part = select(Situation(used, [TEXTS[i] for i in some], IDS[some], settings), count=8, turn=4)
     assert IDS[some][part.order].tolist() == IDS[whole.order].tolist()
     assert part.picked_by == whole.picked_by
 
 
 @pytest.mark.parametrize("count", [0, 1, 60, 1000])
 def test_any_count(model, count):
-    chosen = select(model, TEXTS, IDS, SETTINGS, count=count)
+    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=count)
     assert len(chosen.order) == len(chosen.picked_by) == len(chosen.informativeness) == min(count, len(TEXTS))
     assert len(np.unique(chosen.order)) == len(chosen.order)
 
 
 def test_nothing_open(model):
-    chosen = select(model, [], IDS[:0], SETTINGS, count=10)
+    chosen = select(Situation(model, [], IDS[:0], SETTINGS), count=10)
     assert chosen.order.tolist() == []
 
 
@@ -134,11 +135,13 @@ def of(strategy, **changes):
 @pytest.mark.parametrize("strategy", [*STRATEGIES, MIX])
 def test_every_strategy_orders_texts(model, strategy):
     settings = of(strategy)
-    chosen = select(model, TEXTS, IDS, settings, count=12, labelled=LABELLED, validation=EVALUATION)
+    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=LABELLED, validation=EVALUATION), count=12)
     assert len(set(chosen.order.tolist())) == 12
     assert set(chosen.picked_by) == {CONTROL} | {part.name for part in parse_strategy(strategy)}
     assert (np.diff(queue_scores(chosen.informativeness)) > 0).all()
-    backwards = select(model, TEXTS[::-1], IDS[::-1], settings, count=12, labelled=LABELLED, validation=EVALUATION)
+    backwards = select(
+        Situation(model, TEXTS[::-1], IDS[::-1], settings, labelled=LABELLED, validation=EVALUATION), count=12
+    )
     assert IDS[::-1][backwards.order].tolist() == IDS[chosen.order].tolist()
 
 
@@ -148,7 +151,7 @@ def test_item_by_item_or_together_the_order_is_the_same(model, strategy):
     settings = of(strategy, control_share=0)
     samples = settings.samples if "samples" in needs(strategy) else 1
     known = evidence_of(IDS, 0, probabilities=model.probabilities(TEXTS, samples=samples, seed=0))
-    direct = select(model, TEXTS, IDS, settings, count=20)
+    direct = select(Situation(model, TEXTS, IDS, settings), count=20)
     assert direct.order.tolist() == choose(strategy, known, 20).order.tolist()
 
 
@@ -161,7 +164,7 @@ def test_strategies_that_need_no_model_work_before_one(strategy, kind):
     assert strategy_in_use(settings, trained=False) == strategy
     assert first_candidates(IDS, settings, trained=False, count=5).tolist() == list(range(60))
     nothing = Known([], np.zeros(0, np.int64))
-    chosen = select(None, items, IDS, settings, count=12, classes=8, labelled=nothing)
+    chosen = select(Situation(None, items, IDS, settings, classes=8, labelled=nothing), count=12)
     assert set(chosen.picked_by) == {CONTROL, strategy}
     assert len(set(chosen.order.tolist())) == 12
 
@@ -169,14 +172,14 @@ def test_strategies_that_need_no_model_work_before_one(strategy, kind):
 @pytest.mark.parametrize("items", [TEXTS[:1] * 4, ["!"] * 4, TEXTS[:1], []])
 def test_hardly_anything_before_a_model(items):
     nothing = Known([], np.zeros(0, np.int64))
-    chosen = select(None, items, IDS[: len(items)], of("typiclust"), count=12, labelled=nothing)
+    chosen = select(Situation(None, items, IDS[: len(items)], of("typiclust"), labelled=nothing), count=12)
     assert sorted(chosen.order.tolist()) == list(range(len(items)))
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "badge", "atlas", MIX])
 def test_before_a_model_a_strategy_that_needs_one_is_random(strategy):
     assert strategy_in_use(of(strategy), trained=False) == "random"
-    assert set(select(None, TEXTS, IDS, of(strategy), count=12).picked_by) == {CONTROL, "random"}
+    assert set(select(Situation(None, TEXTS, IDS, of(strategy)), count=12).picked_by) == {CONTROL, "random"}
 
 
 def test_what_has_to_be_read_beside_the_open_tasks():
@@ -208,15 +211,15 @@ class Unable:
 )
 def test_what_cannot_be_had_is_said_before_anything_is_computed(strategy, reason):
     with pytest.raises(AcquisitionError, match=reason):
-        select(Unable(), TEXTS, IDS, of(strategy), count=5)
+        select(Situation(Unable(), TEXTS, IDS, of(strategy)), count=5)
 
 
 def test_a_balanced_queue_takes_classes_in_turns(model):
     settings = of("entropy", balance=True, control_share=0)
-    chosen = select(model, TEXTS, IDS, settings, count=10, labelled=LABELLED)
+    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=LABELLED), count=10)
     guesses = chosen.scores.winner[chosen.order]
     assert 0 < guesses.sum() < 10
-    plain = select(model, TEXTS, IDS, of("entropy", control_share=0), count=10)
+    plain = select(Situation(model, TEXTS, IDS, of("entropy", control_share=0)), count=10)
     assert chosen.order.tolist() != plain.order.tolist()
 
 
@@ -227,10 +230,10 @@ def test_a_pool_too_large_for_memory(model, strategy, monkeypatch):
     settings = of(strategy, control_share=0)
     known = Known(TEXTS[:4], np.array([0, 1, 1, 0]))
     classes = 2 * (5 if "bald" in strategy else 1)
-    whole = select(model, TEXTS, IDS, settings, count=60, labelled=known)
+    whole = select(Situation(model, TEXTS, IDS, settings, labelled=known), count=60)
     assert whole.scores.probabilities.shape[0] == 60
     monkeypatch.setattr(scoring, "KEPT_NUMBERS", 20 * classes)
-    chosen = select(model, TEXTS, IDS, settings, count=60, labelled=known)
+    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=known), count=60)
     assert chosen.scores.probabilities.shape[0] == 20
     assert sorted(chosen.order.tolist()) == list(range(60))
     np.testing.assert_array_equal(chosen.scores.uncertainty, whole.scores.uncertainty)

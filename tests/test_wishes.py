@@ -20,6 +20,7 @@ from ml_backend.ranking import queue_scores
 from ml_backend.records import Task
 from ml_backend.remote import Remote
 from ml_backend.selection import arrange, assess
+from ml_backend.situation import Situation
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 from ml_backend.wishes import ACTIONS, MOST, Wishes, boost, change, drop, forget, pin, read, undo
@@ -131,8 +132,8 @@ def test_a_damaged_document_says_what_to_do(tmp_path, content) -> None:
 
 
 def selected(model, front, count=40, settings=SETTINGS):
-    scores = assess(model, TEXTS, IDS, settings)
-    return arrange(scores, model, TEXTS, IDS, settings, count=count, turn=3, front=np.array(front, np.int64))
+    situation = Situation(model, TEXTS, IDS, settings)
+    return arrange(situation, assess(situation), count=count, turn=3, front=np.array(front, np.int64))
 
 
 def test_the_front_comes_first_in_its_order_and_the_rest_as_without_it(model) -> None:

@@ -1,0 +1,121 @@
+"""What is known when somebody asks what to label next, and which strategy that lets them use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.config import ProjectSettings
+from ml_backend.embeddings import PoolEmbedding
+from ml_backend.evidence import Need, check_needs
+from ml_backend.mixture import itemwise, needs
+from ml_backend.models.base import Model
+from ml_backend.ranking import Ids
+
+COLD_START: Final = "random"
+"""Strategy before a first model, where the project's own needs one."""
+WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
+"""What can be had before a first model."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Items whose labels are known."""
+
+    items: Sequence[Any]
+    targets: NDArray[np.int64]
+    """Indices into the labels, one per item."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What is known of the items before anybody labels one."""
+
+    embedding: PoolEmbedding
+    prior: NDArray[np.float64]
+    """Expected share of each class ``[C]``."""
+    drawn: frozenset[int] = frozenset()
+    """Labelled tasks that chance chose: what is measured on them holds for the pool."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """``N`` open items and all that is known beside them."""
+
+    model: Model | None
+    """Scores the items. Without one, strategies that need none go by raw embeddings; any other waits: the order is
+    random."""
+    items: Sequence[Any]
+    """``[N]``, as the model reads them."""
+    task_ids: Ids
+    """``[N]``; draws and ties depend on them and the seed, never on positions."""
+    settings: ProjectSettings
+    """Strategy, samples, seed, control share, balance."""
+    classes: int = 2
+    """How many, where there is no model to tell."""
+    labelled: Known | None = None
+    """The labelled items, for strategies and settings that `wants` them."""
+    validation: Known | None = None
+    """The evaluation items, likewise."""
+    unlabelled: Unlabelled | None = None
+    """The items' embedding, learnt without labels; else raw embeddings or the model's stand in."""
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def strategy(self) -> str:
+        """The project's, or what stands in for it."""
+        return strategy_in_use(self.settings, trained=self.model is not None)
+
+    @property
+    def ranks_itemwise(self) -> bool:
+        """Whether the order is that of the items' own scores."""
+        return itemwise(self.strategy) and not self.settings.balance
+
+    @property
+    def shows_texts(self) -> bool:
+        """Whether the items are texts."""
+        return len(self.items) > 0 and isinstance(self.items[0], str)
+
+    def take(self, positions: NDArray[np.int64]) -> Situation:
+        """The same with some of the open items, in this order."""
+        if len(positions) == len(self) and (np.diff(positions) == 1).all():
+            return self
+        return replace(self, items=[self.items[i] for i in positions.tolist()], task_ids=self.task_ids[positions])
+
+    def check(self) -> None:
+        """See to it that all the strategy reads can be had, before anything is computed.
+
+        Raises:
+            AcquisitionError: something is missing; the message says what, and where it comes from.
+        """
+        check_needs(self.strategy, needs(self.strategy), self._available())
+
+    def _available(self) -> frozenset[Need]:
+        able = hasattr(self.model, "embed") if self.model is not None else True
+        found: dict[Need, bool] = {
+            "probabilities": self.model is not None,
+            "samples": self.model is not None and self.model.stochastic,
+            "embeddings": able,
+            "labelled": self.labelled is not None,
+            "validation": self.validation is not None and len(self.validation.items) > 0,
+            "features": able or self.shows_texts,
+            "neighbourhood": able,
+        }
+        return frozenset(need for need, there in found.items() if there)
+
+
+def strategy_in_use(settings: ProjectSettings, *, trained: bool) -> str:
+    """The project's strategy, or what stands in for it before a first model."""
+    return settings.strategy if trained or needs(settings.strategy) <= WITHOUT_MODEL else COLD_START
+
+
+def wants(settings: ProjectSettings, *, trained: bool) -> frozenset[Need]:
+    """What a situation has to hold beside the open items: ``labelled``, ``validation``."""
+    wanted = needs(strategy_in_use(settings, trained=trained)) & frozenset[Need](("labelled", "validation"))
+    return wanted | frozenset[Need](("labelled",)) if settings.balance and trained else wanted
