@@ -30,6 +30,7 @@ from ml_backend.retries import Patience
 from ml_backend.shared_folder import MOVES
 from ml_backend.store import ProjectStore
 from ml_backend.stores import stores_of
+from ml_backend.wishes import read as read_wishes
 
 log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 2.0
@@ -165,6 +166,7 @@ class InstantLoop:
         news = self._refresh(project, store, self._client)
         if project.state is None:
             return
+        project.state.leave(read_wishes(store).dropped)
         answer = project.state.heard(annotation) if annotation is not None else None
         if answer is not None and (project.state.take_in(answer) or news):
             project.state.serve(answer.person, self._client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -59,6 +59,10 @@ class InstantProject:
     def follow(self, before: InstantProject) -> None:
         """Take over who has which task open from the queue before."""
         self._queue.served.hold(before._queue.served)
+
+    def leave(self, unwanted: Collection[int]) -> None:
+        """Do not move these tasks."""
+        self._queue.served.unwanted = frozenset(unwanted)
 
     def heard(self, annotation: Mapping[str, Any]) -> Answer | None:
         """The answer in an event's annotation; None where it is malformed, or answers another question."""

@@ -43,6 +43,8 @@ class ServedQueue:
         found = list(predictions)
         self.scores = {item.task_id: item.score for item in found}
         self._movable = {item.task_id for item in found if item.picked_by in kinds}
+        self.unwanted: frozenset[int] = frozenset()
+        """Tasks that nobody wants to be asked: they stay where they are."""
         self._closed: set[int] = set()
         self._held: dict[Person, int] = {}
 
@@ -78,7 +80,11 @@ class ServedQueue:
         """The tasks that may come to the first place; empty where it is another's than the strategy's."""
         if self.first() not in self._movable:
             return set()
-        return self._movable - self._closed - set(self._held.values())
+        return self._movable - self._closed - self.unwanted - set(self._held.values())
+
+    def apply(self, swap: Swap) -> None:
+        """Both tasks have their new scores."""
+        self.scores[swap.raised], self.scores[swap.demoted] = swap.to, swap.back
 
     def swap(self, task: int) -> Swap | None:
         """How a candidate comes to the first place; None where it has it."""
