@@ -80,6 +80,9 @@ class ProjectSettings(BaseModel):
     learn_from_pool: bool = Field(
         True, description="embed the open tasks without labels, and let models learn from them too where that is better"
     )
+    instant: bool = Field(
+        True, description="between two rounds, let each answer change what comes next (of what auto chose)"
+    )
     embedding: str = Field(
         AUTO, description="what embeds tasks without labels; auto: the best that is there: " + ", ".join(ENCODERS)
     )

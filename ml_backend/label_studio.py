@@ -501,6 +501,25 @@ class LabelStudioClient:
         )
         return rows
 
+    def prediction_id(self, task_id: int, version: str) -> int:
+        """The prediction of one task under one model version.
+
+        Raises:
+            LabelStudioNotFound: there is none.
+        """
+        what = f"The prediction of task {task_id} under {version}"
+        rows = self._json("GET", "api/predictions", params={"task": task_id}, what=what)
+        found = [int(row["id"]) for row in rows if row["model_version"] == version]
+        if not found:
+            raise LabelStudioNotFound(f"{what} does not exist at {self.url}.")
+        return found[0]
+
+    def score_prediction(self, prediction_id: int, score: float) -> None:
+        """Give one prediction another score. This moves its task's time of change, as an answer does."""
+        self.request(
+            "PATCH", f"api/predictions/{prediction_id}/", body={"score": score}, what=f"Prediction {prediction_id}"
+        )
+
     def delete_version(self, project_id: int, version: str) -> None:
         """Delete all predictions of one model version (about 7 ms each)."""
         self.request(
