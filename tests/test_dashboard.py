@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import threading
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -30,6 +31,7 @@ from ml_backend.round_log import append
 from ml_backend.round_options import RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store import QUESTION, Current, ProjectStore
+from ml_backend.strategies import STRATEGIES
 from ml_backend.worker import Worker
 
 SECOND = "headlines-0002-00000002"
@@ -242,6 +244,31 @@ def test_two_versions_compared(own):
     assert (same["mcnemar"]["p_value"], same["settings"]) == (1.0, [])
     with pytest.raises(StoreError, match="not stored"):
         read_comparison(store, first, "gone")
+
+
+def test_what_is_asked_and_learnt_from_is_explained(own):
+    store, services = own
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert "the labels alone: too few evaluation tasks to compare." in shown
+    assert f"entropy: {STRATEGIES['entropy'].when}." in shown
+    append(store, {"round": "x", "queue": store.current().queue, "choice": "auto: items between the classes"})
+    assert "auto: items between the classes." in words(render(services, "/dashboard/1/overview", "")[1])
+    store.update_manifest(store.manifest(SECOND).model_copy(update={"learnt_from": "pool"}))
+    (store.folder / "rounds.jsonl").unlink()  # the log goes back some rounds only
+    assert "the labels and the whole pool." in words(render(services, "/dashboard/1/overview", "")[1])
+    assert "pool" in words(render(services, "/dashboard/1/versions", "")[1])
+
+
+def test_the_queue_says_why_each_task_is_there(own):
+    store, services = own
+    shown = words(render(services, "/dashboard/1/queue", "")[1])
+    assert "Related (60%) or not related (40%)." in shown
+    assert f": {STRATEGIES['entropy'].when} (20 tasks)." in shown
+    queue = store.queue(store.current().queue)
+    store.write_queue(replace(queue, strategy="entropy:0.9,random:0.1"))
+    assert "(90% of the model's picks, 20 tasks)." in words(render(services, "/dashboard/1/queue", "")[1])
+    store.write_queue(replace(queue, strategy="of another release"))
+    assert "cannot be shown" not in words(render(services, "/dashboard/1/queue", "")[1])
 
 
 def test_both_losses_of_a_version(own):
