@@ -48,6 +48,7 @@ LAYERS = (
     ("mixture",),
     ("ranking", "config", "label_config", "metrics", "headline_files"),
     ("pool_map",),
+    ("label_studio_http",),
     ("datasets", "label_studio", "report", "logs", "remote", "lease"),
     ("embeddings", "instant_file", "shared_folder"),
     ("readers", "store", "mirror", "media", "scoring", "control", "trainer", "situation"),
