@@ -22,6 +22,8 @@ COLD_SHARE: Final = 0.8
 """Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
 FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
+DOUBTED: Final = 0.25
+"""A second class is named where it is at least so likely as the first, in parts of that."""
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
 
@@ -113,26 +115,39 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     answers = Answers(graph)
     left = np.ones(len(graph.open), dtype=np.bool_)
     order: list[int] = []
+    reasons: dict[int, str] = {}
     while len(order) < count:
         beliefs = answers.probabilities()
-        value = np.where(left, between(with_model(beliefs, graph), graph.weights)[graph.open], -1.0)
+        both = with_model(beliefs, graph)
+        value = np.where(left, between(both, graph.weights)[graph.open], -1.0)
         picked = apart(value, graph, 1 if len(order) < ALONE else min(len(order), count - len(order)))
         order += picked
         left[picked] = False
         nodes = graph.open[picked]
+        reasons |= {item: doubt(both[node], graph.model is not None) for item, node in zip(picked, nodes, strict=True)}
         answers.add(nodes, beliefs[nodes].argmax(axis=1))
-    return Picks.by_place(order)
+    return Picks.by_place(order, reasons)
+
+
+def doubt(beliefs: Floats, with_model: bool) -> str:
+    """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which ``[C]``."""
+    second, first = np.argsort(beliefs, kind="stable")[-2:] if len(beliefs) > 1 else (0, 0)
+    by = "neighbours and model" if with_model else "neighbours"
+    if beliefs[second] < DOUBTED * beliefs[first] or first == second:
+        return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by {by}"
+    return f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by {by}"
 
 
 def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     """The cold picks, as many clusters as are still wanted, then the same again with these as labelled."""
     points = graph.coordinates
     first = min(count, max(cold_picks(graph.classes) - len(graph.labelled), 1))
-    chosen = typiclust(points[graph.open], points[graph.labelled], first, rng).order
-    rest = np.setdiff1d(np.arange(len(graph.open)), chosen)
-    done = np.concatenate([graph.labelled, graph.open[chosen]])
-    more = typiclust(points[graph.open[rest]], points[done], count - first, rng).order
-    return Picks.by_place([*chosen.tolist(), *rest[more].tolist()])
+    chosen = typiclust(points[graph.open], points[graph.labelled], first, rng)
+    rest = np.setdiff1d(np.arange(len(graph.open)), chosen.order)
+    done = np.concatenate([graph.labelled, graph.open[chosen.order]])
+    more = typiclust(points[graph.open[rest]], points[done], count - first, rng)
+    reasons = dict(chosen.reasons) | {int(rest[item]): reason for item, reason in more.reasons.items()}
+    return Picks.by_place([*chosen.order.tolist(), *rest[more.order].tolist()], reasons)
 
 
 def with_model(beliefs: Floats, graph: Neighbourhood) -> Floats:

@@ -113,6 +113,7 @@ def typiclust(
     queues = {int(g): _typical_first(embeddings, members[g], taken) for g in turns if len(members[g])}
     order: list[int] = []
     values: list[float] = []
+    reasons: dict[int, str] = {}
     while len(order) < taken:
         for g, queue in list(queues.items()):
             if len(order) == taken:
@@ -123,7 +124,10 @@ def typiclust(
                 continue
             order.append(item)
             values.append(sizes[g] / len(rows))
-    return Picks.of(order, np.array(values))
+            before = f"after {labels_in[g]:,} labelled or asked before" if labels_in[g] else "which has no label yet"
+            reasons[item] = f"typical of a cluster of {sizes[g]:,} tasks, {before}"
+            labels_in[g] += 1
+    return Picks.of(order, np.array(values), reasons)
 
 
 def _typical_first(x: NDArray[np.floating], members: Positions, most: int) -> Iterator[int]:
@@ -155,13 +159,17 @@ def cluster(embeddings: NDArray[np.floating], count: int, rng: np.random.Generat
     members = _members(found.labels, len(found.centres))
     members.sort(key=len, reverse=True)
     queues = []
+    reasons: dict[int, str] = {}
     for group in filter(len, members):
         outward = group[np.argsort(found.distances[group], kind="stable")]
         middle = rng.permutation(outward[1:-1])
         queues.append(np.concatenate([outward[:1], outward[1:][-1:], middle]))
+        among = f"of a cluster of {len(group):,} tasks"
+        reasons |= dict.fromkeys(middle.tolist(), f"drawn from the middle {among}")
+        reasons |= {int(outward[-1]): f"the outlier {among}", int(outward[0]): f"the centre {among}"}
     rounds = max(len(queue) for queue in queues)
-    order = [int(queue[i]) for i in range(rounds) for queue in queues if i < len(queue)]
-    return Picks.by_place(order[:taken])
+    order = [int(queue[i]) for i in range(rounds) for queue in queues if i < len(queue)][:taken]
+    return Picks.by_place(order, {item: reasons[item] for item in order})
 
 
 def _members(labels: NDArray[np.int64], clusters: int) -> list[Positions]:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from ml_backend.evidence import Array, Evidence
 from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.mixture import needs
+from ml_backend.models.base import Known
 from ml_backend.novelty import unit_features, word_features
 from ml_backend.ranking import evidence_of
 from ml_backend.raw_embeddings import raw_embeddings
 from ml_backend.scoring import Scores
-from ml_backend.situation import Known, Situation, Unlabelled
+from ml_backend.situation import Situation, Unlabelled
 
 NOTHING: Final = Known((), np.zeros(0, np.int64))
 

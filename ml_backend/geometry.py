@@ -128,6 +128,7 @@ def probcover(
     degree = _degrees(starts, near, covered)
     order: list[int] = []
     values: list[float] = []
+    reasons: dict[int, str] = {}
     while len(order) < taken:
         if covered.all():
             covered = picked.copy()
@@ -135,6 +136,7 @@ def probcover(
         best = int(np.argmax(np.where(picked, -1, degree)))
         order.append(best)
         values.append(float(degree[best]) / len(x))
+        reasons[best] = f"{degree[best]:,} tasks lie close by, far from all labelled or asked before"
         picked[best] = True
         ball = near[starts[best] : starts[best + 1]]
         # Each item is covered once: O(edges) in all.
@@ -142,7 +144,7 @@ def probcover(
         degree -= np.bincount(np.concatenate([*lost, near[:0]]), minlength=len(x))
         covered[ball] = True
         covered[best] = True
-    return Picks.of(order, np.array(values))
+    return Picks.of(order, np.array(values), reasons)
 
 
 def pure_cosine(x: NDArray[np.float32], classes: int, rng: np.random.Generator) -> float:

@@ -318,8 +318,9 @@ def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tup
             0.0 if scores is None else float(scores.confidence[i]),
             float(score),
             picked_by,
+            chosen.reason(place).format(*labels),
         )
-        for i, score, picked_by in zip(chosen.order, served, chosen.picked_by, strict=True)
+        for place, (i, score, picked_by) in enumerate(zip(chosen.order, served, chosen.picked_by, strict=True))
     )
 
 

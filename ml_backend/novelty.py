@@ -44,17 +44,19 @@ def novelty(features: sparse.csr_matrix, labelled: sparse.csr_matrix, count: int
     left = np.ones(items, dtype=np.bool_)
     order: list[int] = []
     values: list[float] = []
+    reasons: dict[int, str] = {}
     for _ in range(min(count, items)):
         share = np.where(left, unseen / np.maximum(sizes, 1.0), -1.0)
         best = int(np.argmax(share))
         order.append(best)
         values.append(float(share[best]))
+        reasons[best] = f"{share[best]:.0%} of its features are in no task labelled or asked before"
         left[best] = False
         mine = has.indices[has.indptr[best] : has.indptr[best + 1]]
         for feature in mine[~seen[mine]]:
             unseen[who.indices[who.indptr[feature] : who.indptr[feature + 1]]] -= 1.0
         seen[mine] = True
-    return Picks.of(order, np.array(values))
+    return Picks.of(order, np.array(values), reasons)
 
 
 def word_features(texts: Sequence[str]) -> sparse.csr_matrix:

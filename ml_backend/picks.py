@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
+Reasons = Mapping[int, str]
+"""Position of a pick → why it was picked, beside the strategy; ``{3}`` stands for the name of class 3."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,14 @@ class Picks:
     """Positions among the items ``[B]``, each at most once."""
     informativeness: Floats
     """In [0, 1] and never rising ``[B]``: what each pick added, in the strategy's own measure."""
+    reasons: Reasons = field(default_factory=dict)
+    """Of the picks about which there is more to say than the strategy's name."""
 
     @classmethod
-    def of(cls, order: Sequence[int] | Positions, values: Floats) -> Self:
+    def of(cls, order: Sequence[int] | Positions, values: Floats, reasons: Reasons | None = None) -> Self:
         """Picks with ``values`` clipped to [0, 1], each at most its predecessor's."""
         falling = np.minimum.accumulate(np.clip(np.asarray(values, dtype=np.float64), 0.0, 1.0))
-        return cls(np.asarray(order, dtype=np.int64), falling)
+        return cls(np.asarray(order, dtype=np.int64), falling, reasons or {})
 
     @classmethod
     def relative(cls, order: Sequence[int] | Positions, values: Floats) -> Self:
@@ -34,9 +38,9 @@ class Picks:
         return cls.of(order, values / (float(np.max(values, initial=0.0)) or 1.0))
 
     @classmethod
-    def by_place(cls, order: Sequence[int] | Positions) -> Self:
+    def by_place(cls, order: Sequence[int] | Positions, reasons: Reasons | None = None) -> Self:
         """Picks whose only measure is their place: ``1 - b / B``."""
-        return cls.of(order, 1.0 - np.arange(len(order)) / max(len(order), 1))
+        return cls.of(order, 1.0 - np.arange(len(order)) / max(len(order), 1), reasons)
 
 
 def first_of_copies(rows: NDArray[np.floating]) -> NDArray[np.bool_]:

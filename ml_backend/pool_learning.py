@@ -29,9 +29,9 @@ from sklearn.metrics import f1_score
 
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.graph import NEIGHBOURS, Floats, Positions, affinity, label_mass, nearest, spread
-from ml_backend.models.base import Model, Progress, TrainingReport, no_progress
+from ml_backend.models.base import Known, Model, Progress, TrainingReport, no_progress
 from ml_backend.promotion import CHANCE, compare
-from ml_backend.situation import Known, Unlabelled
+from ml_backend.situation import Unlabelled
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over in step 2."""
@@ -99,7 +99,7 @@ def fit_with_pool(
         unlabelled: an embedding of all of them, and the classes' shares.
         seed: of all trainings.
         drawn: which labelled items chance chose ``[L]``; None: none of them.
-        evaluation: evaluation items, to choose by and to calibrate on.
+        evaluation: evaluation items, to choose by, to calibrate on and to take the validation loss of.
         hyperparameters: of the model.
         progress: called as the trainings go on.
 
@@ -109,8 +109,10 @@ def fit_with_pool(
     embedding = unlabelled.embedding.extended([*known.items, *items])
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
         stages = _Stages(progress, 3)
-        pool, pool_report = _from_pool(make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages)
-        labels, labels_report = _from_labels(make, known, seed, hyperparameters, stages)
+        pool, pool_report = _from_pool(
+            make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages, evaluation
+        )
+        labels, labels_report = _from_labels(make, known, seed, hyperparameters, stages, evaluation)
         of_pool, of_labels = _score(pool, evaluation), _score(labels, evaluation)
         where = f"on {len(evaluation.items)} evaluation tasks"
         wins = of_pool >= of_labels
@@ -132,9 +134,11 @@ def fit_with_pool(
             wins = not (clear and of_pool < of_labels) if wins else clear and of_pool > of_labels
         where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
         if wins:
-            model, report = _from_pool(make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages)
+            model, report = _from_pool(
+                make, known, items, embedding, unlabelled.prior, seed, hyperparameters, stages, evaluation
+            )
         else:
-            model, report = _from_labels(make, known, seed, hyperparameters, stages)
+            model, report = _from_labels(make, known, seed, hyperparameters, stages, evaluation)
     source = f"the {len(items)} items of the pool" if wins else "the labels alone"
     if np.isnan(of_pool):
         why = "too few evaluation tasks or randomly drawn labels to compare"
@@ -152,6 +156,7 @@ def _from_pool(
     seed: int,
     hyperparameters: Mapping[str, Any] | None,
     stages: _Stages,
+    evaluation: Known | None,
 ) -> tuple[Model, TrainingReport]:
     """The three steps; calibrated on what the spread labels say of the pool, until somebody has something better."""
     nodes = np.unique(np.concatenate([embedding.places(items), embedding.places(known.items)]))
@@ -175,6 +180,7 @@ def _from_pool(
         mean,
         seed=seed,
         hyperparameters=hyperparameters,
+        validation=evaluation,
         progress=stages.next(),
     )
     # Trained on soft labels it would say "one in three" of what it has right nineteen times in twenty.
@@ -188,9 +194,17 @@ def _from_labels(
     seed: int,
     hyperparameters: Mapping[str, Any] | None,
     stages: _Stages,
+    evaluation: Known | None,
 ) -> tuple[Model, TrainingReport]:
     model = make()
-    report = model.fit(known.items, known.targets, seed=seed, hyperparameters=hyperparameters, progress=stages.next())
+    report = model.fit(
+        known.items,
+        known.targets,
+        seed=seed,
+        hyperparameters=hyperparameters,
+        validation=evaluation,
+        progress=stages.next(),
+    )
     return model, report
 
 

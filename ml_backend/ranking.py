@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from ml_backend.acquisition import check_probabilities
 from ml_backend.balance import LOOK_AHEAD, balanced
 from ml_backend.errors import AcquisitionError
 from ml_backend.evidence import MISSING, Evidence
-from ml_backend.picks import Positions
+from ml_backend.picks import Picks, Positions, Reasons
 from ml_backend.strategies import STRATEGIES, pick
 
 Floats = NDArray[np.float64]
@@ -92,6 +92,8 @@ class Choice:
     """The strategy that chose each ``[B]``."""
     informativeness: Floats
     """In [0, 1], never rising ``[B]``; in a mixture, whose parts have no common measure, the place."""
+    reasons: Reasons = field(default_factory=dict)
+    """What the strategies tell of single picks, by position among the items."""
 
 
 def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapping[int, int] | None = None) -> Choice:
@@ -116,34 +118,34 @@ def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapp
     left = np.ones(len(evidence), dtype=np.bool_)
     queues: list[Positions] = []
     values: Floats = np.zeros(0)
+    reasons: dict[int, str] = {}
     for part, size in zip(parts, counts, strict=True):
         rows = np.flatnonzero(left)
-        chosen, values = _part(part.name, evidence.take(rows) if len(parts) > 1 else evidence, size, labels_so_far)
-        queues.append(rows[chosen])
-        left[rows[chosen]] = False
+        chosen = _part(part.name, evidence.take(rows) if len(parts) > 1 else evidence, size, labels_so_far)
+        queues.append(rows[chosen.order])
+        left[rows[chosen.order]] = False
+        values = chosen.informativeness
+        reasons |= {int(drawn[rows[position]]): reason for position, reason in chosen.reasons.items()}
     turns = mixture.interleave(counts)
     order = np.empty(len(turns), dtype=np.int64)
     for number, queue in enumerate(queues):
         order[turns == number] = queue
     if len(parts) > 1:
         values = 1.0 - np.arange(len(order)) / max(len(order), 1)
-    return Choice(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values)
+    return Choice(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values, reasons)
 
 
-def _part(
-    name: str, evidence: Evidence, count: int, labels_so_far: Mapping[int, int] | None
-) -> tuple[Positions, Floats]:
-    """Positions and informativeness of one strategy's picks."""
+def _part(name: str, evidence: Evidence, count: int, labels_so_far: Mapping[int, int] | None) -> Picks:
+    """One strategy's picks."""
     strategy = STRATEGIES[name]
     if labels_so_far is None or evidence.probabilities is None or not strategy.needs:
-        picks = pick(strategy, evidence, count)
-        return picks.order, picks.informativeness
+        return pick(strategy, evidence, count)
     picks = pick(strategy, evidence, LOOK_AHEAD * count)
     guesses = evidence.probabilities.mean(axis=1).argmax(axis=1)
     totals = np.array([labels_so_far.get(c, 0) for c in range(evidence.classes)], dtype=np.int64)
     order = balanced(picks.order, guesses, totals, count)
     value = dict(zip(picks.order.tolist(), picks.informativeness.tolist(), strict=True))
-    return order, np.minimum.accumulate(np.array([value[i] for i in order.tolist()]))
+    return Picks.of(order, np.array([value[i] for i in order.tolist()]), picks.reasons)
 
 
 def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:

@@ -77,6 +77,8 @@ class Prediction:
     """Served score in [0, 1]: Label Studio shows the lowest first."""
     picked_by: str = ""
     """What put it into the queue: a strategy's name, ``control``, or ``pinned`` by a person."""
+    reason: str = ""
+    """Why that strategy chose it, in words; empty where its name says all, and of control tasks."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ class Scores:
     """Index of the most probable label ``[N]``."""
     confidence: Floats
     """Its probability, mean over the passes ``[N]``."""
+    second: NDArray[np.int64]
+    """Index of the label after it ``[N]``; with one label that label."""
+    second_confidence: Floats
+    """Its probability ``[N]``."""
     uncertainty: Floats
     """Normalised, in [0, 1], larger = ask sooner ``[N]``; a stand-in where the strategy looks at the whole pool."""
     probabilities: NDArray[np.float32] | None = None
@@ -52,25 +56,36 @@ def score_items(
     strategy's own score or its stand-in.
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
-    winners, confidences, uncertainties = [], [], []
+    best: list[tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]] = []
+    uncertainties = []
     shortlist = _Shortlist(KEPT_NUMBERS // (samples * len(model.labels)), settings.seed)
     for start in range(0, len(items), BLOCK):
         block = slice(start, start + BLOCK)
         probabilities = model.probabilities(items[block], samples=samples, seed=settings.seed)
         mean = probabilities.mean(axis=1, dtype=np.float64)
-        winners.append(mean.argmax(axis=1))
-        confidences.append(mean.max(axis=1))
+        best.append(_best_two(mean))
         uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[block], seed=settings.seed))
         if keep:
             shortlist.add(np.arange(start, start + len(mean)), probabilities, uncertainties[-1], task_ids[block])
         progress(min(start + BLOCK, len(items)), len(items))
-    if not winners:
-        winners, confidences, uncertainties = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
-    scores = Scores(np.concatenate(winners), np.concatenate(confidences), np.concatenate(uncertainties))
+    if not best:
+        best, uncertainties = [_best_two(np.zeros((0, len(model.labels))))], [np.zeros(0)]
+    winners, confidences, seconds, runner_ups = (np.concatenate([part[i] for part in best]) for i in range(4))
+    scores = Scores(winners, confidences, seconds, runner_ups, np.concatenate(uncertainties))
     if not keep:
         return scores
     kept, rows = shortlist.finish((0, samples, len(model.labels)))
     return replace(scores, probabilities=rows, kept=kept)
+
+
+def _best_two(mean: Floats) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]:
+    """The most probable label of each row ``[N, C]`` and its probability, and the second's."""
+    rows = np.arange(len(mean))
+    first = mean.argmax(axis=1)
+    others = mean.copy()
+    others[rows, first] = -1.0
+    second = others.argmax(axis=1) if mean.shape[1] > 1 else first
+    return first, mean[rows, first], second, mean[rows, second]
 
 
 class _Shortlist:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from ml_backend.control import CONTROL, PINNED, control_order, control_places
 from ml_backend.gathering import gather
 from ml_backend.mixture import needs
 from ml_backend.models.base import Progress, no_progress
+from ml_backend.picks import Reasons
 from ml_backend.ranking import STAND_IN, Choice, Floats, Ids, choose, draws_for, rank
 from ml_backend.scoring import Scores, score_items
 from ml_backend.situation import COLD_START, Situation, strategy_in_use
@@ -31,6 +32,24 @@ class Selection:
     """Normalised, in [0, 1] ``[B]``; a control task has that of the pick before it, to keep its place."""
     scores: Scores | None
     """Of all ``N`` items; None without a model."""
+    reasons: Reasons = field(default_factory=dict)
+    """What the strategies tell of single picks, by position among the items; see `picks.Reasons`."""
+
+    def reason(self, place: int) -> str:
+        """Why the item at this place is there: what its strategy tells, else between what the model wavers.
+
+        Of a control task nobody is told what the model thinks; ``{3}`` stands for the name of class 3.
+        """
+        item, picked_by, scores = int(self.order[place]), self.picked_by[place], self.scores
+        if picked_by in (CONTROL, PINNED):
+            return ""
+        if item in self.reasons or scores is None or "probabilities" not in needs(picked_by):
+            return self.reasons.get(item, "")
+        first, second = scores.winner[item], scores.second[item]
+        return (
+            f"{{{first}}} ({scores.confidence[item]:.0%}) or {{{second}}} ({scores.second_confidence[item]:.0%}) "
+            "by the model"
+        )
 
 
 def select(situation: Situation, *, count: int, turn: int = 0, progress: Progress = no_progress) -> Selection:
@@ -118,7 +137,8 @@ def _compared(situation: Situation, scores: Scores | None, others: Positions, wa
         counts = np.bincount(situation.labelled.targets, minlength=situation.classes)
         so_far = dict(enumerate(counts.tolist()))
     picks = choose(situation.strategy, evidence, wanted, labels_so_far=so_far)
-    picks = Choice(listed[picks.order], picks.picked_by, picks.informativeness)
+    reasons = {int(listed[position]): reason for position, reason in picks.reasons.items()}
+    picks = Choice(listed[picks.order], picks.picked_by, picks.informativeness, reasons)
     left = wanted - len(picks.order)
     if scores is None or left <= 0:
         return picks
@@ -128,6 +148,7 @@ def _compared(situation: Situation, scores: Scores | None, others: Positions, wa
         np.concatenate([picks.order, more]),
         (*picks.picked_by, *[STAND_IN] * len(more)),
         np.concatenate([picks.informativeness, np.zeros(len(more))]),
+        reasons,
     )
 
 
@@ -145,7 +166,7 @@ def _interleave(picks: Choice, control: Positions, places: Positions, scores: Sc
         informativeness = np.ones(length)
     own = iter(picks.picked_by)
     picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
-    return Selection(order, picked_by, informativeness, scores)
+    return Selection(order, picked_by, informativeness, scores, picks.reasons)
 
 
 def _led_by(first: Positions, rest: Selection) -> Selection:

@@ -22,12 +22,12 @@ from ml_backend.errors import DataError, StoreError
 from ml_backend.gathering import neighbourhood
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.metrics import Metrics, evaluate
-from ml_backend.models.base import Model
+from ml_backend.models.base import Known, Model
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
 from ml_backend.ranking import queue_scores
 from ml_backend.records import Prediction
 from ml_backend.selection import arrange, assess, select
-from ml_backend.situation import Known, Situation, Unlabelled, wants
+from ml_backend.situation import Situation, Unlabelled, wants
 
 Positions = NDArray[np.int64]
 

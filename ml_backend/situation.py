@@ -13,22 +13,13 @@ from ml_backend.config import ProjectSettings
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.evidence import Need, check_needs
 from ml_backend.mixture import itemwise, needs
-from ml_backend.models.base import Model
+from ml_backend.models.base import Known, Model
 from ml_backend.ranking import Ids
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
 WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
 """What can be had before a first model."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """Items whose labels are known."""
-
-    items: Sequence[Any]
-    targets: NDArray[np.int64]
-    """Indices into the labels, one per item."""
 
 
 @dataclass(frozen=True)

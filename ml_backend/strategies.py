@@ -359,7 +359,9 @@ def pick(strategy: Strategy, evidence: Evidence, count: int) -> Picks:
     chosen = strategy.pick(evidence.take(rows), count)
     copies = np.flatnonzero(~first)[: max(0, count - len(chosen.order))]
     order = np.concatenate([rows[chosen.order], copies])
-    return Picks.of(order, np.concatenate([chosen.informativeness, np.zeros(len(copies))]))
+    reasons = {int(rows[position]): reason for position, reason in chosen.reasons.items()}
+    reasons |= dict.fromkeys(copies.tolist(), "a copy of a task that is asked before")
+    return Picks.of(order, np.concatenate([chosen.informativeness, np.zeros(len(copies))]), reasons)
 
 
 def _largest(scores: Floats, count: int) -> NDArray[np.int64]:

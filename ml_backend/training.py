@@ -15,12 +15,11 @@ from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
-from ml_backend.models.base import Model, Progress, TrainingReport
+from ml_backend.models.base import Known, Model, Progress, TrainingReport
 from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
-from ml_backend.situation import Known
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
@@ -72,10 +71,16 @@ def _fit(
 ) -> tuple[Model, TrainingReport, str]:
     """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
     settings, labels = project.settings, project.question.labels
+    evaluation = read_known(project.pool.evaluation, project, recorder.report)
     if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
         model = project.model(labels)
         training = model.fit(
-            known.items, known.targets, seed=settings.seed, hyperparameters=settings.hyperparameters, progress=progress
+            known.items,
+            known.targets,
+            seed=settings.seed,
+            hyperparameters=settings.hyperparameters,
+            validation=evaluation,
+            progress=progress,
         )
         return model, training, "labels"
     found = fit_with_pool(
@@ -85,7 +90,7 @@ def _fit(
         project.unlabelled,
         seed=settings.seed,
         drawn=np.array([task in project.unlabelled.drawn for task in task_ids.tolist()], dtype=np.bool_),
-        evaluation=read_known(project.pool.evaluation, project, recorder.report),
+        evaluation=evaluation,
         hyperparameters=settings.hyperparameters,
         progress=progress,
     )

@@ -16,11 +16,11 @@ from ml_backend.label_config import ChoiceQuestion
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
 from ml_backend.media import MediaReader
-from ml_backend.models.base import Model
+from ml_backend.models.base import Known, Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
-from ml_backend.situation import Known, Unlabelled
+from ml_backend.situation import Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 from ml_backend.wishes import Wishes

@@ -17,9 +17,10 @@ from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.graph import Neighbourhood
 from ml_backend.instant import InstantOrder
+from ml_backend.models.base import Known
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.pool_learning import fit_with_pool
-from ml_backend.situation import Known, Unlabelled
+from ml_backend.situation import Unlabelled
 
 EMBED_LIMIT, FIT_LIMIT, INSTANT_LIMIT = 180.0, 45.0, 0.1
 """Seconds that are allowed, of a machine with two cores."""

@@ -20,8 +20,9 @@ from ml_backend.config import ProjectSettings
 from ml_backend.datasets import RELATED, LabelledText, load_headlines
 from ml_backend.metrics import evaluate
 from ml_backend.models import MODELS
+from ml_backend.models.base import Known
 from ml_backend.selection import select
-from ml_backend.situation import Known, Situation, wants
+from ml_backend.situation import Situation, wants
 
 POOL: Final = 600
 BATCH: Final = 5

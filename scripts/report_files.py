@@ -183,9 +183,7 @@ def _plots(out: Path, learning: dict[str, Any], mistakes: dict[str, Any]) -> Ite
                 yield _save(_curve(rows, learning, measure, name), out / f"{measure}.png")
         trained = [row for row in learning["versions"] if row["loss"]]
         if trained:
-            figure, axes = _axes("epoch", "training loss (nats)")
-            axes.plot(range(1, len(trained[-1]["loss"]) + 1), trained[-1]["loss"], color=charts.COLOURS[0], marker="o")
-            yield _save(figure, out / "loss.png")
+            yield _save(_loss(trained[-1]), out / "loss.png")
         if mistakes["version"]:
             yield _save(_confusion(mistakes), out / "confusion.png")
 
@@ -214,6 +212,16 @@ def _curve(rows: Sequence[dict[str, Any]], learning: dict[str, Any], measure: st
     labels, values = [row["labels"] for row in rows], [row[measure] for row in rows]
     axes.plot(labels, values, marker="o", color=charts.COLOURS[0], label="active order")
     if models:
+        axes.legend(frameon=False)
+    return figure
+
+
+def _loss(row: dict[str, Any]) -> Figure:
+    figure, axes = _axes("epoch", "loss (nats)")
+    axes.plot(range(1, len(row["loss"]) + 1), row["loss"], color=charts.COLOURS[0], label="training")
+    if row["validation"]:
+        seen = row["validation"]
+        axes.plot(seen["epochs"], seen["loss"], color=charts.COLOURS[1], marker="o", label="validation")
         axes.legend(frameon=False)
     return figure
 

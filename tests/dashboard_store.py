@@ -107,6 +107,9 @@ def make_store(
                 "seconds": 1.5,
                 "loss": loss,
                 "hyperparameters": {"steps": 6},
+                "validation": {"items": evaluated, "epochs": [1, 3, 6], "loss": [0.9, 0.5, 0.6]}
+                if number > 1
+                else None,
             },
             metrics=asdict(evaluate(probabilities, targets, labels)),
             settings={"strategy": "entropy", "queue_size": 20, "samples": 20 + number, "hyperparameters": {}},
@@ -127,7 +130,12 @@ def make_store(
             "entropy",
             1,
             0,
-            tuple(Prediction(i, labels[i % len(labels)], 0.6, n / 20, "entropy") for n, i in enumerate(still_open)),
+            tuple(
+                Prediction(
+                    i, labels[i % len(labels)], 0.6, n / 20, "entropy", f"{labels[0]} (60%) or {labels[1]} (40%)"
+                )
+                for n, i in enumerate(still_open)
+            ),
         )
         store.write_queue(queue)
         store.set_current(Current(before[0], queue.name))
@@ -158,6 +166,8 @@ def _round(number: int, version: str, evaluated: int) -> dict[str, Any]:
         "error": None,
         "version": version,
         "trained": True,
+        "learnt_from": "learnt from the labels alone: too few evaluation tasks to compare",
+        "choice": "",
         "held_back": None,
         "queue": f"{version}.entropy-{number:04d}",
         "published": True,

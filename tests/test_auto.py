@@ -1,18 +1,20 @@
 """The strategy auto, and the order that knows the last answer."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ml_backend.auto import auto, between, cold_picks, explain
+from ml_backend.auto import auto, between, cold_picks, doubt, explain
 from ml_backend.config import ProjectSettings
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.instant import InstantOrder
+from ml_backend.models.base import Known
 from ml_backend.selection import select
-from ml_backend.situation import Known, Situation, Unlabelled
+from ml_backend.situation import Situation, Unlabelled
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -53,6 +55,15 @@ def test_then_it_asks_between_the_classes(groups):
     x, y = rows[graph.open[found.order[0]]]
     assert 1.5 < x < 8.5, "between the first two groups, where there are items"
     assert abs(y) < 3
+    (told,) = found.reasons.values()
+    assert {"{0}", "{1}"} == set(re.findall(r"\{\d\}", told))
+    assert told.startswith("between ")
+    assert told.endswith(" by neighbours")
+
+
+def test_of_an_item_inside_a_class_it_does_not_say_between():
+    assert doubt(np.array([0.02, 0.9, 0.08], np.float32), True) == "like many others; {1} (90%) by neighbours and model"
+    assert doubt(np.array([1.0], np.float32), False) == "like many others; {0} (100%) by neighbours"
 
 
 def test_what_is_asked_at_once_are_no_neighbours(groups):

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import threading
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -15,9 +16,11 @@ from ml_backend.config import Settings
 from ml_backend.dashboard.app import find_page, read_pulse, render
 from ml_backend.dashboard.charts import text
 from ml_backend.dashboard.pages import PAGES
+from ml_backend.dashboard.pages.learning import loss_figure, loss_part
 from ml_backend.dashboard.pages.mistakes import confusion_figure
 from ml_backend.dashboard.pages.overview import round_section
 from ml_backend.dashboard.reading.form import changes, read_form
+from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.services import Services
@@ -28,6 +31,7 @@ from ml_backend.round_log import append
 from ml_backend.round_options import RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store import QUESTION, Current, ProjectStore
+from ml_backend.strategies import STRATEGIES
 from ml_backend.worker import Worker
 
 SECOND = "headlines-0002-00000002"
@@ -240,6 +244,41 @@ def test_two_versions_compared(own):
     assert (same["mcnemar"]["p_value"], same["settings"]) == (1.0, [])
     with pytest.raises(StoreError, match="not stored"):
         read_comparison(store, first, "gone")
+
+
+def test_what_is_asked_and_learnt_from_is_explained(own):
+    store, services = own
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert "the labels alone: too few evaluation tasks to compare." in shown
+    assert f"entropy: {STRATEGIES['entropy'].when}." in shown
+    append(store, {"round": "x", "queue": store.current().queue, "choice": "auto: items between the classes"})
+    assert "auto: items between the classes." in words(render(services, "/dashboard/1/overview", "")[1])
+    store.update_manifest(store.manifest(SECOND).model_copy(update={"learnt_from": "pool"}))
+    (store.folder / "rounds.jsonl").unlink()  # the log goes back some rounds only
+    assert "the labels and the whole pool." in words(render(services, "/dashboard/1/overview", "")[1])
+    assert "pool" in words(render(services, "/dashboard/1/versions", "")[1])
+
+
+def test_the_queue_says_why_each_task_is_there(own):
+    store, services = own
+    shown = words(render(services, "/dashboard/1/queue", "")[1])
+    assert "Related (60%) or not related (40%)." in shown
+    assert f": {STRATEGIES['entropy'].when} (20 tasks)." in shown
+    queue = store.queue(store.current().queue)
+    store.write_queue(replace(queue, strategy="entropy:0.9,random:0.1"))
+    assert "(90% of the model's picks, 20 tasks)." in words(render(services, "/dashboard/1/queue", "")[1])
+    store.write_queue(replace(queue, strategy="of another release"))
+    assert "cannot be shown" not in words(render(services, "/dashboard/1/queue", "")[1])
+
+
+def test_both_losses_of_a_version(own):
+    store, _ = own
+    first, second = read_learning(store)["versions"]
+    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["training"], "an older version has no other"
+    training, validation = loss_figure(second)["data"]
+    assert (training["x"], validation["x"]) == ([1, 2, 3, 4, 5, 6], [1, 3, 6])
+    assert validation["y"] == [0.9, 0.5, 0.6]
+    assert "of 30 evaluation tasks, 0.600 at the end, lowest (0.500) at epoch 3." in words(loss_part(second))
 
 
 # --- settings of a round -----------------------------------------------------------------------------------------

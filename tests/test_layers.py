@@ -11,7 +11,7 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records", "fingerprints"),
-    ("feature_cache",),
+    ("feature_cache", "hardware"),
     ("text_encoding",),
     ("models",),
     ("encoders",),

@@ -14,6 +14,7 @@ from ml_backend.datasets import load_headlines, load_mnist, split_mnist
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.metrics import evaluate
 from ml_backend.models import MODELS, _shared, model_for_object_tag
+from ml_backend.models.base import Known
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
 from ml_backend.models.sentences import Sentences
@@ -120,6 +121,44 @@ def test_same_seed_same_weights(case):
     for name, value in model.state()[0].items():
         assert torch.equal(value, again.state()[0][name]), name
     assert not np.array_equal(model.probabilities(items), other.probabilities(items))
+
+
+def test_validation_items_are_only_looked_at(case):
+    """Their loss is reported along the way, and the weights are the same as without them."""
+    model_class, items, targets, model, report = case
+    assert report.validation is None
+    wrong = Known(items[:9], np.full(9, 2))  # of a class that training never sees
+    for validation in (Known(items[:12], targets[:12]), wrong, Known([], np.zeros(0, np.int64))):
+        watched = model_class(LABELS)
+        told = watched.fit(items, targets, seed=3, hyperparameters=FAST, validation=validation)
+        for name, value in model.state()[0].items():
+            assert torch.equal(value, watched.state()[0][name]), name
+        assert told.loss == report.loss
+        assert not any(module.training for module in watched._network.modules())
+        if not len(validation.items):
+            assert told.validation is None
+            continue
+        curve = told.validation
+        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, 30, _shared.LOOKS)
+        assert len(curve.loss) == len(curve.epochs)
+        assert 0 < curve.items <= len(validation.items)
+        assert (curve.loss[-1] < curve.loss[0]) == (validation is not wrong)
+
+
+def test_looks_are_spread_over_the_epochs():
+    assert sorted(_shared.looked_at(3)) == [1, 2, 3]
+    assert [sorted(_shared.looked_at(200))[i] for i in (0, 1, -2, -1)] == [1, 11, 190, 200]
+    assert len(_shared.looked_at(21)) == len(_shared.looked_at(1_000)) == _shared.LOOKS
+
+
+def test_the_classes_of_watched_items_keep_their_shares():
+    known = Known(list(range(100)), np.repeat([0, 1], [80, 20]))
+    items, targets = _shared.held_out("m", known, LABELS, 10)
+    assert targets.tolist() == [0] * 8 + [1] * 2
+    assert len(set(items)) == 10
+    assert _shared.held_out("m", known, LABELS, 0) is _shared.held_out("m", None, LABELS, 10) is None
+    with pytest.raises(ModelError, match="0 to 2"):
+        _shared.held_out("m", Known([1], np.array([3])), LABELS, 10)
 
 
 def test_global_state_is_left_alone(case):

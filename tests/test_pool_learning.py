@@ -12,12 +12,13 @@ from ml_backend.encoders import ENCODERS
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.errors import ModelError
 from ml_backend.metrics import evaluate
+from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
 from ml_backend.selection import select
-from ml_backend.situation import Known, Situation, Unlabelled
+from ml_backend.situation import Situation, Unlabelled
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)
@@ -64,6 +65,7 @@ def test_evaluation_items_choose_and_calibrate(bars):
     )
     assert found.pool_score >= found.labels_score
     assert "60 evaluation tasks" in found.reason
+    assert found.training.validation.epochs[-1] == found.training.epochs
     assert seen == sorted(seen)
     assert seen[-1] == 1
 

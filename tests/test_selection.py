@@ -15,10 +15,11 @@ from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order, control_places
 from ml_backend.errors import AcquisitionError
 from ml_backend.mixture import needs, parse_strategy
+from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.ranking import choose, evidence_of, queue_scores
 from ml_backend.selection import first_candidates, select
-from ml_backend.situation import Known, Situation, strategy_in_use, wants
+from ml_backend.situation import Situation, strategy_in_use, wants
 from ml_backend.strategies import STRATEGIES
 
 WORDS = ("flood", "fire", "storm", "goal", "match", "song", "film", "market")
@@ -68,6 +69,24 @@ def test_control_tasks_do_not_know_the_model(model):
 
     assert control(with_model) == control(without)
     assert {by for by in without.picked_by if by != CONTROL} == {"random"}
+
+
+def test_a_pick_tells_why_and_a_control_task_nothing(model):
+    """A class may be called {0}: names are put in once."""
+    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=20)
+    for place, (item, by) in enumerate(zip(chosen.order, chosen.picked_by, strict=True)):
+        told = chosen.reason(place).format("{1}", "no")
+        first, second = sorted(model.probabilities([TEXTS[item]])[0, 0], reverse=True)
+        assert told == (
+            ""
+            if by == CONTROL
+            else f"{told[: told.index(' ')]} ({first:.0%}) or {told.split()[3]} ({second:.0%}) by the model"
+        )
+    typical = SETTINGS.override({"strategy": "typiclust:0.5,random:0.5", "control_share": 0}, where="test")
+    chosen = select(Situation(model, TEXTS, IDS, typical, labelled=Known(TEXTS[:2], np.array([0, 1]))), count=8)
+    for place, by in enumerate(chosen.picked_by):
+        assert chosen.reason(place).startswith("typical of a cluster of " if by == "typiclust" else "")
+        assert bool(chosen.reason(place)) == (by == "typiclust")
 
 
 def test_an_unanswered_control_task_is_one_of_the_next_queue_too():

@@ -80,6 +80,9 @@ def test_picks_are_distinct_and_as_many_as_can_be(strategy, count):
     assert ((values >= 0) & (values <= 1)).all()
     assert (np.diff(values) <= 0).all()
     assert (np.diff(queue_scores(values)) > 0).all()
+    assert set(chosen.reasons) <= set(chosen.order.tolist())
+    told = [reason.format(*(f"{{class {i}}}" for i in range(known.classes))) for reason in chosen.reasons.values()]
+    assert all(text and not text.endswith(".") for text in told)
 
 
 @pytest.mark.parametrize("strategy", ALL)
@@ -336,6 +339,9 @@ def test_typiclust_takes_the_middle_of_each_unlabelled_cluster():
     x = np.concatenate(blobs)
     picks = clusters.typiclust(x, np.array([[0.2, 0.1]]), 2, np.random.default_rng(0))
     assert sorted(picks.order.tolist()) == [9, 14]
+    assert set(picks.reasons.values()) == {"typical of a cluster of 5 tasks, which has no label yet"}
+    more = clusters.typiclust(x, np.array([[0.2, 0.1]]), 3, np.random.default_rng(0))
+    assert len(more.reasons) == 3
 
 
 def test_probcover_covers_the_densest_first():
@@ -345,6 +351,7 @@ def test_probcover_covers_the_densest_first():
     assert [int(i) // 4 if i < 8 else 1 for i in picks.order][:1] == [0]
     assert {("a" if i < 4 else "b" if i < 7 else "c") for i in picks.order.tolist()} == {"a", "b", "c"}
     assert picks.informativeness == pytest.approx([4 / 9, 3 / 9, 2 / 9])
+    assert picks.reasons[int(picks.order[0])] == "4 tasks lie close by, far from all labelled or asked before"
 
 
 def test_cluster_asks_for_the_centroid_then_the_outlier():
@@ -352,6 +359,9 @@ def test_cluster_asks_for_the_centroid_then_the_outlier():
     picks = clusters.cluster(x, 5, np.random.default_rng(0))
     middle = int(np.argmin(abs(x - x.mean())))
     assert picks.order[:2].tolist() == [middle, 5]
+    told = [picks.reasons[i] for i in picks.order.tolist()]
+    assert told[:2] == ["the centre of a cluster of 6 tasks", "the outlier of a cluster of 6 tasks"]
+    assert set(told[2:]) == {"drawn from the middle of a cluster of 6 tasks"}
 
 
 def test_k_means_finds_the_blobs():

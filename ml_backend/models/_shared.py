@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,10 +13,14 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml_backend import hardware
 from ml_backend.errors import ModelError
-from ml_backend.models.base import Progress, Targets
+from ml_backend.models.base import Known, Progress, Targets, ValidationCurve
 
 Network = TypeVar("Network", bound=nn.Module)
+
+LOOKS = 20
+"""Epochs of a training at which its validation loss is taken."""
 
 HEAD_BLOCK = 1_000
 """Items in the head at a time: bounds its memory, whatever the size of the pool."""
@@ -84,22 +87,6 @@ def check_labels(model: str, labels: Sequence[str]) -> tuple[str, ...]:
     return result
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run small steps on one thread of the machine's.
-
-    On two idle cores a second thread gains nothing here (fitting 300 digits: 5.0 s with one, 5.0 s with two). Beside
-    a busy process the two wait for each other at every layer: over 100 s against 6.8 s for that fit, 5.7 s against
-    0.5 s to score 8,000 digits.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def check_loss(model: str, loss: float, step: int) -> None:
     """Stop a training run that has diverged.
 
@@ -132,6 +119,40 @@ def one_cycle(step: int, steps: int) -> float:
     return done / 0.2 if done < 0.2 else 0.5 * (1 + math.cos(math.pi * (done - 0.2) / 0.8))
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Held-out items that a training is looked at with. It takes no random number and changes no weight."""
+
+    network: nn.Module
+    items: int
+    loss: Callable[[], Tensor]
+    """Mean loss of the items by the network as it is."""
+
+    def look(self) -> float:
+        """The loss in evaluation mode; training mode is restored."""
+        was_training = self.network.training
+        self.network.eval()
+        with torch.no_grad():
+            value = self.loss().item()
+        self.network.train(was_training)
+        return value
+
+
+def held_out(model: str, validation: Known | None, labels: Sequence[str], most: int) -> tuple[list[Any], Tensor] | None:
+    """At most ``most`` validation items and their targets, each class by its share; None where there are none.
+
+    Raises:
+        ModelError: lengths differ, or a target outside the labels.
+    """
+    if validation is None or not len(validation.items) or most < 1:
+        return None
+    targets = check_training_data(model, validation.items, validation.targets, labels)
+    by_class = np.argsort(targets, kind="stable")
+    count = min(most, len(by_class))
+    picked = by_class[np.arange(count) * len(by_class) // count]
+    return [validation.items[i] for i in picked], torch.from_numpy(targets[picked])
+
+
 def minimise(
     model: str,
     loss_of: Callable[[Tensor], Tensor],
@@ -142,16 +163,20 @@ def minimise(
     steps: int,
     generator: torch.Generator,
     progress: Progress,
-) -> tuple[float, ...]:
-    """Train for ``steps`` batches on a one-cycle schedule; the mean loss of each epoch.
+    watch: Watch | None = None,
+) -> tuple[tuple[float, ...], ValidationCurve | None]:
+    """Train for ``steps`` batches on a one-cycle schedule; the mean loss of each epoch, and the validation loss.
 
-    ``loss_of`` gives the loss of a batch of indices below ``examples``.
+    ``loss_of`` gives the loss of a batch of indices below ``examples``; ``watch`` looks at `LOOKS` epochs at most.
 
     Raises:
         ModelError: the loss became NaN or infinite.
     """
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
     losses: list[float] = []
+    per_epoch = math.ceil(examples / batch)
+    looks: dict[int, float] = {}
+    due = looked_at(math.ceil(steps / per_epoch)) if watch is not None else frozenset()
     for step, picked in enumerate(batches(examples, batch, steps, generator)):
         loss = loss_of(picked)
         optimizer.zero_grad(set_to_none=True)
@@ -160,8 +185,18 @@ def minimise(
         schedule.step()
         losses.append(loss.item())
         check_loss(model, losses[-1], step + 1)
+        if watch is not None and (step + 1 == steps or (step + 1) % per_epoch == 0):
+            epoch = math.ceil((step + 1) / per_epoch)
+            if epoch in due:
+                looks[epoch] = watch.look()
         progress(step + 1, steps)
-    return epoch_means(losses, math.ceil(examples / batch))
+    curve = ValidationCurve(watch.items, tuple(looks), tuple(looks.values())) if watch is not None else None
+    return epoch_means(losses, per_epoch), curve
+
+
+def looked_at(epochs: int) -> frozenset[int]:
+    """`LOOKS` of the epochs from 1 on, evenly apart, the first and the last among them; all where they are few."""
+    return frozenset(np.linspace(1, epochs, min(LOOKS, epochs)).round().astype(int).tolist())
 
 
 def epoch_means(losses: Sequence[float], steps_per_epoch: int) -> tuple[float, ...]:
@@ -189,8 +224,11 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Inverted dropout with its own generator; ``F.dropout`` would draw from the global one."""
-    keep = torch.rand(features.shape, generator=generator) >= rate
+    """Inverted dropout with its own generator, on the CPU, so that every device leaves out the same ones.
+
+    ``F.dropout`` would draw from the global one.
+    """
+    keep = torch.rand(features.shape, generator=generator).to(features.device) >= rate
     return features * keep / (1 - rate)
 
 
@@ -219,25 +257,14 @@ def head_probabilities(
         generator = torch.Generator().manual_seed(seed)
         masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
         weight = weight * masks[:, 0]  # [C, K, D]
-    heads = weight.reshape(classes * samples, dims)
+    device = hardware.device()
+    heads, bias = weight.reshape(classes * samples, dims).to(device), bias.to(device)
     out = np.empty((classes, samples, len(features)), dtype=np.float32)
     for start in range(0, len(features), HEAD_BLOCK):
-        block = torch.from_numpy(features[start : start + HEAD_BLOCK])
+        block = torch.from_numpy(features[start : start + HEAD_BLOCK]).to(device)
         logits = torch.addmm(bias[:, None], heads, block.T).reshape(classes, samples, len(block))
-        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).numpy()
+        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).cpu().numpy()
     return out.transpose(2, 1, 0)
-
-
-def scoring_copy(module: Network, dtype: torch.dtype) -> tuple[Network, torch.device, torch.dtype]:
-    """A module in evaluation mode to score with, and where and in what to give it its input.
-
-    On a GPU where there is one; else the module itself, unless another precision is asked for. The copy costs less
-    than one batch, and threads that share the model never see it move.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and dtype == torch.float32:
-        return module, device, dtype
-    return copy.deepcopy(module).to(device, dtype).eval(), device, dtype
 
 
 def check_samples(model: str, samples: int) -> None:

@@ -21,8 +21,28 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 """A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """Items whose labels are known."""
+
+    items: Sequence[Any]
+    targets: NDArray[np.int64]
+    """Indices into the labels, one per item."""
+
+
 def no_progress(done: int, total: int) -> None:
     """Report nothing."""
+
+
+@dataclass(frozen=True)
+class ValidationCurve:
+    """What a training would have cost on items that it never saw, along the way."""
+
+    items: int
+    epochs: tuple[int, ...]
+    """At the end of which it was looked at, rising; the last is the training's last."""
+    loss: tuple[float, ...]
+    """Mean loss of the items at each of these, in nats: as in training, but without dropout and distortion."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,8 @@ class TrainingReport:
     loss: tuple[float, ...]
     """Mean training loss of each epoch, in nats."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    validation: ValidationCurve | None = None
+    """None where there was nothing to validate on."""
 
 
 class Model(Protocol):
@@ -83,11 +105,13 @@ class Model(Protocol):
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
+        validation: Known | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch on ``items`` and their classes ``targets [N]``, or class probabilities ``[N, C]``.
 
         The same seed, items and thread count give the same weights; the global random state is left alone.
+        ``validation`` items are only looked at, to report their loss: the weights are the same with and without them.
 
         Raises:
             ModelError: no items, lengths differ, a target outside the labels, an unknown or invalid hyperparameter,

@@ -21,10 +21,11 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
+from ml_backend import hardware
 from ml_backend.errors import BadItemError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
-from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
+from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
 from ml_backend.models.ngrams import hashed_ngrams
 
 MAX_CHARACTERS = 5_000
@@ -32,6 +33,9 @@ MAX_CHARACTERS = 5_000
 
 MAX_FEATURES = 100_000
 """The most documented n-grams that get weights: bounds a version at 25 MB for ever so many labels."""
+
+WATCHED = 2_000
+"""Validation texts: looking at them 20 times costs 3 % of a training on 95 headlines."""
 
 HIDDEN = 64
 BLOCK = 4_096
@@ -135,7 +139,7 @@ class Headlines:
             raise BadItemError("The text is empty; there is nothing to classify")
         return text[:MAX_CHARACTERS]
 
-    @_shared.one_thread()
+    @hardware.threads()
     def fit(
         self,
         items: Sequence[str],
@@ -143,6 +147,7 @@ class Headlines:
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
+        validation: Known | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch; see ``Model.fit``.
@@ -163,14 +168,23 @@ class Headlines:
         optimizer = torch.optim.SGD([decayed, free], lr=chosen["learning_rate"], momentum=0.9, nesterov=True)
         weights = class_weights(y, len(self.labels))
 
-        def loss_of(picked: Tensor) -> Tensor:
-            hidden = network.embed(rows[picked.numpy()], chosen["feature_dropout"], generator)
-            logits = network.head(_shared.dropout(hidden, chosen["dropout"], generator))
+        def loss(logits: Tensor, targets: Tensor) -> Tensor:
             # torch smooths towards the class weights: an example of a common class leaves room for the rare ones.
             # After 10 positives of 95 that moves F from 0.00 to 0.35 at a slightly better AUC.
-            return F.cross_entropy(logits, y[picked], weight=weights, label_smoothing=chosen["label_smoothing"])
+            return F.cross_entropy(logits, targets, weight=weights, label_smoothing=chosen["label_smoothing"])
 
-        epochs = _shared.minimise(
+        def loss_of(picked: Tensor) -> Tensor:
+            hidden = network.embed(rows[picked.numpy()], chosen["feature_dropout"], generator)
+            return loss(network.head(_shared.dropout(hidden, chosen["dropout"], generator)), y[picked])
+
+        watch = None
+        seen = _shared.held_out(self.name, validation, self.labels, WATCHED)
+        if seen is not None:
+            held_rows, held_y = network.weigh(seen[0]), seen[1]
+            watch = _shared.Watch(
+                network, len(held_y), lambda: loss(network.head(network.embed(held_rows, 0.0, None)), held_y)
+            )
+        epochs, curve = _shared.minimise(
             self.name,
             loss_of,
             optimizer,
@@ -179,17 +193,18 @@ class Headlines:
             steps=steps,
             generator=generator,
             progress=progress,
+            watch=watch,
         )
         self._network, self._dropout, self._cache = network.eval(), chosen["dropout"], FeatureCache(HIDDEN)
         used = chosen | {"steps": steps, "seed": seed}
-        return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
+        return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used, curve)
 
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
         _shared.check_samples(self.name, samples)
         hidden = self.embed(items)
-        with _shared.one_thread(), torch.inference_mode():
+        with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
 
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
@@ -197,7 +212,7 @@ class Headlines:
         self._fitted()
         return self._cache.get(items, str, self._embed)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def _embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         network = self._fitted()
         out = np.empty((len(items), HIDDEN), dtype=np.float32)

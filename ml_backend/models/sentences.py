@@ -20,11 +20,14 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_backend import text_encoding
+from ml_backend import hardware, text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import _shared
-from ml_backend.models.base import Progress, Targets, TrainingReport, no_progress
+from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
 from ml_backend.models.headlines import Headlines, class_weights
+
+WATCHED = 2_000
+"""Validation texts; they are encoded once a process, as evaluation texts are anyway."""
 
 
 class _Network(nn.Module):
@@ -83,7 +86,7 @@ class Sentences:
         """The text, as `Headlines` reads it. The encoder sees its first 256 tokens or so."""
         return Headlines.read_item(raw)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def fit(
         self,
         items: Sequence[str],
@@ -91,6 +94,7 @@ class Sentences:
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
+        validation: Known | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch; see ``Model.fit``.
@@ -112,17 +116,26 @@ class Sentences:
         nn.init.zeros_(head.bias)
         by_class = class_weights(y, len(self.labels))
         weights = y @ by_class if y.ndim == 2 else by_class[y]
-        weights /= weights.mean()
+        mean_weight = weights.mean()
+        weights /= mean_weight
         batch, steps = min(int(chosen["batch_size"]), count), int(chosen["steps"])
         optimizer = torch.optim.Adam(head.parameters(), lr=chosen["learning_rate"])
 
-        def loss_of(picked: Tensor) -> Tensor:
-            logits = head(_shared.dropout(x[picked], chosen["dropout"], generator))
-            fitted = (weights[picked] * F.cross_entropy(logits, y[picked], reduction="none")).mean()
+        def loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+            fitted = (weight * F.cross_entropy(logits, targets, reduction="none")).mean()
             shrunk: Tensor = fitted + chosen["penalty"] / (2 * count) * head.weight.square().sum()
             return shrunk
 
-        epochs = _shared.minimise(
+        def loss_of(picked: Tensor) -> Tensor:
+            return loss(head(_shared.dropout(x[picked], chosen["dropout"], generator)), y[picked], weights[picked])
+
+        watch = None
+        seen = _shared.held_out(self.name, validation, self.labels, WATCHED)
+        if seen is not None:
+            held_x, held_y = torch.from_numpy(text_encoding.encode(encoder, seen[0])), seen[1]
+            held_weights = by_class[held_y] / mean_weight
+            watch = _shared.Watch(network, len(held_y), lambda: loss(head(held_x), held_y, held_weights))
+        epochs, curve = _shared.minimise(
             self.name,
             loss_of,
             optimizer,
@@ -131,20 +144,21 @@ class Sentences:
             steps=max(steps, math.ceil(count / batch)),
             generator=generator,
             progress=progress,
+            watch=watch,
         )
         self._network, self._dropout, self._encoder = network.eval(), chosen["dropout"], encoder
         used: dict[str, Any] = chosen | {"encoder": encoder, "seed": seed}
-        return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used)
+        return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used, curve)
 
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = _shared.fitted(self.name, self._network)
         _shared.check_samples(self.name, samples)
         features = self.embed(items)
-        with _shared.one_thread(), torch.inference_mode():
+        with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(features, network.head, self._dropout, samples, seed)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """The encoder's vectors ``[N, D]``; computed once per text and process."""
         _shared.fitted(self.name, self._network)

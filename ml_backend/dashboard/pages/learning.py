@@ -13,6 +13,12 @@ from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
+LOSS_NOTE: Final = (
+    "Training loss is that of distorted items under dropout, and can lie above the validation loss. Evaluation tasks "
+    "are only looked at: they teach the model nothing, and stop no training."
+)
+DOTTED: Final = 50
+"""Epochs up to which each is a dot on its line."""
 MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
 
 
@@ -51,7 +57,8 @@ def view(data: Data) -> Any:
         names = [row["name"] for row in reversed(losses)]
         choice = parts.select("Version", names, names[0], identity="loss-version")
         pickers = html.Div(choice, className="form pickers")
-        content.append(parts.section("Loss by epoch", pickers, html.Div(loss_part(losses[-1]), id="loss")))
+        chart = html.Div(loss_part(losses[-1]), id="loss")
+        content.append(parts.section("Loss by epoch", pickers, chart, note=LOSS_NOTE))
     return parts.page("Learning curve", *content, lead=lead)
 
 
@@ -172,23 +179,30 @@ def _saved(data: Data) -> Any:
 
 def loss_part(row: dict[str, Any]) -> Any:
     """Loss of one version by epoch."""
-    loss, validation = row["loss"], row["validation_loss"]
+    loss, validation = row["loss"], row["validation"]
     summary = (
-        f"{row['name']}: training loss from {loss[0]:.3f} to {loss[-1]:.3f} nats in {words.count(len(loss), 'epoch')}."
+        f"{row['name']}: training loss from {loss[0]:.3f} to {loss[-1]:.3f} nats in {words.count(len(loss), 'epoch')}"
     )
-    return (
-        parts.graph(loss_figure(row), name="Loss by epoch", summary=summary, identity="loss-graph", height=280)
-        if loss or validation
-        else None
-    )
+    if validation:
+        lowest, epoch = min(zip(validation["loss"], validation["epochs"], strict=True))
+        summary += (
+            f"; validation loss, of {words.count(validation['items'], 'evaluation task')}, "
+            f"{validation['loss'][-1]:.3f} at the end, lowest ({lowest:.3f}) at epoch {epoch:,}"
+        )
+    chart = loss_figure(row)
+    return parts.graph(chart, name="Loss by epoch", summary=f"{summary}.", identity="loss-graph", height=300)
 
 
 def loss_figure(row: dict[str, Any]) -> charts.Figure:
     """Training loss, and validation loss where the version has one."""
     epochs = list(range(1, len(row["loss"]) + 1))
-    traces = [charts.line(epochs, row["loss"], name="training")]
-    if row["validation_loss"]:
-        traces.append(charts.line(epochs, row["validation_loss"], name="validation", colour=charts.COLOURS[1]))
+    training = charts.line(epochs, row["loss"], name="training")
+    if len(epochs) > DOTTED:
+        training["mode"] = "lines"
+    traces = [training]
+    if row["validation"]:
+        seen, losses = row["validation"]["epochs"], row["validation"]["loss"]
+        traces.append(charts.line(seen, losses, name="validation", colour=charts.COLOURS[1]))
     return charts.figure(traces, x="epoch", y="loss (nats)", yaxis={"rangemode": "tozero"})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
@@ -15,6 +15,8 @@ from ml_backend.dashboard.reading.overview import read_examination, read_overvie
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 from ml_backend.round_options import RoundOptions
+
+SOURCES: Final = {"labels": "the labels alone", "pool": "the labels and the whole pool"}
 
 
 def read(view: View) -> Data:
@@ -88,7 +90,7 @@ def _standing(data: Data) -> html.Section:
     note = [html.Span(version["name"], className="code"), f" · trained {trained}{pinned}"]
     if then:
         note.append(f" · changes against {before['name']}, on the same evaluation tasks")
-    content: list[Any] = [parts.figures(rows)]
+    content: list[Any] = [parts.figures(rows), _explained(data)]
     if data["held_back"]:
         content.append(
             parts.notice(
@@ -96,6 +98,16 @@ def _standing(data: Data) -> html.Section:
             )
         )
     return parts.section("Current version", *content, note=note)
+
+
+def _explained(data: Data) -> html.Dl:
+    """What the version learnt from, and what is asked for now."""
+    why, source = data["version"]["learnt_why"], SOURCES.get(data["version"]["learnt_from"])
+    told = (why or "").removeprefix("learnt from ") or source
+    rows = [("Learnt from", told), ("Asked now", data["asks"])]
+    return html.Dl(
+        [cell for name, text in rows if text for cell in (html.Dt(name), html.Dd(f"{text}."))], className="facts-list"
+    )
 
 
 def _open_tasks(data: Data) -> str | None:

@@ -62,7 +62,17 @@ def _facts(data: Data) -> Any:
         ("Pinned", f"{data['pinned']:,}", None),
         ("Control tasks", f"{data['control']:,}", control),
     ]
-    return parts.section("Now", parts.figures(figures))
+    return parts.section("Now", parts.figures(figures), _made_of(data["parts"]))
+
+
+def _made_of(found: list[Data]) -> Any:
+    """What each strategy of the queue asks first, and its share."""
+    entries = []
+    for part in found:
+        share = f"{words.percent(part['share'], 0)} of the model's picks, " if len(found) > 1 and part["share"] else ""
+        told = f": {part['asks']} ({share}{words.count(part['tasks'], 'task')})."
+        entries.append(html.Li([html.Strong(part["name"]), told]))
+    return html.Ul(entries, className="note") if entries else html.Div()
 
 
 def _rows(data: Data, told: Any) -> Any:
@@ -99,6 +109,7 @@ def _row(row: Data, data: Data) -> Any:
                         *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
                     ]
                 ),
+                *([html.P(_sentence(row["reason"]), className="reason")] if row["reason"] else []),
                 html.P([f"Guess: {guess or 'none yet'}"], className="guess"),
                 html.P(_score(row), className="quiet"),
                 html.P(parts.out(f"Task {task}", f"{data['task_link']}{task}")),
@@ -108,6 +119,10 @@ def _row(row: Data, data: Data) -> Any:
         _buttons(row),
     ]
     return html.Li(facts, className="queued", id=f"task-{task}")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _kind(row: Data) -> str:

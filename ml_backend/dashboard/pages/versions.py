@@ -26,6 +26,7 @@ NAMES: Final = {
     "labels": "Labels",
     "trained": "Trained",
     "model": "Model",
+    "learnt from": "Learnt from",
 }
 
 
@@ -59,9 +60,9 @@ def view(data: Data) -> Any:
 
 
 def _table(data: Data) -> html.Section:
-    head = ("Version", "Trained", "Labels", "Accuracy", "F-score", "AUC", "Size", "Use", "")
+    head = ("Version", "Trained", "Labels", "Learnt from", "Accuracy", "F-score", "AUC", "Size", "Use", "")
     rows = [_row(row, data["project"]) for row in data["versions"]]
-    table = parts.table(head, rows, caption="Stored versions, newest first", numbers=(2, 3, 4, 5, 6))
+    table = parts.table(head, rows, caption="Stored versions, newest first", numbers=(2, 4, 5, 6, 7))
     answer = html.Div(id="version-answer", role="status")
     return parts.section("Stored versions", table, answer)
 
@@ -69,7 +70,7 @@ def _table(data: Data) -> html.Section:
 def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
     name = html.Span(row["name"], className="code")
     if row["damaged"]:
-        return (name, "damaged: delete its folder", "", "", "", "", "", ", ".join(row["use"]), "")
+        return (name, "damaged: delete its folder", "", "", "", "", "", "", ", ".join(row["use"]), "")
     metrics = row["metrics"] or {}
     f_score = metrics.get("f_positive") if metrics.get("f_positive") is not None else metrics.get("f_macro")
     use = [*row["use"], *([] if row["promoted"] else ["held back: clearly worse"])]
@@ -91,6 +92,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         name,
         html.Span(datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"), className="nowrap"),
         f"{row['labels']:,}",
+        row["learnt_from"],
         words.figure(metrics.get("accuracy")),
         words.figure(f_score),
         words.figure(metrics.get("auc")),

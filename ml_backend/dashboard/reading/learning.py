@@ -19,7 +19,10 @@ CURVE_POINTS: Final = 40
 
 
 def read_learning(store: ProjectStore) -> dict[str, Any]:
-    """``versions``: name, labels, metrics, loss by epoch; ``random``: the random arm; ``labels_saved`` as measured.
+    """``versions``: name, labels, metrics, losses; ``random``: the random arm; ``labels_saved`` as measured.
+
+    ``loss`` is the mean training loss of each epoch, ``validation`` (``items``, ``epochs``, ``loss``) that of
+    evaluation tasks at some of them; None of versions that had none.
 
     ``random`` holds ``models`` (labels, accuracy with its 95 % Wilson interval, models) and ``curve``, the power law
     through them (labels, accuracy).
@@ -62,7 +65,7 @@ def _point(manifest: Manifest) -> dict[str, Any]:
         "auc": metrics.get("auc"),
         "evaluation": manifest.evaluation_fingerprint,
         "loss": list(training.get("loss") or ()),
-        "validation_loss": list(training.get("validation_loss") or ()),
+        "validation": training.get("validation"),
     }
 
 

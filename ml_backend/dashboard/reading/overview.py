@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_backend.answers import recorded
@@ -12,6 +13,7 @@ from ml_backend.manifest import Manifest
 from ml_backend.measures import stored
 from ml_backend.round_log import rounds
 from ml_backend.store import ProjectStore
+from ml_backend.strategies import STRATEGIES
 from ml_backend.versions import version_before
 
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
@@ -36,11 +38,12 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "label_studio": services.label_studio_link(project_id),
         "labels": measures.get("labels") if measures else (good or {}).get("labels"),
         "open_tasks": (good or {}).get("open_tasks"),
-        "version": manifest and _version(manifest),
+        "version": manifest and _version(manifest) | _learnt(manifest, log),
         "before": before and _version(before),
         "comparable": bool(manifest and before and _same_evaluation(manifest, before)),
         "pinned": current.pinned,
         "roll_back_to": _roll_back_to(store),
+        "asks": _asks(store, current.queue, good),
         "queue": _queue(store, current.queue, outlook.labels_waiting, problems),
         "running": services.running(project_id),
         "round": log[-1] if log else None,
@@ -89,6 +92,24 @@ def _version(manifest: Manifest) -> dict[str, Any]:
         "labels": manifest.examples,
         "metrics": {name: metrics.get(name) for name in FIGURES} if metrics else None,
     }
+
+
+def _learnt(manifest: Manifest, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """``pool`` or ``labels``, and why, where the round that trained it is among the last ones."""
+    lines = (line for line in reversed(log) if line.get("version") == manifest.name and line.get("trained"))
+    why = [line["learnt_from"] for line in lines if line.get("learnt_from")]
+    return {"learnt_from": manifest.learnt_from, "learnt_why": why[0] if why else None}
+
+
+def _asks(store: ProjectStore, queue: str | None, last: Mapping[str, Any] | None) -> str | None:
+    """What is asked for now, in a sentence: ``auto`` explains itself in the round's log, others in the registry."""
+    if last and last.get("choice") and last.get("queue") == queue:
+        return str(last["choice"])
+    try:
+        strategy = store.queue(queue).strategy if queue else ""
+    except StoreError:
+        return None
+    return f"{strategy}: {STRATEGIES[strategy].when}" if strategy in STRATEGIES else strategy or None
 
 
 def _same_evaluation(a: Manifest, b: Manifest) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
-from ml_backend.control import CONTROL
+from ml_backend.control import CONTROL, PINNED
 from ml_backend.dashboard.reading.common import shown_items
+from ml_backend.errors import AcquisitionError
 from ml_backend.mirror import Mirror
+from ml_backend.mixture import parse_strategy
 from ml_backend.records import Prediction, Queue
 from ml_backend.store import ProjectStore
+from ml_backend.strategies import STRATEGIES
 from ml_backend.wishes import Wishes
 from ml_backend.wishes import read as read_wishes
 
@@ -22,8 +26,9 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
     """``rows`` of the queue from place ``start`` on (0 is asked first), at most ``count``, and all wishes.
 
     A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
-    strategy, ``control`` or ``pinned``), ``state`` (``waiting``, ``answered``, ``skipped`` or ``gone``), ``wish``
-    (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no guess.
+    strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
+    ``gone``), ``wish`` (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no
+    guess. ``parts`` are what the queue is made of: ``name``, ``share``, ``tasks`` and ``asks``, what it asks first.
 
     Answers are those that the last round read.
     """
@@ -42,6 +47,7 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
         "queue": current.queue,
         "version": current.version,
         "strategy": queue.strategy if queue else None,
+        "parts": _parts(queue),
         "total": total,
         "start": start,
         "count": count,
@@ -74,10 +80,28 @@ def _row(
         "guess": None if is_control else item.label,
         "confidence": None if is_control or item.label is None else round(item.confidence, 4),
         "why": item.picked_by or queue.strategy,
+        "reason": item.reason,
         "state": states.get(item.task_id, "gone"),
         "wish": wish,
         "item": items.get(item.task_id),
     }
+
+
+def _parts(queue: Queue | None) -> list[dict[str, Any]]:
+    """The strategies that chose, with the share of the mixture that each was given, and how many tasks it has."""
+    if queue is None:
+        return []
+    counts = Counter(item.picked_by or queue.strategy for item in queue.predictions)
+    try:
+        shares = {part.name: part.share for part in parse_strategy(queue.strategy)}
+    except AcquisitionError:  # a strategy of another release
+        shares = {}
+    names = [*shares, *(name for name in counts if name not in (*shares, CONTROL, PINNED))]
+    return [
+        {"name": name, "share": shares.get(name), "tasks": counts[name], "asks": STRATEGIES[name].when}
+        for name in names
+        if name in STRATEGIES
+    ]
 
 
 def _states(store: ProjectStore, task_ids: list[int]) -> dict[int, str]:

@@ -15,7 +15,10 @@ FIGURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece", "n")
 
 
 def read_versions(store: ProjectStore) -> dict[str, Any]:
-    """``versions``, newest first: name, created_at, labels, metrics, promoted, use, bytes; a damaged one says so."""
+    """``versions``, newest first: name, created_at, labels, learnt_from, metrics, promoted, use, bytes.
+
+    A damaged one says so.
+    """
     current = store.current()
     rows = [_row(store, name, current.version, current.pinned) for name in reversed(store.versions())]
     return {"current": current.version, "pinned": current.pinned, "versions": rows}
@@ -32,6 +35,7 @@ def _row(store: ProjectStore, name: str, current: str | None, pinned: str | None
     return row | {
         "created_at": manifest.created_at.isoformat(),
         "labels": manifest.examples,
+        "learnt_from": manifest.learnt_from,
         "metrics": {figure: metrics.get(figure) for figure in FIGURES} if metrics else None,
         "promoted": manifest.promoted,
         "bytes": count,
@@ -54,6 +58,7 @@ def read_comparison(store: ProjectStore, a: str, b: str) -> dict[str, Any]:
             _pair("labels", left.examples, right.examples),
             _pair("trained", left.created_at.isoformat(), right.created_at.isoformat()),
             _pair("model", left.model, right.model),
+            _pair("learnt from", left.learnt_from, right.learnt_from),
         ],
         "settings": _differences(_settings(left), _settings(right)),
         "mcnemar": _mcnemar(store, left, right),
