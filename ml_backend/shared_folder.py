@@ -248,7 +248,7 @@ def _started(line: str) -> str | None:
 
 def _is_local(name: str) -> bool:
     """Whether a file concerns this machine only, or is shared in another way."""
-    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (PARAMS, PROGRESS)
+    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (*LOOSE, PROGRESS)
 
 
 def _used(folder: Path) -> set[str]:

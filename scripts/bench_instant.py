@@ -74,6 +74,7 @@ class Person:
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder with mnist/. [default: ACTIVE_LEARNING_TEST_DATA]")] = None,
     answers: Annotated[int, typer.Option(min=10, max=300, help="Answers to each project.")] = 100,
+    items: Annotated[int | None, typer.Option(min=500, help="Open digits of each project. [default: 8,000]")] = None,
     look: Annotated[float, typer.Option(min=0, help="Seconds that the person looks at a task.")] = 1.0,
 ) -> None:
     """Start a Label Studio and a backend, and answer two projects in turn."""
@@ -100,7 +101,7 @@ def main(
         projects = []
         for title, params in (("with", NO_ROUNDS), ("without", NO_ROUNDS | WITHOUT)):
             messages.print(f"Digits {title} the instant loop: import, first round ...")
-            made = Digits(bench, f"digits {title} the instant loop")
+            made = Digits(bench, f"digits {title} the instant loop", most_open=items)
             connect_backend(client, made.id, f"http://{LOCALHOST}:{settings.port}", settings)
             bench.store(made.id).set_extra_params(params)
             record_round(workspace(settings, client), made.id, trigger="bench")
