@@ -8,7 +8,8 @@ is taken to have the class that the graph expects of it, until somebody says oth
 
 from __future__ import annotations
 
-from typing import Final
+from copy import copy
+from typing import Final, Self
 
 import numpy as np
 from scipy import sparse
@@ -69,6 +70,13 @@ class Answers:
         self._mass[:, classes] += influence(self._graph.weights, sources)
         self._labelled += nodes.tolist()
         self._targets += targets.tolist()
+
+    def copy(self) -> Self:
+        """The same, to try out what a further label would change."""
+        other = copy(self)
+        other._labelled, other._targets = list(self._labelled), list(self._targets)
+        other._mass = self._mass.copy()
+        return other
 
     @property
     def nodes(self) -> Positions:

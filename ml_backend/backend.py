@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.extra_params import change_params
@@ -70,6 +71,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         super().__init__(label_config=None, train_output=train_output, **kwargs)
         self.label_config = label_config
         self.settings = settings or load_settings()
+        hardware.use(self.settings.hardware())
         self.project_uid = project_uid
         self.question: ChoiceQuestion | None = (
             parse_label_config(label_config, project=_project_id(project_uid)) if label_config else None
@@ -250,6 +252,7 @@ def run_project_round(
 
 def warm(settings: Settings) -> None:
     """Load the text models that are served now: the first guess need not wait seconds for their encoder."""
+    hardware.use(settings.hardware())
     for project_id, store in stores_of(settings).known().items():
         try:
             version = store.current().version
@@ -274,7 +277,8 @@ def make_client(settings: Settings) -> LabelStudioClient:
 
 
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
-    """What rounds need, from settings."""
+    """What rounds need, from settings; from then on this process computes as these say."""
+    hardware.use(settings.hardware())
     return Workspace(
         client,
         settings.model_dir,

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.encoders import AUTO, ENCODERS
 from ml_backend.errors import AcquisitionError, ConfigurationError
+from ml_backend.hardware import Hardware
 from ml_backend.mixture import parse_strategy
 from ml_backend.strategies import STRATEGIES
 
@@ -78,6 +79,9 @@ class ProjectSettings(BaseModel):
     )
     learn_from_pool: bool = Field(
         True, description="embed the open tasks without labels, and let models learn from them too where that is better"
+    )
+    instant: bool = Field(
+        True, description="between two rounds, let each answer change what comes next (of what auto chose)"
     )
     embedding: str = Field(
         AUTO, description="what embeds tasks without labels; auto: the best that is there: " + ", ".join(ENCODERS)
@@ -155,6 +159,17 @@ class Settings(BaseSettings):
         ge=0,
         description="how long a replaced order stays in Label Studio, for people who have one of its tasks open",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where models are trained and score: cpu, cuda (a GPU), or auto: a GPU where there is one"
+    )
+    scoring_precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of the images' network when it scores; bfloat16 is faster where the processor has it, but scores "
+        "then depend a little on the machine",
+    )
+    torch_threads: int = Field(
+        1, ge=1, le=1024, description="threads of one training or scoring on the CPU; more pay on idle cores only"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
     strategy: Strategy = Field("auto", description="default strategy of projects that set none")
@@ -181,6 +196,10 @@ class Settings(BaseSettings):
         if value.upper() not in LOG_LEVELS:
             raise ValueError(f"must be one of: {', '.join(LOG_LEVELS)}")
         return value.upper()
+
+    def hardware(self) -> Hardware:
+        """Where, how precisely, and on how many threads to compute."""
+        return Hardware(self.device, self.scoring_precision, self.torch_threads)
 
     def project_defaults(self) -> ProjectSettings:
         """Per-project settings before a project's own overrides."""

@@ -39,7 +39,7 @@ def gather(situation: Situation, scores: Scores | None) -> Evidence:
     if stands_in:
         known["neighbourhood"] = _stand_in(situation, known["embeddings"], known["labelled"], done.targets, scores)
     elif "neighbourhood" in wanted and learnt is not None:
-        known["neighbourhood"] = _neighbourhood(situation.items, done, learnt, scores)
+        known["neighbourhood"] = neighbourhood(situation.items, done, learnt, scores)
     if "features" in wanted and texts:
         known["features"], known["labelled_features"] = word_features(situation.items), word_features(done.items)
     elif "features" in wanted:
@@ -63,7 +63,7 @@ def _embedded(situation: Situation, done: Sequence[Any]) -> tuple[Array, Array]:
     return rows[: len(items)][np.argsort(by_id, kind="stable")], rows[len(items) :]
 
 
-def _neighbourhood(items: Sequence[Any], done: Known, learnt: Unlabelled, scores: Scores | None) -> Neighbourhood:
+def neighbourhood(items: Sequence[Any], done: Known, learnt: Unlabelled, scores: Scores | None) -> Neighbourhood:
     """The items and the labelled ones in the embedding's graph."""
     embedding = learnt.embedding.extended([*items, *done.items])
     return Neighbourhood(

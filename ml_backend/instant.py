@@ -8,10 +8,13 @@ system with one right-hand side, added to what the labels before it said. On 8,0
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend.auto import Answers, apart, between, with_model
-from ml_backend.graph import Neighbourhood, Positions
+from ml_backend.graph import Floats, Neighbourhood, Positions
 
 
 class InstantOrder:
@@ -25,6 +28,7 @@ class InstantOrder:
         self._graph = graph
         self._answers = Answers(graph)
         self._open = np.ones(len(graph.open), dtype=np.bool_)
+        self._beliefs: Floats | None = None
 
     def answer(self, item: int, target: int) -> None:
         """Take in one label: of the open item at this position, one of the ``C`` classes.
@@ -36,14 +40,34 @@ class InstantOrder:
             raise ValueError(f"No open item {item} or no class {target}")
         self._open[item] = False
         self._answers.add(self._graph.open[[item]], np.array([target], dtype=np.int64))
+        self._beliefs = None
 
     def skip(self, item: int) -> None:
         """Never ask for this item: somebody has it, or skipped it."""
         self._open[item] = False
 
-    def front(self, count: int) -> Positions:
-        """The next open items to ask for, most telling first; no two of them neighbours while there are others."""
-        beliefs = with_model(self._answers.probabilities(), self._graph)
-        value = between(beliefs, self._graph.weights)[self._graph.open]
-        picked = apart(np.where(self._open, value, -1.0), self._graph, count)
+    def assuming(self, item: int) -> Self:
+        """A copy that has taken in the label which graph and model expect of an open item."""
+        other = type(self).__new__(type(self))
+        other._graph, other._answers = self._graph, self._answers.copy()
+        other._open, other._beliefs = self._open.copy(), None
+        other.answer(item, int(self._expected()[self._graph.open[item]].argmax()))
+        return other
+
+    def front(self, count: int, among: NDArray[np.bool_] | None = None) -> Positions:
+        """The next open items to ask for, most telling first; no two of them neighbours while there are others.
+
+        Args:
+            count: B.
+            among: whether each open item may be asked for ``[O]``; None: all may.
+        """
+        value = between(self._expected(), self._graph.weights)[self._graph.open]
+        may = self._open if among is None else self._open & among
+        picked = apart(np.where(may, value, -1.0), self._graph, count)
         return np.array(picked, dtype=np.int64)
+
+    def _expected(self) -> Floats:
+        """What graph and model believe ``[N, C]``."""
+        if self._beliefs is None:
+            self._beliefs = with_model(self._answers.probabilities(), self._graph)
+        return self._beliefs

@@ -14,6 +14,7 @@ from ml_backend import agreement, auto
 from ml_backend.config import ProjectSettings
 from ml_backend.drawing import draw
 from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.instant_round import leave
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.logs import note_version
@@ -169,7 +170,7 @@ def _serve(
     report.metrics = store.manifest(version).metrics if version else None
     loaded = workspace.library.load(store, version) if version else None
     if pool.open:
-        report.queue = _queue(project, loaded, version, workspace, recorder, whole_pool=whole_pool)
+        report.queue = _queue(project, loaded, version, workspace, recorder, whole_pool=whole_pool, dry_run=dry_run)
     if report.queue and report.queue.predictions:
         if not dry_run:
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
@@ -253,6 +254,7 @@ def _queue(
     recorder: Recorder,
     *,
     whole_pool: bool,
+    dry_run: bool,
 ) -> Queue:
     trained = model is not None
     strategy = strategy_in_use(project.settings, trained=trained)
@@ -295,7 +297,10 @@ def _queue(
             step.detail += f" ({report.choice})"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
-    return Queue(name, version, strategy, samples, settings.seed, predictions)
+    queue = Queue(name, version, strategy, samples, settings.seed, predictions)
+    if not dry_run:
+        leave(project, queue, situation, scores, recorder.report)
+    return queue
 
 
 def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from ml_backend.label_config import ChoiceQuestion, result_for
 from ml_backend.label_studio import LabelStudioClient
+from ml_backend.moves import paused
 from ml_backend.records import Queue
+from ml_backend.shared_folder import MOVES
+from ml_backend.store import ProjectStore
+
+LONGEST: Final = 600.0
+"""Seconds after which the order moves again, where a proof was killed."""
+LATE: Final = 3.0
+"""Seconds in which the backend still hears of a proof's answers."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,26 @@ class OrderProof:
         if len(self.served) < len(self.expected):
             return f"the stream ended after {len(self.served)} of {len(self.expected)} published tasks"
         return ""
+
+
+@contextmanager
+def standing(store: ProjectStore, *, timeout: float = 0, clock: Callable[[], float] = time.time) -> Iterator[None]:
+    """While the order is proved no round runs, which would learn the answers, and nothing moves in the queue.
+
+    Args:
+        store: the project's.
+        timeout: seconds to wait for a round.
+        clock: seconds since 1970.
+
+    Raises:
+        StoreError: a round runs, or the folder cannot be written.
+    """
+    with store.lock(timeout=timeout):
+        store.edit_document(MOVES, lambda content: paused(content, clock() + LONGEST))
+        try:
+            yield
+        finally:
+            store.edit_document(MOVES, lambda content: paused(content, clock() + LATE))
 
 
 def prove_order(

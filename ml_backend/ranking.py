@@ -188,4 +188,5 @@ def queue_scores(normalised: Floats) -> Floats:
     Where a strategy orders items other than by falling uncertainty, each is given at most its predecessor's.
     """
     falling = np.minimum.accumulate(np.asarray(normalised, dtype=np.float64))
-    return served_score(falling, np.arange(len(falling)) / max(len(falling), 1))
+    # From 1: there is room before the first, for a task that is moved there.
+    return served_score(falling, np.arange(1, len(falling) + 1) / (len(falling) + 1))

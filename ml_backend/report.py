@@ -43,6 +43,8 @@ class Report:
     """What the trained version learnt from, pool or labels alone, and why."""
     choice: str = ""
     """What the strategy asks for now and why, where it decides that itself (``auto``)."""
+    instant: str = ""
+    """Whether answers change the order before the next round, and if not, why; empty where no order was made."""
     metrics: dict[str, Any] | None = None
     """Of ``version``."""
     measures: dict[str, Any] | None = None

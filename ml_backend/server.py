@@ -20,6 +20,7 @@ from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_rou
 from ml_backend.config import Settings
 from ml_backend.dashboard import add_dashboard
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
+from ml_backend.instant_loop import InstantLoop
 from ml_backend.label_config import parse_label_config
 from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round
@@ -34,9 +35,8 @@ MAX_BODY = 256 * 1024 * 1024
 """Bytes of one request; Label Studio sends tasks with their data."""
 START_TRAINING = "START_TRAINING"
 TAG = re.compile(r"<([^<>]*)>")
-CHANGES_OF_LABELS = frozenset(
-    {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
-)
+ANSWERED = "ANNOTATION_CREATED"
+CHANGES_OF_LABELS = frozenset({ANSWERED, "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"})
 CHANGES_OF_TASKS = frozenset({"TASKS_CREATED", "TASKS_DELETED"})
 """All other events start nothing: publishing a queue is itself a PROJECT_UPDATED."""
 TRAINING_MODULES = (run_project_round.__module__, "torch._dynamo")
@@ -45,7 +45,13 @@ OPEN_ROUTES = ("health",)
 """Answered without basic auth: container health checks know no password."""
 
 
-def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: Scheduler | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    *,
+    rounds: Rounds | None = None,
+    scheduler: Scheduler | None = None,
+    instant: InstantLoop | None = None,
+) -> Flask:
     """The backend as a WSGI application.
 
     Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``.
@@ -54,6 +60,7 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         settings: the installation's.
         rounds: where rounds are asked for; default: what the settings say.
         scheduler: hears of changes, and starts rounds once its owner started it. Without it, only START_TRAINING does.
+        instant: hears of answers, and moves what comes next once its owner started it.
     """
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -100,6 +107,8 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
         # Nothing is asked of Label Studio or the disk here: the annotator's "Submit" waits for this answer.
         body = _body()
         action, project_id = body.get("action"), _project_id(body.get("project"))
+        if instant is not None and action == ANSWERED and project_id is not None:
+            instant.heard(project_id, body.get("annotation"))
         if action != START_TRAINING:
             relevant = action in CHANGES_OF_LABELS | CHANGES_OF_TASKS if isinstance(action, str) else False
             if not relevant or scheduler is None or project_id is None:
@@ -115,7 +124,10 @@ def create_app(settings: Settings, *, rounds: Rounds | None = None, scheduler: S
 
     @app.get("/status")
     def status() -> Response:
-        return jsonify(scheduler.status() if scheduler is not None else {"projects": {}, "polling": None})
+        found = scheduler.status() if scheduler is not None else {"projects": {}, "polling": None}
+        for number, project in found["projects"].items():
+            project["instant"] = instant.status(int(number)) if instant is not None else None
+        return jsonify(found)
 
     @app.route("/versions", methods=["GET", "POST"])
     def versions() -> Response:

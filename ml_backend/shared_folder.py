@@ -7,6 +7,7 @@
         head.json            {"files": {"versions/…/model.json": {"sha256": …, "size": …, "mtime": …}, …}}
         project.json         extra params that Label Studio sent: whoever wrote last
         wishes.json          what people want of the order, see `wishes`
+        moves.json           what was moved in it since, see `moves`
 
 The head names every shared file by its content, and replacing it is the only step that others can see. A reader
 therefore has all of a state or all of the one before, also of files that change (the round log, a verdict in a
@@ -35,7 +36,8 @@ from ml_backend.remote import Gone, Remote, sha256
 HEAD: Final = "head.json"
 PARAMS: Final = "project.json"
 WISHES: Final = "wishes.json"
-LOOSE: Final = (PARAMS, WISHES)
+MOVES: Final = "moves.json"
+LOOSE: Final = (PARAMS, WISHES, MOVES)
 """What requests write while a round holds the lock: not part of the head, and shared at once."""
 CURRENT: Final = "current.json"
 LOG_NAME: Final = "rounds.jsonl"
@@ -246,7 +248,7 @@ def _started(line: str) -> str | None:
 
 def _is_local(name: str) -> bool:
     """Whether a file concerns this machine only, or is shared in another way."""
-    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (PARAMS, PROGRESS)
+    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (*LOOSE, PROGRESS)
 
 
 def _used(folder: Path) -> set[str]:

@@ -14,14 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.auto import is_cold
 from ml_backend.config import ProjectSettings
 from ml_backend.embeddings import PoolEmbedding, made_of
 from ml_backend.encoders import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
+from ml_backend.gathering import neighbourhood
+from ml_backend.instant_queue import InstantQueue
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Known, Model
 from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
-from ml_backend.selection import select
+from ml_backend.ranking import queue_scores
+from ml_backend.records import Prediction
+from ml_backend.selection import arrange, assess, select
 from ml_backend.situation import Situation, Unlabelled, wants
 
 Positions = NDArray[np.int64]
@@ -63,6 +68,8 @@ class Design:
     """Whether models learn from unlabelled items too, and strategies go by an embedding learnt without labels."""
     control_share: float = 0.0
     """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
+    instant: bool = False
+    """Whether each answer of a batch changes what comes next in it, as the instant loop does between two rounds."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, size: int) -> None:
@@ -206,7 +213,8 @@ def simulate(
         fitted = clock()
         measures = _measures(_judge(model, judges, oracle))
         judged = clock()
-        picked = choose(model, oracle, wanted, settings, unlabelled) if wanted > 0 else np.zeros(0, np.int64)
+        ask = answered_one_by_one if design.instant else choose
+        picked = ask(model, oracle, wanted, settings, unlabelled) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
         times = (fitted - started, clock() - judged)
         yield Round(strategy, seed, number, count, measures, *times, tuple(picked.tolist()), learnt_from)
@@ -271,9 +279,45 @@ def choose(
     unlabelled: Unlabelled | None = None,
 ) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
+    situation = _situation(model, oracle, settings, unlabelled)
+    return situation.task_ids[select(situation, count=count, turn=len(situation)).order]
+
+
+def answered_one_by_one(
+    model: Model | None,
+    oracle: Oracle,
+    count: int,
+    settings: ProjectSettings,
+    unlabelled: Unlabelled | None = None,
+) -> Positions:
+    """The same where each answer moves what comes next in the queue, by the code of the instant loop."""
+    situation = _situation(model, oracle, settings, unlabelled)
+    scores = assess(situation)
+    chosen = arrange(situation, scores, count=settings.queue_size, turn=len(situation))
+    positions, places = situation.task_ids[chosen.order], queue_scores(chosen.informativeness)
+    known = situation.labelled
+    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, situation.classes):
+        return positions[:count]
+    rows = [
+        Prediction(int(position), None, 0.0, float(score), picked_by)
+        for position, score, picked_by in zip(positions, places, chosen.picked_by, strict=True)
+    ]
+    queue = InstantQueue(neighbourhood(situation.items, known, unlabelled, scores), situation.task_ids, rows)
+    asked: list[int] = []
+    while len(asked) < count and (task := queue.served.give(None)) is not None:
+        asked.append(task)
+        queue.take_in(task, int(oracle.data.targets[task]), None)
+        if swap := queue.swap():
+            queue.served.apply(swap)
+    return np.array(asked, dtype=np.int64)
+
+
+def _situation(
+    model: Model | None, oracle: Oracle, settings: ProjectSettings, unlabelled: Unlabelled | None
+) -> Situation:
     candidates = oracle.open
     wanted = wants(settings, trained=model is not None)
-    situation = Situation(
+    return Situation(
         model,
         oracle.items(candidates),
         candidates,
@@ -283,7 +327,6 @@ def choose(
         validation=oracle.known(oracle.steering) if "validation" in wanted else None,
         unlabelled=unlabelled,
     )
-    return candidates[select(situation, count=count, turn=len(candidates)).order]
 
 
 def _judge(model: Model, positions: Positions, oracle: Oracle) -> Metrics:

@@ -9,6 +9,8 @@
         next.json                the same, while a round publishes: what they get once Label Studio has switched
         queues/<name>.json       published orders
         versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors] [+ map.safetensors]
+        moves.json               what the instant loop moved in the last orders, see `moves`
+        instant.safetensors      the graph that it goes by, see `instant_file`
         rounds.jsonl             what rounds did, see `round_log`
         <name>.json              documents of other modules: answers, measures, recheck, what the last round saw
 
@@ -43,8 +45,10 @@ from ml_backend.errors import StoreError
 from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
 from ml_backend.label_config import ChoiceQuestion
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
+from ml_backend.moves import moved
 from ml_backend.pool_map import MAP_FILE, PoolMap, read_map, write_map
 from ml_backend.records import Prediction, Queue
+from ml_backend.shared_folder import MOVES
 
 TEMPORARY = ".tmp-"
 QUESTION = "question.json"
@@ -254,14 +258,18 @@ class ProjectStore:
             self._sharing.prepare(self.folder)
 
     def queue(self, name: str) -> Queue:
-        """A stored order."""
+        """A stored order, as it is served: with what was moved in it since (`moves`)."""
         raw = self._read_json(f"queues/{name}.json")
         if raw is None:
             raise StoreError(f"Queue {name!r} is not in {self.folder}; run a round to publish a new one.")
         try:
-            return Queue(**{**raw, "predictions": tuple(Prediction(**item) for item in raw["predictions"])})
+            queue = Queue(**{**raw, "predictions": tuple(Prediction(**item) for item in raw["predictions"])})
         except (KeyError, TypeError) as exc:
             raise self._damaged(f"queues/{name}.json", exc) from exc
+        try:
+            return moved(queue, self.document(MOVES))
+        except StoreError:
+            return queue  # as it was published
 
     def current(self) -> Current:
         """What annotators get now; empty before the first round."""

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.errors import ConfigurationError
 from ml_backend.feature_cache import FeatureCache
 
@@ -118,7 +119,7 @@ def _sentence_transformer(name: str) -> Compute:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = SentenceTransformer(name, device="cpu", local_files_only=True)
+    model = SentenceTransformer(name, device=hardware.device().type, local_files_only=True)
 
     def compute(texts: Sequence[str]) -> Vectors:
         rows = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)

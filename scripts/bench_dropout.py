@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +15,9 @@ from PIL import Image
 from torch import nn
 from torchvision import transforms
 
+from ml_backend import hardware
 from ml_backend.acquisition import bald, entropy
+from ml_backend.hardware import Hardware
 from ml_backend.models.mnist_cnn import MnistCnn
 
 PICKS: Final = 10
@@ -41,8 +41,8 @@ class Way:
 def ways(model: MnistCnn, images: Images, baal_seconds: float | None) -> list[Way]:
     """CPU seconds of each way to score all images, the single deterministic pass of the same precision first."""
     found = []
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        with scoring_in(dtype):
+    for name in hardware.PRECISIONS:
+        with hardware.using(Hardware("cpu", name)):
             found.append(Way(f"deterministic pass, {name}", cpu_seconds(lambda: anew(model).probabilities(images))))
             for samples in (20, 100):
                 taken = cpu_seconds(lambda k=samples: entropy(anew(model).probabilities(images, samples=k)))
@@ -65,7 +65,7 @@ def fidelity(model: MnistCnn, images: Images) -> list[tuple[str, int, float]]:
     Each row is a strategy, T, and the mean over three draws of the masks.
     """
     exact = model.probabilities(images, samples=REFERENCE, seed=99).astype(np.float64)
-    with scoring_in(torch.bfloat16):
+    with hardware.using(Hardware("cpu", "bfloat16")):
         half = anew(model)
         half.embed(images)
     rows = []
@@ -91,16 +91,6 @@ def plain_network(model: MnistCnn) -> nn.Sequential:
 def anew(model: MnistCnn) -> MnistCnn:
     """The same version with no features cached."""
     return MnistCnn.from_state(model.labels, *model.state())
-
-
-@contextmanager
-def scoring_in(dtype: torch.dtype) -> Iterator[None]:
-    """Score in another precision for a while."""
-    before, MnistCnn.scoring_dtype = MnistCnn.scoring_dtype, dtype
-    try:
-        yield
-    finally:
-        MnistCnn.scoring_dtype = before
 
 
 def pixels(images: Images) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ Imports nothing of ours: it runs in the peers' environment too.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,25 +101,31 @@ def accuracies(
         labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:BATCH]]])
 
 
-def run(folder: str, pickers: Mapping[str, Mapping[str, Picker]], result: str) -> None:
-    """Draw all curves of some pickers and write them: ``{data set: {start: {strategy: [[accuracy]]}}}``.
+def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path) -> None:
+    """Draw the curves of some pickers that are not there yet: ``{data set: {start: {strategy: [[accuracy]]}}}``.
 
     Args:
-        folder: holds ``curves.npz``: per data set ``features_``, ``targets_``, ``pools_ [S, N]`` and ``tests_ [S, M]``.
+        arrays: per data set ``features_``, ``targets_``, ``pools_ [S, N]`` and ``tests_ [S, M]``.
         pickers: strategies by start: ``warm`` (random first labels) or ``cold``.
-        result: file name.
+        result: JSON.
     """
-    data = np.load(Path(folder) / "curves.npz")
+    data = np.load(arrays)
     names = sorted(key.removeprefix("features_") for key in data.files if key.startswith("features_"))
-    found: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    found: dict[str, dict[str, dict[str, list[list[float]]]]] = (
+        json.loads(result.read_text()) if result.exists() else {}
+    )
     for name in names:
         features, targets = data[f"features_{name}"].astype(np.float64), data[f"targets_{name}"]
         for start, own in pickers.items():
             for strategy, pick in own.items():
+                if strategy in found.get(name, {}).get(start, {}):
+                    continue
+                started = time.process_time()
                 curves = [
                     accuracies(pick, features, targets, pool, test, warm=start == "warm", seed=seed)
                     for seed, (pool, test) in enumerate(zip(data[f"pools_{name}"], data[f"tests_{name}"], strict=True))
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves
-                (Path(folder) / result).write_text(json.dumps(found), encoding="utf-8")
-                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}", flush=True)
+                result.write_text(json.dumps(found), encoding="utf-8")
+                taken = time.process_time() - started
+                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}, {taken:.0f} s CPU", flush=True)

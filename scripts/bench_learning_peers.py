@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 from bench_learning_loop import Picker, State, run
@@ -12,8 +13,8 @@ SWITCH = 50
 """Labels at which a strategy for first labels gives way to margin."""
 
 
-def main(folder: str) -> None:
-    """Draw the peers' curves into ``peers.json``."""
+def main(arrays: str, result: str) -> None:
+    """Draw the peers' curves; see `run`."""
     warnings.simplefilter("ignore")
     skactiveml = _skactiveml()
     margin, covering = skactiveml["scikit-activeml margin"], skactiveml.pop("scikit-activeml ProbCover")
@@ -28,7 +29,7 @@ def main(folder: str) -> None:
         "scikit-activeml TypiClust, then margin": then_margin(typical),
         "scikit-activeml ProbCover, then margin": then_margin(covering),
     }
-    run(folder, {"warm": {**_modal(), **_small_text(), **skactiveml, **_baal()}, "cold": cold}, "peers.json")
+    run(Path(arrays), {"warm": {**_modal(), **_small_text(), **skactiveml, **_baal()}, "cold": cold}, Path(result))
 
 
 def _modal() -> dict[str, Picker]:

@@ -71,13 +71,14 @@ class Bench:
 
 
 class Digits:
-    """A project of digits: 2,000 held out, 100 labelled, the rest open."""
+    """A project of digits: 2,000 held out, 100 labelled, the rest open, or so many of it."""
 
-    def __init__(self, bench: Bench, title: str) -> None:
+    def __init__(self, bench: Bench, title: str, *, most_open: int | None = None) -> None:
         demo = mnist_project(bench.data, initial=INITIAL)
         self.bench, self.question = bench, demo.question
         self.id = make_project(bench.client, title, demo.config, demo.question).id
-        send(bench.client, self.id, demo.rows)
+        ahead = demo.counts["held out"] + demo.counts["labelled"]
+        send(bench.client, self.id, demo.rows if most_open is None else demo.rows[: ahead + most_open])
         pages = bench.client.task_outlines(self.id)
         self.open = [task.id for page in pages for task in page if not task.is_labeled and not task.is_evaluation]
 

@@ -32,7 +32,7 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard import PREFIX as DASHBOARD
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio import LabelStudioClient
-from ml_backend.order_proof import prove_order
+from ml_backend.order_proof import prove_order, standing
 from ml_backend.report import Observer, Report
 from ml_backend.round_log import record_round
 from ml_backend.stores import stores_of
@@ -207,7 +207,7 @@ def check_order(client: LabelStudioClient, project_id: int, project: DemoProject
         CheckFailed: the orders differ; the message says where.
     """
     store = stores_of(settings).get(client.project(project_id).uid)
-    with store.lock(timeout=PATIENCE):  # the backend must not train on the walk's answers, which are taken back
+    with standing(store, timeout=PATIENCE):
         queue = store.queue(store.current().queue or "")
         proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)
     if not proof.holds:

@@ -13,6 +13,7 @@ from common import messages, new_app, tell_errors, warn
 from ml_backend.backend import warm
 from ml_backend.config import load_settings
 from ml_backend.dashboard import PREFIX as DASHBOARD
+from ml_backend.instant_loop import InstantLoop
 from ml_backend.logs import configure_logging
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app, make_rounds
@@ -35,12 +36,14 @@ def main(
     configure_logging(settings)
     rounds = make_rounds(settings)
     scheduler = Scheduler(settings, rounds)
-    web = create_app(settings, rounds=rounds, scheduler=scheduler)
+    instant = InstantLoop(settings)
+    web = create_app(settings, rounds=rounds, scheduler=scheduler, instant=instant)
     if settings.label_studio_api_key is None:
         warn("LABEL_STUDIO_API_KEY is not set: labels cannot be read, and no rounds start.")
     else:
         scheduler.start()
         rounds.start()
+        instant.start()
     if settings.store_url and settings.redis_url is None:
         warn("STORE_URL is set without REDIS_URL: nothing keeps rounds of two machines apart. Run them on one only.")
     Thread(target=warm, args=(settings,), name="warm", daemon=True).start()
@@ -50,6 +53,7 @@ def main(
     try:
         waitress.serve(web, host=settings.host, port=settings.port, threads=THREADS, ident=None)
     finally:
+        instant.stop()
         scheduler.stop()
         rounds.close()
 

@@ -64,6 +64,9 @@ def main(
         float,
         typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
     ] = 0.0,
+    instant: Annotated[
+        bool, typer.Option("--instant", help="Each answer changes what comes next in its batch, as in the loop.")
+    ] = False,
     hyperparameter: Annotated[
         list[str] | None, typer.Option("--set", help="A hyperparameter of the model, such as steps=200.")
     ] = None,
@@ -89,6 +92,8 @@ def main(
     """
     if (path is None) == (preset is None):
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
+    if instant and label_studio:
+        raise ConfigurationError("--instant is simulated without Label Studio: leave out one of the two")
     names = strategy or list(STRATEGIES)
     for name in names:
         parse_strategy(name)
@@ -99,6 +104,7 @@ def main(
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
     given = {name: value for name, value in sizes.items() if value is not None}
     given |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
+    given |= {"instant": instant}
     for entry, source in sources:
         loaded = source.load()
         design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))
@@ -123,7 +129,10 @@ def main(
 def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
     """What the rounds of one folder have in common."""
     about = {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name}
-    return about | asdict(design)
+    settings = about | asdict(design)
+    if not design.instant:  # a folder from before there was such a thing can be gone on with
+        del settings["instant"]
+    return settings
 
 
 def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float | str]:

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -195,13 +195,23 @@ def local_server() -> Iterator[LocalServerFactory]:
 
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLabelStudio]:
-    """A real Label Studio, started once, when the first test asks for it."""
-    files = tmp_path_factory.mktemp("local-files")
+    """A real Label Studio on SQLite, started once, when the first test asks for it."""
+    with live_label_studio(tmp_path_factory) as live:
+        yield live
+
+
+@contextmanager
+def live_label_studio(
+    folders: pytest.TempPathFactory, extra_env: Mapping[str, str] | None = None
+) -> Iterator[LiveLabelStudio]:
+    """A real Label Studio."""
+    files = folders.mktemp("local-files")
     local_files = {
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(files),
     }
-    server = start_label_studio(tmp_path_factory.mktemp("label-studio"), password=PASSWORD, extra_env=local_files)
+    env = local_files | dict(extra_env or {})
+    server = start_label_studio(folders.mktemp("label-studio"), password=PASSWORD, extra_env=env)
     live = LiveLabelStudio(
         server.url, server.username, server.password, server.token, server.seconds_to_start, server.process.log, files
     )
@@ -227,6 +237,11 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def make_project(label_studio: LiveLabelStudio) -> MakeProject:
     """Make projects: ``make_project("headlines" | "mnist", tasks=3)`` or with a list of task data."""
+    return project_maker(label_studio)
+
+
+def project_maker(label_studio: LiveLabelStudio) -> MakeProject:
+    """What makes projects in this Label Studio."""
     numbers = itertools.count(1)
 
     def make(

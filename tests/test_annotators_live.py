@@ -52,9 +52,9 @@ class Turn:
     submitted: float
 
 
-def label_as_the_page_does(project, account, turns):
-    """Take the next task and answer it, ``EACH`` times, with one person's token and the requests of the page."""
-    for _ in range(EACH):
+def label_as_the_page_does(project, account, turns, each):
+    """Take the next task and answer it, so many times, with one person's token and the requests of the page."""
+    for _ in range(each):
         asked = time.monotonic()
         params = {"id": "next_task", "project": project.id}
         task = account.client.request("POST", "api/dm/actions", params=params, body={}, once=True).json()
@@ -83,10 +83,36 @@ def watch(project, samples, stop):
 
 
 def test_200_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp_path, monkeypatch):
+    turns, places = label_by_several_people(make_project, label_studio, tmp_path, monkeypatch)
+    # Label Studio on SQLite has no transaction around the choice of a task, so two who ask at the same instant can get
+    # the same one: both answers count, and are pooled.
+    for several in given_twice(turns):
+        assert len({turn.person for turn in several}) == len(several)
+        assert max(turn.asked for turn in several) < min(turn.served for turn in several)
+    # What one person got before another asked stood before it.
+    for name, place in places.items():
+        came = [turn for turn in turns if turn.queue == name]
+        since = min((turn.served for turn in came), default=0.0)
+        chosen = [turn for turn in came if turn.asked > since]  # the others may have been chosen before the switch
+        for later in chosen:
+            earlier = [place[turn.task] for turn in chosen if turn.served < later.asked]
+            assert max(earlier, default=-1) < place[later.task]
+
+
+def given_twice(turns):
+    """The turns of each task that several people got."""
+    by_task = {}
+    for turn in turns:
+        by_task.setdefault(turn.task, []).append(turn)
+    return [several for several in by_task.values() if len(several) > 1]
+
+
+def label_by_several_people(make_project, label_studio, tmp_path, monkeypatch, each=EACH):
+    """Labels by four people while rounds run, and what must hold of them; the turns, and each queue's places."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("TEXT_MODEL", "headlines")
-    project = headlines(make_project, labelled=FIRST, in_all=FIRST + PEOPLE * EACH + 20)
+    project = headlines(make_project, labelled=FIRST, in_all=FIRST + PEOPLE * each + 20)
     accounts = [label_studio.create_user() for _ in range(PEOPLE)]
     settings = Settings(
         label_studio_url=label_studio.url,
@@ -105,9 +131,11 @@ def test_200_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp
             failures.append(exc)
 
     try:
-        connect(project, product.url, settings, train_after_labels=20, train_after_seconds=2.0, **QUICK)
+        connect(
+            project, product.url, settings, train_after_labels=PEOPLE * each // 10, train_after_seconds=2.0, **QUICK
+        )
         until(lambda: product.rounds(project), "a first round, for the labels that were there")
-        people = [threading.Thread(target=guarded, args=(project, account, turns)) for account in accounts]
+        people = [threading.Thread(target=guarded, args=(project, account, turns, each)) for account in accounts]
         watcher = threading.Thread(target=watch, args=(project, samples, stop))
         watcher.start()
         began = time.monotonic()
@@ -133,28 +161,20 @@ def test_200_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp
         p50, p95 = np.percentile(seconds, (50, 95))
         print(f"{name}: p50 {p50:.2f} s, p95 {p95:.2f} s, longest {max(seconds):.2f} s")
 
-    # Nobody got a task that another had open. Label Studio on SQLite has no transaction around the choice of a task,
-    # so two who ask at the same instant can get the same one: both answers count, and are pooled.
-    by_task = {}
-    for turn in turns:
-        by_task.setdefault(turn.task, []).append(turn)
-    doubled = [both for both in by_task.values() if len(both) > 1]
-    print(f"{len(doubled)} tasks were given to two people who asked at the same instant")
-    for several in doubled:
-        assert len({turn.person for turn in several}) == len(several)
-        assert max(turn.asked for turn in several) < min(turn.served for turn in several)
+    print(f"{len(given_twice(turns))} tasks were given to two people who asked at the same instant")
 
-    # None lost: 200 annotations, each with its task, person and label.
-    rows = [row for page in project.client.all_tasks(project.id) for row in page if row["id"] in by_task]
+    # None lost: an annotation for each turn, with its task, person and label.
+    answered = {turn.task for turn in turns}
+    rows = [row for page in project.client.all_tasks(project.id) for row in page if row["id"] in answered]
     found = [
         (row["id"], a["completed_by"], a["result"][0]["value"]["choices"]) for row in rows for a in row["annotations"]
     ]
     assert sorted(found) == sorted((turn.task, turn.person, [turn.label]) for turn in turns)
-    assert len(found) == PEOPLE * EACH
+    assert len(found) == PEOPLE * each
 
     # None trained twice: as many examples as there were different labelled tasks when the round read them.
     assert [line["error"] for line in lines if line["error"]] == []
-    assert len(lines) >= 6
+    assert len(lines) >= 3  # the first, at least one while people label, the last
     manifests = [store.manifest(name) for name in store.versions()]
     assert [m.examples for m in manifests] == sorted({m.examples for m in manifests})
     assert len({m.fingerprint for m in manifests}) == len(manifests)
@@ -173,23 +193,17 @@ def test_200_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp
         written.setdefault(row["model_version"], []).append((row["score"], row["task"]))
     for name, queue in queues.items():
         assert sorted(written[name]) == [(p.score, p.task_id) for p in queue.predictions]
-    assert len({name for name, _ in samples}) > 3
+    assert len({name for name, _ in samples}) >= 2
     assert [(name, count) for name, count in samples if count != len(queues[name].predictions)] == []
 
-    # Every task came from a queue, in its order: what one person got before another asked stood before it.
-    place = {name: {p.task_id: n for n, p in enumerate(queue.predictions)} for name, queue in queues.items()}
+    # Every task came from a queue.
+    places = {name: {p.task_id: n for n, p in enumerate(queue.predictions)} for name, queue in queues.items()}
     for turn in turns:
-        assert any(turn.task in places for places in place.values())
+        assert any(turn.task in place for place in places.values())
         if turn.queue is not None:
-            assert turn.task in place[turn.queue]
-    for name, places in place.items():
-        came = [turn for turn in turns if turn.queue == name]
-        since = min((turn.served for turn in came), default=0.0)
-        chosen = [turn for turn in came if turn.asked > since]  # the others may have been chosen before the switch
-        for later in chosen:
-            earlier = [places[turn.task] for turn in chosen if turn.served < later.asked]
-            assert max(earlier, default=-1) < places[later.task]
+            assert turn.task in places[turn.queue]
     assert sum(turn.queue is not None for turn in turns) > 0.9 * len(turns)
+    return turns, places
 
 
 # --- several answers to one task ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from bench_cases import COUNTS, TITLES, make_arrays
-from bench_dropout import _seed_pass, anew, fidelity, pixels, plain_network, scoring_in
+from bench_dropout import _seed_pass, anew, fidelity, pixels, plain_network
 from bench_rounds import _peak_mb
 from bench_seed_headlines import seeds_way, training_order, vectorised, vocabulary
 from test_models import FAST, bars
@@ -36,15 +36,12 @@ def test_the_seeds_pass_runs_the_whole_network_on_every_image(digits):
     assert np.allclose(out.numpy(), model.probabilities(images)[:, 0], atol=1e-6)
 
 
-def test_timing_anew_computes_anew_and_precision_is_put_back(digits):
+def test_timing_anew_computes_anew(digits):
     model, images = digits
     model.embed(images)
     fresh = anew(model)
     assert len(fresh._cache) == 0
     assert np.allclose(fresh.embed(images), model.embed(images), atol=1e-6)
-    with scoring_in(torch.bfloat16):
-        assert MnistCnn.scoring_dtype == torch.bfloat16
-    assert MnistCnn.scoring_dtype == torch.float32
 
 
 def test_more_passes_keep_more_of_the_best_ten(digits):

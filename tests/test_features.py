@@ -7,8 +7,11 @@ import pytest
 import torch
 from scipy.special import entr
 from test_models import EXAMPLES, FAST, LABELS
+from torch import nn
 
+from ml_backend import hardware
 from ml_backend.feature_cache import FeatureCache
+from ml_backend.hardware import Hardware
 from ml_backend.models import MODELS, _shared, headlines, mnist_cnn
 
 
@@ -144,15 +147,39 @@ def test_flags_and_weights_are_left_alone(fitted):
     assert all(torch.equal(value, before[name]) for name, value in model._network.state_dict().items())
 
 
-def test_half_precision_keeps_the_choice(monkeypatch):
+def test_half_precision_keeps_the_choice():
     items, targets = EXAMPLES["mnist_cnn"](60)
     model = MODELS["mnist_cnn"](LABELS)
     model.fit(items, targets, seed=3, hyperparameters=FAST)
     exact = model.probabilities(items)[:, 0]
-    monkeypatch.setattr(type(model), "scoring_dtype", torch.bfloat16)
-    half = anew(model).probabilities(items)[:, 0]
+    with hardware.using(Hardware(precision="bfloat16")):
+        half = anew(model).probabilities(items)[:, 0]
     assert np.abs(exact - half).max() < 0.05
     assert (exact.argmax(axis=1) == half.argmax(axis=1)).mean() > 0.95
     entropy = entr(exact).sum(axis=1)
     kept = entropy[np.argsort(-entr(half).sum(axis=1))[:10]].sum() / np.sort(entropy)[-10:].sum()
     assert kept > 0.95
+
+
+# --- the network that scores -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_folding_changes_neither_the_scores_nor_the_trained_network(negative):
+    """A batch norm goes into its convolution where all its scales are positive; else it stays."""
+    model, items = example("mnist_cnn")
+    trunk = model._network.trunk
+    with torch.no_grad():
+        for layer in trunk:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.bias.normal_(generator=torch.Generator().manual_seed(0))
+                layer.weight[::2] *= -1 if negative else 2
+    before = {name: value.clone() for name, value in model._network.state_dict().items()}
+    pixels = torch.from_numpy(np.stack(items))[:, None].float()
+    with torch.no_grad():
+        expected, folded = trunk(pixels / 255).numpy(), mnist_cnn._folded(trunk)
+        found = folded(pixels).numpy()
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded) == (3 if negative else 0)
+    np.testing.assert_array_equal(anew(model).embed(items), model.embed(items))
+    assert all(torch.equal(value, before[name]) for name, value in model._network.state_dict().items())

@@ -1,19 +1,34 @@
 """Rounds that learn from the pool, against a real Label Studio: from no label at all to a served model."""
 
+import time
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from faulty_proxy import Fault, FaultyProxy
+from serving import ServedApp
 from test_embeddings import strokes
 
 from ml_backend import project_embedding
-from ml_backend.config import ProjectSettings
+from ml_backend.answers import recorded
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.control import CONTROL
 from ml_backend.datasets import png_data_uri
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.errors import ConfigurationError
+from ml_backend.instant import InstantOrder
+from ml_backend.instant_file import read
+from ml_backend.instant_loop import InstantLoop
+from ml_backend.label_config import label_of
+from ml_backend.label_studio import LabelStudioClient
 from ml_backend.loop import Workspace, run_round
+from ml_backend.moves import INSTANT
+from ml_backend.retries import Patience
+from ml_backend.server import create_app
 from ml_backend.store import ProjectStore
+from ml_backend.worker import Worker
 
+BARS = ("1", "7")
 SETTINGS = ProjectSettings(queue_size=20, control_share=0, hyperparameters={"steps": 30})
 
 
@@ -82,3 +97,94 @@ def test_shares_of_labels_that_are_not_there_are_refused(bars, tmp_path):
     ):
         run_round(workspace, project.id, overrides={"class_shares": {"one": 1.0}})
     assert project.project.model_version == before, "the old order stands"
+
+
+@pytest.fixture
+def instant(make_project, label_studio, tmp_path):
+    """A project of bars, and a server whose instant loop hears of its answers and reaches Label Studio by a proxy."""
+    project = make_project("mnist")
+    rows = [{"data": {"image": png_data_uri(image)}} for image in strokes(260)]
+    for number, row in enumerate(rows[:12]):
+        row["annotations"] = [{"result": project.answer(BARS[number % 2])}]
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    settings = Settings(label_studio_url=label_studio.url, model_dir=tmp_path, poll_seconds=0)
+    proxy = FaultyProxy(label_studio.url)
+    once = Patience(tries=1, tries_when_locked=1)
+    loop = InstantLoop(
+        settings, client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=20, patience=once)
+    )
+    server = ServedApp(create_app(settings, rounds=Worker(lambda *_: {}), instant=loop))
+    loop.start()
+    project.client.create_webhook(project.id, f"{server.url}/webhook", {})
+    yield project, loop, proxy
+    server.close()
+    loop.stop()
+    proxy.close()
+
+
+def settled(loop, project, answers=0):
+    """Wait until the loop has taken in so many answers and is done with them; its status."""
+    end = time.monotonic() + 120
+    while (found := loop.status(project.id))["busy"] or found["answers"] < answers:
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    return found
+
+
+def annotate_next(project, wrong=False):
+    """Answer what Label Studio serves next, as the page does; the task and the label."""
+    task = project.client.next_task(project.id)["id"]
+    label = BARS[(project.task_ids.index(task) + wrong) % 2]
+    project.client.annotate(task, project.answer(label))
+    return task, label
+
+
+def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, tmp_path):
+    project, loop, proxy = instant
+    workspace = Workspace(project.client, tmp_path, SETTINGS.override({"control_share": 0.2}, where="test"))
+    published = run_round(workspace, project.id).queue
+    store, places = ProjectStore(tmp_path, project.project.uid), [row.picked_by for row in published.predictions]
+    left = read(store.folder)
+    order, items = InstantOrder(left.graph), {task: item for item, task in enumerate(left.task_ids.tolist())}
+    asked = []
+    for turn in range(10):
+        # Whoever errs surprises the loop: what it prepared for the next place is then wrong.
+        task, label = annotate_next(project, wrong=turn % 3 == 2)
+        asked.append(task)
+        order.answer(items[task], project.question.labels.index(label))
+        settled(loop, project, turn + 1)
+        served = project.client.next_task(project.id)["id"]
+        if places[turn + 1] == CONTROL:
+            assert served == published.predictions[turn + 1].task_id, "a control task keeps its place"
+        else:
+            movable = [p.task_id for p in published.predictions if p.picked_by == "auto" and p.task_id not in asked]
+            assert served == left.task_ids[order.front(1, np.isin(left.task_ids, movable))[0]]
+    status, now = settled(loop, project), store.queue(published.name)
+    assert (status["moved"] > status["moved_late"] > 0, status["problem"]) == (True, "")
+    rows = {row["task"]: row for row in project.client.predictions(project.id)}
+    assert [p.task_id for p in now.predictions] == sorted(rows, key=lambda task: rows[task]["score"])
+    assert all(
+        rows[p.task_id]["score"] == p.score and rows[p.task_id]["model_version"] == now.name for p in now.predictions
+    )
+    guessed = {p.task_id: p.label for p in published.predictions if p.picked_by != CONTROL}
+    assert {task: label_of(rows[task]["result"], project.question) for task in guessed} == guessed
+
+    # Label Studio does not answer: Submit and the order are as they were, and so is the round to come.
+    proxy.start(lambda request: Fault.DOWN if request.name.startswith("PATCH") else None)
+    while not loop.status(project.id)["problem"]:
+        asked.append(annotate_next(project, wrong=True)[0])
+        settled(loop, project)
+    assert store.queue(published.name) == now
+    proxy.heal()
+
+    second = run_round(workspace, project.id).queue
+    assert project.client.prediction_versions(project.id)[second.name] == len(second.predictions)
+    assert not {p.task_id for p in second.predictions} & set(asked)
+    why = {task: answer.picked_by for task, answer in recorded(store).items()}
+    raised = {p.task_id for p in now.predictions if p.picked_by == INSTANT}
+    expected = [
+        CONTROL if place == CONTROL else INSTANT if task in raised else "auto"
+        for place, task in zip(places, asked, strict=False)
+    ]
+    assert [why[task] for task in asked] == expected
+    assert raised & set(asked)

@@ -9,7 +9,7 @@ from ml_backend.checks.words import command
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
-from ml_backend.order_proof import prove_order
+from ml_backend.order_proof import prove_order, standing
 from ml_backend.publish import TAB, TAB_TITLE, is_over
 from ml_backend.queue_names import parse_queue_name
 
@@ -166,7 +166,7 @@ def order(context: Context) -> Finding:
     if queue is None or not left:
         return Finding(name, "skipped", "Nothing to prove: the queue is used up.", command("sync.py", context))
     queue = replace(queue, predictions=left)
-    with context.store.lock():  # no round may learn these answers
+    with standing(context.store):
         proof = prove_order(context.client, context.project_id, queue, context.question, count=context.order)
     held = f" Task {proof.held}, which this account held open, came first." if proof.held else ""
     if proof.holds:

@@ -19,9 +19,9 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ml_backend import hardware
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
-from ml_backend.models._shared import one_thread
 from ml_backend.models.base import Progress, no_progress
 
 Images = NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Gradients:
         return None
 
     @classmethod
-    @one_thread()
+    @hardware.threads()
     def learn(
         cls,
         items: Sequence[Images],
@@ -117,7 +117,7 @@ class Gradients:
             raise ModelError(f"gradients: the stored embedding is damaged ({exc}); delete it and run a round") from exc
         return encoder
 
-    @one_thread()
+    @hardware.threads()
     def _view(self, items: Sequence[Images], distortion: Distortion | None) -> Rows:
         out = np.empty((len(items), self._axes.shape[1]), np.float32)
         with torch.inference_mode():

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from ml_backend import text_encoding
+from ml_backend import hardware, text_encoding
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
-from ml_backend.models._shared import one_thread
 from ml_backend.models.base import Progress, no_progress
 
 BLOCK = 1024
@@ -52,7 +51,7 @@ class _Pretrained:
             progress(min(start + BLOCK, len(items)), len(items))
         return encoder
 
-    @one_thread()
+    @hardware.threads()
     def embed(self, items: Sequence[str]) -> Rows:
         """Vectors ``[N, D]`` of length 1."""
         return text_encoding.encode(self.name, items)

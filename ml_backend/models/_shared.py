@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ml_backend import hardware
 from ml_backend.errors import ModelError
 from ml_backend.models.base import Known, Progress, Targets, ValidationCurve
 
@@ -86,22 +85,6 @@ def check_labels(model: str, labels: Sequence[str]) -> tuple[str, ...]:
     if not result or len(set(result)) != len(result):
         raise ModelError(f"{model} needs at least one label, each of them once; got {list(result)}")
     return result
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run small steps on one thread of the machine's.
-
-    On two idle cores a second thread gains nothing here (fitting 300 digits: 5.0 s with one, 5.0 s with two). Beside
-    a busy process the two wait for each other at every layer: over 100 s against 6.8 s for that fit, 5.7 s against
-    0.5 s to score 8,000 digits.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def check_loss(model: str, loss: float, step: int) -> None:
@@ -241,8 +224,11 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def dropout(features: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Inverted dropout with its own generator; ``F.dropout`` would draw from the global one."""
-    keep = torch.rand(features.shape, generator=generator) >= rate
+    """Inverted dropout with its own generator, on the CPU, so that every device leaves out the same ones.
+
+    ``F.dropout`` would draw from the global one.
+    """
+    keep = torch.rand(features.shape, generator=generator).to(features.device) >= rate
     return features * keep / (1 - rate)
 
 
@@ -271,25 +257,14 @@ def head_probabilities(
         generator = torch.Generator().manual_seed(seed)
         masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
         weight = weight * masks[:, 0]  # [C, K, D]
-    heads = weight.reshape(classes * samples, dims)
+    device = hardware.device()
+    heads, bias = weight.reshape(classes * samples, dims).to(device), bias.to(device)
     out = np.empty((classes, samples, len(features)), dtype=np.float32)
     for start in range(0, len(features), HEAD_BLOCK):
-        block = torch.from_numpy(features[start : start + HEAD_BLOCK])
+        block = torch.from_numpy(features[start : start + HEAD_BLOCK]).to(device)
         logits = torch.addmm(bias[:, None], heads, block.T).reshape(classes, samples, len(block))
-        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).numpy()
+        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).cpu().numpy()
     return out.transpose(2, 1, 0)
-
-
-def scoring_copy(module: Network, dtype: torch.dtype) -> tuple[Network, torch.device, torch.dtype]:
-    """A module in evaluation mode to score with, and where and in what to give it its input.
-
-    On a GPU where there is one; else the module itself, unless another precision is asked for. The copy costs less
-    than one batch, and threads that share the model never see it move.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cpu" and dtype == torch.float32:
-        return module, device, dtype
-    return copy.deepcopy(module).to(device, dtype).eval(), device, dtype
 
 
 def check_samples(model: str, samples: int) -> None:

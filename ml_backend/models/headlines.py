@@ -21,6 +21,7 @@ from scipy import sparse
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
+from ml_backend import hardware
 from ml_backend.errors import BadItemError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
@@ -138,7 +139,7 @@ class Headlines:
             raise BadItemError("The text is empty; there is nothing to classify")
         return text[:MAX_CHARACTERS]
 
-    @_shared.one_thread()
+    @hardware.threads()
     def fit(
         self,
         items: Sequence[str],
@@ -203,7 +204,7 @@ class Headlines:
         network = self._fitted()
         _shared.check_samples(self.name, samples)
         hidden = self.embed(items)
-        with _shared.one_thread(), torch.inference_mode():
+        with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
 
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
@@ -211,7 +212,7 @@ class Headlines:
         self._fitted()
         return self._cache.get(items, str, self._embed)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def _embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         network = self._fitted()
         out = np.empty((len(items), HIDDEN), dtype=np.float32)

@@ -7,12 +7,13 @@ The trunk has nothing random in it, so K Monte-Carlo dropout passes cost one tru
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from ml_backend import hardware
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
@@ -37,6 +39,9 @@ WATCHED = 200
 
 BLOCK = 200
 """Images in the trunk at a time: bounds memory, whatever the size of the pool."""
+GPU_BLOCK = 4096
+CHANNELS_LAST: Final = torch.channels_last
+"""Layout of the weights, and with them of all activations: max-pooling is then several times faster."""
 
 ROTATION, SCALE, SHEAR, SHIFT = math.radians(15), 0.15, 0.2, 0.15
 """Largest augmentation: radians, share, share, share of half the side (2 pixels). A digit stays the same digit."""
@@ -76,9 +81,6 @@ class MnistCnn:
     name: ClassVar[str] = "mnist_cnn"
     object_tag: ClassVar[str] = "Image"
     learns_features: ClassVar[bool] = True
-    scoring_dtype: ClassVar[torch.dtype] = torch.float32
-    """Of the trunk when it scores. bfloat16 is 2-3 times faster where the CPU has it, but no longer exact: scores then
-    depend a little on the machine and on how items are batched (docs/benchmarks.md has both)."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = _shared.check_labels(self.name, labels)
@@ -130,7 +132,7 @@ class MnistCnn:
         except Exception as exc:
             raise BadItemError(f"Not a readable image ({len(raw)} bytes): {exc}") from exc
 
-    @_shared.one_thread()
+    @hardware.threads()
     def fit(
         self,
         items: Sequence[Images],
@@ -149,12 +151,13 @@ class MnistCnn:
         started = time.perf_counter()
         chosen = _shared.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
         y = torch.from_numpy(_shared.check_training_data(self.name, items, targets, self.labels))
-        x, count = self._stack(items), len(items)
+        x, count, device = _unit(self._stack(items)), len(items), hardware.device()
+        x, y = x.to(device), y.to(device)
         generator = torch.Generator().manual_seed(seed)
         with torch.device("meta"):
             network = _Network(len(self.labels))
         _shared.initialise(network, generator)
-        _pool_fast(network)
+        network.to(memory_format=CHANNELS_LAST).to(device)
         batch = int(chosen["batch_size"])
         steps = int(chosen["steps"]) or default_steps(count)
         optimizer = torch.optim.AdamW(
@@ -172,7 +175,7 @@ class MnistCnn:
         watch = None
         seen = _shared.held_out(self.name, validation, self.labels, steps * batch // WATCHED)
         if seen is not None:
-            held_x, held_y = self._stack(seen[0]), seen[1]
+            held_x, held_y = _unit(self._stack(seen[0])).to(device), seen[1].to(device)
             watch = _shared.Watch(network, len(held_y), lambda: loss(network.head(network.trunk(held_x)), held_y))
         epochs, curve = _shared.minimise(
             self.name,
@@ -185,7 +188,7 @@ class MnistCnn:
             progress=progress,
             watch=watch,
         )
-        self._network, self._dropout, self._cache = network.eval(), chosen["dropout"], FeatureCache(HIDDEN)
+        self._network, self._dropout, self._cache = network.eval().cpu(), chosen["dropout"], FeatureCache(HIDDEN)
         used = chosen | {"steps": steps, "seed": seed}
         return TrainingReport(count, len(epochs), time.perf_counter() - started, epochs, used, curve)
 
@@ -194,7 +197,7 @@ class MnistCnn:
         network = self._fitted()
         _shared.check_samples(self.name, samples)
         hidden = self.embed(items)
-        with _shared.one_thread(), torch.inference_mode():
+        with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)
 
     def embed(self, items: Sequence[Images]) -> NDArray[np.float32]:
@@ -202,14 +205,16 @@ class MnistCnn:
         self._fitted()
         return self._cache.get(items, _digest, self._embed)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def _embed(self, items: Sequence[Images]) -> NDArray[np.float32]:
-        trunk, device, dtype = _shared.scoring_copy(self._fitted().trunk, self.scoring_dtype)
+        device, dtype = hardware.device(), hardware.precision()
+        trunk = _folded(self._fitted().trunk).to(memory_format=CHANNELS_LAST).to(device, dtype)
+        size = BLOCK if device.type == "cpu" else GPU_BLOCK
         out = np.empty((len(items), HIDDEN), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(items), BLOCK):
-                block = self._stack(items[start : start + BLOCK]).to(device, dtype)
-                out[start : start + BLOCK] = trunk(block).float().cpu().numpy()
+            for start in range(0, len(items), size):
+                block = self._stack(items[start : start + size]).to(device).to(dtype)
+                out[start : start + size] = trunk(block).float().cpu().numpy()
         return out
 
     def sharpen(self, factor: float) -> None:
@@ -233,21 +238,26 @@ class MnistCnn:
         with torch.device("meta"):
             model._network = _Network(len(model.labels))
         _shared.load_weights(cls.name, model._network, weights)
-        _pool_fast(model._network)
+        model._network.to(memory_format=CHANNELS_LAST)
         return model
 
     def _fitted(self) -> _Network:
         return _shared.fitted(self.name, self._network)
 
     def _stack(self, items: Sequence[Images]) -> Tensor:
-        """Items as ``float32 [N, 1, 28, 28]`` in [0, 1]."""
+        """Items as ``uint8 [N, 1, 28, 28]``."""
         try:
             pixels = np.stack(items)
         except ValueError as exc:
             raise ModelError(f"{self.name}: items differ in shape; pass what read_item returned") from exc
         if pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
             raise ModelError(f"{self.name}: items must be uint8 [28, 28], not {pixels.dtype} {list(pixels.shape[1:])}")
-        return torch.from_numpy(pixels).float().div_(255)[:, None]
+        return torch.from_numpy(pixels)[:, None]
+
+
+def _unit(pixels: Tensor) -> Tensor:
+    """Pixels as float32 in [0, 1]."""
+    return pixels.float().div_(255)
 
 
 def _digest(image: Images) -> bytes:
@@ -260,14 +270,44 @@ def default_steps(examples: int) -> int:
     return round(400 * math.sqrt(max(1.0, examples / 1000)))
 
 
-def _pool_fast(network: nn.Module) -> None:
-    """Lay the weights out channels last, and with them all activations: max-pooling is then several times faster."""
-    network.to(memory_format=torch.channels_last)
+def _folded(trunk: nn.Sequential) -> nn.Sequential:
+    """The trunk to score raw pixels with: each batch norm, and the division by 255, put into its convolution.
+
+    ``max_i(c_i) s + b = max_i(s c_i + b)`` for ``s > 0``: a scale can go before the pooling unless it is negative,
+    which is rare; such a layer keeps its batch norm. The trained weights stay as they are.
+    """
+    layers: list[nn.Module] = []
+    unit = 255.0
+    for layer in trunk:
+        if isinstance(layer, nn.Conv2d):
+            weight, bias = layer.weight.detach() / unit, torch.zeros(layer.out_channels)
+            layers.append(_convolution(weight, bias))
+            unit = 1.0
+        elif isinstance(layer, nn.BatchNorm2d) and (affine := _affine(layer))[0].min() > 0:
+            scale, shift = affine
+            layers[-2] = _convolution(weight * scale[:, None, None, None], shift)  # behind it stands the pooling
+        else:
+            layers.append(copy.deepcopy(layer))
+    return nn.Sequential(*layers).eval()
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    with torch.device("meta"):  # which draws no random numbers
+        layer = nn.Conv2d(weight.shape[1], weight.shape[0], weight.shape[2], padding=1)
+    layer.weight, layer.bias = (nn.Parameter(values, requires_grad=False) for values in (weight, bias))
+    return layer
+
+
+def _affine(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a batch norm in evaluation multiplies each channel with, and what it adds ``[C]``."""
+    values = layer.state_dict()
+    scale = values["weight"] * torch.rsqrt(values["running_var"] + layer.eps)
+    return scale, values["bias"] - scale * values["running_mean"]
 
 
 def distort(images: Tensor, generator: torch.Generator) -> Tensor:
     """Rotate, scale, shear and shift each image ``[N, 1, H, W]`` by its own random amounts, in one resampling."""
-    u = torch.rand(7, len(images), generator=generator) * 2 - 1  # [-1, 1)
+    u = (torch.rand(7, len(images), generator=generator) * 2 - 1).to(images.device)  # [-1, 1)
     cos, sin = torch.cos(u[0] * ROTATION), torch.sin(u[0] * ROTATION)
     wide, high, shear = 1 + u[1] * SCALE, 1 + u[2] * SCALE, u[3] * SHEAR
     rows = [cos * wide, shear - sin * high, u[4] * SHIFT, sin * wide, cos * high, u[5] * SHIFT]

@@ -20,7 +20,7 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_backend import text_encoding
+from ml_backend import hardware, text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import _shared
 from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
@@ -86,7 +86,7 @@ class Sentences:
         """The text, as `Headlines` reads it. The encoder sees its first 256 tokens or so."""
         return Headlines.read_item(raw)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def fit(
         self,
         items: Sequence[str],
@@ -155,10 +155,10 @@ class Sentences:
         network = _shared.fitted(self.name, self._network)
         _shared.check_samples(self.name, samples)
         features = self.embed(items)
-        with _shared.one_thread(), torch.inference_mode():
+        with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(features, network.head, self._dropout, samples, seed)
 
-    @_shared.one_thread()
+    @hardware.threads()
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """The encoder's vectors ``[N, D]``; computed once per text and process."""
         _shared.fitted(self.name, self._network)

@@ -1,0 +1,117 @@
+"""What a round leaves for the instant loop: the graph of its tasks, and the queue that it goes with. One file.
+
+It holds all that the server needs to go on from there: neither the tasks nor the model have to be read again, and
+servers on other machines, which have no copy of the tasks, get it with the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from scipy import sparse
+
+from ml_backend.errors import StoreError
+from ml_backend.graph import Neighbourhood
+from ml_backend.label_config import ChoiceQuestion
+
+FILE: Final = "instant.safetensors"
+ABOUT: Final = "about"
+
+
+@dataclass(frozen=True)
+class InstantGraph:
+    """The open and labelled tasks of one project in a graph, when a queue was made."""
+
+    queue: str
+    """The queue's name."""
+    question: ChoiceQuestion
+    """What was asked; its labels are the ``C`` classes."""
+    newest: str
+    """Time of the newest answer that the round knew, as Label Studio writes times; later ones are news."""
+    task_ids: NDArray[np.int64]
+    """Open tasks, as in ``graph.open`` ``[O]``."""
+    graph: Neighbourhood
+
+
+def write(folder: Path, found: InstantGraph) -> None:
+    """Write the file, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    graph, path = found.graph, folder / FILE
+    arrays = {
+        "data": graph.weights.data.astype(np.float32),
+        "indices": graph.weights.indices.astype(np.int32),
+        "indptr": graph.weights.indptr.astype(np.int64),
+        "task_ids": found.task_ids,
+        "open": graph.open.astype(np.int32),
+        "labelled": graph.labelled.astype(np.int32),
+        "targets": graph.targets.astype(np.int32),
+        "prior": graph.prior,
+    }
+    if graph.model is not None:
+        arrays["model"] = graph.model.astype(np.float32)
+    about = {"queue": found.queue, "newest": found.newest, "question": asdict(found.question)}
+    try:
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as staging:
+            finished = Path(staging) / FILE
+            contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+            save_file(contiguous, finished, metadata={ABOUT: json.dumps(about)})
+            with finished.open("rb") as written:
+                os.fsync(written.fileno())
+            finished.replace(path)
+    except (OSError, SafetensorError) as exc:
+        raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+
+
+def read(folder: Path) -> InstantGraph | None:
+    """What `write` wrote; None where nothing was.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    path = folder / FILE
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads(file.metadata()[ABOUT])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        size = len(arrays["indptr"]) - 1
+        weights = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, size))
+        nodes = {name: arrays[name].astype(np.int64) for name in ("open", "labelled", "targets")}
+        graph = Neighbourhood(
+            weights,
+            np.zeros((size, 0), np.float32),  # coordinates: of a cold start alone
+            nodes["open"],
+            nodes["labelled"],
+            nodes["targets"],
+            arrays["prior"],
+            arrays.get("model"),
+        )
+        question = ChoiceQuestion(**about["question"] | {"labels": tuple(about["question"]["labels"])})
+        return InstantGraph(about["queue"], question, about["newest"], arrays["task_ids"], graph)
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as exc:
+        raise StoreError(f"{path} is damaged ({exc}); delete it: the next round makes a new one.") from exc
+
+
+def remove(folder: Path) -> None:
+    """Leave nothing for the instant loop.
+
+    Raises:
+        StoreError: the file cannot be deleted.
+    """
+    try:
+        (folder / FILE).unlink(missing_ok=True)
+    except OSError as exc:
+        raise StoreError(f"Cannot delete {folder / FILE} ({exc}); check MODEL_DIR.") from exc

@@ -1,0 +1,210 @@
+"""Between two rounds: each answer changes what Label Studio serves next, in one thread beside the server's.
+
+A webhook says what was answered, and has its answer at once: whoever pressed Submit waits neither for the graph nor
+for what is written to Label Studio. The task that comes next was moved there while the one before was being looked at,
+on the guess that its label would be the expected one. Where that was wrong, the next task is moved while the page asks
+for it.
+
+Whatever fails here leaves the order as it is. A round that publishes meanwhile wins: its queue has another name, and
+what is written under the old one is served to nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any, Final
+
+from ml_backend.config import Settings
+from ml_backend.errors import ActiveLearningError, ConfigurationError
+from ml_backend.instant_project import InstantProject, open_instant
+from ml_backend.label_studio import LabelStudioClient
+from ml_backend.moves import is_paused
+from ml_backend.retries import Patience
+from ml_backend.shared_folder import MOVES
+from ml_backend.store import ProjectStore
+from ml_backend.stores import stores_of
+from ml_backend.wishes import read as read_wishes
+
+log = logging.getLogger(__name__)
+LOOK_EVERY: Final = 2.0
+"""Seconds without an answer after which new queues are looked for."""
+TIMEOUT: Final = 3.0
+"""Seconds to wait for an answer of Label Studio: by then the next task has long been served."""
+REST: Final = 10.0
+"""Seconds in which nothing is moved after a failure: a Label Studio that is slow has enough to do."""
+MOST_WAITING: Final = 200
+"""Answers that wait to be taken in; what comes beyond is left to the next round."""
+MOST_PROJECTS: Final = 32
+"""Projects whose graphs are kept: those with the latest answers."""
+
+
+@dataclass
+class _Project:
+    """What the thread knows of one project."""
+
+    queue: str | None = None
+    """The served queue when it was last looked at, with or without a graph."""
+    state: InstantProject | None = None
+    rest_until: float = 0.0
+    problem: str = ""
+    """What failed last; empty again once something works."""
+
+
+class InstantLoop:
+    """Takes in answers of all projects. ``start`` starts its thread, ``stop`` ends it.
+
+    Args:
+        settings: the installation's.
+        client: asks Label Studio; by default without patience.
+        clock: monotonic seconds.
+        now: seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        client: Callable[[], LabelStudioClient] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._stores = stores_of(settings)
+        self._new_client = client or (lambda: _hasty_client(settings))
+        self._client: LabelStudioClient | None = None
+        self._clock, self._now = clock, now
+        self._events: Queue[tuple[int, Mapping[str, Any]] | None] = Queue(MOST_WAITING)
+        self._projects: OrderedDict[int, _Project] = OrderedDict()
+        self._thread: Thread | None = None
+        self._stop = Event()
+
+    # --- called by requests: nothing is waited for -------------------------------------------------------------------
+
+    def heard(self, project_id: int, annotation: Any) -> None:
+        """Somebody annotated a task, by a webhook's word."""
+        if self._thread is not None and isinstance(annotation, Mapping):
+            with suppress(Full):
+                self._events.put_nowait((project_id, annotation))
+
+    def status(self, project_id: int) -> dict[str, Any]:
+        """What was done for one project since its last round, for people."""
+        project = self._projects.get(project_id) or _Project()
+        state = project.state
+        return {
+            "queue": state.name if state else None,
+            "answers": state.answers if state else 0,
+            "moved": state.moved if state else 0,
+            "moved_late": state.moved_late if state else 0,
+            "busy": self._events.unfinished_tasks > 0,
+            "problem": project.problem,
+        }
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._stop.clear()
+        self._thread = Thread(target=self._work, name="instant loop", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the thread."""
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None:
+            with suppress(Full):
+                self._events.put_nowait(None)
+            thread.join(timeout)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                event = self._events.get(timeout=LOOK_EVERY)
+            except Empty:
+                for project_id in list(self._projects):
+                    self._guarded(project_id, None)
+            else:
+                if event is not None:
+                    self._guarded(*event)
+                self._events.task_done()
+
+    def _guarded(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
+        """Whatever fails, the next event is heard, and the order stands."""
+        project = self._projects.get(project_id) or _Project()
+        if self._clock() < project.rest_until:
+            return
+        try:
+            self._answer(project_id, annotation)
+            project.problem = ""
+        except Exception as exc:
+            ours = isinstance(exc, ActiveLearningError)
+            problem = str(exc) if ours else type(exc).__name__
+            if problem != project.problem:
+                shown = None if ours else exc
+                log.warning("project %s: answers do not move the order: %s", project_id, problem, exc_info=shown)
+            project.problem, project.rest_until = problem, self._clock() + REST
+
+    def _answer(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
+        """Take in one answer, or without one look for a new queue; move what comes next."""
+        store = self._stores.open(project_id)
+        if store is None:
+            return  # anybody can make up a number
+        if is_paused(store.document(MOVES), self._now()):
+            return
+        if self._client is None:
+            self._client = self._new_client()
+        project = self._known(project_id)
+        news = self._refresh(project, store, self._client)
+        if project.state is None:
+            return
+        project.state.leave(read_wishes(store).dropped)
+        answer = project.state.heard(annotation) if annotation is not None else None
+        if answer is not None and (project.state.take_in(answer) or news):
+            project.state.serve(answer.person, self._client)
+            if self._events.empty():
+                project.state.prepare(answer.person, self._client)
+        elif news:
+            project.state.prepare(None, self._client)
+
+    def _known(self, project_id: int) -> _Project:
+        project = self._projects.setdefault(project_id, _Project())
+        self._projects.move_to_end(project_id)
+        while len(self._projects) > MOST_PROJECTS:
+            self._projects.popitem(last=False)
+        return project
+
+    def _refresh(self, project: _Project, store: ProjectStore, client: LabelStudioClient) -> bool:
+        """Go on to the queue that is served now; whether that or another server's events brought answers."""
+        current = store.current().queue
+        if current == project.queue:
+            return project.state is not None and store.is_shared and project.state.catch_up(client)
+        before, project.state = project.state, open_instant(store)
+        if project.state is not None:
+            if before is not None:
+                project.state.follow(before)
+            news = project.state.catch_up(client)
+        else:
+            news = False
+        project.queue = current
+        return news
+
+
+def _hasty_client(settings: Settings) -> LabelStudioClient:
+    """The configured account, without patience.
+
+    Raises:
+        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+    """
+    if settings.label_studio_api_key is None:
+        raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
+    key, once = settings.label_studio_api_key.get_secret_value(), Patience(tries=1, tries_when_locked=1)
+    return LabelStudioClient(settings.label_studio_url, key, timeout=TIMEOUT, patience=once)

@@ -1,0 +1,171 @@
+"""The instant loop of one project: what an answer moves, and how that gets into Label Studio and the store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from ml_backend.agreement import consensus
+from ml_backend.instant_file import InstantGraph, read
+from ml_backend.instant_queue import InstantQueue
+from ml_backend.label_config import label_of
+from ml_backend.label_studio import LabelStudioClient, task_from_row
+from ml_backend.moves import with_moves
+from ml_backend.served_queue import Person, Swap
+from ml_backend.shared_folder import MOVES
+from ml_backend.store import ProjectStore
+
+RUNNERS_UP: Final = 3
+"""Tasks likely to be moved next, whose predictions are looked up before somebody waits for it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody answered."""
+
+    task: int
+    label: str | None
+    """None where the task was skipped."""
+    person: Person
+
+
+class InstantProject:
+    """One queue, its graph, and what was answered since it was made. Not safe to share between threads.
+
+    Args:
+        store: the project's.
+        found: what the round left, of the queue that is served.
+    """
+
+    def __init__(self, store: ProjectStore, found: InstantGraph) -> None:
+        self.name = found.queue
+        """The queue's."""
+        self.answers = 0
+        """Taken in so far."""
+        self.moved = 0
+        """Tasks moved to the front so far."""
+        self.moved_late = 0
+        """Of them, those moved only once the answer was there."""
+        self._store = store
+        self._since = found.newest
+        self._question = found.question
+        self._queue = InstantQueue(found.graph, found.task_ids, store.queue(found.queue).predictions)
+        self._half_done: list[Swap] = []
+        """Swaps of which the second task is still to be moved."""
+        self._predictions: dict[int, int] = {}
+        """Task → the id of its prediction."""
+
+    def follow(self, before: InstantProject) -> None:
+        """Take over who has which task open from the queue before."""
+        self._queue.served.hold(before._queue.served)
+
+    def leave(self, unwanted: Collection[int]) -> None:
+        """Do not move these tasks."""
+        self._queue.served.unwanted = frozenset(unwanted)
+
+    def heard(self, annotation: Mapping[str, Any]) -> Answer | None:
+        """The answer in an event's annotation; None where it is malformed, or answers another question."""
+        try:
+            task, person, skipped = annotation["task"], annotation.get("completed_by"), annotation.get("was_cancelled")
+            label = None if skipped else label_of(annotation["result"], self._question)
+        except (KeyError, TypeError, AttributeError):
+            return None
+        if not isinstance(task, int) or (not skipped and label not in self._question.labels):
+            return None
+        return Answer(task, label, person if isinstance(person, int) else None)
+
+    def catch_up(self, client: LabelStudioClient) -> bool:
+        """Read what was answered since the round, or the last call, and no webhook told here; whether anything was.
+
+        Raises:
+            LabelStudioError: Label Studio failed.
+        """
+        told = False
+        for page in client.changed_tasks(int(self._store.uid.split(".")[0]), self._since):
+            for row in page:
+                self._since = max(self._since, row["updated_at"])
+                answer = self._answer_in(row)
+                told |= answer is not None and self.take_in(answer)
+        return told
+
+    def _answer_in(self, row: Mapping[str, Any]) -> Answer | None:
+        task = task_from_row(row)
+        if not task.annotations:
+            return None
+        label = consensus(replace(each, label=label_of(each.result, self._question)) for each in task.annotations)
+        if label not in self._question.labels and not task.is_skipped:
+            return None
+        return Answer(task.id, None if task.is_skipped else label, task.annotations[-1].annotator)
+
+    def take_in(self, answer: Answer) -> bool:
+        """Learn one answer; whether it is news."""
+        target = None if answer.label is None else self._question.labels.index(answer.label)
+        news = self._queue.take_in(answer.task, target, answer.person)
+        self.answers += news
+        return news
+
+    def serve(self, person: Person, client: LabelStudioClient) -> None:
+        """See to it that the task that this person gets now knows all answers.
+
+        Raises:
+            LabelStudioError: Label Studio failed; the order is as it was.
+        """
+        swap = self._queue.swap()
+        if swap is not None:
+            self._move(swap, client)
+            self.moved_late += 1
+        self._queue.served.give(person)
+
+    def prepare(self, person: Person, client: LabelStudioClient) -> None:
+        """Move the task that comes next if this person answers as is expected, and finish what is half done.
+
+        Mostly they do, or the answer makes no difference: then nothing has to be moved while they wait.
+
+        Raises:
+            LabelStudioError: Label Studio failed. StoreError: the moves could not be noted.
+        """
+        self._finish(client)
+        looked_at = self._queue.served.has(person)
+        swap = self._queue.swap(looked_at)
+        if swap is not None:
+            self._move(swap, client)
+            self._finish(client)
+        for task in self._queue.front(RUNNERS_UP):
+            self._prediction(task, client)
+
+    def _move(self, swap: Swap, client: LabelStudioClient) -> None:
+        client.score_prediction(self._prediction(swap.raised, client), swap.to)
+        self._queue.served.scores[swap.raised] = swap.to
+        self._half_done.append(swap)
+        self.moved += 1
+
+    def _finish(self, client: LabelStudioClient) -> None:
+        """Put the tasks that others were moved before to where those came from, and note both."""
+        while self._half_done:
+            swap = self._half_done[0]
+            client.score_prediction(self._prediction(swap.demoted, client), swap.back)
+            self._queue.served.scores[swap.demoted] = swap.back
+            del self._half_done[0]
+            self._note(swap)
+
+    def _note(self, swap: Swap) -> None:
+        scores = {swap.raised: swap.to, swap.demoted: swap.back}
+        self._store.edit_document(MOVES, lambda content: with_moves(content, self.name, scores, swap.raised))
+
+    def _prediction(self, task: int, client: LabelStudioClient) -> int:
+        if task not in self._predictions:
+            self._predictions[task] = client.prediction_id(task, self.name)
+        return self._predictions[task]
+
+
+def open_instant(store: ProjectStore) -> InstantProject | None:
+    """The instant loop of the queue that is served now; None where its round left nothing for it.
+
+    Raises:
+        StoreError: something stored is damaged.
+    """
+    found = read(store.folder)
+    if found is None or found.queue != store.current().queue:
+        return None
+    return InstantProject(store, found)

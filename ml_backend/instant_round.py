@@ -1,0 +1,56 @@
+"""What a round leaves for the instant loop, or why it leaves nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ml_backend.auto import is_cold
+from ml_backend.errors import StoreError
+from ml_backend.gathering import NOTHING, neighbourhood
+from ml_backend.instant_file import InstantGraph, remove, write
+from ml_backend.instant_queue import MOVABLE
+from ml_backend.label_studio import TIME_FORMAT
+from ml_backend.pool_learning import FEWEST_OPEN
+from ml_backend.records import Queue
+from ml_backend.report import Report
+from ml_backend.scoring import Scores
+from ml_backend.situation import Situation
+from ml_backend.workspace import RoundProject
+
+MOST_OPEN: Final = 100_000
+"""Open tasks above which one answer takes the graph too long."""
+ON: Final = "on"
+
+
+def leave(project: RoundProject, queue: Queue, situation: Situation, scores: Scores | None, report: Report) -> None:
+    """Write the graph that goes with a queue, or remove what is there; the report says which and why."""
+    found = _graph(project, queue, situation, scores)
+    try:
+        if isinstance(found, str):
+            remove(project.store.folder)
+        else:
+            write(project.store.folder, found)
+        report.instant = found if isinstance(found, str) else ON
+    except StoreError as exc:  # the order can do without
+        report.instant = f"off: {exc}"
+
+
+def _graph(project: RoundProject, queue: Queue, situation: Situation, scores: Scores | None) -> InstantGraph | str:
+    known = situation.labelled or NOTHING
+    if not situation.settings.instant:
+        return "off: switched off"
+    if not any(item.picked_by == MOVABLE for item in queue.predictions):
+        return f"off: only what {MOVABLE} chose is moved"
+    if situation.unlabelled is None:
+        return "off: nothing has embedded the tasks without labels"
+    if not FEWEST_OPEN <= len(situation) <= MOST_OPEN:
+        return f"off: it needs {FEWEST_OPEN:,} to {MOST_OPEN:,} open tasks"
+    if is_cold(len(known.targets), len(np.unique(known.targets)), situation.classes):
+        return "off: until there are enough labels to look between the classes"
+    if scores is not None and scores.kept is not None and len(scores.kept) < len(situation):
+        scores = None  # of a pool too large for memory the graph alone is asked
+    graph = neighbourhood(situation.items, known, situation.unlabelled, scores)
+    newest = max(annotation.updated_at for task, _ in project.pool.training for annotation in task.annotations)
+    return InstantGraph(queue.name, project.question, newest.strftime(TIME_FORMAT), situation.task_ids, graph)

@@ -1,0 +1,99 @@
+"""A published queue while people answer it: whose turn each place is, and how a task gets to the front of it.
+
+A task comes to a place by a swap: it goes right before the task that has the place, and that one goes to where the
+first came from. All others keep their places, so control tasks and what people pinned come when they would have.
+
+Label Studio does not tell who has which task open. It gives each person the first task that nobody else has, so that
+follows from the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ml_backend.records import Prediction
+
+Person = int | None
+"""An annotator's id; None where an answer names nobody."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Two new scores; Label Studio serves the lowest first."""
+
+    raised: int
+    """The task that comes to the place."""
+    to: float
+    demoted: int
+    """The task that had it."""
+    back: float
+
+
+class ServedQueue:
+    """The places of one queue, by the scores that Label Studio has.
+
+    Args:
+        predictions: the queue.
+        movable: what put a task there that may be moved (`Prediction.picked_by`); all others keep their places.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction], movable: Iterable[str]) -> None:
+        kinds = frozenset(movable)
+        found = list(predictions)
+        self.scores = {item.task_id: item.score for item in found}
+        self._movable = {item.task_id for item in found if item.picked_by in kinds}
+        self.unwanted: frozenset[int] = frozenset()
+        """Tasks that nobody wants to be asked: they stay where they are."""
+        self._closed: set[int] = set()
+        self._held: dict[Person, int] = {}
+
+    def close(self, task: int, person: Person) -> None:
+        """Somebody answered or skipped a task, and has none open until `give`."""
+        if task in self.scores:
+            self._closed.add(task)
+        self._held.pop(person, None)
+        self._held = {who: has for who, has in self._held.items() if has != task}
+
+    def give(self, person: Person) -> int | None:
+        """The first task that nobody has, which Label Studio gives this person now; None at the end of the queue."""
+        task = self.first()
+        if task is not None:
+            self._held[person] = task
+        return task
+
+    def hold(self, other: ServedQueue) -> None:
+        """Take over who has what from the queue before."""
+        self._held = dict(other._held)
+
+    def has(self, person: Person) -> int | None:
+        """What this person has open, as far as answers tell."""
+        return self._held.get(person)
+
+    def first(self) -> int | None:
+        """The first task that is open and nobody's."""
+        gone = self._closed.union(self._held.values())
+        free = ((score, task) for task, score in self.scores.items() if task not in gone)
+        return min(free, default=(0.0, None))[1]
+
+    def candidates(self) -> set[int]:
+        """The tasks that may come to the first place; empty where it is another's than the strategy's."""
+        if self.first() not in self._movable:
+            return set()
+        return self._movable - self._closed - self.unwanted - set(self._held.values())
+
+    def apply(self, swap: Swap) -> None:
+        """Both tasks have their new scores."""
+        self.scores[swap.raised], self.scores[swap.demoted] = swap.to, swap.back
+
+    def swap(self, task: int) -> Swap | None:
+        """How a candidate comes to the first place; None where it has it."""
+        first = self.first()
+        if first is None or task == first:
+            return None
+        place = self.scores[first]
+        before = max((score for score in self.scores.values() if score < place), default=0.0)
+        middle = (before + place) / 2
+        if not before < middle < place:  # no room left: the round to come makes some
+            return None
+        return Swap(task, middle, first, self.scores[task])

@@ -1,0 +1,402 @@
+"""Between two rounds: what an answer moves, what it must not move, and what becomes of faults."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_backend.answers import record
+from ml_backend.config import Settings
+from ml_backend.control import CONTROL, PINNED
+from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
+from ml_backend.graph import Neighbourhood, affinity, nearest
+from ml_backend.instant_file import FILE, InstantGraph, read, remove, write
+from ml_backend.instant_loop import MOST_WAITING, InstantLoop
+from ml_backend.instant_project import InstantProject, open_instant
+from ml_backend.instant_queue import InstantQueue
+from ml_backend.label_config import ChoiceQuestion
+from ml_backend.moves import INSTANT, KEPT, is_paused, moved, with_moves
+from ml_backend.order_proof import standing
+from ml_backend.ranking import queue_scores
+from ml_backend.records import Prediction, Queue
+from ml_backend.served_queue import ServedQueue
+from ml_backend.shared_folder import MOVES
+from ml_backend.store import Current, ProjectStore
+
+QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"))
+NAME = "cnn-0001-0123abcd.auto-0001"
+KINDS = ("auto", "auto", CONTROL, "auto", PINNED, "auto", "auto", CONTROL, "auto", "auto")
+TASKS = tuple(range(101, 101 + len(KINDS)))
+
+
+def rows(kinds=KINDS, first=101):
+    scores = queue_scores(1 - np.arange(len(kinds)) / len(kinds))
+    return tuple(
+        Prediction(first + i, "a", 0.6, float(score), kind)
+        for i, (kind, score) in enumerate(zip(kinds, scores, strict=True))
+    )
+
+
+def order_of(scores):
+    return sorted(scores, key=scores.__getitem__)
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_whatever_is_moved_every_other_place_is_its_tasks(data):
+    """Control and pinned tasks come exactly when they would have, and no two scores are ever equal."""
+    queue, served = ServedQueue(rows(), ("auto", INSTANT)), []
+    for _ in TASKS:
+        candidates = sorted(queue.candidates())
+        if candidates and (swap := queue.swap(data.draw(st.sampled_from(candidates)))):
+            assert 0 < swap.to < queue.scores[swap.demoted]
+            queue.apply(swap)
+        assert len(set(queue.scores.values())) == len(TASKS)
+        served.append(queue.give(1))
+        queue.close(served[-1], 1)
+    assert sorted(served) == list(TASKS)
+    for place, kind in enumerate(KINDS):
+        assert (served[place] == TASKS[place]) or kind == "auto"
+    assert queue.give(1) is None
+
+
+def test_what_somebody_has_is_neither_moved_nor_anybody_elses():
+    queue = ServedQueue(rows(), ("auto",))
+    assert (queue.give("x"), queue.give("y")) == (101, 102)
+    assert queue.candidates() == set(), "the next place is a control task's"
+    assert queue.give("z") == 103
+    assert queue.candidates() == {104, 106, 107, 109, 110}
+    queue.unwanted = frozenset({106})
+    queue.close(101, "x")
+    assert queue.give("x") == 104
+    queue.close(777, "y")  # opened elsewhere: what y had is free again
+    assert queue.first() == 102
+    assert 106 not in queue.candidates()
+    after = ServedQueue(rows(), ("auto",))
+    after.hold(queue)
+    assert after.first() == 101
+    assert 104 not in after.candidates()
+
+
+def test_half_a_swap_leaves_an_order_without_ties():
+    queue = ServedQueue(rows(), ("auto",))
+    swap = queue.swap(107)
+    queue.scores[swap.raised] = swap.to
+    assert order_of(queue.scores) == [107, 101, 102, 103, 104, 105, 106, 108, 109, 110]
+    assert queue.swap(107) is None
+    queue.scores = {1: 5e-324, 2: 0.5}
+    queue._movable = {1, 2}
+    assert queue.swap(2) is None, "no room before the first"
+
+
+# --- the graph --------------------------------------------------------------------------------------------------------
+
+
+def groups(size=30, seed=0):
+    """Two groups on a line, and what lies between them."""
+    rng = np.random.default_rng(seed)
+    points = np.concatenate([rng.normal(0, 1, (size, 2)), rng.normal(6, 1, (size, 2)), rng.normal(3, 0.7, (size, 2))])
+    return points.astype(np.float32), np.array([0] * size + [1] * size + [0] * size)
+
+
+def graph_of(points, labelled=(0, 30), targets=(0, 1)):
+    weights = affinity(nearest([points], points, 6))
+    rest = np.setdiff1d(np.arange(len(points)), labelled)
+    empty = np.zeros((len(points), 0), np.float32)
+    return Neighbourhood(
+        weights, empty, rest, np.array(labelled), np.array(targets, np.int64), np.full(2, 0.5)
+    ), rest + 1000
+
+
+def auto_queue(tasks, count=20):
+    return rows(("auto",) * count, first=0)[:0] + tuple(
+        replace(row, task_id=int(task)) for row, task in zip(rows(("auto",) * count), tasks[-count:], strict=True)
+    )
+
+
+def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes():
+    points, _ = groups()
+    graph, tasks = graph_of(points)
+    queue = InstantQueue(graph, tasks, auto_queue(tasks))
+    task = queue.served.give(1)
+    expected = int(queue._order._expected()[task - 1000].argmax())
+    prepared = queue.front(1, after=task)
+    assert queue.take_in(task, expected, 1)
+    assert queue.front(1) == prepared
+    assert not queue.take_in(task, expected, 1), "once"
+    assert not queue.take_in(5, 0, 1), "never open"
+    skipped = queue.front(1)[0]
+    assert queue.take_in(skipped, None, 2)
+    assert skipped not in queue.front(30)
+
+
+def test_only_tasks_of_the_queue_come_to_the_front():
+    points, kinds = groups()
+    graph, tasks = graph_of(points)
+    queue = InstantQueue(graph, tasks, auto_queue(tasks))
+    listed = set(tasks[-20:].tolist())
+    for _ in range(20):
+        front = queue.front(3)
+        assert set(front) <= listed
+        listed.discard(front[0])
+        queue.take_in(front[0], int(kinds[front[0] - 1000]), None)
+    assert queue.swap() is None
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A project whose served queue has a graph."""
+    store = ProjectStore(tmp_path, "7.1000")
+    points, _ = groups()
+    graph, tasks = graph_of(points)
+    queue = Queue(NAME, "cnn-0001-0123abcd", "auto", 1, 0, auto_queue(tasks))
+    store.write_queue(queue)
+    store.set_current(Current(queue.version, NAME))
+    write(store.folder, InstantGraph(NAME, QUESTION, "2026-01-01T00:00:00.000000Z", tasks, graph))
+    return store
+
+
+def test_the_file_keeps_everything(store):
+    found = read(store.folder)
+    graph, tasks = graph_of(groups()[0])
+    assert (found.queue, found.question, found.graph.model) == (NAME, QUESTION, None)
+    assert (found.task_ids == tasks).all()
+    assert (found.graph.weights != graph.weights).nnz == 0
+    model = np.full((len(tasks), 2), 0.5, np.float32)
+    write(store.folder, replace(found, graph=replace(found.graph, model=model)))
+    assert (read(store.folder).graph.model == model).all()
+    remove(store.folder)
+    assert read(store.folder) is None
+    (store.folder / FILE).write_bytes(b"half a file")
+    with pytest.raises(StoreError, match="the next round makes a new one"):
+        read(store.folder)
+
+
+def test_readers_of_the_store_see_what_was_moved(store):
+    before = store.queue(NAME)
+    first, last = before.predictions[0], before.predictions[-1]
+    scores = {last.task_id: first.score / 2, first.task_id: last.score}
+    store.edit_document(MOVES, lambda content: with_moves(content, NAME, scores, last.task_id))
+    now = store.queue(NAME)
+    assert [row.task_id for row in now.predictions[:2]] == [last.task_id, before.predictions[1].task_id]
+    assert (now.predictions[0].picked_by, now.predictions[-1].picked_by) == (INSTANT, "auto")
+    asked = record(store, [last.task_id, first.task_id])
+    assert (asked[last.task_id].picked_by, asked[first.task_id].picked_by) == (INSTANT, "auto")
+    for number in range(KEPT):
+        store.edit_document(MOVES, lambda content, n=number: with_moves(content, f"other-{n}", {}, None))
+    assert store.queue(NAME) == before, "the moves of old queues are forgotten"
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"queues": 7}, {"queues": {NAME: []}}, {"queues": {NAME: {"scores": {"x": "y"}, "raised": []}}}]
+)
+def test_damaged_moves_leave_the_queue_as_it_was_published(store, content):
+    queue = store.queue(NAME)
+    assert moved(queue, content) == queue
+    (store.folder / MOVES).write_text("{", encoding="utf-8")
+    assert store.queue(NAME) == queue
+
+
+# --- the loop, and what breaks --------------------------------------------------------------------------------------
+
+
+class Studio:
+    """In place of Label Studio, to fail when it is told to: predictions have their task's number."""
+
+    def __init__(self):
+        self.scores, self.fault = {}, None
+
+    def prediction_id(self, task, version):
+        assert version == NAME
+        return task
+
+    def score_prediction(self, prediction, score):
+        if self.fault is not None:
+            raise self.fault
+        self.scores[prediction] = score
+
+    def changed_tasks(self, project_id, since):
+        return iter(())
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def loop(store, tmp_path):
+    studio, clock = Studio(), [100.0]
+    found = InstantLoop(Settings(model_dir=tmp_path), client=lambda: studio, clock=lambda: clock[0])
+    found.start()
+    yield found, studio, clock
+    found.stop()
+
+
+def settle(loop):
+    end = time.monotonic() + 30
+    while loop.status(7)["busy"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return loop.status(7)
+
+
+def annotation(task, label="a", **more):
+    region = {"from_name": "choice", "to_name": "item", "type": "choices", "value": {"choices": [label]}}
+    return {"id": 1, "task": task, "completed_by": 3, "result": [region]} | more
+
+
+def served_by(studio, store):
+    """The order in Label Studio: published scores, and what was written since."""
+    published = json.loads((store.folder / f"queues/{NAME}.json").read_text())["predictions"]
+    return order_of({row["task_id"]: row["score"] for row in published} | studio.scores)
+
+
+def test_answers_move_the_queue_and_the_store_says_the_same(loop, store):
+    found, studio, _ = loop
+    for turn in range(8):
+        first = next(t for t in served_by(studio, store) if open_among(store, t, found))
+        label = "ab"[turn % 2]
+        found.heard(7, annotation(first, label))
+        assert settle(found)["answers"] == turn + 1
+    assert settle(found)["moved"] > 0
+    assert [row.task_id for row in store.queue(NAME).predictions] == served_by(studio, store)
+
+
+def open_among(store, task, loop):
+    state = loop._projects.get(7)
+    return state is None or state.state is None or task in state.state._queue._items
+
+
+def test_a_label_studio_that_fails_is_left_alone_for_a_while_and_the_order_stands(loop, store):
+    found, studio, clock = loop
+    before = store.queue(NAME)
+    studio.fault = LabelStudioUnreachable("no answer in time")
+    tasks = [row.task_id for row in before.predictions]
+    for task in tasks[:6]:
+        found.heard(7, annotation(task, "b"))
+    assert settle(found)["problem"] == "no answer in time"
+    assert store.queue(NAME) == before
+    studio.fault, heard = None, settle(found)["answers"]
+    found.heard(7, annotation(tasks[6], "b"))
+    assert settle(found)["answers"] == heard, "at rest"
+    clock[0] += 11
+    for task in tasks[7:10]:
+        found.heard(7, annotation(task, "a"))
+    status = settle(found)
+    assert (status["problem"], status["answers"]) == ("", heard + 3)
+    assert [row.task_id for row in store.queue(NAME).predictions] == served_by(studio, store)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        7,
+        [],
+        {},
+        annotation("101"),
+        annotation(10**9),
+        annotation(1089, "c"),
+        annotation(1089, ["a"]),
+        annotation(1089, result=[]),
+        annotation(1089, result="x"),
+        annotation(1089, result=[7]),
+        annotation(1089, result=[{"from_name": "choice", "type": "choices", "value": None}]),
+        annotation(True),
+    ],
+)
+def test_malformed_events_change_nothing(loop, store, payload):
+    found, studio, _ = loop
+    found.heard(7, payload)
+    found.heard(8, annotation(1089))
+    status = settle(found)
+    assert (status["answers"], status["problem"], studio.scores) == (0, "", {})
+
+
+def test_a_round_that_publishes_meanwhile_wins(loop, store):
+    found, studio, _ = loop
+    tasks = [row.task_id for row in store.queue(NAME).predictions]
+    found.heard(7, annotation(tasks[0], "b"))
+    assert settle(found)["queue"] == NAME
+    newer = replace(store.queue(NAME), name="cnn-0002-0123abcd.auto-0002", predictions=rows(("auto",) * 5))
+    store.write_queue(newer)
+    store.set_current(Current(newer.version, newer.name))
+    studio.scores.clear()
+    found.heard(7, annotation(tasks[1], "a"))
+    assert settle(found)["queue"] is None, "its round left no graph: nothing is moved"
+    assert studio.scores == {}
+    assert store.queue(newer.name) == newer
+
+
+def test_while_the_order_is_proved_nothing_moves(loop, store):
+    found, studio, _ = loop
+    tasks = [row.task_id for row in store.queue(NAME).predictions]
+    with standing(store, clock=lambda: time.time() - 2):
+        for task in tasks[:4]:
+            found.heard(7, annotation(task, "b"))
+        assert settle(found)["answers"] == 0
+    assert is_paused(store.document(MOVES), time.time())
+    assert not is_paused(store.document(MOVES), time.time() + 5)
+    assert studio.scores == {}
+
+
+def test_a_dropped_task_is_not_moved_and_skipped_ones_are_not_asked(store):
+    studio, state = Studio(), open_instant(store)
+    (best,) = state._queue.front(1)
+    state.leave([best])
+    (second,) = state._queue.front(1)
+    assert second != best
+    assert state.take_in(state.heard(annotation(second, was_cancelled=True, result=[])))
+    state.serve(3, studio)
+    assert not {best, second} & studio.scores.keys()
+    assert len(studio.scores) == 1
+
+
+def test_whoever_sends_too_much_waits_for_nothing(store, tmp_path):
+    loop = InstantLoop(Settings(model_dir=tmp_path), client=Studio)
+    loop.heard(7, annotation(1089))
+    assert not loop.status(7)["busy"], "nobody listens yet"
+    loop._thread = loop  # never started: the events stay
+    for _ in range(2 * MOST_WAITING):
+        loop.heard(7, annotation(1089))
+    assert loop._events.qsize() == MOST_WAITING
+
+
+def test_a_half_done_swap_is_finished_with_the_next_answer(store):
+    studio, state = Studio(), open_instant(store)
+    tasks = [row.task_id for row in store.queue(NAME).predictions]
+    swaps = iter(range(2))
+    original = studio.score_prediction
+
+    def once(prediction, score):
+        if next(swaps, 5) == 1:
+            raise LabelStudioRejected("the database is locked")
+        original(prediction, score)
+
+    studio.score_prediction = once
+    assert isinstance(state, InstantProject)
+    state._queue.served.give(3)
+
+    def answer_all():
+        for task in tasks:
+            state.take_in(state.heard(annotation(task, "b")))
+            state.serve(3, studio)
+            state.prepare(3, studio)
+
+    with pytest.raises(LabelStudioRejected):
+        answer_all()
+    assert store.document(MOVES) == {}
+    studio.score_prediction = original
+    state.prepare(3, studio)
+    assert state._half_done == []
+    assert [row.task_id for row in store.queue(NAME).predictions] == served_by(studio, store)
