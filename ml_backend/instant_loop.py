@@ -188,12 +188,9 @@ class InstantLoop:
         if current == project.queue:
             return project.state is not None and store.is_shared and project.state.catch_up(client)
         before, project.state = project.state, open_instant(store)
-        if project.state is not None:
-            if before is not None:
-                project.state.follow(before)
-            news = project.state.catch_up(client)
-        else:
-            news = False
+        news = project.state is not None and project.state.catch_up(client)
+        if project.state is not None and before is not None:
+            project.state.follow(before)
         project.queue = current
         return news
 
