@@ -17,7 +17,8 @@ from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model, Progress, TrainingReport
-from ml_backend.pool_learning import FEWEST_OPEN, fit_with_pool
+from ml_backend.pool_learning import FEWEST_EVALUATED, FEWEST_OPEN, fit_with_pool
+from ml_backend.pool_training import calibrate
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
@@ -73,11 +74,14 @@ def _fit(
 ) -> tuple[Model, TrainingReport, str]:
     """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
     settings, labels = project.settings, project.question.labels
+    evaluation = read_known(project.pool.evaluation, project, recorder.report)
     if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
         model = project.model(labels)
         training = model.fit(
             known.items, known.targets, seed=settings.seed, hyperparameters=settings.hyperparameters, progress=progress
         )
+        if len(evaluation.items) >= FEWEST_EVALUATED:
+            calibrate(model, evaluation)
         return model, training, "labels"
     found = fit_with_pool(
         lambda: project.model(labels),
@@ -86,7 +90,7 @@ def _fit(
         project.unlabelled,
         seed=settings.seed,
         drawn=np.array([task in project.unlabelled.drawn for task in task_ids.tolist()], dtype=np.bool_),
-        evaluation=read_known(project.pool.evaluation, project, recorder.report),
+        evaluation=evaluation,
         hyperparameters=settings.hyperparameters,
         progress=progress,
     )
