@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from itertools import islice, repeat
 from threading import Lock
 from typing import Any
 
@@ -44,7 +45,7 @@ class FeatureCache:
         """
         keys = [key(item) for item in items]
         with self._lock:
-            rows = np.array([self._rows.get(k, -1) for k in keys], dtype=np.int64)
+            rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
             out = (
                 self._values[np.maximum(rows, 0)]
                 if len(self._values)
@@ -60,12 +61,12 @@ class FeatureCache:
 
     def _keep(self, keys: Sequence[Hashable], values: Features) -> None:
         new = {k: i for i, k in enumerate(keys) if k not in self._rows}
-        chosen = list(new.items())[: self._capacity - len(self._rows)]
-        needed = len(self._rows) + len(chosen)
+        held = len(self._rows)
+        chosen = list(islice(new, self._capacity - held))
+        needed = held + len(chosen)
         if needed > len(self._values):
             grown = np.empty((min(max(needed, 2 * len(self._values)), self._capacity), self._dims), dtype=np.float32)
-            grown[: len(self._rows)] = self._values[: len(self._rows)]
+            grown[:held] = self._values[:held]
             self._values = grown
-        for k, i in chosen:
-            self._values[len(self._rows)] = values[i]
-            self._rows[k] = len(self._rows)
+        self._values[held:needed] = values[[new[k] for k in chosen]]
+        self._rows.update(zip(chosen, range(held, needed), strict=True))

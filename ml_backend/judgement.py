@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,7 @@ class Judgement:
     probabilities: NDArray[np.float32]
     """``[E, C]``, dropout off."""
 
-    @property
+    @cached_property
     def guesses(self) -> NDArray[np.int64]:
         """Indices of the most probable labels ``[E]``."""
         guesses: NDArray[np.int64] = self.probabilities.argmax(axis=1)

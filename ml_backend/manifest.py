@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,19 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        found = path.stat()
+        return _parsed(path, found.st_ino, found.st_mtime_ns, found.st_size)
     except FileNotFoundError:
         raise
     except (OSError, ValidationError) as exc:
         raise StoreError(f"{path} is damaged ({type(exc).__name__}); delete its folder and train again.") from exc
+
+
+@lru_cache(maxsize=512)
+def _parsed(path: Path, inode: int, changed: int, size: int) -> Manifest:
+    """Read once: every page of the dashboard asks for all of a project's manifests. Files are only ever replaced."""
+    del inode, changed, size
+    return Manifest.model_validate_json(path.read_bytes())
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

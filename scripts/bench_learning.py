@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,18 +18,22 @@ from bench_strategies import PEERS_PYTHON, SCRIPTS, machine
 from common import console, new_app, tell_errors, warn
 from numpy.typing import NDArray
 from rich.table import Table
+from scipy import sparse
 from scipy.stats import t as student
 from simulation_data import Source, load_ag_news, load_digits
 
+from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
+from ml_backend.novelty import unit_features
 from ml_backend.ranking import choose, evidence_of
 from ml_backend.raw_embeddings import raw_embeddings
+from ml_backend.strategies import STRATEGIES
 from ml_backend.text_encoding import encode
 
-POOL, TEST = 4_000, 2_000
+POOL, TEST, VALIDATION = 2_000, 2_000, 500
 SPANS: Final = ((10, 100), (100, 300))
-WARM: Final = ("random", "entropy", "margin", "bald", "batch_bald", "badge", "k_center", "typiclust")
 SWITCH: Final = 50
-COLD: Final = ("typiclust", "probcover")
+RANDOM: Final = "ours random (warm)"
+COLD: Final = ("typiclust", "probcover", "auto")
 
 app = new_app()
 Curves = dict[str, dict[str, dict[str, list[list[float]]]]]
@@ -42,6 +46,9 @@ def main(
         Path | None, typer.Option(help="Folder with mnist/ and ag_news/. [default: ACTIVE_LEARNING_TEST_DATA]")
     ] = None,
     splits: Annotated[int, typer.Option(min=2, help="Draws of pool and test items.")] = 5,
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for features and curves: the same command goes on where it was ended.")
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
 ) -> None:
     """Print the mean accuracy from 10 to 100 and from 100 to 300 labels of each strategy, 10 labels a round.
@@ -49,12 +56,15 @@ def main(
     Features are fixed (digits: principal components; titles: a pretrained encoder's), and the final model is one
     logistic regression: only the choice of labels differs. Differences to our best are paired by split.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "curves.npz", **_arrays(data or data_folder(), splits))
-        peers = _start_peers(folder)
-        run(folder, {"warm": _ours(WARM), "cold": _cold()}, "ours.json")
-        found: Curves = json.loads((Path(folder) / "ours.json").read_text(encoding="utf-8"))
-        for name, starts in _peer_curves(peers, folder).items():
+    with tempfile.TemporaryDirectory() as made:
+        folder = keep or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = folder / f"curves-{splits}.npz"
+        if not arrays.exists():
+            _write(arrays, _arrays(data or data_folder(), splits))
+        run(arrays, {"warm": _ours(STRATEGIES), "cold": _cold()}, folder / f"ours-{splits}.json")
+        found = _read(folder / f"ours-{splits}.json")
+        for name, starts in _peer_curves(arrays, folder / f"peers-{splits}.json").items():
             for start, curves in starts.items():
                 found[name][start] |= curves
     lines = [f"{machine()}; {splits} splits.", ""]
@@ -79,16 +89,27 @@ def _arrays(folder: Path, splits: int) -> dict[str, Any]:
         orders = [np.random.default_rng(seed).permutation(len(rows)) for seed in range(splits)]
         arrays[f"pools_{name}"] = np.stack([order[:POOL] for order in orders])
         arrays[f"tests_{name}"] = np.stack([order[POOL : POOL + TEST] for order in orders])
+        arrays[f"validations_{name}"] = np.stack([order[POOL + TEST :][:VALIDATION] for order in orders])
     return arrays
 
 
-def _ours(names: Sequence[str]) -> dict[str, Picker]:
+def _ours(names: Iterable[str]) -> dict[str, Picker]:
+    graph = _Graph()
+
     def by(name: str) -> Picker:
         def pick(s: State) -> NDArray[np.integer]:
+            needs = STRATEGIES[name].needs
             known: dict[str, Any] = {"classes": s.classes, "embeddings": s.features[s.open]}
             known["labelled"] = s.features[s.labelled]
             if s.model is not None:
-                known["probabilities"] = s.passes() if name in ("bald", "batch_bald") else s.probabilities[:, None]
+                known["probabilities"] = s.passes() if "samples" in needs else s.probabilities[:, None]
+            if "features" in needs:
+                known["features"], known["labelled_features"] = unit_features(known["embeddings"], known["labelled"])
+            if "neighbourhood" in needs:
+                known["neighbourhood"] = graph.around(s)
+            if "validation" in needs and s.model is not None:
+                known["validation"], answers = s.validation
+                known["wrong"] = s.model.predict(known["validation"]) != answers
             return choose(name, evidence_of(s.open, s.seed, **known), s.count).order
 
         return pick
@@ -102,29 +123,51 @@ def _cold() -> dict[str, Picker]:
     def then_margin(begin: Picker) -> Picker:
         return lambda s: (begin if len(s.labelled) < SWITCH else margin)(s)
 
-    return {"ours typiclust": pickers["ours typiclust"]} | {
-        f"{name}, then margin": then_margin(pick) for name, pick in pickers.items()
-    }
+    alone = {name: pickers[name] for name in ("ours typiclust", "ours auto")}
+    return alone | {f"{name}, then margin": then_margin(pick) for name, pick in pickers.items()}
 
 
-def _start_peers(folder: str) -> subprocess.Popen[bytes] | None:
+class _Graph:
+    """The neighbour graph of a pool's features, made once a pool."""
+
+    def __init__(self) -> None:
+        self._features: NDArray[np.float64] | None = None
+        self._made: tuple[sparse.csr_matrix, NDArray[np.float32]] | None = None
+
+    def around(self, s: State) -> Neighbourhood:
+        """The state's items in it."""
+        if self._made is None or self._features is not s.features:
+            rows = s.features.astype(np.float32)
+            weights = affinity(nearest([rows], rows, NEIGHBOURS + 1))
+            self._features, self._made = s.features, (weights, coordinates(weights))
+        model = s.probabilities.astype(np.float32) if s.model is not None else None
+        prior = np.full(s.classes, 1.0 / s.classes)
+        return Neighbourhood(*self._made, s.open, s.labelled, s.targets, prior, model)
+
+
+def _peer_curves(arrays: Path, result: Path) -> Curves:
     if not PEERS_PYTHON.exists():
         warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own curves follow.")
-        return None
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_learning_peers as b; b.main(sys.argv[2])"
-    return subprocess.Popen(  # noqa: S603 - our own code in our own environment
-        [PEERS_PYTHON, "-c", code, SCRIPTS, folder], env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
-def _peer_curves(peers: subprocess.Popen[bytes] | None, folder: str) -> Curves:
-    if peers is None:
         return {}
-    if peers.wait():
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_learning_peers as b; b.main(*sys.argv[2:])"
+    done = subprocess.run(  # noqa: S603 - our own code in our own environment
+        [PEERS_PYTHON, "-c", code, SCRIPTS, arrays, result], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    if done.returncode:
         warn("A peer failed (above); the curves drawn before it follow.")
-    path = Path(folder) / "peers.json"
-    found: Curves = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return _read(result) if result.exists() else {}
+
+
+def _read(path: Path) -> Curves:
+    found: Curves = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    """Whole, or not at all."""
+    half = path.with_suffix(".half.npz")
+    np.savez(half, **arrays)
+    half.replace(path)
 
 
 def areas(curves: Sequence[Sequence[float]], span: tuple[int, int]) -> NDArray[np.float64]:
@@ -149,14 +192,19 @@ def _table(name: str, starts: dict[str, dict[str, list[list[float]]]]) -> list[s
     }
     header = ["strategy (first labels)"]
     for low, high in SPANS:
-        header += [f"{low} to {high}, %", "our best leads by"]
-    table, lines = Table(*header, title=name), [f"### {name}", "", f"| {' | '.join(header)} |", f"|{' --- |' * 5}"]
+        header += [f"{low} to {high}, %", "our best leads by", "better than random by"]
+    table, lines = Table(*header, title=name), [f"### {name}", "", f"| {' | '.join(header)} |", f"|{' --- |' * 7}"]
     for key in sorted(every, key=lambda key: -areas(every[key], SPANS[0]).mean()):
         row = [key]
         for span in SPANS:
             own = areas(every[key], span)
             gap, half = paired(areas(every[best[span]], span), own)
-            row += [f"{100 * own.mean():.1f}", "-" if key == best[span] else f"{100 * gap:.1f} ± {100 * half:.1f}"]
+            gain, wide = paired(own, areas(every[RANDOM], span))
+            row += [
+                f"{100 * own.mean():.1f}",
+                "-" if key == best[span] else f"{100 * gap:.1f} ± {100 * half:.1f}",
+                "-" if key == RANDOM else f"{100 * gain:+.1f} ± {100 * wide:.1f}",
+            ]
         table.add_row(*row)
         lines.append(f"| {' | '.join(row)} |")
     console.print(table)

@@ -6,6 +6,7 @@ Imports nothing of ours: it runs in the peers' environment too.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class State:
     """Of the open rows ``[U, C]``; uniform before the first labels."""
     passes: Callable[[], NDArray[np.float64]]
     """Of the open rows by each of `MEMBERS` replicas ``[U, K, C]``."""
+    validation: tuple[NDArray[np.float64], Ids]
+    """Features and classes of further rows, for strategies that learn from the model's mistakes."""
     seed: int
     count: int
 
@@ -66,7 +69,15 @@ def over_classes(model: LogisticRegression, features: NDArray[np.float64], class
 
 @ignore_warnings(category=ConvergenceWarning)
 def accuracies(
-    pick: Picker, features: NDArray[np.float64], targets: Ids, pool: Ids, test: Ids, *, warm: bool, seed: int
+    pick: Picker,
+    features: NDArray[np.float64],
+    targets: Ids,
+    pool: Ids,
+    test: Ids,
+    validation: Ids,
+    *,
+    warm: bool,
+    seed: int,
 ) -> list[float]:
     """Accuracy on the test rows after ``FIRST``, ``FIRST + BATCH``, ... ``BUDGET`` labels.
 
@@ -96,29 +107,37 @@ def accuracies(
                     members.append(over_classes(final_model(x[drawn], y[drawn]), x[rest], classes))
             return np.stack(members, axis=1)
 
-        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, seed, BATCH)
+        held = features[validation], targets[validation]
+        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, BATCH)
         labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:BATCH]]])
 
 
-def run(folder: str, pickers: Mapping[str, Mapping[str, Picker]], result: str) -> None:
-    """Draw all curves of some pickers and write them: ``{data set: {start: {strategy: [[accuracy]]}}}``.
+def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path) -> None:
+    """Draw the curves of some pickers that are not there yet: ``{data set: {start: {strategy: [[accuracy]]}}}``.
 
     Args:
-        folder: holds ``curves.npz``: per data set ``features_``, ``targets_``, ``pools_ [S, N]`` and ``tests_ [S, M]``.
+        arrays: per data set ``features_``, ``targets_``, ``pools_ [S, N]``, ``tests_ [S, M]`` and ``validations_``.
         pickers: strategies by start: ``warm`` (random first labels) or ``cold``.
-        result: file name.
+        result: JSON.
     """
-    data = np.load(Path(folder) / "curves.npz")
+    data = np.load(arrays)
     names = sorted(key.removeprefix("features_") for key in data.files if key.startswith("features_"))
-    found: dict[str, dict[str, dict[str, list[list[float]]]]] = {}
+    found: dict[str, dict[str, dict[str, list[list[float]]]]] = (
+        json.loads(result.read_text()) if result.exists() else {}
+    )
     for name in names:
         features, targets = data[f"features_{name}"].astype(np.float64), data[f"targets_{name}"]
         for start, own in pickers.items():
             for strategy, pick in own.items():
+                if strategy in found.get(name, {}).get(start, {}):
+                    continue
+                started = time.process_time()
+                parts = (data[f"{part}_{name}"] for part in ("pools", "tests", "validations"))
                 curves = [
-                    accuracies(pick, features, targets, pool, test, warm=start == "warm", seed=seed)
-                    for seed, (pool, test) in enumerate(zip(data[f"pools_{name}"], data[f"tests_{name}"], strict=True))
+                    accuracies(pick, features, targets, *rows, warm=start == "warm", seed=seed)
+                    for seed, rows in enumerate(zip(*parts, strict=True))
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves
-                (Path(folder) / result).write_text(json.dumps(found), encoding="utf-8")
-                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}", flush=True)
+                result.write_text(json.dumps(found), encoding="utf-8")
+                taken = time.process_time() - started
+                print(f"{name} {start} {strategy}: {np.mean(curves):.4f}, {taken:.0f} s CPU", flush=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
-from bench_learning_loop import Picker, State, run
+from bench_learning_loop import Picker, State, over_classes, run
 from numpy.typing import NDArray
 
 SWITCH = 50
 """Labels at which a strategy for first labels gives way to margin."""
 
 
-def main(folder: str) -> None:
-    """Draw the peers' curves into ``peers.json``."""
+def main(arrays: str, result: str) -> None:
+    """Draw the peers' curves; see `run`."""
     warnings.simplefilter("ignore")
     skactiveml = _skactiveml()
     margin, covering = skactiveml["scikit-activeml margin"], skactiveml.pop("scikit-activeml ProbCover")
@@ -28,7 +29,7 @@ def main(folder: str) -> None:
         "scikit-activeml TypiClust, then margin": then_margin(typical),
         "scikit-activeml ProbCover, then margin": then_margin(covering),
     }
-    run(folder, {"warm": {**_modal(), **_small_text(), **skactiveml, **_baal()}, "cold": cold}, "peers.json")
+    run(Path(arrays), {"warm": {**_modal(), **_small_text(), **skactiveml, **_baal()}, "cold": cold}, Path(result))
 
 
 def _modal() -> dict[str, Picker]:
@@ -45,13 +46,13 @@ def _small_text() -> dict[str, Picker]:
     from small_text.data import SklearnDataset
 
     class Given:
-        """A classifier that has already spoken."""
+        """The final model. It is asked for the whole pool, labelled rows too."""
 
         def __init__(self, state: State) -> None:
             self.state = state
 
-        def predict_proba(self, _items: object) -> NDArray[np.float64]:
-            return self.state.probabilities
+        def predict_proba(self, items: SklearnDataset) -> NDArray[np.float64]:
+            return over_classes(self.state.model, items.x, self.state.classes)
 
     def dataset(state: State) -> SklearnDataset:
         labels = np.zeros(len(state.features), dtype=np.int64)

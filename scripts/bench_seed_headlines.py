@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Final
 
 import numpy as np
@@ -140,8 +141,12 @@ def seeds_way(
 
 def _bags(texts: Sequence[str], words: dict[str, int]) -> sparse.csr_matrix:
     """Counts of known words ``[N, V]``."""
-    found = [[number for word in text.split() if (number := words.get(word)) is not None] for text in texts]
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in found])])
-    columns = np.fromiter((number for row in found for number in row), dtype=np.int32, count=starts[-1])
+    written = [text.split() for text in texts]
+    lengths = np.fromiter(map(len, written), dtype=np.int64, count=len(written))
+    found = map(words.get, chain.from_iterable(written), repeat(-1))
+    numbers = np.fromiter(found, dtype=np.int32, count=lengths.sum())
+    known = numbers >= 0
+    ends = np.concatenate([[0], np.cumsum(known)])[np.cumsum(lengths)]
+    columns, starts = numbers[known], np.concatenate([[0], ends])
     shape = (len(texts), len(words))
     return sparse.csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=shape)

@@ -7,11 +7,11 @@ import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from bench_cases import TITLES, make_arrays, one_reading, our_seconds
 from bench_dropout import BAAL_IMAGES, BAAL_PASSES, fidelity, pixels, plain_network, ways
 from bench_models import data_folder
 from bench_peers import cpu_seconds
-from bench_rounds import time_rounds
+from bench_rounds import many_headlines, time_rounds
 from bench_seed_headlines import seeds_way, vectorised, vocabulary
 from common import console, messages, new_app, tell_errors, warn
 from rich.table import Table
@@ -32,10 +32,14 @@ SCRIPTS: Final = Path(__file__).resolve().parent
 PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"
 IMAGES: Final = 8_000
 SEED_POOL: Final = 10_000
+LARGE_POOL: Final = 100_000
 SEED_LABELS: Final = 400
 
 app = new_app()
 Rows = list[list[str]]
+NamedRows = tuple[str, list[str], Rows]
+"""Title, header, rows."""
+Part = Literal["models", "seed_headlines", "rounds"]
 
 
 @app.command()
@@ -44,6 +48,7 @@ def main(
     data: Annotated[
         Path | None, typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
     ] = None,
+    only: Annotated[Part | None, typer.Option(help="A part of the tables alone.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
 ) -> None:
     """Print each figure with its ratio to ours: CPU seconds of the fastest of some runs, one thread on every side.
@@ -52,30 +57,7 @@ def main(
     """
     folder = data or data_folder()
     torch.set_num_threads(1)
-    model, images = _trained(folder)
-    arrays = make_arrays()
-    messages.print("The peers ...")
-    peers = _peer_seconds(arrays, model, images)
-    messages.print("Ours ...")
-    tables = [
-        ("Strategies", ["what", "who", "CPU s", "x ours"], _strategy_rows(arrays, peers)),
-        (
-            "MC dropout, 8,000 images",
-            ["what", "CPU s", "x one pass", "x ours T = 100"],
-            _dropout_rows(model, images, peers),
-        ),
-        ("Score kept of the best ten, by T = 800", ["strategy", "T", "kept"], _fidelity_rows(model, images)),
-        (
-            "The seed's headline algorithm: train, score 10,000",
-            ["labels", "who", "CPU s", "x ours", "apart in float64"],
-            _seed_headline_rows(folder),
-        ),
-        (
-            "One round",
-            ["pool", "strategy", "fit, CPU s", "choose, CPU s", "peak, MB", "before, MB"],
-            _round_rows(folder),
-        ),
-    ]
+    tables = [table for name, make in TABLES.items() if only in (None, name) for table in make(folder)]
     for title, header, rows in tables:
         table = Table(*header, title=title)
         for row in rows:
@@ -84,6 +66,24 @@ def main(
     console.print(machine(), highlight=False, soft_wrap=True)
     if markdown:
         _write(markdown, tables)
+
+
+def _models(folder: Path) -> list[NamedRows]:
+    """Strategies and MC dropout: what needs the trained network and the peers."""
+    model, images = _trained(folder)
+    arrays = make_arrays()
+    messages.print("The peers ...")
+    peers = _peer_seconds(arrays, model, images)
+    messages.print("Ours ...")
+    return [
+        ("Strategies", ["what", "who", "CPU s", "x ours"], _strategy_rows(arrays, peers)),
+        (
+            "MC dropout, 8,000 images",
+            ["what", "CPU s", "x one pass", "x ours T = 100"],
+            _dropout_rows(model, images, peers),
+        ),
+        ("Score kept of the best ten, by T = 800", ["strategy", "T", "kept"], _fidelity_rows(model, images)),
+    ]
 
 
 def machine() -> str:
@@ -160,9 +160,14 @@ def _fidelity_rows(model: MnistCnn, images: Any) -> Rows:
     return [[name, str(passes), f"{kept:.3f}"] for name, passes, kept in fidelity(model, images)]
 
 
+def _seed_headlines(folder: Path) -> list[NamedRows]:
+    header = ["labels", "scored", "who", "CPU s", "x ours", "apart in float64"]
+    return [("The seed's headline algorithm: train, then score", header, _seed_headline_rows(folder))]
+
+
 def _seed_headline_rows(folder: Path) -> Rows:
     data = load_headlines(folder)
-    rows = []
+    rows, large = [], many_headlines(folder, LARGE_POOL)
     pool = [item.text for item in data.unlabelled][:SEED_POOL]
     for labelled in (data.training, (*data.training, *data.evaluation)[:SEED_LABELS]):
         texts = [item.text for item in labelled]
@@ -174,15 +179,20 @@ def _seed_headline_rows(folder: Path) -> Rows:
         seconds = [cpu_seconds(call) for call in calls]
         apart = f"{np.abs(ours - theirs).max():.0e}"
         for name, taken in zip(("ours", "the seed, item by item"), seconds, strict=True):
-            rows.append([str(len(texts)), name, _seconds(taken), _ratio(taken, seconds[0]), apart])
+            rows.append([str(len(texts)), f"{len(pool):,}", name, _seconds(taken), _ratio(taken, seconds[0]), apart])
+        words = vocabulary([*texts, *large])
+        taken = cpu_seconds(partial(vectorised, texts, targets, large, words, 0))
+        rows.append([str(len(texts)), f"{len(large):,}", "ours", _seconds(taken), "1.0", ""])
     return rows
 
 
-def _round_rows(folder: Path) -> Rows:
-    return [
+def _rounds(folder: Path) -> list[NamedRows]:
+    header = ["pool", "strategy", "fit, CPU s", "choose, CPU s", "peak, MB", "before, MB"]
+    rows = [
         [r.name, r.strategy, f"{r.fit_seconds:.1f}", f"{r.select_seconds:.2f}", f"{r.peak_mb:.0f}", f"{r.base_mb:.0f}"]
         for r in time_rounds(folder)
     ]
+    return [("One round", header, rows)]
 
 
 def _seconds(value: float) -> str:
@@ -193,7 +203,14 @@ def _ratio(value: float, unit: float) -> str:
     return f"{value / unit:.1f}" if value < 100 * unit else f"{value / unit:,.0f}"
 
 
-def _write(path: Path, tables: Sequence[tuple[str, list[str], Rows]]) -> None:
+TABLES: Final[dict[str, Callable[[Path], list[NamedRows]]]] = {
+    "models": _models,
+    "seed_headlines": _seed_headlines,
+    "rounds": _rounds,
+}
+
+
+def _write(path: Path, tables: Sequence[NamedRows]) -> None:
     lines = [f"{machine()}.", ""]
     for title, header, rows in tables:
         lines += [f"### {title}", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]

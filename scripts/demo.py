@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Final
 
+import requests
 import typer
 from common import messages, new_app, tell_errors
 from create_project import connect_backend, make_project
@@ -40,6 +41,8 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 EMAIL: Final = "demo@example.org"
 CHECKED_TASKS: Final = 10
 """How many tasks of each project ``--check`` takes from the label stream."""
+ASKING: Final = 10.0
+"""Seconds in which the backend answers a wish for a round."""
 PATIENCE: Final = 120.0
 """Seconds to wait for a round of the backend's own."""
 
@@ -117,6 +120,8 @@ def main(
             messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
             return
         invite(studio.url, known, [(number, project.title) for number, project, _ in ready], settings)
+        for project_id, _, _ in ready:
+            ask_for_a_round(project_id, settings)
         wait_for(studio.process, backend)
 
 
@@ -183,6 +188,16 @@ def _patient_round(settings: Settings, client: LabelStudioClient, project_id: in
             if time.monotonic() > end:
                 raise
             time.sleep(1)
+
+
+def ask_for_a_round(project_id: int, settings: Settings) -> None:
+    """In the background, while people look around: it learns from the pool, too, and draws the first map."""
+    event = {"action": "START_TRAINING", "project": {"id": project_id}}
+    try:
+        answer = requests.post(f"http://{LOCALHOST}:{settings.port}/webhook", json=event, timeout=ASKING)
+        answer.raise_for_status()
+    except requests.RequestException as exc:
+        messages.print(f"The first map is drawn after 10 labels: the backend did not take a wish for it ({exc}).")
 
 
 def check_order(client: LabelStudioClient, project_id: int, project: DemoProject, settings: Settings) -> None:

@@ -64,6 +64,7 @@ def main(
             train=train,
             whole_pool=everything,
             dry_run=dry_run,
+            draw_map=train,
             observer=observer,
         )
     if as_json:

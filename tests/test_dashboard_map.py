@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dashboard_store import HOSTILE, make_store
+from dashboard_store import HOSTILE, make_store, some_map
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
@@ -18,7 +18,7 @@ from ml_backend.control import CONTROL, PINNED
 from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
-from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap, read_map
+from ml_backend.pool_map import read_map
 from ml_backend.records import Prediction, Queue
 from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.server import create_app
@@ -27,22 +27,6 @@ from ml_backend.wishes import Wishes, change, read
 from ml_backend.worker import Worker
 
 API = "/dashboard/api/projects/1"
-
-
-def some_map(count: int, classes: int = 2, *, first: int = 1) -> PoolMap:
-    rng = np.random.default_rng(0)
-    states = np.array([(OPEN, QUEUED, LABELLED, EVALUATION)[i % 4] for i in range(count)], dtype=np.uint8)
-    labels = np.where(states >= LABELLED, rng.integers(0, classes, count), -1).astype(np.int16)
-    return PoolMap(
-        np.arange(first, first + count, dtype=np.int64),
-        rng.normal(size=(count, 2)).astype(np.float32),
-        states,
-        labels,
-        rng.integers(0, classes, count).astype(np.int16),
-        rng.uniform(0.5, 1, count).astype(np.float32),
-        rng.uniform(0, 1, count).astype(np.float32),
-        pool=5 * count,
-    )
 
 
 def backend(folder: Path, asked: list[Any]) -> FlaskClient:
@@ -89,7 +73,7 @@ def queue_of(store: ProjectStore, tasks: range, *, control: int = 4) -> Queue:
 
 def test_a_map_survives_its_file(tmp_path: Path) -> None:
     store = make_store(tmp_path, versions=2)
-    drawn = some_map(50)
+    drawn = some_map(50, pool=250)
     older, newer = store.versions()
     store.write_map(newer, drawn)
     found = store.map(newer)
@@ -117,7 +101,7 @@ def test_a_damaged_map_says_what_to_do(tmp_path: Path, serve: Any) -> None:
 def test_the_points_of_a_version(tmp_path: Path, serve: Any) -> None:
     store = make_store(tmp_path, versions=2)
     version = store.versions()[-1]
-    store.write_map(version, some_map(40, first=100))
+    store.write_map(version, some_map(40, first=100, pool=200))
     client = serve()
     meta = client.get(f"{API}/map").json
     assert [row["name"] for row in meta["versions"]] == [version]
@@ -152,7 +136,7 @@ def test_control_tasks_tell_no_guess_on_the_map_nor_in_the_queue(tmp_path: Path,
 def test_points_are_compressed_and_sent_once(tmp_path: Path, serve: Any) -> None:
     store = make_store(tmp_path, versions=1)
     (version,) = store.versions()
-    store.write_map(version, some_map(2000))
+    store.write_map(version, some_map(2000, pool=10_000))
     client = serve()
     plain = client.get(f"{API}/map/{version}")
     packed = client.get(f"{API}/map/{version}", headers={"Accept-Encoding": "gzip"})
@@ -246,10 +230,10 @@ def test_a_queue_of_20000_comes_in_parts(tmp_path: Path, serve: Any) -> None:
     first = client.get(f"{API}/queue").json
     assert (first["total"], len(first["rows"]), first["rows"][0]["place"]) == (20_000, queues.PAGE, 1)
     last = client.get(f"{API}/queue?start=99999999").json
-    assert [last["rows"][0]["place"], last["rows"][-1]["place"]] == [19_951, 20_000]
+    assert [last["rows"][0]["place"], last["rows"][-1]["place"]] == [20_001 - queues.PAGE, 20_000]
     assert {row["state"] for row in last["rows"]} == {"gone"}, "these tasks are not in the project"
     shown = page(client, "queue", "?start=10000")
-    assert "Places 10,001 to 10,050" in shown
+    assert "Places 10,001 to 10,025" in shown
     assert len(shown) < 200_000
 
 

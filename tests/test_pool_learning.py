@@ -16,7 +16,8 @@ from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
+from ml_backend.pool_learning import class_prior, fit_with_pool, macro_f
+from ml_backend.pool_training import calibrate, sharpened
 from ml_backend.selection import select
 from ml_backend.situation import Situation, Unlabelled
 
@@ -214,20 +215,64 @@ def test_a_model_that_never_finds_the_rare_class_scores_less():
         assert macro_f(targets, answers) == pytest.approx(f1_score(targets, answers, average="macro", zero_division=0))
 
 
-@pytest.mark.parametrize(("labels", "source"), [(20, "pool"), (24, "labels")])
-def test_a_classifier_over_a_fixed_encoder_soon_learns_from_labels_alone(labels, source):
-    """Without anything to compare by: its features do not gain from the pool, and a rare class is lost in it."""
+def news(floods, count=300):
+    """Texts about two things, of which every so many is about a flood; the classes, and an embedding."""
+    targets = (np.arange(count) % floods != 0).astype(np.int64)
     topics = ("flood in the valley", "striker scores again")
-    items = [f"{topics[i % 2]}, report {i}" for i in range(240)]
-    embedding = PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
-    positions = list(range(labels))
+    items = [f"{topics[targets[i]]}, report {i}" for i in range(count)]
+    return items, targets, PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
+
+
+def fitted_to_news(floods, of_each, prior=TWO, **others):
+    items, targets, embedding = news(floods)
+    positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
     found = fit_with_pool(
         lambda: Sentences(("flood", "sport")),
-        Known([items[i] for i in positions], np.array([i % 2 for i in positions])),
+        Known([items[i] for i in positions], targets[positions]),
         items,
-        Unlabelled(embedding, TWO),
+        Unlabelled(embedding, prior),
         seed=0,
         hyperparameters={"encoder": "wordllama", "steps": 30},
+        **others,
     )
-    assert found.learnt_from == source
-    assert (found.model.probabilities(items[200:])[:, 0].argmax(axis=1) == np.arange(200, 240) % 2).mean() > 0.9
+    answers = found.model.probabilities(items)[:, 0].argmax(axis=1)
+    return found.learnt_from, macro_f(targets, answers)
+
+
+@pytest.mark.parametrize(
+    ("floods", "of_each", "prior", "source"),
+    [
+        (2, (5, 5), TWO, "pool"),
+        (2, (12, 12), TWO, "pool"),
+        (20, (12, 12), TWO, "labels"),  # the labels alone find few of what is taken to be half of the pool
+        (20, (12, 12), np.array([0.05, 0.95]), "pool"),
+        (2, (101, 101), TWO, "labels"),
+    ],
+)
+def test_a_classifier_over_a_fixed_encoder_learns_from_the_pool_as_long_as_that_helps(floods, of_each, prior, source):
+    """Without anything to compare by."""
+    learnt_from, score = fitted_to_news(floods, of_each, prior)
+    assert learnt_from == source
+    assert score > 0.9
+
+
+def test_drawn_labels_show_that_a_class_is_rare_and_the_pool_finds_it():
+    _, targets, _ = news(20)
+    drawn = np.array([True] * 30)
+    shares = class_prior(2, targets[:30])
+    assert shares[0] == pytest.approx(3 / 32)
+    learnt_from, score = fitted_to_news(20, (2, 28), shares, drawn=drawn)
+    assert learnt_from == "pool"
+    assert score > 0.9
+
+
+def test_answers_are_sharpened_balanced_and_keep_their_labels():
+    beliefs = np.array([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1], [0.8, 0.2]], np.float32)
+    wanted = sharpened(beliefs, np.array([3]), np.array([1]), np.full(2, 0.5, np.float32))
+    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=1e-6)
+    assert wanted[2, 0] > 0.9, "surer than before"
+    assert wanted[1, 1] > 0.5, "half of all are of the second class, so the likeliest to be are"
+    assert wanted[3].tolist() == [0, 1]
+    power = 0.9**4 / (0.9**4 + 0.1**4)
+    alone = sharpened(beliefs[2:3], np.zeros(0, np.int64), np.zeros(0, np.int64), np.array([power, 1 - power]))
+    assert alone[0, 0] == pytest.approx(power)

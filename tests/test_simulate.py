@@ -92,6 +92,18 @@ def test_strategies_share_the_split_of_a_seed_and_seeds_do_not(data):
     assert set(Oracle(data, DESIGN, 0).held_out) != set(Oracle(data, DESIGN, 1).held_out)
 
 
+def test_evaluation_items_are_neither_judged_by_nor_asked(data):
+    design = replace(DESIGN, evaluation=10)
+    oracle = Oracle(data, design, 0)
+    assert len(oracle.evaluation) == 10
+    assert not {*oracle.evaluation.tolist()} & {*oracle.held_out.tolist(), *oracle.open.tolist()}
+    assert oracle.held_out.tolist() == Oracle(data, DESIGN, 0).held_out.tolist()
+    asked = {position for entry in simulate(data, design, "entropy", 0) for position in entry.picked}
+    assert not asked & {*oracle.evaluation.tolist()}
+    with pytest.raises(DataError, match="do not fit"):
+        replace(design, evaluation=len(data.items)).check(len(data.items))
+
+
 def test_a_run_is_reproducible_and_its_strategy_matters(data):
     entropy = untimed(simulate(data, DESIGN, "entropy", 0))
     assert entropy == untimed(simulate(data, DESIGN, "entropy", 0))

@@ -54,7 +54,10 @@ def figures(items: Iterable[tuple[str, Children, Children]]) -> html.Dl:
 def table(
     head: Sequence[Children], rows: Iterable[Sequence[Children]], *, caption: str, numbers: Sequence[int] = ()
 ) -> html.Div:
-    """A table that scrolls by itself where it is wider than the page. ``numbers``: columns set to the right."""
+    """A table that scrolls by itself where it is wider than the page. ``numbers``: columns set to the right.
+
+    A cell may be an ``html.Td`` already: one component less to draw than something inside one.
+    """
     right = set(numbers)
 
     def style(column: int) -> str:
@@ -62,7 +65,12 @@ def table(
 
     # An empty heading would be read out as one: it is an ordinary cell.
     titles = [html.Th(text, scope="col", className=style(i)) if text else html.Td() for i, text in enumerate(head)]
-    body = [html.Tr([html.Td(cell, className=style(i)) for i, cell in enumerate(row)]) for row in rows]
+    body = [
+        html.Tr(
+            [cell if isinstance(cell, html.Td) else html.Td(cell, className=style(i)) for i, cell in enumerate(row)]
+        )
+        for row in rows
+    ]
     content = [html.Caption(caption, className="quiet"), html.Thead(html.Tr(titles)), html.Tbody(body)]
     return html.Div(
         html.Table(content), className="table", tabIndex=0, role="region", **aria(label=caption)
@@ -83,10 +91,11 @@ def bar(done: int, total: int, *, name: str) -> html.Progress:
     return html.Progress(className="bar", **known, **aria(label=name))
 
 
-def out(text: Children, address: str) -> html.A:
+def out(text: str, address: str) -> html.A:
     """A link to Label Studio, in another tab."""
-    new_tab = html.Span(" (opens in a new tab)", className="hidden-text")
-    return html.A([text, new_tab], href=address, target="_blank", rel="noopener noreferrer")
+    return html.A(
+        text, href=address, target="_blank", rel="noopener noreferrer", **aria(label=f"{text} (opens in a new tab)")
+    )
 
 
 def item(content: Mapping[str, Any] | None, task_id: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from dash import dcc, html
 
@@ -12,13 +13,19 @@ from ml_backend.dashboard import PREFIX, parts, words
 TICK: Final = 1_500
 """Milliseconds between two looks for news; an answer without news changes nothing on the page."""
 
+ICON: Final = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5' cy='11' r='4' fill='#1f5fb8'/>"
+    "<circle cx='11' cy='5' r='4' fill='#d9730d'/></svg>"
+)
+"""In the page itself: a file would be fetched anew with every change of the title."""
+
 INDEX: Final = """<!DOCTYPE html>
 <html lang="en">
   <head>
     {%metas%}
     <meta name="color-scheme" content="light dark">
     <title>{%title%}</title>
-    {%favicon%}
+    <link rel="icon" href="data:image/svg+xml,ICON">
     {%css%}
   </head>
   <body>
@@ -26,7 +33,7 @@ INDEX: Final = """<!DOCTYPE html>
     <footer>{%config%}{%scripts%}{%renderer%}</footer>
   </body>
 </html>
-"""
+""".replace("ICON", quote(ICON))
 """Dash's own has a script for Internet Explorer, and names no language."""
 
 

@@ -24,8 +24,8 @@ from ml_backend.wishes import ACTIONS, MOST, change, read
 API: Final = f"{PREFIX}api/projects/<int:project_id>"
 MOST_ITEMS: Final = 200
 """Tasks that one request may ask to be shown."""
-QUICK: Final = 5
-"""Level of gzip: a map of 10,000 points in some 20 ms."""
+QUICK: Final = 1
+"""Level of gzip: of a map of 10,000 points it takes 6 ms to a third; level 5 takes 19 ms, and saves 6 % more."""
 DONE: Final = {
     "boost": "will be asked next",
     "pin": "will be asked first, after those that were pinned before",

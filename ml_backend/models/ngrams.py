@@ -77,8 +77,8 @@ def _tokens(words: Indices, lengths: NDArray[np.int64], own: Sequence[tuple[str,
     """Counts of tokens and of pairs of neighbouring ones ``[N, B]``."""
     number = {token: i for i, token in enumerate(dict.fromkeys(chain.from_iterable(own)))}
     names = list(number)
-    numbers = np.fromiter((number[token] for tokens in own for token in tokens), dtype=np.int32)
     counts = np.fromiter(map(len, own), dtype=np.int64, count=len(own))
+    numbers = np.fromiter(map(number.__getitem__, chain.from_iterable(own)), dtype=np.int32, count=counts.sum())
     starts = np.cumsum(counts) - counts
     # The tokens of each word in turn: position in `numbers` = start of the word + place in it.
     sizes = counts[words]
@@ -89,8 +89,9 @@ def _tokens(words: Indices, lengths: NDArray[np.int64], own: Sequence[tuple[str,
     pairs, which = np.unique(
         tokens[neighbours].astype(np.int64) * len(names) + tokens[neighbours + 1], return_inverse=True
     )
-    pair_names = [f"{names[pair // len(names)]} {names[pair % len(names)]}" for pair in pairs.tolist()]
-    columns = np.concatenate([_buckets(names)[tokens], _buckets(pair_names)[which]])
+    name = np.array(names, dtype=object)
+    pair_names = (name + " ")[pairs // max(len(names), 1)] + name[pairs % max(len(names), 1)]
+    columns = np.concatenate([_buckets(names)[tokens], _buckets(pair_names.tolist())[which]])
     entries = (np.ones(len(columns), dtype=np.float32), (np.concatenate([rows, rows[neighbours]]), columns))
     return sparse.coo_matrix(entries, shape=(len(lengths), BUCKETS)).tocsr()
 

@@ -190,10 +190,11 @@
         const ink = rgb(group.color);
         for (const i of group.rows) {
           const dim = chosen && !chosen[i];
-          columns.from.set([start.x[i], start.y[i]], 2 * k);
-          columns.to.set([data.x[i], data.y[i]], 2 * k);
-          columns.ink.set([ink[0], ink[1], ink[2], dim ? faint : 0.82], 4 * k);
-          columns.look.set([group.size + (chosen && !dim ? 2 : 0), group.shape], 2 * k);
+          columns.from[2 * k] = start.x[i]; columns.from[2 * k + 1] = start.y[i];
+          columns.to[2 * k] = data.x[i]; columns.to[2 * k + 1] = data.y[i];
+          columns.ink[4 * k] = ink[0]; columns.ink[4 * k + 1] = ink[1]; columns.ink[4 * k + 2] = ink[2];
+          columns.ink[4 * k + 3] = dim ? faint : 0.82;
+          columns.look[2 * k] = group.size + (chosen && !dim ? 2 : 0); columns.look[2 * k + 1] = group.shape;
           k += 1;
         }
       }
@@ -218,8 +219,9 @@
     }
 
     function within(polygon) {
+      const { width, height } = box(); // once: to ask for it makes the browser lay the page out
       return drawnRows.filter(function (i) {
-        const [x, y] = spot(i);
+        const x = width / 2 + (data.x[i] - zoom.x) * zoom.unit, y = height / 2 - (data.y[i] - zoom.y) * zoom.unit;
         let inside = false;
         for (let a = 0, b = polygon.length - 1; a < polygon.length; b = a++) {
           const [ax, ay] = polygon[a], [bx, by] = polygon[b];
@@ -321,20 +323,25 @@
     };
   }
 
+  const drawn = new Map(); // swatches, by shape and colour
+
   /** A shape as it is drawn, for the legend. */
   function swatch(shape, color) {
-    const size = 28, made = document.createElement("canvas"), brush = made.getContext("2d");
+    const size = 28, key = shape + color, made = document.createElement("canvas"), brush = made.getContext("2d");
     made.width = made.height = size;
     made.className = "swatch";
     made.setAttribute("aria-hidden", "true");
-    const image = brush.createImageData(size, size), ink = rgb(color).map((part) => 255 * part);
-    for (let y = 0; y < size; y++) {
-      for (let x = 0; x < size; x++) {
-        const gap = EDGE[shape]((2 * x + 1) / size - 1, (2 * y + 1) / size - 1);
-        image.data.set([...ink, 255 * Math.max(0, Math.min(1, 0.5 - gap * size / 3))], 4 * (y * size + x));
+    if (!drawn.has(key)) {
+      const image = brush.createImageData(size, size), ink = rgb(color).map((part) => 255 * part);
+      for (let y = 0; y < size; y++) {
+        for (let x = 0; x < size; x++) {
+          const gap = EDGE[shape]((2 * x + 1) / size - 1, (2 * y + 1) / size - 1);
+          image.data.set([...ink, 255 * Math.max(0, Math.min(1, 0.5 - gap * size / 3))], 4 * (y * size + x));
+        }
       }
+      drawn.set(key, image);
     }
-    brush.putImageData(image, 0, 0);
+    brush.putImageData(drawn.get(key), 0, 0);
     return made;
   }
 

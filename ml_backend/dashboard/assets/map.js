@@ -151,22 +151,19 @@
     const data = map.data;
     if (map.colour === "uncertainty") return byUncertainty(data);
     if (map.colour === "state") {
-      return ORDER.map((number) => ({ ...STATES[number], rows: rowsOf(data.state, number) }));
+      const found = STATES.map((state) => ({ ...state, rows: [] }));
+      data.state.forEach((state, i) => found[state].rows.push(i));
+      return ORDER.map((number) => found[number]);
     }
     const values = map.colour === "label" ? data.label : data.guess;
     const none = map.colour === "label" ? "no label yet" : "control: guess not shown";
-    const found = [{ name: none, rows: rowsOf(values, -1), color: QUIET, shape: 0, size: 4 }];
+    const found = [{ name: none, rows: [], color: QUIET, shape: 0, size: 4 }];
     data.classes.forEach(function (name, number) {
       const shape = (number + Math.floor(number / COLOURS.length)) % SHAPES;
-      found.push({ name: name, rows: rowsOf(values, number), color: COLOURS[number % COLOURS.length], shape: shape, size: 8 });
+      found.push({ name: name, rows: [], color: COLOURS[number % COLOURS.length], shape: shape, size: 8 });
     });
+    values.forEach((value, i) => found[value + 1].rows.push(i));
     return found;
-  }
-
-  function rowsOf(values, wanted) {
-    const rows = [];
-    for (let i = 0; i < values.length; i++) if (values[i] === wanted) rows.push(i);
-    return rows;
   }
 
   /** By six steps of colour and size, the certain below. */
@@ -279,10 +276,9 @@
     const task = map.data.task_ids[i], tip = at("map-tip");
     if (!tip || map.tip === task) return;
     map.tip = task;
-    tip.replaceChildren();
-    const item = map.meta.kind === "Image" ? null : (await itemsOf(map, [task]))[0];
-    if (map.tip !== task) return;
-    tip.append(shown(map, task, item));
+    const images = map.meta.kind === "Image", content = shown(map, task, null);
+    if (!images) content.textContent = "…"; // the text comes in a moment
+    tip.replaceChildren(content);
     for (const line of factsOf(map, i)) {
       const row = document.createElement("div");
       row.textContent = line;
@@ -298,6 +294,16 @@
     }
     tip.dataset.task = task;
     tip.hidden = false;
+    beside(tip, mouse);
+    if (images) return;
+    const item = (await itemsOf(map, [task]))[0];
+    if (map.tip !== task) return;
+    content.replaceWith(shown(map, task, item));
+    beside(tip, mouse);
+  }
+
+  /** Put a tip beside the mouse, inside the window. */
+  function beside(tip, mouse) {
     const box = tip.getBoundingClientRect(), gap = 14;
     const right = mouse.clientX + gap + box.width < window.innerWidth;
     const left = right ? mouse.clientX + gap : Math.max(4, mouse.clientX - gap - box.width);

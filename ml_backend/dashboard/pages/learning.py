@@ -77,7 +77,7 @@ def curve_part(data: Data, measure: str) -> Any:
         ("Version", "Labels", name, "Evaluation tasks"),
         [
             (
-                html.Span(row["name"], className="code"),
+                html.Td(row["name"], className="code"),
                 f"{row['labels']:,}",
                 words.percent(row[measure]),
                 f"{row['evaluated']:,}",

@@ -104,20 +104,15 @@ def _row(row: Data, data: Data) -> Any:
         guess = "not shown"
     facts = [
         html.Span(f"{row['place']:,}", className="place"),
-        html.Div(parts.item(row["item"], task), className="shown"),
+        parts.item(row["item"], task),
         html.Div(
             [
-                html.P(
-                    [
-                        html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
-                        *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
-                        *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
-                    ]
-                ),
-                *([html.P(_sentence(row["reason"]), className="reason")] if row["reason"] else []),
-                html.P([f"Guess: {guess or 'none yet'}"], className="guess"),
-                html.P(_score(row), className="quiet"),
-                html.P(parts.out(f"Task {task}", f"{data['task_link']}{task}")),
+                html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
+                *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
+                *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
+                *([html.P(_sentence(row["reason"]))] if row["reason"] else []),
+                html.P(f"Guess: {guess or 'none yet'}{_score(row)}", className="quiet"),
+                parts.out(f"Task {task}", f"{data['task_link']}{task}"),
             ],
             className="facts",
         ),
@@ -135,7 +130,7 @@ def _kind(row: Data) -> str:
 
 
 def _score(row: Data) -> str:
-    return "" if row["score"] is None else f"Score {words.figure(row['score'])} (lowest first)"
+    return "" if row["score"] is None else f" · score {words.figure(row['score'])}"
 
 
 def _buttons(row: Data) -> Any:

@@ -68,7 +68,7 @@ def _table(data: Data) -> html.Section:
 
 
 def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
-    name = html.Span(row["name"], className="code")
+    name = html.Td(row["name"], className="code")
     if row["damaged"]:
         return (name, "damaged: delete its folder", "", "", "", "", "", "", ", ".join(row["use"]), "")
     metrics = row["metrics"] or {}
@@ -90,7 +90,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         actions.append(dcc.ConfirmDialogProvider(button, id=identity, message=message))
     return (
         name,
-        html.Span(datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"), className="nowrap"),
+        html.Td(datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"), className="nowrap"),
         f"{row['labels']:,}",
         row["learnt_from"],
         words.figure(metrics.get("accuracy")),
@@ -98,7 +98,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         words.figure(metrics.get("auc")),
         words.size(row["bytes"]),
         ", ".join(use),
-        html.Div(actions, className="row-actions"),
+        html.Td(actions, className="row-actions"),
     )
 
 

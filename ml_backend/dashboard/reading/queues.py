@@ -16,7 +16,7 @@ from ml_backend.strategies import STRATEGIES
 from ml_backend.wishes import Wishes
 from ml_backend.wishes import read as read_wishes
 
-PAGE: Final = 50
+PAGE: Final = 25
 """Tasks shown at once."""
 MOST: Final = 500
 """Tasks that one request may ask for."""

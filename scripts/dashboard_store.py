@@ -1,4 +1,4 @@
-"""A project's store as real rounds leave it, made in a moment: versions with judgements, a queue, answers, a mirror."""
+"""A made-up project's store as real rounds leave it, in a moment: versions, judgements, a queue, a map, a mirror."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ml_backend.judgement import judgement
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.mirror import UPSERT, Mirror
+from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.promotion import compare
 from ml_backend.records import Prediction, Queue
 from ml_backend.round_log import append
@@ -121,7 +122,7 @@ def make_store(
         for task_id in range(evaluated + 20 * number - 19, evaluated + 20 * number + 1):
             arm = "control" if task_id % 10 == 0 else "entropy"
             answers[str(task_id)] = asdict(Answer(f"{name}.entropy-0001", name, arm, labels[0], 0.7))
-        append(store, _round(number, name, evaluated))
+        append(store, _round(number, name))
     if before:
         still_open = list(range(total - open_tasks + 1, total + 1))[:20]
         queue = Queue(
@@ -145,6 +146,24 @@ def make_store(
     return store
 
 
+def some_map(count: int, classes: int = 2, *, first: int = 1, pool: int | None = None, seed: int = 0) -> PoolMap:
+    """A map of so many tasks from id ``first`` on, in a cloud per class, the tasks in all four states."""
+    rng = np.random.default_rng(seed)
+    states = np.array([(OPEN, QUEUED, LABELLED, EVALUATION)[i % 4] for i in range(count)], dtype=np.uint8)
+    kinds = np.random.default_rng(0).integers(0, classes, count)
+    centres = np.random.default_rng(1).normal(scale=4.0, size=(classes, 2))
+    return PoolMap(
+        np.arange(first, first + count, dtype=np.int64),
+        (centres[kinds] + rng.normal(size=(count, 2))).astype(np.float32),
+        states,
+        np.where(states >= LABELLED, kinds, -1).astype(np.int16),
+        np.where(rng.random(count) < 0.9, kinds, rng.integers(0, classes, count)).astype(np.int16),
+        rng.uniform(0.5, 1, count).astype(np.float32),
+        rng.uniform(0, 1, count).astype(np.float32),
+        pool=pool or count,
+    )
+
+
 def _guesses(
     generator: np.random.Generator, targets: NDArray[np.int64], classes: int, *, skill: float
 ) -> NDArray[np.float64]:
@@ -155,7 +174,7 @@ def _guesses(
     return odds / odds.sum(axis=1, keepdims=True)
 
 
-def _round(number: int, version: str, evaluated: int) -> dict[str, Any]:
+def _round(number: int, version: str) -> dict[str, Any]:
     started = START + timedelta(hours=number)
     return {
         "round": f"round{number:07d}",
