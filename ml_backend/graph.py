@@ -159,17 +159,29 @@ def spread(mass: Floats, labelled: Positions, targets: Positions, prior: NDArray
         prior: expected share of each class ``[C]``.
     """
     counts = np.bincount(targets, minlength=len(prior)).astype(np.float32)
-    wanted = np.where(counts > 0, prior, 0.0).astype(np.float32)
-    wanted /= max(float(wanted.sum()), 1e-12)
+    wanted = seen_shares(prior, targets)
     rows = mass / np.maximum(counts, 1.0)
     totals = rows.sum(axis=1, keepdims=True)
-    rows = np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted)
-    for _ in range(BALANCING):
-        rows *= wanted / np.maximum(rows.mean(axis=0), 1e-9)
-        rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+    rows = balanced(np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted), wanted)
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0
     return np.asarray(rows, dtype=np.float32)
+
+
+def seen_shares(prior: NDArray[np.floating], targets: Positions) -> Floats:
+    """Expected shares of the classes that have a label ``[C]``; the others get nothing."""
+    counts = np.bincount(targets, minlength=len(prior))
+    wanted = np.where(counts > 0, prior, 0.0)
+    return np.asarray(wanted / max(float(wanted.sum()), 1e-12), dtype=np.float32)
+
+
+def balanced(rows: Floats, shares: Floats) -> Floats:
+    """Rows of probabilities, columns scaled to the shares' totals and rows to 1 in turns ``[N, C]``."""
+    scaled = rows.copy()
+    for _ in range(BALANCING):
+        scaled *= shares / np.maximum(scaled.mean(axis=0), 1e-9)
+        scaled /= np.maximum(scaled.sum(axis=1, keepdims=True), 1e-12)
+    return scaled
 
 
 def coordinates(weights: sparse.csr_matrix) -> Floats:

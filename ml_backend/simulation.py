@@ -70,6 +70,9 @@ class Design:
     """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
     instant: bool = False
     """Whether each answer of a batch changes what comes next in it, as the instant loop does between two rounds."""
+    evaluation: int = 0
+    """Items beside the held-out ones that each round knows the labels of, as it does of evaluation tasks: whether to
+    learn from the pool is decided on them, and probabilities are calibrated on them."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, size: int) -> None:
@@ -83,10 +86,10 @@ class Design:
                 raise DataError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.initial > self.budget:
             raise DataError(f"{self.initial:,} first labels are more than the budget of {self.budget:,}")
-        if self.held_out + self.budget > size:
+        if self.held_out + self.evaluation + self.budget > size:
             raise DataError(
-                f"{self.held_out:,} held-out items and a budget of {self.budget:,} labels do not fit into {size:,} "
-                "labelled items; lower one of them"
+                f"{self.held_out + self.evaluation:,} held-out items and a budget of {self.budget:,} labels do not fit "
+                f"into {size:,} labelled items; lower one of them"
             )
 
 
@@ -117,10 +120,12 @@ class Oracle:
         order = np.random.default_rng(seed).permutation(len(data.items)).astype(np.int64)
         self.data = data
         self.held_out: Positions = order[: design.held_out]
-        self._open = np.ones(len(order), dtype=bool)
-        self._open[self.held_out] = False
+        rest = order[design.held_out :]
+        self.evaluation, rest = rest[: design.evaluation], rest[design.evaluation :]
+        self._open = np.zeros(len(order), dtype=bool)
+        self._open[rest] = True
         self._labelled = np.zeros(len(order), dtype=bool)
-        self.first: Positions = order[design.held_out : design.held_out + design.initial]
+        self.first: Positions = rest[: design.initial]
         """A random draw, the same for all strategies with this seed."""
 
     @property
@@ -263,6 +268,7 @@ def _fit(
             unlabelled,
             seed=seed,
             drawn=np.array([position in unlabelled.drawn for position in labels.tolist()], dtype=np.bool_),
+            evaluation=oracle.known(oracle.evaluation),
             hyperparameters=design.hyperparameters,
         )
         return found.model, found.learnt_from

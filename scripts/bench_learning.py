@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -23,14 +23,16 @@ from scipy.stats import t as student
 from simulation_data import Source, load_ag_news, load_digits
 
 from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
+from ml_backend.novelty import unit_features
 from ml_backend.ranking import choose, evidence_of
 from ml_backend.raw_embeddings import raw_embeddings
+from ml_backend.strategies import STRATEGIES
 from ml_backend.text_encoding import encode
 
-POOL, TEST = 2_000, 2_000
+POOL, TEST, VALIDATION = 2_000, 2_000, 500
 SPANS: Final = ((10, 100), (100, 300))
-WARM: Final = ("random", "entropy", "margin", "bald", "batch_bald", "badge", "k_center", "typiclust", "auto")
 SWITCH: Final = 50
+RANDOM: Final = "ours random (warm)"
 COLD: Final = ("typiclust", "probcover", "auto")
 
 app = new_app()
@@ -60,7 +62,7 @@ def main(
         arrays = folder / f"curves-{splits}.npz"
         if not arrays.exists():
             _write(arrays, _arrays(data or data_folder(), splits))
-        run(arrays, {"warm": _ours(WARM), "cold": _cold()}, folder / f"ours-{splits}.json")
+        run(arrays, {"warm": _ours(STRATEGIES), "cold": _cold()}, folder / f"ours-{splits}.json")
         found = _read(folder / f"ours-{splits}.json")
         for name, starts in _peer_curves(arrays, folder / f"peers-{splits}.json").items():
             for start, curves in starts.items():
@@ -87,20 +89,27 @@ def _arrays(folder: Path, splits: int) -> dict[str, Any]:
         orders = [np.random.default_rng(seed).permutation(len(rows)) for seed in range(splits)]
         arrays[f"pools_{name}"] = np.stack([order[:POOL] for order in orders])
         arrays[f"tests_{name}"] = np.stack([order[POOL : POOL + TEST] for order in orders])
+        arrays[f"validations_{name}"] = np.stack([order[POOL + TEST :][:VALIDATION] for order in orders])
     return arrays
 
 
-def _ours(names: Sequence[str]) -> dict[str, Picker]:
+def _ours(names: Iterable[str]) -> dict[str, Picker]:
     graph = _Graph()
 
     def by(name: str) -> Picker:
         def pick(s: State) -> NDArray[np.integer]:
+            needs = STRATEGIES[name].needs
             known: dict[str, Any] = {"classes": s.classes, "embeddings": s.features[s.open]}
             known["labelled"] = s.features[s.labelled]
             if s.model is not None:
-                known["probabilities"] = s.passes() if name in ("bald", "batch_bald") else s.probabilities[:, None]
-            if name == "auto":
+                known["probabilities"] = s.passes() if "samples" in needs else s.probabilities[:, None]
+            if "features" in needs:
+                known["features"], known["labelled_features"] = unit_features(known["embeddings"], known["labelled"])
+            if "neighbourhood" in needs:
                 known["neighbourhood"] = graph.around(s)
+            if "validation" in needs and s.model is not None:
+                known["validation"], answers = s.validation
+                known["wrong"] = s.model.predict(known["validation"]) != answers
             return choose(name, evidence_of(s.open, s.seed, **known), s.count).order
 
         return pick
@@ -183,14 +192,19 @@ def _table(name: str, starts: dict[str, dict[str, list[list[float]]]]) -> list[s
     }
     header = ["strategy (first labels)"]
     for low, high in SPANS:
-        header += [f"{low} to {high}, %", "our best leads by"]
-    table, lines = Table(*header, title=name), [f"### {name}", "", f"| {' | '.join(header)} |", f"|{' --- |' * 5}"]
+        header += [f"{low} to {high}, %", "our best leads by", "better than random by"]
+    table, lines = Table(*header, title=name), [f"### {name}", "", f"| {' | '.join(header)} |", f"|{' --- |' * 7}"]
     for key in sorted(every, key=lambda key: -areas(every[key], SPANS[0]).mean()):
         row = [key]
         for span in SPANS:
             own = areas(every[key], span)
             gap, half = paired(areas(every[best[span]], span), own)
-            row += [f"{100 * own.mean():.1f}", "-" if key == best[span] else f"{100 * gap:.1f} ± {100 * half:.1f}"]
+            gain, wide = paired(own, areas(every[RANDOM], span))
+            row += [
+                f"{100 * own.mean():.1f}",
+                "-" if key == best[span] else f"{100 * gap:.1f} ± {100 * half:.1f}",
+                "-" if key == RANDOM else f"{100 * gain:+.1f} ± {100 * wide:.1f}",
+            ]
         table.add_row(*row)
         lines.append(f"| {' | '.join(row)} |")
     console.print(table)

@@ -45,6 +45,8 @@ class State:
     """Of the open rows ``[U, C]``; uniform before the first labels."""
     passes: Callable[[], NDArray[np.float64]]
     """Of the open rows by each of `MEMBERS` replicas ``[U, K, C]``."""
+    validation: tuple[NDArray[np.float64], Ids]
+    """Features and classes of further rows, for strategies that learn from the model's mistakes."""
     seed: int
     count: int
 
@@ -67,7 +69,15 @@ def over_classes(model: LogisticRegression, features: NDArray[np.float64], class
 
 @ignore_warnings(category=ConvergenceWarning)
 def accuracies(
-    pick: Picker, features: NDArray[np.float64], targets: Ids, pool: Ids, test: Ids, *, warm: bool, seed: int
+    pick: Picker,
+    features: NDArray[np.float64],
+    targets: Ids,
+    pool: Ids,
+    test: Ids,
+    validation: Ids,
+    *,
+    warm: bool,
+    seed: int,
 ) -> list[float]:
     """Accuracy on the test rows after ``FIRST``, ``FIRST + BATCH``, ... ``BUDGET`` labels.
 
@@ -97,7 +107,8 @@ def accuracies(
                     members.append(over_classes(final_model(x[drawn], y[drawn]), x[rest], classes))
             return np.stack(members, axis=1)
 
-        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, seed, BATCH)
+        held = features[validation], targets[validation]
+        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, BATCH)
         labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:BATCH]]])
 
 
@@ -105,7 +116,7 @@ def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path)
     """Draw the curves of some pickers that are not there yet: ``{data set: {start: {strategy: [[accuracy]]}}}``.
 
     Args:
-        arrays: per data set ``features_``, ``targets_``, ``pools_ [S, N]`` and ``tests_ [S, M]``.
+        arrays: per data set ``features_``, ``targets_``, ``pools_ [S, N]``, ``tests_ [S, M]`` and ``validations_``.
         pickers: strategies by start: ``warm`` (random first labels) or ``cold``.
         result: JSON.
     """
@@ -121,9 +132,10 @@ def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path)
                 if strategy in found.get(name, {}).get(start, {}):
                     continue
                 started = time.process_time()
+                parts = (data[f"{part}_{name}"] for part in ("pools", "tests", "validations"))
                 curves = [
-                    accuracies(pick, features, targets, pool, test, warm=start == "warm", seed=seed)
-                    for seed, (pool, test) in enumerate(zip(data[f"pools_{name}"], data[f"tests_{name}"], strict=True))
+                    accuracies(pick, features, targets, *rows, warm=start == "warm", seed=seed)
+                    for seed, rows in enumerate(zip(*parts, strict=True))
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves
                 result.write_text(json.dumps(found), encoding="utf-8")

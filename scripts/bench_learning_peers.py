@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from bench_learning_loop import Picker, State, run
+from bench_learning_loop import Picker, State, over_classes, run
 from numpy.typing import NDArray
 
 SWITCH = 50
@@ -46,13 +46,13 @@ def _small_text() -> dict[str, Picker]:
     from small_text.data import SklearnDataset
 
     class Given:
-        """A classifier that has already spoken."""
+        """The final model. It is asked for the whole pool, labelled rows too."""
 
         def __init__(self, state: State) -> None:
             self.state = state
 
-        def predict_proba(self, _items: object) -> NDArray[np.float64]:
-            return self.state.probabilities
+        def predict_proba(self, items: SklearnDataset) -> NDArray[np.float64]:
+            return over_classes(self.state.model, items.x, self.state.classes)
 
     def dataset(state: State) -> SklearnDataset:
         labels = np.zeros(len(state.features), dtype=np.int64)

@@ -1,7 +1,7 @@
 """Times the peer libraries on the arrays of bench_strategies.py. Runs in their own environment, .venv-peers.
 
-``main(FOLDER)`` reads ``arrays.npz`` and ``network.pt`` there and prints one JSON object: per case and peer the CPU
-seconds of the fastest of some runs, or the error that kept it from running.
+``main(FOLDER, CASE, ...)`` reads ``arrays.npz`` and ``network.pt`` there and prints one JSON object: per case and peer
+the CPU seconds of the fastest of some runs, or the error that kept it from running.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
     }
 
 
-def main(folder: str) -> None:
-    """Time all cases."""
+def main(folder: str, *wanted: str) -> None:
+    """Time the wanted cases."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     found: dict[str, dict[str, float | str]] = {}
@@ -109,6 +109,8 @@ def main(folder: str) -> None:
         data = dict(np.load(Path(folder) / "arrays.npz"))
         network = torch.load(Path(folder) / "network.pt", weights_only=False)
         for (case, peer), call in cases(data, network).items():
+            if case not in wanted:
+                continue
             try:
                 seconds: float | str = cpu_seconds(call)
             except Exception as exc:  # one peer that fails must not cost the others' figures

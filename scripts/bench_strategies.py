@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -33,13 +33,14 @@ PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"
 IMAGES: Final = 8_000
 SEED_POOL: Final = 10_000
 LARGE_POOL: Final = 100_000
+DROPOUT: Final = "dropout"
 SEED_LABELS: Final = 400
 
 app = new_app()
 Rows = list[list[str]]
 NamedRows = tuple[str, list[str], Rows]
 """Title, header, rows."""
-Part = Literal["models", "seed_headlines", "rounds"]
+Part = Literal["strategies", "dropout", "seed_headlines", "rounds"]
 
 
 @app.command()
@@ -68,20 +69,18 @@ def main(
         _write(markdown, tables)
 
 
-def _models(folder: Path) -> list[NamedRows]:
-    """Strategies and MC dropout: what needs the trained network and the peers."""
-    model, images = _trained(folder)
+def _strategies(folder: Path) -> list[NamedRows]:
     arrays = make_arrays()
-    messages.print("The peers ...")
-    peers = _peer_seconds(arrays, model, images)
-    messages.print("Ours ...")
+    peers = _peer_seconds(folder, arrays, list(TITLES))
+    return [("Strategies", ["what", "who", "CPU s", "x ours"], _strategy_rows(arrays, peers))]
+
+
+def _dropout(folder: Path) -> list[NamedRows]:
+    model, images = _trained(folder)
+    peers = _peer_seconds(folder, make_arrays(), [DROPOUT])
+    header = ["what", "CPU s", "x one pass", "x ours T = 100"]
     return [
-        ("Strategies", ["what", "who", "CPU s", "x ours"], _strategy_rows(arrays, peers)),
-        (
-            "MC dropout, 8,000 images",
-            ["what", "CPU s", "x one pass", "x ours T = 100"],
-            _dropout_rows(model, images, peers),
-        ),
+        ("MC dropout, 8,000 images", header, _dropout_rows(model, images, peers)),
         ("Score kept of the best ten, by T = 800", ["strategy", "T", "kept"], _fidelity_rows(model, images)),
     ]
 
@@ -100,6 +99,7 @@ def _cpuinfo() -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
+@cache
 def _trained(folder: Path) -> tuple[MnistCnn, Any]:
     images, digits, _ = load_mnist(folder)
     split = split_mnist(len(images), initial=100, seed=0)
@@ -108,17 +108,19 @@ def _trained(folder: Path) -> tuple[MnistCnn, Any]:
     return model, images[split.open][:IMAGES]
 
 
-def _peer_seconds(arrays: dict[str, Any], model: MnistCnn, images: Any) -> dict[str, dict[str, float]]:
+def _peer_seconds(data: Path, arrays: dict[str, Any], cases: Sequence[str]) -> dict[str, dict[str, float]]:
     if not PEERS_PYTHON.exists():
         warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own figures follow.")
         return {}
+    model, images = _trained(data)
+    messages.print(f"The peers ({', '.join(cases)}) ...", highlight=False)
     with tempfile.TemporaryDirectory() as folder:
         extra = {"images": pixels(images[:BAAL_IMAGES]), "iterations": np.array(BAAL_PASSES)}
         np.savez(Path(folder) / "arrays.npz", **arrays, **extra)
         torch.save(plain_network(model), Path(folder) / "network.pt")
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_peers; bench_peers.main(sys.argv[2])"
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_peers; bench_peers.main(*sys.argv[2:])"
         answer = subprocess.run(  # noqa: S603 - our own code in our own environment
-            [PEERS_PYTHON, "-c", code, SCRIPTS, folder],
+            [PEERS_PYTHON, "-c", code, SCRIPTS, folder, *cases],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             check=True,
@@ -145,7 +147,7 @@ def _strategy_rows(arrays: dict[str, Any], peers: dict[str, dict[str, float]]) -
 
 
 def _dropout_rows(model: MnistCnn, images: Any, peers: dict[str, dict[str, float]]) -> Rows:
-    found = ways(model, images, peers.get("dropout", {}).get("baal"))
+    found = ways(model, images, peers.get(DROPOUT, {}).get("baal"))
     seconds = {way.name: way.seconds for way in found}
     passes = {kind: seconds[f"deterministic pass, {kind}"] for kind in ("float32", "bfloat16")}
     best, ours = min(passes.values()), seconds["ours, T = 100, float32"]
@@ -204,7 +206,8 @@ def _ratio(value: float, unit: float) -> str:
 
 
 TABLES: Final[dict[str, Callable[[Path], list[NamedRows]]]] = {
-    "models": _models,
+    "strategies": _strategies,
+    "dropout": _dropout,
     "seed_headlines": _seed_headlines,
     "rounds": _rounds,
 }

@@ -53,6 +53,9 @@ def main(
     batch: Annotated[int | None, typer.Option(min=1, help="Labels between two trainings.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Labels at which a run ends.")] = None,
     held_out: Annotated[int | None, typer.Option(min=1, help="Items to judge with. [default: a fifth]")] = None,
+    evaluation: Annotated[
+        int, typer.Option(min=0, help="Items beside them that stand for evaluation tasks: they choose and calibrate.")
+    ] = 0,
     samples: Annotated[int, typer.Option(min=2, help="Dropout passes of the strategies that need them.")] = 20,
     cold: Annotated[
         bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
@@ -104,7 +107,7 @@ def main(
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
     given = {name: value for name, value in sizes.items() if value is not None}
     given |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
-    given |= {"instant": instant}
+    given |= {"instant": instant, "evaluation": evaluation}
     for entry, source in sources:
         loaded = source.load()
         design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))

@@ -65,6 +65,7 @@ LAYERS = (
         "progress",
         "wishes",
     ),
+    ("pool_training",),
     ("pool_learning",),
     ("versions", "workspace", "simulation"),
     ("random_arm", "recheck", "drawing"),

@@ -16,7 +16,8 @@ from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.pool_learning import calibrate, class_prior, fit_with_pool, macro_f
+from ml_backend.pool_learning import class_prior, fit_with_pool, macro_f
+from ml_backend.pool_training import calibrate, sharpened
 from ml_backend.selection import select
 from ml_backend.situation import Situation, Unlabelled
 
@@ -125,6 +126,30 @@ def test_a_pool_of_one_repeated_image_and_tiny_pools(bars):
         assert np.isfinite(found.model.probabilities(items[:5])).all()
 
 
+def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
+    items, _, embedding = bars
+    later = [np.where(np.eye(28) + np.eye(28)[::-1] > 0, 220, item // 11).astype(np.uint8) for item in items[:60]]
+    pool, truth = [*items[:240], *later], np.array([*(np.arange(240) % 2), *[2] * 60])
+    grown, labelled = Unlabelled(embedding.extended(pool), np.full(3, 1 / 3)), list(range(10))
+    rest = np.setdiff1d(np.arange(300), labelled)
+    so_far = Known([pool[i] for i in labelled], truth[labelled])
+    settings = ProjectSettings(strategy="auto", control_share=0)
+    situation = Situation(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
+    asked = select(situation, count=10)
+    assert (truth[rest[asked.order]] == 2).any()
+    labelled += rest[asked.order].tolist()
+    found = fit_with_pool(
+        lambda: MnistCnn(("upright", "across", "cross")),
+        Known([pool[i] for i in labelled], truth[labelled]),
+        pool,
+        grown,
+        seed=0,
+        hyperparameters=SHORT,
+    )
+    answers = found.model.probabilities(pool)[:, 0].argmax(axis=1)
+    assert macro_f(truth, answers) > 0.9
+
+
 def test_flipped_labels_cost_little(bars):
     items, targets, embedding = bars
     wrong = known(bars, range(40))
@@ -214,20 +239,64 @@ def test_a_model_that_never_finds_the_rare_class_scores_less():
         assert macro_f(targets, answers) == pytest.approx(f1_score(targets, answers, average="macro", zero_division=0))
 
 
-@pytest.mark.parametrize(("labels", "source"), [(20, "pool"), (24, "labels")])
-def test_a_classifier_over_a_fixed_encoder_soon_learns_from_labels_alone(labels, source):
-    """Without anything to compare by: its features do not gain from the pool, and a rare class is lost in it."""
+def news(floods, count=300):
+    """Texts about two things, of which every so many is about a flood; the classes, and an embedding."""
+    targets = (np.arange(count) % floods != 0).astype(np.int64)
     topics = ("flood in the valley", "striker scores again")
-    items = [f"{topics[i % 2]}, report {i}" for i in range(240)]
-    embedding = PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
-    positions = list(range(labels))
+    items = [f"{topics[targets[i]]}, report {i}" for i in range(count)]
+    return items, targets, PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
+
+
+def fitted_to_news(floods, of_each, prior=TWO, **others):
+    items, targets, embedding = news(floods)
+    positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
     found = fit_with_pool(
         lambda: Sentences(("flood", "sport")),
-        Known([items[i] for i in positions], np.array([i % 2 for i in positions])),
+        Known([items[i] for i in positions], targets[positions]),
         items,
-        Unlabelled(embedding, TWO),
+        Unlabelled(embedding, prior),
         seed=0,
         hyperparameters={"encoder": "wordllama", "steps": 30},
+        **others,
     )
-    assert found.learnt_from == source
-    assert (found.model.probabilities(items[200:])[:, 0].argmax(axis=1) == np.arange(200, 240) % 2).mean() > 0.9
+    answers = found.model.probabilities(items)[:, 0].argmax(axis=1)
+    return found.learnt_from, macro_f(targets, answers)
+
+
+@pytest.mark.parametrize(
+    ("floods", "of_each", "prior", "source"),
+    [
+        (2, (5, 5), TWO, "pool"),
+        (2, (12, 12), TWO, "pool"),
+        (20, (12, 12), TWO, "labels"),  # the labels alone find few of what is taken to be half of the pool
+        (20, (12, 12), np.array([0.05, 0.95]), "pool"),
+        (2, (101, 101), TWO, "labels"),
+    ],
+)
+def test_a_classifier_over_a_fixed_encoder_learns_from_the_pool_as_long_as_that_helps(floods, of_each, prior, source):
+    """Without anything to compare by."""
+    learnt_from, score = fitted_to_news(floods, of_each, prior)
+    assert learnt_from == source
+    assert score > 0.9
+
+
+def test_drawn_labels_show_that_a_class_is_rare_and_the_pool_finds_it():
+    _, targets, _ = news(20)
+    drawn = np.array([True] * 30)
+    shares = class_prior(2, targets[:30])
+    assert shares[0] == pytest.approx(3 / 32)
+    learnt_from, score = fitted_to_news(20, (2, 28), shares, drawn=drawn)
+    assert learnt_from == "pool"
+    assert score > 0.9
+
+
+def test_answers_are_sharpened_balanced_and_keep_their_labels():
+    beliefs = np.array([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1], [0.8, 0.2]], np.float32)
+    wanted = sharpened(beliefs, np.array([3]), np.array([1]), np.full(2, 0.5, np.float32))
+    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=1e-6)
+    assert wanted[2, 0] > 0.9, "surer than before"
+    assert wanted[1, 1] > 0.5, "half of all are of the second class, so the likeliest to be are"
+    assert wanted[3].tolist() == [0, 1]
+    power = 0.9**4 / (0.9**4 + 0.1**4)
+    alone = sharpened(beliefs[2:3], np.zeros(0, np.int64), np.zeros(0, np.int64), np.array([power, 1 - power]))
+    assert alone[0, 0] == pytest.approx(power)

@@ -11,8 +11,13 @@ from ml_backend.dashboard import PREFIX, parts, words
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading import queues
 from ml_backend.errors import ConfigurationError
+from ml_backend.moves import INSTANT
 
-WHY: Final = {CONTROL: "control: drawn at random", PINNED: "pinned by a person"}
+WHY: Final = {
+    CONTROL: "control: drawn at random",
+    INSTANT: "instant: an answer since the last round brought it forward",
+    PINNED: "pinned by a person",
+}
 STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in the project any more"}
 
 
