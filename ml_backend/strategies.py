@@ -138,6 +138,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("probabilities", "samples"),
         score=lambda e: acquisition.entropy(_p(e)),
         itemwise=True,
+        caveat="on digits with a linear model worse than random from 100 to 300 labels by 3.4 ± 2.6 points",
     ),
     "bald": Strategy(
         "items on which the passes are sure but disagree; ignores plain noise",
@@ -147,7 +148,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("probabilities", "samples"),
         score=lambda e: acquisition.bald(_p(e)) / _ln_c(e),
         itemwise=True,
-        caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`",
+        caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`; "
+        "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, on titles by 7.3 ± 4.3",
     ),
     "least_confidence": Strategy(
         "lowest top probability; like entropy where there are two classes",
@@ -193,7 +195,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O(100 N C² K)",
         _needs("probabilities", "samples"),
         score=lambda e: acquisition.epig(_p(e), _p(e)[:EPIG_TARGETS]) / _ln_c(e),
-        caveat="slow above some 50 classes",
+        caveat="slow above some 50 classes; on digits with a linear model worse than random by 17.4 ± 4.9 points from 10 to "
+        "100 labels",
     ),
     "batch_bald": Strategy(
         "the batch whose labels together tell most about the weights: for small batches (10 to 50)",
@@ -203,7 +206,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("probabilities", "samples"),
         pick=lambda e, count: batch_bald.batch_bald(_p(e), count, e.uniforms),
         copies=_flat_p,
-        caveat="with K passes a batch can tell at most ln K nats: later picks of a long queue are near random",
+        caveat="with K passes a batch can tell at most ln K nats: later picks of a long queue are near random; "
+        "on digits with a linear model worse than random by 9.9 ± 3.8 points from 10 to 100 labels",
     ),
     "power_bald": Strategy(
         "BALD with noise: spread-out batches of any length for the price of a ranking",
@@ -231,7 +235,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("embeddings", "labelled"),
         pick=lambda e, count: geometry.k_center(_h(e), _labelled(e), count),
         copies=_h,
-        caveat="asks for outliers and damaged items first; needs good embeddings",
+        caveat="asks for outliers and damaged items first; needs good embeddings; "
+        "on digits with a linear model worse than random from 100 to 300 labels by 4.5 ± 2.6 points",
     ),
     "typiclust": Strategy(
         "the most typical item of each cluster without a label: for the cold start, a few labels per class",
@@ -251,7 +256,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("embeddings", "labelled"),
         pick=lambda e, count: geometry.probcover(_h(e), _labelled(e), count, classes=e.classes, rng=e.rng(3)),
         copies=_h,
-        caveat="as `typiclust`; of a pool above 8,192 items it sees a drawn sample of that size",
+        caveat="as `typiclust`; of a pool above 8,192 items it sees a drawn sample of that size; "
+        "on digits with a linear model worse than random by 9.6 ± 4.8 points from 10 to 100 labels",
     ),
     "cluster": Strategy(
         "from each cluster its centroid, its outlier and random members: an overview of the pool",
@@ -261,6 +267,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("embeddings"),
         pick=lambda e, count: clusters.cluster(_h(e), count, e.rng(4)),
         copies=_h,
+        caveat="on digits with a linear model worse than random from 100 to 300 labels by 3.4 ± 1.9 points",
     ),
     "representative": Strategy(
         "what is common in the pool and not yet among the labels: after the pool has changed",
@@ -269,7 +276,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O((N + L) D)",
         _needs("embeddings", "labelled"),
         score=lambda e: geometry.representative(_h(e), _labelled(e)),
-        caveat="its best items are alike; `adaptive_representative` spreads them",
+        caveat="its best items are alike; `adaptive_representative` spreads them; "
+        "on digits with a linear model worse than random by 14.3 ± 4.1 points from 10 to 100 labels",
     ),
     "adaptive_representative": Strategy(
         "as `representative`, computed anew after each pick: spreads out",
@@ -297,7 +305,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O((N + V) D log V)",
         _needs("embeddings", "validation"),
         score=lambda e: transfer.model_outlier(_h(e), _validation(e)),
-        caveat="best as a small part of a mixture",
+        caveat="best as a small part of a mixture; "
+        "on digits with a linear model worse than random by 11.8 ± 7.3 points from 10 to 100 labels",
     ),
     "active_transfer": Strategy(
         "items like those evaluation items that the model gets wrong: finds confident mistakes",
