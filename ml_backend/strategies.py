@@ -149,7 +149,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         score=lambda e: acquisition.bald(_p(e)) / _ln_c(e),
         itemwise=True,
         caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`; "
-        "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, on titles by 7.3 ± 4.3",
+        "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, "
+        "on titles by 7.3 ± 4.3",
     ),
     "least_confidence": Strategy(
         "lowest top probability; like entropy where there are two classes",
@@ -195,8 +196,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         "O(100 N C² K)",
         _needs("probabilities", "samples"),
         score=lambda e: acquisition.epig(_p(e), _p(e)[:EPIG_TARGETS]) / _ln_c(e),
-        caveat="slow above some 50 classes; on digits with a linear model worse than random by 17.4 ± 4.9 points from 10 to "
-        "100 labels",
+        caveat="slow above some 50 classes; "
+        "on digits with a linear model worse than random by 17.4 ± 4.9 points from 10 to 100 labels",
     ),
     "batch_bald": Strategy(
         "the batch whose labels together tell most about the weights: for small batches (10 to 50)",
