@@ -61,10 +61,13 @@ class InstantOrder:
             count: B.
             among: whether each open item may be asked for ``[O]``; None: all may.
         """
-        value = between(self._expected(), self._graph.weights)[self._graph.open]
         may = self._open if among is None else self._open & among
-        picked = apart(np.where(may, value, -1.0), self._graph, count)
+        picked = apart(np.where(may, self.values(), -1.0), self._graph, count)
         return np.array(picked, dtype=np.int64)
+
+    def values(self) -> Floats:
+        """How much the label of each open item would tell, `auto.between` ``[O]``."""
+        return between(self._expected(), self._graph.weights)[self._graph.open]
 
     def _expected(self) -> Floats:
         """What graph and model believe ``[N, C]``."""

@@ -27,6 +27,7 @@ from ml_backend.instant_project import InstantProject, open_instant
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.moves import is_paused
 from ml_backend.retries import Patience
+from ml_backend.served_queue import Person
 from ml_backend.shared_folder import MOVES
 from ml_backend.store import ProjectStore
 from ml_backend.stores import stores_of
@@ -39,6 +40,8 @@ TIMEOUT: Final = 3.0
 """Seconds to wait for an answer of Label Studio: by then the next task has long been served."""
 REST: Final = 10.0
 """Seconds in which nothing is moved after a failure: a Label Studio that is slow has enough to do."""
+PAUSE: Final = 0.5
+"""Seconds after an answer in which the next task is shown: what is written then would slow that down."""
 MOST_WAITING: Final = 200
 """Answers that wait to be taken in; what comes beyond is left to the next round."""
 MOST_PROJECTS: Final = 32
@@ -52,6 +55,10 @@ class _Project:
     queue: str | None = None
     """The served queue when it was last looked at, with or without a graph."""
     state: InstantProject | None = None
+    prepare_at: float | None = None
+    """When the task that comes after those that people look at is to be moved; None where nothing is to be done."""
+    person: Person = None
+    """Who answered last."""
     rest_until: float = 0.0
     problem: str = ""
     """What failed last; empty again once something works."""
@@ -65,6 +72,7 @@ class InstantLoop:
         client: asks Label Studio; by default without patience.
         clock: monotonic seconds.
         now: seconds since 1970.
+        pause: seconds from an answer to the preparing of what comes after the next task.
     """
 
     def __init__(
@@ -74,11 +82,12 @@ class InstantLoop:
         client: Callable[[], LabelStudioClient] | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        pause: float = PAUSE,
     ) -> None:
         self._stores = stores_of(settings)
         self._new_client = client or (lambda: _hasty_client(settings))
         self._client: LabelStudioClient | None = None
-        self._clock, self._now = clock, now
+        self._clock, self._now, self._pause = clock, now, pause
         self._events: Queue[tuple[int, Mapping[str, Any]] | None] = Queue(MOST_WAITING)
         self._projects: OrderedDict[int, _Project] = OrderedDict()
         self._thread: Thread | None = None
@@ -101,7 +110,7 @@ class InstantLoop:
             "answers": state.answers if state else 0,
             "moved": state.moved if state else 0,
             "moved_late": state.moved_late if state else 0,
-            "busy": self._events.unfinished_tasks > 0,
+            "busy": self._events.unfinished_tasks > 0 or project.prepare_at is not None,
             "problem": project.problem,
         }
 
@@ -128,22 +137,38 @@ class InstantLoop:
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                event = self._events.get(timeout=LOOK_EVERY)
+                event = self._events.get(timeout=self._wait())
             except Empty:
-                for project_id in list(self._projects):
+                for project_id in self._waiting(self._clock()) or list(self._projects):
                     self._guarded(project_id, None)
             else:
                 if event is not None:
                     self._guarded(*event)
+                for project_id in self._waiting(self._clock()):
+                    self._guarded(project_id, None)
                 self._events.task_done()
+
+    def _wait(self) -> float:
+        """Seconds in which there is nothing to do but to listen."""
+        times = [project.prepare_at for project in self._projects.values() if project.prepare_at is not None]
+        return max(min(times) - self._clock(), 0.0) if times else LOOK_EVERY
+
+    def _waiting(self, now: float) -> list[int]:
+        """Projects whose next task is to be prepared now."""
+        return [
+            i for i, project in self._projects.items() if project.prepare_at is not None and project.prepare_at <= now
+        ]
 
     def _guarded(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
         """Whatever fails, the next event is heard, and the order stands."""
         project = self._projects.get(project_id) or _Project()
+        due = project.prepare_at is not None and project.prepare_at <= self._clock()
+        if due:
+            project.prepare_at = None
         if self._clock() < project.rest_until:
             return
         try:
-            self._answer(project_id, annotation)
+            self._attend(project_id, annotation, prepare=due)
             project.problem = ""
         except Exception as exc:
             ours = isinstance(exc, ActiveLearningError)
@@ -151,9 +176,9 @@ class InstantLoop:
             if problem != project.problem:
                 shown = None if ours else exc
                 log.warning("project %s: answers do not move the order: %s", project_id, problem, exc_info=shown)
-            project.problem, project.rest_until = problem, self._clock() + REST
+            project.problem, project.rest_until, project.prepare_at = problem, self._clock() + REST, None
 
-    def _answer(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
+    def _attend(self, project_id: int, annotation: Mapping[str, Any] | None, *, prepare: bool) -> None:
         """Take in one answer, or without one look for a new queue; move what comes next."""
         store = self._stores.open(project_id)
         if store is None:
@@ -170,10 +195,11 @@ class InstantLoop:
         answer = project.state.heard(annotation) if annotation is not None else None
         if answer is not None and (project.state.take_in(answer) or news):
             project.state.serve(answer.person, self._client)
-            if self._events.empty():
-                project.state.prepare(answer.person, self._client)
-        elif news:
-            project.state.prepare(None, self._client)
+            project.person, news = answer.person, True
+        if prepare:
+            project.state.prepare(project.person, self._client)
+        elif news and project.prepare_at is None:
+            project.prepare_at = self._clock() + self._pause
 
     def _known(self, project_id: int) -> _Project:
         project = self._projects.setdefault(project_id, _Project())
@@ -188,9 +214,12 @@ class InstantLoop:
         if current == project.queue:
             return project.state is not None and store.is_shared and project.state.catch_up(client)
         before, project.state = project.state, open_instant(store)
-        news = project.state is not None and project.state.catch_up(client)
-        if project.state is not None and before is not None:
-            project.state.follow(before)
+        news = False
+        if project.state is not None:
+            news = project.state.catch_up(client)
+            project.state.look_up(client)
+            if before is not None:
+                project.state.follow(before)
         project.queue = current
         return news
 

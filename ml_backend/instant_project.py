@@ -16,8 +16,8 @@ from ml_backend.served_queue import Person, Swap
 from ml_backend.shared_folder import MOVES
 from ml_backend.store import ProjectStore
 
-RUNNERS_UP: Final = 3
-"""Tasks likely to be moved next, whose predictions are looked up before somebody waits for it."""
+MOST_AT_ONCE: Final = 20_000
+"""Predictions of a project up to which they are all looked up together; beyond, each when its task is to be moved."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class InstantProject:
         self.moved_late = 0
         """Of them, those moved only once the answer was there."""
         self._store = store
+        self._project = int(store.uid.split(".")[0])
         self._since = found.newest
         self._question = found.question
         self._queue = InstantQueue(found.graph, found.task_ids, store.queue(found.queue).predictions)
@@ -82,7 +83,7 @@ class InstantProject:
             LabelStudioError: Label Studio failed.
         """
         told = False
-        for page in client.changed_tasks(int(self._store.uid.split(".")[0]), self._since):
+        for page in client.changed_tasks(self._project, self._since):
             for row in page:
                 self._since = max(self._since, row["updated_at"])
                 answer = self._answer_in(row)
@@ -131,8 +132,6 @@ class InstantProject:
         if swap is not None:
             self._move(swap, client)
             self._finish(client)
-        for task in self._queue.front(RUNNERS_UP):
-            self._prediction(task, client)
 
     def _move(self, swap: Swap, client: LabelStudioClient) -> None:
         client.score_prediction(self._prediction(swap.raised, client), swap.to)
@@ -152,6 +151,16 @@ class InstantProject:
     def _note(self, swap: Swap) -> None:
         scores = {swap.raised: swap.to, swap.demoted: swap.back}
         self._store.edit_document(MOVES, lambda content: with_moves(content, self.name, scores, swap.raised))
+
+    def look_up(self, client: LabelStudioClient) -> None:
+        """Find the queue's predictions in Label Studio, before anybody waits for one.
+
+        Raises:
+            LabelStudioError: Label Studio failed.
+        """
+        if sum(client.prediction_versions(self._project).values()) <= MOST_AT_ONCE:
+            rows = client.predictions(self._project)
+            self._predictions = {row["task"]: row["id"] for row in rows if row["model_version"] == self.name}
 
     def _prediction(self, task: int, client: LabelStudioClient) -> int:
         if task not in self._predictions:

@@ -2,6 +2,7 @@
 
 A share of right labels is flipped to another class; the labels are then judged as in a round. Beside it the cheaper
 ways that it was chosen from: a head on the embedding of a model that saw all labels, and the model's own guesses.
+With --pool, instead, what flipped labels cost a model that learns from the pool, and what is found then.
 """
 
 from __future__ import annotations
@@ -22,12 +23,19 @@ from sklearn.model_selection import cross_val_predict
 
 from ml_backend.datasets import RELATED, load_headlines, load_mnist
 from ml_backend.doubt import FOLDS, doubtful, out_of_sample
-from ml_backend.models.base import Model
+from ml_backend.embeddings import PoolEmbedding
+from ml_backend.encoders.gradients import Gradients
+from ml_backend.models.base import Known, Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.pool_learning import fit_with_pool
+from ml_backend.situation import Unlabelled
 
 LISTED: Final = 20
 """A list as long as a tab that somebody looks through."""
+
+HELD_OUT: Final = 2000
+LABELLED: Final = 100
 
 Targets = NDArray[np.int64]
 Judge = Callable[[type[Model], Sequence[str], Sequence[Any], Targets, int], NDArray[np.float64]]
@@ -69,9 +77,15 @@ def main(
         typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA, else data]"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each kind: seeds 0, 1, ...")] = 2,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="100 random digits of a pool of 8,000: the accuracy lost, and what is found.")
+    ] = False,
 ) -> None:
     """Flip 5, 10 and 20 % of the labels of digits and headlines, and count what is found."""
     folder = data or data_folder()
+    if pool:
+        console.print(_with_pool(folder, seeds))
+        return
     table = Table(title=f"Re-check: flipped labels found, mean of {seeds} runs")
     for heading in ("labels", "flipped", "judge", "listed", "precision", "recall", f"first {LISTED}", "x random", "s"):
         table.add_column(heading, justify="left" if heading in ("labels", "judge") else "right")
@@ -98,15 +112,69 @@ def main(
 def _run(kind: str, count: int, share: float, judge: Judge, folder: Path, seed: int) -> tuple[float, ...]:
     """Length of the list, its precision and recall, the precision of its first ``LISTED``, and seconds."""
     model, labels, items, right = _data(kind, count, folder, seed)
-    rng = np.random.default_rng(seed)
-    given = right.copy()
-    flipped = rng.permutation(count)[: round(share * count)]
-    given[flipped] = (right[flipped] + rng.integers(1, len(labels), len(flipped))) % len(labels)
+    given = _flipped(right, share, len(labels), seed)
     started = time.perf_counter()
     found = doubtful(judge(model, labels, items, given, seed), given)
     seconds = time.perf_counter() - started
     wrong = (given != right)[found]
-    return len(found), wrong.mean() if found else 0.0, wrong.sum() / len(flipped), _mean(wrong[:LISTED]), seconds
+    return (
+        len(found),
+        wrong.mean() if found else 0.0,
+        wrong.sum() / (given != right).sum(),
+        _mean(wrong[:LISTED]),
+        seconds,
+    )
+
+
+def _with_pool(folder: Path, seeds: int) -> Table:
+    """Accuracy on 2,000 held-out digits of models of the pool and of the labels alone, and what the re-check lists."""
+    table = Table(title=f"{LABELLED} labels of a pool of 8,000 digits, mean of {seeds} runs")
+    for heading in ("flipped", "learnt from the pool", "from the labels alone", "listed", "precision", "recall"):
+        table.add_column(heading, justify="right")
+    runs: dict[float, list[tuple[float, ...]]] = {share: [] for share in (0.0, 0.05, 0.1, 0.2)}
+    with progress_bar() as bar:
+        task = bar.add_task("pool", total=len(runs) * seeds)
+        for seed in range(seeds):
+            images, digits, _ = load_mnist(folder)
+            order = np.random.default_rng(seed).permutation(len(images))
+            items, right = [images[i] for i in order], digits[order].astype(np.int64)
+            embedding = PoolEmbedding.learn(Gradients, items[HELD_OUT:], seed=seed)
+            for share, found in runs.items():
+                found.append(_served(items, right, embedding, share, seed))
+                bar.advance(task)
+    for share, found in runs.items():
+        of_pool, of_labels, listed, precision, recall = np.mean(found, axis=0)
+        table.add_row(
+            f"{share:.0%}", f"{of_pool:.1%}", f"{of_labels:.1%}", f"{listed:.0f}", f"{precision:.0%}", f"{recall:.0%}"
+        )
+    return table
+
+
+def _served(
+    items: Sequence[Any], right: Targets, embedding: PoolEmbedding, share: float, seed: int
+) -> tuple[float, ...]:
+    """Both accuracies; length, precision and recall of the re-check's list."""
+    labelled = items[HELD_OUT : HELD_OUT + LABELLED]
+    given, truth = _flipped(right[HELD_OUT : HELD_OUT + LABELLED], share, 10, seed), right[:HELD_OUT]
+    known, prior = Known(labelled, given), np.full(10, 0.1)
+    model = fit_with_pool(
+        lambda: MnistCnn(DIGITS), known, items[HELD_OUT:], Unlabelled(embedding, prior), seed=seed
+    ).model
+    alone = MnistCnn(DIGITS)
+    alone.fit(labelled, given, seed=seed)
+    accuracies = [(m.probabilities(items[:HELD_OUT])[:, 0].argmax(axis=1) == truth).mean() for m in (model, alone)]
+    found = doubtful(ours(MnistCnn, DIGITS, labelled, given, seed), given)
+    flipped = given != right[HELD_OUT : HELD_OUT + LABELLED]
+    return *accuracies, len(found), _mean(flipped[found]), flipped[found].sum() / max(flipped.sum(), 1)
+
+
+def _flipped(right: Targets, share: float, classes: int, seed: int) -> Targets:
+    """Labels of which a share, drawn at random, is of another class."""
+    rng = np.random.default_rng(seed)
+    given = right.copy()
+    wrong = rng.permutation(len(right))[: round(share * len(right))]
+    given[wrong] = (right[wrong] + rng.integers(1, classes, len(wrong))) % classes
+    return given
 
 
 def _mean(values: NDArray[np.bool_]) -> float:

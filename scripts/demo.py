@@ -193,8 +193,11 @@ def _patient_round(settings: Settings, client: LabelStudioClient, project_id: in
 def ask_for_a_round(project_id: int, settings: Settings) -> None:
     """In the background, while people look around: it learns from the pool, too, and draws the first map."""
     event = {"action": "START_TRAINING", "project": {"id": project_id}}
+    address = f"http://{LOCALHOST}:{settings.port}/webhook"
+    password = settings.basic_auth_pass.get_secret_value() if settings.basic_auth_pass else ""
+    auth = (settings.basic_auth_user or "", password)
     try:
-        answer = requests.post(f"http://{LOCALHOST}:{settings.port}/webhook", json=event, timeout=ASKING)
+        answer = requests.post(address, json=event, auth=auth, timeout=ASKING)
         answer.raise_for_status()
     except requests.RequestException as exc:
         messages.print(f"The first map is drawn after 10 labels: the backend did not take a wish for it ({exc}).")

@@ -7,12 +7,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import LiveLabelStudio, LiveProject, MakeProject
 from create_project import connect_backend
-from dashboard_store import HOSTILE
+from dashboard_store import HOSTILE, make_store, some_map
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import ServedApp, forget_client
 from test_browser import ARTEFACTS, browser, shown_task  # noqa: F401 (a fixture)
@@ -22,6 +23,7 @@ from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages import PAGES
 from ml_backend.datasets import png_data_uri
+from ml_backend.pool_map import MOST
 from ml_backend.round_log import rounds
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
@@ -174,8 +176,8 @@ def test_from_the_printed_url_to_the_tenth_round(
     )
     expect(person.locator("#train-answer")).to_contain_text("A round was asked for")
     expect(person.get_by_role("heading", name="Current version")).to_be_visible(timeout=PATIENCE)
-    expect(person.locator("#overview-live")).to_contain_text("16")
-    (first,) = rounds(store)
+    (first,) = until(lambda: rounds(store), "the round's line in the log")
+    expect(person.locator("#overview-live .value").first).to_have_text("16", timeout=PATIENCE)
     assert (first["error"], first["labels"], first["trigger"]) == (None, 16, "asked")
     assert len(store.queue(first["queue"]).predictions) == 12
     # One truth: Label Studio shows what the form was given, and later rounds use it.
@@ -208,6 +210,8 @@ def test_the_pages_of_texts(product: Product, texts: LiveProject, person: Page, 
     expect(person.locator("#curve figcaption")).to_contain_text("AUC went from")
     person.get_by_label("Version", exact=True).select_option(store.versions()[0])
     expect(person.locator("#loss figcaption")).to_contain_text(store.versions()[0])
+    expect(person.locator("#loss figcaption")).to_contain_text("of 40 evaluation tasks")
+    expect(person.locator("#loss-graph .scatterlayer .trace")).to_have_count(2)
 
     menu.get_by_role("link", name="Mistakes").click()
     expect(person.locator("#confusion .heatmaplayer image")).to_be_visible()
@@ -302,6 +306,31 @@ def test_every_page_is_accessible_in_both_themes_and_fits_a_phone(
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{address} is wider than the screen"
         page.screenshot(path=ARTEFACTS / f"dashboard-{address.replace('/', '-')}-{scheme}.png", full_page=True)
     context.close()
+    assert wrong == []
+
+
+def test_fifty_thousand_tasks_and_a_hundred_classes(browser: Browser, tmp_path: Path) -> None:
+    """Of classes whose names are hostile: all of them in the legend, as text; nothing is wider than a phone."""
+    classes = tuple(f"{HOSTILE} {number}" for number in range(100))
+    store = make_store(tmp_path, labels=classes, versions=1, evaluated=300, open_tasks=100)
+    store.write_map(store.versions()[0], some_map(MOST, 100, pool=50_000))
+    app = ServedApp(create_app(Settings(model_dir=tmp_path, poll_seconds=0)))
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    tab = context.new_page()
+    wrong: list[str] = []
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.goto(f"{app.url}/dashboard/1/map")
+    expect(tab.locator("#map-caption")).to_contain_text("10,000 of 50,000 tasks")
+    tab.get_by_role("button", name="Prediction").click()
+    expect(tab.locator("#map-legend li")).to_have_count(100)
+    expect(tab.locator("#map-legend li").first).to_contain_text(classes[0])
+    for page in ("mistakes", "queue", "overview"):
+        tab.goto(f"{app.url}/dashboard/1/{page}")
+        expect(tab.locator("main h1")).to_be_visible()
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page
+    assert tab.evaluate("window.hacked") is None
+    context.close()
+    app.close()
     assert wrong == []
 
 

@@ -34,19 +34,27 @@ def test_neighbours_are_of_the_same_kind(embedding):
     assert (kinds[embedding.near] == kinds[:, None]).mean() > 0.95
 
 
-def test_a_sheared_copy_is_near_only_where_shear_is_allowed():
+@pytest.mark.parametrize(
+    ("option", "value", "distortion"),
+    [
+        ("shear", 0.5, (0.0, 0.5, 1.0, 0.0, 0.0)),
+        ("rotation", 30.0, (np.pi / 6, 0.0, 1.0, 0.0, 0.0)),
+        ("scale", 0.5, (0.0, 0.0, 1.5, 0.0, 0.0)),
+        ("shift", 0.2, (0.0, 0.0, 1.0, 0.4, 0.0)),
+    ],
+)
+def test_a_distorted_copy_is_near_only_where_that_is_allowed(option, value, distortion):
     items = strokes(40)
-    flat = distorted(torch.from_numpy(items[0]).float()[None, None] / 255, (0.0, 0.5, 1.0, 0.0, 0.0))
+    flat = distorted(torch.from_numpy(items[0]).float()[None, None] / 255, distortion)
     twin = (flat[0, 0] * 255).round().to(torch.uint8).numpy()
     gaps = {}
-    for shear in (0.0, 0.5):
-        found = PoolEmbedding.learn(
-            Gradients, [*items, twin], seed=0, options={"rotation": 0, "scale": 0, "shear": shear}
-        )
+    for allowed in (0.0, value):
+        options = dict.fromkeys(("rotation", "shear", "scale", "shift"), 0.0) | {option: allowed}
+        found = PoolEmbedding.learn(Gradients, [*items, twin], seed=0, options=options)
         own = found.places([items[0]])[0]
         place = found.near[40].tolist().index(own) if own in found.near[40] else None
-        gaps[shear] = found.gaps[40][place] if place is not None else np.inf
-    assert gaps[0.5] < 0.5 * gaps[0.0]
+        gaps[allowed] = found.gaps[40][place] if place is not None else np.inf
+    assert gaps[value] < 0.5 * gaps[0.0]
 
 
 def test_it_is_the_same_after_it_was_written_and_read(embedding, tmp_path):
@@ -122,8 +130,15 @@ def test_wrong_items_and_options_are_refused():
             Gradients.learn([np.zeros((28, 28), np.uint8), np.zeros(shape, np.uint8)], seed=0)
     with pytest.raises(ModelError, match=r"no option 'tilt'.*shear"):
         Gradients.learn(strokes(3), seed=0, options={"tilt": 1})
-    with pytest.raises(ModelError, match="rotation must be from 0 to 90"):
-        Gradients.learn(strokes(3), seed=0, options={"rotation": 400})
+    for option, value in (
+        ("rotation", 400),
+        ("shear", -0.1),
+        ("scale", float("nan")),
+        ("shift", "far"),
+        ("shift", True),
+    ):
+        with pytest.raises(ModelError, match=f"{option} must be from 0 to"):
+            Gradients.learn(strokes(3), seed=0, options={option: value})
     with pytest.raises(ModelError, match="damaged"):
         Gradients.from_state({}, {})
 

@@ -126,6 +126,30 @@ def test_a_pool_of_one_repeated_image_and_tiny_pools(bars):
         assert np.isfinite(found.model.probabilities(items[:5])).all()
 
 
+def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
+    items, _, embedding = bars
+    later = [np.where(np.eye(28) + np.eye(28)[::-1] > 0, 220, item // 11).astype(np.uint8) for item in items[:60]]
+    pool, truth = [*items[:240], *later], np.array([*(np.arange(240) % 2), *[2] * 60])
+    grown, labelled = Unlabelled(embedding.extended(pool), np.full(3, 1 / 3)), list(range(10))
+    rest = np.setdiff1d(np.arange(300), labelled)
+    so_far = Known([pool[i] for i in labelled], truth[labelled])
+    settings = ProjectSettings(strategy="auto", control_share=0)
+    situation = Situation(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
+    asked = select(situation, count=10)
+    assert (truth[rest[asked.order]] == 2).any()
+    labelled += rest[asked.order].tolist()
+    found = fit_with_pool(
+        lambda: MnistCnn(("upright", "across", "cross")),
+        Known([pool[i] for i in labelled], truth[labelled]),
+        pool,
+        grown,
+        seed=0,
+        hyperparameters=SHORT,
+    )
+    answers = found.model.probabilities(pool)[:, 0].argmax(axis=1)
+    assert macro_f(truth, answers) > 0.9
+
+
 def test_flipped_labels_cost_little(bars):
     items, targets, embedding = bars
     wrong = known(bars, range(40))

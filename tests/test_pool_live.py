@@ -9,7 +9,7 @@ from faulty_proxy import Fault, FaultyProxy
 from serving import ServedApp
 from test_embeddings import strokes
 
-from ml_backend import project_embedding
+from ml_backend import instant_queue, project_embedding
 from ml_backend.answers import recorded
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.control import CONTROL
@@ -139,8 +139,9 @@ def annotate_next(project, wrong=False):
     return task, label
 
 
-def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, tmp_path):
+def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, tmp_path, monkeypatch):
     project, loop, proxy = instant
+    monkeypatch.setattr(instant_queue, "WORTH_IT", 1.0)  # so that much is moved
     workspace = Workspace(project.client, tmp_path, SETTINGS.override({"control_share": 0.2}, where="test"))
     published = run_round(workspace, project.id).queue
     store, places = ProjectStore(tmp_path, project.project.uid), [row.picked_by for row in published.predictions]
@@ -158,7 +159,8 @@ def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, 
             assert served == published.predictions[turn + 1].task_id, "a control task keeps its place"
         else:
             movable = [p.task_id for p in published.predictions if p.picked_by == "auto" and p.task_id not in asked]
-            assert served == left.task_ids[order.front(1, np.isin(left.task_ids, movable))[0]]
+            worth, may = order.values(), np.isin(left.task_ids, movable)
+            assert worth[items[served]] == worth[may].max(), "no other would tell more"
     status, now = settled(loop, project), store.queue(published.name)
     assert (status["moved"] > status["moved_late"] > 0, status["problem"]) == (True, "")
     rows = {row["task"]: row for row in project.client.predictions(project.id)}

@@ -361,6 +361,7 @@ def test_status(automatic, settings):
     assert answer["polling"] == {"every_seconds": 60, "error": None}
     assert set(answer["projects"]) == {"7", "8"}
     assert answer["projects"]["7"] == {
+        "instant": None,
         "version": VERSION,
         "queue": name,
         "measures": {},

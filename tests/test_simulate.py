@@ -16,8 +16,10 @@ from simulation_data import PRESETS, Source
 from simulation_files import ResultFolder, read_rounds
 from simulation_live import simulate_live
 from simulation_workers import Run, run_parallel
+from test_embeddings import strokes
 from typer.testing import CliRunner
 
+from ml_backend.control import control_places
 from ml_backend.errors import DataError
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
@@ -128,6 +130,21 @@ def test_a_larger_budget_goes_on_where_the_smaller_ended(data):
 def test_a_cold_start_needs_no_first_labels(data):
     rounds = list(simulate(data, replace(DESIGN, cold=True), "entropy", 0))
     assert [entry.labels for entry in rounds] == [6, 10, 14]
+
+
+def test_answers_move_what_comes_next_in_a_batch_but_not_its_control_tasks(monkeypatch):
+    monkeypatch.setattr("ml_backend.instant_queue.WORTH_IT", 1.0)  # so that much is moved
+    kinds = np.arange(80) % 2
+    data = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(80), kinds)
+    design = Design(20, 6, 12, 30, control_share=0.25, hyperparameters={"steps": 5})
+    batches = [next(simulate(data, replace(design, instant=on), "auto", 0)).picked for on in (False, True)]
+    assert batches[0] != batches[1]
+    assert batches[0][0] == batches[1][0], "nothing was answered before it"
+    same = [place for place in range(12) if batches[0][place] == batches[1][place]]
+    turn = len(kinds) - 20 - 6
+    assert set(control_places(12, 0.25, 0, turn).tolist()) <= set(same)
+    rounds = list(simulate(data, replace(design, instant=True), "auto", 0))
+    assert [entry.labels for entry in rounds] == [6, 18, 30]
 
 
 def test_a_share_of_each_batch_can_be_the_control_arm(data):
