@@ -149,8 +149,8 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         score=lambda e: acquisition.bald(_p(e)) / _ln_c(e),
         itemwise=True,
         caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`; "
-        "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, on titles by "
-        "7.3 ± 4.3",
+        "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, "
+        "on titles by 7.3 ± 4.3",
     ),
     "least_confidence": Strategy(
         "lowest top probability; like entropy where there are two classes",
