@@ -173,7 +173,7 @@ def _fit(
     if np.isnan(of_pool):
         why = "too few evaluation tasks or randomly drawn labels to compare"
         return Fit(model, report, learnt_from, f"learnt from {source}: {why}")
-    why = f"macro F {of_pool:.3f} {where}, the labels alone {of_labels:.3f}"
+    why = f"macro F {of_pool:.3f} with the pool, {of_labels:.3f} from the labels alone, {where}"
     return Fit(model, report, learnt_from, f"learnt from {source}: {why}", of_pool, of_labels)
 
 
