@@ -14,8 +14,9 @@ from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
 LOSS_NOTE: Final = (
-    "Training loss is that of distorted items under dropout, and can lie above the validation loss. Evaluation tasks "
-    "are only looked at: they teach the model nothing, and stop no training."
+    "Training loss is that of distorted items under dropout (of a model that learns from the pool: against "
+    "probabilities, not classes), and can lie above the validation loss. Evaluation tasks are only looked at: they "
+    "teach the model nothing, and stop no training."
 )
 DOTTED: Final = 50
 """Epochs up to which each is a dot on its line."""
