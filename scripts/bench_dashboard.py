@@ -176,7 +176,7 @@ def _pages(tab: Page, url: str, times: Times) -> None:
         ready = f"window.probe.heading() === '{page.title}'"
         if page.path == "map":
             ready += " && document.getElementById('map-caption').textContent"
-        times.add(f"{page.title}: shown after a click", PAINT_GOAL, _timed(tab, ready, link.click))
+        times.add(f"{page.title}: shown after a click", INTERACTION_GOAL, _timed(tab, ready, link.click))
         times.add("menu: the click is seen", INTERACTION_GOAL, tab.evaluate("() => window.probe.seen"))
 
 
