@@ -162,14 +162,15 @@ class InstantLoop:
     def _guarded(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
         """Whatever fails, the next event is heard, and the order stands."""
         project = self._projects.get(project_id) or _Project()
-        due = project.prepare_at is not None and project.prepare_at <= self._clock()
-        if due:
-            project.prepare_at = None
         if self._clock() < project.rest_until:
+            project.prepare_at = None
             return
+        due = project.prepare_at is not None and project.prepare_at <= self._clock()
         try:
             self._attend(project_id, annotation, prepare=due)
             project.problem = ""
+            if due:  # not before: until then it is not done
+                project.prepare_at = None
         except Exception as exc:
             ours = isinstance(exc, ActiveLearningError)
             problem = str(exc) if ours else type(exc).__name__
