@@ -1,5 +1,8 @@
 """The strategy ``auto``: typical items of clusters first, then items between the classes of a neighbour graph.
 
+While a class of the labeling config has no label, every second item is one that the labels so far hardly reach. The
+model cannot ask for such: it has learnt to put the whole pool into the classes that it knows, and is sure of it.
+
 Axes: ``N`` items of the graph, ``O`` open ones, ``L`` labels, ``C`` classes, ``B`` picks.
 
 The graph says after every single label what it changes, so that the items of one batch know of each other: each pick
@@ -24,8 +27,11 @@ FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
 DOUBTED: Final = 0.25
 """A second class is named where it is at least so likely as the first, in parts of that."""
+SEARCHED: Final = 5
+"""Labels for each class of the config, after which a class without any is not looked for."""
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
+FAR: Final = "hardly reached by any label so far: perhaps of a class that has none"
 
 
 def cold_picks(classes: int) -> int:
@@ -36,6 +42,14 @@ def cold_picks(classes: int) -> int:
 def is_cold(labels: int, seen: int, classes: int) -> bool:
     """Whether there are too few labels, or of too few classes, to look between classes."""
     return labels < cold_picks(classes) or seen < min(2, classes)
+
+
+def searches(labels: int, seen: int, classes: int) -> bool:
+    """Whether the next item is to find a class that has no label yet.
+
+    Every second one, and not for ever: a labeling config may name classes that nothing belongs to.
+    """
+    return seen < classes and labels < SEARCHED * classes and labels % 2 == 0
 
 
 def explain(labels: int, seen: int, classes: int) -> str:
@@ -51,7 +65,12 @@ def explain(labels: int, seen: int, classes: int) -> str:
         return f"auto: typical items of clusters without a label, until a second class is found ({labels} labels now)"
     if labels < cold:
         return f"auto: typical items of clusters without a label, until there are {cold} labels ({labels} now)"
-    return f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
+    found = f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
+    if seen < classes and labels < SEARCHED * classes:
+        return (
+            f"{found}; every second one among those that no label reaches: {seen} of {classes} classes have been seen"
+        )
+    return found
 
 
 class Answers:
@@ -87,6 +106,16 @@ class Answers:
         """Of every node ``[N, C]``."""
         return spread(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
 
+    @property
+    def searching(self) -> bool:
+        """Whether the next item is to find a class that has no label yet, see `searches`."""
+        return searches(len(self._targets), len(set(self._targets)), self._graph.classes)
+
+    def telling(self, beliefs: Floats) -> Floats:
+        """How much the label of each node would tell: `unreached` while `searching`, else `between` ``[N]``."""
+        weights = self._graph.weights
+        return unreached(self._mass, weights) if self.searching else between(beliefs, weights)
+
 
 def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
     """How much a label would tell about the nodes around ``[N]``: ``m · S S m``, ``m = 1 - (p1 - p2)``.
@@ -97,12 +126,27 @@ def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
     if probabilities.shape[1] < 2:
         return np.zeros(len(probabilities), np.float32)
     best = np.partition(probabilities, -2, axis=1)
-    margin = (1.0 - (best[:, -1] - best[:, -2])).astype(np.float32)
-    return np.asarray(margin * (weights @ (weights @ margin)), dtype=np.float32)
+    return _with_neighbours((1.0 - (best[:, -1] - best[:, -2])).astype(np.float32), weights)
+
+
+def unreached(mass: Floats, weights: sparse.csr_matrix) -> Floats:
+    """How far a node and those around it are from all labels ``[N]``: ``m · S S m``, ``m = max(0, 1 - r / median r)``.
+
+    ``r``: what all labels together send to a node, the row's total of `graph.label_mass`, before any balancing.
+    """
+    reach = mass.sum(axis=1)
+    middle = float(np.median(reach))
+    if middle <= 0:
+        return _with_neighbours((reach <= 0).astype(np.float32), weights)
+    return _with_neighbours(np.clip(1.0 - reach / middle, 0.0, 1.0).astype(np.float32), weights)
+
+
+def _with_neighbours(m: Floats, weights: sparse.csr_matrix) -> Floats:
+    return np.asarray(m * (weights @ (weights @ m)), dtype=np.float32)
 
 
 def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
-    """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `between`.
+    """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `Answers.telling`.
 
     Args:
         graph: open and labelled items, and what a model says of them.
@@ -119,12 +163,16 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     while len(order) < count:
         beliefs = answers.probabilities()
         both = with_model(beliefs, graph)
-        value = np.where(left, between(both, graph.weights)[graph.open], -1.0)
-        picked = apart(value, graph, 1 if len(order) < ALONE else min(len(order), count - len(order)))
+        alone, searching = len(order) < ALONE, answers.searching
+        value = answers.telling(both) if alone else between(both, graph.weights)
+        picked = apart(
+            np.where(left, value[graph.open], -1.0), graph, 1 if alone else min(len(order), count - len(order))
+        )
         order += picked
         left[picked] = False
         nodes = graph.open[picked]
-        reasons |= {item: doubt(both[node], graph.model is not None) for item, node in zip(picked, nodes, strict=True)}
+        for item, node in zip(picked, nodes, strict=True):
+            reasons[item] = FAR if alone and searching else doubt(both[node], graph.model is not None)
         answers.add(nodes, beliefs[nodes].argmax(axis=1))
     return Picks.by_place(order, reasons)
 

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.auto import Answers, apart, between, with_model
+from ml_backend.auto import Answers, apart, with_model
 from ml_backend.graph import Floats, Neighbourhood, Positions
 
 
@@ -66,8 +66,8 @@ class InstantOrder:
         return np.array(picked, dtype=np.int64)
 
     def values(self) -> Floats:
-        """How much the label of each open item would tell, `auto.between` ``[O]``."""
-        return between(self._expected(), self._graph.weights)[self._graph.open]
+        """How much the label of each open item would tell, `auto.Answers.telling` ``[O]``."""
+        return self._answers.telling(self._expected())[self._graph.open]
 
     def _expected(self) -> Floats:
         """What graph and model believe ``[N, C]``."""

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from ml_backend.auto import auto, between, cold_picks, doubt, explain
+from ml_backend.auto import FAR, SEARCHED, auto, between, cold_picks, doubt, explain, searches, unreached
 from ml_backend.config import ProjectSettings
 from ml_backend.embeddings import PoolEmbedding
 from ml_backend.encoders.gradients import Gradients
@@ -95,6 +96,34 @@ def test_a_model_that_disagrees_moves_the_picks(groups):
     assert found.order[0] in odd
 
 
+def test_a_class_that_has_no_label_is_looked_for_whatever_the_model_says(groups):
+    """The model of two classes is sure of the third group; four labels in, the next question goes there."""
+    rows, kinds = groups
+    sure = np.tile(np.array([0.0, 1.0, 0.0], np.float32), (len(rows) - 4, 1))
+    graph = replace(neighbourhood(rows, [0, 40, 1, 41], [0, 1, 0, 1]), model=sure)
+    found = auto(graph, 3, np.random.default_rng(0))
+    assert kinds[graph.open[found.order[0]]] == 2
+    assert found.reasons[int(found.order[0])] == FAR
+    assert found.reasons[int(found.order[1])] != FAR
+    assert InstantOrder(graph).front(1)[0] == found.order[0], "between rounds it asks the same"
+    seen = replace(graph, targets=np.array([0, 1, 0, 2]))
+    assert FAR not in auto(seen, 3, np.random.default_rng(0)).reasons.values()
+
+
+def test_a_class_is_looked_for_every_second_time_and_not_for_ever():
+    assert [searches(labels, 9, 10) for labels in (10, 11, 12)] == [True, False, True]
+    assert not searches(10, 10, 10)
+    assert not searches(10 * SEARCHED, 9, 10)
+
+
+def test_far_from_all_labels_by_hand():
+    """Two pairs, a label in the first: r = (2, 2, 1, 1), median 1.5, m = (0, 0, 1/3, 1/3), S S m = m."""
+    pairs = sparse.csr_matrix(np.kron(np.eye(2), 1 - np.eye(2)).astype(np.float32))
+    mass = np.array([[2, 0], [1, 1], [1, 0], [0, 1]], np.float32)
+    assert unreached(mass, pairs) == pytest.approx([0, 0, 1 / 9, 1 / 9])
+    assert unreached(np.zeros((4, 2), np.float32), pairs) == pytest.approx([1, 1, 1, 1])
+
+
 def test_without_a_second_class_nothing_lies_between():
     rows = np.eye(3, dtype=np.float32)
     assert between(np.ones((3, 1), np.float32), affinity(nearest([rows], rows, 2))).tolist() == [0, 0, 0]
@@ -105,7 +134,9 @@ def test_it_explains_itself():
     assert (cold_picks(2), cold_picks(1000)) == (4, 50)
     assert "typical items of clusters without a label, until there are 8 labels (3 now)" in explain(3, 2, 10)
     assert "until a second class is found (9 labels now)" in explain(9, 1, 2)
-    assert "between the classes" in explain(8, 5, 10)
+    assert explain(8, 10, 10).endswith("like many others (8 labels)")
+    assert explain(8, 5, 10).endswith("no label reaches: 5 of 10 classes have been seen")
+    assert "no label reaches" not in explain(50, 9, 10)
 
 
 # --- in the selection --------------------------------------------------------------------------------------------
