@@ -27,6 +27,9 @@ STABLE_ROUNDS: Final = 3
 FLATTEST: Final = 0.05
 """Smallest exponent of a learning curve: a flatter one would need numbers of labels beyond any pool."""
 
+STEEPEST: Final = 1.0
+"""Largest exponent that a forecast goes by."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -128,11 +131,22 @@ def labels_saved(
     return Saved(active.labels, found, found.high >= pool)
 
 
-def forecast(curve: Sequence[Judged], *, labels: int, generator: np.random.Generator) -> Interval | None:
+def forecast(curve: Sequence[Judged], now: Judged, *, labels: int, generator: np.random.Generator) -> Interval | None:
     """Accuracy that the model would likely have with ``labels`` labels, were the past to go on.
 
-    A power law through the models so far; bootstrap over evaluation tasks and models. None with fewer than four
-    models or two different numbers of labels.
+    ``error(labels) = e (n / labels)^b``: from the error ``e`` that the newest model has with its ``n`` labels, by the
+    exponent of a power law through the models so far, at most 1. A first steep fall (each label brings another class)
+    does not go on; exponents of long curves lie below 1 (Hestness et al. 2017, https://arxiv.org/abs/1712.00409).
+    Bootstrap over evaluation tasks and models.
+
+    Args:
+        curve: models that learnt in the same way, judged on the same ``E`` tasks.
+        now: the newest of them.
+        labels: at least as many as it has.
+        generator: of the resamples.
+
+    Returns:
+        None with fewer than four models or two different numbers of labels.
     """
     sizes = np.array([model.labels for model in curve], dtype=np.float64)
     if len(curve) < 4 or len(np.unique(sizes)) < 2:
@@ -141,8 +155,9 @@ def forecast(curve: Sequence[Judged], *, labels: int, generator: np.random.Gener
     tasks = right.shape[1]
 
     def expected(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-        a, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
-        return 1.0 - min(a * math.exp(-b * math.log(labels)), 1.0)
+        _, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
+        error = max(1.0 - float(now.right[columns].mean()), 0.5 / tasks)
+        return float(1.0 - error * math.pow(now.labels / labels, min(b, STEEPEST)))
 
     return _bootstrap(expected, sizes, tasks, generator)
 

@@ -131,7 +131,7 @@ def _measures(
     now = Judged(project.store.manifest(version).examples, judged.right)
     tasks = len(labels) + len(project.pool.open)
     saved = labels_saved(random_models(project, judged), now, pool=tasks, generator=generator)
-    outlook = _outlook(project, judged, now, generator)
+    outlook = _outlook(project, version, judged, now, generator)
     return found | {
         "labels_saved": _saved(saved),
         "outlook": asdict(outlook) | {"agreement": list(outlook.agreement)},
@@ -143,16 +143,22 @@ def _saved(saved: Saved | None) -> dict[str, Any] | None:
     return asdict(saved) | {"saved": asdict(saved.saved)} if saved else None
 
 
-def _outlook(project: RoundProject, judged: Judgement, now: Judged, generator: np.random.Generator) -> Outlook:
+def _outlook(
+    project: RoundProject, version: str, judged: Judgement, now: Judged, generator: np.random.Generator
+) -> Outlook:
+    """Versions that learnt in another way than the one in use lie on another curve: they count as answers alone."""
     curve, guesses = [], []
+    learnt_from = project.store.manifest(version).learnt_from
     for name in project.store.versions()[-CURVE:]:
         past = project.store.judgement(name)
         if past is not None and past.about_same_tasks(judged):
-            curve.append(Judged(project.store.manifest(name).examples, past.right))
+            manifest = project.store.manifest(name)
+            if manifest.learnt_from == learnt_from:
+                curve.append(Judged(manifest.examples, past.right))
             guesses.append(past.guesses)
     agreements = tuple(agreement(a, b) for a, b in pairwise(guesses))
     ahead = AHEAD * project.settings.train_after_labels
-    expected = forecast(curve, labels=now.labels + ahead, generator=generator)
+    expected = forecast(curve, now, labels=now.labels + ahead, generator=generator)
     return Outlook(agreements, has_settled(agreements), 1.0 - now.error, ahead, expected)
 
 

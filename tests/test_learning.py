@@ -53,7 +53,7 @@ def test_one_size_is_no_curve():
         power_law(np.array([30.0, 30.0]), np.array([0.1, 0.2]), 100)
     same = [Judged(30, np.ones(10, dtype=bool))] * 6
     assert labels_saved(same, same[0], pool=100, generator=np.random.default_rng(0)) is None
-    assert forecast(same, labels=100, generator=np.random.default_rng(0)) is None
+    assert forecast(same, same[0], labels=100, generator=np.random.default_rng(0)) is None
 
 
 def test_labels_saved_covers_the_truth():
@@ -95,11 +95,22 @@ def test_a_forecast_holds_the_truth_and_is_reproducible():
     hits = 0
     for seed in range(30):
         models = curve(a, b, np.random.default_rng(seed), repeats=1)
-        found = forecast(models, labels=226, generator=np.random.default_rng(seed))
-        assert found == forecast(models, labels=226, generator=np.random.default_rng(seed))
+        found = forecast(models, models[-1], labels=226, generator=np.random.default_rng(seed))
+        assert found == forecast(models, models[-1], labels=226, generator=np.random.default_rng(seed))
         assert found is not None
         hits += found.low <= 1 - a * 226**-b <= found.high
     assert hits >= 25
+
+
+def test_a_first_steep_fall_does_not_go_on():
+    """From 40 to 5 % errors with ten labels more; then twice the labels are taken to halve the errors, at most."""
+    models = [
+        Judged(n, np.arange(TASKS) >= error * TASKS) for n, error in ((20, 0.6), (25, 0.4), (30, 0.2), (35, 0.05))
+    ]
+    found = forecast(models, models[-1], labels=70, generator=np.random.default_rng(0))
+    assert found is not None
+    assert found.value == pytest.approx(0.975)
+    assert found.high < 0.99
 
 
 def test_agreement_by_hand():

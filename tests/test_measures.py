@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import measures as script
 import numpy as np
 import pytest
+from test_store import WEIGHTS, manifest
 from typer.testing import CliRunner
 
 from ml_backend import answers as answers_module
 from ml_backend.answers import Answer, record, recorded
+from ml_backend.config import ProjectSettings
 from ml_backend.control import CONTROL, control_order
 from ml_backend.errors import StoreError
-from ml_backend.measures import class_shares, live_accuracy
+from ml_backend.judgement import Judgement, judgement
+from ml_backend.learning import Judged
+from ml_backend.measures import _outlook, class_shares, live_accuracy
 from ml_backend.random_arm import random_sample, sizes
 from ml_backend.records import Prediction, Queue
 from ml_backend.store import Current, ProjectStore
@@ -111,6 +116,28 @@ def test_class_shares():
     found = class_shares(answers, {1: "no", 2: "yes", 3: "yes", 4: "no", 9: "no"})
     assert found["control"] == {"no": 1.0}
     assert found["picked"] == pytest.approx({"yes": 2 / 3, "no": 1 / 3})
+
+
+def test_the_outlook_goes_by_versions_that_learnt_as_the_one_in_use_did(store):
+    """Of two curves, one of labels alone and one of the pool, only the second says how it goes on."""
+    targets, rows = np.zeros(200, np.int64), np.arange(200)
+
+    def write(number: int, labels: int, error: float, learnt_from: str) -> Judgement:
+        wrong = rows < error * len(rows)
+        judged = judgement(rows, targets, np.where(wrong[:, None], [[0.2, 0.8]], [[0.9, 0.1]]))
+        made = manifest(number).model_copy(update={"examples": labels, "learnt_from": learnt_from})
+        store.write_version(made, WEIGHTS, judged)
+        return judged
+
+    write(1, 10, 0.9, "labels")
+    for number, labels in enumerate((20, 40, 80, 160), 2):
+        judged = write(number, labels, 4 / labels, "pool")
+    project = SimpleNamespace(store=store, settings=ProjectSettings(train_after_labels=16))
+    found = _outlook(project, manifest(5).name, judged, Judged(160, judged.right), np.random.default_rng(0))
+    assert found.labels_ahead == 160
+    assert found.expected.value == pytest.approx(1 - 0.0125, abs=1e-6)
+    assert len(found.agreement) == 4
+    assert "from 97.5% to 98.8%" in found.hint
 
 
 def test_the_script_says_what_to_do_without_a_round(tmp_path):
