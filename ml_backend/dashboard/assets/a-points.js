@@ -104,6 +104,7 @@
     let data = null, columns = null, count = 0, drawnRows = [], tool = "lasso", path = null, waiting = 0;
     let zoom = null; // {x, y: the middle, unit: pixels per unit}
     let began = -Infinity, marked = null, down = null;
+    let stale = true; // the points have to be drawn again, not only what lies over them
 
     const box = () => frame.getBoundingClientRect();
     const done = () => Math.min(1, (performance.now() - began) / MOVE);
@@ -128,6 +129,12 @@
     }
 
     function paint() {
+      stale = true;
+      paintOver();
+    }
+
+    /** Ring and lasso alone: without a GPU the points take ten times as long. */
+    function paintOver() {
       if (!waiting) waiting = window.requestAnimationFrame(render);
     }
 
@@ -137,17 +144,11 @@
       const { width, height } = box(), ratio = window.devicePixelRatio || 1;
       for (const each of [canvas, over]) {
         const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-        if (each.width !== w || each.height !== h) { each.width = w; each.height = h; }
+        if (each.width !== w || each.height !== h) { each.width = w; each.height = h; stale = true; }
       }
       const t = eased(done()), scale = [2 * zoom.unit / width, 2 * zoom.unit / height];
-      gl.viewport(0, 0, canvas.width, canvas.height);
-      gl.clearColor(0, 0, 0, 0);
-      gl.clear(gl.COLOR_BUFFER_BIT);
-      gl.uniform1f(made.uniforms.done, t);
-      gl.uniform1f(made.uniforms.ratio, ratio);
-      gl.uniform2f(made.uniforms.scale, scale[0], scale[1]);
-      gl.uniform2f(made.uniforms.shift, -zoom.x * scale[0], -zoom.y * scale[1]);
-      gl.drawArrays(gl.POINTS, 0, count);
+      if (stale) drawPoints(t, scale, ratio);
+      stale = t < 1;
       brush.setTransform(ratio, 0, 0, ratio, 0, 0);
       brush.clearRect(0, 0, width, height);
       brush.strokeStyle = getComputedStyle(frame).color;
@@ -165,6 +166,17 @@
         brush.stroke();
       }
       if (t < 1) paint();
+    }
+
+    function drawPoints(t, scale, ratio) {
+      gl.viewport(0, 0, canvas.width, canvas.height);
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      gl.uniform1f(made.uniforms.done, t);
+      gl.uniform1f(made.uniforms.ratio, ratio);
+      gl.uniform2f(made.uniforms.scale, scale[0], scale[1]);
+      gl.uniform2f(made.uniforms.shift, -zoom.x * scale[0], -zoom.y * scale[1]);
+      gl.drawArrays(gl.POINTS, 0, count);
     }
 
     function fill(name, values) {
@@ -261,7 +273,7 @@
         marked = nearest(x, y);
         over.style.cursor = marked === null ? (tool === "pan" ? "grab" : "crosshair") : "pointer";
         on.hover(marked, event);
-        return paint();
+        return paintOver();
       }
       if (down && Math.hypot(x - down.at[0], y - down.at[1]) > 4) down.moved = true;
       if (pointers.size === 2) {
@@ -270,7 +282,7 @@
         if (before) zoomBy(Math.hypot(x - other[0], y - other[1]) / before, (x + other[0]) / 2, (y + other[1]) / 2);
       } else if (path) {
         path.push([x, y]);
-        paint();
+        paintOver();
       } else if (tool === "pan" && down && down.moved) {
         pan(x - was[0], y - was[1]);
       }
@@ -284,11 +296,11 @@
         if (clicked) on.click(nearest(...place(event)), event);
         else if (drawn && drawn.length > 2) on.lasso(within(drawn));
       }
-      paint();
+      paintOver();
     }
     over.addEventListener("pointerup", release);
     over.addEventListener("pointercancel", release);
-    over.addEventListener("pointerleave", () => { marked = null; on.hover(null, null); paint(); });
+    over.addEventListener("pointerleave", () => { marked = null; on.hover(null, null); paintOver(); });
     over.addEventListener("wheel", function (event) {
       if (!data) return;
       event.preventDefault();
