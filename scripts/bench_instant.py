@@ -17,18 +17,17 @@ import requests
 import typer
 from bench_loop import Bench, Digits, load, percentile, timed, wait_for
 from bench_models import data_folder
+from bench_start import start_studio
 from common import console, messages, new_app, tell_errors
 from create_project import connect_backend
 from demo import start_backend
-from processes import LIGHT_IMPORTS, LOCALHOST, free_port, start_label_studio
+from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.config import load_settings
 from ml_backend.control import CONTROL
 from ml_backend.datasets import load_mnist, png_data_uri
 from ml_backend.label_config import result_for
-from ml_backend.label_studio import LabelStudioClient
 from ml_backend.round_log import record_round
 
 GOAL: Final = 1.2
@@ -83,19 +82,7 @@ def main(
     labels = {png_data_uri(image): str(digit) for image, digit in zip(images, digits, strict=True)}
     with ExitStack() as children, tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        messages.print("Starting Label Studio ...")
-        studio = start_label_studio(root / "label-studio", extra_env=LIGHT_IMPORTS)
-        children.callback(studio.stop)
-        settings = load_settings(
-            label_studio_url=studio.url,
-            label_studio_api_key=studio.token,
-            model_dir=root / "versions",
-            port=free_port(),
-            basic_auth_user="bench",
-            basic_auth_pass="bench",  # noqa: S106 - lives as long as this run
-        )
-        client = LabelStudioClient(studio.url, studio.token, timeout=3600)
-        children.callback(client.close)
+        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS)
         bench = Bench(client, settings, folder)
         children.callback(start_backend(settings, root / "backend.log").stop)
         projects = []

@@ -21,16 +21,17 @@ import numpy as np
 import requests
 import typer
 from bench_models import data_folder
+from bench_start import start_studio
 from common import console, messages, new_app, tell_errors
 from create_project import connect_backend, make_project
 from demo import start_backend
 from demo_data import CONFIGS, mnist_project
 from import_tasks import send
-from processes import LIGHT_IMPORTS, LOCALHOST, free_port, start_label_studio
+from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.config import Settings, load_settings
+from ml_backend.config import Settings
 from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.loop import run_round
@@ -106,20 +107,9 @@ def main(
     wanted = part or list(PART_NAMES)
     with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        messages.print("Starting Label Studio ...")
-        studio = start_label_studio(root / "label-studio", extra_env={} if stock_imports else LIGHT_IMPORTS)
-        children.callback(studio.stop)
-        settings = load_settings(
-            label_studio_url=studio.url,
-            label_studio_api_key=studio.token,
-            model_dir=root / "versions",
-            port=free_port(),
-            basic_auth_user="bench",
-            basic_auth_pass="bench",  # noqa: S106 - lives as long as this run
-            keep_queues_seconds=0,
+        client, settings = start_studio(
+            children, root, extra_env=None if stock_imports else LIGHT_IMPORTS, keep_queues_seconds=0
         )
-        client = LabelStudioClient(studio.url, studio.token, timeout=3600)
-        children.callback(client.close)
         bench = Bench(client, settings, data or data_folder())
         if set(wanted) - {"publish"}:
             messages.print("Importing digits, first round ...")

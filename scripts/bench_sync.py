@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 from bench_models import data_folder
+from bench_start import start_studio
 from common import console, messages, new_app, tell_errors
 from create_project import connect_backend, make_project
 from demo import start_backend
 from demo_data import mnist_project
 from import_tasks import send
-from processes import LOCALHOST, free_port, start_label_studio
+from processes import LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.config import load_settings
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.loop import run_round
 from ml_backend.report import Report
@@ -43,23 +43,12 @@ def main(
     """Start a Label Studio and the backend, import digits, train once, and time syncs and "Retrieve predictions"."""
     with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        messages.print("Starting Label Studio ...")
-        studio = start_label_studio(root / "label-studio")
-        children.callback(studio.stop)
-        settings = load_settings(
-            label_studio_url=studio.url,
-            label_studio_api_key=studio.token,
-            model_dir=root / "versions",
-            port=free_port(),
-            basic_auth_user="bench",
-            basic_auth_pass="bench",  # noqa: S106 - lives as long as this run
-            queue_size=queue,
-            keep_queues_seconds=0,  # so that deleting the replaced order is a part of each sync
+        # Kept for no time, so that deleting the replaced order is a part of each sync.
+        client, settings = start_studio(
+            children, root, timeout=RETRIEVE_TIMEOUT, queue_size=queue, keep_queues_seconds=0
         )
         backend = start_backend(settings, root / "backend.log")
         children.callback(backend.stop)
-        client = LabelStudioClient(studio.url, studio.token, timeout=RETRIEVE_TIMEOUT)
-        children.callback(client.close)
         demo = mnist_project(data or data_folder(), initial=100)
         project = make_project(client, demo.title, demo.config, demo.question).id
         connect_backend(client, project, f"http://{LOCALHOST}:{settings.port}", settings)
