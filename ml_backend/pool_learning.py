@@ -27,6 +27,7 @@ from ml_backend.pool_training import (
     Stages,
     Trainer,
     calibrate,
+    calibrate_across,
     cross_validated,
     cross_validations,
     from_labels,
@@ -119,6 +120,27 @@ def fit_with_pool(
     return _by_drawn(trainer, source, known, fair)
 
 
+def fit_labels(
+    make: Callable[[], Model],
+    known: Known,
+    *,
+    seed: int,
+    evaluation: Known | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Model, TrainingReport]:
+    """Fit to the labels alone, where there is no pool to learn from; arguments and errors as of `fit_with_pool`."""
+    told = evaluation if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED else None
+    count = 1 if told is not None or make().learns_features else 1 + FOLDS
+    trainer = Trainer(make, seed, hyperparameters, Stages(progress, count), evaluation)
+    model, report = from_labels(trainer, known)
+    if told is not None:
+        calibrate(model, told)
+    else:
+        calibrate_across(trainer, model, known)
+    return model, report
+
+
 def _by_evaluation(trainer: Trainer, pool: Pool, known: Known, evaluation: Known) -> Fit:
     """The better one on the evaluation items, calibrated on them."""
     by_pool = from_pool(trainer, pool, pool.labelled, known.targets)
@@ -135,7 +157,8 @@ def _by_drawn(make_trainer: Callable[[int], Trainer], pool: Pool, known: Known, 
     make, labels = make_trainer(1).make, len(known.items) / len(pool.prior)
     told, learns = len(fair) >= FEWEST_DRAWN, make().learns_features
     guessed = not (learns or told or np.ptp(pool.prior) > 0) and labels > TRUSTED_PER_CLASS
-    trainer = make_trainer((cross_validations(make) if told else 0) + trainings(make) + guessed)
+    folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
+    trainer = make_trainer(folds + trainings(make) + guessed)
     by_labels = from_labels(trainer, known) if guessed else None
     wins = learns or labels <= ENOUGH_PER_CLASS
     wins = wins and (by_labels is None or plausible(pool.prior, by_labels[0], pool.items))
@@ -150,6 +173,7 @@ def _by_drawn(make_trainer: Callable[[int], Trainer], pool: Pool, known: Known, 
         fitted = from_pool(trainer, pool, pool.labelled, known.targets)
     else:
         fitted = by_labels or from_labels(trainer, known)
+        calibrate_across(trainer, fitted[0], known)
     where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
     return _fit(*fitted, wins, pool, where, *scores)
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import minimize_scalar
+from sklearn.model_selection import StratifiedKFold
 
 from ml_backend.graph import (
     NEIGHBOURS,
@@ -222,19 +223,40 @@ def _beliefs(trainer: Trainer, pool: Pool, labelled: Positions, targets: Positio
 
 
 def calibrate(model: Model, known: Known) -> float:
-    """Set the model's temperature to what makes the known labels most likely; the temperature.
+    """Set the model's temperature to what makes the known labels most likely; the temperature."""
+    factor = sharpening(model.probabilities(known.items)[:, 0], known.targets)
+    model.sharpen(factor)
+    return 1.0 / factor
+
+
+def calibrate_across(trainer: Trainer, model: Model, known: Known) -> None:
+    """The same without other labels than those it was trained on: by what short trainings say of labels left out.
+
+    Only for a classifier over a fixed encoder, which is trained in a moment, and with `FOLDS` labels of each class or
+    more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
+    ``CalibratedClassifierCV(ensemble=False)``.
+    """
+    counts = np.bincount(known.targets)
+    if model.learns_features or counts[counts > 0].min() < FOLDS:
+        return
+    found = np.empty((len(known.items), len(trainer.make().labels)), np.float32)
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
+        fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
+        found[test] = fold.probabilities([known.items[i] for i in test])[:, 0]
+    model.sharpen(sharpening(found, known.targets))
+
+
+def sharpening(probabilities: Floats, targets: Targets) -> float:
+    """What all logits are to be multiplied by, to make the targets ``[V]`` most likely under ``[V, C]``.
 
     One number for all classes (Guo et al. 2017, https://arxiv.org/abs/1706.04599): no answer changes.
     """
-    logits = np.log(np.maximum(model.probabilities(known.items)[:, 0].astype(np.float64), 1e-12))  # [V, C]
+    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
     rows = np.arange(len(logits))
 
     def nll(log_factor: float) -> float:
         scaled = logits * np.exp(log_factor)
         top = scaled.max(axis=1)
-        return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[rows, known.targets]).mean())
+        return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[rows, targets]).mean())
 
-    found = minimize_scalar(nll, bounds=(-2.0, 2.0), method="bounded")
-    factor = float(np.exp(found.x))
-    model.sharpen(factor)
-    return 1.0 / factor
+    return float(np.exp(minimize_scalar(nll, bounds=(-3.0, 3.0), method="bounded").x))

@@ -23,7 +23,7 @@ from ml_backend.gathering import neighbourhood
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.metrics import Metrics, evaluate
 from ml_backend.models.base import Known, Model
-from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_with_pool
+from ml_backend.pool_learning import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
 from ml_backend.ranking import queue_scores
 from ml_backend.records import Prediction
 from ml_backend.selection import arrange, assess, select
@@ -272,8 +272,13 @@ def _fit(
             hyperparameters=design.hyperparameters,
         )
         return found.model, found.learnt_from
-    model = data.model(data.labels)
-    model.fit(oracle.items(labels), data.targets[labels], seed=seed, hyperparameters=design.hyperparameters)
+    model, _ = fit_labels(
+        lambda: data.model(data.labels),
+        oracle.known(labels),
+        seed=seed,
+        evaluation=oracle.known(oracle.evaluation),
+        hyperparameters=design.hyperparameters,
+    )
     return model, "labels"
 
 

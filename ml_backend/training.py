@@ -16,15 +16,14 @@ from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Known, Model, Progress, TrainingReport
-from ml_backend.pool_learning import FEWEST_EVALUATED, FEWEST_OPEN, fit_with_pool
-from ml_backend.pool_training import calibrate
+from ml_backend.pool_learning import FEWEST_OPEN, fit_labels, fit_with_pool
 from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.ranking import Ids
 from ml_backend.report import Recorder, Report
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
-FINGERPRINT_FORMAT = 2
+FINGERPRINT_FORMAT = 3
 """Raise it when the same labels and settings should be trained on again."""
 
 
@@ -74,17 +73,14 @@ def _fit(
     settings, labels = project.settings, project.question.labels
     evaluation = read_known(project.pool.evaluation, project, recorder.report)
     if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
-        model = project.model(labels)
-        training = model.fit(
-            known.items,
-            known.targets,
+        model, training = fit_labels(
+            lambda: project.model(labels),
+            known,
             seed=settings.seed,
+            evaluation=evaluation,
             hyperparameters=settings.hyperparameters,
-            validation=evaluation,
             progress=progress,
         )
-        if len(evaluation.items) >= FEWEST_EVALUATED:
-            calibrate(model, evaluation)
         return model, training, "labels"
     found = fit_with_pool(
         lambda: project.model(labels),

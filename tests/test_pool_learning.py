@@ -16,7 +16,7 @@ from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.pool_learning import class_prior, fit_with_pool, macro_f
+from ml_backend.pool_learning import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.pool_training import calibrate, sharpened
 from ml_backend.selection import select
 from ml_backend.situation import Situation, Unlabelled
@@ -185,6 +185,27 @@ def test_calibration_finds_the_temperature_and_changes_no_answer(bars):
     np.testing.assert_allclose(
         MnistCnn.from_state(make().labels, weights, config).probabilities(items[100:])[:, 0], after
     )
+
+
+def test_a_classifier_of_labels_alone_is_calibrated_by_labels_left_out():
+    """Two kinds of headline that nobody mixes up: kept small, the weights say 60 %, labels left out say more."""
+    items = [f"{'quake destroys village' if i % 2 else 'team wins the cup'} number {i}" for i in range(24)]
+    targets = np.arange(24) % 2
+    raw = Sentences(("sport", "quake"))
+    raw.fit(items, targets, seed=0)
+    model, report = fit_labels(lambda: Sentences(("sport", "quake")), Known(items, targets), seed=0)
+    assert report.examples == 24
+    before, after = raw.probabilities(items)[:, 0], model.probabilities(items)[:, 0]
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    assert after.max(axis=1).min() > before.max(axis=1).max()
+
+
+def test_two_labels_of_a_class_tell_nothing_about_its_probabilities():
+    items, targets = ["flood", "quake", "cup", "goal", "match"], np.array([0, 0, 1, 1, 1])
+    raw = Sentences(("disaster", "sport"))
+    raw.fit(items, targets, seed=0)
+    model, _ = fit_labels(lambda: Sentences(("disaster", "sport")), Known(items, targets), seed=0)
+    np.testing.assert_array_equal(model.probabilities(items), raw.probabilities(items))
 
 
 @pytest.mark.parametrize(
