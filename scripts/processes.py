@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import signal
 import socket
@@ -25,6 +26,8 @@ import requests
 from ml_backend.errors import ActiveLearningError
 
 LOCALHOST: Final = "127.0.0.1"
+PORTS: Final = range(10_240, 32_768)
+TRIES: Final = 100
 START_TIMEOUT: Final = 300.0
 """A first start creates the database: 40 s on two cores, minutes where they are busy."""
 STOP_TIMEOUT: Final = 15.0
@@ -56,11 +59,18 @@ class ServerFailed(ActiveLearningError):
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listens on now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind((LOCALHOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 that nothing listens on now.
+
+    It lies below those that the system gives to outgoing connections, so that none of them takes it before, or while,
+    a server starts anew.
+    """
+    for port in random.SystemRandom().sample(PORTS, TRIES):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, contextlib.suppress(OSError):
+            listener.bind((LOCALHOST, port))
+            return port
+    raise ServerFailed(
+        f"{TRIES} ports between {PORTS.start} and {PORTS.stop} are all taken; stop what listens there."
+    )
 
 
 def port_is_taken(port: int) -> bool:

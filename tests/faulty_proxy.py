@@ -14,6 +14,7 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+from processes import free_port
 
 LOCKED_PAGE = b"""<!doctype html><html><head><title>OperationalError at /api</title></head><body>
 <h1>OperationalError at /api</h1><pre class="exception_value">database is locked</pre></body></html>"""
@@ -59,7 +60,7 @@ class FaultyProxy:
         self._client = httpx.Client(timeout=60, trust_env=False)
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
-        self._port = 0
+        self._port = free_port()
         self.listen()
 
     @property
@@ -86,7 +87,7 @@ class FaultyProxy:
         server.allow_reuse_address = True
         server.server_bind()
         server.server_activate()
-        self._server, self._port = server, server.server_port
+        self._server = server
         self._thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import doctor
 import pytest
-from conftest import PASSWORD, REPOSITORY
-from processes import free_port, start_label_studio
+from conftest import REPOSITORY, live_label_studio
+from processes import free_port
 from pydantic import SecretStr
 from serving import Backend
 from test_backend_live import AUDIO, TITLE, WORDS, connect
@@ -445,11 +445,10 @@ def test_private_addresses_are_told_apart():
     assert not connection.is_private("http://name.invalid")
 
 
-def test_a_label_studio_that_refuses_private_addresses(installation, tmp_path):
+def test_a_label_studio_that_refuses_private_addresses(installation, tmp_path_factory):
     """With ML_BLOCK_LOCAL_IP=false alone the backend is connected, and its webhook missing."""
     env = {"LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "true"}
-    other = start_label_studio(tmp_path / "strict", password=PASSWORD, extra_env=env)
-    try:
+    with live_label_studio(tmp_path_factory, env) as other:
         changes = {"label_studio_url": other.url, "label_studio_api_key": SecretStr(other.token)}
         settings = installation.settings.model_copy(update=changes)
         with Context(settings, 1, mend_webhook=doctor.ensure_webhook) as context:
@@ -466,8 +465,6 @@ def test_a_label_studio_that_refuses_private_addresses(installation, tmp_path):
             (done,) = mend(context, [found["Webhook"]], CHECKS)
             assert not done.done
             assert "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false" in done.message
-    finally:
-        other.stop()
 
 
 # --- project and store -------------------------------------------------------------------------------------------
