@@ -35,8 +35,8 @@ SEEDS_MIX: Final = "least_confidence:0.8,novelty:0.1,random:0.1"
 RUNS: Final[tuple[tuple[str, dict[str, object]], ...]] = (
     ("sentences", {"strategy": "random"}),
     ("sentences", {"strategy": SEEDS_MIX}),
-    ("sentences", {"strategy": "entropy"}),
-    ("sentences", {"strategy": "margin"}),
+    ("sentences", {"strategy": "auto"}),
+    ("sentences", {"strategy": "margin"}),  # with two classes the same order as entropy
     ("sentences", {"strategy": "margin", "balance": True}),
     ("sentences", {"strategy": "badge"}),
     ("headlines", {"strategy": "random"}),
