@@ -149,7 +149,7 @@ def _by_evaluation(trainer: Trainer, pool: Pool, known: Known, evaluation: Known
     wins = scores[0] >= scores[1]
     model, report = by_pool if wins else by_labels
     calibrate(model, evaluation)
-    return _fit(model, report, wins, pool, f"on {len(evaluation.items)} evaluation tasks", *scores)
+    return _fit(model, report, wins, pool, f"on {len(evaluation.items):,} evaluation tasks", *scores)
 
 
 def _by_drawn(make_trainer: Callable[[int], Trainer], pool: Pool, known: Known, fair: NDArray[np.int64]) -> Fit:
@@ -192,7 +192,7 @@ def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) ->
 def _fit(
     model: Model, report: TrainingReport, wins: bool, pool: Pool, where: str, of_pool: float, of_labels: float
 ) -> Fit:
-    source = f"the {len(pool.items)} items of the pool" if wins else "the labels alone"
+    source = f"the {len(pool.items):,} items of the pool" if wins else "the labels alone"
     learnt_from = "pool" if wins else "labels"
     if np.isnan(of_pool):
         why = "too few evaluation tasks or randomly drawn labels to compare"
