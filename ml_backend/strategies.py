@@ -129,6 +129,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("probabilities"),
         score=lambda e: acquisition.entropy(_p(e)),
         itemwise=True,
+        caveat="on AG News titles, models of labels alone, worse than random by 1.6 points from 40 to 300 labels",
     ),
     "dropout_entropy": Strategy(
         "as `entropy`, averaged over passes with dropout on (MC dropout): steadier with few labels",
@@ -169,6 +170,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
         _needs("probabilities"),
         score=lambda e: acquisition.margin(_p(e)),
         itemwise=True,
+        caveat="on AG News titles, models of labels alone, worse than random by 0.5 points from 40 to 300 labels",
     ),
     "ratio": Strategy(
         "the two best classes by their ratio: as margin, but does not care how much is left for the others",

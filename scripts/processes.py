@@ -68,9 +68,7 @@ def free_port() -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, contextlib.suppress(OSError):
             listener.bind((LOCALHOST, port))
             return port
-    raise ServerFailed(
-        f"{TRIES} ports between {PORTS.start} and {PORTS.stop} are all taken; stop what listens there."
-    )
+    raise ServerFailed(f"{TRIES} ports between {PORTS.start} and {PORTS.stop} are all taken; stop what listens there.")
 
 
 def port_is_taken(port: int) -> bool:
