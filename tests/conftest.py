@@ -33,7 +33,7 @@ __all__ = ["redis_url"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PASSWORD = "correct-horse-battery-1"
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
+TOKEN = "c0ffee" * 6 + "2468"
 
 
 def pytest_configure(config: pytest.Config) -> None:

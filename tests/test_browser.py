@@ -94,8 +94,8 @@ TASK_ID = "() => document.querySelector('.lsf-current-task__task-id')?.firstChil
 
 def shown_task(page: Page, *, after: int | None = None) -> int:
     """The id of the task on the screen, once it is another one than ``after``."""
-    page.wait_for_function(f"last => {{ const id = ({TASK_ID})(); return id && id !== last }}", arg=str(after))
-    return int(page.evaluate(TASK_ID))
+    shown = page.wait_for_function(f"last => {{ const id = ({TASK_ID})(); return id !== last && id }}", arg=str(after))
+    return int(shown.json_value())
 
 
 def test_annotator_meets_the_published_order(
