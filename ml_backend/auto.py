@@ -44,12 +44,14 @@ def is_cold(labels: int, seen: int, classes: int) -> bool:
     return labels < cold_picks(classes) or seen < min(2, classes)
 
 
-def searches(labels: int, seen: int, classes: int) -> bool:
-    """Whether the next item is to find a class that has no label yet.
+def misses_a_class(labels: int, seen: int, classes: int) -> bool:
+    """Whether a class without a label is looked for; not for ever: nothing may belong to some."""
+    return seen < classes and labels < SEARCHED * classes
 
-    Every second one, and not for ever: a labeling config may name classes that nothing belongs to.
-    """
-    return seen < classes and labels < SEARCHED * classes and labels % 2 == 0
+
+def searches(labels: int, seen: int, classes: int) -> bool:
+    """Whether the next item is to find a class that has no label yet: every second one, while `misses_a_class`."""
+    return misses_a_class(labels, seen, classes) and labels % 2 == 0
 
 
 def explain(labels: int, seen: int, classes: int) -> str:
@@ -66,7 +68,7 @@ def explain(labels: int, seen: int, classes: int) -> str:
     if labels < cold:
         return f"auto: typical items of clusters without a label, until there are {cold} labels ({labels} now)"
     found = f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
-    if seen < classes and labels < SEARCHED * classes:
+    if misses_a_class(labels, seen, classes):
         return (
             f"{found}; every second one among those that no label reaches: {seen} of {classes} classes have been seen"
         )

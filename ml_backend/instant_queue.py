@@ -64,4 +64,5 @@ class InstantQueue:
         among = np.zeros(len(self._tasks), dtype=np.bool_)
         among[candidates] = True
         best, values = int(order.front(1, among)[0]), order.values()
-        return self.served.swap(int(self._tasks[best])) if values[best] >= WORTH_IT * values[first] else None
+        # More, not as much: where no candidate is far from all labels, a search has nothing to move.
+        return self.served.swap(int(self._tasks[best])) if values[best] > WORTH_IT * values[first] else None

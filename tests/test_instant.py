@@ -16,6 +16,7 @@ from ml_backend.config import Settings
 from ml_backend.control import CONTROL, PINNED
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
 from ml_backend.graph import Neighbourhood, affinity, nearest
+from ml_backend.instant import InstantOrder
 from ml_backend.instant_file import FILE, InstantGraph, read, remove, write
 from ml_backend.instant_loop import MOST_WAITING, InstantLoop
 from ml_backend.instant_project import InstantProject, open_instant
@@ -142,6 +143,16 @@ def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes(every_
     skipped = prepared.raised
     assert queue.take_in(skipped, None, 2)
     assert queue.swap().raised != skipped
+
+
+def test_a_search_moves_nothing_where_all_of_the_queue_is_reached(every_gain):
+    """Of three classes two have a label; the queue lies beside these, where a search has nothing to find."""
+    graph, tasks = graph_of(groups()[0])
+    graph = replace(graph, prior=np.full(3, 1 / 3))
+    reached = tasks[InstantOrder(graph).values() == 0][::-1]
+    assert len(reached) >= 20
+    queue = InstantQueue(graph, tasks, auto_queue(reached))
+    assert queue.swap() is None
 
 
 def test_only_tasks_of_the_queue_come_to_the_front(every_gain):
