@@ -64,5 +64,6 @@ class InstantQueue:
         among = np.zeros(len(self._tasks), dtype=np.bool_)
         among[candidates] = True
         best, values = int(order.front(1, among)[0]), order.values()
-        # More, not as much: where no candidate is far from all labels, a search has nothing to move.
-        return self.served.swap(int(self._tasks[best])) if values[best] > WORTH_IT * values[first] else None
+        # Nothing to tell: where all candidates are reached by labels, a search finds none.
+        worth_it = values[best] > 0 and values[best] >= WORTH_IT * values[first]
+        return self.served.swap(int(self._tasks[best])) if worth_it else None
