@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings, load_settings
+from ml_backend.connection import make_client
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.extra_params import change_params
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
@@ -261,19 +261,6 @@ def warm(settings: Settings) -> None:
                 model.embed(["warm"])
         except ActiveLearningError as exc:  # whoever asks for a guess is told
             log.warning("project %s: the served model cannot be loaded: %s", project_id, exc)
-
-
-@lru_cache(maxsize=4)
-def make_client(settings: Settings) -> LabelStudioClient:
-    """The configured account's client, one for all requests with these settings.
-
-    Raises:
-        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
-    """
-    if settings.label_studio_api_key is None:
-        raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
-    key = settings.label_studio_api_key.get_secret_value()
-    return LabelStudioClient(settings.label_studio_url, key, timeout=settings.request_timeout)
 
 
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:

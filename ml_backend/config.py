@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.encoders import AUTO, ENCODERS
+from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import AcquisitionError, ConfigurationError
 from ml_backend.hardware import Hardware
 from ml_backend.mixture import parse_strategy

@@ -11,12 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from ml_backend.ranking import Ids, draws_for
+from ml_backend.draws import Ids, draws_for
 
-CONTROL: Final = "control"
-"""What put a control task into a queue, where other tasks have the name of a strategy."""
-PINNED: Final = "pinned"
-"""The same, where a person wanted it: see `wishes`."""
 ORDER_STREAM: Final = 2
 PHASE_STREAM: Final = 3
 """Added to the seed, so that the control order, its places, the random strategy and the ties draw independently."""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from ml_backend.models.base import Model, Progress, no_progress
+from ml_backend.models.base import Model
+from ml_backend.records import Progress, no_progress
 
 FOLDS = 3
 NEIGHBOURS = 10

@@ -26,11 +26,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from scipy import sparse
 
-from ml_backend.encoders import ENCODERS
 from ml_backend.encoders.base import Encoder, Rows
+from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
 from ml_backend.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
-from ml_backend.models.base import Progress, no_progress
+from ml_backend.records import Progress, no_progress
 
 FORMAT: Final = 1
 DIGEST: Final = 16
@@ -190,3 +190,14 @@ def _padded(near: Positions, gaps: NDArray[np.float32], width: int) -> tuple[Pos
     missing = width - near.shape[1]
     own = np.repeat(np.arange(len(near))[:, None], missing, axis=1)
     return np.hstack([near, own]), np.hstack([gaps, np.zeros_like(own, dtype=np.float32)])
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """What is known of the items before anybody labels one."""
+
+    embedding: PoolEmbedding
+    prior: NDArray[np.float64]
+    """Expected share of each class ``[C]``."""
+    drawn: frozenset[int] = frozenset()
+    """Labelled tasks that chance chose: what is measured on them holds for the pool."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.embeddings import Unlabelled
 from ml_backend.evidence import Array, Evidence
 from ml_backend.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.mixture import needs
@@ -16,7 +17,7 @@ from ml_backend.novelty import unit_features, word_features
 from ml_backend.ranking import evidence_of
 from ml_backend.raw_embeddings import raw_embeddings
 from ml_backend.scoring import Scores
-from ml_backend.situation import Situation, Unlabelled
+from ml_backend.situation import Situation
 
 NOTHING: Final = Known((), np.zeros(0, np.int64))
 

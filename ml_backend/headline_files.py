@@ -16,12 +16,11 @@ from typing import Final, Literal
 import numpy as np
 
 from ml_backend.errors import DataError
-from ml_backend.text_files import read_text
+from ml_backend.files import read_text
+from ml_backend.readers import TEXT_COLUMNS
 
 RELATED: Final = "related"
 NOT_RELATED: Final = "not related"
-TEXT_COLUMNS: Final = ("text", "headline_text", "headline", "title")
-"""Header names that are taken for the text, in this order."""
 
 _LABEL_VALUES: Final = {"": None, "0": NOT_RELATED, "1": RELATED, NOT_RELATED: NOT_RELATED, RELATED: RELATED}
 _FOLDERS: Final = ("", "headlines")

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ml_backend.errors import StoreError
 from ml_backend.manifest import Manifest
-from ml_backend.models import MODELS
 from ml_backend.models.base import Model
+from ml_backend.models.registry import MODELS
 from ml_backend.store import ProjectStore
 
 

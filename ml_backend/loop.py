@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ml_backend import agreement, auto
 from ml_backend.config import ProjectSettings
 from ml_backend.drawing import draw
+from ml_backend.draws import Ids
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.instant_round import leave
 from ml_backend.label_config import parse_label_config
@@ -22,13 +23,13 @@ from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
 from ml_backend.mixture import needs, parse_strategy, short_name
-from ml_backend.models import model_for_object_tag
 from ml_backend.models.base import Model
+from ml_backend.models.registry import model_for_object_tag
 from ml_backend.pool import divide
 from ml_backend.project_embedding import unlabelled
 from ml_backend.publish import latest_number, publish, tidy
 from ml_backend.queue_names import queue_name
-from ml_backend.ranking import Ids, queue_scores
+from ml_backend.ranking import queue_scores
 from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 from sklearn.metrics import f1_score
 
-from ml_backend.models.base import Known, Model, Progress, TrainingReport, no_progress
+from ml_backend.embeddings import Unlabelled
+from ml_backend.models.base import Known, Model, TrainingReport
 from ml_backend.pool_training import (
     FOLDS,
     Pool,
@@ -35,7 +36,7 @@ from ml_backend.pool_training import (
     trainings,
 )
 from ml_backend.promotion import CHANCE, compare
-from ml_backend.situation import Unlabelled
+from ml_backend.records import Progress, no_progress
 
 FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
-from ml_backend.projection import Ids, Layout, Places
-from ml_backend.ranking import draws_for
 
 MAP_FILE: Final = "map.safetensors"
 MOST: Final = 10_000
@@ -25,6 +24,19 @@ UNKNOWN: Final = -1
 STREAM: Final = 32
 """Added to the seed, so that the shown tasks are drawn independently of everything else."""
 POOL: Final = "pool"
+
+
+Places = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``N`` items on the map."""
+
+    task_ids: Ids
+    """``[N]``, each once."""
+    places: Places
+    """``[N, 2]``."""
 
 
 @dataclass(frozen=True)

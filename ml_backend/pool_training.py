@@ -24,6 +24,7 @@ from scipy import sparse
 from scipy.optimize import minimize_scalar
 from sklearn.model_selection import StratifiedKFold
 
+from ml_backend.embeddings import Unlabelled
 from ml_backend.graph import (
     NEIGHBOURS,
     Floats,
@@ -35,8 +36,8 @@ from ml_backend.graph import (
     seen_shares,
     spread,
 )
-from ml_backend.models.base import Known, Model, Progress, Targets, TrainingReport
-from ml_backend.situation import Unlabelled
+from ml_backend.models.base import Known, Model, Targets, TrainingReport
+from ml_backend.records import Progress
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""

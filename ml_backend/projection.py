@@ -10,15 +10,14 @@ Axes: ``N`` items, ``D`` embedding dimensions.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
-Places = NDArray[np.float32]
-Ids = NDArray[np.int64]
+from ml_backend.draws import Ids
+from ml_backend.pool_map import Layout, Places
 
 FEWEST: Final = 100
 """Items below which the two first principal components are shown: UMAP needs neighbourhoods, and 12 s to load."""
@@ -38,22 +37,12 @@ WIDTH: Final = 10.0
 """Largest coordinate of a first layout's start; what UMAP itself uses."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """``N`` items on the map."""
-
-    task_ids: Ids
-    """``[N]``, each once."""
-    places: Places
-    """``[N, 2]``."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether UMAP made it, so that the next may go on from it with small steps."""
-        return len(self.task_ids) >= FEWEST
-
-
 NOTHING: Final = Layout(np.zeros(0, np.int64), np.zeros((0, 2), np.float32))
+
+
+def is_settled(layout: Layout) -> bool:
+    """Whether UMAP made it, so that the next may go on from it with small steps."""
+    return len(layout.task_ids) >= FEWEST
 
 
 def lay_out(embeddings: NDArray[np.floating], task_ids: Ids, before: Layout = NOTHING, *, seed: int) -> Layout:
@@ -83,7 +72,7 @@ def lay_out(embeddings: NDArray[np.floating], task_ids: Ids, before: Layout = NO
     start = _start(x, known, before.places[rows]) if goes_on else components(x)
     if len(ids) < FEWEST:
         places = components(x)
-    elif goes_on and before.is_settled:
+    elif goes_on and is_settled(before):
         places = _umap(x, start, epochs=NEXT_EPOCHS, rate=NEXT_RATE, seed=seed)
     else:
         places = _umap(x, start, epochs=FIRST_EPOCHS, rate=FIRST_RATE, seed=seed)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from ml_backend.fingerprints import fingerprint
+from ml_backend.files import fingerprint
 
 CHANCE = 0.05
 """A difference that chance alone would bring more often than this is not held against a new version."""

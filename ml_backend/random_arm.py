@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.answers import Answer
-from ml_backend.control import CONTROL, control_order
+from ml_backend.control import control_order
+from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
-from ml_backend.fingerprints import fingerprint
+from ml_backend.files import fingerprint
 from ml_backend.judgement import Judgement
 from ml_backend.learning import Judged
-from ml_backend.ranking import Ids, draws_for
-from ml_backend.records import Task
+from ml_backend.records import CONTROL, Task
 from ml_backend.report import Recorder, Report
 from ml_backend.store import ProjectStore
 from ml_backend.workspace import RoundProject, read_tasks, target_indices

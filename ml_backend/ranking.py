@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ml_backend import mixture
 from ml_backend.acquisition import check_probabilities
 from ml_backend.balance import LOOK_AHEAD, balanced
+from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.evidence import MISSING, Evidence
 from ml_backend.picks import Picks, Positions, Reasons
 from ml_backend.strategies import STRATEGIES, pick
 
 Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 STAND_IN: Final = "entropy"
 """Scores a single task where its strategy looks at the whole pool."""
@@ -28,22 +28,6 @@ NOISE_STREAM: Final = 4
 
 RANK_SHARE = 1e-6
 """Share of a served score that encodes the rank, so that equal uncertainties still have one order everywhere."""
-
-
-def draws_for(task_ids: Ids, seed: int) -> Floats:
-    """One uniform draw in [0, 1) per task, a function of the seed and the task's id alone ``[N]``.
-
-    SplitMix64 (Steele, Lea & Flood 2014) of id and seed. Keyed draws, instead of a generator's stream, make the
-    random order and the ties independent of how tasks are batched: `/predict` on one task and a sync of the
-    whole pool agree.
-    """
-    with np.errstate(over="ignore"):
-        z = np.asarray(task_ids, dtype=np.int64).astype(np.uint64) + np.uint64(1)
-        z = z * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % 2**64) * np.uint64(0xD1342543DE82EF95)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-        z ^= z >> np.uint64(31)
-    return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def evidence_of(task_ids: Ids, seed: int, **known: Any) -> Evidence:

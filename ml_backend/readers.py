@@ -17,12 +17,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
-from ml_backend.datasets import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.headline_files import TEXT_COLUMNS
-from ml_backend.text_files import read_text
+from ml_backend.files import read_text
+from ml_backend.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
 
 IMAGE_TAG: Final = "Image"
+TEXT_COLUMNS: Final = ("text", "headline_text", "headline", "title")
+"""Header names that are taken for the text, in this order."""
 IMAGE_COLUMNS: Final = ("image", "url")
 """Field names that are taken for the image where ``text_column`` is not given and there is no ``value_key``."""
 IMAGE_URLS: Final = ("http://", "https://", "data:image/", "/data/", "s3://", "gs://", "azure-blob://")

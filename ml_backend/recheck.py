@@ -12,7 +12,7 @@ import numpy as np
 
 from ml_backend.doubt import FOLDS, doubtful, out_of_sample
 from ml_backend.errors import ActiveLearningError
-from ml_backend.fingerprints import fingerprint
+from ml_backend.files import fingerprint
 from ml_backend.report import Recorder, Step
 from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 EVALUATION_FIELD = "split"
 """Task data field that marks the held-out tasks."""
@@ -94,3 +94,18 @@ class Queue:
     seed: int
     predictions: tuple[Prediction, ...]
     """In the order they are served."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+CONTROL: Final = "control"
+"""What put a control task into a queue, where other tasks have the name of a strategy."""
+
+PINNED: Final = "pinned"
+"""The same, where a person wanted it: see `wishes`."""

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Any
 
-from ml_backend.backend import make_client
 from ml_backend.config import Settings
+from ml_backend.connection import make_client
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.measures import stored

@@ -18,7 +18,6 @@ from werkzeug.exceptions import HTTPException
 
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
-from ml_backend.dashboard import add_dashboard
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.instant_loop import InstantLoop
 from ml_backend.label_config import parse_label_config
@@ -175,6 +174,8 @@ def create_app(
     def any_error(error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.path, exc_info=error)
         return _error(500, "The backend failed; its log says why.")
+
+    from ml_backend.dashboard.app import add_dashboard  # Dash takes a second: not at the start of whoever imports this
 
     add_dashboard(app, settings, rounds, scheduler)
     return app

@@ -10,27 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.embeddings import PoolEmbedding
+from ml_backend.draws import Ids
+from ml_backend.embeddings import Unlabelled
 from ml_backend.evidence import Need, check_needs
 from ml_backend.mixture import itemwise, needs
 from ml_backend.models.base import Known, Model
-from ml_backend.ranking import Ids
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
 WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
 """What can be had before a first model."""
-
-
-@dataclass(frozen=True)
-class Unlabelled:
-    """What is known of the items before anybody labels one."""
-
-    embedding: PoolEmbedding
-    prior: NDArray[np.float64]
-    """Expected share of each class ``[C]``."""
-    drawn: frozenset[int] = frozenset()
-    """Labelled tasks that chance chose: what is measured on them holds for the pool."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
+from ml_backend.embeddings import Unlabelled
 from ml_backend.label_config import ChoiceQuestion
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
@@ -20,7 +21,6 @@ from ml_backend.models.base import Known, Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
-from ml_backend.situation import Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 from ml_backend.wishes import Wishes

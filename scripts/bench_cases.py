@@ -9,8 +9,8 @@ import numpy as np
 from bench_peers import cpu_seconds
 from numpy.typing import NDArray
 
+from ml_backend.draws import draws_for
 from ml_backend.evidence import Evidence
-from ml_backend.ranking import draws_for
 from ml_backend.strategies import STRATEGIES, pick
 
 Arrays = dict[str, NDArray]

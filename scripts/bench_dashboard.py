@@ -26,7 +26,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from processes import LOCALHOST, ServerProcess, free_port
 from rich.table import Table
 
-from ml_backend.dashboard.pages import PAGES
+from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.errors import ConfigurationError
 
 SERVE: Final = Path(__file__).parent / "serve.py"

@@ -25,9 +25,10 @@ from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.control import CONTROL
-from ml_backend.datasets import load_mnist, png_data_uri
+from ml_backend.datasets import load_mnist
+from ml_backend.image_files import png_data_uri
 from ml_backend.label_config import result_for
+from ml_backend.records import CONTROL
 from ml_backend.round_log import record_round
 
 GOAL: Final = 1.2

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from simulation_data import PRESETS, Source
 
-from ml_backend.datasets import load_headlines
+from ml_backend.headline_files import load_headlines
 from ml_backend.models.headlines import Headlines
 from ml_backend.simulation import Design, LabelledData, simulate
 

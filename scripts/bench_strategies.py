@@ -25,7 +25,8 @@ from bench_seed_headlines import seeds_way, vectorised, vocabulary
 from common import console, messages, new_app, tell_errors, warn
 from rich.table import Table
 
-from ml_backend.datasets import RELATED, load_headlines, load_mnist, split_mnist
+from ml_backend.datasets import load_mnist, split_mnist
+from ml_backend.headline_files import RELATED, load_headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 
 SCRIPTS: Final = Path(__file__).resolve().parent

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ml_backend.answers import Answer
-from ml_backend.datasets import png_data_uri
+from ml_backend.image_files import png_data_uri
 from ml_backend.judgement import judgement
 from ml_backend.manifest import Manifest
 from ml_backend.metrics import evaluate

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from import_tasks import import_row
 
-from ml_backend.datasets import load_mnist, png_data_uri, split_mnist
+from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.headline_files import LabelledText, load_headlines
+from ml_backend.image_files import png_data_uri
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.readers import NewTask, content_key
 

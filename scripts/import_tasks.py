@@ -17,11 +17,11 @@ import typer
 from common import ProjectOption, UrlOption, connect, console, new_app, progress_bar, tell_errors, warn
 
 from ml_backend.errors import DataError, LabelStudioError
+from ml_backend.files import read_text
 from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.readers import NewTask, content_key, read_tasks
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
-from ml_backend.text_files import read_text
 
 KEY_FIELD: Final = "import_key"
 """Task data field that holds the content key."""

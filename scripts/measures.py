@@ -15,9 +15,9 @@ from common import ProjectOption, console, new_app, tell_errors
 from rich.table import Table
 
 from ml_backend.config import load_settings
-from ml_backend.control import CONTROL
 from ml_backend.errors import StoreError
 from ml_backend.measures import stored
+from ml_backend.records import CONTROL
 from ml_backend.stores import stores_of
 
 app = new_app()

@@ -10,8 +10,8 @@ from xml.sax.saxutils import quoteattr
 from import_tasks import annotation_result, import_row, send
 
 from ml_backend.config import ProjectSettings
-from ml_backend.datasets import png_data_uri
 from ml_backend.errors import DataError
+from ml_backend.image_files import png_data_uri
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.loop import Workspace, run_round

@@ -23,7 +23,7 @@ from filelock import FileLock
 from processes import start_label_studio
 from redis_server import redis_url
 
-from ml_backend.datasets import png_data_uri
+from ml_backend.image_files import png_data_uri
 from ml_backend.label_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.records import Project

@@ -15,10 +15,10 @@ from test_server import UID, publish
 from ml_backend.config import Settings
 from ml_backend.dashboard.app import find_page, read_pulse, render
 from ml_backend.dashboard.charts import text
-from ml_backend.dashboard.pages import PAGES
 from ml_backend.dashboard.pages.learning import loss_figure, loss_part
 from ml_backend.dashboard.pages.mistakes import confusion_figure
 from ml_backend.dashboard.pages.overview import round_section
+from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.form import changes, read_form
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes

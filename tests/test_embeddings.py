@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ml_backend import encoders
 from ml_backend.embeddings import PoolEmbedding, digest
-from ml_backend.encoders import ENCODERS, choose_encoder
 from ml_backend.encoders.gradients import Gradients, distorted, distortions_of
+from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError, StoreError
 
 
@@ -166,5 +165,5 @@ def test_an_encoder_is_chosen_by_what_it_reads_and_what_is_there(monkeypatch):
         choose_encoder("gradients", "Text")
     monkeypatch.setattr(Gradients, "missing", classmethod(lambda cls: "its weights; install them"))
     assert choose_encoder("gradients", "Image") == (None, "gradients: its weights; install them")
-    assert all(name == encoder.name for name, encoder in encoders.ENCODERS.items())
+    assert all(name == encoder.name for name, encoder in ENCODERS.items())
     assert ENCODERS

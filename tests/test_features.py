@@ -12,7 +12,8 @@ from torch import nn
 from ml_backend import hardware
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.hardware import Hardware
-from ml_backend.models import MODELS, _shared, headlines, mnist_cnn
+from ml_backend.models import _shared, headlines, mnist_cnn
+from ml_backend.models.registry import MODELS
 
 
 class Counting:

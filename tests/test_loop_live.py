@@ -10,7 +10,7 @@ import pytest
 from ml_backend import label_studio as client_module
 from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.datasets import png_data_uri
+from ml_backend.draws import draws_for
 from ml_backend.errors import (
     AcquisitionError,
     ConfigurationError,
@@ -18,11 +18,11 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
     StoreError,
 )
+from ml_backend.image_files import png_data_uri
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING
 from ml_backend.loop import Workspace, run_round
 from ml_backend.mirror import Mirror
 from ml_backend.order_proof import prove_order
-from ml_backend.ranking import draws_for
 from ml_backend.store import Current, ProjectStore
 
 FAST = ProjectSettings(

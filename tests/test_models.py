@@ -10,13 +10,15 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from ml_backend.datasets import load_headlines, load_mnist, split_mnist
+from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
+from ml_backend.headline_files import load_headlines
 from ml_backend.metrics import evaluate
-from ml_backend.models import MODELS, _shared, model_for_object_tag
+from ml_backend.models import _shared
 from ml_backend.models.base import Known
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
+from ml_backend.models.registry import MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
 
 REPOSITORY = Path(__file__).resolve().parents[1]

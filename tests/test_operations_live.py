@@ -10,9 +10,10 @@ from redis_server import wait_until
 from test_monitoring import scrape
 from typer.testing import CliRunner
 
-from ml_backend.backend import make_client, run_project_round, workspace
+from ml_backend.backend import run_project_round, workspace
 from ml_backend.checks import CHECKS, sharing
 from ml_backend.config import Settings, load_settings
+from ml_backend.connection import make_client
 from ml_backend.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.report import Silent

@@ -7,9 +7,9 @@ from test_embeddings import strokes
 
 from ml_backend.config import ProjectSettings
 from ml_backend.datasets import load_mnist
-from ml_backend.embeddings import PoolEmbedding
-from ml_backend.encoders import ENCODERS
+from ml_backend.embeddings import PoolEmbedding, Unlabelled
 from ml_backend.encoders.gradients import Gradients
+from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ModelError
 from ml_backend.metrics import evaluate
 from ml_backend.models.base import Known
@@ -19,7 +19,7 @@ from ml_backend.models.sentences import Sentences
 from ml_backend.pool_learning import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.pool_training import calibrate, sharpened
 from ml_backend.selection import select
-from ml_backend.situation import Situation, Unlabelled
+from ml_backend.situation import Situation
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)

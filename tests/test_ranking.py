@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ml_backend.draws import draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.mixture import itemwise
-from ml_backend.ranking import RANK_SHARE, draws_for, queue_scores, rank, served_score, uncertainty
+from ml_backend.ranking import RANK_SHARE, queue_scores, rank, served_score, uncertainty
 from ml_backend.strategies import STRATEGIES
 
 UNIT = st.floats(0, 1)

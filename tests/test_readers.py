@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.datasets import idx_bytes, png_data_uri
 from ml_backend.errors import DataError
+from ml_backend.image_files import idx_bytes, png_data_uri
 from ml_backend.readers import content_key, read_tasks
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

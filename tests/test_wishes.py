@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_selection import IDS, SETTINGS, TEXTS, model  # noqa: F401 (a fixture)
 
-from ml_backend.control import CONTROL, PINNED
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_config import ChoiceQuestion
 from ml_backend.pool import divide
 from ml_backend.ranking import queue_scores
-from ml_backend.records import Task
+from ml_backend.records import CONTROL, PINNED, Task
 from ml_backend.remote import Remote
 from ml_backend.selection import arrange, assess
 from ml_backend.situation import Situation

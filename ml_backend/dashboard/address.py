@@ -6,8 +6,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from ml_backend.dashboard import PREFIX
-
+PREFIX: Final = "/dashboard/"
 ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
 NOWHERE: Final = "?"
 """In place of a project: the path has none of our forms."""

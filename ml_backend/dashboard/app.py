@@ -9,10 +9,10 @@ from dash import Dash, Input, Output, State, no_update
 from flask import Flask
 
 from ml_backend.config import Settings
-from ml_backend.dashboard import PREFIX, files, projects, security, shell
-from ml_backend.dashboard.address import NOWHERE, number, parameters, parse_address
-from ml_backend.dashboard.pages import PAGES
+from ml_backend.dashboard import files, projects, security, shell
+from ml_backend.dashboard.address import NOWHERE, PREFIX, number, parameters, parse_address
 from ml_backend.dashboard.pages.base import Page, View
+from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 FAILED: Final = "The dashboard failed; the backend's log says why."
 
 
-def serve(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Dash:
+def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Dash:
     """Add everything below `PREFIX` to the server."""
     services = Services(settings, rounds, scheduler)
     files.add_routes(server, services)

@@ -11,9 +11,10 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from flask import Flask, Response, jsonify, request, send_file
 from werkzeug.exceptions import NotFound
 
-from ml_backend.dashboard import PREFIX, media, projects
-from ml_backend.dashboard.pages import PAGES
+from ml_backend.dashboard import media, projects
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import View
+from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.common import media_field
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError

@@ -6,7 +6,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard import parts, words
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from dash import dcc, html
 
-from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard import parts, words
+from ml_backend.dashboard.address import PREFIX
 
 TICK: Final = 1_500
 """Milliseconds between two looks for news; an answer without news changes nothing on the page."""

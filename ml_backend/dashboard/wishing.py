@@ -11,7 +11,8 @@ from typing import Any, Final
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
-from ml_backend.dashboard import PREFIX, words
+from ml_backend.dashboard import words
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.dashboard.reading.maps import points
 from ml_backend.dashboard.services import Services

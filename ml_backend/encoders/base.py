@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml_backend.models.base import Progress, no_progress
+from ml_backend.records import Progress, no_progress
 
 Rows = NDArray[np.float32]
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from ml_backend import hardware
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
-from ml_backend.models.base import Progress, no_progress
+from ml_backend.records import Progress, no_progress
 
 Images = NDArray[np.uint8]
 DIRECTIONS: Final = 8

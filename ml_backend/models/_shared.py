@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ml_backend import hardware
 from ml_backend.errors import ModelError
-from ml_backend.models.base import Known, Progress, Targets, ValidationCurve
+from ml_backend.models.base import Known, Targets, ValidationCurve
+from ml_backend.records import Progress
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -5,7 +5,7 @@ Axes used throughout: ``N`` items, ``K`` stochastic passes, ``C`` classes, ``D``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -13,9 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all)."""
-
+from ml_backend.records import Progress, no_progress
 
 Targets = NDArray[np.int64] | NDArray[np.float32]
 """A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``."""
@@ -28,10 +26,6 @@ class Known:
     items: Sequence[Any]
     targets: NDArray[np.int64]
     """Indices into the labels, one per item."""
-
-
-def no_progress(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)

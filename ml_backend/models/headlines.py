@@ -25,8 +25,9 @@ from ml_backend import hardware
 from ml_backend.errors import BadItemError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
-from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
+from ml_backend.models.base import Known, Targets, TrainingReport
 from ml_backend.models.ngrams import hashed_ngrams
+from ml_backend.records import Progress, no_progress
 
 MAX_CHARACTERS = 5_000
 """A text is cut here: headlines and paragraphs fit, a pasted book cannot stall a round."""

@@ -26,7 +26,8 @@ from ml_backend import hardware
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.feature_cache import FeatureCache
 from ml_backend.models import _shared
-from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
+from ml_backend.models.base import Known, Targets, TrainingReport
+from ml_backend.records import Progress, no_progress
 
 SIDE = 28
 CHANNELS = (16, 32, 64)

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from ml_backend import hardware, text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import _shared
-from ml_backend.models.base import Known, Progress, Targets, TrainingReport, no_progress
+from ml_backend.models.base import Known, Targets, TrainingReport
 from ml_backend.models.headlines import Headlines, class_weights
+from ml_backend.records import Progress, no_progress
 
 WATCHED = 2_000
 """Validation texts; they are encoded once a process, as evaluation texts are anyway."""

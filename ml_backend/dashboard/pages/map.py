@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
-from ml_backend.dashboard import PREFIX, parts, wishing
+from ml_backend.dashboard import parts, wishing
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading import maps
 from ml_backend.dashboard.services import Services

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from dash import dcc, html
 
-from ml_backend.control import CONTROL, PINNED
-from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard import parts, words
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading import queues
 from ml_backend.errors import ConfigurationError
 from ml_backend.moves import INSTANT
+from ml_backend.records import CONTROL, PINNED
 
 WHY: Final = {
     CONTROL: "control: drawn at random",

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from ml_backend.dashboard import PREFIX, parts, words
+from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import ask, store_of
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.versions import read_comparison, read_versions
 from ml_backend.dashboard.services import Services

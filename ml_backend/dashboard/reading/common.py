@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ml_backend.dashboard import PREFIX
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.errors import BadItemError, StoreError
 from ml_backend.media import text_of
 from ml_backend.mirror import Mirror

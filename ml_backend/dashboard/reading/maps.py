@@ -7,11 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.control import CONTROL
-from ml_backend.dashboard import PREFIX
+from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import about, project_number
 from ml_backend.errors import StoreError
 from ml_backend.pool_map import STATES, UNKNOWN
+from ml_backend.records import CONTROL
 from ml_backend.store import ProjectStore
 
 DIGITS: Final = 3

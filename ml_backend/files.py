@@ -1,8 +1,11 @@
-"""Files as bytes and as UTF-8 text, with errors that name the place."""
+"""Files as bytes and as UTF-8 text, with errors that name the place; fingerprints of content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from ml_backend.errors import DataError
 
@@ -41,3 +44,8 @@ def read_text(path: Path) -> str:
             f"{path}, line {text[: text.index(chr(0))].count(chr(10)) + 1}: a NUL byte; this is no text file"
         )
     return text
+
+
+def fingerprint(content: Any) -> str:
+    """SHA-256 of JSON-like content, the same whatever the order of its mappings; other objects count as their text."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

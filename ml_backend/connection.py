@@ -1,0 +1,22 @@
+"""The installation's client of Label Studio: one for all who have the same settings."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio import LabelStudioClient
+
+
+@lru_cache(maxsize=4)
+def make_client(settings: Settings) -> LabelStudioClient:
+    """The configured account's client, one for all requests with these settings.
+
+    Raises:
+        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+    """
+    if settings.label_studio_api_key is None:
+        raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
+    key = settings.label_studio_api_key.get_secret_value()
+    return LabelStudioClient(settings.label_studio_url, key, timeout=settings.request_timeout)
