@@ -10,7 +10,7 @@ from test_models import EXAMPLES, FAST, LABELS
 from torch import nn
 
 from ml_backend import hardware
-from ml_backend.feature_cache import FeatureCache
+from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.hardware import Hardware
 from ml_backend.models import _shared, headlines, mnist_cnn
 from ml_backend.models.registry import MODELS

@@ -12,9 +12,9 @@ from dashboard_store import make_store
 from sklearn.linear_model import LogisticRegression
 from test_models import EXAMPLES
 
-from ml_backend import text_encoding
 from ml_backend.backend import warm
 from ml_backend.config import Settings
+from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
 from ml_backend.headline_files import load_headlines

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
-from ml_backend import hardware, text_encoding
+from ml_backend import hardware
+from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress

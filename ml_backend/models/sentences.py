@@ -20,7 +20,8 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ml_backend import hardware, text_encoding
+from ml_backend import hardware
+from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import _shared
 from ml_backend.models.base import Known, Targets, TrainingReport

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend import hardware
+from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.errors import ConfigurationError
-from ml_backend.feature_cache import FeatureCache
 
 Vectors = NDArray[np.float32]
 Compute = Callable[[Sequence[str]], Vectors]
