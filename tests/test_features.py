@@ -12,7 +12,8 @@ from torch import nn
 from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.hardware import Hardware
-from ml_backend.models import _shared, headlines, mnist_cnn
+from ml_backend.models import headlines, mnist_cnn
+from ml_backend.models import torch_parts as _shared
 from ml_backend.models.registry import MODELS
 
 

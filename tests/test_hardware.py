@@ -13,7 +13,7 @@ from ml_backend import hardware
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.hardware import Hardware
-from ml_backend.models import _shared
+from ml_backend.models import torch_parts as _shared
 from ml_backend.models.mnist_cnn import MnistCnn
 
 

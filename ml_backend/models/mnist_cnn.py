@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.errors import BadItemError, ModelError
-from ml_backend.models import _shared
+from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import Known, Targets, TrainingReport
 from ml_backend.records import Progress, no_progress
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ml_backend.errors import ConfigurationError, LabelConfigError
-from ml_backend.models._shared import resolve_hyperparameters
 from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
+from ml_backend.models.torch_parts import resolve_hyperparameters
 
 __all__ = ["AUTO", "MODELS", "model_for_object_tag", "resolve_hyperparameters"]
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.errors import ModelError
-from ml_backend.models import _shared
+from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import Known, Targets, TrainingReport
 from ml_backend.models.headlines import Headlines, class_weights
 from ml_backend.records import Progress, no_progress
