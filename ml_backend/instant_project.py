@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ml_backend.agreement import consensus
+from ml_backend.evaluation.agreement import consensus
 from ml_backend.instant_file import InstantGraph, read
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.label_config import label_of

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import agreement, auto
+from ml_backend import auto
 from ml_backend.config import ProjectSettings
 from ml_backend.drawing import draw
 from ml_backend.draws import Ids
 from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.evaluation import agreement
 from ml_backend.instant_round import leave
 from ml_backend.label_config import parse_label_config
 from ml_backend.label_studio import UNCERTAINTY_SAMPLING

@@ -13,8 +13,17 @@ import numpy as np
 
 from ml_backend.answers import Answer, record
 from ml_backend.errors import ActiveLearningError
+from ml_backend.evaluation.stopping import (
+    Interval,
+    Judged,
+    Saved,
+    agreement,
+    forecast,
+    has_settled,
+    labels_saved,
+    wilson,
+)
 from ml_backend.judgement import Judgement
-from ml_backend.learning import Interval, Judged, Saved, agreement, forecast, has_settled, labels_saved, wilson
 from ml_backend.random_arm import fit_next, random_models, random_sample
 from ml_backend.records import CONTROL
 from ml_backend.report import Recorder

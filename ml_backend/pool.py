@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.agreement import answers, majority
 from ml_backend.draws import Ids
 from ml_backend.errors import BadItemError
+from ml_backend.evaluation.agreement import answers, majority
 from ml_backend.label_config import ChoiceQuestion, label_of
 from ml_backend.media import MediaReader
 from ml_backend.models.base import Model

@@ -21,6 +21,7 @@ from scipy.stats import chisquare
 from sklearn.metrics import f1_score
 
 from ml_backend.embeddings import Unlabelled
+from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import Known, Model, TrainingReport
 from ml_backend.pool_training import (
     FOLDS,
@@ -35,7 +36,6 @@ from ml_backend.pool_training import (
     from_pool,
     trainings,
 )
-from ml_backend.promotion import CHANCE, compare
 from ml_backend.records import Progress, no_progress
 
 FEWEST_OPEN: Final = 200

@@ -17,9 +17,9 @@ from ml_backend.answers import Answer
 from ml_backend.control import control_order
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
+from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
 from ml_backend.judgement import Judgement
-from ml_backend.learning import Judged
 from ml_backend.records import CONTROL, Task
 from ml_backend.report import Recorder, Report
 from ml_backend.store import ProjectStore

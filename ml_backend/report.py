@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ml_backend.agreement import Agreement
+from ml_backend.evaluation.agreement import Agreement
 from ml_backend.records import Queue
 
 Clock = Callable[[], float]

@@ -11,14 +11,14 @@ import numpy as np
 
 from ml_backend.draws import Ids
 from ml_backend.errors import ModelError, StoreError
+from ml_backend.evaluation.metrics import evaluate
+from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
 from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
-from ml_backend.metrics import evaluate
 from ml_backend.models.base import Known, Model, TrainingReport
 from ml_backend.pool_learning import FEWEST_OPEN, fit_labels, fit_with_pool
-from ml_backend.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.records import Progress
 from ml_backend.report import Recorder, Report
 from ml_backend.versions import answers, better_than, library_versions, version_with

@@ -26,8 +26,8 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from ml_backend.datasets import load_mnist, split_mnist
+from ml_backend.evaluation.metrics import evaluate
 from ml_backend.headline_files import NOT_RELATED, RELATED, HeadlineData, load_headlines
-from ml_backend.metrics import evaluate
 from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ml_backend.config import ProjectSettings
+from ml_backend.evaluation.metrics import evaluate
 from ml_backend.headline_files import RELATED, LabelledText, load_headlines
-from ml_backend.metrics import evaluate
 from ml_backend.models.base import Known
 from ml_backend.models.registry import MODELS
 from ml_backend.selection import select

@@ -22,9 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
 from ml_backend.datasets import load_mnist
-from ml_backend.doubt import FOLDS, doubtful, out_of_sample
 from ml_backend.embeddings import PoolEmbedding, Unlabelled
 from ml_backend.encoders.gradients import Gradients
+from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
 from ml_backend.headline_files import RELATED, load_headlines
 from ml_backend.models.base import Known, Model
 from ml_backend.models.headlines import Headlines

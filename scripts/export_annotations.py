@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final
 import typer
 from common import ProjectOption, UrlOption, connect, console, new_app, tell_errors
 
-from ml_backend.agreement import consensus
 from ml_backend.errors import DataError, LabelStudioError
+from ml_backend.evaluation.agreement import consensus
 from ml_backend.label_config import ChoiceQuestion, label_of, parse_label_config
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.queue_names import parse_queue_name

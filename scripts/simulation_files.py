@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
-from ml_backend.learning_curves import Curve
+from ml_backend.evaluation.learning_curves import Curve
 from ml_backend.simulation import MEASURES, Round
 
 ROUNDS_FILE: Final = "rounds.jsonl"

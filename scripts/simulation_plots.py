@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from simulation_report import BASELINE
 
-from ml_backend.learning_curves import Curve, band, mean_curve
+from ml_backend.evaluation.learning_curves import Curve, band, mean_curve
 
 COLORS: Final = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",

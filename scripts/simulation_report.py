@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 from simulation_files import Runs, curves, write_csv
 
-from ml_backend.learning_curves import (
+from ml_backend.evaluation.learning_curves import (
     Curve,
     Interval,
     area,

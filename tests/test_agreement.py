@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.agreement import answers, consensus, krippendorff_alpha, majority, measure
+from ml_backend.evaluation.agreement import answers, consensus, krippendorff_alpha, majority, measure
 from ml_backend.records import Annotation
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

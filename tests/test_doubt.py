@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_backend.doubt import FOLDS, NEIGHBOURS, doubtful, folds, out_of_sample, votes
+from ml_backend.evaluation.label_errors import FOLDS, NEIGHBOURS, doubtful, folds, out_of_sample, votes
 from ml_backend.models.headlines import Headlines
 
 LABELS = ("related", "not related")

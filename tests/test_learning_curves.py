@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import DataError
-from ml_backend.learning_curves import Curve, area, band, first_above, held_from, mean_curve, paired_difference, saving
+from ml_backend.evaluation.learning_curves import (
+    Curve,
+    area,
+    band,
+    first_above,
+    held_from,
+    mean_curve,
+    paired_difference,
+    saving,
+)
 
 
 def curve(*values, start=10, step=10):

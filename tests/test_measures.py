@@ -16,8 +16,8 @@ from ml_backend.answers import Answer, record, recorded
 from ml_backend.config import ProjectSettings
 from ml_backend.control import control_order
 from ml_backend.errors import StoreError
+from ml_backend.evaluation.stopping import Judged
 from ml_backend.judgement import Judgement, judgement
-from ml_backend.learning import Judged
 from ml_backend.measures import _outlook, class_shares, live_accuracy
 from ml_backend.random_arm import random_sample, sizes
 from ml_backend.records import CONTROL, Prediction, Queue

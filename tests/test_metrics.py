@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import AcquisitionError
-from ml_backend.metrics import evaluate, expected_calibration_error, negative_log_likelihood
+from ml_backend.evaluation.metrics import evaluate, expected_calibration_error, negative_log_likelihood
 
 YES_NO = ("no", "yes")
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
+from ml_backend.evaluation.metrics import evaluate
 from ml_backend.headline_files import load_headlines
-from ml_backend.metrics import evaluate
 from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import Known
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines

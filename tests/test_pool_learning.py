@@ -11,7 +11,7 @@ from ml_backend.embeddings import PoolEmbedding, Unlabelled
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ModelError
-from ml_backend.metrics import evaluate
+from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml_backend.promotion import compare, evaluation_fingerprint, is_promoted
+from ml_backend.evaluation.promotion import compare, evaluation_fingerprint, is_promoted
 
 
 def right(count, of):

@@ -17,8 +17,8 @@ from ml_backend.config import Settings
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
+from ml_backend.evaluation.metrics import evaluate
 from ml_backend.headline_files import load_headlines
-from ml_backend.metrics import evaluate
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ml_backend.errors import StoreError
+from ml_backend.evaluation.promotion import compare
 from ml_backend.manifest import Manifest
-from ml_backend.promotion import compare
 from ml_backend.store import ProjectStore
 from ml_backend.versions import size
 
