@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.auto import Answers, apart, with_model
-from ml_backend.graph import Floats, Neighbourhood, Positions
+from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions
 
 
 class InstantOrder:

@@ -20,8 +20,8 @@ from safetensors.numpy import save_file
 from scipy import sparse
 
 from ml_backend.errors import StoreError
-from ml_backend.graph import Neighbourhood
 from ml_backend.label_config import ChoiceQuestion
+from ml_backend.semi_supervised.graph import Neighbourhood
 
 FILE: Final = "instant.safetensors"
 ABOUT: Final = "about"

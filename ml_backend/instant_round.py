@@ -12,10 +12,10 @@ from ml_backend.gathering import NOTHING, neighbourhood
 from ml_backend.instant_file import InstantGraph, remove, write
 from ml_backend.instant_queue import MOVABLE
 from ml_backend.label_studio import TIME_FORMAT
-from ml_backend.pool_learning import FEWEST_OPEN
 from ml_backend.records import Queue
 from ml_backend.report import Report
 from ml_backend.scoring import Scores
+from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.situation import Situation
 from ml_backend.workspace import RoundProject
 

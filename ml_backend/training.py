@@ -18,9 +18,9 @@ from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
 from ml_backend.manifest import Manifest
 from ml_backend.models.base import Known, Model, TrainingReport
-from ml_backend.pool_learning import FEWEST_OPEN, fit_labels, fit_with_pool
 from ml_backend.records import Progress
 from ml_backend.report import Recorder, Report
+from ml_backend.semi_supervised.choice import FEWEST_OPEN, fit_labels, fit_with_pool
 from ml_backend.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.embeddings import Unlabelled
 from ml_backend.label_config import ChoiceQuestion
 from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
@@ -21,6 +20,7 @@ from ml_backend.models.base import Known, Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
 from ml_backend.report import Report
+from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store import ProjectStore
 from ml_backend.stores import Stores
 from ml_backend.wishes import Wishes

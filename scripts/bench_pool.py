@@ -14,15 +14,15 @@ from rich.table import Table
 
 from ml_backend.auto import auto
 from ml_backend.datasets import load_mnist
-from ml_backend.embeddings import PoolEmbedding, Unlabelled
 from ml_backend.encoders.gradients import Gradients
-from ml_backend.graph import Neighbourhood
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.models.base import Known
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.pool_learning import fit_with_pool
 from ml_backend.ranking import queue_scores
 from ml_backend.records import Prediction
+from ml_backend.semi_supervised.choice import fit_with_pool
+from ml_backend.semi_supervised.graph import Neighbourhood
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 
 EMBED_LIMIT, FIT_LIMIT, INSTANT_LIMIT = 180.0, 45.0, 0.1
 """Seconds that are allowed, of a machine with two cores."""

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ml_backend.embeddings import PoolEmbedding, digest
 from ml_backend.encoders.gradients import Gradients, distorted, distortions_of
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError, StoreError
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, digest
 
 
 def strokes(count, seed=0):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_backend.graph import affinity, coordinates, influence, label_mass, nearest, spread
+from ml_backend.semi_supervised.graph import affinity, coordinates, influence, label_mass, nearest, spread
 
 TWO = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]], np.float32)
 """Two groups of three on a line."""

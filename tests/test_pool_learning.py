@@ -7,7 +7,6 @@ from test_embeddings import strokes
 
 from ml_backend.config import ProjectSettings
 from ml_backend.datasets import load_mnist
-from ml_backend.embeddings import PoolEmbedding, Unlabelled
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ModelError
@@ -16,9 +15,10 @@ from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.pool_learning import class_prior, fit_labels, fit_with_pool, macro_f
-from ml_backend.pool_training import calibrate, sharpened
 from ml_backend.selection import select
+from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
+from ml_backend.semi_supervised.training import calibrate, sharpened
 from ml_backend.situation import Situation
 
 SHORT = {"steps": 30}

@@ -12,7 +12,6 @@ from test_embeddings import strokes
 from ml_backend import auto, instant_queue, project_embedding
 from ml_backend.answers import recorded
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.embeddings import PoolEmbedding
 from ml_backend.errors import ConfigurationError
 from ml_backend.image_files import png_data_uri
 from ml_backend.instant import InstantOrder
@@ -24,6 +23,7 @@ from ml_backend.loop import Workspace, run_round
 from ml_backend.moves import INSTANT
 from ml_backend.records import CONTROL
 from ml_backend.retries import Patience
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
 from ml_backend.store import ProjectStore
 from ml_backend.worker import Worker

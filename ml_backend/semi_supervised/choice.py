@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 from sklearn.metrics import f1_score
 
-from ml_backend.embeddings import Unlabelled
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import Known, Model, TrainingReport
-from ml_backend.pool_training import (
+from ml_backend.records import Progress, no_progress
+from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.training import (
     FOLDS,
     Pool,
     Stages,
@@ -36,7 +37,6 @@ from ml_backend.pool_training import (
     from_pool,
     trainings,
 )
-from ml_backend.records import Progress, no_progress
 
 FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""

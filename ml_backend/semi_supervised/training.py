@@ -24,8 +24,9 @@ from scipy import sparse
 from scipy.optimize import minimize_scalar
 from sklearn.model_selection import StratifiedKFold
 
-from ml_backend.embeddings import Unlabelled
-from ml_backend.graph import (
+from ml_backend.models.base import Known, Model, Targets, TrainingReport
+from ml_backend.records import Progress
+from ml_backend.semi_supervised.graph import (
     NEIGHBOURS,
     Floats,
     Positions,
@@ -36,8 +37,7 @@ from ml_backend.graph import (
     seen_shares,
     spread,
 )
-from ml_backend.models.base import Known, Model, Targets, TrainingReport
-from ml_backend.records import Progress
+from ml_backend.semi_supervised.pool_embedding import Unlabelled
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""

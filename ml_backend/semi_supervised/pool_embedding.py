@@ -29,8 +29,8 @@ from scipy import sparse
 from ml_backend.encoders.base import Encoder, Rows
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
-from ml_backend.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
 from ml_backend.records import Progress, no_progress
+from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
 
 FORMAT: Final = 1
 DIGEST: Final = 16
