@@ -21,7 +21,6 @@ from ml_backend.label_studio import LabelStudioClient
 from ml_backend.library import ModelLibrary
 from ml_backend.loop import Workspace
 from ml_backend.media import MediaReader
-from ml_backend.mixture import itemwise
 from ml_backend.pool import read_items
 from ml_backend.publish import prediction_row
 from ml_backend.ranking import after_queue, served_score
@@ -31,6 +30,7 @@ from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.scoring import score_items
 from ml_backend.store import Current, ProjectStore
 from ml_backend.stores import stores_of
+from ml_backend.strategies.mixture import itemwise
 from ml_backend.wishes import read as read_wishes
 
 with warnings.catch_warnings():

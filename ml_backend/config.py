@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import AcquisitionError, ConfigurationError
 from ml_backend.hardware import Hardware
-from ml_backend.mixture import parse_strategy
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.mixture import parse_strategy
+from ml_backend.strategies.registry import STRATEGIES
 
 LARGEST_QUEUE = 100_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

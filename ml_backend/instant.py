@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.auto import Answers, apart, with_model
 from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions
+from ml_backend.strategies.auto import Answers, apart, with_model
 
 
 class InstantOrder:

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 
-from ml_backend.auto import is_cold
 from ml_backend.errors import StoreError
 from ml_backend.gathering import NOTHING, neighbourhood
 from ml_backend.instant_file import InstantGraph, remove, write
@@ -17,6 +16,7 @@ from ml_backend.report import Report
 from ml_backend.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.situation import Situation
+from ml_backend.strategies.auto import is_cold
 from ml_backend.workspace import RoundProject
 
 MOST_OPEN: Final = 100_000

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import auto
 from ml_backend.config import ProjectSettings
 from ml_backend.drawing import draw
 from ml_backend.draws import Ids
@@ -23,7 +22,6 @@ from ml_backend.logs import note_version
 from ml_backend.measures import update
 from ml_backend.media import MediaReader
 from ml_backend.mirror import Mirror
-from ml_backend.mixture import needs, parse_strategy, short_name
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
 from ml_backend.pool import divide
@@ -37,6 +35,8 @@ from ml_backend.report import Observer, Recorder, Report
 from ml_backend.selection import Selection, arrange, assess, first_candidates
 from ml_backend.situation import COLD_START, Situation, strategy_in_use, wants
 from ml_backend.store import Current, ProjectStore
+from ml_backend.strategies import auto
+from ml_backend.strategies.mixture import needs, parse_strategy, short_name
 from ml_backend.training import train_version
 from ml_backend.versions import answers, newest_usable
 from ml_backend.wishes import forget

@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import mixture
-from ml_backend.acquisition import check_probabilities
-from ml_backend.balance import LOOK_AHEAD, balanced
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import AcquisitionError
-from ml_backend.evidence import MISSING, Evidence
-from ml_backend.picks import Picks, Positions, Reasons
-from ml_backend.strategies import STRATEGIES, pick
+from ml_backend.strategies import mixture
+from ml_backend.strategies.acquisition import check_probabilities
+from ml_backend.strategies.balance import LOOK_AHEAD, balanced
+from ml_backend.strategies.inputs import MISSING, Evidence
+from ml_backend.strategies.picks import Picks, Positions, Reasons
+from ml_backend.strategies.registry import STRATEGIES, pick
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.auto import is_cold
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders.registry import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
@@ -28,6 +27,7 @@ from ml_backend.selection import arrange, assess, select
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.situation import Situation, wants
+from ml_backend.strategies.auto import is_cold
 
 Positions = NDArray[np.int64]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
-from ml_backend.evidence import Need, check_needs
-from ml_backend.mixture import itemwise, needs
 from ml_backend.models.base import Known, Model
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.strategies.inputs import Need, check_needs
+from ml_backend.strategies.mixture import itemwise, needs
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""

@@ -10,8 +10,8 @@ from bench_peers import cpu_seconds
 from numpy.typing import NDArray
 
 from ml_backend.draws import draws_for
-from ml_backend.evidence import Evidence
-from ml_backend.strategies import STRATEGIES, pick
+from ml_backend.strategies.inputs import Evidence
+from ml_backend.strategies.registry import STRATEGIES, pick
 
 Arrays = dict[str, NDArray]
 

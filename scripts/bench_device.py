@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ml_backend import hardware
-from ml_backend.acquisition import entropy
 from ml_backend.datasets import Split, load_mnist, split_mnist
 from ml_backend.hardware import Hardware
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.strategies.acquisition import entropy
 
 LABELS: Final = tuple("0123456789")
 PASSES: Final = 100

@@ -16,9 +16,9 @@ from torch import nn
 from torchvision import transforms
 
 from ml_backend import hardware
-from ml_backend.acquisition import bald, entropy
 from ml_backend.hardware import Hardware
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.strategies.acquisition import bald, entropy
 
 PICKS: Final = 10
 REFERENCE: Final = 800

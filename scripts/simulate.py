@@ -21,9 +21,9 @@ from simulation_report import lines_of, tables_of, write_summary
 from simulation_workers import Errors, Run, run_here, run_parallel
 
 from ml_backend.errors import ConfigurationError, DataError
-from ml_backend.mixture import parse_strategy
 from ml_backend.simulation import MEASURES, Design, LabelledData, Round, simulate
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.mixture import parse_strategy
+from ml_backend.strategies.registry import STRATEGIES
 
 PresetName = StrEnum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 Measure = StrEnum("Measure", {name: name for name in MEASURES if name not in ("nll", "ece")})  # type: ignore[misc]

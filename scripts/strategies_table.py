@@ -6,8 +6,8 @@ from pathlib import Path
 
 from common import console, new_app
 
-from ml_backend.mixture import MIXTURE
-from ml_backend.strategies import STRATEGIES, Strategy
+from ml_backend.strategies.mixture import MIXTURE
+from ml_backend.strategies.registry import STRATEGIES, Strategy
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "strategies.md"
 

@@ -13,10 +13,10 @@ from observer import ProgressObserver, show_report
 
 from ml_backend.backend import workspace
 from ml_backend.errors import AcquisitionError
-from ml_backend.mixture import parse_strategy
 from ml_backend.report import Report
 from ml_backend.round_log import record_round
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.mixture import parse_strategy
+from ml_backend.strategies.registry import STRATEGIES
 
 LISTED = "\n\n".join(f"- `{name}`: {entry.when}" for name, entry in STRATEGIES.items())
 

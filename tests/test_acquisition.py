@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ml_backend import acquisition
-from ml_backend.acquisition import check_probabilities
 from ml_backend.errors import AcquisitionError
+from ml_backend.strategies import acquisition
+from ml_backend.strategies.acquisition import check_probabilities
 
 ROUNDING = 1e-9
 CERTAIN = [[[0.0, 1.0, 0.0]]]  # [1, 1, 3]

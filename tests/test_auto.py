@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ml_backend.auto import FAR, SEARCHED, auto, between, cold_picks, doubt, explain, searches, unreached
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant import InstantOrder
@@ -16,6 +15,7 @@ from ml_backend.selection import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.situation import Situation
+from ml_backend.strategies.auto import FAR, SEARCHED, auto, between, cold_picks, doubt, explain, searches, unreached
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 

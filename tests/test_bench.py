@@ -10,7 +10,7 @@ from bench_seed_headlines import seeds_way, training_order, vectorised, vocabula
 from test_models import FAST, bars
 
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 

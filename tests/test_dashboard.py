@@ -31,7 +31,7 @@ from ml_backend.round_log import append
 from ml_backend.round_options import RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store import QUESTION, Current, ProjectStore
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 from ml_backend.worker import Worker
 
 SECOND = "headlines-0002-00000002"

@@ -10,7 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))

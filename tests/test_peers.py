@@ -15,7 +15,7 @@ from conftest import REPOSITORY
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from ml_backend import acquisition, badge, batch_bald, clusters, geometry
+from ml_backend.strategies import acquisition, badge, batch_bald, clusters, geometry
 
 COUNT = 12
 BATCH = 4

@@ -9,7 +9,7 @@ from faulty_proxy import Fault, FaultyProxy
 from serving import ServedApp
 from test_embeddings import strokes
 
-from ml_backend import auto, instant_queue, project_embedding
+from ml_backend import instant_queue, project_embedding
 from ml_backend.answers import recorded
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
@@ -26,6 +26,7 @@ from ml_backend.retries import Patience
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
 from ml_backend.store import ProjectStore
+from ml_backend.strategies import auto
 from ml_backend.worker import Worker
 
 BARS = ("1", "7")

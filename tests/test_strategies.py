@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from ml_backend import batch_bald, clusters, geometry, novelty, transfer
-from ml_backend.acquisition import bald
 from ml_backend.draws import draws_for
 from ml_backend.errors import AcquisitionError
-from ml_backend.evidence import NEEDS, check_needs
-from ml_backend.mixture import interleave, itemwise, needs, parse_strategy, part_counts, short_name
 from ml_backend.queue_names import parse_queue_name, queue_name
 from ml_backend.ranking import after_queue, choose, evidence_of, queue_scores, uncertainty
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
-from ml_backend.strategies import STRATEGIES, get_strategy
+from ml_backend.strategies import batch_bald, clusters, geometry, novelty, transfer
+from ml_backend.strategies.acquisition import bald
+from ml_backend.strategies.inputs import NEEDS, check_needs
+from ml_backend.strategies.mixture import interleave, itemwise, needs, parse_strategy, part_counts, short_name
+from ml_backend.strategies.registry import STRATEGIES, get_strategy
 
 MIX = "entropy:0.5,k_center:0.3,random:0.2"
 ALL = [*STRATEGIES, MIX]

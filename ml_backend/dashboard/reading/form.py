@@ -12,7 +12,7 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag, resolve_hyperparameters
 from ml_backend.store import ProjectStore
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 
 OFFERED: Final = {
     "strategy": "Strategy or mixture",

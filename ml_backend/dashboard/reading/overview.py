@@ -13,7 +13,7 @@ from ml_backend.manifest import Manifest
 from ml_backend.measures import stored
 from ml_backend.round_log import rounds
 from ml_backend.store import ProjectStore
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.registry import STRATEGIES
 from ml_backend.versions import version_before
 
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")

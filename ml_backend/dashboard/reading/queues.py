@@ -8,10 +8,10 @@ from typing import Any, Final
 from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
 from ml_backend.mirror import Mirror
-from ml_backend.mixture import parse_strategy
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.store import ProjectStore
-from ml_backend.strategies import STRATEGIES
+from ml_backend.strategies.mixture import parse_strategy
+from ml_backend.strategies.registry import STRATEGIES
 from ml_backend.wishes import Wishes
 from ml_backend.wishes import read as read_wishes
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ml_backend.picks import Picks, Positions
+from ml_backend.strategies.picks import Picks, Positions
 
 ITERATIONS = 10
 SEEDING_ITEMS = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.picks import Positions
+from ml_backend.strategies.picks import Positions
 
 LOOK_AHEAD = 5
 """A balanced queue of B is made from a strategy's first 5 B picks: far enough to meet a class of 1 in 10."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.picks import Floats, Picks
+from ml_backend.strategies.picks import Floats, Picks
 
 
 def factors(probabilities: NDArray[np.floating], embeddings: NDArray[np.floating]) -> tuple[Floats, Floats]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.clusters import k_means
-from ml_backend.picks import Floats, Picks
+from ml_backend.strategies.clusters import k_means
+from ml_backend.strategies.picks import Floats, Picks
 
 Embeddings = NDArray[np.floating]
 BLOCK = 1024

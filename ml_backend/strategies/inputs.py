@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ml_backend.errors import AcquisitionError
-from ml_backend.picks import Floats
 from ml_backend.semi_supervised.graph import Neighbourhood
+from ml_backend.strategies.picks import Floats
 
 Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features", "neighbourhood"]
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)

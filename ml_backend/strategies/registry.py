@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import acquisition, auto, badge, batch_bald, clusters, geometry, novelty, transfer
 from ml_backend.errors import AcquisitionError
-from ml_backend.evidence import Evidence, Need, require
-from ml_backend.picks import Floats, Picks, first_of_copies
+from ml_backend.strategies import acquisition, auto, badge, batch_bald, clusters, geometry, novelty, transfer
+from ml_backend.strategies.inputs import Evidence, Need, require
+from ml_backend.strategies.picks import Floats, Picks, first_of_copies
 
 EPIG_TARGETS = 100
 """Items, drawn from the pool, about whose labels `epig` asks."""

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from ml_backend.errors import AcquisitionError
-from ml_backend.evidence import Need
-from ml_backend.picks import Positions
-from ml_backend.strategies import get_strategy
+from ml_backend.strategies.inputs import Need
+from ml_backend.strategies.picks import Positions
+from ml_backend.strategies.registry import get_strategy
 
 MIXTURE: Final = "mix"
 """Stands for any mixture in a queue's name, which has no room for colons and commas."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.picks import Floats, Picks
+from ml_backend.strategies.picks import Floats, Picks
 
 PICKS_PER_FIT = 10
 """Picks of `atlas` between two trainings of the second model (as in Monarch's code)."""

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ml_backend.acquisition import BLOCK_BYTES, Floats, Probabilities, bald
-from ml_backend.picks import Picks
+from ml_backend.strategies.acquisition import BLOCK_BYTES, Floats, Probabilities, bald
+from ml_backend.strategies.picks import Picks
 
 CONFIGURATIONS = 10_000
 """Joint labels kept: all of them while there are at most so many, else a sample of this size."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 
-from ml_backend.picks import Picks
+from ml_backend.strategies.picks import Picks
 
 BUCKETS = 2**20
 _SIGNS = r"\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e00-\u0eff"

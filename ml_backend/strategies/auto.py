@@ -17,9 +17,9 @@ from typing import Final, Self
 import numpy as np
 from scipy import sparse
 
-from ml_backend.clusters import typiclust
-from ml_backend.picks import Picks
 from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions, influence, label_mass, spread
+from ml_backend.strategies.clusters import typiclust
+from ml_backend.strategies.picks import Picks
 
 COLD_SHARE: Final = 0.8
 """Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""

@@ -1,0 +1,1 @@
+"""Query strategies: pure functions over arrays, and their registry."""
