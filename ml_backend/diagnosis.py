@@ -22,8 +22,8 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
     StoreError,
 )
-from ml_backend.label_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Project, Queue, Task
 from ml_backend.store import Current, ProjectStore
 from ml_backend.stores import stores_of

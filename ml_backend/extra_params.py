@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_backend.config import Settings
-from ml_backend.label_studio import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.round_options import applied
 from ml_backend.stores import stores_of
 

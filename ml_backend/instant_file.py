@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from scipy import sparse
 
 from ml_backend.errors import StoreError
-from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.semi_supervised.graph import Neighbourhood
 
 FILE: Final = "instant.safetensors"

@@ -24,9 +24,9 @@ from typing import Any, Final
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
 from ml_backend.instant_project import InstantProject, open_instant
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.retries import Patience
 from ml_backend.moves import is_paused
-from ml_backend.retries import Patience
 from ml_backend.served_queue import Person
 from ml_backend.shared_folder import MOVES
 from ml_backend.store import ProjectStore

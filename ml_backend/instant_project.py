@@ -9,8 +9,8 @@ from typing import Any, Final
 from ml_backend.evaluation.agreement import consensus
 from ml_backend.instant_file import InstantGraph, read
 from ml_backend.instant_queue import InstantQueue
-from ml_backend.label_config import label_of
-from ml_backend.label_studio import LabelStudioClient, task_from_row
+from ml_backend.label_studio.client import LabelStudioClient, task_from_row
+from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.moves import with_moves
 from ml_backend.served_queue import Person, Swap
 from ml_backend.shared_folder import MOVES

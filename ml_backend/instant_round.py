@@ -10,7 +10,7 @@ from ml_backend.errors import StoreError
 from ml_backend.gathering import NOTHING, neighbourhood
 from ml_backend.instant_file import InstantGraph, remove, write
 from ml_backend.instant_queue import MOVABLE
-from ml_backend.label_studio import TIME_FORMAT
+from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.records import Queue
 from ml_backend.report import Report
 from ml_backend.scoring import Scores

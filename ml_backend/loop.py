@@ -16,18 +16,18 @@ from ml_backend.draws import Ids
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.evaluation import agreement
 from ml_backend.instant_round import leave
-from ml_backend.label_config import parse_label_config
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.label_studio.publishing import latest_number, publish, tidy
+from ml_backend.label_studio.queue_names import queue_name
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.logs import note_version
 from ml_backend.measures import update
-from ml_backend.media import MediaReader
-from ml_backend.mirror import Mirror
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
 from ml_backend.pool import divide
 from ml_backend.project_embedding import unlabelled
-from ml_backend.publish import latest_number, publish, tidy
-from ml_backend.queue_names import queue_name
 from ml_backend.ranking import queue_scores
 from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue

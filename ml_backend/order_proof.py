@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ml_backend.label_config import ChoiceQuestion, result_for
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, result_for
 from ml_backend.moves import paused
 from ml_backend.records import Queue
 from ml_backend.shared_folder import MOVES

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ml_backend.draws import Ids
 from ml_backend.errors import BadItemError
 from ml_backend.evaluation.agreement import answers, majority
-from ml_backend.label_config import ChoiceQuestion, label_of
-from ml_backend.media import MediaReader
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of
+from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import Model
 from ml_backend.records import Task
 

@@ -23,7 +23,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.logs import in_round
 from ml_backend.loop import run_round
 from ml_backend.progress import LiveProgress, clear

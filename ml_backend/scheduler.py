@@ -14,9 +14,9 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from ml_backend.config import Settings
-from ml_backend.connection import make_client
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.connection import make_client
 from ml_backend.measures import stored
 from ml_backend.round_log import Seen, last_seen, look, rounds
 from ml_backend.round_options import ORDINARY, RoundOptions

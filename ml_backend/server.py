@@ -20,7 +20,7 @@ from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_rou
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.instant_loop import InstantLoop
-from ml_backend.label_config import parse_label_config
+from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round
 from ml_backend.round_options import RoundOptions

@@ -43,7 +43,7 @@ from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
 from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
-from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.moves import moved
 from ml_backend.pool_map import MAP_FILE, PoolMap, read_map, write_map

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.library import build_model
 from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.models.base import Model

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.label_config import ChoiceQuestion
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import MediaReader
 from ml_backend.library import ModelLibrary
-from ml_backend.media import MediaReader
 from ml_backend.models.base import Known, Model
 from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task

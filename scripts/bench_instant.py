@@ -26,8 +26,8 @@ from rich.table import Table
 
 from ml_backend.backend import workspace
 from ml_backend.datasets import load_mnist
-from ml_backend.image_files import png_data_uri
-from ml_backend.label_config import result_for
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.labeling_config import result_for
 from ml_backend.records import CONTROL
 from ml_backend.round_log import record_round
 

@@ -32,8 +32,8 @@ from rich.table import Table
 
 from ml_backend.backend import workspace
 from ml_backend.config import Settings
-from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.loop import run_round
 from ml_backend.round_log import look, record_round, rounds
 from ml_backend.store import ProjectStore

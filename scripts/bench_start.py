@@ -11,7 +11,7 @@ from common import messages
 from processes import free_port, start_label_studio
 
 from ml_backend.config import Settings, load_settings
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 
 
 def start_studio(

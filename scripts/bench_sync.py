@@ -21,7 +21,7 @@ from processes import LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.loop import run_round
 from ml_backend.report import Report
 

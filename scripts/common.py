@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""

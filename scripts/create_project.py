@@ -13,8 +13,8 @@ from ml_backend.checks.connection import PRIVATE_ADDRESS, refuses_address
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.files import read_text
-from ml_backend.label_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.client import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Project
 
 app = new_app()

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ml_backend.answers import Answer
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import compare
-from ml_backend.image_files import png_data_uri
 from ml_backend.judgement import judgement
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.task_cache import UPSERT, Mirror
 from ml_backend.manifest import Manifest
-from ml_backend.mirror import UPSERT, Mirror
 from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.records import Prediction, Queue
 from ml_backend.round_log import append

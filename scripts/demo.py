@@ -31,7 +31,7 @@ from ml_backend.backend import workspace
 from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.order_proof import prove_order, standing
 from ml_backend.report import Observer, Report
 from ml_backend.round_log import record_round

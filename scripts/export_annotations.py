@@ -17,9 +17,9 @@ from common import ProjectOption, UrlOption, connect, console, new_app, tell_err
 
 from ml_backend.errors import DataError, LabelStudioError
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.label_config import ChoiceQuestion, label_of, parse_label_config
-from ml_backend.label_studio import LabelStudioClient
-from ml_backend.queue_names import parse_queue_name
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of, parse_label_config
+from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.records import Annotation
 
 COLUMNS: Final = (

@@ -18,9 +18,9 @@ from common import ProjectOption, UrlOption, connect, console, new_app, progress
 
 from ml_backend.errors import DataError, LabelStudioError
 from ml_backend.files import read_text
-from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
-from ml_backend.label_studio import LabelStudioClient
-from ml_backend.readers import NewTask, content_key, read_tasks
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.importing import NewTask, content_key, read_tasks
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
 
 KEY_FIELD: Final = "import_key"

@@ -23,9 +23,9 @@ from filelock import FileLock
 from processes import start_label_studio
 from redis_server import redis_url
 
-from ml_backend.image_files import png_data_uri
-from ml_backend.label_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Project
 
 __all__ = ["redis_url"]

@@ -9,7 +9,7 @@ from flask import Flask
 from waitress import wasyncore
 
 from ml_backend.config import Settings
-from ml_backend.connection import make_client
+from ml_backend.label_studio.connection import make_client
 from ml_backend.server import create_app, make_rounds
 
 

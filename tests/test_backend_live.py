@@ -13,7 +13,7 @@ from serving import Backend
 from ml_backend.backend import workspace
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected
-from ml_backend.image_files import png_data_uri
+from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.loop import run_round
 from ml_backend.store import ProjectStore
 

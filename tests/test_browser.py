@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from processes import free_port
 
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.loop import Workspace, run_round
-from ml_backend.publish import TAB_TITLE
 from ml_backend.records import Queue
 from ml_backend.server import create_app
 

@@ -22,7 +22,7 @@ from test_loop_closes_live import annotate, until
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
-from ml_backend.image_files import png_data_uri
+from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.pool_map import MOST
 from ml_backend.round_log import rounds
 from ml_backend.scheduler import Scheduler

@@ -14,7 +14,7 @@ from PIL import Image
 from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.headline_files import NOT_RELATED, RELATED, LabelledText, load_headlines, read_headlines
-from ml_backend.image_files import embedded_image, idx_bytes, png_data_uri, read_idx
+from ml_backend.label_studio.image_files import embedded_image, idx_bytes, png_data_uri, read_idx
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTER = REPOSITORY / "data" / "headlines_starter.csv"

@@ -23,9 +23,9 @@ from ml_backend.checks import CHECKS, access, connection, stored
 from ml_backend.config import Settings
 from ml_backend.diagnosis import Check, Context, Finding, Mended, examine, mend
 from ml_backend.errors import LabelConfigError, StoreError
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.loop import run_round
-from ml_backend.publish import TAB_TITLE
 from ml_backend.store import ProjectStore
 
 QUEUE = 6

@@ -8,11 +8,11 @@ from faulty_proxy import Fault, FaultyProxy
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioError
-from ml_backend.label_config import ChoiceQuestion
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.publishing import TAB_TITLE
+from ml_backend.label_studio.retries import Patience
 from ml_backend.order_proof import prove_order
-from ml_backend.publish import TAB_TITLE
-from ml_backend.retries import Patience
 from ml_backend.round_log import last_seen, record_round, rounds
 from ml_backend.store import Current, ProjectStore
 from ml_backend.workspace import Workspace

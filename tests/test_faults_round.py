@@ -19,12 +19,12 @@ import jwt
 import pytest
 from conftest import LiveLabelStudio, LiveProject, MakeProject
 
-from ml_backend import label_studio as client_module
 from ml_backend import round_log, training
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelConfigError, LabelStudioNotFound, LabelStudioRejected, StoreError
+from ml_backend.label_studio import client as client_module
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.loop import run_round
-from ml_backend.mirror import Mirror
 from ml_backend.order_proof import prove_order
 from ml_backend.report import Report, StepTime
 from ml_backend.round_log import LOG_NAME, last_seen, look, record_round, rounds

@@ -25,7 +25,7 @@ from fetch_data import fetch
 from ml_backend.datasets import load_mnist
 from ml_backend.errors import DataError
 from ml_backend.headline_files import load_headlines
-from ml_backend.image_files import idx_bytes
+from ml_backend.label_studio.image_files import idx_bytes
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -19,7 +19,7 @@ from ml_backend.instant_file import FILE, InstantGraph, read, remove, write
 from ml_backend.instant_loop import MOST_WAITING, InstantLoop
 from ml_backend.instant_project import InstantProject, open_instant
 from ml_backend.instant_queue import InstantQueue
-from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.moves import INSTANT, KEPT, is_paused, moved, with_moves
 from ml_backend.order_proof import standing
 from ml_backend.ranking import queue_scores

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.label_config import MAX_CLASSES, ChoiceQuestion, label_of, parse_label_config, result_for
+from ml_backend.label_studio.labeling_config import (
+    MAX_CLASSES,
+    ChoiceQuestion,
+    label_of,
+    parse_label_config,
+    result_for,
+)
 
 CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
 TEXT = '<Text name="t" value="$text"/>'

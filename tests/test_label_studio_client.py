@@ -9,7 +9,6 @@ import jwt
 import pytest
 from processes import free_port
 
-from ml_backend import label_studio as module
 from ml_backend.errors import (
     LabelStudioError,
     LabelStudioNotFound,
@@ -17,8 +16,9 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
-from ml_backend.label_config import label_of, result_for
-from ml_backend.label_studio import TIME_FORMAT, UNCERTAINTY_SAMPLING, LabelStudioClient, task_from_row
+from ml_backend.label_studio import client as module
+from ml_backend.label_studio.client import TIME_FORMAT, UNCERTAINTY_SAMPLING, LabelStudioClient, task_from_row
+from ml_backend.label_studio.labeling_config import label_of, result_for
 
 LONG_AGO = "2000-01-01T00:00:00.000000Z"
 MISSING_PROJECT = 987_654

@@ -7,7 +7,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from ml_backend import label_studio as client_module
 from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.draws import draws_for
@@ -18,10 +17,11 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
     StoreError,
 )
-from ml_backend.image_files import png_data_uri
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio import client as client_module
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.loop import Workspace, run_round
-from ml_backend.mirror import Mirror
 from ml_backend.order_proof import prove_order
 from ml_backend.store import Current, ProjectStore
 

@@ -10,11 +10,11 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend import media as module
 from ml_backend.errors import BadItemError
-from ml_backend.image_files import png_data_uri
-from ml_backend.label_studio import LabelStudioClient
-from ml_backend.media import MediaReader, decode_data_uri, text_of
+from ml_backend.label_studio import media as module
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.media import MediaReader, decode_data_uri, text_of
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.records import Task
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from ml_backend.backend import run_project_round, workspace
 from ml_backend.checks import CHECKS, sharing
 from ml_backend.config import Settings, load_settings
-from ml_backend.connection import make_client
 from ml_backend.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.connection import make_client
 from ml_backend.report import Silent
 from ml_backend.round_log import record_round, rounds
 from ml_backend.server import create_app

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ml_backend.errors import DataError
-from ml_backend.image_files import idx_bytes, png_data_uri
-from ml_backend.readers import content_key, read_tasks
+from ml_backend.label_studio.image_files import idx_bytes, png_data_uri
+from ml_backend.label_studio.importing import content_key, read_tasks
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 needs_real_data = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason=f"no real data in {REAL}")

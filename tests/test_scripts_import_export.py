@@ -14,10 +14,10 @@ from processes import free_port
 from typer.testing import CliRunner
 
 from ml_backend.errors import LabelStudioUnauthorized, LabelStudioUnreachable
-from ml_backend.image_files import idx_bytes, png_data_uri, read_idx
-from ml_backend.label_config import label_of, parse_label_config, result_for
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING, LabelStudioClient
-from ml_backend.queue_names import QueueName, parse_queue_name, queue_name
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.image_files import idx_bytes, png_data_uri, read_idx
+from ml_backend.label_studio.labeling_config import label_of, parse_label_config, result_for
+from ml_backend.label_studio.queue_names import QueueName, parse_queue_name, queue_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HEADLINES = str(REPOSITORY / "label_configs" / "headlines.xml")

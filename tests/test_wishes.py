@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_selection import IDS, SETTINGS, TEXTS, model  # noqa: F401 (a fixture)
 
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.label_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool import divide
 from ml_backend.ranking import queue_scores
 from ml_backend.records import CONTROL, PINNED, Task

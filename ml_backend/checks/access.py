@@ -10,7 +10,7 @@ from typing import Final
 
 from ml_backend.checks.words import command
 from ml_backend.diagnosis import Context, Finding
-from ml_backend.label_studio import installed_version
+from ml_backend.label_studio.client import installed_version
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
 
 TESTED_WITH: Final = "1.23.2"

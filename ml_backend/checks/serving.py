@@ -8,10 +8,10 @@ from datetime import timedelta
 from ml_backend.checks.words import command
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
-from ml_backend.label_studio import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.publishing import TAB, TAB_TITLE, is_over
+from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.order_proof import prove_order, standing
-from ml_backend.publish import TAB, TAB_TITLE, is_over
-from ml_backend.queue_names import parse_queue_name
 
 
 def sampling(context: Context) -> Finding:

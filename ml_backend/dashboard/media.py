@@ -10,8 +10,8 @@ from flask import Response, request
 from PIL import Image, UnidentifiedImageError
 
 from ml_backend.errors import BadItemError, LabelConfigError
-from ml_backend.media import decode_data_uri
-from ml_backend.mirror import Mirror
+from ml_backend.label_studio.media import decode_data_uri
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.records import Task
 from ml_backend.store import ProjectStore
 

@@ -17,7 +17,7 @@ from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.dashboard.reading.maps import points
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.mirror import Mirror
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.round_options import RoundOptions
 from ml_backend.store import ProjectStore
 from ml_backend.wishes import ACTIONS, MOST, change, read

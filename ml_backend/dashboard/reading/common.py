@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.errors import BadItemError, StoreError
-from ml_backend.media import text_of
-from ml_backend.mirror import Mirror
+from ml_backend.label_studio.media import text_of
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.store import QUESTION, ProjectStore
 
 LONGEST_TEXT: Final = 400

@@ -9,7 +9,7 @@ import numpy as np
 from ml_backend.dashboard.reading.common import readable_versions, shown_items
 from ml_backend.errors import StoreError
 from ml_backend.judgement import Judgement
-from ml_backend.mirror import Mirror
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.recheck import DOCUMENT
 from ml_backend.store import ProjectStore
 

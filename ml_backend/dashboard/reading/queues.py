@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
-from ml_backend.mirror import Mirror
+from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.store import ProjectStore
 from ml_backend.strategies.mixture import parse_strategy

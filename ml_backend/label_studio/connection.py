@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 
 
 @lru_cache(maxsize=4)

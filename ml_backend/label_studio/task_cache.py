@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_backend.errors import StoreError
-from ml_backend.label_studio import LabelStudioClient, task_from_row
+from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.records import Project, Task
 
 SCHEMA = """

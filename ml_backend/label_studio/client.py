@@ -19,7 +19,7 @@ from ml_backend.errors import (
     LabelStudioRejected,
     LabelStudioUnreachable,
 )
-from ml_backend.label_studio_http import LabelStudioHttp
+from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.records import Annotation, Project, Task
 
 UNCERTAINTY_SAMPLING = "Uncertainty sampling"

@@ -15,9 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from ml_backend.errors import LabelConfigError, LabelStudioError, LabelStudioUnreachable
-from ml_backend.label_config import ChoiceQuestion, parse_label_config, result_for
-from ml_backend.label_studio import LabelStudioClient
-from ml_backend.queue_names import parse_queue_name
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, result_for
+from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.records import CONTROL, Prediction, Queue
 
 TAB_TITLE = "Most informative first"

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.files import read_text
-from ml_backend.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
+from ml_backend.label_studio.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
 
 IMAGE_TAG: Final = "Image"
 TEXT_COLUMNS: Final = ("text", "headline_text", "headline", "title")

@@ -13,7 +13,7 @@ import requests
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ml_backend.errors import BadItemError, LabelStudioError
-from ml_backend.label_studio import LabelStudioClient
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.records import Task
 
 MAX_BYTES = 50 * 1024 * 1024

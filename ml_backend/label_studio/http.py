@@ -21,7 +21,7 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
-from ml_backend.retries import LOCKED, Patience, send
+from ml_backend.label_studio.retries import LOCKED, Patience, send
 
 MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """What is not text in an error page."""
