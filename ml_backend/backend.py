@@ -20,7 +20,6 @@ from ml_backend.label_studio.connection import make_client
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
-from ml_backend.library import ModelLibrary
 from ml_backend.loop import Workspace
 from ml_backend.pool import read_items
 from ml_backend.ranking import after_queue, served_score
@@ -28,10 +27,11 @@ from ml_backend.records import Prediction, Queue, Task
 from ml_backend.round_log import record_lost_round, record_round
 from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.scoring import score_items
-from ml_backend.store import Current, ProjectStore
-from ml_backend.stores import stores_of
+from ml_backend.store.library import ModelLibrary
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.registry import stores_of
 from ml_backend.strategies.mixture import itemwise
-from ml_backend.wishes import read as read_wishes
 
 with warnings.catch_warnings():
     # label-studio-tools, which it imports, has an invalid escape sequence: a warning whenever it is first compiled.

@@ -25,8 +25,8 @@ from ml_backend.errors import (
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Project, Queue, Task
-from ml_backend.store import Current, ProjectStore
-from ml_backend.stores import stores_of
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.registry import stores_of
 
 REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     ConfigurationError: "Correct the environment: the message names the variable.",

@@ -12,7 +12,7 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.round_options import applied
-from ml_backend.stores import stores_of
+from ml_backend.store.registry import stores_of
 
 
 def change_params(settings: Settings, client: LabelStudioClient, project_id: int, changes: Mapping[str, Any]) -> None:

@@ -26,12 +26,12 @@ from ml_backend.errors import ActiveLearningError, ConfigurationError
 from ml_backend.instant_project import InstantProject, open_instant
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import Patience
-from ml_backend.moves import is_paused
 from ml_backend.served_queue import Person
-from ml_backend.shared_folder import MOVES
-from ml_backend.store import ProjectStore
-from ml_backend.stores import stores_of
-from ml_backend.wishes import read as read_wishes
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.queue_reorderings import is_paused
+from ml_backend.store.registry import stores_of
+from ml_backend.store.shared_folder import MOVES
 
 log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 2.0

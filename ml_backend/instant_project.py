@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.instant_file import InstantGraph, read
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of
-from ml_backend.moves import with_moves
 from ml_backend.served_queue import Person, Swap
-from ml_backend.shared_folder import MOVES
-from ml_backend.store import ProjectStore
+from ml_backend.store.live_graph import InstantGraph, read
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_reorderings import with_moves
+from ml_backend.store.shared_folder import MOVES
 
 MOST_AT_ONCE: Final = 20_000
 """Predictions of a project up to which they are all looked up together; beyond, each when its task is to be moved."""

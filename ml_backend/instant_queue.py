@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.instant import InstantOrder
-from ml_backend.moves import INSTANT
 from ml_backend.records import Prediction
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.served_queue import Person, ServedQueue, Swap
+from ml_backend.store.queue_reorderings import INSTANT
 
 MOVABLE: Final = "auto"
 """The strategy whose picks may be moved. It goes by what a label tells about the tasks around; others go by a model,

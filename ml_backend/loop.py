@@ -34,13 +34,13 @@ from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
 from ml_backend.selection import Selection, arrange, assess, first_candidates
 from ml_backend.situation import COLD_START, Situation, strategy_in_use, wants
-from ml_backend.store import Current, ProjectStore
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.queue_overrides import forget
+from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.versions import answers, newest_usable
 from ml_backend.strategies import auto
 from ml_backend.strategies.mixture import needs, parse_strategy, short_name
 from ml_backend.training import train_version
-from ml_backend.versions import answers, newest_usable
-from ml_backend.wishes import forget
-from ml_backend.wishes import read as read_wishes
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks
 
 __all__ = ["Workspace", "run_round"]

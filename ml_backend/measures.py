@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ml_backend.answers import Answer, record
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.stopping import (
     Interval,
@@ -23,11 +22,12 @@ from ml_backend.evaluation.stopping import (
     labels_saved,
     wilson,
 )
-from ml_backend.judgement import Judgement
 from ml_backend.random_arm import fit_next, random_models, random_sample
 from ml_backend.records import CONTROL
 from ml_backend.report import Recorder
-from ml_backend.store import ProjectStore
+from ml_backend.store.evaluation_predictions import Judgement
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.query_log import Answer, record
 from ml_backend.workspace import RoundProject
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.answers import record, recorded
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.random_arm import random_sample
 from ml_backend.report import Recorder
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
+from ml_backend.store.query_log import record, recorded
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs
 from ml_backend.workspace import RoundProject, read_tasks

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
 from ml_backend.draws import Ids
-from ml_backend.pool_map import Layout, Places
+from ml_backend.store.pool_map import Layout, Places
 
 FEWEST: Final = 100
 """Items below which the two first principal components are shown: UMAP needs neighbourhoods, and 12 s to load."""

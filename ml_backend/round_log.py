@@ -28,9 +28,9 @@ from ml_backend.logs import in_round
 from ml_backend.loop import run_round
 from ml_backend.progress import LiveProgress, clear
 from ml_backend.report import Observer, Report, Silent, StepTime
-from ml_backend.shared_folder import KEPT_ROUNDS, LOG_NAME
-from ml_backend.store import ProjectStore, open_project
-from ml_backend.stores import Stores
+from ml_backend.store.project_store import ProjectStore, open_project
+from ml_backend.store.registry import Stores
+from ml_backend.store.shared_folder import KEPT_ROUNDS, LOG_NAME
 from ml_backend.workspace import Workspace
 
 log = logging.getLogger(__name__)

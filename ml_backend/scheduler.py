@@ -20,8 +20,8 @@ from ml_backend.label_studio.connection import make_client
 from ml_backend.measures import stored
 from ml_backend.round_log import Seen, last_seen, look, rounds
 from ml_backend.round_options import ORDINARY, RoundOptions
-from ml_backend.store import ProjectStore
-from ml_backend.stores import stores_of
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.registry import stores_of
 from ml_backend.trigger import LONGEST_WAIT, Outlook, Rule, Trigger
 from ml_backend.worker import ASKED, Job, Rounds
 

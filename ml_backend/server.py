@@ -25,7 +25,7 @@ from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round
 from ml_backend.round_options import RoundOptions
 from ml_backend.scheduler import Scheduler
-from ml_backend.stores import stores_of
+from ml_backend.store.registry import stores_of
 from ml_backend.trainer import Trainer
 from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 

@@ -14,14 +14,14 @@ from ml_backend.errors import ModelError, StoreError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
-from ml_backend.judgement import Judgement, judgement
 from ml_backend.logs import note_version
-from ml_backend.manifest import Manifest
 from ml_backend.models.base import Known, Model, TrainingReport
 from ml_backend.records import Progress
 from ml_backend.report import Recorder, Report
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, fit_labels, fit_with_pool
-from ml_backend.versions import answers, better_than, library_versions, version_with
+from ml_backend.store.evaluation_predictions import Judgement, judgement
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.versions import answers, better_than, library_versions, version_with
 from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
 FINGERPRINT_FORMAT = 3

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ml_backend.answers import Answer
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import compare
-from ml_backend.judgement import judgement
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import UPSERT, Mirror
-from ml_backend.manifest import Manifest
-from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.records import Prediction, Queue
 from ml_backend.round_log import append
-from ml_backend.store import QUESTION, Current, ProjectStore
+from ml_backend.store.evaluation_predictions import judgement
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
+from ml_backend.store.project_store import QUESTION, Current, ProjectStore
+from ml_backend.store.query_log import Answer
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"

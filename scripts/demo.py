@@ -35,7 +35,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.order_proof import prove_order, standing
 from ml_backend.report import Observer, Report
 from ml_backend.round_log import record_round
-from ml_backend.stores import stores_of
+from ml_backend.store.registry import stores_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 EMAIL: Final = "demo@example.org"

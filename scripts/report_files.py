@@ -28,7 +28,7 @@ from ml_backend.dashboard.reading.versions import read_versions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 STYLE: Final = Path(ml_backend.dashboard.__file__).parent / "assets" / "dashboard.css"
 MISTAKES: Final = 48

@@ -18,7 +18,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.loop import Workspace, run_round
 from ml_backend.report import Report
 from ml_backend.simulation import MEASURES, Design, LabelledData, Oracle, Round
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 POSITION: Final = "position"
 """Task data field that tells the oracle which item a task is."""

@@ -17,12 +17,12 @@ from rich.text import Text
 from ml_backend.backend import workspace
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
-from ml_backend.manifest import Manifest
-from ml_backend.remote import shown_url
 from ml_backend.round_log import record_round
-from ml_backend.store import ProjectStore
-from ml_backend.stores import stores_of
-from ml_backend.versions import MEASURES, best_version, export_version, find_version, size, version_before
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.registry import stores_of
+from ml_backend.store.remote import shown_url
+from ml_backend.store.versions import MEASURES, best_version, export_version, find_version, size, version_before
 
 PATIENCE: Final = 10.0
 """Seconds to wait for a round of the project that is under way."""

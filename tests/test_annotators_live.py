@@ -14,7 +14,7 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ModelError
 from ml_backend.loop import Workspace, run_round
 from ml_backend.round_log import record_round, rounds
-from ml_backend.store import open_project
+from ml_backend.store.project_store import open_project
 
 WORDS = ("flood in the river", "football match tonight")
 QUICK = {"strategy": "entropy", "text_model": "headlines", "hyperparameters": {"steps": 20}}

@@ -11,7 +11,7 @@ from test_loop_closes_live import connect, install, until  # noqa: F401 (a fixtu
 from ml_backend.config import ProjectSettings
 from ml_backend.loop import Workspace, run_round
 from ml_backend.recheck import TAB_TITLE
-from ml_backend.store import open_project
+from ml_backend.store.project_store import open_project
 
 
 def test_a_round_fires_and_the_order_changes_without_touching_anything(

@@ -28,8 +28,8 @@ from ml_backend.loop import run_round
 from ml_backend.order_proof import prove_order
 from ml_backend.report import Report, StepTime
 from ml_backend.round_log import LOG_NAME, last_seen, look, record_round, rounds
-from ml_backend.store import ProjectStore
-from ml_backend.versions import newest_usable
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.versions import newest_usable
 from ml_backend.workspace import Workspace
 
 FAST = ProjectSettings(

@@ -11,23 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.answers import record
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
 from ml_backend.instant import InstantOrder
-from ml_backend.instant_file import FILE, InstantGraph, read, remove, write
 from ml_backend.instant_loop import MOST_WAITING, InstantLoop
 from ml_backend.instant_project import InstantProject, open_instant
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.moves import INSTANT, KEPT, is_paused, moved, with_moves
 from ml_backend.order_proof import standing
 from ml_backend.ranking import queue_scores
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest
 from ml_backend.served_queue import ServedQueue
-from ml_backend.shared_folder import MOVES
-from ml_backend.store import Current, ProjectStore
+from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.query_log import record
+from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, moved, with_moves
+from ml_backend.store.shared_folder import MOVES
 
 QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"))
 NAME = "cnn-0001-0123abcd.auto-0001"

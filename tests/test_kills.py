@@ -30,12 +30,12 @@ from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import Settings
 from ml_backend.diagnosis import Context
 from ml_backend.errors import TrainerDied
-from ml_backend.library import build_model
 from ml_backend.order_proof import prove_order
 from ml_backend.records import Queue
 from ml_backend.round_log import rounds
 from ml_backend.server import make_trainer
-from ml_backend.store import ProjectStore
+from ml_backend.store.library import build_model
+from ml_backend.store.project_store import ProjectStore
 
 TRAINER_KILLS, SERVER_KILLS = 97, 3
 STEPS = ("read", "fit", "judge", "store", "score", "rank", "import", "switch", "tidy", "measure")

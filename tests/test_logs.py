@@ -14,7 +14,7 @@ from ml_backend.label_studio.connection import make_client
 from ml_backend.logs import HANDLER, configure_logging, in_round, library_level, note_version
 from ml_backend.round_log import rounds
 from ml_backend.server import create_app
-from ml_backend.stores import stores_of
+from ml_backend.store.registry import stores_of
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 log = logging.getLogger("ml_backend.somewhere")

@@ -17,7 +17,7 @@ from ml_backend.errors import StoreError
 from ml_backend.round_log import rounds
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
-from ml_backend.store import open_project
+from ml_backend.store.project_store import open_project
 from ml_backend.worker import Worker
 
 WORDS = ("flood in the river", "football match tonight")
@@ -236,7 +236,7 @@ def test_a_failed_round_is_in_the_log_and_the_old_order_stands(make_project, ins
         return original(*args, **kwargs)
 
     original = type(open_project(product.settings.model_dir, project.id)).write_version
-    monkeypatch.setattr("ml_backend.store.ProjectStore.write_version", full)
+    monkeypatch.setattr("ml_backend.store.project_store.ProjectStore.write_version", full)
     annotate(project, 4)
     failed = until(lambda: product.rounds(project)[1:], "a failed round")[0]
     assert failed["error"] == "no space"

@@ -23,7 +23,7 @@ from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.loop import Workspace, run_round
 from ml_backend.order_proof import prove_order
-from ml_backend.store import Current, ProjectStore
+from ml_backend.store.project_store import Current, ProjectStore
 
 FAST = ProjectSettings(
     strategy="entropy", text_model="headlines", queue_size=5, samples=4, control_share=0, hyperparameters={"steps": 10}

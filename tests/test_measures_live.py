@@ -12,7 +12,7 @@ from ml_backend.loop import Workspace, run_round
 from ml_backend.measures import stored
 from ml_backend.random_arm import DOCUMENT
 from ml_backend.records import CONTROL
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 WORDS = ("flood in the river", "football match tonight")
 ANSWERS = ("related", "not related")

@@ -10,8 +10,8 @@ from ml_backend.config import Settings
 from ml_backend.monitoring import GAUGES, OUTCOMES, StoreCollector, outcome, project_samples
 from ml_backend.round_log import append
 from ml_backend.server import create_app
-from ml_backend.store import Current, ProjectStore
-from ml_backend.stores import Stores
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.registry import Stores
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 METRICS = {"n": 4, "accuracy": 0.75, "f_macro": 0.5, "f_positive": None, "auc": 0.875, "ece": 0.125}

@@ -19,7 +19,7 @@ from ml_backend.label_studio.connection import make_client
 from ml_backend.report import Silent
 from ml_backend.round_log import record_round, rounds
 from ml_backend.server import create_app
-from ml_backend.stores import stores_of
+from ml_backend.store.registry import stores_of
 
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("related", "not related")

@@ -10,22 +10,22 @@ from serving import ServedApp
 from test_embeddings import strokes
 
 from ml_backend import instant_queue, project_embedding
-from ml_backend.answers import recorded
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.instant import InstantOrder
-from ml_backend.instant_file import read
 from ml_backend.instant_loop import InstantLoop
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.label_studio.retries import Patience
 from ml_backend.loop import Workspace, run_round
-from ml_backend.moves import INSTANT
 from ml_backend.records import CONTROL
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
-from ml_backend.store import ProjectStore
+from ml_backend.store.live_graph import read
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.query_log import recorded
+from ml_backend.store.queue_reorderings import INSTANT
 from ml_backend.strategies import auto
 from ml_backend.worker import Worker
 

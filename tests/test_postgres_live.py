@@ -9,7 +9,7 @@ from test_annotators_live import given_twice, headlines, label_by_several_people
 
 from ml_backend.config import ProjectSettings
 from ml_backend.loop import Workspace, run_round
-from ml_backend.store import open_project
+from ml_backend.store.project_store import open_project
 
 
 @pytest.fixture(scope="module")

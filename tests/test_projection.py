@@ -12,9 +12,9 @@ from sklearn.manifold import trustworthiness
 
 from ml_backend import drawing
 from ml_backend.config import ProjectSettings
-from ml_backend.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
 from ml_backend.projection import FEWEST, NOTHING, _aligned, components, lay_out, place_new
 from ml_backend.report import Recorder, Report
+from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
 
 RNG = np.random.default_rng(0)
 IDS = np.arange(1000, 1240, dtype=np.int64)

@@ -12,7 +12,7 @@ from ml_backend.progress import EVERY, LiveProgress
 from ml_backend.report import Recorder, Report, Silent
 from ml_backend.round_options import ORDINARY, RoundOptions, applied
 from ml_backend.scheduler import Scheduler
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 from ml_backend.worker import Worker
 
 PIN, OTHER, UNPIN = (

@@ -15,7 +15,7 @@ from ml_backend.report import Recorder, Report
 from ml_backend.round_log import Seen, append, last_seen, record_round, rounds
 from ml_backend.round_options import ORDINARY
 from ml_backend.scheduler import Scheduler
-from ml_backend.store import ProjectStore, known_stores
+from ml_backend.store.project_store import ProjectStore, known_stores
 from ml_backend.worker import Job
 from ml_backend.workspace import Workspace
 

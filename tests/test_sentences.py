@@ -22,7 +22,7 @@ from ml_backend.headline_files import load_headlines
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
-from ml_backend.store import Current
+from ml_backend.store.project_store import Current
 
 DISASTERS = ["Flood drowns village", "Earthquake kills dozens", "Bushfire destroys homes"]
 SPORTS = ["Striker scores twice", "Coach praises the team", "Tennis final postponed"]

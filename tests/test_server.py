@@ -14,7 +14,7 @@ from ml_backend.models.headlines import Headlines
 from ml_backend.records import Prediction, Queue
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
-from ml_backend.store import Current, Manifest, ProjectStore
+from ml_backend.store.project_store import Current, Manifest, ProjectStore
 from ml_backend.worker import Worker
 
 CONFIG = (

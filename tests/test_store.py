@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ml_backend import store as module
 from ml_backend.errors import StoreError
 from ml_backend.records import Prediction, Queue
-from ml_backend.store import Current, Manifest, ProjectStore, open_project
+from ml_backend.store import project_store as module
+from ml_backend.store.project_store import Current, Manifest, ProjectStore, open_project
 
 WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor([3])}  # the transpose is not contiguous
 QUEUE = Queue(

@@ -11,8 +11,8 @@ from test_store import WEIGHTS, manifest
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.store import Current, ProjectStore
-from ml_backend.versions import best_version, export_version, find_version, load_exported, size, version_before
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.versions import best_version, export_version, find_version, load_exported, size, version_before
 
 
 def png_bytes(image):

@@ -18,7 +18,7 @@ from processes import free_port
 
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.round_log import record_round, rounds
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 from ml_backend.workspace import Workspace
 
 EVENTS = 10_000

@@ -17,12 +17,12 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool import divide
 from ml_backend.ranking import queue_scores
 from ml_backend.records import CONTROL, PINNED, Task
-from ml_backend.remote import Remote
 from ml_backend.selection import arrange, assess
 from ml_backend.situation import Situation
-from ml_backend.store import ProjectStore
-from ml_backend.stores import Stores
-from ml_backend.wishes import ACTIONS, MOST, Wishes, boost, change, drop, forget, pin, read, undo
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import ACTIONS, MOST, Wishes, boost, change, drop, forget, pin, read, undo
+from ml_backend.store.registry import Stores
+from ml_backend.store.remote import Remote
 
 # ruff: noqa: F811 (a fixture is imported, and named as an argument)
 

@@ -7,8 +7,8 @@ from rq import Worker
 
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
-from ml_backend.remote import Remote
-from ml_backend.stores import connect
+from ml_backend.store.registry import connect
+from ml_backend.store.remote import Remote
 
 
 def redis(context: Context) -> Finding:

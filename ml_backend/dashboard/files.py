@@ -18,8 +18,8 @@ from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.common import media_field
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
-from ml_backend.store import ProjectStore
-from ml_backend.versions import export_version
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.versions import export_version
 
 API = f"{PREFIX}api"
 

@@ -13,7 +13,7 @@ from ml_backend.errors import BadItemError, LabelConfigError
 from ml_backend.label_studio.media import decode_data_uri
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.records import Task
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 KEPT_FOR: Final = 3600
 """Seconds that a browser keeps an image without asking again."""

@@ -11,7 +11,7 @@ from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 
 def read(services: Services) -> dict[str, Any]:

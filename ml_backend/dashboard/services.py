@@ -16,8 +16,8 @@ from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreErro
 from ml_backend.round_log import rounds as logged_rounds
 from ml_backend.round_options import ORDINARY, RoundOptions
 from ml_backend.scheduler import Scheduler
-from ml_backend.store import ProjectStore
-from ml_backend.stores import stores_of
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.registry import stores_of
 from ml_backend.trigger import Outlook
 from ml_backend.worker import Rounds
 

@@ -19,8 +19,8 @@ from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.round_options import RoundOptions
-from ml_backend.store import ProjectStore
-from ml_backend.wishes import ACTIONS, MOST, change, read
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import ACTIONS, MOST, change, read
 
 API: Final = f"{PREFIX}api/projects/<int:project_id>"
 MOST_ITEMS: Final = 200

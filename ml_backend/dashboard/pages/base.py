@@ -9,7 +9,7 @@ from typing import Any
 from dash import Dash
 
 from ml_backend.dashboard.services import Services
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 Data = dict[str, Any]
 """JSON-able."""

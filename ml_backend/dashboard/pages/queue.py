@@ -11,8 +11,8 @@ from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading import queues
 from ml_backend.errors import ConfigurationError
-from ml_backend.moves import INSTANT
 from ml_backend.records import CONTROL, PINNED
+from ml_backend.store.queue_reorderings import INSTANT
 
 WHY: Final = {
     CONTROL: "control: drawn at random",

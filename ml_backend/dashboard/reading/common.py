@@ -9,7 +9,7 @@ from ml_backend.dashboard.address import PREFIX
 from ml_backend.errors import BadItemError, StoreError
 from ml_backend.label_studio.media import text_of
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.store import QUESTION, ProjectStore
+from ml_backend.store.project_store import QUESTION, ProjectStore
 
 LONGEST_TEXT: Final = 400
 """Characters of a task's text that are shown."""

@@ -11,7 +11,7 @@ from ml_backend.dashboard.reading.common import about
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag, resolve_hyperparameters
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
 
 OFFERED: Final = {

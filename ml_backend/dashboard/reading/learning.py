@@ -10,10 +10,10 @@ import numpy as np
 from ml_backend.dashboard.reading.common import readable_versions
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import power_law, wilson
-from ml_backend.manifest import Manifest
 from ml_backend.measures import stored
 from ml_backend.random_arm import fits, recipe
-from ml_backend.store import ProjectStore
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import ProjectStore
 
 CURVE_POINTS: Final = 40
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import about, project_number
 from ml_backend.errors import StoreError
-from ml_backend.pool_map import STATES, UNKNOWN
 from ml_backend.records import CONTROL
-from ml_backend.store import ProjectStore
+from ml_backend.store.pool_map import STATES, UNKNOWN
+from ml_backend.store.project_store import ProjectStore
 
 DIGITS: Final = 3
 """Decimals of what is sent: far below what a screen can show."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from ml_backend.dashboard.reading.common import readable_versions, shown_items
 from ml_backend.errors import StoreError
-from ml_backend.judgement import Judgement
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.recheck import DOCUMENT
-from ml_backend.store import ProjectStore
+from ml_backend.store.evaluation_predictions import Judgement
+from ml_backend.store.project_store import ProjectStore
 
 SHOWN: Final = 24
 """Mistakes on a page."""

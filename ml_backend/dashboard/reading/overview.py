@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_backend.answers import recorded
 from ml_backend.dashboard.reading.common import about, project_number, title
 from ml_backend.dashboard.services import Examination, Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.manifest import Manifest
 from ml_backend.measures import stored
 from ml_backend.round_log import rounds
-from ml_backend.store import ProjectStore
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.query_log import recorded
+from ml_backend.store.versions import version_before
 from ml_backend.strategies.registry import STRATEGIES
-from ml_backend.versions import version_before
 
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
 

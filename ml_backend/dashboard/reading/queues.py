@@ -9,11 +9,11 @@ from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import Wishes
+from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
-from ml_backend.wishes import Wishes
-from ml_backend.wishes import read as read_wishes
 
 PAGE: Final = 25
 """Tasks shown at once."""

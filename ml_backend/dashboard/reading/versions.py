@@ -7,9 +7,9 @@ from typing import Any
 
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.promotion import compare
-from ml_backend.manifest import Manifest
-from ml_backend.store import ProjectStore
-from ml_backend.versions import size
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.versions import size
 
 FIGURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece", "n")
 

@@ -8,10 +8,10 @@ from threading import Lock
 from torch import Tensor
 
 from ml_backend.errors import StoreError
-from ml_backend.manifest import Manifest
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
-from ml_backend.store import ProjectStore
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import ProjectStore
 
 
 class ModelLibrary:

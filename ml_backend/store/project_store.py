@@ -42,13 +42,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ml_backend.errors import StoreError
-from ml_backend.judgement import EVALUATION_FILE, Judgement, read_judgement, write_judgement
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
-from ml_backend.moves import moved
-from ml_backend.pool_map import MAP_FILE, PoolMap, read_map, write_map
 from ml_backend.records import Prediction, Queue
-from ml_backend.shared_folder import MOVES
+from ml_backend.store.evaluation_predictions import EVALUATION_FILE, Judgement, read_judgement, write_judgement
+from ml_backend.store.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
+from ml_backend.store.pool_map import MAP_FILE, PoolMap, read_map, write_map
+from ml_backend.store.queue_reorderings import moved
+from ml_backend.store.shared_folder import MOVES
 
 TEMPORARY = ".tmp-"
 QUESTION = "question.json"

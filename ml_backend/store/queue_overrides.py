@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.shared_folder import WISHES
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.shared_folder import WISHES
 
 MOST: Final = 5_000
 """Wishes of each kind that a project may have: more is a strategy, not a wish."""

@@ -23,10 +23,10 @@ from redis import Redis
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.lease import SECONDS, Lease
-from ml_backend.remote import Remote
-from ml_backend.shared_folder import CURRENT, LOOSE, Head, SharedFolder
-from ml_backend.store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
+from ml_backend.store.lease import SECONDS, Lease
+from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
+from ml_backend.store.remote import Remote
+from ml_backend.store.shared_folder import CURRENT, LOOSE, Head, SharedFolder
 
 log = logging.getLogger(__name__)
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")

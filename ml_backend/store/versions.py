@@ -11,10 +11,10 @@ from typing import Final
 
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.library import build_model
-from ml_backend.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.models.base import Model
-from ml_backend.store import ProjectStore
+from ml_backend.store.library import build_model
+from ml_backend.store.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
+from ml_backend.store.project_store import ProjectStore
 
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
 """What a version depends on besides labels and settings."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from ml_backend.errors import StoreError
 from ml_backend.records import Queue
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 DOCUMENT: Final = "answers.json"
 QUEUES_BACK: Final = 5

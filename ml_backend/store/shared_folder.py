@@ -31,7 +31,7 @@ from typing import Final
 from filelock import FileLock
 
 from ml_backend.errors import StoreError
-from ml_backend.remote import Gone, Remote, sha256
+from ml_backend.store.remote import Gone, Remote, sha256
 
 HEAD: Final = "head.json"
 PARAMS: Final = "project.json"

@@ -1,0 +1,1 @@
+"""What is kept of each project: model versions, queues, documents; alone or shared between machines."""
