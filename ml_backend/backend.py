@@ -22,11 +22,11 @@ from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.loop import Workspace
 from ml_backend.pool import read_items
-from ml_backend.ranking import after_queue, served_score
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.round_log import record_lost_round, record_round
 from ml_backend.round_options import ORDINARY, RoundOptions
-from ml_backend.scoring import score_items
+from ml_backend.selection.ordering import after_queue, served_score
+from ml_backend.selection.scoring import score_items
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import read as read_wishes

@@ -13,8 +13,8 @@ from ml_backend.models.base import Model
 from ml_backend.projection import NOTHING, lay_out, place_new
 from ml_backend.records import Task
 from ml_backend.report import Recorder, Report
-from ml_backend.scoring import Scores, score_items
-from ml_backend.situation import strategy_in_use
+from ml_backend.selection.context import strategy_in_use
+from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOWN, Layout, PoolMap, choose_shown
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.workspace import RoundProject, Workspace, read_tasks

@@ -7,14 +7,14 @@ from typing import Final
 import numpy as np
 
 from ml_backend.errors import StoreError
-from ml_backend.gathering import NOTHING, neighbourhood
 from ml_backend.instant_queue import MOVABLE
 from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.records import Queue
 from ml_backend.report import Report
-from ml_backend.scoring import Scores
+from ml_backend.selection.build_inputs import NOTHING, neighbourhood
+from ml_backend.selection.context import Situation
+from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
-from ml_backend.situation import Situation
 from ml_backend.store.live_graph import InstantGraph, remove, write
 from ml_backend.strategies.auto import is_cold
 from ml_backend.workspace import RoundProject

@@ -28,12 +28,12 @@ from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
 from ml_backend.pool import divide
 from ml_backend.project_embedding import unlabelled
-from ml_backend.ranking import queue_scores
 from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
 from ml_backend.report import Observer, Recorder, Report
-from ml_backend.selection import Selection, arrange, assess, first_candidates
-from ml_backend.situation import COLD_START, Situation, strategy_in_use, wants
+from ml_backend.selection.context import COLD_START, Situation, strategy_in_use, wants
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import Selection, arrange, assess, first_candidates
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import forget
 from ml_backend.store.queue_overrides import read as read_wishes

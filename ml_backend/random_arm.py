@@ -13,13 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.control import control_order
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
 from ml_backend.records import CONTROL, Task
 from ml_backend.report import Recorder, Report
+from ml_backend.selection.control_arm import control_order
 from ml_backend.store.evaluation_predictions import Judgement
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import Answer

@@ -18,15 +18,15 @@ from ml_backend.config import ProjectSettings
 from ml_backend.encoders.registry import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import Metrics, evaluate
-from ml_backend.gathering import neighbourhood
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.models.base import Known, Model
-from ml_backend.ranking import queue_scores
 from ml_backend.records import Prediction
-from ml_backend.selection import arrange, assess, select
+from ml_backend.selection.build_inputs import neighbourhood
+from ml_backend.selection.context import Situation, wants
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import arrange, assess, select
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
-from ml_backend.situation import Situation, wants
 from ml_backend.strategies.auto import is_cold
 
 Positions = NDArray[np.int64]

@@ -24,7 +24,7 @@ from simulation_data import Source, load_ag_news, load_digits
 
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.encoders.text_vectors import encode
-from ml_backend.ranking import choose, evidence_of
+from ml_backend.selection.ordering import choose, evidence_of
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.strategies.novelty import unit_features
 from ml_backend.strategies.registry import STRATEGIES

@@ -17,8 +17,8 @@ from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.models.base import Known
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.ranking import queue_scores
 from ml_backend.records import Prediction
+from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled

@@ -21,8 +21,8 @@ from ml_backend.evaluation.metrics import evaluate
 from ml_backend.headline_files import RELATED, LabelledText, load_headlines
 from ml_backend.models.base import Known
 from ml_backend.models.registry import MODELS
-from ml_backend.selection import select
-from ml_backend.situation import Situation, wants
+from ml_backend.selection.context import Situation, wants
+from ml_backend.selection.select import select
 
 POOL: Final = 600
 BATCH: Final = 5

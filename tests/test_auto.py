@@ -11,10 +11,10 @@ from ml_backend.config import ProjectSettings
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant import InstantOrder
 from ml_backend.models.base import Known
-from ml_backend.selection import select
+from ml_backend.selection.context import Situation
+from ml_backend.selection.select import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.situation import Situation
 from ml_backend.strategies.auto import FAR, SEARCHED, auto, between, cold_picks, doubt, explain, searches, unreached
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])

@@ -19,8 +19,8 @@ from ml_backend.instant_project import InstantProject, open_instant
 from ml_backend.instant_queue import InstantQueue
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.order_proof import standing
-from ml_backend.ranking import queue_scores
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
+from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest
 from ml_backend.served_queue import ServedQueue
 from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write

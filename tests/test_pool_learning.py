@@ -15,11 +15,11 @@ from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.selection import select
+from ml_backend.selection.context import Situation
+from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.training import calibrate, sharpened
-from ml_backend.situation import Situation
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)

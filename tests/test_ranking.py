@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from ml_backend.draws import draws_for
 from ml_backend.errors import AcquisitionError
-from ml_backend.ranking import RANK_SHARE, queue_scores, rank, served_score, uncertainty
+from ml_backend.selection.ordering import RANK_SHARE, queue_scores, rank, served_score, uncertainty
 from ml_backend.strategies.mixture import itemwise
 from ml_backend.strategies.registry import STRATEGIES
 

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from ml_backend import scoring
 from ml_backend.config import ProjectSettings
-from ml_backend.control import control_order, control_places
 from ml_backend.errors import AcquisitionError
 from ml_backend.models.base import Known
 from ml_backend.models.headlines import Headlines
-from ml_backend.ranking import choose, evidence_of, queue_scores
 from ml_backend.records import CONTROL
-from ml_backend.selection import first_candidates, select
-from ml_backend.situation import Situation, strategy_in_use, wants
+from ml_backend.selection import scoring
+from ml_backend.selection.context import Situation, strategy_in_use, wants
+from ml_backend.selection.control_arm import control_order, control_places
+from ml_backend.selection.ordering import choose, evidence_of, queue_scores
+from ml_backend.selection.select import first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 

@@ -19,10 +19,10 @@ from simulation_workers import Run, run_parallel
 from test_embeddings import strokes
 from typer.testing import CliRunner
 
-from ml_backend.control import control_places
 from ml_backend.errors import DataError
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.selection.control_arm import control_places
 from ml_backend.simulation import Design, LabelledData, Oracle, simulate
 
 DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})

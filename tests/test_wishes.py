@@ -15,10 +15,10 @@ from test_selection import IDS, SETTINGS, TEXTS, model  # noqa: F401 (a fixture)
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool import divide
-from ml_backend.ranking import queue_scores
 from ml_backend.records import CONTROL, PINNED, Task
-from ml_backend.selection import arrange, assess
-from ml_backend.situation import Situation
+from ml_backend.selection.context import Situation
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import arrange, assess
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import ACTIONS, MOST, Wishes, boost, change, drop, forget, pin, read, undo
 from ml_backend.store.registry import Stores

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
 from ml_backend.models.base import Model
-from ml_backend.ranking import Floats, rank, uncertainty
 from ml_backend.records import Progress, no_progress
+from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
 
 BLOCK = 4096

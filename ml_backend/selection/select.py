@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.control import control_order, control_places
 from ml_backend.draws import Ids, draws_for
-from ml_backend.gathering import gather
-from ml_backend.ranking import STAND_IN, Choice, Floats, choose, rank
 from ml_backend.records import CONTROL, PINNED, Progress, no_progress
-from ml_backend.scoring import Scores, score_items
-from ml_backend.situation import COLD_START, Situation, strategy_in_use
+from ml_backend.selection.build_inputs import gather
+from ml_backend.selection.context import COLD_START, Situation, strategy_in_use
+from ml_backend.selection.control_arm import control_order, control_places
+from ml_backend.selection.ordering import STAND_IN, Choice, Floats, choose, rank
+from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.picks import Reasons
 

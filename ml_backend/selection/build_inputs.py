@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.models.base import Known
-from ml_backend.ranking import evidence_of
-from ml_backend.scoring import Scores
+from ml_backend.selection.context import Situation
+from ml_backend.selection.ordering import evidence_of
+from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
-from ml_backend.situation import Situation
 from ml_backend.strategies.inputs import Array, Evidence
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.novelty import unit_features, word_features

@@ -1,0 +1,1 @@
+"""From a pool and a model to an ordered queue."""
