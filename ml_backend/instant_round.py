@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from ml_backend.errors import StoreError
-from ml_backend.instant_queue import MOVABLE
+from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.records import Queue
 from ml_backend.report import Report

@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
-from ml_backend.instant_loop import InstantLoop
+from ml_backend.instant.loop import InstantLoop
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.monitoring import add_metrics
 from ml_backend.round_log import record_lost_round

@@ -18,7 +18,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.encoders.registry import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import Metrics, evaluate
-from ml_backend.instant_queue import InstantQueue
+from ml_backend.instant.queue import InstantQueue
 from ml_backend.models.base import Known, Model
 from ml_backend.records import Prediction
 from ml_backend.selection.build_inputs import neighbourhood

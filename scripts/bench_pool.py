@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ml_backend.datasets import load_mnist
 from ml_backend.encoders.gradients import Gradients
-from ml_backend.instant_queue import InstantQueue
+from ml_backend.instant.queue import InstantQueue
 from ml_backend.models.base import Known
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.records import Prediction

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders.gradients import Gradients
-from ml_backend.instant import InstantOrder
+from ml_backend.instant.order import InstantOrder
 from ml_backend.models.base import Known
 from ml_backend.selection.context import Situation
 from ml_backend.selection.select import select

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
-from ml_backend.instant import InstantOrder
-from ml_backend.instant_loop import MOST_WAITING, InstantLoop
-from ml_backend.instant_project import InstantProject, open_instant
-from ml_backend.instant_queue import InstantQueue
+from ml_backend.instant.loop import MOST_WAITING, InstantLoop
+from ml_backend.instant.order import InstantOrder
+from ml_backend.instant.project import InstantProject, open_instant
+from ml_backend.instant.queue import InstantQueue
+from ml_backend.instant.served_queue import ServedQueue
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.order_proof import standing
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest
-from ml_backend.served_queue import ServedQueue
 from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import record
@@ -100,7 +100,7 @@ def test_half_a_swap_leaves_an_order_without_ties():
 @pytest.fixture
 def every_gain(monkeypatch):
     """However little a swap brings, it is made."""
-    monkeypatch.setattr("ml_backend.instant_queue.WORTH_IT", 1.0)
+    monkeypatch.setattr("ml_backend.instant.queue.WORTH_IT", 1.0)
 
 
 # --- the graph --------------------------------------------------------------------------------------------------------

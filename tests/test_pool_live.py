@@ -9,11 +9,12 @@ from faulty_proxy import Fault, FaultyProxy
 from serving import ServedApp
 from test_embeddings import strokes
 
-from ml_backend import instant_queue, project_embedding
+from ml_backend import project_embedding
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.instant import InstantOrder
-from ml_backend.instant_loop import InstantLoop
+from ml_backend.instant import queue as instant_queue
+from ml_backend.instant.loop import InstantLoop
+from ml_backend.instant.order import InstantOrder
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of

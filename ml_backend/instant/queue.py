@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.instant import InstantOrder
+from ml_backend.instant.order import InstantOrder
+from ml_backend.instant.served_queue import Person, ServedQueue, Swap
 from ml_backend.records import Prediction
 from ml_backend.semi_supervised.graph import Neighbourhood
-from ml_backend.served_queue import Person, ServedQueue, Swap
 from ml_backend.store.queue_reorderings import INSTANT
 
 MOVABLE: Final = "auto"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.instant_queue import InstantQueue
+from ml_backend.instant.queue import InstantQueue
+from ml_backend.instant.served_queue import Person, Swap
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of
-from ml_backend.served_queue import Person, Swap
 from ml_backend.store.live_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import with_moves

@@ -23,10 +23,10 @@ from typing import Any, Final
 
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
-from ml_backend.instant_project import InstantProject, open_instant
+from ml_backend.instant.project import InstantProject, open_instant
+from ml_backend.instant.served_queue import Person
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import Patience
-from ml_backend.served_queue import Person
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.store.queue_reorderings import is_paused
