@@ -14,17 +14,17 @@ import numpy as np
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
-from ml_backend.extra_params import change_params
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
-from ml_backend.loop import Workspace
-from ml_backend.pool import read_items
 from ml_backend.records import Prediction, Queue, Task
-from ml_backend.round_log import record_lost_round, record_round
-from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.rounds.examples import read_items
+from ml_backend.rounds.extra_params import change_params
+from ml_backend.rounds.log import record_lost_round, record_round
+from ml_backend.rounds.options import ORDINARY, RoundOptions
+from ml_backend.rounds.run import Workspace
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import score_items
 from ml_backend.store.library import ModelLibrary

@@ -21,7 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ml_backend.errors import ActiveLearningError
-from ml_backend.round_log import rounds
+from ml_backend.rounds.log import rounds
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import Stores

@@ -17,9 +17,9 @@ from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
-from ml_backend.measures import stored
-from ml_backend.round_log import Seen, last_seen, look, rounds
-from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.rounds.log import Seen, last_seen, look, rounds
+from ml_backend.rounds.measures import stored
+from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
 from ml_backend.trigger import LONGEST_WAIT, Outlook, Rule, Trigger

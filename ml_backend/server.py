@@ -22,8 +22,8 @@ from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConf
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.monitoring import add_metrics
-from ml_backend.round_log import record_lost_round
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.log import record_lost_round
+from ml_backend.rounds.options import RoundOptions
 from ml_backend.scheduler import Scheduler
 from ml_backend.store.registry import stores_of
 from ml_backend.trainer import Trainer

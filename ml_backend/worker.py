@@ -22,7 +22,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueuedJob
 
 from ml_backend.errors import ConfigurationError
-from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.trainer import LONGEST_ROUND
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from ml_backend.datasets import load_mnist
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import result_for
 from ml_backend.records import CONTROL
-from ml_backend.round_log import record_round
+from ml_backend.rounds.log import record_round
 
 GOAL: Final = 1.2
 """Ratio of the 95th percentiles of Submit."""

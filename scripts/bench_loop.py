@@ -34,8 +34,8 @@ from ml_backend.backend import workspace
 from ml_backend.config import Settings
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, result_for
-from ml_backend.loop import run_round
-from ml_backend.round_log import look, record_round, rounds
+from ml_backend.rounds.log import look, record_round, rounds
+from ml_backend.rounds.run import run_round
 from ml_backend.store.project_store import ProjectStore
 
 INITIAL: Final = 100

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from ml_backend.backend import workspace
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.loop import run_round
-from ml_backend.report import Report
+from ml_backend.rounds.report import Report
+from ml_backend.rounds.run import run_round
 
 RETRIEVE_TIMEOUT = 3600.0
 """Label Studio answers only when all predictions are written."""

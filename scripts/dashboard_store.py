@@ -18,7 +18,7 @@ from ml_backend.evaluation.promotion import compare
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import UPSERT, Mirror
 from ml_backend.records import Prediction, Queue
-from ml_backend.round_log import append
+from ml_backend.rounds.log import append
 from ml_backend.store.evaluation_predictions import judgement
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap

@@ -33,8 +33,8 @@ from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.order_proof import prove_order, standing
-from ml_backend.report import Observer, Report
-from ml_backend.round_log import record_round
+from ml_backend.rounds.log import record_round
+from ml_backend.rounds.report import Observer, Report
 from ml_backend.store.registry import stores_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
-from ml_backend.measures import stored
 from ml_backend.records import CONTROL
+from ml_backend.rounds.measures import stored
 from ml_backend.store.registry import stores_of
 
 app = new_app()

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ml_backend.report import Report, StepTime
+from ml_backend.rounds.report import Report, StepTime
 
 SHOWN_LEFT_OUT = 5
 

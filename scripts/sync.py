@@ -13,8 +13,8 @@ from observer import ProgressObserver, show_report
 
 from ml_backend.backend import workspace
 from ml_backend.errors import AcquisitionError
-from ml_backend.report import Report
-from ml_backend.round_log import record_round
+from ml_backend.rounds.log import record_round
+from ml_backend.rounds.report import Report
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from ml_backend.backend import workspace
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
-from ml_backend.round_log import record_round
+from ml_backend.rounds.log import record_round
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of

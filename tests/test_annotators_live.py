@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from test_loop_closes_live import Installation, connect, until
 
-from ml_backend import recheck
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ModelError
-from ml_backend.loop import Workspace, run_round
-from ml_backend.round_log import record_round, rounds
+from ml_backend.rounds import label_review as recheck
+from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
 WORDS = ("flood in the river", "football match tonight")

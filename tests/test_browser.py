@@ -18,8 +18,8 @@ from processes import free_port
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.label_studio.publishing import TAB_TITLE
-from ml_backend.loop import Workspace, run_round
 from ml_backend.records import Queue
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.server import create_app
 
 ARTEFACTS = REPOSITORY / ".artifacts" / "screenshots"

@@ -9,8 +9,8 @@ from test_browser import ARTEFACTS, browser, page, shown_task  # noqa: F401 (fix
 from test_loop_closes_live import connect, install, until  # noqa: F401 (a fixture)
 
 from ml_backend.config import ProjectSettings
-from ml_backend.loop import Workspace, run_round
-from ml_backend.recheck import TAB_TITLE
+from ml_backend.rounds.label_review import TAB_TITLE
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
 

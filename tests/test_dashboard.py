@@ -26,8 +26,8 @@ from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.round_log import append
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.log import append
+from ml_backend.rounds.options import RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store.evaluation_predictions import judgement
 from ml_backend.store.project_store import QUESTION, Current, ProjectStore

@@ -23,7 +23,7 @@ from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.round_log import rounds
+from ml_backend.rounds.log import rounds
 from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import MOST

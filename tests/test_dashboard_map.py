@@ -18,7 +18,7 @@ from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
-from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import read_map
 from ml_backend.store.project_store import Current, ProjectStore

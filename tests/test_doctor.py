@@ -25,7 +25,7 @@ from ml_backend.diagnosis import Check, Context, Finding, Mended, examine, mend
 from ml_backend.errors import LabelConfigError, StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB_TITLE
-from ml_backend.loop import run_round
+from ml_backend.rounds.run import run_round
 from ml_backend.store.project_store import ProjectStore
 
 QUEUE = 6

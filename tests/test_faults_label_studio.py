@@ -13,9 +13,9 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.label_studio.retries import Patience
 from ml_backend.order_proof import prove_order
-from ml_backend.round_log import last_seen, record_round, rounds
+from ml_backend.rounds.log import last_seen, record_round, rounds
+from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.workspace import Workspace
 
 FAST = ProjectSettings(strategy="entropy", text_model="headlines", queue_size=4, hyperparameters={"steps": 10})
 WORDS = ("flood in the river", "football match tonight")

@@ -19,18 +19,19 @@ import jwt
 import pytest
 from conftest import LiveLabelStudio, LiveProject, MakeProject
 
-from ml_backend import round_log, training
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelConfigError, LabelStudioNotFound, LabelStudioRejected, StoreError
 from ml_backend.label_studio import client as client_module
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.loop import run_round
 from ml_backend.order_proof import prove_order
-from ml_backend.report import Report, StepTime
-from ml_backend.round_log import LOG_NAME, last_seen, look, record_round, rounds
+from ml_backend.rounds import log as round_log
+from ml_backend.rounds import training
+from ml_backend.rounds.log import LOG_NAME, last_seen, look, record_round, rounds
+from ml_backend.rounds.report import Report, StepTime
+from ml_backend.rounds.run import run_round
+from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import newest_usable
-from ml_backend.workspace import Workspace
 
 FAST = ProjectSettings(
     strategy="entropy",

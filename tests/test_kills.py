@@ -32,7 +32,7 @@ from ml_backend.diagnosis import Context
 from ml_backend.errors import TrainerDied
 from ml_backend.order_proof import prove_order
 from ml_backend.records import Queue
-from ml_backend.round_log import rounds
+from ml_backend.rounds.log import rounds
 from ml_backend.server import make_trainer
 from ml_backend.store.library import build_model
 from ml_backend.store.project_store import ProjectStore
@@ -165,7 +165,7 @@ class Steps(logging.Handler):
 
 @pytest.fixture
 def steps() -> Iterator[Steps]:
-    handler, logger = Steps(), logging.getLogger("ml_backend.round_log")
+    handler, logger = Steps(), logging.getLogger("ml_backend.rounds.log")
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
-from ml_backend.measures import _outlook, class_shares, live_accuracy
-from ml_backend.random_arm import random_sample, sizes
 from ml_backend.records import CONTROL, Prediction, Queue
+from ml_backend.rounds.measures import _outlook, class_shares, live_accuracy
+from ml_backend.rounds.random_baseline import random_sample, sizes
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store import query_log as answers_module
 from ml_backend.store.evaluation_predictions import Judgement, judgement

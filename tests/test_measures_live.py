@@ -8,10 +8,10 @@ import pytest
 from conftest import LiveProject, MakeProject
 
 from ml_backend.config import ProjectSettings
-from ml_backend.loop import Workspace, run_round
-from ml_backend.measures import stored
-from ml_backend.random_arm import DOCUMENT
 from ml_backend.records import CONTROL
+from ml_backend.rounds.measures import stored
+from ml_backend.rounds.random_baseline import DOCUMENT
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import ProjectStore
 
 WORDS = ("flood in the river", "football match tonight")

@@ -8,7 +8,7 @@ from test_store import QUEUE, WEIGHTS, manifest
 
 from ml_backend.config import Settings
 from ml_backend.monitoring import GAUGES, OUTCOMES, StoreCollector, outcome, project_samples
-from ml_backend.round_log import append
+from ml_backend.rounds.log import append
 from ml_backend.server import create_app
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import Stores

@@ -16,8 +16,8 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.connection import make_client
-from ml_backend.report import Silent
-from ml_backend.round_log import record_round, rounds
+from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.report import Silent
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of
 

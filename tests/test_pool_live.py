@@ -9,7 +9,6 @@ from faulty_proxy import Fault, FaultyProxy
 from serving import ServedApp
 from test_embeddings import strokes
 
-from ml_backend import project_embedding
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.instant import queue as instant_queue
@@ -19,8 +18,9 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.label_studio.retries import Patience
-from ml_backend.loop import Workspace, run_round
 from ml_backend.records import CONTROL
+from ml_backend.rounds import embedding as project_embedding
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
 from ml_backend.store.live_graph import read

@@ -8,7 +8,7 @@ from postgres_server import postgres
 from test_annotators_live import given_twice, headlines, label_by_several_people, stream
 
 from ml_backend.config import ProjectSettings
-from ml_backend.loop import Workspace, run_round
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 
-from ml_backend import drawing
 from ml_backend.config import ProjectSettings
-from ml_backend.projection import FEWEST, NOTHING, _aligned, components, lay_out, place_new
-from ml_backend.report import Recorder, Report
+from ml_backend.rounds import map as drawing
+from ml_backend.rounds.projection import FEWEST, NOTHING, _aligned, components, lay_out, place_new
+from ml_backend.rounds.report import Recorder, Report
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
 
 RNG = np.random.default_rng(0)

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ml_backend import progress
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.progress import EVERY, LiveProgress
-from ml_backend.report import Recorder, Report, Silent
-from ml_backend.round_options import ORDINARY, RoundOptions, applied
+from ml_backend.rounds import progress
+from ml_backend.rounds.options import ORDINARY, RoundOptions, applied
+from ml_backend.rounds.progress import EVERY, LiveProgress
+from ml_backend.rounds.report import Recorder, Report, Silent
 from ml_backend.scheduler import Scheduler
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.worker import Worker

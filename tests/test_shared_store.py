@@ -13,16 +13,16 @@ from redis import Redis
 from redis_server import wait_until
 from test_store import QUEUE, WEIGHTS, manifest
 
-from ml_backend import round_log
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.report import Report
-from ml_backend.round_log import append, rounds
+from ml_backend.rounds import log as round_log
+from ml_backend.rounds.log import append, rounds
+from ml_backend.rounds.report import Report
+from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.lease import PREFIX, Lease
 from ml_backend.store.project_store import Current
 from ml_backend.store.registry import READ_EVERY, Stores
 from ml_backend.store.remote import OBJECTS, Remote, shown_url
 from ml_backend.store.shared_folder import HEAD
-from ml_backend.workspace import Workspace
 
 UID = "7.1700000000"
 FOLDER = f"project-{UID}"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioUnreachable, StoreError
-from ml_backend.loop import Workspace
+from ml_backend.rounds.run import Workspace
 from ml_backend.store.project_store import Current
 
 WORDS = ("flood in the river", "football match tonight")

@@ -17,9 +17,9 @@ from faulty_proxy import wait_until
 from processes import free_port
 
 from ml_backend.config import ProjectSettings, load_settings
-from ml_backend.round_log import record_round, rounds
+from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.workspace import Workspace
 
 EVENTS = 10_000
 SENDERS = 4

@@ -14,8 +14,8 @@ from test_selection import IDS, SETTINGS, TEXTS, model  # noqa: F401 (a fixture)
 
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.pool import divide
 from ml_backend.records import CONTROL, PINNED, Task
+from ml_backend.rounds.examples import divide
 from ml_backend.selection.context import Situation
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess

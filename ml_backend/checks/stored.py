@@ -10,7 +10,7 @@ from typing import Final
 from ml_backend.checks.words import command, duration
 from ml_backend.diagnosis import Context, Finding
 from ml_backend.label_studio.queue_names import parse_queue_name
-from ml_backend.round_log import SEEN_NAME, rounds
+from ml_backend.rounds.log import SEEN_NAME, rounds
 
 SMALL_DISK: Final = 10**9
 """Bytes; a round needs a few megabytes, and fails without them."""

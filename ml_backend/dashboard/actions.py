@@ -9,7 +9,7 @@ from ml_backend.dashboard import parts
 from ml_backend.dashboard.address import number, parse_address
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.options import RoundOptions
 from ml_backend.store.project_store import ProjectStore
 
 log = logging.getLogger(__name__)

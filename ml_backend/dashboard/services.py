@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from threading import Lock, Thread
 from typing import Any, Final
 
-from ml_backend import progress
 from ml_backend.checks import CHECKS
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.diagnosis import Context, Finding, examine
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
-from ml_backend.round_log import rounds as logged_rounds
-from ml_backend.round_options import ORDINARY, RoundOptions
+from ml_backend.rounds import progress
+from ml_backend.rounds.log import rounds as logged_rounds
+from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.scheduler import Scheduler
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of

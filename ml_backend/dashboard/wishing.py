@@ -18,7 +18,7 @@ from ml_backend.dashboard.reading.maps import points
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.options import RoundOptions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import ACTIONS, MOST, change, read
 

@@ -14,7 +14,7 @@ from ml_backend.dashboard.reading.form import changes, read_form, strategies
 from ml_backend.dashboard.reading.overview import read_examination, read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.options import RoundOptions
 
 SOURCES: Final = {"labels": "the labels alone", "pool": "the labels and the whole pool"}
 

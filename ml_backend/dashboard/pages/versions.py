@@ -14,7 +14,7 @@ from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.versions import read_comparison, read_versions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.round_options import RoundOptions
+from ml_backend.rounds.options import RoundOptions
 
 NAMES: Final = {
     "accuracy": "Accuracy",

@@ -10,8 +10,8 @@ import numpy as np
 from ml_backend.dashboard.reading.common import readable_versions
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import power_law, wilson
-from ml_backend.measures import stored
-from ml_backend.random_arm import fits, recipe
+from ml_backend.rounds.measures import stored
+from ml_backend.rounds.random_baseline import fits, recipe
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 

@@ -9,7 +9,7 @@ import numpy as np
 from ml_backend.dashboard.reading.common import readable_versions, shown_items
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.recheck import DOCUMENT
+from ml_backend.rounds.label_review import DOCUMENT
 from ml_backend.store.evaluation_predictions import Judgement
 from ml_backend.store.project_store import ProjectStore
 

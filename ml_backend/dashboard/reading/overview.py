@@ -8,8 +8,8 @@ from typing import Any
 from ml_backend.dashboard.reading.common import about, project_number, title
 from ml_backend.dashboard.services import Examination, Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.measures import stored
-from ml_backend.round_log import rounds
+from ml_backend.rounds.log import rounds
+from ml_backend.rounds.measures import stored
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded

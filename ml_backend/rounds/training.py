@@ -17,12 +17,12 @@ from ml_backend.files import fingerprint
 from ml_backend.logs import note_version
 from ml_backend.models.base import Known, Model, TrainingReport
 from ml_backend.records import Progress
-from ml_backend.report import Recorder, Report
+from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, fit_labels, fit_with_pool
 from ml_backend.store.evaluation_predictions import Judgement, judgement
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, better_than, library_versions, version_with
-from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 
 FINGERPRINT_FORMAT = 3
 """Raise it when the same labels and settings should be trained on again."""

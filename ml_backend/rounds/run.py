@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.drawing import draw
 from ml_backend.draws import Ids
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.evaluation import agreement
-from ml_backend.instant_round import leave
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
@@ -23,14 +21,18 @@ from ml_backend.label_studio.publishing import latest_number, publish, tidy
 from ml_backend.label_studio.queue_names import queue_name
 from ml_backend.label_studio.task_cache import Mirror
 from ml_backend.logs import note_version
-from ml_backend.measures import update
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
-from ml_backend.pool import divide
-from ml_backend.project_embedding import unlabelled
-from ml_backend.recheck import recheck
 from ml_backend.records import Prediction, Project, Queue
-from ml_backend.report import Observer, Recorder, Report
+from ml_backend.rounds.embedding import unlabelled
+from ml_backend.rounds.examples import divide
+from ml_backend.rounds.label_review import recheck
+from ml_backend.rounds.live_graph import leave
+from ml_backend.rounds.map import draw
+from ml_backend.rounds.measures import update
+from ml_backend.rounds.report import Observer, Recorder, Report
+from ml_backend.rounds.training import train_version
+from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
 from ml_backend.selection.context import COLD_START, Situation, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import Selection, arrange, assess, first_candidates
@@ -40,8 +42,6 @@ from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.store.versions import answers, newest_usable
 from ml_backend.strategies import auto
 from ml_backend.strategies.mixture import needs, parse_strategy, short_name
-from ml_backend.training import train_version
-from ml_backend.workspace import RoundProject, Workspace, read_known, read_tasks
 
 __all__ = ["Workspace", "run_round"]
 

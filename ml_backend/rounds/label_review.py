@@ -13,8 +13,8 @@ import numpy as np
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
 from ml_backend.files import fingerprint
-from ml_backend.report import Recorder, Step
-from ml_backend.workspace import RoundProject, Workspace, read_tasks, target_indices
+from ml_backend.rounds.report import Recorder, Step
+from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks, target_indices
 
 log = logging.getLogger(__name__)
 TAB_TITLE = "Re-check"

@@ -10,14 +10,14 @@ import numpy as np
 from ml_backend.draws import Ids
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
-from ml_backend.projection import NOTHING, lay_out, place_new
 from ml_backend.records import Task
-from ml_backend.report import Recorder, Report
+from ml_backend.rounds.projection import NOTHING, lay_out, place_new
+from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks
 from ml_backend.selection.context import strategy_in_use
 from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOWN, Layout, PoolMap, choose_shown
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.workspace import RoundProject, Workspace, read_tasks
 
 log = logging.getLogger(__name__)
 NEEDED: Final = 2

@@ -16,9 +16,9 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import Known, Model
-from ml_backend.pool import Examples, Pool, read_items
 from ml_backend.records import Project, Task
-from ml_backend.report import Report
+from ml_backend.rounds.examples import Examples, Pool, read_items
+from ml_backend.rounds.report import Report
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import ProjectStore

@@ -10,14 +10,14 @@ from ml_backend.errors import StoreError
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.records import Queue
-from ml_backend.report import Report
+from ml_backend.rounds.report import Report
+from ml_backend.rounds.workspace import RoundProject
 from ml_backend.selection.build_inputs import NOTHING, neighbourhood
 from ml_backend.selection.context import Situation
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.store.live_graph import InstantGraph, remove, write
 from ml_backend.strategies.auto import is_cold
-from ml_backend.workspace import RoundProject
 
 MOST_OPEN: Final = 100_000
 """Open tasks above which one answer takes the graph too long."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from ml_backend.errors import StoreError
-from ml_backend.report import Observer, StepTime
+from ml_backend.rounds.report import Observer, StepTime
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.shared_folder import PROGRESS
 

@@ -18,12 +18,12 @@ from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
 from ml_backend.records import CONTROL, Task
-from ml_backend.report import Recorder, Report
+from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store.evaluation_predictions import Judgement
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import Answer
-from ml_backend.workspace import RoundProject, read_tasks, target_indices
 
 DOCUMENT: Final = "random_arm.json"
 SMALLEST: Final = 20

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.random_arm import random_sample
-from ml_backend.report import Recorder
+from ml_backend.rounds.random_baseline import random_sample
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.workspace import RoundProject, read_tasks
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.store.query_log import record, recorded
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs
-from ml_backend.workspace import RoundProject, read_tasks
 
 FILE: Final = "embedding.safetensors"
 GOES_BY_IT: Final = frozenset[Need](("neighbourhood", "embeddings"))

@@ -22,13 +22,13 @@ from ml_backend.evaluation.stopping import (
     labels_saved,
     wilson,
 )
-from ml_backend.random_arm import fit_next, random_models, random_sample
 from ml_backend.records import CONTROL
-from ml_backend.report import Recorder
+from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import Judgement
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import Answer, record
-from ml_backend.workspace import RoundProject
 
 log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_backend.config import Settings
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
-from ml_backend.round_options import applied
+from ml_backend.rounds.options import applied
 from ml_backend.store.registry import stores_of
 
 

@@ -25,13 +25,13 @@ from filelock import FileLock
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.logs import in_round
-from ml_backend.loop import run_round
-from ml_backend.progress import LiveProgress, clear
-from ml_backend.report import Observer, Report, Silent, StepTime
+from ml_backend.rounds.progress import LiveProgress, clear
+from ml_backend.rounds.report import Observer, Report, Silent, StepTime
+from ml_backend.rounds.run import run_round
+from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore, open_project
 from ml_backend.store.registry import Stores
 from ml_backend.store.shared_folder import KEPT_ROUNDS, LOG_NAME
-from ml_backend.workspace import Workspace
 
 log = logging.getLogger(__name__)
 SEEN_NAME = "last_round.json"

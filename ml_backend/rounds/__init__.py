@@ -1,0 +1,1 @@
+"""One round: read, fit, judge, score, rank, store, publish."""
