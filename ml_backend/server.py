@@ -20,14 +20,14 @@ from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_rou
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
 from ml_backend.instant.loop import InstantLoop
+from ml_backend.jobs.process import Trainer
+from ml_backend.jobs.queue import Job, QueuedRounds, Rounds, Worker
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.monitoring import add_metrics
 from ml_backend.rounds.log import record_lost_round
 from ml_backend.rounds.options import RoundOptions
-from ml_backend.scheduler import Scheduler
 from ml_backend.store.registry import stores_of
-from ml_backend.trainer import Trainer
-from ml_backend.worker import Job, QueuedRounds, Rounds, Worker
 
 log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024 * 1024

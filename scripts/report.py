@@ -11,7 +11,7 @@ from report_files import write_report
 
 from ml_backend.config import load_settings
 from ml_backend.dashboard.services import Services
-from ml_backend.worker import Worker
+from ml_backend.jobs.queue import Worker
 
 app = new_app()
 

@@ -14,8 +14,8 @@ from ml_backend.backend import warm
 from ml_backend.config import load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.instant.loop import InstantLoop
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.logs import configure_logging
-from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app, make_rounds
 
 THREADS = 8

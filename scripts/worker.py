@@ -10,8 +10,8 @@ from rq import Queue, Worker
 import ml_backend.backend  # noqa: F401 - loaded once here, so that each round's forked process has it already
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.queue import QUEUE_NAME
 from ml_backend.logs import configure_logging, library_level
-from ml_backend.worker import QUEUE_NAME
 
 app = new_app()
 

@@ -26,13 +26,13 @@ from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.jobs.queue import Worker
 from ml_backend.rounds.log import append
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store.evaluation_predictions import judgement
 from ml_backend.store.project_store import QUESTION, Current, ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
-from ml_backend.worker import Worker
 
 SECOND = "headlines-0002-00000002"
 MANY = tuple(f"class {number} <b>{number}</b>" for number in range(100))

@@ -22,13 +22,13 @@ from test_loop_closes_live import annotate, until
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.rounds.log import rounds
-from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import MOST
 from ml_backend.store.project_store import ProjectStore, open_project
-from ml_backend.worker import Worker
 
 PATIENCE = 60_000
 """Milliseconds for a round on a busy machine."""

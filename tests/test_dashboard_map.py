@@ -17,13 +17,13 @@ from ml_backend.config import Settings
 from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
+from ml_backend.jobs.queue import Worker
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import read_map
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import Wishes, change, read
-from ml_backend.worker import Worker
 
 API = "/dashboard/api/projects/1"
 

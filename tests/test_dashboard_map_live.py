@@ -21,11 +21,11 @@ from test_loop_closes_live import until
 
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
+from ml_backend.jobs.queue import Worker
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.store.project_store import ProjectStore, open_project
-from ml_backend.worker import Worker
 
 FIRST, MORE, OPENED = 40, 10, 90
 QUEUE = 12

@@ -45,11 +45,7 @@ MOVING = {
     "headline_files": "simulation",
     "monitoring": "web",
     "order_proof": "doctor",
-    "scheduler": "jobs",
     "simulation": "simulation",
-    "trainer": "jobs",
-    "trigger": "jobs",
-    "worker": "jobs",
 }
 """Not moved yet."""
 RANK |= {module: RANK[home] for module, home in MOVING.items()}

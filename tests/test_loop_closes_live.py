@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
+from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.log import rounds
-from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store.project_store import open_project
-from ml_backend.worker import Worker
 
 WORDS = ("flood in the river", "football match tonight")
 PATIENCE = 180.0

@@ -14,6 +14,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.instant import queue as instant_queue
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
+from ml_backend.jobs.queue import Worker
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of
@@ -28,7 +29,6 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded
 from ml_backend.store.queue_reorderings import INSTANT
 from ml_backend.strategies import auto
-from ml_backend.worker import Worker
 
 BARS = ("1", "7")
 SETTINGS = ProjectSettings(queue_size=20, control_share=0, hyperparameters={"steps": 30})

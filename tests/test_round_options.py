@@ -7,13 +7,13 @@ import pytest
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds import progress
 from ml_backend.rounds.options import ORDINARY, RoundOptions, applied
 from ml_backend.rounds.progress import EVERY, LiveProgress
 from ml_backend.rounds.report import Recorder, Report, Silent
-from ml_backend.scheduler import Scheduler
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.worker import Worker
 
 PIN, OTHER, UNPIN = (
     RoundOptions(train=False, pin="v1"),

@@ -15,10 +15,10 @@ from redis_server import REDIS_PASSWORD, wait_until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.queue import Job, QueuedRounds
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.options import RoundOptions
-from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
-from ml_backend.worker import Job, QueuedRounds
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ml_backend import scheduler
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
+from ml_backend.jobs import scheduler
+from ml_backend.jobs.queue import Job
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds import log as round_log
 from ml_backend.rounds.log import Seen, append, last_seen, record_round, rounds
 from ml_backend.rounds.options import ORDINARY
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import Workspace
-from ml_backend.scheduler import Scheduler
 from ml_backend.store.project_store import ProjectStore, known_stores
-from ml_backend.worker import Job
 
 
 class Rounds:

@@ -10,12 +10,12 @@ import pytest
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioUnreachable
+from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.models.headlines import Headlines
 from ml_backend.records import Prediction, Queue
-from ml_backend.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store.project_store import Current, Manifest, ProjectStore
-from ml_backend.worker import Worker
 
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t">'

@@ -17,8 +17,8 @@ import pytest
 from trainer_work import work
 
 from ml_backend.errors import StoreError, TrainerDied
+from ml_backend.jobs.process import Trainer
 from ml_backend.server import TRAINING_MODULES
-from ml_backend.trainer import Trainer
 
 PATIENCE = 60.0
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ml_backend.trigger import FIRST_WAIT, LONGEST_WAIT, MOST_WAITING, Outlook, Rule, Trigger
+from ml_backend.jobs.trigger import FIRST_WAIT, LONGEST_WAIT, MOST_WAITING, Outlook, Rule, Trigger
 
 
 class Clock:

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from ml_backend import worker as module
 from ml_backend.errors import StoreError
-from ml_backend.worker import Worker
+from ml_backend.jobs import queue as module
+from ml_backend.jobs.queue import Worker
 
 PATIENCE = 60.0
 

@@ -16,8 +16,8 @@ from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.scheduler import Scheduler
-from ml_backend.worker import Rounds
+from ml_backend.jobs.queue import Rounds
+from ml_backend.jobs.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 FAILED: Final = "The dashboard failed; the backend's log says why."

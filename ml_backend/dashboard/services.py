@@ -12,14 +12,14 @@ from ml_backend.checks import CHECKS
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.diagnosis import Context, Finding, examine
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
+from ml_backend.jobs.queue import Rounds
+from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.jobs.trigger import Outlook
 from ml_backend.rounds import progress
 from ml_backend.rounds.log import rounds as logged_rounds
 from ml_backend.rounds.options import ORDINARY, RoundOptions
-from ml_backend.scheduler import Scheduler
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
-from ml_backend.trigger import Outlook
-from ml_backend.worker import Rounds
 
 FRESH: Final = 120.0
 """Seconds after which a round that tells nothing, and that this server does not know of, is taken for dead."""

@@ -22,8 +22,8 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job as QueuedJob
 
 from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.process import LONGEST_ROUND
 from ml_backend.rounds.options import ORDINARY, RoundOptions
-from ml_backend.trainer import LONGEST_ROUND
 
 log = logging.getLogger(__name__)
 KEPT_JOBS = 200

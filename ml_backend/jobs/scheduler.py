@@ -15,6 +15,8 @@ from typing import Any
 
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
+from ml_backend.jobs.queue import ASKED, Job, Rounds
+from ml_backend.jobs.trigger import LONGEST_WAIT, Outlook, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import Seen, last_seen, look, rounds
@@ -22,8 +24,6 @@ from ml_backend.rounds.measures import stored
 from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
-from ml_backend.trigger import LONGEST_WAIT, Outlook, Rule, Trigger
-from ml_backend.worker import ASKED, Job, Rounds
 
 log = logging.getLogger(__name__)
 TICK = 0.25

@@ -1,0 +1,1 @@
+"""When rounds start, and where they run."""
