@@ -25,11 +25,11 @@ from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from ml_backend.backend import workspace
-from ml_backend.datasets import load_mnist
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import result_for
 from ml_backend.records import CONTROL
 from ml_backend.rounds.log import record_round
+from ml_backend.simulation.datasets import load_mnist
 
 GOAL: Final = 1.2
 """Ratio of the 95th percentiles of Submit."""

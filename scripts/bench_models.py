@@ -25,13 +25,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.headline_files import NOT_RELATED, RELATED, HeadlineData, load_headlines
 from ml_backend.models.base import Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, HeadlineData, load_headlines
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 LABEL_COUNTS: Final = (100, 300, 1000)

@@ -12,7 +12,6 @@ from bench_models import data_folder
 from common import console, new_app, tell_errors
 from rich.table import Table
 
-from ml_backend.datasets import load_mnist
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant.queue import InstantQueue
 from ml_backend.models.base import Known
@@ -22,6 +21,7 @@ from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
+from ml_backend.simulation.datasets import load_mnist
 from ml_backend.strategies.auto import auto
 
 EMBED_LIMIT, FIT_LIMIT, INSTANT_LIMIT = 180.0, 45.0, 0.1

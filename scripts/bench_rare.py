@@ -18,11 +18,11 @@ from rich.table import Table
 
 from ml_backend.config import ProjectSettings
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.headline_files import RELATED, LabelledText, load_headlines
 from ml_backend.models.base import Known
 from ml_backend.models.registry import MODELS
 from ml_backend.selection.context import Situation, wants
 from ml_backend.selection.select import select
+from ml_backend.simulation.headline_files import RELATED, LabelledText, load_headlines
 
 POOL: Final = 600
 BATCH: Final = 5

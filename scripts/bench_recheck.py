@@ -21,15 +21,15 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
-from ml_backend.datasets import load_mnist
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
-from ml_backend.headline_files import RELATED, load_headlines
 from ml_backend.models.base import Known, Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
+from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.headline_files import RELATED, load_headlines
 
 LISTED: Final = 20
 """A list as long as a tab that somebody looks through."""

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from simulation_data import PRESETS, Source
 
-from ml_backend.headline_files import load_headlines
 from ml_backend.models.headlines import Headlines
-from ml_backend.simulation import Design, LabelledData, simulate
+from ml_backend.simulation.headline_files import load_headlines
+from ml_backend.simulation.simulate import Design, LabelledData, simulate
 
 HEADLINES: Final = 100_000
 

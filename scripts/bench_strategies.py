@@ -25,9 +25,9 @@ from bench_seed_headlines import seeds_way, vectorised, vocabulary
 from common import console, messages, new_app, tell_errors, warn
 from rich.table import Table
 
-from ml_backend.datasets import load_mnist, split_mnist
-from ml_backend.headline_files import RELATED, load_headlines
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import RELATED, load_headlines
 
 SCRIPTS: Final = Path(__file__).resolve().parent
 PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"

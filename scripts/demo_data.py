@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from import_tasks import import_row
 
-from ml_backend.datasets import load_mnist, split_mnist
-from ml_backend.headline_files import LabelledText, load_headlines
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import LabelledText, load_headlines
 
 CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
 

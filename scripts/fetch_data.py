@@ -19,10 +19,10 @@ from download import HEADLINES_URL, FetchError, Network, RemoteFile, atomic, dow
 from rich.console import Console
 from rich.table import Table
 
-from ml_backend.datasets import find_mnist, load_mnist
 from ml_backend.errors import DataError
-from ml_backend.headline_files import find_headlines, load_headlines, read_headlines
 from ml_backend.label_studio.image_files import idx_bytes
+from ml_backend.simulation.datasets import find_mnist, load_mnist
+from ml_backend.simulation.headline_files import find_headlines, load_headlines, read_headlines
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 STARTER: Final = REPOSITORY / "data" / "headlines_starter.csv"

@@ -21,7 +21,7 @@ from simulation_report import lines_of, tables_of, write_summary
 from simulation_workers import Errors, Run, run_here, run_parallel
 
 from ml_backend.errors import ConfigurationError, DataError
-from ml_backend.simulation import MEASURES, Design, LabelledData, Round, simulate
+from ml_backend.simulation.simulate import MEASURES, Design, LabelledData, Round, simulate
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 

@@ -12,16 +12,16 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ml_backend.datasets import load_mnist
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.files import read_text
-from ml_backend.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
 from ml_backend.label_studio.importing import read_tasks
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.registry import model_for_object_tag
 from ml_backend.records import Task
-from ml_backend.simulation import Design, LabelledData
+from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
+from ml_backend.simulation.simulate import Design, LabelledData
 
 AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
 AG_FOLDERS: Final = ("ag_news", "")

@@ -17,7 +17,7 @@ from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.run import Workspace, run_round
-from ml_backend.simulation import MEASURES, Design, LabelledData, Oracle, Round
+from ml_backend.simulation.simulate import MEASURES, Design, LabelledData, Oracle, Round
 from ml_backend.store.project_store import ProjectStore
 
 POSITION: Final = "position"

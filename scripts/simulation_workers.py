@@ -15,7 +15,7 @@ import torch
 from simulation_data import Source
 
 from ml_backend.errors import ActiveLearningError, DataError
-from ml_backend.simulation import Design, Round, simulate
+from ml_backend.simulation.simulate import Design, Round, simulate
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Run:
     done: tuple[Round, ...] = ()
 
 
-PRELOADED: Final = ("ml_backend.simulation", "torch._dynamo")
+PRELOADED: Final = ("ml_backend.simulation.simulate", "torch._dynamo")
 """Imported once for all workers. torch imports the latter, in seconds, at the first optimizer."""
 Ended = ActiveLearningError | None
 """What a worker tells at the end of a run: its error, if there was one."""

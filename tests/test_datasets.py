@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.headline_files import NOT_RELATED, RELATED, LabelledText, load_headlines, read_headlines
 from ml_backend.label_studio.image_files import embedded_image, idx_bytes, png_data_uri, read_idx
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, LabelledText, load_headlines, read_headlines
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STARTER = REPOSITORY / "data" / "headlines_starter.csv"
@@ -151,7 +151,7 @@ def test_split_sizes_that_do_not_fit(n, validation, initial):
 
 
 def test_embedded_image_rejects_a_large_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("ml_backend.datasets.MAX_EMBEDDED_BYTES", 10)
+    monkeypatch.setattr("ml_backend.simulation.datasets.MAX_EMBEDDED_BYTES", 10)
     with pytest.raises(BadItemError, match="too many to embed"):
         embedded_image(write(tmp_path / "a.png", b"x" * 11))
 

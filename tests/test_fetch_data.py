@@ -22,10 +22,10 @@ import pytest
 from download import Network, RemoteFile, checksum
 from fetch_data import fetch
 
-from ml_backend.datasets import load_mnist
 from ml_backend.errors import DataError
-from ml_backend.headline_files import load_headlines
 from ml_backend.label_studio.image_files import idx_bytes
+from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.headline_files import load_headlines
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))

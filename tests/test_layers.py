@@ -40,12 +40,9 @@ LAYERS = (
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 MOVING = {
     "checks": "doctor",
-    "datasets": "simulation",
     "diagnosis": "doctor",
-    "headline_files": "simulation",
     "monitoring": "web",
     "order_proof": "doctor",
-    "simulation": "simulation",
 }
 """Not moved yet."""
 RANK |= {module: RANK[home] for module, home in MOVING.items()}

@@ -10,16 +10,16 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from ml_backend.datasets import load_mnist, split_mnist
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.headline_files import load_headlines
 from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import Known
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
 from ml_backend.models.registry import MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import load_headlines
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))

@@ -6,7 +6,6 @@ from sklearn.metrics import f1_score
 from test_embeddings import strokes
 
 from ml_backend.config import ProjectSettings
-from ml_backend.datasets import load_mnist
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ModelError
@@ -20,6 +19,7 @@ from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.training import calibrate, sharpened
+from ml_backend.simulation.datasets import load_mnist
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)

@@ -18,10 +18,10 @@ from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.headline_files import load_headlines
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
+from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.store.project_store import Current
 
 DISASTERS = ["Flood drowns village", "Earthquake kills dozens", "Bushfire destroys homes"]

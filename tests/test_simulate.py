@@ -23,7 +23,7 @@ from ml_backend.errors import DataError
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.selection.control_arm import control_places
-from ml_backend.simulation import Design, LabelledData, Oracle, simulate
+from ml_backend.simulation.simulate import Design, LabelledData, Oracle, simulate
 
 DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})
 TOPICS = {

@@ -1,0 +1,1 @@
+"""The loop with an oracle in place of people."""
