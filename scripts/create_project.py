@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from common import UrlOption, connect, console, new_app, tell_errors, warn
 
-from ml_backend.checks.connection import PRIVATE_ADDRESS, refuses_address
 from ml_backend.config import Settings
+from ml_backend.doctor.connection import PRIVATE_ADDRESS, refuses_address
 from ml_backend.errors import ConfigurationError, LabelStudioError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.files import read_text
 from ml_backend.label_studio.client import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient

@@ -30,9 +30,9 @@ from rich.table import Table
 from ml_backend.backend import workspace
 from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
+from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.order_proof import prove_order, standing
 from ml_backend.rounds.log import record_round
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.store.registry import stores_of

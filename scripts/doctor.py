@@ -12,9 +12,9 @@ from common import ProjectOption, UrlOption, console, new_app, tell_errors, warn
 from create_project import ensure_webhook
 from rich.text import Text
 
-from ml_backend.checks import CHECKS
 from ml_backend.config import load_settings
-from ml_backend.diagnosis import Context, Finding, Mended, Status, examine, mend
+from ml_backend.doctor.checks import CHECKS
+from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status, examine, mend
 
 STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error": "bold red", "skipped": "dim"}
 

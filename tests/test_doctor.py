@@ -19,9 +19,10 @@ from test_backend_live import AUDIO, TITLE, WORDS, connect
 from typer.testing import CliRunner
 
 from ml_backend.backend import workspace
-from ml_backend.checks import CHECKS, access, connection, stored
 from ml_backend.config import Settings
-from ml_backend.diagnosis import Check, Context, Finding, Mended, examine, mend
+from ml_backend.doctor import access, connection, stored
+from ml_backend.doctor.checks import CHECKS
+from ml_backend.doctor.diagnosis import Check, Context, Finding, Mended, examine, mend
 from ml_backend.errors import LabelConfigError, StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB_TITLE

@@ -7,12 +7,12 @@ import pytest
 from faulty_proxy import Fault, FaultyProxy
 
 from ml_backend.config import ProjectSettings
+from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.label_studio.retries import Patience
-from ml_backend.order_proof import prove_order
 from ml_backend.rounds.log import last_seen, record_round, rounds
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import Current, ProjectStore

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.config import Settings
+from ml_backend.doctor.order_proof import standing
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
 from ml_backend.instant.loop import MOST_WAITING, InstantLoop
 from ml_backend.instant.order import InstantOrder
@@ -19,7 +20,6 @@ from ml_backend.instant.project import InstantProject, open_instant
 from ml_backend.instant.queue import InstantQueue
 from ml_backend.instant.served_queue import ServedQueue
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.order_proof import standing
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest

@@ -28,9 +28,9 @@ from serving import forget_client
 
 from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import Settings
-from ml_backend.diagnosis import Context
+from ml_backend.doctor.diagnosis import Context
+from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import TrainerDied
-from ml_backend.order_proof import prove_order
 from ml_backend.records import Queue
 from ml_backend.rounds.log import rounds
 from ml_backend.server import make_trainer

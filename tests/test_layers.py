@@ -39,10 +39,7 @@ LAYERS = (
 """Lowest first."""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 MOVING = {
-    "checks": "doctor",
-    "diagnosis": "doctor",
     "monitoring": "web",
-    "order_proof": "doctor",
 }
 """Not moved yet."""
 RANK |= {module: RANK[home] for module, home in MOVING.items()}

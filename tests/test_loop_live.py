@@ -9,6 +9,7 @@ import pytest
 
 from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.doctor.order_proof import prove_order
 from ml_backend.draws import draws_for
 from ml_backend.errors import (
     AcquisitionError,
@@ -21,7 +22,6 @@ from ml_backend.label_studio import client as client_module
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import Mirror
-from ml_backend.order_proof import prove_order
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import Current, ProjectStore
 

@@ -11,9 +11,10 @@ from test_monitoring import scrape
 from typer.testing import CliRunner
 
 from ml_backend.backend import run_project_round, workspace
-from ml_backend.checks import CHECKS, sharing
 from ml_backend.config import Settings, load_settings
-from ml_backend.diagnosis import Context, examine
+from ml_backend.doctor import sharing
+from ml_backend.doctor.checks import CHECKS
+from ml_backend.doctor.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import record_round, rounds

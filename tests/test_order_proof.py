@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import LiveProject, MakeProject
 
-from ml_backend.order_proof import prove_order
+from ml_backend.doctor.order_proof import prove_order
 from ml_backend.records import Queue
 from ml_backend.rounds.run import Workspace, run_round
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from threading import Lock, Thread
 from typing import Any, Final
 
-from ml_backend.checks import CHECKS
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.diagnosis import Context, Finding, examine
+from ml_backend.doctor.checks import CHECKS
+from ml_backend.doctor.diagnosis import Context, Finding, examine
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
 from ml_backend.jobs.queue import Rounds
 from ml_backend.jobs.scheduler import Scheduler

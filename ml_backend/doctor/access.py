@@ -8,8 +8,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ml_backend.checks.words import command
-from ml_backend.diagnosis import Context, Finding
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.words import command
 from ml_backend.label_studio.client import installed_version
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
 

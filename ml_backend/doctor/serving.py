@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from ml_backend.checks.words import command
-from ml_backend.diagnosis import Context, Finding
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.order_proof import prove_order, standing
+from ml_backend.doctor.words import command
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB, TAB_TITLE, is_over
 from ml_backend.label_studio.queue_names import parse_queue_name
-from ml_backend.order_proof import prove_order, standing
 
 
 def sampling(context: Context) -> Finding:

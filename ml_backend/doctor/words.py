@@ -6,7 +6,7 @@ import shlex
 from datetime import timedelta
 from pathlib import Path
 
-from ml_backend.diagnosis import Context
+from ml_backend.doctor.diagnosis import Context
 
 
 def command(script: str, context: Context, *arguments: str) -> str:

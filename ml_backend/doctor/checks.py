@@ -8,22 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ml_backend.checks.access import (
-    evaluation_tasks,
-    label_studio,
-    labeling_config,
-    overlap,
-    project,
-    token,
-)
-from ml_backend.checks.connection import (
-    backend,
-    backend_auth,
-    backend_state,
-    mend_webhook,
-    webhook,
-)
-from ml_backend.checks.serving import (
+from ml_backend.doctor.access import evaluation_tasks, label_studio, labeling_config, overlap, project, token
+from ml_backend.doctor.connection import backend, backend_auth, backend_state, mend_webhook, webhook
+from ml_backend.doctor.diagnosis import Check
+from ml_backend.doctor.serving import (
     coverage,
     empty_versions,
     left_overs,
@@ -38,9 +26,8 @@ from ml_backend.checks.serving import (
     served_version,
     tab,
 )
-from ml_backend.checks.sharing import redis, shared_store
-from ml_backend.checks.stored import disk, last_round, store, stored_files
-from ml_backend.diagnosis import Check
+from ml_backend.doctor.sharing import redis, shared_store
+from ml_backend.doctor.stored import disk, last_round, store, stored_files
 
 CHECKS: Final = (
     Check("Label Studio", label_studio),

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ml_backend.checks.words import command, connect_command
-from ml_backend.diagnosis import Context, Finding
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.words import command, connect_command
 from ml_backend.errors import ConfigurationError
 
 BACKEND_TIMEOUT: Final = 10.0

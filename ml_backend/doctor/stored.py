@@ -7,8 +7,8 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ml_backend.checks.words import command, duration
-from ml_backend.diagnosis import Context, Finding
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.words import command, duration
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.rounds.log import SEEN_NAME, rounds
 
