@@ -24,10 +24,10 @@ from ml_backend.jobs.process import Trainer
 from ml_backend.jobs.queue import Job, QueuedRounds, Rounds, Worker
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.labeling_config import parse_label_config
-from ml_backend.monitoring import add_metrics
 from ml_backend.rounds.log import record_lost_round
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.store.registry import stores_of
+from ml_backend.web.metrics import add_metrics
 
 log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024 * 1024

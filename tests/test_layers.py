@@ -38,11 +38,6 @@ LAYERS = (
 )
 """Lowest first."""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-MOVING = {
-    "monitoring": "web",
-}
-"""Not moved yet."""
-RANK |= {module: RANK[home] for module, home in MOVING.items()}
 
 
 def modules() -> dict[str, Path]:
@@ -70,7 +65,7 @@ def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
 
 def part(module: str) -> str:
     """The folder, or the file beside the folders, that a module belongs to."""
-    return MOVING.get(module.split(".")[0], module.split(".")[0])
+    return module.split(".")[0]
 
 
 def test_every_folder_has_a_layer() -> None:

@@ -7,11 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_store import QUEUE, WEIGHTS, manifest
 
 from ml_backend.config import Settings
-from ml_backend.monitoring import GAUGES, OUTCOMES, StoreCollector, outcome, project_samples
 from ml_backend.rounds.log import append
 from ml_backend.server import create_app
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import Stores
+from ml_backend.web.metrics import GAUGES, OUTCOMES, StoreCollector, outcome, project_samples
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 METRICS = {"n": 4, "accuracy": 0.75, "f_macro": 0.5, "f_positive": None, "auc": 0.875, "ece": 0.125}
