@@ -16,23 +16,23 @@ from typing import Annotated, Final
 
 import requests
 import typer
-from common import messages, new_app, tell_errors
-from create_project import connect_backend, make_project
 from demo_data import DemoProject, headline_project, mnist_project
-from fetch_data import fetch
 from filelock import FileLock, Timeout
-from import_tasks import known_keys, send
-from observer import ProgressObserver, show_report
 from processes import LIGHT_IMPORTS, LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
 from rich.panel import Panel
 from rich.table import Table
 
 from ml_backend.backend import workspace
+from ml_backend.cli.common import messages, new_app, tell_errors, warn
+from ml_backend.cli.fetch_data import fetch
+from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.new_tasks import known_keys, send
+from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.log import record_round
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.store.registry import stores_of
@@ -157,7 +157,8 @@ def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings
     counts = ", ".join(f"{count:,} {what}" for what, count in project.counts.items())
     with timed(f"{project.title}: {counts} ({project.source})"):
         there = make_project(client, project.title, project.config, project.question)
-        connect_backend(client, there.id, f"http://{LOCALHOST}:{settings.port}", settings)
+        for line in connect_backend(client, there.id, f"http://{LOCALHOST}:{settings.port}", settings):
+            warn(line)
         known = known_keys(client, there.id, project.question) if there.task_count else set[str]()
         send(client, there.id, [row for row in project.rows if row["data"]["import_key"] not in known])
     return there.id

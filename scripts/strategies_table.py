@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common import console, new_app
-
+from ml_backend.cli.common import console, new_app
 from ml_backend.strategies.mixture import MIXTURE
 from ml_backend.strategies.registry import STRATEGIES, Strategy
 

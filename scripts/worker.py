@@ -1,38 +1,6 @@
-"""Run the rounds that the ML backend puts into Redis: one worker process, as many of them as you like."""
+"""``lsal worker``, from a checkout."""
 
-from __future__ import annotations
-
-from common import new_app, tell_errors
-from redis import Redis
-from redis.exceptions import RedisError
-from rq import Queue, Worker
-
-import ml_backend.backend  # noqa: F401 - loaded once here, so that each round's forked process has it already
-from ml_backend.config import load_settings
-from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import QUEUE_NAME
-from ml_backend.logs import configure_logging, library_level
-
-app = new_app()
-
-
-@app.command()
-@tell_errors
-def main() -> None:
-    """Run rounds from the Redis at REDIS_URL until stopped. Settings are those of the ML backend."""
-    settings = load_settings()
-    if settings.redis_url is None:
-        raise ConfigurationError(
-            "REDIS_URL is not set: there is no queue to work on. The backend alone needs no worker."
-        )
-    configure_logging(settings)
-    redis = Redis.from_url(settings.redis_url.get_secret_value())
-    try:
-        redis.ping()
-    except RedisError as exc:
-        raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
-    Worker([Queue(QUEUE_NAME, connection=redis)], connection=redis).work(logging_level=library_level(settings))
-
+from ml_backend.cli.worker import app
 
 if __name__ == "__main__":
     app()

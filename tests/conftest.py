@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
-import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import requests
-from common import console, messages
-from filelock import FileLock
-from processes import start_label_studio
-from redis_server import redis_url
+from support.installation import install
+from support.label_studio import (
+    Call,
+    LiveLabelStudio,
+    LocalServer,
+    LocalServerFactory,
+    MakeProject,
+    label_studio,
+    project_maker,
+)
+from support.pages import browser, data, page
+from support.places import REPOSITORY
+from support.redis_server import redis_url
+from support.served import settings
+from support.texts import model
 
-from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
-from ml_backend.records import Project
+from ml_backend.cli.common import console, messages
 
-__all__ = ["redis_url"]
+__all__ = ["browser", "data", "install", "label_studio", "model", "page", "redis_url", "settings"]
 """Fixtures that are not written here."""
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-PASSWORD = "correct-horse-battery-1"
-TOKEN = "c0ffee" * 6 + "2468"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,117 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEXT_MODEL"] = "headlines"
     warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
     config.addinivalue_line("filterwarnings", warning)
-
-
-@dataclass(frozen=True)
-class Account:
-    """A user of the test's Label Studio."""
-
-    id: int
-    email: str
-    password: str
-    token: str = field(repr=False)
-    client: LabelStudioClient
-
-
-@dataclass
-class LiveLabelStudio:
-    """A real Label Studio, its first account, and helpers for more."""
-
-    url: str
-    email: str
-    password: str
-    token: str = field(repr=False)
-    seconds_to_start: float
-    log: Path
-    local_files: Path
-    """The folder that it serves local files from."""
-    _clients: list[LabelStudioClient] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    @cached_property
-    def client(self) -> LabelStudioClient:
-        """The first account's client."""
-        return self.new_client(self.token)
-
-    def new_client(self, token: str, *, url: str | None = None, timeout: float = 60.0) -> LabelStudioClient:
-        """A client that is closed at the end of the session (else its sockets leak a ResourceWarning)."""
-        client = LabelStudioClient(url or self.url, token, timeout=timeout)
-        self._clients.append(client)
-        return client
-
-    def create_user(self, email: str | None = None, password: str = PASSWORD) -> Account:
-        """A new account in the same organization, made as people make theirs: on the sign-up page of an invitation."""
-        email = email or f"annotator-{next(self._numbers)}@example.org"
-        page = self.url + self.client.request("GET", "api/invite").json()["invite_url"]
-        with requests.Session() as session:
-            session.trust_env = False
-            found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', session.get(page, timeout=60).text)
-            assert found, "the sign-up page has no form"
-            form = {"email": email, "password": password, "csrfmiddlewaretoken": found[1]}
-            answer = session.post(page, data=form, headers={"Referer": page}, timeout=60)
-            assert answer.status_code == 200, answer.text[:500]
-            assert "/user/signup" not in answer.url, "the sign-up page refused the account"
-            token = session.get(f"{self.url}/api/current-user/token", timeout=60).json()["token"]
-            who = session.get(f"{self.url}/api/current-user/whoami", timeout=60).json()
-        assert who["email"] == email
-        return Account(who["id"], email, password, token, self.new_client(token))
-
-    def personal_access_token(self, client: LabelStudioClient) -> str:
-        """A new personal access token; Label Studio gives each account only one, so take a fresh account for it."""
-        token: str = client.request("POST", "api/token/", body={}).json()["token"]
-        return token
-
-    def close(self) -> None:
-        """Close all clients."""
-        for client in self._clients:
-            client.close()
-
-
-@dataclass(frozen=True)
-class LiveProject:
-    """A project in the test's Label Studio."""
-
-    id: int
-    question: ChoiceQuestion
-    task_ids: list[int]
-    client: LabelStudioClient
-
-    @property
-    def project(self) -> Project:
-        """The project as it is now."""
-        return self.client.project(self.id)
-
-    def answer(self, label: str) -> list[dict[str, Any]]:
-        """The result of an annotation that gives this label."""
-        value = {"choices": [label]}
-        return [
-            {"from_name": self.question.control, "to_name": self.question.object, "type": "choices", "value": value}
-        ]
-
-
-MakeProject = Callable[..., LiveProject]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request that a local server got."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass
-class LocalServer:
-    """A server on this machine that gives one answer to everything, and what it was asked."""
-
-    url: str
-    calls: list[Call] = field(default_factory=list)
-
-
-LocalServerFactory = Callable[[Callable[[Call], tuple[int, str, bytes]]], LocalServer]
 
 
 @pytest.fixture
@@ -197,51 +82,6 @@ def local_server() -> Iterator[LocalServerFactory]:
 
 
 @pytest.fixture(scope="session")
-def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLabelStudio]:
-    """A real Label Studio on SQLite, started once, when the first test asks for it."""
-    with live_label_studio(tmp_path_factory) as live:
-        yield live
-
-
-def migrated_label_studio(folders: pytest.TempPathFactory) -> Path:
-    """The data folder of a Label Studio that has started once, to be copied.
-
-    Its migrations take half a minute, a start without them five seconds; one worker makes it for all.
-    """
-    base = folders.getbasetemp()
-    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated-label-studio"
-    with FileLock(f"{made}.lock"):
-        if not made.exists():
-            staging = folders.mktemp("label-studio-migrating")
-            start_label_studio(staging, password=PASSWORD, token=TOKEN).stop()
-            staging.rename(made)
-    return made
-
-
-@contextmanager
-def live_label_studio(
-    folders: pytest.TempPathFactory, extra_env: Mapping[str, str] | None = None
-) -> Iterator[LiveLabelStudio]:
-    """A real Label Studio."""
-    files, home = folders.mktemp("local-files"), folders.mktemp("label-studio")
-    shutil.copytree(migrated_label_studio(folders), home, dirs_exist_ok=True)
-    local_files = {
-        "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(files),
-    }
-    env = local_files | dict(extra_env or {})
-    server = start_label_studio(home, password=PASSWORD, token=TOKEN, extra_env=env)
-    live = LiveLabelStudio(
-        server.url, server.username, server.password, server.token, server.seconds_to_start, server.process.log, files
-    )
-    try:
-        yield live
-    finally:
-        live.close()
-        server.stop()
-
-
-@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data: ACTIVE_LEARNING_TEST_DATA, else shared/data beside the repository."""
     folder = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
@@ -257,32 +97,3 @@ def shared_data() -> Path:
 def make_project(label_studio: LiveLabelStudio) -> MakeProject:
     """Make projects: ``make_project("headlines" | "mnist", tasks=3)`` or with a list of task data."""
     return project_maker(label_studio)
-
-
-def project_maker(label_studio: LiveLabelStudio) -> MakeProject:
-    """What makes projects in this Label Studio."""
-    numbers = itertools.count(1)
-
-    def make(
-        kind: str = "headlines",
-        tasks: int | Sequence[Mapping[str, Any]] = 0,
-        *,
-        title: str | None = None,
-        client: LabelStudioClient | None = None,
-    ) -> LiveProject:
-        client = client or label_studio.client
-        xml = (REPOSITORY / "label_configs" / f"{kind}.xml").read_text(encoding="utf-8")
-        project = client.create_project(title or f"{kind} {next(numbers)}", xml)
-        rows = [{"data": dict(data)} for data in (example_data(kind, tasks) if isinstance(tasks, int) else tasks)]
-        ids = client.import_tasks(project.id, rows) if rows else []
-        return LiveProject(project.id, parse_label_config(xml, project=project.id), ids, client)
-
-    return make
-
-
-def example_data(kind: str, count: int) -> list[dict[str, Any]]:
-    """Task data of so many different headlines or images."""
-    if kind == "headlines":
-        return [{"text": f"headline number {number}"} for number in range(count)]
-    noise = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
-    return [{"image": png_data_uri(image)} for image in noise]

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
-import socket
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command, connect_command
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.setup import PRIVATE_ADDRESS, is_private, refuses_address
 
 BACKEND_TIMEOUT: Final = 10.0
 NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
-PRIVATE_ADDRESS: Final = (
-    "Label Studio refuses addresses on its own machine or a private network unless it was started with both "
-    "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false: set both and restart it"
-)
-REFUSALS: Final = ("reserved network address", "ssrf", "private")
 
 
 def backend(context: Context) -> Finding:
@@ -122,20 +115,6 @@ def _authorized(row: dict[str, object], auth: tuple[str, str]) -> bool:
     headers = row.get("headers")
     given = {str(k).lower(): v for k, v in headers.items()} if isinstance(headers, dict) else {}
     return given.get("authorization") == "Basic " + base64.b64encode(":".join(auth).encode()).decode()
-
-
-def refuses_address(message: str) -> bool:
-    """Whether Label Studio's answer is about the address, not about the backend behind it."""
-    return any(word in message.lower() for word in REFUSALS)
-
-
-def is_private(url: str) -> bool:
-    """Whether a URL's host is on this machine or a private network, as seen from here."""
-    try:
-        found = socket.getaddrinfo(urlsplit(url).hostname or "", None)
-    except (OSError, ValueError):
-        return False
-    return any(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_private for item in found)
 
 
 def mend_webhook(context: Context) -> str:

@@ -1,7 +1,7 @@
 """A diagnosis of one installation: checks are functions in a registry, each gives one finding.
 
 A check that fails never hides the others: what it raises becomes its finding, and only the checks that need its
-answer are skipped, saying so. What to mend, and whether that is safe, a check says itself; see `ml_backend.doctor.checks`.
+answer are skipped, saying so. What to mend, and whether that is safe, a check says itself; see `checks`.
 """
 
 from __future__ import annotations

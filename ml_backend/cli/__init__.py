@@ -1,0 +1,1 @@
+"""The commands: ``lsal COMMAND``, and the launchers in ``scripts/``."""

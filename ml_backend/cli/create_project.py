@@ -1,0 +1,46 @@
+"""Make a Label Studio project from a labeling config, or find it by its title, and connect the ML backend to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml_backend.cli.common import UrlOption, connect, console, new_app, tell_errors, warn
+from ml_backend.files import read_text
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.setup import connect_backend, make_project
+
+app = new_app()
+
+
+@app.command()
+@tell_errors
+def main(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Labeling config, such as label_configs/mnist.xml.")],
+    title: Annotated[str, typer.Option("--title", "-t", help="Title of the project. One of this title is used again.")],
+    backend_url: Annotated[
+        str | None, typer.Option("--backend-url", help="Connect the ML backend at this URL.")
+    ] = None,
+    description: Annotated[str, typer.Option("--description", help="Description of a new project.")] = "",
+    url: UrlOption = None,
+) -> None:
+    """Make a project from a labeling config, or find it by its title, and connect the ML backend to it.
+
+    Running it again changes nothing that is right already. The backend's user name and password come from
+    BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
+    """
+    xml = read_text(config)
+    question = parse_label_config(xml, project=f'"{title}" ({config})')
+    settings, client = connect(url)
+    project = make_project(client, title, xml, question, description)
+    console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
+    if backend_url:
+        for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
+            warn(line)
+        console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

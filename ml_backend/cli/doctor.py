@@ -1,0 +1,105 @@
+"""Check one installation end to end: what is right, what is wrong, and the command or setting that mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from ml_backend.cli.common import ProjectOption, UrlOption, console, new_app, tell_errors, warn
+from ml_backend.config import load_settings
+from ml_backend.doctor.checks import CHECKS
+from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status, examine, mend
+from ml_backend.label_studio.setup import ensure_webhook
+
+STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error": "bold red", "skipped": "dim"}
+
+app = new_app()
+
+
+@app.command()
+@tell_errors
+def main(
+    project: ProjectOption,
+    backend_url: Annotated[
+        str | None, typer.Option("--backend-url", help="The ML backend. [default: the one that is connected]")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend, and check again.")] = False,
+    order: Annotated[
+        int | None,
+        typer.Option("--order", min=1, help="Answer the next K tasks, compare them with the queue, take it all back."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    url: UrlOption = None,
+) -> None:
+    """Check one installation end to end: what is right, what is wrong, and the command or setting that mends it.
+
+    Nothing is changed without `--fix` or `--order`. The exit code is 1 while there are errors. It needs the environment
+    of the backend: LABEL_STUDIO_API_KEY, MODEL_DIR, and BASIC_AUTH_USER and BASIC_AUTH_PASS where they are set.
+    """
+    settings = load_settings(label_studio_url=url)
+    if order:
+        warn(f"The order proof answers the next {order} tasks as this account, and deletes these answers at the end.")
+    context = Context(settings, project, backend_url, order, mend_webhook=ensure_webhook)
+    # Mending comes before the proof: what it mends is often the order.
+    findings = examination(replace(context, order=None if fix else order), show=not as_json)
+    mended: list[Mended] = []
+    if fix and (order or any(finding.fixable for finding in findings)):
+        with context.fresh() as now:
+            mended = list(mend(now, findings, CHECKS))
+        if not as_json:
+            show_mended(mended)
+        findings = examination(context, show=not as_json)
+    errors = sum(finding.status == "error" for finding in findings)
+    if as_json:
+        report = {"project": project, "ok": not errors}
+        rows = {"findings": [asdict(item) for item in findings], "mended": [asdict(item) for item in mended]}
+        console.print_json(json.dumps(report | rows))
+    else:
+        console.print(summary(findings), style="bold", highlight=False, soft_wrap=True)
+    if errors:
+        raise typer.Exit(1)
+
+
+def examination(context: Context, *, show: bool) -> list[Finding]:
+    """All findings, each shown as soon as it is there."""
+    findings = []
+    with context:
+        for finding in examine(context, CHECKS):
+            findings.append(finding)
+            if show:
+                show_finding(finding)
+    return findings
+
+
+def show_finding(finding: Finding) -> None:
+    """One line, and one more with the remedy."""
+    line = Text.assemble(
+        (f"{finding.status:<8}", STYLES[finding.status]), (f"{finding.name:<28}", "bold"), finding.message
+    )
+    console.print(line, highlight=False, soft_wrap=True)
+    if finding.remedy:
+        console.print(Text(f"{'':<8}→ {finding.remedy}", style="cyan"), highlight=False, soft_wrap=True)
+
+
+def show_mended(mended: Sequence[Mended]) -> None:
+    """What was mended, or why it was not."""
+    console.print()
+    for item in mended:
+        word, style = ("mended", "green") if item.done else ("not mended", "red")
+        console.print(Text(f"{word}: {item.name}: {item.message}", style=style), highlight=False, soft_wrap=True)
+    console.print("\nOnce more:", highlight=False)
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many of each kind."""
+    counts = {status: sum(item.status == status for item in findings) for status in STYLES}
+    return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+if __name__ == "__main__":
+    app()

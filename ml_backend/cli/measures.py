@@ -1,0 +1,82 @@
+"""What a project's loop is worth: live accuracy, labels saved against random, the outlook, the classes it finds.
+
+Reads what the last round wrote down; asks nothing of Label Studio.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ml_backend.cli.common import ProjectOption, console, new_app, tell_errors
+from ml_backend.config import load_settings
+from ml_backend.errors import StoreError
+from ml_backend.records import CONTROL
+from ml_backend.rounds.measures import stored
+from ml_backend.store.registry import stores_of
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+@tell_errors
+def measures(
+    project: ProjectOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
+) -> None:
+    """Show a project's measures."""
+    settings = load_settings(model_dir=model_dir)
+    store = stores_of(settings).open(project)
+    found = stored(store) if store else {}
+    if not found:
+        raise StoreError(
+            f"No round of project {project} is known in {settings.model_dir}; run scripts/sync.py --train first."
+        )
+    if as_json:
+        console.print_json(json.dumps(found))
+        return
+    for line in lines(found):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print(_class_table(found["classes"]))
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The measures in sentences."""
+    told = [f"{found['version'] or 'No model yet'}: {found['labels']:,} labels."]
+    for arm, live in sorted(found["live"].items(), key=lambda pair: pair[0] != CONTROL):
+        what = "control tasks (random, no guess shown)" if arm == CONTROL else f"tasks picked by {arm}"
+        told.append(
+            f"Live accuracy on the last {live['n']} {what}: {live['accuracy']:.1%} "
+            f"({live['low']:.1%} to {live['high']:.1%})."
+        )
+    saved = found["labels_saved"]
+    if saved:
+        needed, gain = saved["random_labels"], saved["saved"]
+        most = " or more, beyond the pool" if saved["at_least"] else ""
+        told.append(
+            f"As good as {needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}{most}): "
+            f"{gain['value']:+,.0f} labels ({gain['low']:+,.0f} to {gain['high']:+,.0f}) saved by {saved['labels']:,}."
+        )
+    else:
+        told.append(
+            f"Labels saved: not known yet. It takes evaluation tasks, and models of random labels "
+            f"({found['random_labels']:,} so far), of which each round in the background fits one."
+        )
+    return [*told, found["hint"]]
+
+
+def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table("class", "control arm", "picked", "picked, last 100", title="Share of each class among the answers")
+    for label in dict.fromkeys(name for shares in classes.values() for name in shares):
+        table.add_row(label, *(f"{classes[arm].get(label, 0):.1%}" for arm in ("control", "picked", "recent")))
+    return table
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,177 @@
+"""What can be simulated on: the two presets, and any labelled file or folder that import_tasks.py reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from ml_backend.errors import BadItemError, DataError
+from ml_backend.files import read_text
+from ml_backend.label_studio.importing import read_tasks
+from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.models.registry import model_for_object_tag
+from ml_backend.records import Task
+from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
+from ml_backend.simulation.simulate import Design, LabelledData
+
+AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
+AG_FOLDERS: Final = ("ag_news", "")
+VALUE: Final = "value"
+TEXT_KINDS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where labelled items come from; small, so that it can be sent to another process, which then loads them."""
+
+    kind: str
+    """A name in ``LOADERS``."""
+    path: Path
+    label_column: str | None = None
+    text_column: str | None = None
+    images: bool = False
+
+    def load(self) -> LabelledData:
+        """Read the items.
+
+        Raises:
+            DataError: they are missing, malformed, or fewer than two classes.
+        """
+        return LOADERS[self.kind](self)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One simulation with its usual sizes and what its table is about."""
+
+    kind: str
+    design: Design
+    measure: str
+    targets: tuple[float, ...]
+
+
+PRESETS: Final[dict[str, tuple[Preset, ...]]] = {
+    "mnist": (Preset("mnist", Design(2000, 100, 10, 300), "accuracy", (0.95, 0.97, 0.98)),),
+    "digits": (Preset("digits", Design(397, 20, 10, 200), "accuracy", (0.9, 0.95, 0.97)),),
+    "headlines": (
+        Preset("ag_news", Design(2000, 40, 10, 300), "accuracy", (0.75, 0.77, 0.78)),
+        Preset("disasters", Design(647, 40, 10, 300), "auc", (0.85, 0.9, 0.92)),
+    ),
+}
+
+
+def load_digits(source: Source) -> LabelledData:
+    """MNIST digits, as the MNIST workflow uses them."""
+    images, digits, where = load_mnist(source.path)
+    model = model_for_object_tag("Image")
+    labels = tuple(str(digit) for digit in range(10))
+    return LabelledData("mnist", model, labels, list(images), digits.astype(np.int64), where)
+
+
+def load_scans(source: Source) -> LabelledData:  # noqa: ARG001 (they come with a package)
+    """The 1,797 digits of 8 x 8 pixels that scikit-learn brings (Alpaydin & Kaynak 1998), as the model reads images."""
+    from sklearn.datasets import load_digits as bundled
+
+    found, model = bundled(), model_for_object_tag("Image")
+    items = []
+    for pixels in found.images:
+        content = io.BytesIO()
+        grey = Image.fromarray((pixels * (255 / 16)).round().astype(np.uint8))
+        grey.resize((28, 28), Image.Resampling.BICUBIC).save(content, "PNG")
+        items.append(model.read_item(content.getvalue()))
+    labels = tuple(str(digit) for digit in range(10))
+    return LabelledData(
+        "digits", model, labels, items, found.target.astype(np.int64), "scikit-learn's digits, upscaled"
+    )
+
+
+def load_ag_news(source: Source) -> LabelledData:
+    """Titles of AG's news corpus (Zhang, Zhao & LeCun 2015), four classes."""
+    found = [p for below in AG_FOLDERS if (p := source.path / below / "test.csv").is_file()]
+    if not found:
+        raise DataError(f"No AG News (ag_news/test.csv: class, title, description) in {source.path}; see --data")
+    pairs = []
+    for number, row in enumerate(csv.reader(io.StringIO(read_text(found[0]), newline="")), start=1):
+        if len(row) != 3 or row[0] not in ("1", "2", "3", "4"):
+            raise DataError(f"{found[0]}, row {number}: not class (1-4), title and description")
+        pairs.append((row[1], AG_CLASSES[int(row[0]) - 1]))
+    return _texts("ag_news", pairs, AG_CLASSES, f"AG News titles, {found[0].name}")
+
+
+def load_disasters(source: Source) -> LabelledData:
+    """The labelled disaster headlines of rmunro/pytorch_active_learning, evaluation and training ones together."""
+    files = find_headlines(source.path)
+    if not (files.evaluation and files.training):
+        raise DataError(
+            f"No labelled disaster headlines (evaluation_data_related.csv ...) in {source.path}; see --data"
+        )
+    items = [item for path in (*files.evaluation, *files.training) for item in read_headlines(path)]
+    pairs = [(item.text, item.label) for item in items if item.label]
+    return _texts("disasters", pairs, (NOT_RELATED, RELATED), "disaster headlines")
+
+
+def load_own(source: Source) -> LabelledData:
+    """Any labelled file or folder; its labels in the order of the alphabet."""
+    tag = "Text" if source.path.is_file() and source.path.suffix in TEXT_KINDS and not source.images else "Image"
+    model, problems = model_for_object_tag(tag), list[str]()
+    tasks = read_tasks(
+        source.path,
+        config_object_tag=tag,
+        value_key=VALUE,
+        label_column=source.label_column,
+        text_column=source.text_column,
+        problems=problems,
+    )
+    media, pairs, unlabelled = MediaReader(), dict[str, tuple[Any, str]](), 0
+    for number, task in enumerate(tasks):
+        if task.label is None:
+            unlabelled += 1
+            continue
+        try:
+            raw = media.read(Task(number, task.data), field=VALUE, object_tag=tag)
+            pairs.setdefault(task.key, (model.read_item(raw), task.label))
+        except BadItemError as exc:
+            problems.append(f"{task.where}: {exc}")
+    labels = tuple(sorted({label for _, label in pairs.values()}))
+    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
+        left_out = f"; {unlabelled:,} items have no label (--label-column)" if unlabelled else ""
+        left_out += f"; {len(problems):,} cannot be read, first: {problems[0]}" if problems else ""
+        raise DataError(
+            f"{source.path} has {len(labels)} different labels; {MIN_CLASSES} to {MAX_CLASSES} are needed{left_out}"
+        )
+    items = [item for item, _ in pairs.values()]
+    targets = np.array([labels.index(label) for _, label in pairs.values()], dtype=np.int64)
+    return LabelledData(source.path.stem, model, labels, items, targets, f"{source.path.name}, {len(items):,} items")
+
+
+LOADERS: Final = {
+    "mnist": load_digits,
+    "digits": load_scans,
+    "ag_news": load_ag_news,
+    "disasters": load_disasters,
+    "own": load_own,
+}
+
+
+def _texts(name: str, pairs: Iterable[tuple[str, str]], labels: Sequence[str], source: str) -> LabelledData:
+    """Texts, each once (case aside: else one could be asked and judged)."""
+    model = model_for_object_tag("Text")
+    unique = {text.casefold(): (model.read_item(text), label) for text, label in pairs if text.strip()}
+    items = [item for item, _ in unique.values()]
+    targets = np.array([labels.index(label) for _, label in unique.values()], dtype=np.int64)
+    return LabelledData(name, model, tuple(labels), items, targets, f"{source}, {len(items):,} texts")
+
+
+def data_folder() -> Path:
+    """The folder named by ACTIVE_LEARNING_TEST_DATA, else ``data/`` of the checkout, which ``fetch-data`` fills."""
+    return Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA") or Path(__file__).resolve().parents[2] / "data")

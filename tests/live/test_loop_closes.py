@@ -1,0 +1,201 @@
+"""Annotators only annotate: rounds start by themselves, behind a real Label Studio."""
+
+import json
+import time
+from base64 import b64encode
+
+from support.installation import QUICK, annotate, connect, until
+from typer.testing import CliRunner
+
+from ml_backend.cli import sync
+from ml_backend.config import Settings
+from ml_backend.errors import StoreError
+from ml_backend.label_studio.setup import ensure_webhook
+from ml_backend.store.project_store import open_project
+
+WORDS = ("flood in the river", "football match tonight")
+QUIET = 4.0
+"""Seconds in which nothing may happen: many times what the settings of these tests wait for."""
+
+
+def headlines(make_project, labelled=6, in_all=30):
+    project = make_project("headlines")
+    rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(in_all)]
+    for number, row in enumerate(rows[:labelled]):
+        row["annotations"] = [{"result": project.answer(("related", "not related")[number % 2])}]
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    return project
+
+
+def test_annotating_brings_a_new_model_and_order_by_itself(make_project, install):
+    """With basic auth on: the webhook must carry it."""
+    project = headlines(make_project, labelled=6)
+    product = install(basic_auth_user="studio", basic_auth_pass="päss")
+    # Seconds enough for four answers on a busy machine.
+    connect(project, product.url, product.settings, train_after_seconds=8)
+    annotate(project, 4)
+    (first,) = until(lambda: product.rounds(project), "a first round")
+    assert first["trigger"] == "labels"
+    assert first["labels"] == 10
+    assert {"read", "fit", "score", "rank", "store"} <= {step["name"] for step in first["steps"]}
+    assert project.project.model_version == first["queue"]
+    assert project.client.prediction_versions(project.id)[first["queue"]] == 8
+
+    annotate(project, 4)
+    second = until(lambda: product.rounds(project)[1:], "a second round")[0]
+    assert second["labels"] == 14
+    assert second["version"] != first["version"]
+    assert project.project.model_version == second["queue"]
+
+    # One label alone: after the seconds. And then silence: publishing a queue starts nothing.
+    annotate(project, 1)
+    third = until(lambda: product.rounds(project)[2:], "a third round")[0]
+    assert (third["trigger"], third["labels"]) == ("time", 15)
+    time.sleep(QUIET)
+    assert len(product.rounds(project)) == 3
+    status = product.status(project)
+    assert (status["queue"], status["version"]) == (third["queue"], third["version"])
+    assert status["last_round"] == third
+    assert (status["labels_waiting"], status["next_round_in"], status["running"]) == (0, None, False)
+
+
+def test_without_any_webhook_polling_finds_the_labels_and_not_our_own_queues(make_project, install):
+    project = headlines(make_project)
+    product = install(poll_seconds=0.5)
+    connect(project, product.url, product.settings)
+    for hook in project.client.webhooks(project.id):
+        project.client.delete_webhook(hook["id"])
+    until(lambda: product.rounds(project), "a first round, for the labels that were there")
+    annotate(project, 4)
+    until(lambda: any(line["labels"] == 10 for line in product.rounds(project)), "a round with the new labels")
+    until(lambda: not product.status(project)["running"], "the end of it")
+    count = len(product.rounds(project))
+    time.sleep(QUIET)
+    assert len(product.rounds(project)) == count, "publishing a queue must not look like a change"
+
+    # A label taken back and an edited one are changes too.
+    row = next(r for page in project.client.all_tasks(project.id) for r in page if r["annotations"])
+    project.client.delete_annotation(row["annotations"][0]["id"])
+    until(lambda: product.rounds(project)[-1]["labels"] == 9, "a round without the deleted label")
+
+
+def test_opening_a_task_is_no_change(make_project, install):
+    project = headlines(make_project)
+    product = install(poll_seconds=0.5)
+    connect(project, product.url, product.settings)
+    until(lambda: product.rounds(project), "a first round")
+    until(lambda: product.status(project).get("next_round_in") is None, "quiet")
+    count = len(product.rounds(project))
+    project.client.next_task(project.id)
+    time.sleep(QUIET)
+    assert len(product.rounds(project)) == count
+
+
+def test_a_sync_by_hand_is_seen_as_a_round(make_project, install, label_studio, monkeypatch):
+    """Pull only: no backend connected, one sync to begin with."""
+    project = headlines(make_project)
+    product = install(poll_seconds=0.5)
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+    monkeypatch.setenv("MODEL_DIR", str(product.settings.model_dir))
+    arguments = ["--project", str(project.id), "--train", "--queue", "4"]
+    result = CliRunner().invoke(sync.app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    time.sleep(QUIET)
+    (line,) = product.rounds(project)
+    assert line["trigger"] == "sync"
+    # Label Studio tells nobody of the next label; it has no webhook.
+    assert project.client.webhooks(project.id) == []
+    store = open_project(product.settings.model_dir, project.id)
+    store.set_extra_params(QUICK)
+    annotate(project, 1)
+    assert until(lambda: product.rounds(project)[1:], "a round")[0]["labels"] == 7
+
+
+def test_a_round_that_fails_is_tried_again_and_succeeds(make_project, install):
+    project = headlines(make_project)
+    product = install(faults=[StoreError("the disk is full")])
+    connect(project, product.url, product.settings)
+    annotate(project, 4)
+    failed = until(lambda: (s := product.status(project)).get("last_error") and s, "a failed round")
+    assert (failed["last_error"], failed["failures"], failed["labels_waiting"]) == ("the disk is full", 1, 4)
+    (line,) = until(lambda: product.rounds(project), "the second attempt")
+    assert line["labels"] == 10
+    until(lambda: product.status(project)["last_error"] is None, "the error is over")
+    time.sleep(QUIET)
+    assert len(product.rounds(project)) == 1
+
+
+def test_a_failed_round_is_in_the_log_and_the_old_order_stands(make_project, install, monkeypatch):
+    project = headlines(make_project)
+    product = install()
+    connect(project, product.url, product.settings)
+    annotate(project, 4)
+    (first,) = until(lambda: product.rounds(project), "a first round")
+    refuse = [StoreError("no space")]
+
+    def full(*args, **kwargs):
+        if refuse:
+            raise refuse.pop()
+        return original(*args, **kwargs)
+
+    original = type(open_project(product.settings.model_dir, project.id)).write_version
+    monkeypatch.setattr("ml_backend.store.project_store.ProjectStore.write_version", full)
+    annotate(project, 4)
+    failed = until(lambda: product.rounds(project)[1:], "a failed round")[0]
+    assert failed["error"] == "no space"
+    assert {"read", "fit"} <= {step["name"] for step in failed["steps"]}
+    assert project.project.model_version == first["queue"]
+    third = until(lambda: product.rounds(project)[2:], "the next attempt")[0]
+    assert (third["error"], third["labels"]) == (None, 14)
+
+
+def test_a_deleted_project_is_left_alone(make_project, install, caplog):
+    project = headlines(make_project)
+    product = install(poll_seconds=0.5)
+    connect(project, product.url, product.settings)
+    until(lambda: product.rounds(project), "a first round")
+    project.client.request("DELETE", f"api/projects/{project.id}")
+    until(lambda: product.status(project)["deleted"], "it is noticed")
+    time.sleep(QUIET)
+    assert caplog.text.count(f"project {project.id} is deleted") == 1
+
+
+# --- the webhook itself ------------------------------------------------------------------------------------------
+
+
+def test_the_webhook_is_one_and_carries_basic_auth(make_project, local_server):
+    """Label Studio itself sends no basic auth to webhooks; the static header really arrives."""
+    project = headlines(make_project, labelled=0, in_all=3)
+    server = local_server(lambda call: (200, "application/json", b'{"model_version": "v", "model_class": "m"}'))
+    settings = Settings(basic_auth_user="studio", basic_auth_pass="päss")
+    for _ in range(2):
+        body = {"project": project.id, "url": f"{server.url}/webhook", "send_payload": False}
+        project.client.request("POST", "api/webhooks/", body=body)
+    project.client.create_webhook(project.id, "http://127.0.0.1:9/other", {"X-Mine": "1"})
+    ensure_webhook(project.client, project.id, server.url, settings)
+    kept, other = project.client.webhooks(project.id)
+    expected = "Basic " + b64encode("studio:päss".encode()).decode()
+    assert (kept["url"], kept["headers"]) == (f"{server.url}/webhook", {"Authorization": expected})
+    assert kept["is_active"]
+    assert kept["send_for_all_actions"]
+    assert kept["send_payload"]
+    assert other["headers"] == {"X-Mine": "1"}
+
+    project.client.delete_webhook(other["id"])
+    project.client.annotate(project.task_ids[0], project.answer("related"))
+    call = until(lambda: [call for call in server.calls if b"ANNOTATION_CREATED" in call.body], "the event")[0]
+    assert call.headers["Authorization"] == expected
+    assert json.loads(call.body)["project"]["id"] == project.id
+
+
+def test_without_its_payload_a_webhook_does_not_name_the_project(make_project, local_server):
+    """Why the payload stays on."""
+    project = headlines(make_project, labelled=0, in_all=3)
+    server = local_server(lambda call: (200, "application/json", b"{}"))
+    project.client.create_webhook(project.id, f"{server.url}/webhook", {})
+    (hook,) = project.client.webhooks(project.id)
+    project.client.change_webhook(hook["id"], {"send_payload": False})
+    project.client.annotate(project.task_ids[0], project.answer("related"))
+    call = until(lambda: [call for call in server.calls if b"ANNOTATION_CREATED" in call.body], "the event")[0]
+    assert b"project" not in call.body

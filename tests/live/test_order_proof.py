@@ -1,0 +1,80 @@
+"""The proof that Label Studio serves what was published must fail where it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.label_studio import LiveProject, MakeProject
+
+from ml_backend.doctor.order_proof import prove_order
+from ml_backend.records import Queue
+from ml_backend.rounds.run import Workspace, run_round
+
+
+@pytest.fixture
+def queued(make_project: MakeProject, tmp_path: Path) -> tuple[LiveProject, Queue]:
+    project = make_project(tasks=6)
+    queue = run_round(Workspace(project.client, tmp_path), project.id).queue
+    assert queue is not None
+    return project, queue
+
+
+def test_the_published_order_holds_and_no_answer_stays(queued: tuple[LiveProject, Queue]) -> None:
+    project, queue = queued
+    proof = prove_order(project.client, project.id, queue, project.question, count=4)
+    assert proof.holds
+    assert proof.difference() == ""
+    assert proof.served == tuple(item.task_id for item in queue.predictions[:4])
+    assert project.project.annotation_count == 0
+
+
+def test_another_order_is_told_by_place(queued: tuple[LiveProject, Queue]) -> None:
+    project, queue = queued
+    first, second, third, *rest = queue.predictions
+    swapped = replace(queue, predictions=(first, third, second, *rest))
+    proof = prove_order(project.client, project.id, swapped, project.question, count=4)
+    assert not proof.holds
+    assert proof.difference() == f"place 2: published task {third.task_id}, served task {second.task_id}"
+    assert project.project.annotation_count == 0
+
+
+def test_a_stream_that_ends_early_is_told(queued: tuple[LiveProject, Queue]) -> None:
+    project, queue = queued
+    ghost = replace(queue.predictions[0], task_id=999_999)
+    proof = prove_order(
+        project.client, project.id, replace(queue, predictions=(*queue.predictions, ghost)), project.question, count=7
+    )
+    assert proof.difference() == "the stream ended after 6 of 7 published tasks"
+
+
+def test_a_task_that_was_open_before_is_no_difference(queued: tuple[LiveProject, Queue], tmp_path: Path) -> None:
+    project, _ = queued
+    held = project.client.next_task(project.id)
+    assert held is not None
+    workspace = Workspace(project.client, tmp_path)
+    # Orders depend on the tasks' ids, so any one seed may put the held task first again.
+    orders = (run_round(workspace, project.id, overrides={"seed": seed}).queue for seed in range(1, 50))
+    queue = next(queue for queue in orders if queue and queue.predictions[0].task_id != held["id"])
+    proof = prove_order(project.client, project.id, queue, project.question, count=5)
+    assert proof.holds
+    assert proof.held == held["id"]
+
+
+def test_answers_are_taken_back_when_the_walk_fails(
+    queued: tuple[LiveProject, Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, queue = queued
+    real, calls = project.client.next_task, []
+
+    def next_task(project_id: int) -> dict[str, object] | None:
+        calls.append(project_id)
+        if len(calls) == 3:
+            raise ConnectionError("injected")
+        return real(project_id)
+
+    monkeypatch.setattr(project.client, "next_task", next_task)
+    with pytest.raises(ConnectionError, match="injected"):
+        prove_order(project.client, project.id, queue, project.question, count=5)
+    assert project.project.annotation_count == 0

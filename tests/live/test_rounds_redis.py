@@ -1,0 +1,127 @@
+"""Rounds over a real Redis: the server asks, a worker process runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import ServerProcess, free_port
+from support.label_studio import MakeProject
+from support.places import REPOSITORY
+from support.redis_server import REDIS_PASSWORD, wait_until
+
+from ml_backend.config import load_settings
+from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.queue import Job, QueuedRounds
+from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.rounds.options import RoundOptions
+from ml_backend.server import create_app
+
+
+@pytest.fixture
+def rounds(redis_url: str) -> Iterator[QueuedRounds]:
+    queued = QueuedRounds(redis_url)
+    queued._redis.flushall()
+    yield queued
+    queued.close()
+
+
+def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
+    first, other = rounds.request(7), rounds.request(8)
+    assert rounds.request(7).id == first.id != other.id
+    assert (first.status, first.project_id) == ("queued", 7)
+    assert rounds.running(7)
+    assert (rounds.request(10, "labels").trigger, first.trigger) == ("labels", "asked")
+    assert not rounds.running(9)
+    assert rounds.job("unknown") is None
+
+
+def test_a_waiting_round_takes_in_what_others_ask(rounds: QueuedRounds) -> None:
+    first = rounds.request(7, "labels")
+    pin = RoundOptions(train=False, pin="v1", changes={"hyperparameters": {"steps": 5}})
+    merged = rounds.request(7, options=pin)
+    assert (merged.id, merged.trigger) == (first.id, "labels")
+    job = rounds.job(first.id)
+    assert job is not None
+    assert job.options == RoundOptions(train=True, pin="v1", changes={"hyperparameters": {"steps": 5}})
+    assert rounds.request(7, options=RoundOptions(train=False)).options == job.options
+    assert len(rounds._queue.job_ids) == 1
+
+
+def test_a_round_that_has_begun_takes_nothing_in(rounds: QueuedRounds) -> None:
+    """A worker took it from the queue after we saw it there: the wish must be a job of its own."""
+    first = rounds.request(7)
+    (seen,) = rounds._queue.jobs
+    rounds._queue.pop_job_id()
+    assert not rounds._take_in(seen, RoundOptions(pin="v1"))
+    second = rounds.request(7, options=RoundOptions(pin="v1"))
+    assert second.id != first.id
+    assert second.options.pin == "v1"
+
+
+def test_without_redis_the_error_says_what_to_do() -> None:
+    rounds = QueuedRounds(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    for call in (lambda: rounds.request(1), lambda: rounds.job("x"), lambda: rounds.running(1)):
+        with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+            call()
+        assert "secret" not in str(caught.value)
+    rounds.close()
+
+
+def test_a_worker_process_runs_the_rounds(
+    rounds: QueuedRounds, redis_url: str, make_project: MakeProject, tmp_path: Path, label_studio
+) -> None:
+    """The server's START_TRAINING, a worker of another process, and a failing project beside it."""
+    project = make_project(tasks=5)
+    names = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.token}
+    logs = {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    env = os.environ | names | logs | {"MODEL_DIR": str(tmp_path / "versions"), "REDIS_URL": redis_url}
+    settings = load_settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path / "versions",
+        redis_url=redis_url,
+    )
+    scheduler = Scheduler(settings, rounds, client=lambda: label_studio.client)
+    web = create_app(settings, rounds=rounds, scheduler=scheduler).test_client()
+
+    def start(project_id: int) -> str:
+        answer = web.post("/webhook", json={"action": "START_TRAINING", "project": {"id": project_id}})
+        assert answer.status_code == 201
+        return str(answer.json["job"])
+
+    jobs = [start(987_654), start(project.id)]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "worker.py")]
+    with ServerProcess("worker", command, log=tmp_path / "worker.log", env=env) as worker:
+        wait_until(lambda: all(over(rounds.job(job)) for job in jobs) or not worker.running)
+        assert worker.running, worker.log_tail()
+    failed, finished = (web.post("/job_status", json={"job": job}).json for job in jobs)
+    assert failed["job_status"] == "failed"
+    assert "987654" in failed["error"]
+    assert "Traceback" not in failed["error"]
+    assert finished["job_status"] == "finished"
+    assert finished["result"]["queue"] == project.project.model_version == "start.auto-0001"
+    log = (tmp_path / "worker.log").read_text()
+    for secret in (label_studio.token, REDIS_PASSWORD, "headline number"):
+        assert secret not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    made = [line for line in lines if line["logger"].startswith("ml_backend")]
+    assert {line["project"] for line in made} == {project.id, 987_654}
+    assert all(line["round"] for line in made)
+    assert any(line["logger"] == "rq.worker" and "round" not in line for line in lines)
+
+    # The scheduler hears how both ended, over Redis; the log is the worker's.
+    scheduler.tick()
+    shown = web.get("/status").json["projects"][str(project.id)]
+    assert (shown["queue"], shown["running"], shown["failures"]) == ("start.auto-0001", False, 0)
+    assert shown["last_round"]["round"] in {line["round"] for line in made if line["project"] == project.id}
+    assert (shown["last_round"]["trigger"], shown["last_round"]["error"]) == ("asked", None)
+    assert scheduler._trigger.outlook(987_654).failures == 1
+
+
+def over(job: Job | None) -> bool:
+    return job is not None and job.status in ("finished", "failed")

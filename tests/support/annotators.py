@@ -1,0 +1,193 @@
+"""Several people who label at once."""
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from support.installation import Installation, connect, until
+
+from ml_backend.config import Settings
+from ml_backend.store.project_store import open_project
+
+WORDS = ("flood in the river", "football match tonight")
+
+QUICK = {"strategy": "entropy", "text_model": "headlines", "hyperparameters": {"steps": 20}}
+
+
+def truth(text):
+    return "related" if "flood" in text else "not related"
+
+
+def headlines(make_project, labelled, in_all):
+    project = make_project("headlines")
+    rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(in_all)]
+    for row in rows[:labelled]:
+        row["annotations"] = [{"result": project.answer(truth(row["data"]["text"]))}]
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    return project
+
+
+PEOPLE, EACH, FIRST = 4, 50, 12
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One task that one person got and answered."""
+
+    person: int
+    task: int
+    label: str
+    queue: str | None
+    """The model version of the prediction that came with the task."""
+    asked: float
+    served: float
+    submitted: float
+
+
+def label_as_the_page_does(project, account, turns, each):
+    """Take the next task and answer it, so many times, with one person's token and the requests of the page."""
+    for _ in range(each):
+        asked = time.monotonic()
+        params = {"id": "next_task", "project": project.id}
+        task = account.client.request("POST", "api/dm/actions", params=params, body={}, once=True).json()
+        served, shown = time.monotonic(), task["predictions"][:1]
+        label = truth(task["data"]["text"])
+        body = {
+            "result": project.answer(label),
+            "lead_time": 0.1,
+            "draft_id": 0,
+            "parent_prediction": shown[0]["id"] if shown else None,
+            "parent_annotation": None,
+            "started_at": datetime.now(UTC).isoformat(),
+            "project": project.id,
+        }
+        path = f"api/tasks/{task['id']}/annotations/"
+        account.client.request("POST", path, params={"project": project.id}, body=body, once=True)
+        queue = shown[0]["model_version"] if shown else None
+        turns.append(Turn(account.id, task["id"], label, queue, asked, served, time.monotonic()))
+
+
+def watch(project, samples, stop):
+    """What is served, and how much of it there is, again and again."""
+    while not stop.wait(0.5):
+        name = project.project.model_version
+        samples.append((name, project.client.prediction_versions(project.id).get(name, 0)))
+
+
+def given_twice(turns):
+    """The turns of each task that several people got."""
+    by_task = {}
+    for turn in turns:
+        by_task.setdefault(turn.task, []).append(turn)
+    return [several for several in by_task.values() if len(several) > 1]
+
+
+def label_by_several_people(make_project, label_studio, tmp_path, monkeypatch, each=EACH):
+    """Labels by four people while rounds run, and what must hold of them; the turns, and each queue's places."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
+    project = headlines(make_project, labelled=FIRST, in_all=FIRST + PEOPLE * each + 20)
+    accounts = [label_studio.create_user() for _ in range(PEOPLE)]
+    settings = Settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path,
+        queue_size=100,
+        poll_seconds=5,
+    )
+    product = Installation(settings)
+    turns, samples, failures, stop = [], [], [], threading.Event()
+
+    def guarded(*arguments):
+        try:
+            label_as_the_page_does(*arguments)
+        except Exception as exc:
+            failures.append(exc)
+
+    try:
+        connect(
+            project, product.url, settings, train_after_labels=PEOPLE * each // 10, train_after_seconds=2.0, **QUICK
+        )
+        until(lambda: product.rounds(project), "a first round, for the labels that were there")
+        people = [threading.Thread(target=guarded, args=(project, account, turns, each)) for account in accounts]
+        watcher = threading.Thread(target=watch, args=(project, samples, stop))
+        watcher.start()
+        began = time.monotonic()
+        for person in people:
+            person.start()
+        for person in people:
+            person.join()
+        took = time.monotonic() - began
+        assert failures == []
+        everything = FIRST + len({turn.task for turn in turns})
+        until(lambda: product.rounds(project)[-1]["labels"] == everything, "a round with all labels")
+        until(lambda: not product.status(project)["running"], "the end of the last round")
+    finally:
+        stop.set()
+        watcher.join()
+        product.close()
+    store, lines = open_project(tmp_path, project.id), product.rounds(project)
+    print(f"\n{len(turns)} labels by {PEOPLE} people in {took:.1f} s, {len(lines)} rounds meanwhile")
+    for name, seconds in (
+        ("next task", [t.served - t.asked for t in turns]),
+        ("submit", [t.submitted - t.served for t in turns]),
+    ):
+        p50, p95 = np.percentile(seconds, (50, 95))
+        print(f"{name}: p50 {p50:.2f} s, p95 {p95:.2f} s, longest {max(seconds):.2f} s")
+
+    print(f"{len(given_twice(turns))} tasks were given to two people who asked at the same instant")
+
+    # None lost: an annotation for each turn, with its task, person and label.
+    answered = {turn.task for turn in turns}
+    rows = [row for page in project.client.all_tasks(project.id) for row in page if row["id"] in answered]
+    found = [
+        (row["id"], a["completed_by"], a["result"][0]["value"]["choices"]) for row in rows for a in row["annotations"]
+    ]
+    assert sorted(found) == sorted((turn.task, turn.person, [turn.label]) for turn in turns)
+    assert len(found) == PEOPLE * each
+
+    # None trained twice: as many examples as there were different labelled tasks when the round read them.
+    assert [line["error"] for line in lines if line["error"]] == []
+    assert len(lines) >= 3  # the first, at least one while people label, the last
+    manifests = [store.manifest(name) for name in store.versions()]
+    assert [m.examples for m in manifests] == sorted({m.examples for m in manifests})
+    assert len({m.fingerprint for m in manifests}) == len(manifests)
+    assert manifests[-1].examples == everything
+    offset = time.time() - time.monotonic()
+    for line in lines:
+        started, ended = (datetime.fromisoformat(line[key]).timestamp() - offset for key in ("started", "ended"))
+        least = FIRST + len({turn.task for turn in turns if turn.submitted < started})
+        most = FIRST + len({turn.task for turn in turns if turn.served < ended})
+        assert least <= line["labels"] <= most
+
+    # Always one whole queue: what was served at each moment, and every queue as Label Studio has it.
+    queues = {line["queue"]: store.queue(line["queue"]) for line in lines}
+    written = {}
+    for row in project.client.predictions(project.id):
+        written.setdefault(row["model_version"], []).append((row["score"], row["task"]))
+    for name, queue in queues.items():
+        assert sorted(written[name]) == [(p.score, p.task_id) for p in queue.predictions]
+    assert len({name for name, _ in samples}) >= 2
+    assert [(name, count) for name, count in samples if count != len(queues[name].predictions)] == []
+
+    # Every task came from a queue.
+    places = {name: {p.task_id: n for n, p in enumerate(queue.predictions)} for name, queue in queues.items()}
+    for turn in turns:
+        assert any(turn.task in place for place in places.values())
+        if turn.queue is not None:
+            assert turn.task in places[turn.queue]
+    assert sum(turn.queue is not None for turn in turns) > 0.9 * len(turns)
+    return turns, places
+
+
+def stream(project, account, answer, count):
+    """Answer so many tasks of one person's label stream; their ids."""
+    tasks = []
+    for _ in range(count):
+        task = account.client.next_task(project.id)
+        tasks.append(task["id"])
+        account.client.annotate(task["id"], project.answer(answer(task)))
+    return tasks

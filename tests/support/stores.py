@@ -1,0 +1,36 @@
+"""A small version and a small queue."""
+
+from datetime import UTC, datetime
+
+import torch
+
+from ml_backend.records import Prediction, Queue
+from ml_backend.store.project_store import Manifest
+
+WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor([3])}  # the transpose is not contiguous
+
+QUEUE = Queue(
+    "m-0001-0123abcd.bald-0001",
+    "m-0001-0123abcd",
+    "bald",
+    20,
+    0,
+    (Prediction(7, "a", 0.75, 0.1), Prediction(5, None, 0.0, 0.1 + 2**-40)),
+)
+
+
+def manifest(number=1, name=None):
+    return Manifest(
+        name=name or f"m-{number:04d}-0123abcd",
+        model="m",
+        number=number,
+        created_at=datetime(2024, 5, 1, tzinfo=UTC),
+        object_tag="Text",
+        labels=("a", "b"),
+        config={"hidden": 64},
+        fingerprint="0123abcd" * 8,
+        examples=2,
+        label_counts={"a": 1, "b": 1},
+        training={"epochs": 1, "loss": [0.5]},
+        metrics=None,
+    )

@@ -1,0 +1,187 @@
+"""Scoring computes each item's features once, and gives the same whatever is cached and however items are batched."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import entr
+from support.examples import EXAMPLES, FAST, LABELS
+from torch import nn
+
+from ml_backend import hardware
+from ml_backend.encoders.feature_cache import FeatureCache
+from ml_backend.hardware import Hardware
+from ml_backend.models import headlines, mnist_cnn
+from ml_backend.models import torch_parts as _shared
+from ml_backend.models.registry import MODELS
+
+
+class Counting:
+    """Features that tell how often they were computed: each text's length, twice."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, items):
+        self.asked += items
+        return np.array([[len(item)] * 2 for item in items], dtype=np.float32).reshape(len(items), 2)
+
+
+def test_each_item_is_computed_once():
+    cache, compute = FeatureCache(2), Counting()
+    assert cache.get(["a", "bb"], str, compute).tolist() == [[1, 1], [2, 2]]
+    assert cache.get(["ccc", "bb", "a"], str, compute).tolist() == [[3, 3], [2, 2], [1, 1]]
+    assert compute.asked == ["a", "bb", "ccc"]
+    assert cache.get([], str, compute).shape == (0, 2)
+
+
+def test_a_full_cache_stays_as_it_is_and_still_answers():
+    cache, compute = FeatureCache(2, capacity=2), Counting()
+    for _ in range(2):
+        assert cache.get(["a", "bb", "ccc"], str, compute)[:, 0].tolist() == [1, 2, 3]
+    assert len(cache) == 2
+    assert compute.asked == ["a", "bb", "ccc", "ccc"]
+
+
+def test_copies_in_one_call_are_kept_once():
+    cache = FeatureCache(2)
+    assert cache.get(["a", "a"], str, Counting())[:, 0].tolist() == [1, 1]
+    assert len(cache) == 1
+
+
+def test_what_it_returned_is_the_callers():
+    cache = FeatureCache(2)
+    cache.get(["a"], str, Counting())[:] = 99
+    cache.get(["a"], str, Counting())[:] = 99
+    assert cache.get(["a"], str, Counting()).tolist() == [[1, 1]]
+
+
+def test_threads_share_it():
+    cache, items = FeatureCache(2, capacity=500), ["x" * n for n in range(1, 400)]
+    wrong = []
+
+    def ask(seed):
+        chosen = np.random.default_rng(seed).permutation(items)
+        for start in range(0, len(chosen), 20):
+            part = [str(item) for item in chosen[start : start + 20]]
+            if cache.get(part, str, Counting())[:, 0].tolist() != [len(item) for item in part]:
+                wrong.append(part)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(cache) == len(items)
+
+
+def example(name):
+    """A fitted model and 24 items."""
+    items, targets = EXAMPLES[name](24)
+    model = MODELS[name](LABELS)
+    model.fit(items, targets, seed=3, hyperparameters=FAST)
+    return model, items
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def fitted(request):
+    return example(request.param)
+
+
+@pytest.fixture(scope="module", params=sorted(name for name in MODELS if hasattr(MODELS[name], "_embed")))
+def learner(request):
+    """One that learns its features (see test_sentences.py for one that does not)."""
+    return example(request.param)
+
+
+def anew(model):
+    """The same version with nothing cached."""
+    return type(model).from_state(model.labels, *model.state())
+
+
+def test_a_second_strategy_costs_no_forward_pass(learner, monkeypatch):
+    model, items = anew(learner[0]), learner[1]
+    first = model.probabilities(items)
+    monkeypatch.setattr(model, "_embed", lambda _: pytest.fail("features were computed twice"))
+    assert np.array_equal(model.probabilities(items), first)
+    assert model.probabilities(items, samples=7).shape == (24, 7, 3)
+    assert model.embed(items).shape[0] == 24
+    assert np.allclose(model.probabilities(items[5:6]), first[5:6], atol=1e-6)
+
+
+def test_a_new_training_forgets(learner):
+    model, items = anew(learner[0]), learner[1]
+    before = model.embed(items)
+    model.fit(items, np.arange(24) % 2, seed=4, hyperparameters=FAST)
+    assert not np.allclose(model.embed(items), before)
+
+
+@pytest.mark.parametrize("samples", [1, 9])
+def test_blocks_do_not_matter(fitted, monkeypatch, samples):
+    model, items = fitted
+    whole = anew(model).probabilities(items, samples=samples, seed=1)
+    monkeypatch.setattr(mnist_cnn, "BLOCK", 5)
+    monkeypatch.setattr(headlines, "BLOCK", 5)
+    monkeypatch.setattr(_shared, "HEAD_BLOCK", 7)
+    assert np.allclose(anew(model).probabilities(items, samples=samples, seed=1), whole, atol=1e-6)
+    order = np.random.default_rng(0).permutation(24)
+    shuffled = anew(model).probabilities([items[i] for i in order], samples=samples, seed=1)
+    assert np.allclose(shuffled, whole[order], atol=1e-6)
+
+
+def test_passes_are_those_of_dropout_on_the_features(fitted):
+    """Pass by pass, by hand: mask the features, apply the head, softmax."""
+    model, items = fitted
+    hidden, head, rate = torch.from_numpy(model.embed(items)), model._network.head, model._dropout
+    masks = _shared.dropout(torch.ones(5, 1, hidden.shape[1]), rate, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = torch.stack([head(hidden * mask).softmax(dim=1) for mask in masks], dim=1)
+    assert np.allclose(model.probabilities(items, samples=5, seed=2), expected.numpy(), atol=1e-6)
+
+
+def test_flags_and_weights_are_left_alone(fitted):
+    model, items = fitted
+    before = {name: value.clone() for name, value in model._network.state_dict().items()}
+    model.probabilities(items, samples=4)
+    assert not any(module.training for module in model._network.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model._network.state_dict().items())
+
+
+def test_half_precision_keeps_the_choice():
+    items, targets = EXAMPLES["mnist_cnn"](60)
+    model = MODELS["mnist_cnn"](LABELS)
+    model.fit(items, targets, seed=3, hyperparameters=FAST)
+    exact = model.probabilities(items)[:, 0]
+    with hardware.using(Hardware(precision="bfloat16")):
+        half = anew(model).probabilities(items)[:, 0]
+    assert np.abs(exact - half).max() < 0.05
+    assert (exact.argmax(axis=1) == half.argmax(axis=1)).mean() > 0.95
+    entropy = entr(exact).sum(axis=1)
+    kept = entropy[np.argsort(-entr(half).sum(axis=1))[:10]].sum() / np.sort(entropy)[-10:].sum()
+    assert kept > 0.95
+
+
+# --- the network that scores -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_folding_changes_neither_the_scores_nor_the_trained_network(negative):
+    """A batch norm goes into its convolution where all its scales are positive; else it stays."""
+    model, items = example("mnist_cnn")
+    trunk = model._network.trunk
+    with torch.no_grad():
+        for layer in trunk:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.bias.normal_(generator=torch.Generator().manual_seed(0))
+                layer.weight[::2] *= -1 if negative else 2
+    before = {name: value.clone() for name, value in model._network.state_dict().items()}
+    pixels = torch.from_numpy(np.stack(items))[:, None].float()
+    with torch.no_grad():
+        expected, folded = trunk(pixels / 255).numpy(), mnist_cnn._folded(trunk)
+        found = folded(pixels).numpy()
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded) == (3 if negative else 0)
+    np.testing.assert_array_equal(anew(model).embed(items), model.embed(items))
+    assert all(torch.equal(value, before[name]) for name, value in model._network.state_dict().items())

@@ -1,0 +1,86 @@
+"""Where models compute: what is asked for, what there is, and what each machine does with it."""
+
+from __future__ import annotations
+
+from threading import Thread
+
+import numpy as np
+import pytest
+import torch
+from support.examples import FAST, bars
+
+from ml_backend import hardware
+from ml_backend.config import load_settings
+from ml_backend.errors import ConfigurationError
+from ml_backend.hardware import Hardware
+from ml_backend.models import torch_parts as _shared
+from ml_backend.models.mnist_cnn import MnistCnn
+
+
+@pytest.fixture(params=[True, False])
+def gpu(request, monkeypatch) -> bool:
+    """Whether torch says that there is one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("asked", hardware.DEVICES)
+def test_the_device(gpu, asked):
+    if asked == "cuda" and not gpu:
+        with (
+            pytest.raises(ConfigurationError, match="DEVICE is cuda, but torch sees no GPU"),
+            hardware.using(Hardware(asked)),
+        ):
+            pass
+        assert hardware.device().type == "cpu", "the choice before stands"
+        return
+    with hardware.using(Hardware(asked)):
+        assert hardware.device().type == ("cuda" if gpu and asked != "cpu" else "cpu")
+
+
+def test_settings_choose(monkeypatch):
+    monkeypatch.setenv("DEVICE", "cpu")
+    monkeypatch.setenv("SCORING_PRECISION", "bfloat16")
+    monkeypatch.setenv("TORCH_THREADS", "3")
+    with hardware.using(load_settings().hardware()):
+        assert (hardware.device().type, hardware.precision()) == ("cpu", torch.bfloat16)
+        before = torch.get_num_threads()
+        with hardware.threads():
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == before
+    assert hardware.precision() == torch.float32
+
+
+@pytest.mark.parametrize(("name", "value"), [("DEVICE", "tpu"), ("SCORING_PRECISION", "int8"), ("TORCH_THREADS", "0")])
+def test_a_wrong_setting_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"{name}: "):
+        load_settings()
+
+
+def test_the_choice_is_that_of_the_process_whatever_the_thread():
+    seen = []
+    with hardware.using(Hardware(precision="bfloat16")):
+        thread = Thread(target=lambda: seen.append(hardware.precision()))
+        thread.start()
+        thread.join()
+    assert seen == [torch.bfloat16]
+
+
+def test_draws_come_from_the_cpu_so_that_every_device_has_the_same():
+    """On the device of the values: the meta device stands for one that cannot draw."""
+    one, other = (torch.Generator().manual_seed(1) for _ in range(2))
+    assert _shared.dropout(torch.ones(4, 5, device="meta"), 0.5, one).device.type == "meta"
+    _shared.dropout(torch.ones(4, 5), 0.5, other)
+    assert torch.equal(one.get_state(), other.get_state())
+
+
+def test_what_is_trained_is_stored_from_the_cpu_and_draws_nothing_global():
+    images, targets = bars(24)
+    before = torch.get_rng_state()
+    model = MnistCnn(("left", "right"))
+    model.fit(images, targets, seed=0, hyperparameters=FAST)
+    model.probabilities(images, samples=3)
+    assert {value.device.type for value in model.state()[0].values()} == {"cpu"}
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.isfinite(model.embed(images)).all()

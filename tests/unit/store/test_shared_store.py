@@ -1,0 +1,509 @@
+"""Stores shared through a remote: two machines, faults in every step, and readers that never see half a state."""
+
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import torch
+from redis import Redis
+from support.redis_server import wait_until
+from support.stores import QUEUE, WEIGHTS, manifest
+
+from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.rounds import log as round_log
+from ml_backend.rounds.log import append, rounds
+from ml_backend.rounds.report import Report
+from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.lease import PREFIX, Lease
+from ml_backend.store.project_store import Current
+from ml_backend.store.registry import READ_EVERY, Stores
+from ml_backend.store.remote import OBJECTS, Remote, shown_url
+from ml_backend.store.shared_folder import HEAD
+
+UID = "7.1700000000"
+FOLDER = f"project-{UID}"
+
+
+@pytest.fixture(params=["file", "memory"])
+def url(request, tmp_path):
+    return f"file://{tmp_path / 'remote'}" if request.param == "file" else f"memory://{uuid4().hex}"
+
+
+class Machine(Stores):
+    """One machine's stores, and its clock."""
+
+    patience = 60.0  # machines of tests are slow; a test of its own makes it short
+
+    def __init__(self, root, url, **options):
+        self.now = 0.0
+        self.remote = Remote(url)
+        super().__init__(root, self.remote, clock=lambda: self.now, **options)
+
+    def reads(self):
+        """The store as a reader finds it a while later."""
+        self.now += READ_EVERY
+        return self.get(UID)
+
+
+@pytest.fixture
+def machine(tmp_path, url):
+    return lambda name, **options: Machine(tmp_path / name, url, **options)
+
+
+def name_of(number):
+    return f"m-{number:04d}-0123abcd"
+
+
+def run_round(stores, number, *, keep=20, timeout=0.0, weights=None):
+    """What a round does to the store."""
+    with stores.get(UID).lock(timeout=timeout):
+        store = stores.get(UID)
+        store.write_version(manifest(number), weights or WEIGHTS)
+        name = f"{name_of(number)}.bald-{number:04d}"
+        store.write_queue(type(QUEUE)(name, name_of(number), "bald", 20, 0, QUEUE.predictions))
+        store.set_current(Current(name_of(number), name))
+        append(store, {"started": f"2024-05-01T00:00:{number:02d}+00:00", "n": number})
+        store.prune(keep)
+
+
+def fail_after(work, error):
+    work()
+    raise error
+
+
+def state(store):
+    """Everything that readers use, checked to belong together."""
+    current = store.current()
+    if current.version is None:
+        return None
+    queue = store.queue(current.queue)
+    assert queue.version == store.manifest(current.version).name == current.version
+    store.weights(current.version)
+    return current.version, tuple(store.versions()), tuple(line["n"] for line in rounds(store))
+
+
+# --- what one machine does reaches the others --------------------------------------------------------------------
+
+
+def test_a_round_reaches_another_machine_whole(machine):
+    here, there = machine("a"), machine("b")
+    assert state(there.get(UID)) is None
+    run_round(here, 1)
+    assert state(there.get(UID)) is None  # looked a moment ago
+    store = there.reads()
+    assert state(store) == state(here.get(UID)) == (name_of(1), (name_of(1),), (1,))
+    assert torch.equal(store.weights(name_of(1))["w"], WEIGHTS["w"])
+    files = [f"versions/{name_of(1)}/model.json", "current.json", f"queues/{store.current().queue}.json"]
+    for file in files:  # also when it was written: the doctor tells the age of an order by it
+        assert (store.folder / file).stat().st_mtime == (here.get(UID).folder / file).stat().st_mtime
+
+
+def test_either_machine_goes_on_where_the_other_stopped(machine):
+    here, there = machine("a"), machine("b")
+    for number, stores in enumerate((here, there, there, here), 1):
+        run_round(stores, number, keep=3)
+    wanted = (name_of(4), tuple(map(name_of, (2, 3, 4))), (1, 2, 3, 4))
+    assert state(here.reads()) == state(there.reads()) == wanted
+
+
+def test_a_rollback_a_changed_verdict_and_a_deletion_reach_the_other_machine(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    run_round(here, 2)
+    assert state(there.reads())[0] == name_of(2)
+    store = here.get(UID)
+    with store.lock():
+        first = f"{name_of(1)}.bald-0001"
+        store.set_current(Current(name_of(1), first, name_of(1)))
+        store.update_manifest(manifest(2).model_copy(update={"promoted": False}))
+    seen = there.reads()
+    assert seen.current() == Current(name_of(1), first, name_of(1))
+    assert not seen.manifest(name_of(2)).promoted
+    with store.lock():
+        store.delete_version(name_of(2))
+    there.reads()  # readers there may still have been about to load it; now it goes
+    run_round(here, 3)
+    assert there.reads().versions() == [name_of(1), name_of(3)]
+
+
+def test_nothing_is_left_at_the_remote_that_nobody_names(machine):
+    here = machine("a")
+    for number in range(1, 6):
+        run_round(here, number, keep=2, weights={"w": torch.full((10,), float(number))})
+    named = {entry["sha256"] for entry in json.loads(here.remote.read(f"{FOLDER}/{HEAD}"))["files"].values()}
+    assert set(here.remote.objects(FOLDER)) == named
+    weights = {p.name for p in (here.get(UID).folder / "versions").iterdir()}
+    assert weights == {name_of(4), name_of(5)}
+
+
+def test_extra_params_reach_the_other_machine_at_once_and_both_ways(machine):
+    here, there = machine("a"), machine("b")
+    here.get(UID).set_extra_params({"strategy": "bald"})
+    assert there.get(UID).extra_params() == {"strategy": "bald"}
+    with there.get(UID).lock():  # also while a round runs there
+        there.reads().set_extra_params({"seed": 3})
+        assert here.reads().extra_params() == {"seed": 3}
+    assert there.reads().extra_params() == {"seed": 3}
+
+
+def test_projects_that_only_the_remote_knows_are_found(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    here.get("8.1800000000").set_extra_params({})
+    there.remote.replace("project-../x", b"")
+    assert there.open(7).current().version == name_of(1)
+    there.now += READ_EVERY
+    assert sorted(there.known()) == [7, 8]
+    assert there.open(9) is None
+
+
+def test_what_was_stored_here_before_is_shared_by_the_first_round(machine, tmp_path):
+    Stores(tmp_path / "a").get(UID).set_extra_params({"seed": 1})
+    run_round(Stores(tmp_path / "a"), 1)
+    here, there = machine("a"), machine("b")
+    assert state(here.get(UID))[0] == name_of(1)
+    run_round(here, 2)
+    assert state(there.get(UID)) == (name_of(2), (name_of(1), name_of(2)), (1, 2))
+    assert there.get(UID).extra_params() == {"seed": 1}
+
+
+def test_rounds_that_two_machines_logged_are_merged(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    there.reads()
+    append(there.get(UID), {"started": "2024-05-01T00:00:02+00:00", "n": "refused there"})  # without the lock
+    run_round(here, 3)
+    assert [line["n"] for line in rounds(there.reads())] == [1, "refused there", 3]
+    run_round(there, 4)
+    assert [line["n"] for line in rounds(here.reads())] == [1, "refused there", 3, 4]
+
+
+def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine, monkeypatch):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    monkeypatch.setattr(round_log, "NOTES_PATIENCE", 0.1)
+    monkeypatch.setattr(round_log, "look", lambda *_: round_log.Seen(1, 1, "now"))
+    monkeypatch.setattr(round_log, "run_round", lambda *_, **__: fail_after(here.get(UID).versions, StoreError("held")))
+    workspace = Workspace(None, here.root, stores=here)
+    with here.get(UID).lock(), pytest.raises(StoreError, match="held"):
+        round_log.record_round(workspace, 7, trigger="asked", new_id=lambda: "refused")
+    assert rounds(here.reads())[-1]["round"] == "refused"
+    assert rounds(there.reads())[-1]["round"] == "refused"  # it was there as the lock was let go
+    monkeypatch.setattr(round_log, "run_round", lambda *_, **__: Report(7))
+    round_log.record_round(workspace, 7, trigger="asked", new_id=lambda: "good")
+    assert [line["round"] for line in rounds(there.reads())[1:]] == ["refused", "good"]
+    assert round_log.last_seen(there.get(UID)) == round_log.Seen(1, 1, "now")  # no machine starts a round for that
+
+
+def test_a_new_order_is_shared_before_its_round_ends(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    with here.get(UID).lock():
+        here.get(UID).set_current(Current(None, None))
+        assert there.reads().current() == Current()  # annotators have it: measuring may take a while yet
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+class Failing(Remote):
+    """A remote that fails from its n-th write on."""
+
+    left = 10**9
+
+    def _try(self, what, call):
+        if what != "read" and what != "list":
+            if self.left <= 0:
+                raise StoreError(f"Cannot {what} the shared store (out of space).")
+            self.left -= 1
+        return super()._try(what, call)
+
+
+def test_a_remote_that_fails_at_any_step_of_a_push_leaves_the_old_state_to_all(machine, url):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    before = state(there.reads())
+    here._remote = Failing(url)
+    failures = 0
+    for writes in range(10):
+        here._remote.left = writes
+        try:
+            run_round(here, 2, weights={"w": torch.full((10,), float(writes))})
+        except StoreError:
+            failures += 1
+        seen = state(there.reads())
+        if seen[0] == name_of(2):
+            break
+        assert seen == before
+    assert failures >= 2  # at least: uploading and replacing the head
+    assert seen[:2] == (name_of(2), (name_of(1), name_of(2)))
+    here._remote.left = 10**9
+    run_round(here, 3)
+    assert state(there.reads())[0] == name_of(3)
+
+
+def test_a_failure_before_label_studio_hears_of_the_order_is_told_then(machine, url):
+    here = machine("a")
+    run_round(here, 1)
+    here._remote = Failing(url)
+    here._remote.left = 0
+    with pytest.raises(StoreError, match="out of space"), here.get(UID).lock():
+        here.get(UID).write_queue(replace(QUEUE, name="m-0001-0123abcd.bald-0002"))
+
+
+def test_what_a_killed_round_left_is_dropped_and_never_shared(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    here.get(UID).write_version(manifest(2), WEIGHTS)  # a round that was killed before its end
+    here.get(UID).set_current(Current(name_of(2), None))
+    assert state(there.reads())[0] == name_of(1)
+    with here.get(UID).lock():
+        assert state(here.get(UID)) == (name_of(1), (name_of(1),), (1,))
+
+
+def test_what_stands_after_a_failed_round_is_shared(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    store = here.get(UID)
+    with pytest.raises(StoreError, match="No current"), store.lock():
+        fail_after(lambda: store.write_version(manifest(2), WEIGHTS), StoreError("No current"))
+    assert state(there.reads()) == (name_of(1), (name_of(1), name_of(2)), (1,))
+
+
+def test_without_redis_the_second_of_two_writers_shares_nothing(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    lock = here.get(UID).lock()
+    lock.__enter__()
+    run_round(there, 2)
+    for last in (lambda: here.get(UID).set_current(Current(None, None)), lambda: lock.__exit__(None, None, None)):
+        with pytest.raises(StoreError, match=r"Another machine changed .* same REDIS_URL"):
+            last()
+    assert state(there.reads()) == state(here.reads()) == (name_of(2), (name_of(1), name_of(2)), (1, 2))
+
+
+def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplog):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    before = state(there.reads())
+
+    class Gone(Remote):
+        def _try(self, what, call):
+            raise StoreError("Cannot read the shared store (gone).")
+
+    working, there._remote = there._remote, Gone(url)
+    run_round(here, 2)
+    assert state(there.reads()) == state(there.reads()) == before
+    assert there.known()[7].uid == UID
+    assert [record.message for record in caplog.records] == [
+        "what is stored here is served as it is: Cannot read the shared store (gone)."
+    ]
+    with pytest.raises(StoreError, match="gone"):  # "untrained" would be wrong
+        there.get("9.1900000000")
+    there._remote = working
+    assert state(there.reads())[0] == name_of(2)
+
+
+def test_a_request_does_not_wait_for_a_remote_that_does_not_answer(machine, url):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    before = state(there.reads())
+    run_round(here, 2)
+    answers = threading.Event()
+
+    class Slow(Remote):
+        def _try(self, what, call):
+            assert answers.wait(60)
+            return super()._try(what, call)
+
+    there._remote, there.patience = Slow(url), 0.05
+    assert state(there.reads()) == state(there.reads()) == before
+    assert list(there.known()) == [7]
+    answers.set()
+    there.patience = 60.0
+    wait_until(lambda: state(there.reads())[0] == name_of(2))
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", '{"files": {"../x": {"sha256": "", "size": 0, "mtime": 0}}}', '{"files": {"a": 1}}']
+)
+def test_a_damaged_head_is_told_and_never_followed(machine, damage):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    there.remote.replace(f"{FOLDER}/{HEAD}", damage.encode())
+    with pytest.raises(StoreError, match=r"head.json is damaged; delete the folder"):
+        there.get(UID)
+    assert state(here.reads())[0] == name_of(1)
+
+
+def test_a_damaged_or_missing_object_is_never_taken(machine):
+    here, there = machine("a"), machine("b")
+    run_round(here, 1)
+    digest = json.loads(here.remote.read(f"{FOLDER}/{HEAD}"))["files"]["current.json"]["sha256"]
+    there.remote.replace(f"{FOLDER}/{OBJECTS}/{digest}", b'{"version": "other"}')
+    with pytest.raises(StoreError, match="damaged"):
+        there.get(UID)
+    there.remote.delete(FOLDER, {digest})
+    with pytest.raises(StoreError, match="missing"):
+        there.reads()
+    assert not (there.root / FOLDER / "current.json").exists()
+
+
+def test_a_reader_among_many_rounds_sees_whole_states_only(tmp_path):
+    url = f"file://{tmp_path / 'remote'}"
+    here, there = Machine(tmp_path / "a", url), Machine(tmp_path / "b", url)
+    seen, failed, over = set(), [], threading.Event()
+
+    def read():
+        try:
+            while not over.is_set():
+                found = state(there.reads())
+                seen.add(found and found[0])
+        except BaseException as exc:
+            failed.append(exc)
+            raise
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(1, 16):
+            run_round(here, number, keep=2, weights={"w": torch.full((100_000,), float(number))})
+        wait_until(lambda: name_of(15) in seen or failed)
+    finally:
+        over.set()
+        reader.join()
+    assert failed == []
+    assert len(seen) > 2
+
+
+# --- the URL -----------------------------------------------------------------------------------------------------
+
+
+def test_no_error_shows_the_credentials_of_the_url(tmp_path, monkeypatch):
+    assert shown_url("sftp://me:word@h:22/x/?sig=word") == "sftp://h:22/x"
+    with pytest.raises(ConfigurationError, match="none that fsspec knows") as caught:
+        Remote("nothing://me:word@h/x")
+    assert "word" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="needs a package"):
+        Remote("s3://me:word@bucket/x")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=r"Cannot write the shared store file://.*check STORE_URL"):
+        Remote(f"file://{tmp_path}/file/x").probe()
+
+
+def test_a_probe_leaves_nothing(tmp_path):
+    Remote(f"file://{tmp_path}/new/x").probe()
+    assert list((tmp_path / "new" / "x").iterdir()) == []
+
+
+# --- one holder across machines ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis(redis_url):
+    with Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+def test_two_machines_never_hold_one_project_at_once(machine, redis, redis_url):
+    here, there = machine("a", redis_url=redis_url), machine("b", redis_url=redis_url)
+    with here.get(UID).lock():
+        with pytest.raises(StoreError, match="Another process is working on this project"), there.get(UID).lock():
+            pytest.fail("two holders")
+        with there.get("8.1800000000").lock():
+            pass
+    inside, most, threads = [], [], []
+
+    def work(stores, numbers):
+        for number in numbers:
+            with stores.get(UID).lock(timeout=60):
+                inside.append(number)
+                most.append(len(inside))
+                store = stores.get(UID)
+                append(store, {"started": f"{len(rounds(store)):02d}", "n": number})
+                inside.remove(number)
+
+    for stores, numbers in ((here, range(5)), (there, range(5, 10))):
+        threads.append(threading.Thread(target=work, args=(stores, numbers)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert sorted(line["n"] for line in rounds(here.reads())) == list(range(10))  # none overwrote the other's
+    assert redis.keys() == []
+
+
+def test_with_a_common_folder_the_lease_is_taken_as_well(tmp_path, redis, redis_url):
+    stores = Stores(tmp_path, redis_url=redis_url)
+    with stores.get(UID).lock():
+        assert redis.get(f"{PREFIX}{UID}")
+        with pytest.raises(StoreError, match="in Redis"), Lease(redis, UID):
+            pass
+    run_round(stores, 1)
+    assert redis.keys() == []
+
+
+def test_a_lease_outlasts_its_time_while_its_holder_lives(redis):
+    with Lease(redis, UID, seconds=0.6) as lease:
+        # Its life is renewed: three times as long as it would last otherwise.
+        assert not threading.Event().wait(1.8)
+        lease.check()
+        assert redis.pttl(f"{PREFIX}{UID}") > 0
+
+
+def test_who_lost_the_lease_changes_nothing_any_more(machine, redis, redis_url):
+    here = machine("a", redis_url=redis_url, lease_seconds=0.6)
+    there = machine("b", redis_url=redis_url)
+    run_round(here, 1)
+    lock = here.get(UID).lock()
+    lock.__enter__()
+    redis.delete(f"{PREFIX}{UID}")
+    run_round(there, 2)
+    with pytest.raises(StoreError, match=r"lock of project .* was lost"):
+        here.get(UID).write_queue(replace(QUEUE, name="m-0001-0123abcd.bald-0002"))  # before the order is published
+    with pytest.raises(StoreError, match=r"lock of project .* was lost"):
+        lock.__exit__(None, None, None)
+    assert state(here.reads()) == state(there.reads()) == (name_of(2), (name_of(1), name_of(2)), (1, 2))
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+sys.path += sys.argv[4:]
+import test_shared_store as test
+
+stores = test.Machine(Path(sys.argv[1]), sys.argv[2], redis_url=sys.argv[3], lease_seconds=2.0)
+with stores.get(test.UID).lock():
+    stores.get(test.UID).write_version(test.manifest(2), test.WEIGHTS)
+    print("holding", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_holder_frees_the_project_when_its_lease_ends(tmp_path, redis, redis_url):
+    url = f"file://{tmp_path / 'remote'}"
+    here = Machine(tmp_path / "a", url, redis_url=redis_url)
+    run_round(here, 1)
+    arguments = [str(tmp_path / "b"), url, redis_url, *sys.path]
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "holding\n"
+        with pytest.raises(StoreError, match="Another process"), here.get(UID).lock():
+            pytest.fail("two holders")
+    finally:
+        holder.kill()  # -9
+        holder.communicate()
+    run_round(here, 2, timeout=60)
+    assert state(here.reads()) == (name_of(2), (name_of(1), name_of(2)), (1, 2))
+
+
+def test_without_redis_no_round_starts_where_one_is_named(tmp_path):
+    store = Stores(tmp_path, redis_url="redis://:word@127.0.0.1:1/0").get(UID)
+    with pytest.raises(ConfigurationError, match="Redis does not answer") as caught, store.lock():
+        pytest.fail("nobody keeps others out")
+    assert "word" not in str(caught.value)

@@ -1,0 +1,466 @@
+"""Versions and queues on disk: whole or not at all, whatever happens in between."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from support.stores import QUEUE, WEIGHTS, manifest
+
+from ml_backend.errors import StoreError
+from ml_backend.store import project_store as module
+from ml_backend.store.project_store import Current, ProjectStore, open_project
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ProjectStore(tmp_path, "7.1700000000")
+
+
+def files(store):
+    return sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*") if path.is_file())
+
+
+# --- round trips -------------------------------------------------------------------------------------------------
+
+
+def test_a_version_comes_back_as_it_was_written(store):
+    store.write_version(manifest(), WEIGHTS)
+    assert store.versions() == ["m-0001-0123abcd"]
+    assert store.manifest("m-0001-0123abcd") == manifest()
+    weights = store.weights("m-0001-0123abcd")
+    assert weights.keys() == WEIGHTS.keys()
+    assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
+    assert files(store) == [f"versions/m-0001-0123abcd/{name}" for name in ("model.json", "weights.safetensors")]
+
+
+def test_a_queue_comes_back_with_every_bit_of_its_scores(store):
+    store.write_queue(QUEUE)
+    assert store.queue(QUEUE.name) == QUEUE
+
+
+def test_the_current_choice(store):
+    assert store.current() == Current(None, None)
+    store.set_current(Current("v", "v.bald-0001"))
+    assert store.current() == Current("v", "v.bald-0001")
+    store.set_current(Current(None, "start.random-0002"))
+    assert ProjectStore(store.folder.parent, store.uid).current() == Current(None, "start.random-0002")
+
+
+def test_extra_params(store):
+    assert store.extra_params() == {}
+    store.set_extra_params({"strategy": "bald"})
+    assert store.extra_params() == {"strategy": "bald"}
+    store.set_extra_params({})
+    assert store.extra_params() == {}
+
+
+def test_a_manifest_of_an_older_release_is_read(store):
+    store.write_version(manifest(), WEIGHTS)
+    path = store.version_folder(manifest().name) / "model.json"
+    new = ("evaluation_count", "evaluation_fingerprint", "settings", "libraries", "parent", "promoted", "comparison")
+    content = json.loads(path.read_text())
+    assert set(new) <= set(content)
+    path.write_text(json.dumps({name: value for name, value in content.items() if name not in new}))
+    old = store.manifest(manifest().name)
+    assert old == manifest()
+    assert (old.promoted, old.parent, old.libraries) == (True, None, {})
+
+
+def test_a_current_choice_of_an_older_release_is_read(store):
+    store.set_current(Current("v", "q"))
+    (store.folder / "current.json").write_text('{"version": "v", "queue": "q"}')
+    assert store.current() == Current("v", "q", pinned=None)
+
+
+def test_unpinning_keeps_the_rest(store):
+    store.set_current(Current("v", "q", "v"))
+    assert store.unpin() == "v"
+    assert store.current() == Current("v", "q")
+    assert store.unpin() is None
+
+
+def test_what_is_announced_holds_as_soon_as_label_studio_serves_it(store):
+    old, new = Current("v1", "q1"), Current("v2", "q2", "v2")
+    store.set_current(old)
+    assert (store.announced(), store.served("q1"), store.served("q2")) == (None, old, old)
+    store.announce(new)
+    assert (store.announced(), store.current()) == (new, old)
+    assert (store.served("q1"), store.served("q2"), store.served("")) == (old, new, old)
+    store.settle("q2")
+    assert (store.announced(), store.current()) == (None, new)
+    store.settle("q1")
+    assert store.current() == new
+
+
+def test_what_was_announced_and_never_served_is_forgotten(store):
+    store.set_current(Current("v1", "q1"))
+    store.announce(Current("v2", "q2"))
+    store.settle("q1")
+    assert (store.announced(), store.current()) == (None, Current("v1", "q1"))
+    assert files(store) == ["current.json"]
+
+
+def test_a_version_that_is_being_published_is_kept_and_its_pin_can_be_taken_back(store):
+    for number in (1, 2, 3):
+        store.write_version(manifest(number), WEIGHTS)
+    store.set_current(Current("m-0003-0123abcd", "q1"))
+    store.announce(Current("m-0001-0123abcd", "q2", "m-0001-0123abcd"))
+    assert store.prune(1) == ["m-0002-0123abcd"]
+    with pytest.raises(StoreError, match="is in use"):
+        store.delete_version("m-0001-0123abcd")
+    assert store.unpin() == "m-0001-0123abcd"
+    store.settle("q2")
+    assert store.current() == Current("m-0001-0123abcd", "q2")
+
+
+def test_what_is_told_about_a_version_can_change(store):
+    store.write_version(manifest(), WEIGHTS)
+    changed = manifest().model_copy(update={"promoted": False})
+    store.update_manifest(changed)
+    assert store.manifest(manifest().name) == changed
+    assert len(files(store)) == 2
+    with pytest.raises(StoreError, match="not in"):
+        store.update_manifest(manifest(2))
+
+
+def test_numbers_rise_over_all_models_and_queues(store):
+    assert store.next_version_name("m", "f" * 64) == "m-0001-ffffffff"
+    assert store.next_queue_number() == 1
+    store.write_version(manifest(9999, "m-9999-0123abcd"), WEIGHTS)
+    assert store.next_version_name("other-model", "f" * 64) == "other-model-10000-ffffffff"
+    store.write_version(manifest(10000, "m-10000-0123abcd"), WEIGHTS)
+    assert store.versions() == ["m-9999-0123abcd", "m-10000-0123abcd"]  # by number, not by letter
+    store.write_queue(QUEUE)
+    assert store.next_queue_number() == 2
+
+
+def test_deleting_forgets_everything(store):
+    store.write_version(manifest(), WEIGHTS)
+    store.delete()
+    store.delete()
+    assert store.versions() == []
+
+
+# --- pruning -----------------------------------------------------------------------------------------------------
+
+
+def test_pruning_keeps_the_newest_and_never_deletes_the_current(store):
+    for number in range(1, 6):
+        store.write_version(manifest(number), WEIGHTS)
+    store.set_current(Current("m-0002-0123abcd", "q"))
+    assert store.prune(2) == ["m-0001-0123abcd", "m-0003-0123abcd"]
+    assert store.versions() == ["m-0002-0123abcd", "m-0004-0123abcd", "m-0005-0123abcd"]
+    assert store.prune(2) == []
+    store.set_current(Current("m-0004-0123abcd", "q", pinned="m-0002-0123abcd"))
+    assert store.prune(1) == []
+    assert {path.split("/")[1] for path in files(store) if path.startswith("versions/")} == set(store.versions())
+
+
+def test_the_current_and_the_pinned_version_are_never_deleted(store):
+    for number in range(1, 4):
+        store.write_version(manifest(number), WEIGHTS)
+    store.set_current(Current("m-0002-0123abcd", "q", pinned="m-0001-0123abcd"))
+    for name, why in (("m-0001-0123abcd", "pinned"), ("m-0002-0123abcd", "in use"), ("gone", "not in")):
+        with pytest.raises(StoreError, match=why):
+            store.delete_version(name)
+    store.delete_version("m-0003-0123abcd")
+    assert store.versions() == ["m-0001-0123abcd", "m-0002-0123abcd"]
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+def disk_full(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("at", ["save_file", "_write_synced", "rename"])
+def test_a_failed_write_leaves_nothing(store, monkeypatch, at):
+    store.write_version(manifest(1), WEIGHTS)
+    before = files(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if at == "rename" else module, at, disk_full)
+        with pytest.raises(StoreError, match=r"version m-0002-0123abcd .*No space left.*nothing was changed"):
+            store.write_version(manifest(2), WEIGHTS)
+    assert files(store) == before
+    assert store.versions() == ["m-0001-0123abcd"]
+    store.write_version(manifest(2), WEIGHTS)
+    assert store.versions() == ["m-0001-0123abcd", "m-0002-0123abcd"]
+
+
+@pytest.mark.parametrize("at", ["_write_synced", "replace"])
+def test_a_failed_switch_leaves_the_old_choice(store, monkeypatch, at):
+    store.set_current(Current("old", "old.bald-0001"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if at == "replace" else module, at, disk_full)
+        with pytest.raises(StoreError, match=r"current.json .*No space left"):
+            store.set_current(Current("new", "new.bald-0002"))
+    assert store.current() == Current("old", "old.bald-0001")
+    assert files(store) == ["current.json"]
+
+
+def test_a_version_is_never_overwritten(store):
+    store.write_version(manifest(), WEIGHTS)
+    with pytest.raises(StoreError, match="Cannot write version"):
+        store.write_version(manifest(), {"w": torch.zeros(1)})
+    assert torch.equal(store.weights(manifest().name)["w"], WEIGHTS["w"])
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    store = ProjectStore(tmp_path / "file", "7.1")
+    for write in (
+        lambda: store.write_version(manifest(), WEIGHTS),
+        lambda: store.set_current(Current()),
+        store.lock,
+    ):
+        with pytest.raises(StoreError, match="Cannot write"):
+            write()
+
+
+def test_threads_may_write_the_same_file_at_once(store):
+    failed = []
+
+    def write(number):
+        try:
+            for turn in range(20):
+                store.set_extra_params({"seed": number * 100 + turn})
+        except StoreError as exc:
+            failed.append(exc)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert store.extra_params()["seed"] % 100 == 19
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import test_store as test
+from ml_backend import store as module
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def run(name, work, kill_after=None):
+    child = os.fork()
+    if child == 0:
+        work(module.ProjectStore(Path(sys.argv[1]), name))
+        os._exit(0)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+def at(owner, attribute):
+    def work(store):
+        store.write_version(test.manifest(1), test.WEIGHTS)
+        setattr(owner, attribute, die)
+        store.write_version(test.manifest(2), test.WEIGHTS)
+    return work
+
+def forever(store):
+    for number in range(1, 100000):
+        with store.lock():
+            store.write_version(test.manifest(number), test.WEIGHTS)
+
+run("save_file", at(module, "save_file"))
+run("_write_synced", at(module, "_write_synced"))
+run("rename", at(Path, "rename"))
+for turn in range(6):
+    run(f"random-{turn}", forever, random.uniform(0.02, 0.15))
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Stores whose writer was killed: at three places, and at six random times."""
+    root = tmp_path_factory.mktemp("killed")
+    tests = str(Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", KILLED, str(root), tests], check=True, timeout=120)
+    return root
+
+
+@pytest.mark.parametrize("at", ["save_file", "_write_synced", "rename"])
+def test_a_killed_writer_leaves_only_what_the_next_one_removes(killed, at):
+    store = ProjectStore(killed, at)
+    assert store.versions() == ["m-0001-0123abcd"]
+    assert list((store.folder / "versions").glob(".tmp-*"))
+    store.write_version(manifest(2), WEIGHTS)
+    assert store.versions() == ["m-0001-0123abcd", "m-0002-0123abcd"]
+    assert not list((store.folder / "versions").glob(".tmp-*"))
+
+
+def test_no_kill_ever_leaves_a_torn_version_or_a_held_lock(killed):
+    seen = 0
+    for turn in range(6):
+        store = ProjectStore(killed, f"random-{turn}")
+        for name in store.versions():
+            assert store.manifest(name).name == name
+            assert torch.equal(store.weights(name)["w"], WEIGHTS["w"])
+            seen += 1
+        with store.lock():
+            pass
+    assert seen > 0
+
+
+# --- damage ------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_version_lists_those_that_are_there(store):
+    store.write_version(manifest(), WEIGHTS)
+    with pytest.raises(StoreError, match=r"'gone' is not in .*versions there: m-0001-0123abcd"):
+        store.manifest("gone")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": "m"}', b"\xff"], ids=str)
+def test_a_damaged_manifest(store, content):
+    store.write_version(manifest(), WEIGHTS)
+    (store.folder / "versions" / manifest().name / "model.json").write_bytes(content)
+    with pytest.raises(StoreError, match=r"model.json is damaged .*delete its folder and train again"):
+        store.manifest(manifest().name)
+
+
+@pytest.mark.parametrize("cut", [0, 5, 60])
+def test_damaged_weights(store, cut):
+    store.write_version(manifest(), WEIGHTS)
+    path = store.folder / "versions" / manifest().name / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(StoreError, match=r"weights.safetensors is missing or damaged .*train again"):
+        store.weights(manifest().name)
+    path.unlink()
+    with pytest.raises(StoreError, match="missing or damaged"):
+        store.weights(manifest().name)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"text"', '{"unknown": 1}'])
+def test_damaged_json_names_the_file_and_the_next_step(store, content):
+    for name, read in (
+        ("current.json", store.current),
+        ("queues/q-0001.json", lambda: store.queue("q-0001")),
+    ):
+        path = store.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        with pytest.raises(StoreError) as error:
+            read()
+        assert str(path) in str(error.value)
+        assert "is damaged" in str(error.value)
+        assert "delete it and run a round" in str(error.value)
+
+
+def test_a_queue_that_is_not_there(store):
+    with pytest.raises(StoreError, match=r"Queue 'q' is not in .*run a round"):
+        store.queue("q")
+
+
+# --- one writer, and which store ---------------------------------------------------------------------------------
+
+
+def test_the_lock_excludes_another_process(store):
+    code = (
+        "import sys; from pathlib import Path; from ml_backend.store import ProjectStore, StoreError\n"
+        "try:\n    ProjectStore(Path(sys.argv[1]), sys.argv[2]).lock().__enter__()\n"
+        "except StoreError as exc: print(exc)\nelse: print('free')"
+    )
+    command = [sys.executable, "-c", code, str(store.folder.parent), store.uid]
+    with store.lock():
+        refused = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert "Another process is working on this project" in refused
+    assert "try again" in refused
+    assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout == "free\n"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_store as test
+import torch
+from ml_backend.store import ProjectStore
+
+store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(10):
+    with store.lock(timeout=60):
+        name = store.next_version_name("m", "0123abcd" * 8)
+        number = int(name.split("-")[1])
+        # Two megabytes: long enough to be caught half-way, were it not for the rename.
+        store.write_version(test.manifest(number, name), {"w": torch.full((500_000,), float(number))})
+        print(name, flush=True)
+"""
+READER = """
+import sys
+from pathlib import Path
+import torch
+from ml_backend.store import Current, ProjectStore
+
+store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
+print("ready", flush=True)
+read, names = 0, []
+while len(names) < 20:
+    names = store.versions()
+    for name in names:
+        number = store.manifest(name).number
+        weights = store.weights(name)["w"]
+        assert weights.shape == (500_000,) and torch.all(weights == number), name
+        read += 1
+print(read)
+"""
+
+
+def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(store):
+    def start(code):
+        command = [sys.executable, "-c", code, str(store.folder.parent), store.uid, str(Path(__file__).parent)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    processes = [start(WRITER), start(WRITER), start(READER)]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes[:2]:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        first, second, read = (process.communicate(timeout=120)[0].split() for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert (len(first), len(second)) == (10, 10)
+    assert sorted(first + second) == store.versions()
+    assert len(store.versions()) == 20
+    assert int(read[0]) >= 20
+
+
+def test_open_project_picks_the_newest_of_a_reused_id(tmp_path):
+    assert open_project(tmp_path / "nothing", 7) is None
+    for name in ("7.999", "7.1700000000", "77.1800000000", "7.1700000000.bak", "7.old"):
+        (tmp_path / f"project-{name}").mkdir()
+    assert open_project(tmp_path, 7).uid == "7.1700000000"
+    assert open_project(tmp_path, 77).uid == "77.1800000000"
+    assert open_project(tmp_path, 1) is None
+
+
+@pytest.mark.parametrize("uid", ["../x", "a/b", "", "a b", "..\\x", "x\0", "x\n"], ids=repr)
+def test_a_hostile_uid_is_refused(tmp_path, uid):
+    with pytest.raises(StoreError, match="no project id"):
+        ProjectStore(tmp_path, uid)
+
+
+def test_files_are_plain_json_for_people_to_read(store):
+    store.set_current(Current("v", "q"))
+    assert json.loads((store.folder / "current.json").read_text()) == {"version": "v", "queue": "q", "pinned": None}
+    shutil.rmtree(store.folder)
+    assert store.current() == Current()
