@@ -55,7 +55,7 @@ class StoreError(ActiveLearningError):
     """A stored version or queue is missing or damaged."""
 
 
-class TrainerDied(ActiveLearningError):
+class RoundProcessDied(ActiveLearningError):
     """The process that runs rounds ended in the middle of one."""
 
 

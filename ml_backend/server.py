@@ -18,10 +18,10 @@ from werkzeug.exceptions import HTTPException
 
 from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
-from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, TrainerDied
+from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, RoundProcessDied
 from ml_backend.instant.loop import InstantLoop
-from ml_backend.jobs.process import Trainer
-from ml_backend.jobs.queue import Job, QueuedRounds, Rounds, Worker
+from ml_backend.jobs.process import RoundProcess
+from ml_backend.jobs.queue import Job, LocalRoundQueue, RedisRoundQueue, Rounds
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.rounds.log import record_lost_round
@@ -184,24 +184,24 @@ def create_app(
 def make_rounds(settings: Settings) -> Rounds:
     """Where rounds run: behind Redis where REDIS_URL is set, else in one process beside this one."""
     if settings.redis_url is not None:
-        return QueuedRounds(settings.redis_url.get_secret_value())
-    trainer = make_trainer(settings)
+        return RedisRoundQueue(settings.redis_url.get_secret_value())
+    round_process = make_round_process(settings)
 
     def run(project_id: int, trigger: str, options: RoundOptions) -> dict[str, Any]:
         started = datetime.now(UTC)
         try:
-            result: dict[str, Any] = trainer.run(project_id, trigger, options.as_json())
-        except TrainerDied as exc:
+            result: dict[str, Any] = round_process.run(project_id, trigger, options.as_json())
+        except RoundProcessDied as exc:
             record_lost_round(stores_of(settings), project_id, trigger=trigger, started=started, error=exc)
             raise
         return result
 
-    return Worker(run, prepare=trainer.start, close=trainer.close)
+    return LocalRoundQueue(run, prepare=round_process.start, close=round_process.close)
 
 
-def make_trainer(settings: Settings) -> Trainer:
+def make_round_process(settings: Settings) -> RoundProcess:
     """The process that runs rounds, given a project, a trigger and options."""
-    return Trainer(partial(run_project_round, settings=settings), preload=TRAINING_MODULES)
+    return RoundProcess(partial(run_project_round, settings=settings), preload=TRAINING_MODULES)
 
 
 def _basic_auth(settings: Settings) -> Callable[[], ResponseReturnValue | None]:

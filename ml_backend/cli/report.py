@@ -11,7 +11,7 @@ from ml_backend.cli.common import ProjectOption, console, new_app, tell_errors
 from ml_backend.config import load_settings
 from ml_backend.dashboard.report import write_report
 from ml_backend.dashboard.services import Services
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 
 app = new_app()
 
@@ -25,7 +25,7 @@ def main(
 ) -> None:
     """Write report.html and PNG plots of one project. It reads the store alone: Label Studio need not run."""
     settings = load_settings(model_dir=model_dir)
-    services = Services(settings, Worker(lambda *_: {}))
+    services = Services(settings, LocalRoundQueue(lambda *_: {}))
     for path in write_report(services, project, out):
         console.print(str(path), highlight=False, soft_wrap=True)
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ml_backend.errors import BadItemError, LabelConfigError
 from ml_backend.label_studio.media import decode_data_uri
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import Task
 from ml_backend.store.project_store import ProjectStore
 
@@ -48,7 +48,7 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
             return decode_data_uri(value.strip())
         except BadItemError:
             return None
-    return Mirror(store.mirror_path).cached_media(value.strip())
+    return TaskCache(store.task_cache_path).cached_media(value.strip())
 
 
 def content_type(content: bytes) -> str | None:
@@ -62,7 +62,7 @@ def content_type(content: bytes) -> str | None:
 
 def answer(store: ProjectStore, task_id: int, field: str | None) -> Response:
     """The task's image with an ETag, or the placeholder; 304 where the browser has it."""
-    task = next(iter(Mirror(store.mirror_path).find([task_id])), None)
+    task = next(iter(TaskCache(store.task_cache_path).find([task_id])), None)
     try:
         content = image_bytes(store, task, field) if task is not None and field is not None else None
     except LabelConfigError:

@@ -27,7 +27,7 @@ from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.reading.versions import read_versions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.store.project_store import ProjectStore
 
 STYLE: Final = Path(ml_backend.dashboard.__file__).parent / "assets" / "dashboard.css"
@@ -139,10 +139,10 @@ def _mistakes(services: Services, store: ProjectStore, mistakes: dict[str, Any])
 def _images(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, str]:
     """Image tags with the images inside, of tasks that have one."""
     field = media_field(store)
-    if field is None or not store.mirror_path.exists():
+    if field is None or not store.task_cache_path.exists():
         return {}
     found = {}
-    for task in Mirror(store.mirror_path).find(task_ids):
+    for task in TaskCache(store.task_cache_path).find(task_ids):
         content = image_bytes(store, task, field)
         kind = content_type(content) if content else None
         if content and kind:

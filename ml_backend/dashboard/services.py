@@ -14,7 +14,7 @@ from ml_backend.doctor.diagnosis import Context, Finding, examine
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
 from ml_backend.jobs.queue import Rounds
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.jobs.trigger import Outlook
+from ml_backend.jobs.trigger import NextRound
 from ml_backend.rounds import progress
 from ml_backend.rounds.log import rounds as logged_rounds
 from ml_backend.rounds.options import ORDINARY, RoundOptions
@@ -97,9 +97,9 @@ class Services:
 
     # --- rounds ------------------------------------------------------------------------------------------------
 
-    def outlook(self, project_id: int) -> Outlook:
+    def outlook(self, project_id: int) -> NextRound:
         """What the scheduler waits for."""
-        return self._scheduler.outlook(project_id) if self._scheduler is not None else Outlook()
+        return self._scheduler.outlook(project_id) if self._scheduler is not None else NextRound()
 
     def running(self, project_id: int) -> bool:
         """Whether a round is waiting or under way, as far as this server can know; False where Redis is silent."""

@@ -17,7 +17,7 @@ from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.dashboard.reading.maps import points
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import ACTIONS, MOST, change, read
@@ -128,11 +128,11 @@ def wish(services: Services, project_id: int, store: ProjectStore, body: Any) ->
 
 def _open(store: ProjectStore, task_ids: Sequence[int]) -> list[int]:
     """Those that a queue could hold, by what the last round read; all, where rounds run on another machine."""
-    if not store.mirror_path.exists():
+    if not store.task_cache_path.exists():
         return list(task_ids)
     can_be_asked = {
         task.id
-        for task in Mirror(store.mirror_path).find(task_ids)
+        for task in TaskCache(store.task_cache_path).find(task_ids)
         if not (task.is_labeled or task.is_evaluation or task.is_skipped)
     }
     return [task for task in task_ids if task in can_be_asked]

@@ -36,7 +36,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Interval:
+class SeedInterval:
     """A mean and where it may lie; ``low`` and ``high`` are None with fewer than two seeds."""
 
     mean: float
@@ -49,7 +49,7 @@ class Saving:
     """Labels that one strategy saves against another on the way to a target, paired over seeds."""
 
     seeds: int
-    labels: Interval
+    labels: SeedInterval
     unreached: int
     """Seeds in which the strategy itself does not hold the target: the saving is then overstated."""
     at_least: bool
@@ -116,7 +116,7 @@ def area(curve: Curve, low: float | None = None, high: float | None = None) -> f
     return float(np.trapezoid(np.interp(x, curve.labels, curve.values), x) / (high - low))
 
 
-def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], *, seed: int = 0) -> Interval:
+def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], *, seed: int = 0) -> SeedInterval:
     """Mean of ``ours - theirs`` over the seeds that both have, with a percentile bootstrap interval.
 
     Seeds are drawn with replacement (Efron & Tibshirani 1993, ch. 13). With five seeds the interval is somewhat too
@@ -131,10 +131,10 @@ def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float], *,
     differences = np.array([ours[s] - theirs[s] for s in shared])
     mean = float(differences.mean())
     if len(shared) < 2:
-        return Interval(mean)
+        return SeedInterval(mean)
     drawn = np.random.default_rng(seed).integers(len(shared), size=(RESAMPLES, len(shared)))
     low, high = np.quantile(differences[drawn].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(mean, float(low), float(high))
+    return SeedInterval(mean, float(low), float(high))
 
 
 def saving(ours: Mapping[int, Curve], theirs: Mapping[int, Curve], target: float) -> Saving:

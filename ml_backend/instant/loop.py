@@ -26,7 +26,7 @@ from ml_backend.errors import ActiveLearningError, ConfigurationError
 from ml_backend.instant.project import InstantProject, open_instant
 from ml_backend.instant.served_queue import Person
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.retries import Patience
+from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.store.queue_reorderings import is_paused
@@ -233,5 +233,5 @@ def _hasty_client(settings: Settings) -> LabelStudioClient:
     """
     if settings.label_studio_api_key is None:
         raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
-    key, once = settings.label_studio_api_key.get_secret_value(), Patience(tries=1, tries_when_locked=1)
+    key, once = settings.label_studio_api_key.get_secret_value(), RetryPolicy(tries=1, tries_when_locked=1)
     return LabelStudioClient(settings.label_studio_url, key, timeout=TIMEOUT, patience=once)

@@ -66,8 +66,8 @@ class InstantOrder:
         return np.array(picked, dtype=np.int64)
 
     def values(self) -> Floats:
-        """How much the label of each open item would tell, `auto.Answers.telling` ``[O]``."""
-        return self._answers.telling(self._expected())[self._graph.open]
+        """How much the label of each open item would tell, `auto.Answers.utility` ``[O]``."""
+        return self._answers.utility(self._expected())[self._graph.open]
 
     def _expected(self) -> Floats:
         """What graph and model believe ``[N, C]``."""

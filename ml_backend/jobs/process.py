@@ -25,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 from typing import Any, Final
 
-from ml_backend.errors import TrainerDied
+from ml_backend.errors import RoundProcessDied
 from ml_backend.logs import relay
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ ADVICE: Final = "The old order stands; the round is tried again."
 STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."
 
 
-class Trainer:
+class RoundProcess:
     """Runs ``function`` in a process of its own, one call after the other.
 
     The process starts with ``start`` or the first ``run``, and is kept for the next call.
@@ -91,10 +91,12 @@ class Trainer:
                 answer = _answer(process, connection, time.monotonic() + self._limit)
             except (EOFError, OSError, pickle.UnpicklingError) as exc:  # it is gone, perhaps in the middle of a word
                 self._end(process, connection)
-                raise TrainerDied(STOPPING if self._closed else _obituary(process)) from exc
+                raise RoundProcessDied(STOPPING if self._closed else _obituary(process)) from exc
             if answer is None:
                 self._end(process, connection)
-                raise TrainerDied(f"The round took longer than {self._limit:,.0f} seconds and was broken off. {ADVICE}")
+                raise RoundProcessDied(
+                    f"The round took longer than {self._limit:,.0f} seconds and was broken off. {ADVICE}"
+                )
         returned, value = answer
         if returned:
             return value
@@ -116,7 +118,7 @@ class Trainer:
 
     def _started(self) -> tuple[BaseProcess, Connection]:
         if self._closed:
-            raise TrainerDied(STOPPING)
+            raise RoundProcessDied(STOPPING)
         if self._process is not None and self._connection is not None:
             if self._process.is_alive():
                 return self._process, self._connection
@@ -132,14 +134,16 @@ class Trainer:
             process.start()
         except (OSError, EOFError) as exc:  # no memory, or the process that it is forked from was killed
             ours.close()
-            raise TrainerDied(f"No trainer process can be started ({type(exc).__name__}: {exc}). {ADVICE}") from exc
+            raise RoundProcessDied(
+                f"No trainer process can be started ({type(exc).__name__}: {exc}). {ADVICE}"
+            ) from exc
         finally:
             theirs.close()  # held here, its end would never be seen
         self._process, self._connection = process, ours
         log.info("trainer process %s started", process.pid)
         if self._closed:  # meanwhile
             self._end(process, ours)
-            raise TrainerDied(STOPPING)
+            raise RoundProcessDied(STOPPING)
         return process, ours
 
     def _end(self, process: BaseProcess, connection: Connection) -> None:

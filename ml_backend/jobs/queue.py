@@ -1,7 +1,7 @@
 """Rounds in the background: one at a time, at most one waiting per project.
 
-``Worker`` is a thread of the server, which may leave the work to a process (``trainer``); ``QueuedRounds`` hands rounds
-over Redis to ``scripts/worker.py``.
+`LocalRoundQueue` is a thread of the server, which may leave the work to a process (`process`); `RedisRoundQueue` hands
+rounds over Redis to ``lsal worker``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Rounds(Protocol):
         """Take no more requests; a round that this process runs is broken off."""
 
 
-class Worker:
+class LocalRoundQueue:
     """Runs requested rounds in one background thread, which starts with ``start`` or the first request.
 
     Args:
@@ -163,7 +163,7 @@ class Worker:
             return self._jobs[job_id]
 
 
-class QueuedRounds:
+class RedisRoundQueue:
     """Rounds run by RQ workers, on this machine or others.
 
     Raises, from every method:

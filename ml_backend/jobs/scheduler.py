@@ -16,7 +16,7 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.jobs.queue import ASKED, Job, Rounds
-from ml_backend.jobs.trigger import LONGEST_WAIT, Outlook, Rule, Trigger
+from ml_backend.jobs.trigger import LONGEST_WAIT, NextRound, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import Seen, last_seen, look, rounds
@@ -85,7 +85,7 @@ class Scheduler:
                 self._trigger.failed(project_id, str(exc))
             raise
 
-    def outlook(self, project_id: int) -> Outlook:
+    def outlook(self, project_id: int) -> NextRound:
         """What comes next for one project."""
         with self._lock:
             return self._trigger.outlook(project_id)

@@ -47,7 +47,7 @@ class _Project:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class NextRound:
     """One project as people see it."""
 
     labels_waiting: int = 0
@@ -140,11 +140,11 @@ class Trigger:
         """The project is gone."""
         self._projects.pop(project_id, None)
 
-    def outlook(self, project_id: int) -> Outlook:
+    def outlook(self, project_id: int) -> NextRound:
         """What comes next for one project."""
         project = self._projects.get(project_id)
         if project is None:
-            return Outlook()
+            return NextRound()
         held_back = max(0.0, project.not_before - self._clock())
         if project.since is None:
             to_go = seconds = None
@@ -152,7 +152,7 @@ class Trigger:
             to_go = max(0, project.rule.labels - project.labels)
             rest = max(0.0, project.since + project.rule.seconds - self._clock())
             seconds = max(held_back, 0.0 if to_go == 0 or project.failures else rest)
-        return Outlook(project.labels, to_go, seconds, project.job, project.by_hand, project.failures, project.error)
+        return NextRound(project.labels, to_go, seconds, project.job, project.by_hand, project.failures, project.error)
 
     def _project(self, project_id: int) -> _Project:
         return self._projects.setdefault(project_id, _Project(self._rule))

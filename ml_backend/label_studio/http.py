@@ -21,7 +21,7 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
-from ml_backend.label_studio.retries import LOCKED, Patience, send
+from ml_backend.label_studio.retries import LOCKED, RetryPolicy, send
 
 MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """What is not text in an error page."""
@@ -35,9 +35,9 @@ class LabelStudioHttp:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
     """
 
-    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0, patience: RetryPolicy | None = None) -> None:
         self.url = url.rstrip("/")
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         try:
             self._sdk = LabelStudio(base_url=self.url, api_key=api_key, timeout=timeout)  # type: ignore[no-untyped-call]
         except ApiError as exc:  # the SDK refuses an expired personal access token here

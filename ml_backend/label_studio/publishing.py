@@ -69,7 +69,7 @@ def publish(
         LabelConfigError: the question changed since the queue was made.
         LabelStudioError: a step failed.
 
-    What a failure leaves written is taken back, now or by a later ``tidy``, and the old order stands.
+    What a failure leaves written is taken back, now or by a later ``delete_replaced``, and the old order stands.
     """
     rows = [
         {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=prelabel)}
@@ -88,7 +88,7 @@ def publish(
         raise
 
 
-def tidy(
+def delete_replaced(
     client: LabelStudioClient, project_id: int, queue: Queue, question: ChoiceQuestion, *, keep: timedelta
 ) -> list[str]:
     """Delete our older versions that were written longer than ``keep`` ago, and make the tab right; names deleted.

@@ -11,13 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-COLD_START: Final = "start"
+NO_VERSION: Final = "start"
 """Stands in a queue's name where there is no model yet."""
 NUMBER_WIDTH: Final = 4
 
 _NAME: Final = re.compile(
     # Whatever matches may be deleted as one of our old queues: a foreign "my-model.v2-0001" must not.
-    rf"(?P<version>{COLD_START}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d](?:[\w-]*\w)?)-(?P<number>\d{{4,}})",
+    rf"(?P<version>{NO_VERSION}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d](?:[\w-]*\w)?)-(?P<number>\d{{4,}})",
     re.ASCII,
 )
 
@@ -32,7 +32,7 @@ class QueueName:
     number: int
 
     def __str__(self) -> str:
-        return f"{self.version or COLD_START}.{self.strategy}-{self.number:0{NUMBER_WIDTH}d}"
+        return f"{self.version or NO_VERSION}.{self.strategy}-{self.number:0{NUMBER_WIDTH}d}"
 
 
 def queue_name(version: str | None, strategy: str, number: int) -> str:
@@ -53,4 +53,4 @@ def parse_queue_name(name: str | None) -> QueueName | None:
     if found is None:
         return None
     version = found["version"]
-    return QueueName(None if version == COLD_START else version, found["strategy"], int(found["number"]))
+    return QueueName(None if version == NO_VERSION else version, found["strategy"], int(found["number"]))

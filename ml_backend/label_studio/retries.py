@@ -25,7 +25,7 @@ LOCKED: Final = b"database is locked"
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often and after how long a request is repeated.
 
     The wait before try ``n + 1`` is uniform in ``[0, first_wait 2^n]``, so that clients that failed together do not
@@ -42,7 +42,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
 
-def send(once: Callable[[], httpx.Response], *, repeatable: bool, patience: Patience) -> httpx.Response:
+def send(once: Callable[[], httpx.Response], *, repeatable: bool, patience: RetryPolicy) -> httpx.Response:
     """Call ``once`` until it succeeds or patience ends; the last answer, whatever it is, or the last error."""
 
     def again(state: RetryCallState) -> bool:

@@ -46,7 +46,7 @@ class Refresh:
     """Whether everything was read again."""
 
 
-class Mirror:
+class TaskCache:
     """Tasks of one project, by id. Not shared between threads: open one where it is needed.
 
     Raises, from every method:

@@ -20,7 +20,7 @@ Targets = NDArray[np.int64] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Known:
+class LabeledItems:
     """Items whose labels are known."""
 
     items: Sequence[Any]
@@ -99,7 +99,7 @@ class Model(Protocol):
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
-        validation: Known | None = None,
+        validation: LabeledItems | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch on ``items`` and their classes ``targets [N]``, or class probabilities ``[N, C]``.

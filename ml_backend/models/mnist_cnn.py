@@ -26,7 +26,7 @@ from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.models import torch_parts as _shared
-from ml_backend.models.base import Known, Targets, TrainingReport
+from ml_backend.models.base import LabeledItems, Targets, TrainingReport
 from ml_backend.records import Progress, no_progress
 
 SIDE = 28
@@ -141,7 +141,7 @@ class MnistCnn:
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
-        validation: Known | None = None,
+        validation: LabeledItems | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch; see ``Model.fit``.

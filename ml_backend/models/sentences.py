@@ -24,7 +24,7 @@ from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.errors import ModelError
 from ml_backend.models import torch_parts as _shared
-from ml_backend.models.base import Known, Targets, TrainingReport
+from ml_backend.models.base import LabeledItems, Targets, TrainingReport
 from ml_backend.models.headlines import Headlines, class_weights
 from ml_backend.records import Progress, no_progress
 
@@ -97,7 +97,7 @@ class Sentences:
         *,
         seed: int,
         hyperparameters: Mapping[str, Any] | None = None,
-        validation: Known | None = None,
+        validation: LabeledItems | None = None,
         progress: Progress = no_progress,
     ) -> TrainingReport:
         """Train from scratch; see ``Model.fit``.

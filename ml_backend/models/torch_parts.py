@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ml_backend import hardware
 from ml_backend.errors import ModelError
-from ml_backend.models.base import Known, Targets, ValidationCurve
+from ml_backend.models.base import LabeledItems, Targets, ValidationCurve
 from ml_backend.records import Progress
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -139,7 +139,9 @@ class Watch:
         return value
 
 
-def held_out(model: str, validation: Known | None, labels: Sequence[str], most: int) -> tuple[list[Any], Tensor] | None:
+def held_out(
+    model: str, validation: LabeledItems | None, labels: Sequence[str], most: int
+) -> tuple[list[Any], Tensor] | None:
     """At most ``most`` validation items and their targets, each class by its share; None where there are none.
 
     Raises:

@@ -24,7 +24,7 @@ FETCHERS = 8
 
 
 @dataclass
-class Pool:
+class TaskPool:
     """A project's tasks by what a round does with them."""
 
     training: list[tuple[Task, str]] = field(default_factory=list)
@@ -45,13 +45,13 @@ class Pool:
         return [task_id for task_id, given in self.several.items() if majority(given) is None]
 
 
-def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[int] = ()) -> Pool:
+def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[int] = ()) -> TaskPool:
     """Divide tasks into training, evaluation and open ones.
 
     A task trains with the label that most of its annotators gave. Evaluation tasks never train and are never queued.
     Tasks that somebody ``dropped`` are not open to anything, not even the control arm: it would wait for them forever.
     """
-    pool, unwanted = Pool(), frozenset(dropped)
+    pool, unwanted = TaskPool(), frozenset(dropped)
     for task in tasks:
         given = answers(replace(a, label=label_of(a.result, question)) for a in task.annotations)
         if len(given) > 1:

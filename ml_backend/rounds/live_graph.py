@@ -13,7 +13,7 @@ from ml_backend.records import Queue
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.selection.build_inputs import NOTHING, neighbourhood
-from ml_backend.selection.context import Situation
+from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.store.live_graph import InstantGraph, remove, write
@@ -24,9 +24,11 @@ MOST_OPEN: Final = 100_000
 ON: Final = "on"
 
 
-def leave(project: RoundProject, queue: Queue, situation: Situation, scores: Scores | None, report: Report) -> None:
+def write_live_graph(
+    project: RoundProject, queue: Queue, context: QueryContext, scores: Scores | None, report: Report
+) -> None:
     """Write the graph that goes with a queue, or remove what is there; the report says which and why."""
-    found = _graph(project, queue, situation, scores)
+    found = _graph(project, queue, context, scores)
     try:
         if isinstance(found, str):
             remove(project.store.folder)
@@ -37,20 +39,20 @@ def leave(project: RoundProject, queue: Queue, situation: Situation, scores: Sco
         report.instant = f"off: {exc}"
 
 
-def _graph(project: RoundProject, queue: Queue, situation: Situation, scores: Scores | None) -> InstantGraph | str:
-    known = situation.labelled or NOTHING
-    if not situation.settings.instant:
+def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: Scores | None) -> InstantGraph | str:
+    known = context.labelled or NOTHING
+    if not context.settings.instant:
         return "off: switched off"
     if not any(item.picked_by == MOVABLE for item in queue.predictions):
         return f"off: only what {MOVABLE} chose is moved"
-    if situation.unlabelled is None:
+    if context.unlabelled is None:
         return "off: nothing has embedded the tasks without labels"
-    if not FEWEST_OPEN <= len(situation) <= MOST_OPEN:
+    if not FEWEST_OPEN <= len(context) <= MOST_OPEN:
         return f"off: it needs {FEWEST_OPEN:,} to {MOST_OPEN:,} open tasks"
-    if is_cold(len(known.targets), len(np.unique(known.targets)), situation.classes):
+    if is_cold(len(known.targets), len(np.unique(known.targets)), context.classes):
         return "off: until there are enough labels to look between the classes"
-    if scores is not None and scores.kept is not None and len(scores.kept) < len(situation):
+    if scores is not None and scores.kept is not None and len(scores.kept) < len(context):
         scores = None  # of a pool too large for memory the graph alone is asked
-    graph = neighbourhood(situation.items, known, situation.unlabelled, scores)
+    graph = neighbourhood(context.items, known, context.unlabelled, scores)
     newest = max(annotation.updated_at for task, _ in project.pool.training for annotation in task.annotations)
-    return InstantGraph(queue.name, project.question, newest.strftime(TIME_FORMAT), situation.task_ids, graph)
+    return InstantGraph(queue.name, project.question, newest.strftime(TIME_FORMAT), context.task_ids, graph)

@@ -30,7 +30,7 @@ from ml_backend.rounds.report import Observer, Report, Silent, StepTime
 from ml_backend.rounds.run import run_round
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore, open_project
-from ml_backend.store.registry import Stores
+from ml_backend.store.registry import StoreRegistry
 from ml_backend.store.shared_folder import KEPT_ROUNDS, LOG_NAME
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def record_round(
 
 
 def record_lost_round(
-    stores: Stores, project_id: int, *, trigger: str, started: datetime, error: ActiveLearningError
+    stores: StoreRegistry, project_id: int, *, trigger: str, started: datetime, error: ActiveLearningError
 ) -> None:
     """Remember a round whose process died before it could do so itself."""
     facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": trigger}
@@ -135,7 +135,7 @@ def record_lost_round(
 
 
 def _remember(
-    root: Path, stores: Stores | None, project_id: int, line: Mapping[str, Any], seen: Seen | None = None
+    root: Path, stores: StoreRegistry | None, project_id: int, line: Mapping[str, Any], seen: Seen | None = None
 ) -> None:
     """Write the note and the line. What a round did stands without them: a failure here is only told."""
     store = open_project(root, project_id)

@@ -26,9 +26,9 @@ from ml_backend.records import CONTROL
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject
-from ml_backend.store.evaluation_predictions import Judgement
+from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.query_log import Answer, record
+from ml_backend.store.query_log import QueryLogEntry, record
 
 log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
@@ -90,7 +90,7 @@ def update(
     try:
         labels = {task.id: label for task, label in project.pool.training}
         answers = record(project.store, labels)
-        judged = project.store.judgement(version) if version else None
+        judged = project.store.evaluation_predictions(version) if version else None
         first, later = random_sample(
             np.array(sorted(labels), dtype=np.int64),
             answers,
@@ -119,8 +119,8 @@ def stored(store: ProjectStore) -> dict[str, Any]:
 def _measures(
     project: RoundProject,
     version: str | None,
-    judged: Judgement | None,
-    answers: Mapping[int, Answer],
+    judged: EvaluationPredictions | None,
+    answers: Mapping[int, QueryLogEntry],
     labels: Mapping[int, str],
     sample: int,
 ) -> dict[str, Any]:
@@ -153,13 +153,13 @@ def _saved(saved: Saved | None) -> dict[str, Any] | None:
 
 
 def _outlook(
-    project: RoundProject, version: str, judged: Judgement, now: Judged, generator: np.random.Generator
+    project: RoundProject, version: str, judged: EvaluationPredictions, now: Judged, generator: np.random.Generator
 ) -> Outlook:
     """Versions that learnt in another way than the one in use lie on another curve: they count as answers alone."""
     curve, guesses = [], []
     learnt_from = project.store.manifest(version).learnt_from
     for name in project.store.versions()[-CURVE:]:
-        past = project.store.judgement(name)
+        past = project.store.evaluation_predictions(name)
         if past is not None and past.about_same_tasks(judged):
             manifest = project.store.manifest(name)
             if manifest.learnt_from == learnt_from:
@@ -171,7 +171,7 @@ def _outlook(
     return Outlook(agreements, has_settled(agreements), 1.0 - now.error, ahead, expected)
 
 
-def live_accuracy(answers: Mapping[int, Answer], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
+def live_accuracy(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
     """How often people agreed with the guess, among the last 100 answers of each arm.
 
     Each guess was made before the answer, by the version of that time. Control tasks are a random sample of the open
@@ -190,7 +190,7 @@ def live_accuracy(answers: Mapping[int, Answer], labels: Mapping[int, str]) -> d
     return found
 
 
-def class_shares(answers: Mapping[int, Answer], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
+def class_shares(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
     """Share of each class among the answers: of the control arm, of all other picks, and of the last 100 of those."""
     control = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by == CONTROL]
     picked = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by != CONTROL]

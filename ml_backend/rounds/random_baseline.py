@@ -21,9 +21,9 @@ from ml_backend.records import CONTROL, Task
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
-from ml_backend.store.evaluation_predictions import Judgement
+from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.query_log import Answer
+from ml_backend.store.query_log import QueryLogEntry
 
 DOCUMENT: Final = "random_arm.json"
 SMALLEST: Final = 20
@@ -36,7 +36,7 @@ SUBSET_STREAM: Final = 16
 
 
 def random_sample(
-    labelled: Ids, answers: Mapping[int, Answer], open_tasks: Ids, *, seed: int
+    labelled: Ids, answers: Mapping[int, QueryLogEntry], open_tasks: Ids, *, seed: int
 ) -> tuple[list[int], list[int]]:
     """Labelled tasks that are a random sample: those before any model chose, and those after, in control order."""
     chosen = [int(task) for task in labelled if int(task) in answers and not _drawn_at_random(answers[int(task)])]
@@ -52,7 +52,7 @@ def random_sample(
     return first, later
 
 
-def _drawn_at_random(answer: Answer) -> bool:
+def _drawn_at_random(answer: QueryLogEntry) -> bool:
     """Whether the queue was random: before a first model, and not by a strategy that needs none."""
     return answer.version is None and answer.picked_by in (CONTROL, "random")
 
@@ -66,12 +66,12 @@ def sizes(labels: int) -> list[int]:
     return found
 
 
-def random_models(project: RoundProject, judged: Judgement) -> list[Judged]:
+def random_models(project: RoundProject, judged: EvaluationPredictions) -> list[Judged]:
     """The models so far that were judged on the same evaluation tasks, under the present settings."""
     return [Judged(size, right) for (size, _), right in _fits(project, judged).items()]
 
 
-def fit_next(project: RoundProject, judged: Judgement, sample: list[int], recorder: Recorder) -> bool:
+def fit_next(project: RoundProject, judged: EvaluationPredictions, sample: list[int], recorder: Recorder) -> bool:
     """Fit, judge and remember one more model, if one is due; whether it was.
 
     Raises:
@@ -114,11 +114,11 @@ def _subset(project: RoundProject, sample: list[int], size: int, repeat: int) ->
     return [(task, label) for task, label in project.pool.training if task.id in chosen]
 
 
-def _fits(project: RoundProject, judged: Judgement) -> dict[tuple[int, int], NDArray[np.bool_]]:
+def _fits(project: RoundProject, judged: EvaluationPredictions) -> dict[tuple[int, int], NDArray[np.bool_]]:
     return fits(project.store, judged, _about(project, judged))
 
 
-def fits(store: ProjectStore, judged: Judgement, about: str) -> dict[tuple[int, int], NDArray[np.bool_]]:
+def fits(store: ProjectStore, judged: EvaluationPredictions, about: str) -> dict[tuple[int, int], NDArray[np.bool_]]:
     """(labels, repeat) of each random model → which evaluation tasks ``[E]`` it has right; empty for another recipe.
 
     Raises:
@@ -141,13 +141,13 @@ def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
     return bits.astype(np.bool_)
 
 
-def _about(project: RoundProject, judged: Judgement) -> str:
+def _about(project: RoundProject, judged: EvaluationPredictions) -> str:
     settings = project.settings
     return recipe(judged, project.model.name, project.question.labels, settings.seed, settings.hyperparameters)
 
 
 def recipe(
-    judged: Judgement, model: str, labels: Sequence[str], seed: int, hyperparameters: Mapping[str, object]
+    judged: EvaluationPredictions, model: str, labels: Sequence[str], seed: int, hyperparameters: Mapping[str, object]
 ) -> str:
     """Hash of all that makes models comparable: evaluation tasks, their answers, how they are trained."""
     content = [judged.task_ids.tolist(), judged.targets.tolist(), model, list(labels), seed, hyperparameters]

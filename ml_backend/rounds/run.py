@@ -17,9 +17,9 @@ from ml_backend.evaluation import agreement
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.label_studio.publishing import latest_number, publish, tidy
+from ml_backend.label_studio.publishing import delete_replaced, latest_number, publish
 from ml_backend.label_studio.queue_names import queue_name
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.logs import note_version
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
@@ -27,13 +27,13 @@ from ml_backend.records import Prediction, Project, Queue
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.label_review import recheck
-from ml_backend.rounds.live_graph import leave
+from ml_backend.rounds.live_graph import write_live_graph
 from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
 from ml_backend.rounds.report import Observer, Recorder, Report
 from ml_backend.rounds.training import train_version
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
-from ml_backend.selection.context import COLD_START, Situation, strategy_in_use, wants
+from ml_backend.selection.context import COLD_START, QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import Selection, arrange, assess, first_candidates
 from ml_backend.store.project_store import Current, ProjectStore
@@ -125,7 +125,7 @@ def _read(
     with recorder.step("read") as step:
         question = parse_label_config(now.label_config, project=now.id)
         settings = _settings(workspace, store, overrides, now.id)
-        mirror = Mirror(store.mirror_path)
+        mirror = TaskCache(store.task_cache_path)
         refresh = mirror.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         wishes = read_wishes(store)
@@ -273,7 +273,7 @@ def _queue(
         wanted = wants(settings, trained=trained)
         labelled = read_known(project.pool.training, project, recorder.report) if "labelled" in wanted else None
         validation = read_known(project.pool.evaluation, project, recorder.report) if "validation" in wanted else None
-        situation = Situation(
+        context = QueryContext(
             model,
             examples.items,
             examples.task_ids,
@@ -283,11 +283,11 @@ def _queue(
             validation,
             project.unlabelled,
         )
-        scores = assess(situation, progress=step.progress)
+        scores = assess(context, progress=step.progress)
         step.detail = f"{len(examples.items)} tasks"
     with recorder.step("rank") as step:
         front = _positions(project.wishes.front, examples.task_ids)
-        chosen = arrange(situation, scores, count=count, turn=len(tasks), front=front)
+        chosen = arrange(context, scores, count=count, turn=len(tasks), front=front)
         predictions = _predictions(chosen, examples.task_ids, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
@@ -301,7 +301,7 @@ def _queue(
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions)
     if not dry_run:
-        leave(project, queue, situation, scores, recorder.report)
+        write_live_graph(project, queue, context, scores, recorder.report)
     return queue
 
 
@@ -312,7 +312,7 @@ def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:
 
 
 def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:
-    scores, served = chosen.scores, queue_scores(chosen.informativeness)
+    scores, served = chosen.scores, queue_scores(chosen.utility)
     return tuple(
         Prediction(
             int(task_ids[i]),
@@ -335,6 +335,6 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
     recorder.report.published = True
     try:
         with recorder.step("tidy"):
-            recorder.report.replaced = tidy(client, project_id, queue, question, keep=workspace.keep_queues)
+            recorder.report.replaced = delete_replaced(client, project_id, queue, question, keep=workspace.keep_queues)
     except LabelStudioError as exc:  # annotators have the new order: a later round makes the rest right
         recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

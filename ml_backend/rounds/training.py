@@ -15,12 +15,12 @@ from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
 from ml_backend.logs import note_version
-from ml_backend.models.base import Known, Model, TrainingReport
+from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.records import Progress
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, fit_labels, fit_with_pool
-from ml_backend.store.evaluation_predictions import Judgement, judgement
+from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, better_than, library_versions, version_with
 
@@ -51,7 +51,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
             return None
         model, training, learnt_from = _fit(
-            project, examples.task_ids, Known(examples.items, targets), recorder, step.progress
+            project, examples.task_ids, LabeledItems(examples.items, targets), recorder, step.progress
         )
         step.detail = f"{len(targets)} labels, {training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
@@ -68,7 +68,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
 
 
 def _fit(
-    project: RoundProject, task_ids: Ids, known: Known, recorder: Recorder, progress: Progress
+    project: RoundProject, task_ids: Ids, known: LabeledItems, recorder: Recorder, progress: Progress
 ) -> tuple[Model, TrainingReport, str]:
     """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
     settings, labels = project.settings, project.question.labels
@@ -102,7 +102,7 @@ def _fit(
 class _Verdict:
     """What the evaluation tasks say about a version."""
 
-    judgement: Judgement | None = None
+    evaluation_predictions: EvaluationPredictions | None = None
     metrics: dict[str, Any] | None = None
     count: int = 0
     fingerprint: str | None = None
@@ -139,7 +139,7 @@ def _judge(
             [label for _, label in held_out], examples, [t.id for t, _ in held_out], project.question
         )
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
-        judged = judgement(examples.task_ids, targets, probabilities)
+        judged = evaluation_predictions(examples.task_ids, targets, probabilities)
         metrics = asdict(evaluate(probabilities, targets, project.question.labels))
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
         comparison = None
@@ -179,7 +179,7 @@ def _reconsidered(project: RoundProject, name: str, workspace: Workspace, record
     if comparison and manifest.evaluation_fingerprint != _evaluation(project):
         model = workspace.library.load(store, name)
         verdict = _judge(project, model, comparison.against, workspace, recorder)
-        fields, judged = verdict.as_fields(margin), verdict.judgement
+        fields, judged = verdict.as_fields(margin), verdict.evaluation_predictions
     changed = manifest.model_copy(update=fields)
     if changed != manifest:
         store.update_manifest(changed, judged)
@@ -229,7 +229,7 @@ def _store(
         agreement=asdict(report.agreement) if report.agreement else None,
         **verdict.as_fields(project.settings.promote_margin),
     )
-    project.store.write_version(manifest, weights, verdict.judgement)
+    project.store.write_version(manifest, weights, verdict.evaluation_predictions)
     return manifest
 
 

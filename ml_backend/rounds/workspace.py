@@ -15,15 +15,15 @@ from ml_backend.config import ProjectSettings
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.models.base import Known, Model
+from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Project, Task
-from ml_backend.rounds.examples import Examples, Pool, read_items
+from ml_backend.rounds.examples import Examples, TaskPool, read_items
 from ml_backend.rounds.report import Report
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_overrides import Wishes
-from ml_backend.store.registry import Stores
+from ml_backend.store.queue_overrides import QueueOverrides
+from ml_backend.store.registry import StoreRegistry
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Workspace:
     keep_versions: int = 20
     keep_queues: timedelta = timedelta(hours=1)
     """How long a replaced order stays in Label Studio."""
-    stores: Stores | None = None
+    stores: StoreRegistry | None = None
     """The stores under ``root``, where they are shared with others; None where this process has them to itself."""
 
     def store(self, uid: str) -> ProjectStore:
@@ -54,10 +54,10 @@ class RoundProject:
     store: ProjectStore
     question: ChoiceQuestion
     settings: ProjectSettings
-    pool: Pool
+    pool: TaskPool
     media: MediaReader
     model: type[Model]
-    wishes: Wishes = field(default_factory=Wishes)
+    wishes: QueueOverrides = field(default_factory=QueueOverrides)
     items: dict[int, Any] = field(default_factory=dict)
     """Task id → item, of what this round has read so far."""
     unlabelled: Unlabelled | None = None
@@ -83,9 +83,9 @@ def target_indices(
     return np.array([question.labels.index(label) for label in kept], dtype=np.int64)
 
 
-def read_known(labelled: Sequence[tuple[Task, str]], project: RoundProject, report: Report) -> Known:
+def read_known(labelled: Sequence[tuple[Task, str]], project: RoundProject, report: Report) -> LabeledItems:
     """Labelled tasks as items with their targets, those that can be read."""
     tasks = [task for task, _ in labelled]
     examples = read_tasks(tasks, project, report)
     targets = target_indices([label for _, label in labelled], examples, [task.id for task in tasks], project.question)
-    return Known(examples.items, targets)
+    return LabeledItems(examples.items, targets)

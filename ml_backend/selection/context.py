@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
-from ml_backend.models.base import Known, Model
+from ml_backend.models.base import LabeledItems, Model
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.strategies.inputs import Need, check_needs
 from ml_backend.strategies.mixture import itemwise, needs
@@ -23,7 +23,7 @@ WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "n
 
 
 @dataclass(frozen=True)
-class Situation:
+class QueryContext:
     """``N`` open items and all that is known beside them."""
 
     model: Model | None
@@ -37,9 +37,9 @@ class Situation:
     """Strategy, samples, seed, control share, balance."""
     classes: int = 2
     """How many, where there is no model to tell."""
-    labelled: Known | None = None
+    labelled: LabeledItems | None = None
     """The labelled items, for strategies and settings that `wants` them."""
-    validation: Known | None = None
+    validation: LabeledItems | None = None
     """The evaluation items, likewise."""
     unlabelled: Unlabelled | None = None
     """The items' embedding, learnt without labels; else raw embeddings or the model's stand in."""
@@ -62,7 +62,7 @@ class Situation:
         """Whether the items are texts."""
         return len(self.items) > 0 and isinstance(self.items[0], str)
 
-    def take(self, positions: NDArray[np.int64]) -> Situation:
+    def take(self, positions: NDArray[np.int64]) -> QueryContext:
         """The same with some of the open items, in this order."""
         if len(positions) == len(self) and (np.diff(positions) == 1).all():
             return self

@@ -14,7 +14,7 @@ from ml_backend.errors import AcquisitionError
 from ml_backend.strategies import mixture
 from ml_backend.strategies.acquisition import check_probabilities
 from ml_backend.strategies.balance import LOOK_AHEAD, balanced
-from ml_backend.strategies.inputs import MISSING, Evidence
+from ml_backend.strategies.inputs import MISSING, StrategyInputs
 from ml_backend.strategies.picks import Picks, Positions, Reasons
 from ml_backend.strategies.registry import STRATEGIES, pick
 
@@ -30,8 +30,8 @@ RANK_SHARE = 1e-6
 """Share of a served score that encodes the rank, so that equal uncertainties still have one order everywhere."""
 
 
-def evidence_of(task_ids: Ids, seed: int, **known: Any) -> Evidence:
-    """What is ``known`` of the items (fields of `Evidence`), with their draws.
+def inputs_of(task_ids: Ids, seed: int, **known: Any) -> StrategyInputs:
+    """What is ``known`` of the items (fields of `StrategyInputs`), with their draws.
 
     Raises:
         AcquisitionError: malformed probabilities; the message names the item.
@@ -40,7 +40,7 @@ def evidence_of(task_ids: Ids, seed: int, **known: Any) -> Evidence:
         known["probabilities"] = check_probabilities(known["probabilities"])
         known["classes"] = known["probabilities"].shape[2]
     ids = np.asarray(task_ids, dtype=np.int64)
-    return Evidence(ids, draws_for(ids, seed), draws_for(ids, seed + NOISE_STREAM), seed, **known)
+    return StrategyInputs(ids, draws_for(ids, seed), draws_for(ids, seed + NOISE_STREAM), seed, **known)
 
 
 def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Ids, *, seed: int) -> Floats:
@@ -59,11 +59,11 @@ def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Id
             given only one.
     """
     name = strategy if mixture.itemwise(strategy) else STAND_IN
-    evidence = evidence_of(task_ids, seed, probabilities=probabilities)
+    inputs = inputs_of(task_ids, seed, probabilities=probabilities)
     score = STRATEGIES[name].score
-    if "samples" in STRATEGIES[name].needs and len(evidence) and probabilities.shape[1] < 2:
+    if "samples" in STRATEGIES[name].needs and len(inputs) and probabilities.shape[1] < 2:
         raise AcquisitionError(f"Strategy {strategy!r} needs {MISSING['samples']}.")
-    return np.clip(score(evidence), 0.0, 1.0) if score else np.zeros(len(evidence))
+    return np.clip(score(inputs), 0.0, 1.0) if score else np.zeros(len(inputs))
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,15 @@ class Choice:
     """Positions among the items ``[B]``."""
     picked_by: tuple[str, ...]
     """The strategy that chose each ``[B]``."""
-    informativeness: Floats
+    utility: Floats
     """In [0, 1], never rising ``[B]``; in a mixture, whose parts have no common measure, the place."""
     reasons: Reasons = field(default_factory=dict)
     """What the strategies tell of single picks, by position among the items."""
 
 
-def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapping[int, int] | None = None) -> Choice:
+def choose(
+    strategy: str, inputs: StrategyInputs, count: int, *, labels_so_far: Mapping[int, int] | None = None
+) -> Choice:
     """Choose the next ``count`` items, all where there are fewer.
 
     The items are put into an order drawn from seed and task ids before any strategy sees them, and strategies give
@@ -90,25 +92,25 @@ def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapp
 
     Args:
         strategy: a name in ``STRATEGIES``, or a mixture.
-        evidence: of the N items, all that `mixture.needs` names.
+        inputs: of the N items, all that `mixture.needs` names.
         count: B.
         labels_so_far: labels by class; given, each part's picks are balanced over the model's guesses (but not those
             of ``random``).
     """
-    drawn = np.argsort(draws_for(evidence.task_ids, evidence.seed + TIE_STREAM), kind="stable")
-    evidence = evidence.take(drawn)
+    drawn = np.argsort(draws_for(inputs.task_ids, inputs.seed + TIE_STREAM), kind="stable")
+    inputs = inputs.take(drawn)
     parts = mixture.parse_strategy(strategy)
-    counts = mixture.part_counts([part.share for part in parts], min(count, len(evidence)))
-    left = np.ones(len(evidence), dtype=np.bool_)
+    counts = mixture.part_counts([part.share for part in parts], min(count, len(inputs)))
+    left = np.ones(len(inputs), dtype=np.bool_)
     queues: list[Positions] = []
     values: Floats = np.zeros(0)
     reasons: dict[int, str] = {}
     for part, size in zip(parts, counts, strict=True):
         rows = np.flatnonzero(left)
-        chosen = _part(part.name, evidence.take(rows) if len(parts) > 1 else evidence, size, labels_so_far)
+        chosen = _part(part.name, inputs.take(rows) if len(parts) > 1 else inputs, size, labels_so_far)
         queues.append(rows[chosen.order])
         left[rows[chosen.order]] = False
-        values = chosen.informativeness
+        values = chosen.utility
         reasons |= {int(drawn[rows[position]]): reason for position, reason in chosen.reasons.items()}
     turns = mixture.interleave(counts)
     order = np.empty(len(turns), dtype=np.int64)
@@ -119,16 +121,16 @@ def choose(strategy: str, evidence: Evidence, count: int, *, labels_so_far: Mapp
     return Choice(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values, reasons)
 
 
-def _part(name: str, evidence: Evidence, count: int, labels_so_far: Mapping[int, int] | None) -> Picks:
+def _part(name: str, inputs: StrategyInputs, count: int, labels_so_far: Mapping[int, int] | None) -> Picks:
     """One strategy's picks."""
     strategy = STRATEGIES[name]
-    if labels_so_far is None or evidence.probabilities is None or not strategy.needs:
-        return pick(strategy, evidence, count)
-    picks = pick(strategy, evidence, LOOK_AHEAD * count)
-    guesses = evidence.probabilities.mean(axis=1).argmax(axis=1)
-    totals = np.array([labels_so_far.get(c, 0) for c in range(evidence.classes)], dtype=np.int64)
+    if labels_so_far is None or inputs.probabilities is None or not strategy.needs:
+        return pick(strategy, inputs, count)
+    picks = pick(strategy, inputs, LOOK_AHEAD * count)
+    guesses = inputs.probabilities.mean(axis=1).argmax(axis=1)
+    totals = np.array([labels_so_far.get(c, 0) for c in range(inputs.classes)], dtype=np.int64)
     order = balanced(picks.order, guesses, totals, count)
-    value = dict(zip(picks.order.tolist(), picks.informativeness.tolist(), strict=True))
+    value = dict(zip(picks.order.tolist(), picks.utility.tolist(), strict=True))
     return Picks.of(order, np.array([value[i] for i in order.tolist()]), picks.reasons)
 
 

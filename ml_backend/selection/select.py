@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids, draws_for
 from ml_backend.records import CONTROL, PINNED, Progress, no_progress
-from ml_backend.selection.build_inputs import gather
-from ml_backend.selection.context import COLD_START, Situation, strategy_in_use
+from ml_backend.selection.build_inputs import build_inputs
+from ml_backend.selection.context import COLD_START, QueryContext, strategy_in_use
 from ml_backend.selection.control_arm import control_order, control_places
 from ml_backend.selection.ordering import STAND_IN, Choice, Floats, choose, rank
 from ml_backend.selection.scoring import Scores, score_items
@@ -29,7 +29,7 @@ class Selection:
     """Positions among the items ``[B]``."""
     picked_by: tuple[str, ...]
     """The strategy (in a mixture the part) that chose each, ``control`` or ``pinned`` ``[B]``."""
-    informativeness: Floats
+    utility: Floats
     """Normalised, in [0, 1] ``[B]``; a control task has that of the pick before it, to keep its place."""
     scores: Scores | None
     """Of all ``N`` items; None without a model."""
@@ -53,57 +53,57 @@ class Selection:
         )
 
 
-def select(situation: Situation, *, count: int, turn: int = 0, progress: Progress = no_progress) -> Selection:
+def select(context: QueryContext, *, count: int, turn: int = 0, progress: Progress = no_progress) -> Selection:
     """Choose what to ask next: `assess`, then `arrange`.
 
     Raises:
         AcquisitionError: the strategy needs what cannot be had (nothing was computed then), or the model's
             probabilities are malformed.
     """
-    return arrange(situation, assess(situation, progress=progress), count=count, turn=turn)
+    return arrange(context, assess(context, progress=progress), count=count, turn=turn)
 
 
-def assess(situation: Situation, *, progress: Progress = no_progress) -> Scores | None:
+def assess(context: QueryContext, *, progress: Progress = no_progress) -> Scores | None:
     """What the model says about the items; None without one. ``progress`` is called while items are scored.
 
     Raises:
         AcquisitionError: as in `select`.
     """
-    situation.check()
-    if situation.model is None:
+    context.check()
+    if context.model is None:
         return None
     return score_items(
-        situation.model,
-        situation.items,
-        situation.task_ids,
-        situation.settings,
-        keep=not situation.ranks_itemwise,
+        context.model,
+        context.items,
+        context.task_ids,
+        context.settings,
+        keep=not context.ranks_itemwise,
         progress=progress,
     )
 
 
 def arrange(
-    situation: Situation, scores: Scores | None, *, count: int, turn: int = 0, front: Positions | None = None
+    context: QueryContext, scores: Scores | None, *, count: int, turn: int = 0, front: Positions | None = None
 ) -> Selection:
     """Which items, in which order.
 
     Args:
-        situation: the items, and what is known of them.
+        context: the items, and what is known of them.
         scores: what `assess` said of them.
         count: how many to choose; all where there are fewer.
         turn: a number that changes with the labels, such as that of the open items: it moves the control tasks' places.
         front: positions of the items that people want first, in this order. What follows them is chosen from the other
             items, with its full share of control tasks.
     """
-    settings, task_ids = situation.settings, situation.task_ids
+    settings, task_ids = context.settings, context.task_ids
     first = (np.zeros(0, np.int64) if front is None else front)[:count]
-    length = min(count, len(situation)) - len(first)
+    length = min(count, len(context)) - len(first)
     places = control_places(length, settings.control_share, settings.seed, turn)
-    free = np.setdiff1d(np.arange(len(situation)), first)
+    free = np.setdiff1d(np.arange(len(context)), first)
     control = free[control_order(task_ids[free], settings.seed, len(places))]
     others = np.setdiff1d(free, control)
-    direct = situation.ranks_itemwise and (scores is not None or situation.strategy == COLD_START)
-    picks = (_ranked if direct else _compared)(situation, scores, others, length - len(control))
+    direct = context.ranks_itemwise and (scores is not None or context.strategy == COLD_START)
+    picks = (_ranked if direct else _compared)(context, scores, others, length - len(control))
     return _led_by(first, _interleave(picks, control, places, scores))
 
 
@@ -119,42 +119,42 @@ def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool,
     return np.union1d(chosen, control)
 
 
-def _ranked(situation: Situation, scores: Scores | None, others: Positions, wanted: int) -> Choice:
+def _ranked(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Choice:
     """The others with the largest scores of their own."""
-    ids, seed = situation.task_ids, situation.settings.seed
+    ids, seed = context.task_ids, context.settings.seed
     values = draws_for(ids, seed) if scores is None else scores.uncertainty
     chosen = others[rank(values[others], ids[others], seed=seed, count=wanted)]
-    return Choice(chosen, (situation.strategy,) * len(chosen), values[chosen])
+    return Choice(chosen, (context.strategy,) * len(chosen), values[chosen])
 
 
-def _compared(situation: Situation, scores: Scores | None, others: Positions, wanted: int) -> Choice:
+def _compared(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Choice:
     """The others that the strategy chooses together, and behind them the most uncertain ones."""
     # Of a pool too large for memory, only what is in the shortlist can be compared as a whole.
-    among = np.arange(len(situation)) if scores is None or scores.kept is None else scores.kept
+    among = np.arange(len(context)) if scores is None or scores.kept is None else scores.kept
     listed = np.intersect1d(others, among)
-    evidence = gather(situation.take(among), scores).take(np.searchsorted(among, listed))
+    inputs = build_inputs(context.take(among), scores).take(np.searchsorted(among, listed))
     so_far = None
-    if situation.settings.balance and situation.labelled is not None:
-        counts = np.bincount(situation.labelled.targets, minlength=situation.classes)
+    if context.settings.balance and context.labelled is not None:
+        counts = np.bincount(context.labelled.targets, minlength=context.classes)
         so_far = dict(enumerate(counts.tolist()))
-    picks = choose(situation.strategy, evidence, wanted, labels_so_far=so_far)
+    picks = choose(context.strategy, inputs, wanted, labels_so_far=so_far)
     reasons = {int(listed[position]): reason for position, reason in picks.reasons.items()}
-    picks = Choice(listed[picks.order], picks.picked_by, picks.informativeness, reasons)
+    picks = Choice(listed[picks.order], picks.picked_by, picks.utility, reasons)
     left = wanted - len(picks.order)
     if scores is None or left <= 0:
         return picks
-    ids, rest = situation.task_ids, np.setdiff1d(others, listed)
-    more = rest[rank(scores.uncertainty[rest], ids[rest], seed=situation.settings.seed, count=left)]
+    ids, rest = context.task_ids, np.setdiff1d(others, listed)
+    more = rest[rank(scores.uncertainty[rest], ids[rest], seed=context.settings.seed, count=left)]
     return Choice(
         np.concatenate([picks.order, more]),
         (*picks.picked_by, *[STAND_IN] * len(more)),
-        np.concatenate([picks.informativeness, np.zeros(len(more))]),
+        np.concatenate([picks.utility, np.zeros(len(more))]),
         reasons,
     )
 
 
 def _interleave(picks: Choice, control: Positions, places: Positions, scores: Scores | None) -> Selection:
-    chosen, informativeness = picks.order, picks.informativeness
+    chosen, utility = picks.order, picks.utility
     length = len(chosen) + len(control)
     is_control = np.zeros(length, dtype=np.bool_)
     is_control[places] = True
@@ -162,12 +162,12 @@ def _interleave(picks: Choice, control: Positions, places: Positions, scores: Sc
     order[is_control], order[~is_control] = control, chosen
     if len(chosen):
         before = np.maximum(np.cumsum(~is_control) - 1, 0)
-        informativeness = informativeness[before]
+        utility = utility[before]
     else:
-        informativeness = np.ones(length)
+        utility = np.ones(length)
     own = iter(picks.picked_by)
     picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
-    return Selection(order, picked_by, informativeness, scores, picks.reasons)
+    return Selection(order, picked_by, utility, scores, picks.reasons)
 
 
 def _led_by(first: Positions, rest: Selection) -> Selection:
@@ -176,5 +176,5 @@ def _led_by(first: Positions, rest: Selection) -> Selection:
         rest,
         order=np.concatenate([first, rest.order]),
         picked_by=(PINNED,) * len(first) + rest.picked_by,
-        informativeness=np.concatenate([np.ones(len(first)), rest.informativeness]),
+        utility=np.concatenate([np.ones(len(first)), rest.utility]),
     )

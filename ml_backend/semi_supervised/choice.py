@@ -21,14 +21,14 @@ from scipy.stats import chisquare
 from sklearn.metrics import f1_score
 
 from ml_backend.evaluation.promotion import CHANCE, compare
-from ml_backend.models.base import Known, Model, TrainingReport
+from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.semi_supervised.training import (
     FOLDS,
-    Pool,
+    PoolFitter,
     Stages,
-    Trainer,
+    TrainingPool,
     calibrate,
     calibrate_across,
     cross_validated,
@@ -84,13 +84,13 @@ def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.f
 
 def fit_with_pool(
     make: Callable[[], Model],
-    known: Known,
+    known: LabeledItems,
     items: Sequence[Any],
     unlabelled: Unlabelled,
     *,
     seed: int,
     drawn: NDArray[np.bool_] | None = None,
-    evaluation: Known | None = None,
+    evaluation: LabeledItems | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
 ) -> Fit:
@@ -110,10 +110,10 @@ def fit_with_pool(
     Raises:
         ModelError: as from ``Model.fit``.
     """
-    source = Pool.of(items, known, unlabelled)
+    source = TrainingPool.of(items, known, unlabelled)
 
-    def trainer(count: int) -> Trainer:
-        return Trainer(make, seed, hyperparameters, Stages(progress, count), evaluation)
+    def trainer(count: int) -> PoolFitter:
+        return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
 
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
         return _by_evaluation(trainer(trainings(make) + 1), source, known, evaluation)
@@ -123,17 +123,17 @@ def fit_with_pool(
 
 def fit_labels(
     make: Callable[[], Model],
-    known: Known,
+    known: LabeledItems,
     *,
     seed: int,
-    evaluation: Known | None = None,
+    evaluation: LabeledItems | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Model, TrainingReport]:
     """Fit to the labels alone, where there is no pool to learn from; arguments and errors as of `fit_with_pool`."""
     told = evaluation if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED else None
     count = 1 if told is not None or make().learns_features else 1 + FOLDS
-    trainer = Trainer(make, seed, hyperparameters, Stages(progress, count), evaluation)
+    trainer = PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
     model, report = from_labels(trainer, known)
     if told is not None:
         calibrate(model, told)
@@ -142,7 +142,7 @@ def fit_labels(
     return model, report
 
 
-def _by_evaluation(trainer: Trainer, pool: Pool, known: Known, evaluation: Known) -> Fit:
+def _by_evaluation(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, evaluation: LabeledItems) -> Fit:
     """The better one on the evaluation items, calibrated on them."""
     by_pool = from_pool(trainer, pool, pool.labelled, known.targets)
     by_labels = from_labels(trainer, known)
@@ -153,7 +153,9 @@ def _by_evaluation(trainer: Trainer, pool: Pool, known: Known, evaluation: Known
     return _fit(model, report, wins, pool, f"on {len(evaluation.items):,} evaluation tasks", *scores)
 
 
-def _by_drawn(make_trainer: Callable[[int], Trainer], pool: Pool, known: Known, fair: NDArray[np.int64]) -> Fit:
+def _by_drawn(
+    make_trainer: Callable[[int], PoolFitter], pool: TrainingPool, known: LabeledItems, fair: NDArray[np.int64]
+) -> Fit:
     """What is usually better, unless labels that chance drew clearly show otherwise."""
     make, labels = make_trainer(1).make, len(known.items) / len(pool.prior)
     told, learns = len(fair) >= FEWEST_DRAWN, make().learns_features
@@ -191,7 +193,7 @@ def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) ->
 
 
 def _fit(
-    model: Model, report: TrainingReport, wins: bool, pool: Pool, where: str, of_pool: float, of_labels: float
+    model: Model, report: TrainingReport, wins: bool, pool: TrainingPool, where: str, of_pool: float, of_labels: float
 ) -> Fit:
     source = f"the {len(pool.items):,} items of the pool" if wins else "the labels alone"
     learnt_from = "pool" if wins else "labels"
@@ -202,7 +204,7 @@ def _fit(
     return Fit(model, report, learnt_from, f"learnt from {source}: {why}", of_pool, of_labels)
 
 
-def _score(model: Model, known: Known) -> float:
+def _score(model: Model, known: LabeledItems) -> float:
     return macro_f(known.targets, model.probabilities(known.items)[:, 0].argmax(axis=1))
 
 

@@ -115,7 +115,7 @@ def affinity(edges: Edges) -> sparse.csr_matrix:
     return both
 
 
-def influence(weights: sparse.csr_matrix, sources: Floats) -> Floats:
+def propagate(weights: sparse.csr_matrix, sources: Floats) -> Floats:
     """What sources send to every item: ``(I - a S)^-1 sources``, ``[N, M]`` as they are, none negative.
 
     By conjugate gradients, all columns at once: the matrix is symmetric and positive definite with eigenvalues in
@@ -138,13 +138,13 @@ def influence(weights: sparse.csr_matrix, sources: Floats) -> Floats:
 
 
 def label_mass(weights: sparse.csr_matrix, labelled: Positions, targets: Positions, classes: int) -> Floats:
-    """`influence` of all labels of each class together ``[N, C]``."""
+    """`propagate` of all labels of each class together ``[N, C]``."""
     sources = np.zeros((weights.shape[0], classes), np.float32)
     np.add.at(sources, (labelled, targets), 1.0)
-    return influence(weights, sources)
+    return propagate(weights, sources)
 
 
-def spread(mass: Floats, labelled: Positions, targets: Positions, prior: NDArray[np.floating]) -> Floats:
+def label_probabilities(mass: Floats, labelled: Positions, targets: Positions, prior: NDArray[np.floating]) -> Floats:
     """Class probabilities of every item from the labels of a few, their totals balanced ``[N, C]``.
 
     ``F = (I - a S)^-1 Y`` with each class's labels weighing 1 together (Zhou et al. 2004); rows become

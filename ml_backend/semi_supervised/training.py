@@ -2,7 +2,7 @@
 
 Axes: ``N`` items of the pool, ``L`` labelled ones among them, ``C`` classes.
 
-1. The labels are spread over the neighbour graph of an embedding that needed none (`graph.spread`).
+1. The labels are spread over the neighbour graph of an embedding that needed none (`graph.label_probabilities`).
 2. A model that learns its features is trained on all items with these probabilities, and the labels are spread once
    more over the graph of *its* embedding, which by then puts items of one class together. Then it is trained on the
    mean of both (after Iscen et al. 2019, https://arxiv.org/abs/1904.04717, who repeat this every epoch).
@@ -24,7 +24,7 @@ from scipy import sparse
 from scipy.optimize import minimize_scalar
 from sklearn.model_selection import StratifiedKFold
 
-from ml_backend.models.base import Known, Model, Targets, TrainingReport
+from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
 from ml_backend.records import Progress
 from ml_backend.semi_supervised.graph import (
     NEIGHBOURS,
@@ -33,9 +33,9 @@ from ml_backend.semi_supervised.graph import (
     affinity,
     balanced,
     label_mass,
+    label_probabilities,
     nearest,
     seen_shares,
-    spread,
 )
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 
@@ -68,14 +68,14 @@ class Stages:
 
 
 @dataclass(frozen=True)
-class Trainer:
+class PoolFitter:
     """Trainings that differ only in what they learn from."""
 
     make: Callable[[], Model]
     seed: int
     hyperparameters: Mapping[str, Any] | None
     stages: Stages
-    validation: Known | None = None
+    validation: LabeledItems | None = None
     """What whole trainings are watched on; nothing is learnt from it."""
 
     def fit(self, items: Sequence[Any], targets: Targets, most: int | None = None) -> tuple[Model, TrainingReport]:
@@ -95,7 +95,7 @@ class Trainer:
 
 
 @dataclass(frozen=True)
-class Pool:
+class TrainingPool:
     """Items that are learnt from, labelled ones among them."""
 
     items: Sequence[Any]
@@ -108,7 +108,7 @@ class Pool:
     """Node of each labelled item ``[L]``."""
 
     @classmethod
-    def of(cls, items: Sequence[Any], known: Known, unlabelled: Unlabelled) -> Self:
+    def of(cls, items: Sequence[Any], known: LabeledItems, unlabelled: Unlabelled) -> Self:
         """Of these items and the labelled ones, which may be among them."""
         both = [*known.items, *items]
         embedding = unlabelled.embedding.extended(both)
@@ -121,10 +121,12 @@ class Pool:
             np.searchsorted(nodes, places[: len(known.items)]),
         )
 
-    def spread(self, labelled: Positions, targets: Positions, weights: sparse.csr_matrix | None = None) -> Floats:
+    def label_probabilities(
+        self, labelled: Positions, targets: Positions, weights: sparse.csr_matrix | None = None
+    ) -> Floats:
         """Beliefs about all items ``[N, C]``, by the pool's own graph or another."""
         mass = label_mass(self.weights if weights is None else weights, labelled, targets, len(self.prior))
-        return spread(mass, labelled, targets, self.prior)
+        return label_probabilities(mass, labelled, targets, self.prior)
 
 
 def trainings(make: Callable[[], Model]) -> int:
@@ -132,29 +134,31 @@ def trainings(make: Callable[[], Model]) -> int:
     return 2 if make().learns_features else SELF_TRAININGS
 
 
-def from_pool(trainer: Trainer, pool: Pool, labelled: Positions, targets: Positions) -> tuple[Model, TrainingReport]:
+def from_pool(
+    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions
+) -> tuple[Model, TrainingReport]:
     """A model of the pool and some labels; calibrated as well as may be, until somebody has something better."""
-    beliefs = pool.spread(labelled, targets)
+    beliefs = pool.label_probabilities(labelled, targets)
     learn = _spread_again if trainer.make().learns_features else _self_trained
     return learn(trainer, pool, beliefs, labelled, targets)
 
 
 def _spread_again(
-    trainer: Trainer, pool: Pool, beliefs: Floats, labelled: Positions, targets: Positions
+    trainer: PoolFitter, pool: TrainingPool, beliefs: Floats, labelled: Positions, targets: Positions
 ) -> tuple[Model, TrainingReport]:
     draft, _ = trainer.fit(pool.items, beliefs, DRAFT_STEPS)
     rows = draft.embed(pool.items)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    again = pool.spread(labelled, targets, affinity(nearest([rows], rows, NEIGHBOURS + 1)))
+    again = pool.label_probabilities(labelled, targets, affinity(nearest([rows], rows, NEIGHBOURS + 1)))
     mean = np.asarray((beliefs + again) / 2, dtype=np.float32)
     model, report = trainer.fit(pool.items, mean)
     # Trained on soft labels it would say "one in three" of what it has right nineteen times in twenty.
-    calibrate(model, Known(pool.items, mean.argmax(axis=1)))
+    calibrate(model, LabeledItems(pool.items, mean.argmax(axis=1)))
     return model, report
 
 
 def _self_trained(
-    trainer: Trainer, pool: Pool, beliefs: Floats, labelled: Positions, targets: Positions
+    trainer: PoolFitter, pool: TrainingPool, beliefs: Floats, labelled: Positions, targets: Positions
 ) -> tuple[Model, TrainingReport]:
     shares = seen_shares(pool.prior, targets)
 
@@ -186,12 +190,12 @@ def sharpened(beliefs: Floats, labelled: Positions, targets: Positions, shares: 
     return rows
 
 
-def from_labels(trainer: Trainer, known: Known) -> tuple[Model, TrainingReport]:
+def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, TrainingReport]:
     """The rival: a model of the labels alone."""
     return trainer.fit(known.items, known.targets)
 
 
-def cross_validated(trainer: Trainer, pool: Pool, known: Known) -> tuple[Positions, Positions]:
+def cross_validated(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> tuple[Positions, Positions]:
     """What learning from the pool says of labels left out, and what a model of the labels alone ``[L]``.
 
     For a model that learns its features, the spread labels stand for learning from the pool: it improves on them, so
@@ -216,21 +220,21 @@ def cross_validations(make: Callable[[], Model]) -> int:
     return FOLDS * (1 if make().learns_features else 1 + SELF_TRAININGS)
 
 
-def _beliefs(trainer: Trainer, pool: Pool, labelled: Positions, targets: Positions) -> Floats:
+def _beliefs(trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions) -> Floats:
     if trainer.make().learns_features:
-        return pool.spread(labelled, targets)
+        return pool.label_probabilities(labelled, targets)
     model, _ = from_pool(trainer, pool, labelled, targets)
     return model.probabilities(pool.items)[:, 0]
 
 
-def calibrate(model: Model, known: Known) -> float:
+def calibrate(model: Model, known: LabeledItems) -> float:
     """Set the model's temperature to what makes the known labels most likely; the temperature."""
     factor = sharpening(model.probabilities(known.items)[:, 0], known.targets)
     model.sharpen(factor)
     return 1.0 / factor
 
 
-def calibrate_across(trainer: Trainer, model: Model, known: Known) -> None:
+def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems) -> None:
     """The same without other labels than those it was trained on: by what short trainings say of labels left out.
 
     Only for a classifier over a fixed encoder, which is trained in a moment, and with `FOLDS` labels of each class or

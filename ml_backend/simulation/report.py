@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ml_backend.evaluation.learning_curves import (
     Curve,
-    Interval,
+    SeedInterval,
     area,
     first_above,
     held_from,
@@ -38,7 +38,7 @@ class Line:
     """Mean of the measure there."""
     area: float
     """Mean over the seeds of the mean of the measure from the first to the last common label count."""
-    area_gain: Interval | None
+    area_gain: SeedInterval | None
     """Against random, paired."""
     first: tuple[float | None, ...]
     """Labels at which the mean curve reaches each target for the first time."""
@@ -84,7 +84,7 @@ def _area(curve: Curve, span: Curve) -> float:
     return area(curve, low, high) if low < high else float(curve.values[0])
 
 
-def _area_gain(own: Mapping[int, Curve], random: Mapping[int, Curve]) -> Interval:
+def _area_gain(own: Mapping[int, Curve], random: Mapping[int, Curve]) -> SeedInterval:
     shared = sorted(set(own) & set(random))
     both = [curves[seed] for curves in (own, random) for seed in shared]
     span = mean_curve(dict(enumerate(both)))

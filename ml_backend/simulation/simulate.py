@@ -19,10 +19,10 @@ from ml_backend.encoders.registry import AUTO, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import Metrics, evaluate
 from ml_backend.instant.queue import InstantQueue
-from ml_backend.models.base import Known, Model
+from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Prediction
 from ml_backend.selection.build_inputs import neighbourhood
-from ml_backend.selection.context import Situation, wants
+from ml_backend.selection.context import QueryContext, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess, select
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
@@ -160,9 +160,9 @@ class Oracle:
         """Items at positions."""
         return [self.data.items[i] for i in positions]
 
-    def known(self, positions: Positions) -> Known:
+    def known(self, positions: Positions) -> LabeledItems:
         """Items at positions with their labels."""
-        return Known(self.items(positions), self.data.targets[positions])
+        return LabeledItems(self.items(positions), self.data.targets[positions])
 
     def label(self, positions: Sequence[int] | Positions) -> None:
         """Answer these."""
@@ -290,8 +290,8 @@ def choose(
     unlabelled: Unlabelled | None = None,
 ) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
-    situation = _situation(model, oracle, settings, unlabelled)
-    return situation.task_ids[select(situation, count=count, turn=len(situation)).order]
+    context = _context(model, oracle, settings, unlabelled)
+    return context.task_ids[select(context, count=count, turn=len(context)).order]
 
 
 def answered_one_by_one(
@@ -302,18 +302,18 @@ def answered_one_by_one(
     unlabelled: Unlabelled | None = None,
 ) -> Positions:
     """The same where each answer moves what comes next in the queue, by the code of the instant loop."""
-    situation = _situation(model, oracle, settings, unlabelled)
-    scores = assess(situation)
-    chosen = arrange(situation, scores, count=settings.queue_size, turn=len(situation))
-    positions, places = situation.task_ids[chosen.order], queue_scores(chosen.informativeness)
-    known = situation.labelled
-    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, situation.classes):
+    context = _context(model, oracle, settings, unlabelled)
+    scores = assess(context)
+    chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
+    positions, places = context.task_ids[chosen.order], queue_scores(chosen.utility)
+    known = context.labelled
+    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, context.classes):
         return positions[:count]
     rows = [
         Prediction(int(position), None, 0.0, float(score), picked_by)
         for position, score, picked_by in zip(positions, places, chosen.picked_by, strict=True)
     ]
-    queue = InstantQueue(neighbourhood(situation.items, known, unlabelled, scores), situation.task_ids, rows)
+    queue = InstantQueue(neighbourhood(context.items, known, unlabelled, scores), context.task_ids, rows)
     asked: list[int] = []
     while len(asked) < count and (task := queue.served.give(None)) is not None:
         asked.append(task)
@@ -323,12 +323,12 @@ def answered_one_by_one(
     return np.array(asked, dtype=np.int64)
 
 
-def _situation(
+def _context(
     model: Model | None, oracle: Oracle, settings: ProjectSettings, unlabelled: Unlabelled | None
-) -> Situation:
+) -> QueryContext:
     candidates = oracle.open
     wanted = wants(settings, trained=model is not None)
-    return Situation(
+    return QueryContext(
         model,
         oracle.items(candidates),
         candidates,

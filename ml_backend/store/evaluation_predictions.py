@@ -18,7 +18,7 @@ EVALUATION_FILE: Final = "evaluation.safetensors"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationPredictions:
     """``E`` evaluation tasks, in the order of their ids."""
 
     task_ids: NDArray[np.int64]
@@ -39,20 +39,20 @@ class Judgement:
         """Which tasks the version has right ``[E]``."""
         return np.asarray(self.guesses == self.targets)
 
-    def about_same_tasks(self, other: Judgement) -> bool:
+    def about_same_tasks(self, other: EvaluationPredictions) -> bool:
         """Whether both are about the same tasks with the same answers, so that they can be compared task by task."""
         return np.array_equal(self.task_ids, other.task_ids) and np.array_equal(self.targets, other.targets)
 
 
-def judgement(
+def evaluation_predictions(
     task_ids: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.floating]
-) -> Judgement:
+) -> EvaluationPredictions:
     """A judgement from rows in any order."""
     order = np.argsort(task_ids)
-    return Judgement(task_ids[order], targets[order], probabilities[order].astype(np.float32))
+    return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32))
 
 
-def write_judgement(folder: Path, judged: Judgement) -> Path:
+def write_evaluation_predictions(folder: Path, judged: EvaluationPredictions) -> Path:
     """Write the file; its path. Raises OSError."""
     path = folder / EVALUATION_FILE
     arrays = {"task_ids": judged.task_ids, "targets": judged.targets, "probabilities": judged.probabilities}
@@ -60,7 +60,7 @@ def write_judgement(folder: Path, judged: Judgement) -> Path:
     return path
 
 
-def read_judgement(folder: Path) -> Judgement | None:
+def read_evaluation_predictions(folder: Path) -> EvaluationPredictions | None:
     """What a version's folder holds; None where the version was not measured, or by an older release.
 
     Raises:
@@ -68,7 +68,7 @@ def read_judgement(folder: Path) -> Judgement | None:
     """
     path = folder / EVALUATION_FILE
     try:
-        return Judgement(**load_file(path))
+        return EvaluationPredictions(**load_file(path))
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, TypeError) as exc:

@@ -44,7 +44,12 @@ from safetensors.torch import save_file
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Prediction, Queue
-from ml_backend.store.evaluation_predictions import EVALUATION_FILE, Judgement, read_judgement, write_judgement
+from ml_backend.store.evaluation_predictions import (
+    EVALUATION_FILE,
+    EvaluationPredictions,
+    read_evaluation_predictions,
+    write_evaluation_predictions,
+)
 from ml_backend.store.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.store.pool_map import MAP_FILE, PoolMap, read_map, write_map
 from ml_backend.store.queue_reorderings import moved
@@ -69,7 +74,7 @@ class Current:
 
 
 class Sharing(Protocol):
-    """What a store asks of whoever shares it between machines; see `stores.Stores`."""
+    """What a store asks of whoever shares it between machines; see `stores.StoreRegistry`."""
 
     def exclusive(self, folder: Path, timeout: float) -> AbstractContextManager[None]:
         """Keep other machines out, start from the newest state, and share the result."""
@@ -112,7 +117,7 @@ class ProjectStore:
         return self._sharing is not None
 
     @property
-    def mirror_path(self) -> Path:
+    def task_cache_path(self) -> Path:
         """Where the task mirror lies."""
         return self.folder / "mirror.sqlite"
 
@@ -157,9 +162,9 @@ class ProjectStore:
         """Weights of a version, on the CPU."""
         return read_weights(self.folder / "versions" / version)
 
-    def judgement(self, version: str) -> Judgement | None:
+    def evaluation_predictions(self, version: str) -> EvaluationPredictions | None:
         """What a version said about the evaluation tasks; None where it was not measured."""
-        return read_judgement(self.folder / "versions" / version)
+        return read_evaluation_predictions(self.folder / "versions" / version)
 
     def version_folder(self, version: str) -> Path:
         """Where the files of a stored version lie."""
@@ -168,11 +173,15 @@ class ProjectStore:
             raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.")
         return self.folder / "versions" / version
 
-    def update_manifest(self, manifest: Manifest, judgement: Judgement | None = None) -> None:
+    def update_manifest(self, manifest: Manifest, evaluation_predictions: EvaluationPredictions | None = None) -> None:
         """Replace what is told about a stored version; its weights stay."""
         self.version_folder(manifest.name)  # raises where there is none
-        if judgement is not None:
-            self._add_to_version(manifest.name, EVALUATION_FILE, lambda folder: write_judgement(folder, judgement))
+        if evaluation_predictions is not None:
+            self._add_to_version(
+                manifest.name,
+                EVALUATION_FILE,
+                lambda folder: write_evaluation_predictions(folder, evaluation_predictions),
+            )
         self._write_text(f"versions/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))
 
     def map(self, version: str) -> PoolMap | None:
@@ -201,7 +210,10 @@ class ProjectStore:
         return f"{model}-{last + 1:04d}-{fingerprint[:8]}"
 
     def write_version(
-        self, manifest: Manifest, weights: Mapping[str, torch.Tensor], judgement: Judgement | None = None
+        self,
+        manifest: Manifest,
+        weights: Mapping[str, torch.Tensor],
+        evaluation_predictions: EvaluationPredictions | None = None,
     ) -> None:
         """Write a version whole or not at all."""
         target = self.folder / "versions" / manifest.name
@@ -214,8 +226,8 @@ class ProjectStore:
                 save_file(contiguous, finished / WEIGHTS_FILE)
                 with (finished / WEIGHTS_FILE).open("rb") as written:
                     os.fsync(written.fileno())  # before the rename: a power cut must not leave a name without content
-                if judgement is not None:
-                    write_judgement(finished, judgement)
+                if evaluation_predictions is not None:
+                    write_evaluation_predictions(finished, evaluation_predictions)
                 _write_synced(finished / MANIFEST_FILE, manifest.model_dump_json(indent=1))
                 finished.rename(target)
         except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way

@@ -20,7 +20,7 @@ QUEUES_BACK: Final = 5
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryLogEntry:
     """One task that a queue asked about, before anybody had labelled it."""
 
     queue: str
@@ -31,16 +31,16 @@ class Answer:
     confidence: float
 
 
-def recorded(store: ProjectStore) -> dict[int, Answer]:
+def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
     """All answers so far by task, in the order in which rounds found them."""
     try:
         rows = store.document(DOCUMENT).get("answers", {})
-        return {int(task): Answer(**row) for task, row in rows.items()}
+        return {int(task): QueryLogEntry(**row) for task, row in rows.items()}
     except (AttributeError, TypeError, ValueError) as exc:
         raise StoreError(f"{store.folder / DOCUMENT} is damaged ({exc}); delete it: measures start anew.") from exc
 
 
-def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, Answer]:
+def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLogEntry]:
     """Note the newly labelled tasks that one of the last queues asked about; all answers.
 
     A task that no queue asked about (imported with its label, say) is not noted: a queue holds open tasks only.
@@ -49,12 +49,12 @@ def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, Answer]:
     new = [task for task in labelled if task not in answers]
     if not new:
         return answers
-    found: dict[int, Answer] = {}
+    found: dict[int, QueryLogEntry] = {}
     for queue in _last_queues(store):
         for prediction in queue.predictions:
             if prediction.task_id in found or not prediction.picked_by:
                 continue
-            found[prediction.task_id] = Answer(
+            found[prediction.task_id] = QueryLogEntry(
                 queue.name, queue.version, prediction.picked_by, prediction.label, prediction.confidence
             )
     fresh = {task: found[task] for task in sorted(new) if task in found}

@@ -20,7 +20,7 @@ MOST: Final = 5_000
 
 
 @dataclass(frozen=True)
-class Wishes:
+class QueueOverrides:
     """What people want of one project's order. No task is in both."""
 
     front: tuple[int, ...] = ()
@@ -29,34 +29,34 @@ class Wishes:
     """Task ids not to ask, oldest wish first."""
 
 
-def boost(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+def boost(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Ask these next, in this order, before what others want first."""
     rest = undo(wishes, task_ids)
-    return Wishes((*dict.fromkeys(task_ids), *rest.front), rest.dropped)
+    return QueueOverrides((*dict.fromkeys(task_ids), *rest.front), rest.dropped)
 
 
-def pin(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+def pin(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Ask these first, after what is wanted first already; what is there keeps its place."""
     new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.front)]
-    return Wishes((*wishes.front, *new), undo(wishes, new).dropped)
+    return QueueOverrides((*wishes.front, *new), undo(wishes, new).dropped)
 
 
-def drop(wishes: Wishes, task_ids: Sequence[int]) -> Wishes:
+def drop(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Do not ask these."""
     new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.dropped)]
-    return Wishes(undo(wishes, new).front, (*wishes.dropped, *new))
+    return QueueOverrides(undo(wishes, new).front, (*wishes.dropped, *new))
 
 
-def undo(wishes: Wishes, task_ids: Iterable[int]) -> Wishes:
+def undo(wishes: QueueOverrides, task_ids: Iterable[int]) -> QueueOverrides:
     """Want nothing of these."""
     gone = set(task_ids)
-    return Wishes(
+    return QueueOverrides(
         tuple(task for task in wishes.front if task not in gone),
         tuple(task for task in wishes.dropped if task not in gone),
     )
 
 
-ACTIONS: Final[Mapping[str, Callable[[Wishes, Sequence[int]], Wishes]]] = {
+ACTIONS: Final[Mapping[str, Callable[[QueueOverrides, Sequence[int]], QueueOverrides]]] = {
     "boost": boost,
     "pin": pin,
     "drop": drop,
@@ -65,7 +65,7 @@ ACTIONS: Final[Mapping[str, Callable[[Wishes, Sequence[int]], Wishes]]] = {
 """By the word that the API takes."""
 
 
-def read(store: ProjectStore) -> Wishes:
+def read(store: ProjectStore) -> QueueOverrides:
     """A project's wishes.
 
     Raises:
@@ -74,7 +74,7 @@ def read(store: ProjectStore) -> Wishes:
     return _parsed(store, store.document(WISHES))
 
 
-def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> Wishes:
+def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> QueueOverrides:
     """Add or take back wishes; of two people at once neither loses what they asked for.
 
     Raises:
@@ -101,9 +101,9 @@ def forget(store: ProjectStore, task_ids: Iterable[int]) -> None:
         store.edit_document(WISHES, lambda content: asdict(undo(_parsed(store, content), gone)))
 
 
-def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> Wishes:
+def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> QueueOverrides:
     try:
         front, dropped = content.get("front", ()), content.get("dropped", ())
-        return Wishes(tuple(map(int, front)), tuple(map(int, dropped)))
+        return QueueOverrides(tuple(map(int, front)), tuple(map(int, dropped)))
     except (TypeError, ValueError) as exc:
         raise StoreError(f"{store.folder / WISHES} is damaged ({exc}); delete it: all wishes are then gone.") from exc

@@ -66,7 +66,7 @@ class _Writer:
             self.head = self.shared.push(self.head, self.check)
 
 
-class Stores:
+class StoreRegistry:
     """The stores under one folder. Safe to share between threads.
 
     Args:
@@ -286,14 +286,16 @@ class Stores:
 
 
 @lru_cache(maxsize=8)
-def stores_of(settings: Settings) -> Stores:
+def stores_of(settings: Settings) -> StoreRegistry:
     """The stores that settings name, one for all requests with these settings.
 
     Raises:
         ConfigurationError: STORE_URL is none that can be used.
     """
     remote = Remote(settings.store_url.get_secret_value()) if settings.store_url else None
-    return Stores(settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None)
+    return StoreRegistry(
+        settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None
+    )
 
 
 def connect(redis_url: str) -> Redis:

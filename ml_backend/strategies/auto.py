@@ -17,7 +17,14 @@ from typing import Final, Self
 import numpy as np
 from scipy import sparse
 
-from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions, influence, label_mass, spread
+from ml_backend.semi_supervised.graph import (
+    Floats,
+    Neighbourhood,
+    Positions,
+    label_mass,
+    label_probabilities,
+    propagate,
+)
 from ml_backend.strategies.clusters import typiclust
 from ml_backend.strategies.picks import Picks
 
@@ -88,7 +95,7 @@ class Answers:
         classes, column = np.unique(targets, return_inverse=True)
         sources = np.zeros((self._graph.weights.shape[0], len(classes)), np.float32)
         np.add.at(sources, (nodes, column), 1.0)
-        self._mass[:, classes] += influence(self._graph.weights, sources)
+        self._mass[:, classes] += propagate(self._graph.weights, sources)
         self._labelled += nodes.tolist()
         self._targets += targets.tolist()
 
@@ -106,14 +113,14 @@ class Answers:
 
     def probabilities(self) -> Floats:
         """Of every node ``[N, C]``."""
-        return spread(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
+        return label_probabilities(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
 
     @property
     def searching(self) -> bool:
         """Whether the next item is to find a class that has no label yet, see `searches`."""
         return searches(len(self._targets), len(set(self._targets)), self._graph.classes)
 
-    def telling(self, beliefs: Floats) -> Floats:
+    def utility(self, beliefs: Floats) -> Floats:
         """How much the label of each node would tell: `unreached` while `searching`, else `between` ``[N]``."""
         weights = self._graph.weights
         return unreached(self._mass, weights) if self.searching else between(beliefs, weights)
@@ -148,7 +155,7 @@ def _with_neighbours(m: Floats, weights: sparse.csr_matrix) -> Floats:
 
 
 def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
-    """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `Answers.telling`.
+    """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `Answers.utility`.
 
     Args:
         graph: open and labelled items, and what a model says of them.
@@ -166,7 +173,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
         beliefs = answers.probabilities()
         both = with_model(beliefs, graph)
         alone, searching = len(order) < ALONE, answers.searching
-        value = answers.telling(both) if alone else between(both, graph.weights)
+        value = answers.utility(both) if alone else between(both, graph.weights)
         picked = apart(
             np.where(left, value[graph.open], -1.0), graph, 1 if alone else min(len(order), count - len(order))
         )

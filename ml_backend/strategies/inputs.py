@@ -25,7 +25,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
-class Evidence:
+class StrategyInputs:
     """What is known of ``N`` open items; None where nobody needs it.
 
     Rows stand in a drawn order (see ``selection.choose``): strategies give ties to the earlier row.
@@ -60,7 +60,7 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.task_ids)
 
-    def take(self, rows: NDArray[np.int64]) -> Evidence:
+    def take(self, rows: NDArray[np.int64]) -> StrategyInputs:
         """The evidence of some of the items, in this order."""
 
         def cut(values: Array | None) -> Array | None:

@@ -21,7 +21,7 @@ class Picks:
 
     order: Positions
     """Positions among the items ``[B]``, each at most once."""
-    informativeness: Floats
+    utility: Floats
     """In [0, 1] and never rising ``[B]``: what each pick added, in the strategy's own measure."""
     reasons: Reasons = field(default_factory=dict)
     """Of the picks about which there is more to say than the strategy's name."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import AcquisitionError
 from ml_backend.strategies import acquisition, auto, badge, batch_bald, clusters, geometry, novelty, transfer
-from ml_backend.strategies.inputs import Evidence, Need, require
+from ml_backend.strategies.inputs import Need, StrategyInputs, require
 from ml_backend.strategies.picks import Floats, Picks, first_of_copies
 
 EPIG_TARGETS = 100
@@ -34,11 +34,11 @@ class Strategy:
     """N items, K passes, C classes, D dimensions, L labels, V evaluation items, B picks."""
     needs: frozenset[Need] = frozenset()
     """What it reads; without ``probabilities`` and ``embeddings`` it works before a first model."""
-    score: Callable[[Evidence], Floats] | None = None
+    score: Callable[[StrategyInputs], Floats] | None = None
     """Normalised scores in [0, 1] ``[N]``; the largest are asked first."""
-    pick: Callable[[Evidence, int], Picks] | None = None
+    pick: Callable[[StrategyInputs, int], Picks] | None = None
     """A batch whose members know of each other; at most as many as asked for."""
-    copies: Callable[[Evidence], NDArray[np.floating]] | None = None
+    copies: Callable[[StrategyInputs], NDArray[np.floating]] | None = None
     """Rows that are equal for copies of an item: copies are asked after all else. Only for ``pick``."""
     itemwise: bool = False
     """Whether an item's score depends on that item alone, so that `/predict` can give it."""
@@ -55,59 +55,59 @@ def _needs(*names: Need) -> frozenset[Need]:
     return frozenset(names)
 
 
-def _p(evidence: Evidence) -> acquisition.Probabilities:
-    return require(evidence.probabilities)
+def _p(inputs: StrategyInputs) -> acquisition.Probabilities:
+    return require(inputs.probabilities)
 
 
-def _h(evidence: Evidence) -> NDArray[np.floating]:
-    return require(evidence.embeddings)
+def _h(inputs: StrategyInputs) -> NDArray[np.floating]:
+    return require(inputs.embeddings)
 
 
-def _labelled(evidence: Evidence) -> NDArray[np.floating]:
-    return require(evidence.labelled)
+def _labelled(inputs: StrategyInputs) -> NDArray[np.floating]:
+    return require(inputs.labelled)
 
 
-def _validation(evidence: Evidence) -> NDArray[np.floating]:
-    return require(evidence.validation)
+def _validation(inputs: StrategyInputs) -> NDArray[np.floating]:
+    return require(inputs.validation)
 
 
-def _wrong(evidence: Evidence) -> NDArray[np.bool_]:
-    return require(evidence.wrong)
+def _wrong(inputs: StrategyInputs) -> NDArray[np.bool_]:
+    return require(inputs.wrong)
 
 
-def _flat_p(evidence: Evidence) -> NDArray[np.floating]:
-    return _p(evidence).reshape(len(evidence), -1)
+def _flat_p(inputs: StrategyInputs) -> NDArray[np.floating]:
+    return _p(inputs).reshape(len(inputs), -1)
 
 
-def _ln_c(evidence: Evidence) -> float:
-    return float(np.log(evidence.classes))
+def _ln_c(inputs: StrategyInputs) -> float:
+    return float(np.log(inputs.classes))
 
 
-def _novelty(evidence: Evidence, count: int) -> Picks:
-    if evidence.features is None or evidence.labelled_features is None:
+def _novelty(inputs: StrategyInputs, count: int) -> Picks:
+    if inputs.features is None or inputs.labelled_features is None:
         raise AcquisitionError("novelty needs features of open and labelled items.")
-    return novelty.novelty(evidence.features, evidence.labelled_features, count)
+    return novelty.novelty(inputs.features, inputs.labelled_features, count)
 
 
-def _auto(evidence: Evidence, count: int) -> Picks:
-    if evidence.neighbourhood is None:
+def _auto(inputs: StrategyInputs, count: int) -> Picks:
+    if inputs.neighbourhood is None:
         raise AcquisitionError("auto needs a neighbour graph of the items.")
-    return auto.auto(evidence.neighbourhood, count, evidence.rng(8))
+    return auto.auto(inputs.neighbourhood, count, inputs.rng(8))
 
 
-def _nodes(evidence: Evidence) -> NDArray[np.floating]:
+def _nodes(inputs: StrategyInputs) -> NDArray[np.floating]:
     """The node of each item, which copies share ``[N, 1]``."""
-    if evidence.neighbourhood is None:
+    if inputs.neighbourhood is None:
         raise AcquisitionError("auto needs a neighbour graph of the items.")
-    return evidence.neighbourhood.open[:, None].astype(np.float64)
+    return inputs.neighbourhood.open[:, None].astype(np.float64)
 
 
-def _feature_sums(evidence: Evidence) -> NDArray[np.floating]:
+def _feature_sums(inputs: StrategyInputs) -> NDArray[np.floating]:
     """A number per item that is the same for the same features ``[N, 1]``."""
-    if evidence.features is None:
+    if inputs.features is None:
         raise AcquisitionError("novelty needs features of open and labelled items.")
-    keys = np.random.default_rng(0).integers(2**40, size=evidence.features.shape[1])
-    return np.asarray(((evidence.features != 0).astype(np.int64) @ keys)[:, None], dtype=np.float64)
+    keys = np.random.default_rng(0).integers(2**40, size=inputs.features.shape[1])
+    return np.asarray(((inputs.features != 0).astype(np.int64) @ keys)[:, None], dtype=np.float64)
 
 
 STRATEGIES: Final[dict[str, Strategy]] = {
@@ -353,27 +353,27 @@ def get_strategy(name: str) -> Strategy:
         raise AcquisitionError(f"Unknown strategy {name!r}; choose one of: {', '.join(STRATEGIES)}.") from None
 
 
-def pick(strategy: Strategy, evidence: Evidence, count: int) -> Picks:
+def pick(strategy: Strategy, inputs: StrategyInputs, count: int) -> Picks:
     """The first ``count`` items under a strategy; all where there are fewer.
 
     Copies of an item that a batch-aware strategy has chosen from come after all other items.
     """
     if strategy.score is not None:
-        scores = np.clip(strategy.score(evidence), 0.0, 1.0)
+        scores = np.clip(strategy.score(inputs), 0.0, 1.0)
         order = _largest(scores, count)
         return Picks.of(order, scores[order])
     if strategy.pick is None:
         raise AcquisitionError("A strategy has a function under `score` or under `pick`; this one has none.")
-    if strategy.copies is None or not len(evidence):
-        return strategy.pick(evidence, count)
-    first = first_of_copies(strategy.copies(evidence))
+    if strategy.copies is None or not len(inputs):
+        return strategy.pick(inputs, count)
+    first = first_of_copies(strategy.copies(inputs))
     rows = np.flatnonzero(first)
-    chosen = strategy.pick(evidence.take(rows), count)
+    chosen = strategy.pick(inputs.take(rows), count)
     copies = np.flatnonzero(~first)[: max(0, count - len(chosen.order))]
     order = np.concatenate([rows[chosen.order], copies])
     reasons = {int(rows[position]): reason for position, reason in chosen.reasons.items()}
     reasons |= dict.fromkeys(copies.tolist(), "a copy of a task that is asked before")
-    return Picks.of(order, np.concatenate([chosen.informativeness, np.zeros(len(copies))]), reasons)
+    return Picks.of(order, np.concatenate([chosen.utility, np.zeros(len(copies))]), reasons)
 
 
 def _largest(scores: Floats, count: int) -> NDArray[np.int64]:

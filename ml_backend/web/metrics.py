@@ -24,7 +24,7 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.rounds.log import rounds
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.registry import Stores
+from ml_backend.store.registry import StoreRegistry
 
 log = logging.getLogger(__name__)
 PREFIX: Final = "active_learning_"
@@ -68,7 +68,7 @@ Sample = tuple[str, tuple[str, ...], float]
 
 
 def add_metrics(
-    app: Flask, stores: Stores, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    app: Flask, stores: StoreRegistry, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> CollectorRegistry:
     """Serve ``/metrics``, and time all requests from here on: call it before other handlers are added."""
     registry = CollectorRegistry()
@@ -102,7 +102,7 @@ def add_metrics(
 class StoreCollector(Collector):
     """Reads the stores at each scrape."""
 
-    def __init__(self, stores: Stores, now: Callable[[], datetime]) -> None:
+    def __init__(self, stores: StoreRegistry, now: Callable[[], datetime]) -> None:
         self._stores = stores
         self._now = now
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.peers import cpu_seconds
 from ml_backend.draws import draws_for
-from ml_backend.strategies.inputs import Evidence
+from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.registry import STRATEGIES, pick
 
 Arrays = dict[str, NDArray]
@@ -57,7 +57,7 @@ def one_reading(arrays: Arrays) -> float:
 
 
 def _ours(arrays: Arrays) -> dict[str, Callable[[], object]]:
-    evidence = {
+    inputs = {
         "entropy": _evidence(arrays["entropy"][:, None, :]),
         "bald": _evidence(arrays["bald"]),
         "batch_bald": _evidence(arrays["batch_bald"]),
@@ -66,7 +66,7 @@ def _ours(arrays: Arrays) -> dict[str, Callable[[], object]]:
     which = {"margin": "entropy", "k_center": "geometry", "badge": "geometry", "typiclust": "geometry"}
 
     def call(case: str) -> Callable[[], object]:
-        strategy, known = STRATEGIES[case], evidence[which.get(case, case)]
+        strategy, known = STRATEGIES[case], inputs[which.get(case, case)]
         if strategy.score is not None:
             return lambda: strategy.score(known)
         return lambda: pick(strategy, known, COUNTS[case])
@@ -74,9 +74,9 @@ def _ours(arrays: Arrays) -> dict[str, Callable[[], object]]:
     return {case: call(case) for case in TITLES}
 
 
-def _evidence(p: NDArray, embeddings: NDArray | None = None, labelled: NDArray | None = None) -> Evidence:
+def _evidence(p: NDArray, embeddings: NDArray | None = None, labelled: NDArray | None = None) -> StrategyInputs:
     ids = np.arange(len(p), dtype=np.int64)
-    return Evidence(
+    return StrategyInputs(
         ids,
         draws_for(ids, 0),
         draws_for(ids, 1),

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import compare
 from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.label_studio.task_cache import UPSERT, Mirror
+from ml_backend.label_studio.task_cache import UPSERT, TaskCache
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.log import append
-from ml_backend.store.evaluation_predictions import judgement
+from ml_backend.store.evaluation_predictions import evaluation_predictions
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.store.project_store import QUESTION, Current, ProjectStore
-from ml_backend.store.query_log import Answer
+from ml_backend.store.query_log import QueryLogEntry
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
@@ -40,7 +40,7 @@ def fill_mirror(store: ProjectStore, tasks: dict[int, dict[str, Any]], labelled:
             about = {"id": task_id * 10, "completed_by": 1, "updated_at": START.isoformat(), "was_cancelled": False}
             row["annotations"] = [about | {"result": result}]
         rows.append((task_id, len(row["annotations"]), json.dumps(row)))
-    with Mirror(store.mirror_path)._open() as db, closing(db.cursor()) as cursor:
+    with TaskCache(store.task_cache_path)._open() as db, closing(db.cursor()) as cursor:
         cursor.execute("BEGIN")
         cursor.executemany(UPSERT, rows)
         cursor.execute("COMMIT")
@@ -88,7 +88,7 @@ def make_store(
     for number in range(1, versions + 1):
         name = f"headlines-{number:04d}-{number:08x}"
         probabilities = _guesses(generator, targets, len(labels), skill=0.5 + 0.4 * number / versions)
-        judged = judgement(ids, targets, probabilities)
+        judged = evaluation_predictions(ids, targets, probabilities)
         comparison = compare(judged.right, before[1], against=before[0]) if before else None
         loss = [round(0.7 / (epoch + 1) + 0.1, 4) for epoch in range(6)]
         manifest = Manifest(
@@ -121,7 +121,7 @@ def make_store(
         before = (name, judged.right)
         for task_id in range(evaluated + 20 * number - 19, evaluated + 20 * number + 1):
             arm = "control" if task_id % 10 == 0 else "entropy"
-            answers[str(task_id)] = asdict(Answer(f"{name}.entropy-0001", name, arm, labels[0], 0.7))
+            answers[str(task_id)] = asdict(QueryLogEntry(f"{name}.entropy-0001", name, arm, labels[0], 0.7))
         append(store, _round(number, name))
     if before:
         still_open = list(range(total - open_tasks + 1, total + 1))[:20]

@@ -13,7 +13,7 @@ from rich.table import Table
 from ml_backend.cli.common import console, new_app, tell_errors
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant.queue import InstantQueue
-from ml_backend.models.base import Known
+from ml_backend.models.base import LabeledItems
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.records import Prediction
 from ml_backend.selection.ordering import queue_scores
@@ -56,7 +56,7 @@ def main(
     _row(table, f"embedding of {items:,} images, once", wall, cpu, EMBED_LIMIT)
 
     if fit:
-        known = Known(pool[:labels], targets[:labels])
+        known = LabeledItems(pool[:labels], targets[:labels])
         unlabelled = Unlabelled(embedding, np.full(10, 0.1))
         wall, cpu = time.perf_counter(), time.process_time()
         fit_with_pool(lambda: MnistCnn(LABELS), known, pool, unlabelled, seed=0)
@@ -82,7 +82,7 @@ def _answered(embedding: PoolEmbedding, targets: np.ndarray, answers: int) -> tu
     prior = np.full(10, 0.1)
     graph = Neighbourhood(embedding.weights, embedding.coordinates, rest, first, np.arange(10), prior)
     picked = auto(graph, QUEUE, np.random.default_rng(0))
-    places = zip(rest[picked.order].tolist(), queue_scores(picked.informativeness).tolist(), strict=True)
+    places = zip(rest[picked.order].tolist(), queue_scores(picked.utility).tolist(), strict=True)
     queue = InstantQueue(graph, rest, [Prediction(task, None, 0.0, score, "auto") for task, score in places])
     walls, cpus = [], []
     for _ in range(answers):

@@ -18,9 +18,9 @@ from bench.strategies import machine
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
 from ml_backend.config import ProjectSettings
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.models.base import Known
+from ml_backend.models.base import LabeledItems
 from ml_backend.models.registry import MODELS
-from ml_backend.selection.context import Situation, wants
+from ml_backend.selection.context import QueryContext, wants
 from ml_backend.selection.select import select
 from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.headline_files import RELATED, LabelledText, load_headlines
@@ -121,10 +121,10 @@ def _run(
         if len(asked) >= NEW:
             return Outcome(targets[asked] == HEADLINE_LABELS.index(RELATED), f, auc)
         rest = np.setdiff1d(pool, asked)
-        known = Known([items[i] for i in labelled], targets[labelled])
+        known = LabeledItems([items[i] for i in labelled], targets[labelled])
         labelled_too = known if "labelled" in wants(settings, trained=True) else None
-        situation = Situation(model, [items[i] for i in rest], rest, settings, labelled=labelled_too)
-        chosen = select(situation, count=BATCH, turn=len(rest))
+        context = QueryContext(model, [items[i] for i in rest], rest, settings, labelled=labelled_too)
+        chosen = select(context, count=BATCH, turn=len(rest))
         asked += rest[chosen.order].tolist()
 
 

@@ -23,7 +23,7 @@ from bench.models import DIGITS, HEADLINE_LABELS
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
-from ml_backend.models.base import Known, Model
+from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.semi_supervised.choice import fit_with_pool
@@ -157,7 +157,7 @@ def _served(
     """Both accuracies; length, precision and recall of the re-check's list."""
     labelled = items[HELD_OUT : HELD_OUT + LABELLED]
     given, truth = _flipped(right[HELD_OUT : HELD_OUT + LABELLED], share, 10, seed), right[:HELD_OUT]
-    known, prior = Known(labelled, given), np.full(10, 0.1)
+    known, prior = LabeledItems(labelled, given), np.full(10, 0.1)
     model = fit_with_pool(
         lambda: MnistCnn(DIGITS), known, items[HELD_OUT:], Unlabelled(embedding, prior), seed=seed
     ).model

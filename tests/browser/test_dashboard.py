@@ -19,7 +19,7 @@ from support.serving import ServedApp, forget_client
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.setup import connect_backend
@@ -40,7 +40,7 @@ class Product:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        rounds = Worker(
+        rounds = LocalRoundQueue(
             lambda project, trigger, options: run_project_round(project, trigger, options.as_json(), settings=settings)
         )
         self.scheduler = Scheduler(settings, rounds)

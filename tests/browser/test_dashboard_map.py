@@ -19,7 +19,7 @@ from support.serving import ServedApp, forget_client
 
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import LABELLED, OPEN, QUEUED, PoolMap
@@ -62,7 +62,9 @@ def served(
     for task in ids[-MORE:]:
         project.client.annotate(task, project.answer("3"))
     run_project_round(project.id, settings=settings)
-    worker = Worker(lambda *request: run_project_round(request[0], request[1], request[2].as_json(), settings=settings))
+    worker = LocalRoundQueue(
+        lambda *request: run_project_round(request[0], request[1], request[2].as_json(), settings=settings)
+    )
     app = ServedApp(create_app(settings, rounds=worker))
     known = open_project(settings.model_dir, project.id)
     assert known is not None

@@ -12,7 +12,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.publishing import TAB_TITLE
-from ml_backend.label_studio.retries import Patience
+from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.rounds.log import last_seen, record_round, rounds
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import Current, ProjectStore
@@ -104,7 +104,7 @@ def make_bench(label_studio, make_project, proxy, tmp_path_factory):
     def make(tasks):
         project = make_project("headlines", [{"text": f"{WORDS[n % 2]}, story {n}"} for n in range(tasks)])
         client = label_studio.new_client(label_studio.token, url=proxy.url, timeout=30)
-        client._patience = Patience(first_wait=NO_WAIT, longest_wait=NO_WAIT)
+        client._patience = RetryPolicy(first_wait=NO_WAIT, longest_wait=NO_WAIT)
         root = tmp_path_factory.mktemp("faults")
         disturbed, calm = (
             Workspace(c, root, FAST, keep_versions=3, keep_queues=timedelta(0)) for c in (client, project.client)

@@ -23,7 +23,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import LabelConfigError, LabelStudioNotFound, LabelStudioRejected, StoreError
 from ml_backend.label_studio import client as client_module
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds import log as round_log
 from ml_backend.rounds import training
 from ml_backend.rounds.log import LOG_NAME, last_seen, look, record_round, rounds
@@ -228,7 +228,7 @@ def without_space(patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (Mirror, "refresh"),
+        (TaskCache, "refresh"),
         (ProjectStore, "write_version"),
         (ProjectStore, "write_queue"),
         (ProjectStore, "announce"),

@@ -31,7 +31,7 @@ from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import Settings
 from ml_backend.doctor.diagnosis import Context
 from ml_backend.doctor.order_proof import prove_order
-from ml_backend.errors import TrainerDied
+from ml_backend.errors import RoundProcessDied
 from ml_backend.records import Queue
 from ml_backend.rounds.log import rounds
 from ml_backend.server import make_trainer
@@ -95,7 +95,7 @@ class Farm:
         for version in store.versions():
             if version not in self._whole:
                 build_model(store.manifest(version), store.weights(version))
-                assert store.judgement(version)
+                assert store.evaluation_predictions(version)
                 self._whole.add(version)
         current, served = store.current(), store.served(project.model_version)
         for known in (current, served):
@@ -234,7 +234,7 @@ class Killer:
         if error is None:
             wait_until(lambda: not (process := self.trainer._process) or not process.is_alive(), "its end")
             return "after"
-        assert isinstance(error, TrainerDied), repr(error)
+        assert isinstance(error, RoundProcessDied), repr(error)
         assert "died (signal 9)" in str(error)
         return doing
 

@@ -22,7 +22,7 @@ from ml_backend.errors import (
 from ml_backend.label_studio import client as client_module
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.run import Workspace
 from ml_backend.store.project_store import Current
 
@@ -199,7 +199,7 @@ def test_a_mixture_is_served_and_each_task_keeps_the_name_of_its_part(trained, t
     backend = ActiveLearningBackend(
         live.now.label_config, settings=Settings(model_dir=tmp_path), project_uid=live.now.uid
     )
-    rows = [{"id": task.id, "data": task.data} for task in Mirror(live.store.mirror_path).tasks()]
+    rows = [{"id": task.id, "data": task.data} for task in TaskCache(live.store.task_cache_path).tasks()]
     served = {row["id"]: answer["score"] for row, answer in zip(rows, backend.predict(rows), strict=True)}
     assert [served[task] for task in queued(report)] == [p.score for p in stored.predictions]
     assert all(score > stored.predictions[-1].score for task, score in served.items() if task not in queued(report))
@@ -414,7 +414,7 @@ def test_deleted_tasks_are_noticed(trained):
     report = live.round()
     assert report.open_tasks == 3
     assert gone not in queued(report)
-    assert gone not in [task.id for task in Mirror(live.store.mirror_path).tasks()]
+    assert gone not in [task.id for task in TaskCache(live.store.task_cache_path).tasks()]
 
 
 def test_a_second_read_reads_only_what_changed(trained, monkeypatch):

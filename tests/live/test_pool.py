@@ -14,11 +14,11 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.instant import queue as instant_queue
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of
-from ml_backend.label_studio.retries import Patience
+from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import CONTROL
 from ml_backend.rounds import embedding as project_embedding
 from ml_backend.rounds.run import Workspace, run_round
@@ -111,11 +111,11 @@ def instant(make_project, label_studio, tmp_path):
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
     settings = Settings(label_studio_url=label_studio.url, model_dir=tmp_path, poll_seconds=0)
     proxy = FaultyProxy(label_studio.url)
-    once = Patience(tries=1, tries_when_locked=1)
+    once = RetryPolicy(tries=1, tries_when_locked=1)
     loop = InstantLoop(
         settings, client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=20, patience=once)
     )
-    server = ServedApp(create_app(settings, rounds=Worker(lambda *_: {}), instant=loop))
+    server = ServedApp(create_app(settings, rounds=LocalRoundQueue(lambda *_: {}), instant=loop))
     loop.start()
     project.client.create_webhook(project.id, f"{server.url}/webhook", {})
     yield project, loop, proxy

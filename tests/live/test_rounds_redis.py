@@ -16,21 +16,21 @@ from support.redis_server import REDIS_PASSWORD, wait_until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import Job, QueuedRounds
+from ml_backend.jobs.queue import Job, RedisRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.server import create_app
 
 
 @pytest.fixture
-def rounds(redis_url: str) -> Iterator[QueuedRounds]:
-    queued = QueuedRounds(redis_url)
+def rounds(redis_url: str) -> Iterator[RedisRoundQueue]:
+    queued = RedisRoundQueue(redis_url)
     queued._redis.flushall()
     yield queued
     queued.close()
 
 
-def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
+def test_a_waiting_round_is_found_again(rounds: RedisRoundQueue) -> None:
     first, other = rounds.request(7), rounds.request(8)
     assert rounds.request(7).id == first.id != other.id
     assert (first.status, first.project_id) == ("queued", 7)
@@ -40,7 +40,7 @@ def test_a_waiting_round_is_found_again(rounds: QueuedRounds) -> None:
     assert rounds.job("unknown") is None
 
 
-def test_a_waiting_round_takes_in_what_others_ask(rounds: QueuedRounds) -> None:
+def test_a_waiting_round_takes_in_what_others_ask(rounds: RedisRoundQueue) -> None:
     first = rounds.request(7, "labels")
     pin = RoundOptions(train=False, pin="v1", changes={"hyperparameters": {"steps": 5}})
     merged = rounds.request(7, options=pin)
@@ -52,7 +52,7 @@ def test_a_waiting_round_takes_in_what_others_ask(rounds: QueuedRounds) -> None:
     assert len(rounds._queue.job_ids) == 1
 
 
-def test_a_round_that_has_begun_takes_nothing_in(rounds: QueuedRounds) -> None:
+def test_a_round_that_has_begun_takes_nothing_in(rounds: RedisRoundQueue) -> None:
     """A worker took it from the queue after we saw it there: the wish must be a job of its own."""
     first = rounds.request(7)
     (seen,) = rounds._queue.jobs
@@ -64,7 +64,7 @@ def test_a_round_that_has_begun_takes_nothing_in(rounds: QueuedRounds) -> None:
 
 
 def test_without_redis_the_error_says_what_to_do() -> None:
-    rounds = QueuedRounds(f"redis://:secret@127.0.0.1:{free_port()}/0")
+    rounds = RedisRoundQueue(f"redis://:secret@127.0.0.1:{free_port()}/0")
     for call in (lambda: rounds.request(1), lambda: rounds.job("x"), lambda: rounds.running(1)):
         with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
             call()
@@ -73,7 +73,7 @@ def test_without_redis_the_error_says_what_to_do() -> None:
 
 
 def test_a_worker_process_runs_the_rounds(
-    rounds: QueuedRounds, redis_url: str, make_project: MakeProject, tmp_path: Path, label_studio
+    rounds: RedisRoundQueue, redis_url: str, make_project: MakeProject, tmp_path: Path, label_studio
 ) -> None:
     """The server's START_TRAINING, a worker of another process, and a failing project beside it."""
     project = make_project(tasks=5)

@@ -157,7 +157,7 @@ def test_batch_bald_picks(asked, answers, peer):
 
 def test_batch_bald_scores(asked, answers):
     ours = batch_bald.batch_bald(asked["small_p"], BATCH, lambda _row, size: np.zeros(size))
-    joint = np.cumsum(ours.informativeness * np.log(3))
+    joint = np.cumsum(ours.utility * np.log(3))
     np.testing.assert_allclose(joint, answers["redux_batch_scores"], atol=1e-6)
 
 

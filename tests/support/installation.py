@@ -8,7 +8,7 @@ from support.serving import ServedApp, forget_client
 
 from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
@@ -27,7 +27,7 @@ class Installation:
 
     def __init__(self, settings, faults=()):
         self.settings, self.faults = settings, list(faults)
-        worker = Worker(self.run)
+        worker = LocalRoundQueue(self.run)
         self.scheduler = Scheduler(settings, worker)
         app = create_app(settings, rounds=worker, scheduler=self.scheduler)
         self._served = ServedApp(app)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.errors import BadItemError, StoreError
 from ml_backend.label_studio.media import text_of
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.store.project_store import QUESTION, ProjectStore
 
 LONGEST_TEXT: Final = 400
@@ -44,9 +44,9 @@ def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[
     found = about(store)
     field, is_image = str(found.get("field", "")), found.get("object_tag") == "Image"
     items: dict[int, dict[str, Any]] = {}
-    if not store.mirror_path.exists():
+    if not store.task_cache_path.exists():
         return items
-    for task in Mirror(store.mirror_path).find(task_ids):
+    for task in TaskCache(store.task_cache_path).find(task_ids):
         if is_image:
             items[task.id] = {"image": f"{PREFIX}{project_number(store)}/media/{task.id}"}
         else:

@@ -70,7 +70,7 @@ def _point(manifest: Manifest) -> dict[str, Any]:
 
 
 def _random(store: ProjectStore, served: Manifest, most: int) -> dict[str, Any]:
-    judged = store.judgement(served.name)
+    judged = store.evaluation_predictions(served.name)
     if judged is None:
         return {"models": [], "curve": []}
     settings = served.settings

@@ -8,9 +8,9 @@ import numpy as np
 
 from ml_backend.dashboard.reading.common import readable_versions, shown_items
 from ml_backend.errors import StoreError
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.label_review import DOCUMENT
-from ml_backend.store.evaluation_predictions import Judgement
+from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 
 SHOWN: Final = 24
@@ -59,7 +59,7 @@ def read_mistakes(
     if wanted not in measured:
         return found | {"problem": f"Version {wanted} is not stored (any more), or was never measured."}
     try:
-        judged = store.judgement(wanted)
+        judged = store.evaluation_predictions(wanted)
     except StoreError as exc:
         return found | {"problem": str(exc)}
     labels = store.manifest(wanted).labels
@@ -82,7 +82,7 @@ def read_mistakes(
     }
 
 
-def confusion_matrix(judged: Judgement, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def confusion_matrix(judged: EvaluationPredictions, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Counts ``[C, C]``: rows are people's labels, columns the version's."""
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (judged.targets, judged.guesses), 1)
@@ -102,7 +102,7 @@ def read_doubts(store: ProjectStore) -> dict[str, Any]:
     return {"doubted": [{"task": task, "item": items.get(task), "labels": labels.get(task, [])} for task in ids]}
 
 
-def _mistakes(judged: Judgement, labels: tuple[str, ...], target: str, guess: str) -> list[dict[str, Any]]:
+def _mistakes(judged: EvaluationPredictions, labels: tuple[str, ...], target: str, guess: str) -> list[dict[str, Any]]:
     confidence = judged.probabilities.max(axis=1)
     wrong = np.flatnonzero(~judged.right)
     rows = []
@@ -135,10 +135,10 @@ def _pairs(confusion: np.ndarray[Any, np.dtype[np.int64]], labels: tuple[str, ..
 
 def _given(store: ProjectStore, task_ids: list[int]) -> dict[int, list[str]]:
     """The choices that people made, by task."""
-    if not store.mirror_path.exists():
+    if not store.task_cache_path.exists():
         return {}
     found: dict[int, list[str]] = {}
-    for task in Mirror(store.mirror_path).find(task_ids):
+    for task in TaskCache(store.task_cache_path).find(task_ids):
         choices = [
             str(choice)
             for annotation in task.annotations

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
-from ml_backend.label_studio.task_cache import Mirror
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_overrides import Wishes
+from ml_backend.store.queue_overrides import QueueOverrides
 from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
@@ -66,7 +66,7 @@ def _row(
     queue: Queue,
     item: Prediction,
     place: int,
-    wishes: Wishes,
+    wishes: QueueOverrides,
     items: dict[int, dict[str, Any]],
     states: dict[int, str],
 ) -> dict[str, Any]:
@@ -105,10 +105,10 @@ def _parts(queue: Queue | None) -> list[dict[str, Any]]:
 
 def _states(store: ProjectStore, task_ids: list[int]) -> dict[int, str]:
     """What became of tasks, as far as the last round knows; where rounds run elsewhere, all are taken to wait."""
-    if not store.mirror_path.exists():
+    if not store.task_cache_path.exists():
         return dict.fromkeys(task_ids, "waiting")
     found = {}
-    for task in Mirror(store.mirror_path).find(task_ids):
+    for task in TaskCache(store.task_cache_path).find(task_ids):
         answered = task.is_labeled or any(not each.cancelled for each in task.annotations)
         found[task.id] = "answered" if answered else "skipped" if task.is_skipped else "waiting"
     return found

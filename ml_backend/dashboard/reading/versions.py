@@ -88,7 +88,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _mcnemar(store: ProjectStore, left: Manifest, right: Manifest) -> dict[str, Any]:
     """Both on the same tasks; ``problem`` where that cannot be said."""
-    first, second = store.judgement(left.name), store.judgement(right.name)
+    first, second = store.evaluation_predictions(left.name), store.evaluation_predictions(right.name)
     if first is None or second is None:
         return {"problem": "One of them was never measured task by task."}
     if left.labels != right.labels or not first.about_same_tasks(second):

@@ -26,11 +26,11 @@ from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.rounds.log import append
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.server import create_app
-from ml_backend.store.evaluation_predictions import judgement
+from ml_backend.store.evaluation_predictions import evaluation_predictions
 from ml_backend.store.project_store import QUESTION, Current, ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -51,7 +51,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def services(root):
-    return Services(Settings(model_dir=root, label_studio_api_key="k" * 40), Worker(lambda *_: {}))
+    return Services(Settings(model_dir=root, label_studio_api_key="k" * 40), LocalRoundQueue(lambda *_: {}))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def web(root):
 def own(tmp_path):
     """A store that the test may change, and its services."""
     store = make_store(tmp_path, 1, versions=2, evaluated=30)
-    return store, Services(Settings(model_dir=tmp_path, label_studio_api_key="k" * 40), Worker(lambda *_: {}))
+    return store, Services(Settings(model_dir=tmp_path, label_studio_api_key="k" * 40), LocalRoundQueue(lambda *_: {}))
 
 
 def words(component):
@@ -110,7 +110,7 @@ def test_the_list_of_projects(services, web, tmp_path):
     assert HOSTILE in shown
     assert "/dashboard/2/overview" in shown
     assert [row["title"] for row in web.get("/dashboard/api/projects").json["projects"]][1] == "Digits"
-    empty = Services(Settings(model_dir=tmp_path / "none"), Worker(lambda *_: {}))
+    empty = Services(Settings(model_dir=tmp_path / "none"), LocalRoundQueue(lambda *_: {}))
     assert "create_project.py" in words(render(empty, "/dashboard/", "")[1])
 
 
@@ -194,7 +194,7 @@ def test_the_change_is_only_told_of_the_same_evaluation(own):
 
 def test_a_confusion_matrix_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
-    judged = judgement(np.array([1, 2, 3, 4]), np.array([0, 1, 1, 1]), probabilities)
+    judged = evaluation_predictions(np.array([1, 2, 3, 4]), np.array([0, 1, 1, 1]), probabilities)
     assert confusion_matrix(judged, 2).tolist() == [[1, 0], [1, 2]]
 
 
@@ -237,7 +237,7 @@ def test_two_versions_compared(own):
     first, second = store.versions()
     found = read_comparison(store, first, second)
     test = found["mcnemar"]
-    before, after = (store.judgement(name).right for name in (first, second))
+    before, after = (store.evaluation_predictions(name).right for name in (first, second))
     assert (test["won"], test["lost"]) == (int((after & ~before).sum()), int((before & ~after).sum()))
     assert [row["name"] for row in found["settings"]] == ["samples"]
     same = read_comparison(store, second, second)
@@ -339,7 +339,7 @@ def test_two_people_press_train_now_one_round_runs_and_both_are_told(root):
         gate.wait(60)
         return {}
 
-    services = Services(Settings(model_dir=root, label_studio_api_key="k" * 40), Worker(run))
+    services = Services(Settings(model_dir=root, label_studio_api_key="k" * 40), LocalRoundQueue(run))
     told: list[bool] = []
     people = [threading.Thread(target=lambda: told.append(services.ask(1).new)) for _ in range(2)]
     for person in people:
@@ -358,7 +358,7 @@ def test_two_people_press_train_now_one_round_runs_and_both_are_told(root):
 
 def test_without_a_token_the_button_says_why(root):
     with pytest.raises(ConfigurationError, match="LABEL_STUDIO_API_KEY"):
-        Services(Settings(model_dir=root), Worker(lambda *_: {})).ask(1)
+        Services(Settings(model_dir=root), LocalRoundQueue(lambda *_: {})).ask(1)
 
 
 def test_the_pulse_and_what_a_screen_reader_hears(own):
@@ -486,7 +486,7 @@ def test_unknown_data_is_json_too(web):
 def test_the_pool_may_be_large(tmp_path):
     """50,000 tasks: pages read only those that they show."""
     store = make_store(tmp_path, 1, versions=1, evaluated=40, open_tasks=50_000)
-    services = Services(Settings(model_dir=tmp_path), Worker(lambda *_: {}))
+    services = Services(Settings(model_dir=tmp_path), LocalRoundQueue(lambda *_: {}))
     for path in PATHS:
         assert "cannot be shown" not in words(render(services, f"/dashboard/1/{path}", "")[1])
     assert store.current() == Current("headlines-0001-00000001", "headlines-0001-00000001.entropy-0001")

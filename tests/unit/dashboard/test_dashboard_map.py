@@ -17,13 +17,13 @@ from ml_backend.config import Settings
 from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.rounds.options import ORDINARY, RoundOptions
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import read_map
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.queue_overrides import Wishes, change, read
+from ml_backend.store.queue_overrides import QueueOverrides, change, read
 
 API = "/dashboard/api/projects/1"
 
@@ -31,7 +31,7 @@ API = "/dashboard/api/projects/1"
 def backend(folder: Path, asked: list[Any]) -> FlaskClient:
     """A client of a backend over the stores in a folder, which notes the rounds that it is asked for."""
 
-    class Noted(Worker):
+    class Noted(LocalRoundQueue):
         def request(self, project_id: int, trigger: str = "asked", options: RoundOptions = ORDINARY) -> Any:
             asked.append((project_id, options))
 
@@ -254,7 +254,7 @@ def test_a_wish_is_kept_and_asks_for_an_order_without_training(tmp_path: Path, s
     assert answer.json["message"] == "2 tasks will be asked next. The new order is on its way."
     assert asked == [(1, RoundOptions(train=False))]
     client.post(f"{API}/wishes", json={"action": "drop", "task_ids": [waiting[0]]})
-    assert read(store) == Wishes(tuple(waiting[3:5]), (waiting[0],))
+    assert read(store) == QueueOverrides(tuple(waiting[3:5]), (waiting[0],))
     assert client.get(f"{API}/wishes").json == {"front": waiting[3:5], "dropped": [waiting[0]]}
     rows = {row["task_id"]: row for row in client.get(f"{API}/queue").json["rows"]}
     assert [rows[task]["wish"] for task in waiting[:5]] == ["dropped", None, None, "first", "first"]
@@ -262,7 +262,7 @@ def test_a_wish_is_kept_and_asks_for_an_order_without_training(tmp_path: Path, s
     assert "Take back" in shown
     assert "Unpin" in shown
     client.post(f"{API}/wishes", json={"action": "undo", "task_ids": waiting})
-    assert read(store) == Wishes()
+    assert read(store) == QueueOverrides()
 
 
 def test_tasks_that_cannot_be_asked_are_left_out(tmp_path: Path, serve: Any) -> None:
@@ -275,7 +275,7 @@ def test_tasks_that_cannot_be_asked_are_left_out(tmp_path: Path, serve: Any) -> 
     assert "3 tasks left out" in answer.json["message"]
     refused = client.post(f"{API}/wishes", json={"action": "pin", "task_ids": [held_out, unknown]})
     assert (refused.status_code, "None of these tasks is open" in refused.json["error"]) == (400, True)
-    assert read(store) == Wishes((waiting,))
+    assert read(store) == QueueOverrides((waiting,))
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_malformed_wishes_change_nothing(plain: Any, body: Any) -> None:
     answer = client.post(f"{API}/wishes", json=body)
     assert answer.status_code == 400
     assert answer.json["error"]
-    assert read(store) == Wishes()
+    assert read(store) == QueueOverrides()
     assert asked == []
 
 
@@ -310,7 +310,7 @@ def test_a_foreign_page_cannot_wish(plain: Any) -> None:
     body = {"action": "pin", "task_ids": [110]}
     assert client.post(f"{API}/wishes", json=body, headers={"Origin": "https://evil.example"}).status_code == 403
     assert client.post(f"{API}/wishes", data=json.dumps(body)).status_code == 415
-    assert (read(store), asked) == (Wishes(), [])
+    assert (read(store), asked) == (QueueOverrides(), [])
 
 
 @pytest.mark.parametrize("ids", ["x", "1;2", "-1", "1.5", "٣", ",".join(["7"] * 201), "9" * 20])

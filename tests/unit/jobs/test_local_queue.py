@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.errors import StoreError
 from ml_backend.jobs import queue as module
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 
 PATIENCE = 60.0
 
@@ -59,7 +59,7 @@ def ended(worker, *jobs):
 
 
 def test_the_life_of_a_job(rounds):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     assert not worker.running(7)
     job = worker.request(7)
     assert (job.status, job.project_id, job.result, job.error, job.ended_at) == ("queued", 7, None, None, None)
@@ -74,7 +74,7 @@ def test_the_life_of_a_job(rounds):
 
 
 def test_requests_that_wait_become_one(rounds):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     first = worker.request(7)
     until(lambda: rounds.started == [7])
     # The round under way may have read the labels already: one more must follow, but not five.
@@ -87,7 +87,7 @@ def test_requests_that_wait_become_one(rounds):
 
 
 def test_projects_wait_in_line_and_run_one_at_a_time(rounds):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     jobs = [worker.request(project) for project in (1, 2, 3)]
     assert worker.request(3).id == jobs[2].id
     rounds.let_through(3)
@@ -98,7 +98,7 @@ def test_projects_wait_in_line_and_run_one_at_a_time(rounds):
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full"), ZeroDivisionError("oops"), AssertionError("never")])
 def test_a_round_that_fails_does_not_stop_the_next(rounds, error, caplog):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     rounds.fails[1] = error
     rounds.let_through(2)
     with caplog.at_level(logging.INFO):
@@ -110,7 +110,7 @@ def test_a_round_that_fails_does_not_stop_the_next(rounds, error, caplog):
 
 
 def test_a_project_that_failed_can_be_asked_again(rounds):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     rounds.fails[1] = StoreError("for now")
     rounds.let_through(2)
     (failed,) = ended(worker, worker.request(1))
@@ -121,12 +121,12 @@ def test_a_project_that_failed_can_be_asked_again(rounds):
 
 
 def test_an_unknown_job(rounds):
-    assert Worker(rounds).job("nonsense") is None
+    assert LocalRoundQueue(rounds).job("nonsense") is None
 
 
 def test_old_jobs_are_forgotten_but_none_that_waits(rounds, monkeypatch):
     monkeypatch.setattr(module, "KEPT_JOBS", 3)
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     oldest = worker.request(0)
     until(lambda: rounds.started == [0])
     waiting = [worker.request(project) for project in range(1, 7)]
@@ -139,7 +139,7 @@ def test_old_jobs_are_forgotten_but_none_that_waits(rounds, monkeypatch):
 
 
 def test_requests_from_many_threads(rounds):
-    worker = Worker(rounds)
+    worker = LocalRoundQueue(rounds)
     rounds.let_through(1000)
     ids = []
     threads = [threading.Thread(target=lambda n=n: ids.append(worker.request(n % 3).id)) for n in range(30)]
@@ -156,5 +156,5 @@ def test_requests_from_many_threads(rounds):
 
 def test_no_request_no_thread(rounds):
     before = threading.active_count()
-    Worker(rounds)
+    LocalRoundQueue(rounds)
     assert threading.active_count() == before

@@ -16,30 +16,30 @@ from typing import Any
 import pytest
 from support.trainer_work import work
 
-from ml_backend.errors import StoreError, TrainerDied
-from ml_backend.jobs.process import Trainer
+from ml_backend.errors import RoundProcessDied, StoreError
+from ml_backend.jobs.process import RoundProcess
 from ml_backend.server import TRAINING_MODULES
 
 PATIENCE = 60.0
 
 
 @pytest.fixture
-def make_trainer() -> Iterator[Callable[..., Trainer]]:
+def make_round_process() -> Iterator[Callable[..., RoundProcess]]:
     """Trainers of ``work`` that end with the test. All share one preload: it is set once in the life of a process."""
-    made: list[Trainer] = []
+    made: list[RoundProcess] = []
 
-    def make(**options: Any) -> Trainer:
-        made.append(Trainer(work, preload=TRAINING_MODULES, **options))
+    def make(**options: Any) -> RoundProcess:
+        made.append(RoundProcess(work, preload=TRAINING_MODULES, **options))
         return made[-1]
 
     yield make
-    for trainer in made:
-        trainer.close()
+    for round_process in made:
+        round_process.close()
 
 
 @pytest.fixture
-def trainer(make_trainer: Callable[..., Trainer]) -> Trainer:
-    return make_trainer()
+def round_process(make_round_process: Callable[..., RoundProcess]) -> RoundProcess:
+    return make_round_process()
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -49,89 +49,91 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def test_calls_are_answered_by_one_other_process(trainer: Trainer) -> None:
-    assert trainer.pid is None
-    first, second = trainer.run("give", {"a": 1}), trainer.run("give", 2)
-    assert (first, second) == ((trainer.pid, {"a": 1}), (trainer.pid, 2))
-    assert trainer.pid != os.getpid()
+def test_calls_are_answered_by_one_other_process(round_process: RoundProcess) -> None:
+    assert round_process.pid is None
+    first, second = round_process.run("give", {"a": 1}), round_process.run("give", 2)
+    assert (first, second) == ((round_process.pid, {"a": 1}), (round_process.pid, 2))
+    assert round_process.pid != os.getpid()
 
 
-def test_calls_from_two_threads_wait_for_each_other(trainer: Trainer) -> None:
+def test_calls_from_two_threads_wait_for_each_other(round_process: RoundProcess) -> None:
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda number: trainer.run("give", number)[1], range(20)))
+        answers = list(pool.map(lambda number: round_process.run("give", number)[1], range(20)))
     assert answers == list(range(20))
 
 
-def test_an_error_of_the_round_comes_back_with_its_traceback(trainer: Trainer) -> None:
+def test_an_error_of_the_round_comes_back_with_its_traceback(round_process: RoundProcess) -> None:
     with pytest.raises(StoreError, match="the disk is full") as caught:
-        trainer.run("raise", StoreError("the disk is full"))
+        round_process.run("raise", StoreError("the disk is full"))
     assert "In the trainer process" in caught.value.__notes__[0]
     assert "in work" in caught.value.__notes__[0]
-    pid = trainer.pid
+    pid = round_process.pid
     with pytest.raises(TimeoutError, match="of the round"):  # not taken for our own
-        trainer.run("raise", TimeoutError("of the round"))
-    assert trainer.run("give") == (pid, None)
+        round_process.run("raise", TimeoutError("of the round"))
+    assert round_process.run("give") == (pid, None)
 
 
-def test_errors_and_results_that_cannot_travel_are_told_all_the_same(trainer: Trainer) -> None:
+def test_errors_and_results_that_cannot_travel_are_told_all_the_same(round_process: RoundProcess) -> None:
     with pytest.raises(RuntimeError, match="Awkward: code 7"):
-        trainer.run("raise awkwardly", 7)
+        round_process.run("raise awkwardly", 7)
     with pytest.raises(Exception, match="pickle"):
-        trainer.run("function", 7)
-    assert trainer.run("give") == (trainer.pid, None)
+        round_process.run("function", 7)
+    assert round_process.run("give") == (round_process.pid, None)
 
 
-def test_what_it_logs_is_logged_here_at_the_levels_set_here(trainer: Trainer, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_it_logs_is_logged_here_at_the_levels_set_here(
+    round_process: RoundProcess, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    trainer.run("log", "the server")
+    round_process.run("log", "the server")
     (record,) = [record for record in caplog.records if record.name == "some.part"]
     assert (record.getMessage(), record.levelname) == ("heard by the server", "INFO")
-    assert record.process == trainer.pid
+    assert record.process == round_process.pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_killed_in_the_middle_it_is_replaced(trainer: Trainer, number: signal.Signals) -> None:
-    trainer.start()
-    killed = trainer.pid
+def test_killed_in_the_middle_it_is_replaced(round_process: RoundProcess, number: signal.Signals) -> None:
+    round_process.start()
+    killed = round_process.pid
     assert killed
     threading.Timer(0.2, os.kill, (killed, number)).start()
-    with pytest.raises(TrainerDied, match=rf"died \(signal {int(number)}\).*The old order stands") as caught:
-        trainer.run("sleep", PATIENCE)
+    with pytest.raises(RoundProcessDied, match=rf"died \(signal {int(number)}\).*The old order stands") as caught:
+        round_process.run("sleep", PATIENCE)
     assert ("out of memory" in str(caught.value)) == (number == signal.SIGKILL)
-    new, _ = trainer.run("give")
+    new, _ = round_process.run("give")
     assert new not in (killed, os.getpid())
 
 
-def test_a_process_that_leaves_says_how(trainer: Trainer) -> None:
-    with pytest.raises(TrainerDied, match=r"died \(exit code 3\)"):
-        trainer.run("exit", 3)
+def test_a_process_that_leaves_says_how(round_process: RoundProcess) -> None:
+    with pytest.raises(RoundProcessDied, match=r"died \(exit code 3\)"):
+        round_process.run("exit", 3)
 
 
-def test_killed_while_idle_it_is_replaced_without_a_word_to_the_caller(trainer: Trainer) -> None:
-    killed, _ = trainer.run("give")
+def test_killed_while_idle_it_is_replaced_without_a_word_to_the_caller(round_process: RoundProcess) -> None:
+    killed, _ = round_process.run("give")
     os.kill(killed, signal.SIGKILL)
-    until(lambda: trainer._process is None or not trainer._process.is_alive(), "its end")
-    assert trainer.run("give")[0] != killed
+    until(lambda: round_process._process is None or not round_process._process.is_alive(), "its end")
+    assert round_process.run("give")[0] != killed
 
 
-def test_a_round_that_hangs_is_broken_off(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer(limit=1)
-    trainer.start()
-    hanging = trainer.pid
-    with pytest.raises(TrainerDied, match="longer than 1 seconds"):
-        trainer.run("sleep", PATIENCE)
-    trainer._limit = PATIENCE  # the new process may take its time to start
-    assert trainer.run("give")[0] != hanging
+def test_a_round_that_hangs_is_broken_off(make_round_process: Callable[..., RoundProcess]) -> None:
+    round_process = make_round_process(limit=1)
+    round_process.start()
+    hanging = round_process.pid
+    with pytest.raises(RoundProcessDied, match="longer than 1 seconds"):
+        round_process.run("sleep", PATIENCE)
+    round_process._limit = PATIENCE  # the new process may take its time to start
+    assert round_process.run("give")[0] != hanging
 
 
-def test_closing_breaks_off_and_takes_no_more(trainer: Trainer) -> None:
-    trainer.start()
-    threading.Timer(0.2, trainer.close).start()
-    with pytest.raises(TrainerDied, match="The server is stopping"):
-        trainer.run("sleep", PATIENCE)
-    with pytest.raises(TrainerDied, match="The server is stopping"):
-        trainer.run("give")
-    trainer.close()
+def test_closing_breaks_off_and_takes_no_more(round_process: RoundProcess) -> None:
+    round_process.start()
+    threading.Timer(0.2, round_process.close).start()
+    with pytest.raises(RoundProcessDied, match="The server is stopping"):
+        round_process.run("sleep", PATIENCE)
+    with pytest.raises(RoundProcessDied, match="The server is stopping"):
+        round_process.run("give")
+    round_process.close()
 
 
 SERVER = """
@@ -156,8 +158,8 @@ def test_it_never_outlives_its_server(tmp_path: Any, number: signal.Signals) -> 
         start_new_session=True,
     ) as server:
         assert server.stdout
-        trainer = int(server.stdout.readline())
-        os.kill(trainer, 0)
+        round_process = int(server.stdout.readline())
+        os.kill(round_process, 0)
         os.kill(server.pid, number)
         server.wait(PATIENCE)
     until(lambda: not group_lives(server.pid), "the end of all its processes")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ml_backend.jobs.trigger import FIRST_WAIT, LONGEST_WAIT, MOST_WAITING, Outlook, Rule, Trigger
+from ml_backend.jobs.trigger import FIRST_WAIT, LONGEST_WAIT, MOST_WAITING, NextRound, Rule, Trigger
 
 
 class Clock:
@@ -28,7 +28,7 @@ def trigger(clock):
 def test_nothing_changed_nothing_due(trigger, clock):
     clock.now += 1e6
     assert trigger.due() == []
-    assert trigger.outlook(7) == Outlook()
+    assert trigger.outlook(7) == NextRound()
 
 
 def test_due_after_so_many_labels(trigger):
@@ -83,13 +83,13 @@ def test_one_round_at_a_time_and_what_comes_meanwhile_waits(trigger, clock):
     trigger.started(7, "next")
     trigger.done(7)
     assert trigger.due() == []
-    assert trigger.outlook(7) == Outlook()
+    assert trigger.outlook(7) == NextRound()
 
 
 def test_nothing_to_do_after_all(trigger):
     trigger.changed(7, 10)
     trigger.done(7)
-    assert trigger.outlook(7) == Outlook()
+    assert trigger.outlook(7) == NextRound()
 
 
 def test_failures_wait_5_10_20_seconds_up_to_10_minutes(trigger, clock):
@@ -132,7 +132,7 @@ def test_a_round_asked_for_by_hand_that_fails_is_tried_again_without_any_change(
     assert trigger.outlook(7).by_hand
     trigger.started(7, "again")
     trigger.done(7)
-    assert trigger.outlook(7) == Outlook()
+    assert trigger.outlook(7) == NextRound()
 
 
 def test_a_thousand_failures_overflow_nothing(trigger):

@@ -15,7 +15,7 @@ from support.places import REPOSITORY
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models import torch_parts as _shared
-from ml_backend.models.base import Known
+from ml_backend.models.base import LabeledItems
 from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
 from ml_backend.models.registry import MODELS, model_for_object_tag
@@ -106,8 +106,8 @@ def test_validation_items_are_only_looked_at(case):
     """Their loss is reported along the way, and the weights are the same as without them."""
     model_class, items, targets, model, report = case
     assert report.validation is None
-    wrong = Known(items[:9], np.full(9, 2))  # of a class that training never sees
-    for validation in (Known(items[:12], targets[:12]), wrong, Known([], np.zeros(0, np.int64))):
+    wrong = LabeledItems(items[:9], np.full(9, 2))  # of a class that training never sees
+    for validation in (LabeledItems(items[:12], targets[:12]), wrong, LabeledItems([], np.zeros(0, np.int64))):
         watched = model_class(LABELS)
         told = watched.fit(items, targets, seed=3, hyperparameters=FAST, validation=validation)
         for name, value in model.state()[0].items():
@@ -131,13 +131,13 @@ def test_looks_are_spread_over_the_epochs():
 
 
 def test_the_classes_of_watched_items_keep_their_shares():
-    known = Known(list(range(100)), np.repeat([0, 1], [80, 20]))
+    known = LabeledItems(list(range(100)), np.repeat([0, 1], [80, 20]))
     items, targets = _shared.held_out("m", known, LABELS, 10)
     assert targets.tolist() == [0] * 8 + [1] * 2
     assert len(set(items)) == 10
     assert _shared.held_out("m", known, LABELS, 0) is _shared.held_out("m", None, LABELS, 10) is None
     with pytest.raises(ModelError, match="0 to 2"):
-        _shared.held_out("m", Known([1], np.array([3])), LABELS, 10)
+        _shared.held_out("m", LabeledItems([1], np.array([3])), LABELS, 10)
 
 
 def test_global_state_is_left_alone(case):

@@ -19,9 +19,9 @@ from ml_backend.rounds.measures import _outlook, class_shares, live_accuracy
 from ml_backend.rounds.random_baseline import random_sample, sizes
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store import query_log as answers_module
-from ml_backend.store.evaluation_predictions import Judgement, judgement
+from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.query_log import Answer, record, recorded
+from ml_backend.store.query_log import QueryLogEntry, record, recorded
 
 
 def queue(number: int, *predictions: Prediction, version: str | None = "m-0001-aaaaaaaa") -> Queue:
@@ -44,7 +44,7 @@ def serve(store: ProjectStore, served: Queue) -> None:
 
 def test_answers_are_noted_once_with_the_newest_queue_that_asked(store):
     serve(store, queue(1, pick(1), pick(2, label="b"), pick(3, CONTROL)))
-    assert record(store, {1}) == {1: Answer(queue(1).name, "m-0001-aaaaaaaa", "entropy", "a", 0.6)}
+    assert record(store, {1}) == {1: QueryLogEntry(queue(1).name, "m-0001-aaaaaaaa", "entropy", "a", 0.6)}
     serve(store, queue(2, pick(2), pick(3, CONTROL)))
     found = record(store, {1, 2, 3, 99})  # 99 was labelled without a queue
     assert list(found) == [1, 2, 3]
@@ -71,8 +71,8 @@ def test_a_damaged_file_is_named(store):
         recorded(store)
 
 
-def answer(by: str, guess: str | None = "a", version: str | None = "m-0001-aaaaaaaa") -> Answer:
-    return Answer("q", version, by, guess, 0.5)
+def answer(by: str, guess: str | None = "a", version: str | None = "m-0001-aaaaaaaa") -> QueryLogEntry:
+    return QueryLogEntry("q", version, by, guess, 0.5)
 
 
 def test_the_random_sample_is_the_start_and_the_control_order_up_to_the_first_open_task():
@@ -122,9 +122,9 @@ def test_the_outlook_goes_by_versions_that_learnt_as_the_one_in_use_did(store):
     """Of two curves, one of labels alone and one of the pool, only the second says how it goes on."""
     targets, rows = np.zeros(200, np.int64), np.arange(200)
 
-    def write(number: int, labels: int, error: float, learnt_from: str) -> Judgement:
+    def write(number: int, labels: int, error: float, learnt_from: str) -> EvaluationPredictions:
         wrong = rows < error * len(rows)
-        judged = judgement(rows, targets, np.where(wrong[:, None], [[0.2, 0.8]], [[0.9, 0.1]]))
+        judged = evaluation_predictions(rows, targets, np.where(wrong[:, None], [[0.2, 0.8]], [[0.9, 0.1]]))
         made = manifest(number).model_copy(update={"examples": labels, "learnt_from": learnt_from})
         store.write_version(made, WEIGHTS, judged)
         return judged

@@ -7,7 +7,7 @@ import pytest
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds import progress
 from ml_backend.rounds.options import ORDINARY, RoundOptions, applied
@@ -71,7 +71,7 @@ def test_a_waiting_round_takes_in_what_others_ask():
         assert gate.acquire(timeout=60)
         return {}
 
-    worker = Worker(run)
+    worker = LocalRoundQueue(run)
     busy = worker.request(7, options=PIN)
     while not ran:
         pass
@@ -85,7 +85,7 @@ def test_a_waiting_round_takes_in_what_others_ask():
 
 
 def test_a_round_that_does_not_train_leaves_the_labels_waiting(tmp_path):
-    worker = Worker(lambda *_: {})
+    worker = LocalRoundQueue(lambda *_: {})
     scheduler = Scheduler(Settings(model_dir=tmp_path), worker, client=lambda: None)
     scheduler.changed(7, labels=3)
     scheduler.ask(7, REORDER)

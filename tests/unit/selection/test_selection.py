@@ -13,35 +13,35 @@ from support.texts import IDS, SETTINGS, TEXTS
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import AcquisitionError
-from ml_backend.models.base import Known
+from ml_backend.models.base import LabeledItems
 from ml_backend.records import CONTROL
 from ml_backend.selection import scoring
-from ml_backend.selection.context import Situation, strategy_in_use, wants
+from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.control_arm import control_order, control_places
-from ml_backend.selection.ordering import choose, evidence_of, queue_scores
+from ml_backend.selection.ordering import choose, inputs_of, queue_scores
 from ml_backend.selection.select import first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
 
 def test_the_share_of_control_tasks(model):
-    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=50, turn=3)
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=50, turn=3)
     assert Counter(chosen.picked_by) == {CONTROL: 10, "entropy": 40}
     assert len(set(chosen.order.tolist())) == 50
 
 
 def test_without_a_share_the_order_is_the_strategy_alone(model):
-    chosen = select(Situation(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test")), count=20)
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test")), count=20)
     assert set(chosen.picked_by) == {"entropy"}
     expected = np.sort(chosen.scores.uncertainty)[::-1][:20]
     np.testing.assert_array_equal(chosen.scores.uncertainty[chosen.order], expected)
 
 
 def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
-    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=40, turn=1)
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=40, turn=1)
     own = [position for position, by in zip(chosen.order, chosen.picked_by, strict=True) if by != CONTROL]
     assert (np.diff(chosen.scores.uncertainty[own]) <= 0).all()
-    scores = queue_scores(chosen.informativeness)
+    scores = queue_scores(chosen.utility)
     assert (np.diff(scores) > 0).all()
     # A control task of low uncertainty must not pull down what follows it.
     np.testing.assert_allclose(
@@ -50,8 +50,8 @@ def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
 
 
 def test_control_tasks_do_not_know_the_model(model):
-    with_model = select(Situation(model, TEXTS, IDS, SETTINGS), count=30)
-    without = select(Situation(None, TEXTS, IDS, SETTINGS), count=30)
+    with_model = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=30)
+    without = select(QueryContext(None, TEXTS, IDS, SETTINGS), count=30)
 
     def control(chosen):
         return [p for p, by in zip(chosen.order.tolist(), chosen.picked_by, strict=True) if by == CONTROL]
@@ -62,7 +62,7 @@ def test_control_tasks_do_not_know_the_model(model):
 
 def test_a_pick_tells_why_and_a_control_task_nothing(model):
     """A class may be called {0}: names are put in once."""
-    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=20)
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=20)
     for place, (item, by) in enumerate(zip(chosen.order, chosen.picked_by, strict=True)):
         told = chosen.reason(place).format("{1}", "no")
         first, second = sorted(model.probabilities([TEXTS[item]])[0, 0], reverse=True)
@@ -72,7 +72,9 @@ def test_a_pick_tells_why_and_a_control_task_nothing(model):
             else f"{told[: told.index(' ')]} ({first:.0%}) or {told.split()[3]} ({second:.0%}) by the model"
         )
     typical = SETTINGS.override({"strategy": "typiclust:0.5,random:0.5", "control_share": 0}, where="test")
-    chosen = select(Situation(model, TEXTS, IDS, typical, labelled=Known(TEXTS[:2], np.array([0, 1]))), count=8)
+    chosen = select(
+        QueryContext(model, TEXTS, IDS, typical, labelled=LabeledItems(TEXTS[:2], np.array([0, 1]))), count=8
+    )
     for place, by in enumerate(chosen.picked_by):
         assert chosen.reason(place).startswith("typical of a cluster of " if by == "typiclust" else "")
         assert bool(chosen.reason(place)) == (by == "typiclust")
@@ -111,28 +113,28 @@ def test_reading_only_the_candidates_chooses_the_same(model, strategy, trained):
     settings = SETTINGS.override({"strategy": strategy}, where="test")
     used = model if trained else None
     some = first_candidates(IDS, settings, trained=trained, count=8)
-    whole = select(Situation(used, TEXTS, IDS, settings), count=8, turn=4)
-    part = select(Situation(used, [TEXTS[i] for i in some], IDS[some], settings), count=8, turn=4)
+    whole = select(QueryContext(used, TEXTS, IDS, settings), count=8, turn=4)
+    part = select(QueryContext(used, [TEXTS[i] for i in some], IDS[some], settings), count=8, turn=4)
     assert IDS[some][part.order].tolist() == IDS[whole.order].tolist()
     assert part.picked_by == whole.picked_by
 
 
 @pytest.mark.parametrize("count", [0, 1, 60, 1000])
 def test_any_count(model, count):
-    chosen = select(Situation(model, TEXTS, IDS, SETTINGS), count=count)
-    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.informativeness) == min(count, len(TEXTS))
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=count)
+    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.utility) == min(count, len(TEXTS))
     assert len(np.unique(chosen.order)) == len(chosen.order)
 
 
 def test_nothing_open(model):
-    chosen = select(Situation(model, [], IDS[:0], SETTINGS), count=10)
+    chosen = select(QueryContext(model, [], IDS[:0], SETTINGS), count=10)
     assert chosen.order.tolist() == []
 
 
 # --- every strategy, on a real model -----------------------------------------------------------------------------
 
-LABELLED = Known(TEXTS[:16], np.array([int(i % 8 < 3) for i in range(16)]))
-EVALUATION = Known(TEXTS[16:30], np.array([int(i % 8 < 3) for i in range(16, 30)]))
+LABELLED = LabeledItems(TEXTS[:16], np.array([int(i % 8 < 3) for i in range(16)]))
+EVALUATION = LabeledItems(TEXTS[16:30], np.array([int(i % 8 < 3) for i in range(16, 30)]))
 MIX = "entropy:0.5,novelty:0.25,random:0.25"
 
 
@@ -143,12 +145,12 @@ def of(strategy, **changes):
 @pytest.mark.parametrize("strategy", [*STRATEGIES, MIX])
 def test_every_strategy_orders_texts(model, strategy):
     settings = of(strategy)
-    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=LABELLED, validation=EVALUATION), count=12)
+    chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=LABELLED, validation=EVALUATION), count=12)
     assert len(set(chosen.order.tolist())) == 12
     assert set(chosen.picked_by) == {CONTROL} | {part.name for part in parse_strategy(strategy)}
-    assert (np.diff(queue_scores(chosen.informativeness)) > 0).all()
+    assert (np.diff(queue_scores(chosen.utility)) > 0).all()
     backwards = select(
-        Situation(model, TEXTS[::-1], IDS[::-1], settings, labelled=LABELLED, validation=EVALUATION), count=12
+        QueryContext(model, TEXTS[::-1], IDS[::-1], settings, labelled=LABELLED, validation=EVALUATION), count=12
     )
     assert IDS[::-1][backwards.order].tolist() == IDS[chosen.order].tolist()
 
@@ -158,8 +160,8 @@ def test_item_by_item_or_together_the_order_is_the_same(model, strategy):
     """Scores in blocks, nothing kept, against the whole evidence."""
     settings = of(strategy, control_share=0)
     samples = settings.samples if "samples" in needs(strategy) else 1
-    known = evidence_of(IDS, 0, probabilities=model.probabilities(TEXTS, samples=samples, seed=0))
-    direct = select(Situation(model, TEXTS, IDS, settings), count=20)
+    known = inputs_of(IDS, 0, probabilities=model.probabilities(TEXTS, samples=samples, seed=0))
+    direct = select(QueryContext(model, TEXTS, IDS, settings), count=20)
     assert direct.order.tolist() == choose(strategy, known, 20).order.tolist()
 
 
@@ -171,23 +173,23 @@ def test_strategies_that_need_no_model_work_before_one(strategy, kind):
     settings = of(strategy)
     assert strategy_in_use(settings, trained=False) == strategy
     assert first_candidates(IDS, settings, trained=False, count=5).tolist() == list(range(60))
-    nothing = Known([], np.zeros(0, np.int64))
-    chosen = select(Situation(None, items, IDS, settings, classes=8, labelled=nothing), count=12)
+    nothing = LabeledItems([], np.zeros(0, np.int64))
+    chosen = select(QueryContext(None, items, IDS, settings, classes=8, labelled=nothing), count=12)
     assert set(chosen.picked_by) == {CONTROL, strategy}
     assert len(set(chosen.order.tolist())) == 12
 
 
 @pytest.mark.parametrize("items", [TEXTS[:1] * 4, ["!"] * 4, TEXTS[:1], []])
 def test_hardly_anything_before_a_model(items):
-    nothing = Known([], np.zeros(0, np.int64))
-    chosen = select(Situation(None, items, IDS[: len(items)], of("typiclust"), labelled=nothing), count=12)
+    nothing = LabeledItems([], np.zeros(0, np.int64))
+    chosen = select(QueryContext(None, items, IDS[: len(items)], of("typiclust"), labelled=nothing), count=12)
     assert sorted(chosen.order.tolist()) == list(range(len(items)))
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "badge", "atlas", MIX])
 def test_before_a_model_a_strategy_that_needs_one_is_random(strategy):
     assert strategy_in_use(of(strategy), trained=False) == "random"
-    assert set(select(Situation(None, TEXTS, IDS, of(strategy)), count=12).picked_by) == {CONTROL, "random"}
+    assert set(select(QueryContext(None, TEXTS, IDS, of(strategy)), count=12).picked_by) == {CONTROL, "random"}
 
 
 def test_what_has_to_be_read_beside_the_open_tasks():
@@ -219,15 +221,15 @@ class Unable:
 )
 def test_what_cannot_be_had_is_said_before_anything_is_computed(strategy, reason):
     with pytest.raises(AcquisitionError, match=reason):
-        select(Situation(Unable(), TEXTS, IDS, of(strategy)), count=5)
+        select(QueryContext(Unable(), TEXTS, IDS, of(strategy)), count=5)
 
 
 def test_a_balanced_queue_takes_classes_in_turns(model):
     settings = of("entropy", balance=True, control_share=0)
-    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=LABELLED), count=10)
+    chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=LABELLED), count=10)
     guesses = chosen.scores.winner[chosen.order]
     assert 0 < guesses.sum() < 10
-    plain = select(Situation(model, TEXTS, IDS, of("entropy", control_share=0)), count=10)
+    plain = select(QueryContext(model, TEXTS, IDS, of("entropy", control_share=0)), count=10)
     assert chosen.order.tolist() != plain.order.tolist()
 
 
@@ -236,16 +238,16 @@ def test_a_pool_too_large_for_memory(model, strategy, monkeypatch):
     """Compared as a whole is what the model is least sure of; all others still get a place, later."""
     monkeypatch.setattr(scoring, "BLOCK", 7)
     settings = of(strategy, control_share=0)
-    known = Known(TEXTS[:4], np.array([0, 1, 1, 0]))
+    known = LabeledItems(TEXTS[:4], np.array([0, 1, 1, 0]))
     classes = 2 * (5 if "bald" in strategy else 1)
-    whole = select(Situation(model, TEXTS, IDS, settings, labelled=known), count=60)
+    whole = select(QueryContext(model, TEXTS, IDS, settings, labelled=known), count=60)
     assert whole.scores.probabilities.shape[0] == 60
     monkeypatch.setattr(scoring, "KEPT_NUMBERS", 20 * classes)
-    chosen = select(Situation(model, TEXTS, IDS, settings, labelled=known), count=60)
+    chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=known), count=60)
     assert chosen.scores.probabilities.shape[0] == 20
     assert sorted(chosen.order.tolist()) == list(range(60))
     np.testing.assert_array_equal(chosen.scores.uncertainty, whole.scores.uncertainty)
     if strategy == "badge":
         most_uncertain = set(np.argsort(-chosen.scores.uncertainty)[:20].tolist())
         assert set(chosen.order[:20].tolist()) == most_uncertain
-    assert (np.diff(queue_scores(chosen.informativeness)) > 0).all()
+    assert (np.diff(queue_scores(chosen.utility)) > 0).all()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_backend.semi_supervised.graph import affinity, coordinates, influence, label_mass, nearest, spread
+from ml_backend.semi_supervised.graph import affinity, coordinates, label_mass, nearest, propagate, spread
 
 TWO = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]], np.float32)
 """Two groups of three on a line."""
@@ -66,9 +66,9 @@ def test_influence_solves_the_linear_system_and_adds_up():
     sources = np.zeros((40, 2), np.float32)
     sources[3, 0] = sources[7, 1] = 1.0
     exact = np.linalg.solve(np.eye(40) - 0.99 * weights.toarray().astype(np.float64), sources)
-    np.testing.assert_allclose(influence(weights, sources), exact, rtol=2e-3, atol=1e-4)
-    both = influence(weights, sources.sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(both[:, 0], influence(weights, sources).sum(axis=1), rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(propagate(weights, sources), exact, rtol=2e-3, atol=1e-4)
+    both = propagate(weights, sources.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(both[:, 0], propagate(weights, sources).sum(axis=1), rtol=2e-3, atol=1e-4)
 
 
 @settings(max_examples=40, deadline=None)

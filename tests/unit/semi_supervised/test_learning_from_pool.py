@@ -10,11 +10,11 @@ from ml_backend.encoders.gradients import Gradients
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ModelError
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.models.base import Known
+from ml_backend.models.base import LabeledItems
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
-from ml_backend.selection.context import Situation
+from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
@@ -37,7 +37,7 @@ def make():
 
 def known(bars, positions):
     items, targets, _ = bars
-    return Known([items[i] for i in positions], targets[list(positions)])
+    return LabeledItems([items[i] for i in positions], targets[list(positions)])
 
 
 def test_four_labels_are_enough_where_the_pool_shows_the_rest(bars):
@@ -132,15 +132,15 @@ def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
     pool, truth = [*items[:240], *later], np.array([*(np.arange(240) % 2), *[2] * 60])
     grown, labelled = Unlabelled(embedding.extended(pool), np.full(3, 1 / 3)), list(range(10))
     rest = np.setdiff1d(np.arange(300), labelled)
-    so_far = Known([pool[i] for i in labelled], truth[labelled])
+    so_far = LabeledItems([pool[i] for i in labelled], truth[labelled])
     settings = ProjectSettings(strategy="auto", control_share=0)
-    situation = Situation(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
-    asked = select(situation, count=10)
+    context = QueryContext(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
+    asked = select(context, count=10)
     assert (truth[rest[asked.order]] == 2).any()
     labelled += rest[asked.order].tolist()
     found = fit_with_pool(
         lambda: MnistCnn(("upright", "across", "cross")),
-        Known([pool[i] for i in labelled], truth[labelled]),
+        LabeledItems([pool[i] for i in labelled], truth[labelled]),
         pool,
         grown,
         seed=0,
@@ -156,7 +156,7 @@ def test_flipped_labels_cost_little(bars):
     flipped = wrong.targets.copy()
     flipped[:4] = 1 - flipped[:4]  # a tenth
     found = fit_with_pool(
-        make, Known(wrong.items, flipped), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+        make, LabeledItems(wrong.items, flipped), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
     )
     answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
     assert (answers == targets[240:]).mean() > 0.85
@@ -174,7 +174,9 @@ def test_calibration_finds_the_temperature_and_changes_no_answer(bars):
     model = make()
     model.fit(items[:40], targets[:40], seed=0, hyperparameters=SHORT)
     before = model.probabilities(items[100:])[:, 0]
-    noisy = Known(items[100:], np.where(np.random.default_rng(0).random(200) < 0.3, 1 - targets[100:], targets[100:]))
+    noisy = LabeledItems(
+        items[100:], np.where(np.random.default_rng(0).random(200) < 0.3, 1 - targets[100:], targets[100:])
+    )
     model.sharpen(5.0)
     temperature = calibrate(model, noisy)
     after = model.probabilities(items[100:])[:, 0]
@@ -193,7 +195,7 @@ def test_a_classifier_of_labels_alone_is_calibrated_by_labels_left_out():
     targets = np.arange(24) % 2
     raw = Sentences(("sport", "quake"))
     raw.fit(items, targets, seed=0)
-    model, report = fit_labels(lambda: Sentences(("sport", "quake")), Known(items, targets), seed=0)
+    model, report = fit_labels(lambda: Sentences(("sport", "quake")), LabeledItems(items, targets), seed=0)
     assert report.examples == 24
     before, after = raw.probabilities(items)[:, 0], model.probabilities(items)[:, 0]
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
@@ -204,7 +206,7 @@ def test_two_labels_of_a_class_tell_nothing_about_its_probabilities():
     items, targets = ["flood", "quake", "cup", "goal", "match"], np.array([0, 0, 1, 1, 1])
     raw = Sentences(("disaster", "sport"))
     raw.fit(items, targets, seed=0)
-    model, _ = fit_labels(lambda: Sentences(("disaster", "sport")), Known(items, targets), seed=0)
+    model, _ = fit_labels(lambda: Sentences(("disaster", "sport")), LabeledItems(items, targets), seed=0)
     np.testing.assert_array_equal(model.probabilities(items), raw.probabilities(items))
 
 
@@ -230,15 +232,15 @@ def test_fifteen_labels_of_real_digits(shared_data):
     labelled: list[int] = []
     for count in (8, 7):
         rest = np.setdiff1d(ids, labelled)
-        so_far = Known([pool[i] for i in labelled], truth[labelled])
-        situation = Situation(
+        so_far = LabeledItems([pool[i] for i in labelled], truth[labelled])
+        context = QueryContext(
             None, [pool[i] for i in rest], rest, settings, classes=10, labelled=so_far, unlabelled=unlabelled
         )
-        asked = select(situation, count=count)
+        asked = select(context, count=count)
         labelled += rest[asked.order].tolist()
     found = fit_with_pool(
         lambda: MnistCnn(tuple("0123456789")),
-        Known([pool[i] for i in labelled], truth[labelled]),
+        LabeledItems([pool[i] for i in labelled], truth[labelled]),
         pool,
         unlabelled,
         seed=0,
@@ -273,7 +275,7 @@ def fitted_to_news(floods, of_each, prior=TWO, **others):
     positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
     found = fit_with_pool(
         lambda: Sentences(("flood", "sport")),
-        Known([items[i] for i in positions], targets[positions]),
+        LabeledItems([items[i] for i in positions], targets[positions]),
         items,
         Unlabelled(embedding, prior),
         seed=0,

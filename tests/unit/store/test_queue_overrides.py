@@ -16,12 +16,12 @@ from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import CONTROL, PINNED, Task
 from ml_backend.rounds.examples import divide
-from ml_backend.selection.context import Situation
+from ml_backend.selection.context import QueryContext
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_overrides import ACTIONS, MOST, Wishes, boost, change, drop, forget, pin, read, undo
-from ml_backend.store.registry import Stores
+from ml_backend.store.queue_overrides import ACTIONS, MOST, QueueOverrides, boost, change, drop, forget, pin, read, undo
+from ml_backend.store.registry import StoreRegistry
 from ml_backend.store.remote import Remote
 
 UID = "7.1000"
@@ -30,22 +30,22 @@ edits = st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), some_tasks), max_si
 
 
 def test_a_boosted_task_is_next_and_a_pinned_one_waits_its_turn() -> None:
-    wishes = pin(boost(pin(Wishes(), [1, 2]), [5, 4]), [3, 1])
-    assert wishes == Wishes((5, 4, 1, 2, 3))
-    assert boost(wishes, [2, 3]) == Wishes((2, 3, 5, 4, 1))
+    wishes = pin(boost(pin(QueueOverrides(), [1, 2]), [5, 4]), [3, 1])
+    assert wishes == QueueOverrides((5, 4, 1, 2, 3))
+    assert boost(wishes, [2, 3]) == QueueOverrides((2, 3, 5, 4, 1))
 
 
 def test_a_dropped_task_is_not_first_and_a_wanted_one_not_dropped() -> None:
-    wishes = drop(pin(Wishes(), [1, 2, 3]), [2])
-    assert wishes == Wishes((1, 3), (2,))
-    assert pin(wishes, [2]) == Wishes((1, 3, 2))
-    assert boost(wishes, [2]) == Wishes((2, 1, 3))
-    assert undo(wishes, [1, 2, 99]) == Wishes((3,))
+    wishes = drop(pin(QueueOverrides(), [1, 2, 3]), [2])
+    assert wishes == QueueOverrides((1, 3), (2,))
+    assert pin(wishes, [2]) == QueueOverrides((1, 3, 2))
+    assert boost(wishes, [2]) == QueueOverrides((2, 1, 3))
+    assert undo(wishes, [1, 2, 99]) == QueueOverrides((3,))
 
 
 @given(edits)
 def test_no_sequence_of_edits_breaks_the_lists(sequence) -> None:
-    wishes = Wishes()
+    wishes = QueueOverrides()
     for action, tasks in sequence:
         before, wishes = wishes, ACTIONS[action](wishes, tasks)
         assert len(set(wishes.front)) == len(wishes.front)
@@ -80,17 +80,17 @@ def test_an_edit_need_not_wait_for_a_round(tmp_path) -> None:
 
 
 def test_wishes_reach_other_machines_at_once_and_survive_their_rounds(tmp_path) -> None:
-    here, there = (Stores(tmp_path / name, Remote(f"file://{tmp_path}/shared")) for name in ("here", "there"))
+    here, there = (StoreRegistry(tmp_path / name, Remote(f"file://{tmp_path}/shared")) for name in ("here", "there"))
     with here.get(UID).lock():
         here.get(UID).write_document("something.json", {"a": 1})
     change(there.get(UID), "pin", [1])
     change(here.get(UID), "drop", [2])
     with there.get(UID).lock():  # a round, on the other machine
-        assert read(there.get(UID)) == Wishes((1,), (2,))
+        assert read(there.get(UID)) == QueueOverrides((1,), (2,))
         change(here.get(UID), "boost", [3])
-    assert read(here.get(UID)) == Wishes((3, 1), (2,))
+    assert read(here.get(UID)) == QueueOverrides((3, 1), (2,))
     with there.get(UID).lock():
-        assert read(there.get(UID)) == Wishes((3, 1), (2,))
+        assert read(there.get(UID)) == QueueOverrides((3, 1), (2,))
 
 
 def test_forgetting(tmp_path) -> None:
@@ -98,7 +98,7 @@ def test_forgetting(tmp_path) -> None:
     change(store, "pin", [1, 2, 3])
     change(store, "drop", [4, 5])
     forget(store, [2, 4, 77])
-    assert read(store) == Wishes((1, 3), (5,))
+    assert read(store) == QueueOverrides((1, 3), (5,))
 
 
 @pytest.mark.parametrize("tasks", [[], [0], [-3], ["4"], [True], [1.5], [None]])
@@ -113,7 +113,7 @@ def test_unknown_actions_and_too_many_wishes_are_refused(tmp_path) -> None:
         change(store, "delete", [1])
     with pytest.raises(ConfigurationError, match="choose fewer"):
         change(store, "pin", list(range(1, MOST + 2)))
-    assert read(store) == Wishes()
+    assert read(store) == QueueOverrides()
 
 
 @pytest.mark.parametrize("content", ['{"front": 3}', '{"dropped": ["x"]}', "[1]", "{"])
@@ -129,8 +129,8 @@ def test_a_damaged_document_says_what_to_do(tmp_path, content) -> None:
 
 
 def selected(model, front, count=40, settings=SETTINGS):
-    situation = Situation(model, TEXTS, IDS, settings)
-    return arrange(situation, assess(situation), count=count, turn=3, front=np.array(front, np.int64))
+    context = QueryContext(model, TEXTS, IDS, settings)
+    return arrange(context, assess(context), count=count, turn=3, front=np.array(front, np.int64))
 
 
 def test_the_front_comes_first_in_its_order_and_the_rest_as_without_it(model) -> None:
@@ -138,7 +138,7 @@ def test_the_front_comes_first_in_its_order_and_the_rest_as_without_it(model) ->
     assert chosen.order[:3].tolist() == [50, 3, 41]
     assert chosen.picked_by[:3] == (PINNED,) * 3
     assert len(set(chosen.order.tolist())) == 40
-    assert (np.diff(queue_scores(chosen.informativeness)) > 0).all(), "Label Studio's order has no ties"
+    assert (np.diff(queue_scores(chosen.utility)) > 0).all(), "Label Studio's order has no ties"
     rest = [i for i, by in zip(chosen.order, chosen.picked_by, strict=True) if by not in (PINNED, CONTROL)]
     assert (np.diff(chosen.scores.uncertainty[rest]) <= 0).all()
 

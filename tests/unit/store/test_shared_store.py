@@ -20,7 +20,7 @@ from ml_backend.rounds.report import Report
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.lease import PREFIX, Lease
 from ml_backend.store.project_store import Current
-from ml_backend.store.registry import READ_EVERY, Stores
+from ml_backend.store.registry import READ_EVERY, StoreRegistry
 from ml_backend.store.remote import OBJECTS, Remote, shown_url
 from ml_backend.store.shared_folder import HEAD
 
@@ -33,7 +33,7 @@ def url(request, tmp_path):
     return f"file://{tmp_path / 'remote'}" if request.param == "file" else f"memory://{uuid4().hex}"
 
 
-class Machine(Stores):
+class Machine(StoreRegistry):
     """One machine's stores, and its clock."""
 
     patience = 60.0  # machines of tests are slow; a test of its own makes it short
@@ -162,8 +162,8 @@ def test_projects_that_only_the_remote_knows_are_found(machine):
 
 
 def test_what_was_stored_here_before_is_shared_by_the_first_round(machine, tmp_path):
-    Stores(tmp_path / "a").get(UID).set_extra_params({"seed": 1})
-    run_round(Stores(tmp_path / "a"), 1)
+    StoreRegistry(tmp_path / "a").get(UID).set_extra_params({"seed": 1})
+    run_round(StoreRegistry(tmp_path / "a"), 1)
     here, there = machine("a"), machine("b")
     assert state(here.get(UID))[0] == name_of(1)
     run_round(here, 2)
@@ -439,7 +439,7 @@ def test_two_machines_never_hold_one_project_at_once(machine, redis, redis_url):
 
 
 def test_with_a_common_folder_the_lease_is_taken_as_well(tmp_path, redis, redis_url):
-    stores = Stores(tmp_path, redis_url=redis_url)
+    stores = StoreRegistry(tmp_path, redis_url=redis_url)
     with stores.get(UID).lock():
         assert redis.get(f"{PREFIX}{UID}")
         with pytest.raises(StoreError, match="in Redis"), Lease(redis, UID):
@@ -503,7 +503,7 @@ def test_a_killed_holder_frees_the_project_when_its_lease_ends(tmp_path, redis, 
 
 
 def test_without_redis_no_round_starts_where_one_is_named(tmp_path):
-    store = Stores(tmp_path, redis_url="redis://:word@127.0.0.1:1/0").get(UID)
+    store = StoreRegistry(tmp_path, redis_url="redis://:word@127.0.0.1:1/0").get(UID)
     with pytest.raises(ConfigurationError, match="Redis does not answer") as caught, store.lock():
         pytest.fail("nobody keeps others out")
     assert "word" not in str(caught.value)

@@ -10,8 +10,8 @@ from scipy import sparse
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant.order import InstantOrder
-from ml_backend.models.base import Known
-from ml_backend.selection.context import Situation
+from ml_backend.models.base import LabeledItems
+from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
@@ -150,9 +150,9 @@ def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, lear
     items = list(rng.integers(0, 256, (60, 28, 28)).astype(np.uint8))
     settings = ProjectSettings(strategy=strategy, control_share=0)
     embedding = PoolEmbedding.learn(Gradients, items, seed=0)
-    labelled = Known(items[:known], np.arange(known) % 2)
+    labelled = LabeledItems(items[:known], np.arange(known) % 2)
     open_items, ids = items[known:], np.arange(known, 60)
-    situation = Situation(
+    context = QueryContext(
         None,
         open_items,
         ids,
@@ -161,7 +161,7 @@ def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, lear
         unlabelled=Unlabelled(embedding, np.full(2, 0.5)) if learnt else None,
     )
     orders = np.arange(60 - known), np.random.default_rng(1).permutation(60 - known)
-    chosen = [select(situation.take(order), count=20) for order in orders]
+    chosen = [select(context.take(order), count=20) for order in orders]
     assert len(set(chosen[0].order.tolist())) == 20
     if strategy == "auto":
         assert set(chosen[0].picked_by) == {"auto"}

@@ -13,7 +13,7 @@ from scipy import sparse
 from ml_backend.draws import draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.queue_names import parse_queue_name, queue_name
-from ml_backend.selection.ordering import after_queue, choose, evidence_of, queue_scores, uncertainty
+from ml_backend.selection.ordering import after_queue, choose, inputs_of, queue_scores, uncertainty
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.strategies import batch_bald, clusters, geometry, novelty, transfer
 from ml_backend.strategies.acquisition import bald
@@ -26,7 +26,7 @@ ALL = [*STRATEGIES, MIX]
 BATCH_AWARE = [name for name, entry in STRATEGIES.items() if entry.batch_aware]
 
 
-def evidence(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
+def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
     """A pool of random blobs; ``of`` makes each item a copy of that one of ``items``."""
     rng = np.random.default_rng(17)
     rows = np.arange(items) if of is None else np.asarray(of)
@@ -47,7 +47,7 @@ def evidence(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
         np.full(classes, 1 / classes),
         p.mean(axis=1),
     )
-    return evidence_of(
+    return inputs_of(
         np.arange(len(rows)) + 1000,
         seed,
         neighbourhood=graph,
@@ -71,12 +71,12 @@ def ids(chosen, known):
 @pytest.mark.parametrize("strategy", ALL)
 @pytest.mark.parametrize("count", [1, 7, 40, 100])
 def test_picks_are_distinct_and_as_many_as_can_be(strategy, count):
-    known = evidence()
+    known = inputs()
     chosen = choose(strategy, known, count)
-    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.informativeness) == min(count, len(known))
+    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.utility) == min(count, len(known))
     assert len(set(chosen.order.tolist())) == len(chosen.order)
     assert chosen.order.dtype == np.int64
-    values = chosen.informativeness
+    values = chosen.utility
     assert np.isfinite(values).all()
     assert ((values >= 0) & (values <= 1)).all()
     assert (np.diff(values) <= 0).all()
@@ -90,14 +90,14 @@ def test_picks_are_distinct_and_as_many_as_can_be(strategy, count):
 @given(data=st.data())
 @settings(max_examples=8, deadline=None)
 def test_the_order_of_the_items_does_not_matter(strategy, data):
-    known = evidence(24, seed=data.draw(st.integers(0, 5)))
+    known = inputs(24, seed=data.draw(st.integers(0, 5)))
     order = np.array(data.draw(st.permutations(range(24))))
     assert ids(choose(strategy, known, 9), known) == ids(choose(strategy, known.take(order), 9), known.take(order))
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_nothing_it_is_given_is_changed(strategy):
-    known, same = evidence(), evidence()
+    known, same = inputs(), inputs()
     choose(strategy, known, 10)
     for name in ("probabilities", "embeddings", "labelled", "validation", "wrong", "draws", "noise", "task_ids"):
         np.testing.assert_array_equal(getattr(known, name), getattr(same, name))
@@ -107,48 +107,48 @@ def test_nothing_it_is_given_is_changed(strategy):
 @pytest.mark.parametrize("strategy", ALL)
 @pytest.mark.parametrize("items", [0, 1, 2])
 def test_hardly_any_items(strategy, items):
-    assert len(choose(strategy, evidence(items), 5).order) == items
-    assert len(choose(strategy, evidence(items), 0).order) == 0
+    assert len(choose(strategy, inputs(items), 5).order) == items
+    assert len(choose(strategy, inputs(items), 0).order) == 0
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_no_labels_yet(strategy):
-    known = evidence()
+    known = inputs()
     known = replace(known, labelled=known.labelled[:0], labelled_features=known.labelled_features[:0])
     assert len(set(choose(strategy, known, 9).order.tolist())) == 9
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_items_that_are_all_alike_come_in_an_order_drawn_from_the_seed(strategy):
-    known = evidence(30, of=np.zeros(30, int))
+    known = inputs(30, of=np.zeros(30, int))
     chosen = ids(choose(strategy, known, 30), known)
     assert sorted(chosen) == known.task_ids.tolist()
     assert abs(np.corrcoef(chosen, np.arange(30))[0, 1]) < 0.5
-    other = replace(evidence(30, of=np.zeros(30, int), seed=1))
+    other = replace(inputs(30, of=np.zeros(30, int), seed=1))
     assert ids(choose(strategy, other, 30), other) != chosen
 
 
 @pytest.mark.parametrize("strategy", BATCH_AWARE)
 def test_a_batch_is_not_ten_copies(strategy):
     of = np.repeat(np.arange(12), 10)
-    chosen = choose(strategy, evidence(12, dims=30, of=of), 12)
+    chosen = choose(strategy, inputs(12, dims=30, of=of), 12)
     assert len(set(of[chosen.order].tolist())) == 12
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_thousand_classes(strategy):
     items = 6 if "epig" in strategy else 30
-    assert len(set(choose(strategy, evidence(items, classes=1000, passes=2), 4).order.tolist())) == 4
+    assert len(set(choose(strategy, inputs(items, classes=1000, passes=2), 4).order.tolist())) == 4
 
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_certain_predictions_and_zeros_in_them(strategy):
-    known = evidence()
+    known = inputs()
     p = np.zeros_like(known.probabilities)
     p[..., 1] = 1
     chosen = choose(strategy, replace(known, probabilities=p), 9)
     assert len(set(chosen.order.tolist())) == 9
-    assert np.isfinite(chosen.informativeness).all()
+    assert np.isfinite(chosen.utility).all()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -165,7 +165,7 @@ def test_every_strategy_says_what_it_is(strategy):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_a_strategy_needs_is_all_that_it_reads(strategy):
-    known, wanted = evidence(), STRATEGIES[strategy].needs
+    known, wanted = inputs(), STRATEGIES[strategy].needs
     nothing = {
         "probabilities": "probabilities" in wanted,
         "embeddings": "embeddings" in wanted,
@@ -182,7 +182,7 @@ def test_what_a_strategy_needs_is_all_that_it_reads(strategy):
 
 @pytest.mark.parametrize("strategy", ALL)
 def test_a_task_is_scored_alone_as_in_the_pool_or_by_the_stand_in(strategy):
-    known = evidence()
+    known = inputs()
     alone = [
         uncertainty(strategy, known.probabilities[i : i + 1], known.task_ids[i : i + 1], seed=0)[0] for i in range(40)
     ]
@@ -249,10 +249,10 @@ def test_a_wrong_strategy_is_explained(text, reason):
 
 @pytest.mark.parametrize("bad", [[np.nan, 0.5, 0.5], [0.5, 0.4, 0.0], [-0.1, 0.6, 0.5]])
 def test_broken_probabilities_are_named_whatever_the_strategy(bad):
-    p = evidence().probabilities.copy()
+    p = inputs().probabilities.copy()
     p[7, 2] = bad
     with pytest.raises(AcquisitionError, match="Item 7"):
-        evidence_of(np.arange(40), 0, probabilities=p)
+        inputs_of(np.arange(40), 0, probabilities=p)
 
 
 # --- mixtures ----------------------------------------------------------------------------------------------------
@@ -282,7 +282,7 @@ def test_every_head_of_the_queue_is_close_to_the_mixture(counts):
 
 
 def test_each_part_picks_from_what_the_others_left():
-    known = evidence()
+    known = inputs()
     chosen = choose("entropy:0.5,margin:0.5", known, 20)
     by = {
         name: [i for i, part in zip(chosen.order, chosen.picked_by, strict=True) if part == name]
@@ -315,7 +315,7 @@ def uniforms(row, size):
 def test_k_center_takes_the_farthest():
     picks = geometry.k_center(line(0, 1, 2, 10, 11), line(0.4), 3)
     assert picks.order.tolist() == [4, 2, 3]  # 10.6 from the label, then 1.6 from it, then 1 from the first pick
-    assert picks.informativeness == pytest.approx([1, 1.6 / 10.6, 1 / 10.6])
+    assert picks.utility == pytest.approx([1, 1.6 / 10.6, 1 / 10.6])
 
 
 def test_representative_is_typical_of_the_pool_and_not_of_the_labels():
@@ -326,7 +326,7 @@ def test_representative_is_typical_of_the_pool_and_not_of_the_labels():
 
 
 def test_adaptive_representative_is_representative_computed_anew():
-    known = evidence()
+    known = inputs()
     x, done = known.embeddings.astype(np.float64), known.labelled.astype(np.float64)
     picks = geometry.adaptive_representative(x, done, 6).order.tolist()
     for i, pick in enumerate(picks):
@@ -351,7 +351,7 @@ def test_probcover_covers_the_densest_first():
     picks = geometry.probcover(x, x[:0], 3, classes=3, rng=np.random.default_rng(0))
     assert [int(i) // 4 if i < 8 else 1 for i in picks.order][:1] == [0]
     assert {("a" if i < 4 else "b" if i < 7 else "c") for i in picks.order.tolist()} == {"a", "b", "c"}
-    assert picks.informativeness == pytest.approx([4 / 9, 3 / 9, 2 / 9])
+    assert picks.utility == pytest.approx([4 / 9, 3 / 9, 2 / 9])
     assert picks.reasons[int(picks.order[0])] == "4 tasks lie close by, far from all labelled or asked before"
 
 
@@ -377,10 +377,10 @@ def test_novelty_counts_picks_as_seen():
     texts = ["flood fire", "flood fire storm", "goal match", "flood", "fire"]
     picks = novelty.novelty(novelty.word_features(texts), novelty.word_features(["flood rain"]), 5)
     assert picks.order[0] in (2, 4)
-    assert picks.informativeness[:2].tolist() == [1.0, 1.0]  # fire, and goal match
+    assert picks.utility[:2].tolist() == [1.0, 1.0]  # fire, and goal match
     assert sorted(picks.order[:2].tolist()) == [2, 4]
     assert picks.order[2] == 1  # storm is all that is left
-    assert picks.informativeness[2] == pytest.approx(1 / 3)
+    assert picks.utility[2] == pytest.approx(1 / 3)
 
 
 def test_words_are_seen_in_scripts_without_spaces():
@@ -421,14 +421,14 @@ def test_the_first_of_batch_bald_is_bald_and_gains_fall():
     picks = batch_bald.batch_bald(p, 30, uniforms)
     assert picks.order[0] == np.argmax(bald(p))
     assert sorted(picks.order.tolist()) == list(range(30))
-    assert picks.informativeness.sum() * np.log(3) <= np.log(5) + 0.05  # five passes: ln 5 nats in all
+    assert picks.utility.sum() * np.log(3) <= np.log(5) + 0.05  # five passes: ln 5 nats in all
 
 
 def test_two_passes_are_told_apart_by_one_label():
     opposed, other = [[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.4, 0.6]]
     picks = batch_bald.batch_bald(np.array([other, opposed, opposed]), 3, uniforms)
     assert picks.order[0] == 1
-    assert picks.informativeness == pytest.approx([1.0, 0.0, 0.0], abs=1e-12)
+    assert picks.utility == pytest.approx([1.0, 0.0, 0.0], abs=1e-12)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -437,7 +437,7 @@ def test_sampled_joint_entropies_are_close_to_exact_ones(count):
     exact = batch_bald.batch_bald(p, count, uniforms, configurations=4**count)
     sampled = batch_bald.batch_bald(p, count, uniforms, configurations=3000 if count > 2 else 15)
     tolerance = 0.02 if count > 2 else 0.2
-    np.testing.assert_allclose(sampled.informativeness, exact.informativeness, atol=tolerance)
+    np.testing.assert_allclose(sampled.utility, exact.utility, atol=tolerance)
 
 
 def test_laziness_changes_no_pick():
@@ -463,13 +463,13 @@ def test_power_bald_draws_in_proportion_to_bald():
     p = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.1, 0.9]]])
     share = bald(p)[0] / bald(p).sum()
     first = [
-        choose("power_bald", evidence_of(np.array([1, 2]), seed, probabilities=p), 1).order[0] for seed in range(2000)
+        choose("power_bald", inputs_of(np.array([1, 2]), seed, probabilities=p), 1).order[0] for seed in range(2000)
     ]
     assert np.mean(np.array(first) == 0) == pytest.approx(share, abs=0.04)
 
 
 def test_random_is_the_keyed_draw():
-    known = evidence()
+    known = inputs()
     assert choose("random", known, 40).order.tolist() == np.argsort(-draws_for(known.task_ids, 0)).tolist()
 
 
@@ -480,12 +480,12 @@ def test_a_rare_class_gets_its_turn():
     rng = np.random.default_rng(0)
     p = np.full((200, 1, 2), [0.55, 0.45]) + rng.uniform(-0.04, 0.04, (200, 1, 1)) * [1, -1]
     p[:20] = [0.2, 0.8]  # a class of 1 in 10, of which the model is surer
-    known = evidence_of(np.arange(200), 0, probabilities=p)
+    known = inputs_of(np.arange(200), 0, probabilities=p)
     assert (choose("entropy", known, 20).order < 20).sum() == 0
     chosen = choose("entropy", known, 40, labels_so_far={0: 10, 1: 0})
     assert (chosen.order[:10] < 20).all()
     assert (chosen.order < 20).sum() == 20
-    assert (np.diff(chosen.informativeness) <= 0).all()
+    assert (np.diff(chosen.utility) <= 0).all()
     plain = choose("random", known, 40, labels_so_far={0: 10, 1: 0})
     assert plain.order.tolist() == choose("random", known, 40).order.tolist()
 

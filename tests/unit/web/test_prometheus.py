@@ -10,7 +10,7 @@ from ml_backend.config import Settings
 from ml_backend.rounds.log import append
 from ml_backend.server import create_app
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.registry import Stores
+from ml_backend.store.registry import StoreRegistry
 from ml_backend.web.metrics import GAUGES, OUTCOMES, StoreCollector, outcome, project_samples
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -106,7 +106,9 @@ def test_a_broken_store_hides_itself_alone(settings, store, caplog):
 
 
 def test_every_family_has_help_and_no_label_but_the_project_and_known_words(settings, store):
-    families = {family.name: family for family in StoreCollector(Stores(settings.model_dir), lambda: NOW).collect()}
+    families = {
+        family.name: family for family in StoreCollector(StoreRegistry(settings.model_dir), lambda: NOW).collect()
+    }
     assert set(families) == {f"active_learning_{name}" for name in GAUGES}
     for family in families.values():
         assert family.documentation

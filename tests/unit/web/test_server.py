@@ -9,7 +9,7 @@ from support.served import UID, VERSION, publish
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioUnreachable
-from ml_backend.jobs.queue import Worker
+from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
@@ -37,7 +37,7 @@ def trainer(settings):
         ran.append(project_id)
         return {"queue": "q"}
 
-    worker = Worker(run)
+    worker = LocalRoundQueue(run)
     app = create_app(settings.model_copy(update={"label_studio_api_key": "x"}), rounds=worker)
     return app.test_client(), ran, worker
 
@@ -239,7 +239,7 @@ def automatic(settings):
     """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
     gate = threading.Event()
     settings = settings.model_copy(update={"label_studio_api_key": "x"})
-    worker = Worker(lambda project_id, trigger, options: {"queue": gate.wait(30)})
+    worker = LocalRoundQueue(lambda project_id, trigger, options: {"queue": gate.wait(30)})
     scheduler = Scheduler(settings, worker)
     ProjectStore(settings.model_dir, UID).set_extra_params({})
     yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
@@ -375,7 +375,7 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = Worker(lambda project_id, trigger, options: {"done": gate.wait(5)})
+    worker = LocalRoundQueue(lambda project_id, trigger, options: {"done": gate.wait(5)})
     client = create_app(settings, rounds=worker).test_client()
     worker.request(7)
     assert client.get("/is_training?project=7.17").json == {"is_training": True}
