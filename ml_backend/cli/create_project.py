@@ -40,7 +40,3 @@ def main(
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
             warn(line)
         console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    app()

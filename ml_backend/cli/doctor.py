@@ -99,7 +99,3 @@ def summary(findings: Sequence[Finding]) -> str:
     """How many of each kind."""
     counts = {status: sum(item.status == status for item in findings) for status in STYLES}
     return ", ".join(f"{count} {status}" for status, count in counts.items())
-
-
-if __name__ == "__main__":
-    app()

@@ -166,7 +166,3 @@ def write_whole(path: Path, text: str) -> None:
         with suppress(OSError):
             part.unlink()
         raise DataError(f"{path} cannot be written: {exc.strerror or exc}") from exc
-
-
-if __name__ == "__main__":
-    app()

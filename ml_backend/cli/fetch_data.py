@@ -30,6 +30,7 @@ MNIST_FOLDER: Final = "mnist"
 HEADLINES_FOLDER: Final = "headlines"
 
 Kind = Literal["mnist", "headlines"]
+app = typer.Typer(add_completion=False)
 KINDS: Final[tuple[Kind, ...]] = ("mnist", "headlines")
 
 LABELLED: Final = tuple(
@@ -201,6 +202,7 @@ def _count(target: Path, kinds: Sequence[Kind], report: Report) -> None:
             report.rows.append((f"headlines: {name}", len(getattr(data, name)), data.source))
 
 
+@app.command()
 def main(
     to: Annotated[Path, typer.Option("--to", help="Folder to fill.")] = REPOSITORY / "data",
     source: Annotated[Path | None, typer.Option("--from", help="Folder to copy idx and CSV files from.")] = None,
@@ -229,7 +231,3 @@ def main(
     for what, count, origin in report.rows:
         table.add_row(what, f"{count:,}", origin)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-
-
-if __name__ == "__main__":
-    typer.run(main)

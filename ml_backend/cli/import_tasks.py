@@ -193,7 +193,3 @@ def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> s
         f"Imported {len(rows):,} tasks ({labelled:,} with a label, {held_out:,} for evaluation); "
         f"skipped {skipped:,} that were there and {plan.doubles:,} doubles; left out {len(plan.problems):,} bad items."
     )
-
-
-if __name__ == "__main__":
-    app()

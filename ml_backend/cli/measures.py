@@ -76,7 +76,3 @@ def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
     for label in dict.fromkeys(name for shares in classes.values() for name in shares):
         table.add_row(label, *(f"{classes[arm].get(label, 0):.1%}" for arm in ("control", "picked", "recent")))
     return table
-
-
-if __name__ == "__main__":
-    app()

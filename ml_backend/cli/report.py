@@ -28,7 +28,3 @@ def main(
     services = Services(settings, LocalRoundQueue(lambda *_: {}))
     for path in write_report(services, project, out):
         console.print(str(path), highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    app()

@@ -61,7 +61,3 @@ def main(
 def _stop(*_: object) -> None:
     """End as after Ctrl-C: a container's first process would ignore SIGTERM, and be killed."""
     raise SystemExit(0)
-
-
-if __name__ == "__main__":
-    app()

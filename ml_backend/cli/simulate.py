@@ -215,7 +215,3 @@ def _report(results: ResultFolder, data: LabelledData, measure: str, targets: Se
     for table in tables_of(title, lines, measure, targets):
         console.print(table)
     console.print(f"Written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    app()

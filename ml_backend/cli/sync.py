@@ -92,7 +92,3 @@ def summary(report: Report, *, dry_run: bool) -> str:
 def as_dict(report: Report) -> dict[str, Any]:
     """The report as JSON-able data."""
     return asdict(report) | {"seconds": report.seconds}
-
-
-if __name__ == "__main__":
-    app()

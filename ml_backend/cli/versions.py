@@ -201,7 +201,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["use"],
         f"{row['bytes'] / 1e6:.1f} MB",
     ]
-
-
-if __name__ == "__main__":
-    app()

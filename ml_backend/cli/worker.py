@@ -32,7 +32,3 @@ def main() -> None:
     except RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
     Worker([Queue(QUEUE_NAME, connection=redis)], connection=redis).work(logging_level=library_level(settings))
-
-
-if __name__ == "__main__":
-    app()

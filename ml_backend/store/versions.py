@@ -26,7 +26,7 @@ EXAMPLE: Final = '''"""Classify with the exported model: python example.py {argu
 import sys
 from pathlib import Path
 
-from ml_backend.versions import load_exported
+from ml_backend.store.versions import load_exported
 
 model = load_exported(Path(__file__).parent)  # needs the package label-studio-active-learning
 if len(sys.argv) != 2:

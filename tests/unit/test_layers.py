@@ -29,7 +29,7 @@ LAYERS = (
     ("simulation",),
     ("doctor",),
     ("dashboard",),
-    ("backend",),
+    ("backend", "versions"),
     ("web",),
     ("server",),
     ("wsgi",),
