@@ -13,8 +13,8 @@ from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.new_tasks import import_row
-from ml_backend.simulation.datasets import load_mnist, split_mnist
 from ml_backend.simulation.headline_files import LabelledText, load_headlines
+from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
 CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
 

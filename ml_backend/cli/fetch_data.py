@@ -21,8 +21,8 @@ from rich.table import Table
 from ml_backend.cli.download import HEADLINES_URL, FetchError, Network, RemoteFile, atomic, download_all, download_mnist
 from ml_backend.errors import DataError
 from ml_backend.label_studio.image_files import idx_bytes
-from ml_backend.simulation.datasets import find_mnist, load_mnist
 from ml_backend.simulation.headline_files import find_headlines, load_headlines, read_headlines
+from ml_backend.simulation.mnist_files import find_mnist, load_mnist
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 STARTER: Final = REPOSITORY / "data" / "headlines_starter.csv"

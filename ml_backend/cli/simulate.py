@@ -14,12 +14,14 @@ import typer
 
 from ml_backend.cli.common import connect, console, messages, new_app, progress_bar, tell_errors, warn
 from ml_backend.errors import ConfigurationError, DataError
-from ml_backend.simulation.data import PRESETS, Preset, Source, data_folder
+from ml_backend.simulation.data import Source, data_folder
+from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.files import ResultFolder, curves, is_finished, write_rounds
 from ml_backend.simulation.live import simulate_live
 from ml_backend.simulation.plots import write_plots
+from ml_backend.simulation.presets import PRESETS, Preset
 from ml_backend.simulation.report import lines_of, tables_of, write_summary
-from ml_backend.simulation.simulate import MEASURES, Design, LabelledData, Round, simulate
+from ml_backend.simulation.simulate import simulate
 from ml_backend.simulation.workers import Errors, Run, run_here, run_parallel
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES

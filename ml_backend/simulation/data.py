@@ -1,4 +1,4 @@
-"""What can be simulated on: the two presets, and any labelled file or folder that import_tasks.py reads."""
+"""Where labelled items come from: the data of the presets, and any labelled file or folder that can be imported."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.registry import model_for_object_tag
 from ml_backend.records import Task
-from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
-from ml_backend.simulation.simulate import Design, LabelledData
+from ml_backend.simulation.mnist_files import load_mnist
 
 AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
 AG_FOLDERS: Final = ("ag_news", "")
@@ -48,26 +48,6 @@ class Source:
             DataError: they are missing, malformed, or fewer than two classes.
         """
         return LOADERS[self.kind](self)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One simulation with its usual sizes and what its table is about."""
-
-    kind: str
-    design: Design
-    measure: str
-    targets: tuple[float, ...]
-
-
-PRESETS: Final[dict[str, tuple[Preset, ...]]] = {
-    "mnist": (Preset("mnist", Design(2000, 100, 10, 300), "accuracy", (0.95, 0.97, 0.98)),),
-    "digits": (Preset("digits", Design(397, 20, 10, 200), "accuracy", (0.9, 0.95, 0.97)),),
-    "headlines": (
-        Preset("ag_news", Design(2000, 40, 10, 300), "accuracy", (0.75, 0.77, 0.78)),
-        Preset("disasters", Design(647, 40, 10, 300), "auc", (0.85, 0.9, 0.92)),
-    ),
-}
 
 
 def load_digits(source: Source) -> LabelledData:

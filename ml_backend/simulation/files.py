@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
 from ml_backend.evaluation.learning_curves import Curve
-from ml_backend.simulation.simulate import MEASURES, Round
+from ml_backend.simulation.design import MEASURES, Round
 
 ROUNDS_FILE: Final = "rounds.jsonl"
 SETTINGS_FILE: Final = "settings.json"

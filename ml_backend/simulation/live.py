@@ -16,7 +16,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.label_studio.new_tasks import annotation_result, import_row, send
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.run import Workspace, run_round
-from ml_backend.simulation.simulate import MEASURES, Design, LabelledData, Oracle, Round
+from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
+from ml_backend.simulation.oracle import Oracle
 from ml_backend.store.project_store import ProjectStore
 
 POSITION: Final = "position"
@@ -47,19 +48,7 @@ def simulate_live(
     project = client.create_project(f"Simulation of {data.name}: {strategy}, seed {seed}", xml)
     question = parse_label_config(xml, project=project.id)
     _import(client, project.id, oracle, question, cold=design.cold)
-    settings = {
-        **({"text_model": data.model.name} if data.model.object_tag == "Text" else {}),
-        "strategy": strategy,
-        "samples": design.samples,
-        "queue_size": design.batch,
-        "seed": seed,
-        "prelabel": False,
-        "promote_margin": None,
-        "control_share": design.control_share,
-        "learn_from_pool": design.learn_from_pool,
-        "hyperparameters": dict(design.hyperparameters),
-    }
-    workspace = Workspace(client, root, ProjectSettings().override(settings, where="Simulation"))
+    workspace = Workspace(client, root, project_settings(data, design, strategy, seed))
     number, first = 0, design.initial if design.cold else 0
     while True:
         report = run_round(workspace, project.id, overrides={"queue_size": first} if first else None)
@@ -75,6 +64,24 @@ def simulate_live(
             number += 1
         if wanted <= 0:
             return
+
+
+def project_settings(data: LabelledData, design: Design, strategy: str, seed: int) -> ProjectSettings:
+    """The settings of the run's project."""
+    settings = {
+        "strategy": strategy,
+        "samples": design.samples,
+        "queue_size": design.batch,
+        "seed": seed,
+        "prelabel": False,
+        "promote_margin": None,
+        "control_share": design.control_share,
+        "learn_from_pool": design.learn_from_pool,
+        "hyperparameters": dict(design.hyperparameters),
+    }
+    if data.model.object_tag == "Text":
+        settings["text_model"] = data.model.name
+    return ProjectSettings().override(settings, where="Simulation")
 
 
 def label_config(data: LabelledData) -> str:

@@ -6,10 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import plotly.graph_objects as go
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from ml_backend.evaluation.learning_curves import Curve, band, mean_curve
 from ml_backend.simulation.report import BASELINE
 
@@ -44,6 +40,9 @@ def _dash(name: str, names: Sequence[str]) -> bool:
 
 
 def _draw_png(path: Path, curves: Curves, title: str, measure: str, targets: Sequence[float]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)  # the canvas without a screen; pyplot would keep every figure alive
     axes = figure.add_subplot()
@@ -64,7 +63,9 @@ def _draw_png(path: Path, curves: Curves, title: str, measure: str, targets: Seq
 
 
 def _draw_html(path: Path, curves: Curves, title: str, measure: str, targets: Sequence[float]) -> None:
-    figure = go.Figure()
+    from plotly.graph_objects import Figure
+
+    figure = Figure()
     names, colors = list(curves), _colors(list(curves))
     for name in names:
         mean, (labels, low, high) = mean_curve(curves[name]), band(curves[name])

@@ -11,11 +11,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from ml_backend.errors import ActiveLearningError, DataError
 from ml_backend.simulation.data import Source
-from ml_backend.simulation.simulate import Design, Round, simulate
+from ml_backend.simulation.design import Design, Round
+from ml_backend.simulation.simulate import simulate
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,8 @@ def _start(source: Source, design: Design, embeddings: Path | None) -> tuple[Con
 
 
 def _work(connection: Connection, source: Source, design: Design, embeddings: Path | None) -> None:
+    import torch  # a worker has it from the fork server; the process that starts workers needs none
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent ends the workers
     torch.set_num_threads(1)
     data = source.load()

@@ -24,7 +24,7 @@ from rich.table import Table
 from ml_backend import hardware
 from ml_backend.hardware import Hardware
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.simulation.datasets import Split, load_mnist, split_mnist
+from ml_backend.simulation.mnist_files import Split, load_mnist, split_mnist
 from ml_backend.strategies.acquisition import entropy
 
 LABELS: Final = tuple("0123456789")

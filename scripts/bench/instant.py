@@ -29,7 +29,7 @@ from ml_backend.label_studio.setup import connect_backend
 from ml_backend.records import CONTROL
 from ml_backend.rounds.log import record_round
 from ml_backend.simulation.data import data_folder
-from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.mnist_files import load_mnist
 
 GOAL: Final = 1.2
 """Ratio of the 95th percentiles of Submit."""

@@ -30,8 +30,8 @@ from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.simulation.data import data_folder
-from ml_backend.simulation.datasets import load_mnist, split_mnist
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, HeadlineData, load_headlines
+from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LABEL_COUNTS: Final = (100, 300, 1000)

@@ -21,7 +21,7 @@ from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
-from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.mnist_files import load_mnist
 from ml_backend.strategies.auto import auto
 
 EMBED_LIMIT, FIT_LIMIT, INSTANT_LIMIT = 180.0, 45.0, 0.1

@@ -29,8 +29,8 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
-from ml_backend.simulation.datasets import load_mnist
 from ml_backend.simulation.headline_files import RELATED, load_headlines
+from ml_backend.simulation.mnist_files import load_mnist
 
 LISTED: Final = 20
 """A list as long as a tab that somebody looks through."""

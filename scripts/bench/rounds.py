@@ -14,9 +14,11 @@ import numpy as np
 import torch
 
 from ml_backend.models.headlines import Headlines
-from ml_backend.simulation.data import PRESETS, Source
+from ml_backend.simulation.data import Source
+from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.headline_files import load_headlines
-from ml_backend.simulation.simulate import Design, LabelledData, simulate
+from ml_backend.simulation.presets import PRESETS
+from ml_backend.simulation.simulate import simulate
 
 HEADLINES: Final = 100_000
 

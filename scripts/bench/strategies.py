@@ -26,8 +26,8 @@ from bench.seed_headlines import seeds_way, vectorised, vocabulary
 from ml_backend.cli.common import console, messages, new_app, tell_errors, warn
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.simulation.data import data_folder
-from ml_backend.simulation.datasets import load_mnist, split_mnist
 from ml_backend.simulation.headline_files import RELATED, load_headlines
+from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
 SCRIPTS: Final = Path(__file__).resolve().parent
 PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"

@@ -24,8 +24,8 @@ from ml_backend.cli.download import Network, RemoteFile, checksum
 from ml_backend.cli.fetch_data import fetch
 from ml_backend.errors import DataError
 from ml_backend.label_studio.image_files import idx_bytes
-from ml_backend.simulation.datasets import load_mnist
 from ml_backend.simulation.headline_files import load_headlines
+from ml_backend.simulation.mnist_files import load_mnist
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 needs_real_data = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason=f"no real data in {REAL}")

@@ -20,8 +20,8 @@ from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
 from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
 from ml_backend.models.registry import MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
-from ml_backend.simulation.datasets import load_mnist, split_mnist
 from ml_backend.simulation.headline_files import load_headlines
+from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 

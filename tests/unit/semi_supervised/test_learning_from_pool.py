@@ -19,7 +19,7 @@ from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.training import calibrate, sharpened
-from ml_backend.simulation.datasets import load_mnist
+from ml_backend.simulation.mnist_files import load_mnist
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)

@@ -19,10 +19,13 @@ from ml_backend.errors import DataError
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.selection.control_arm import control_places
-from ml_backend.simulation.data import PRESETS, Source
+from ml_backend.simulation.data import Source
+from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.files import ResultFolder, read_rounds
 from ml_backend.simulation.live import simulate_live
-from ml_backend.simulation.simulate import Design, LabelledData, Oracle, simulate
+from ml_backend.simulation.oracle import Oracle
+from ml_backend.simulation.presets import PRESETS
+from ml_backend.simulation.simulate import simulate
 from ml_backend.simulation.workers import Run, run_parallel
 
 DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})

@@ -1,6 +1,6 @@
-"""Readers of the two example data sets: MNIST digits (idx files) and news headlines (CSV files).
+"""The MNIST digits: idx files, cut into evaluation, first labels and open pool.
 
-Axes: ``N`` items; ``[N, 28, 28]`` uint8 images, 0 is background. Nothing here touches the network, a clock or a global
+Axes: ``N`` items; ``[N, 28, 28]`` uint8 images, 0 is background. Reading is pure: no network, no clock, no global
 random state.
 """
 

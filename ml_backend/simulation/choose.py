@@ -1,0 +1,76 @@
+"""What to label next, by the code that makes the loop's queue and moves it between two rounds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ml_backend.config import ProjectSettings
+from ml_backend.instant.queue import InstantQueue
+from ml_backend.models.base import Model
+from ml_backend.records import Prediction
+from ml_backend.selection.build_inputs import neighbourhood
+from ml_backend.selection.context import QueryContext, wants
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import arrange, assess, select
+from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.simulation.design import Positions
+from ml_backend.simulation.oracle import Oracle
+from ml_backend.strategies.auto import is_cold
+
+
+def choose(
+    model: Model | None,
+    oracle: Oracle,
+    count: int,
+    settings: ProjectSettings,
+    unlabelled: Unlabelled | None = None,
+) -> Positions:
+    """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
+    context = _context(model, oracle, settings, unlabelled)
+    return context.task_ids[select(context, count=count, turn=len(context)).order]
+
+
+def answered_one_by_one(
+    model: Model | None,
+    oracle: Oracle,
+    count: int,
+    settings: ProjectSettings,
+    unlabelled: Unlabelled | None = None,
+) -> Positions:
+    """The same where each answer moves what comes next in the queue, by the code of the instant loop."""
+    context = _context(model, oracle, settings, unlabelled)
+    scores = assess(context)
+    chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
+    positions, places = context.task_ids[chosen.order], queue_scores(chosen.utility)
+    known = context.labelled
+    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, context.classes):
+        return positions[:count]
+    rows = [
+        Prediction(int(position), None, 0.0, float(score), picked_by)
+        for position, score, picked_by in zip(positions, places, chosen.picked_by, strict=True)
+    ]
+    queue = InstantQueue(neighbourhood(context.items, known, unlabelled, scores), context.task_ids, rows)
+    asked: list[int] = []
+    while len(asked) < count and (task := queue.served.give(None)) is not None:
+        asked.append(task)
+        queue.take_in(task, int(oracle.data.targets[task]), None)
+        if swap := queue.swap():
+            queue.served.apply(swap)
+    return np.array(asked, dtype=np.int64)
+
+
+def _context(
+    model: Model | None, oracle: Oracle, settings: ProjectSettings, unlabelled: Unlabelled | None
+) -> QueryContext:
+    candidates = oracle.open
+    wanted = wants(settings, trained=model is not None)
+    return QueryContext(
+        model,
+        oracle.items(candidates),
+        candidates,
+        settings,
+        classes=len(oracle.data.labels),
+        labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
+        validation=oracle.known(oracle.steering) if "validation" in wanted else None,
+        unlabelled=unlabelled,
+    )

@@ -1,0 +1,29 @@
+"""The documented simulations: which data, in which sizes, and what their tables are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ml_backend.simulation.design import Design
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One simulation with its usual sizes and what its table is about."""
+
+    kind: str
+    """Of a `data.Source`."""
+    design: Design
+    measure: str
+    targets: tuple[float, ...]
+
+
+PRESETS: Final[dict[str, tuple[Preset, ...]]] = {
+    "mnist": (Preset("mnist", Design(2000, 100, 10, 300), "accuracy", (0.95, 0.97, 0.98)),),
+    "digits": (Preset("digits", Design(397, 20, 10, 200), "accuracy", (0.9, 0.95, 0.97)),),
+    "headlines": (
+        Preset("ag_news", Design(2000, 40, 10, 300), "accuracy", (0.75, 0.77, 0.78)),
+        Preset("disasters", Design(647, 40, 10, 300), "auc", (0.85, 0.9, 0.92)),
+    ),
+}
