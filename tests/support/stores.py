@@ -1,4 +1,4 @@
-"""A small version and a small queue."""
+"""A small version and a small queue, and machines that share a store."""
 
 from datetime import UTC, datetime
 
@@ -6,6 +6,10 @@ import torch
 
 from ml_backend.records import Prediction, Queue
 from ml_backend.store.project_store import Manifest
+from ml_backend.store.registry import READ_EVERY, StoreRegistry
+from ml_backend.store.remote import Remote
+
+UID = "7.1700000000"
 
 WEIGHTS = {"w": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor([3])}  # the transpose is not contiguous
 
@@ -34,3 +38,19 @@ def manifest(number=1, name=None):
         training={"epochs": 1, "loss": [0.5]},
         metrics=None,
     )
+
+
+class Machine(StoreRegistry):
+    """One machine's stores, and its clock."""
+
+    patience = 60.0  # machines of tests are slow; a test of its own makes it short
+
+    def __init__(self, root, url, **options):
+        self.now = 0.0
+        self.remote = Remote(url)
+        super().__init__(root, self.remote, clock=lambda: self.now, **options)
+
+    def reads(self):
+        """The store as a reader finds it a while later."""
+        self.now += READ_EVERY
+        return self.get(UID)

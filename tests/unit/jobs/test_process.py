@@ -138,12 +138,12 @@ def test_closing_breaks_off_and_takes_no_more(round_process: RoundProcess) -> No
 
 SERVER = """
 import time
-from ml_backend.trainer import Trainer
+from ml_backend.jobs.process import RoundProcess
 if __name__ == "__main__":
-    trainer = Trainer(time.sleep)
-    trainer.start()
-    print(trainer.pid, flush=True)
-    trainer.run(600)
+    round_process = RoundProcess(time.sleep)
+    round_process.start()
+    print(round_process.pid, flush=True)
+    round_process.run(600)
 """
 
 

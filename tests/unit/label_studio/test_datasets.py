@@ -151,7 +151,7 @@ def test_split_sizes_that_do_not_fit(n, validation, initial):
 
 
 def test_embedded_image_rejects_a_large_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("ml_backend.simulation.datasets.MAX_EMBEDDED_BYTES", 10)
+    monkeypatch.setattr("ml_backend.label_studio.image_files.MAX_EMBEDDED_BYTES", 10)
     with pytest.raises(BadItemError, match="too many to embed"):
         embedded_image(write(tmp_path / "a.png", b"x" * 11))
 

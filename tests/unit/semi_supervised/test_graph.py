@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_backend.semi_supervised.graph import affinity, coordinates, label_mass, nearest, propagate, spread
+from ml_backend.semi_supervised.graph import affinity, coordinates, label_mass, label_probabilities, nearest, propagate
 
 TWO = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]], np.float32)
 """Two groups of three on a line."""
@@ -18,7 +18,7 @@ def graph_of(rows, count=3):
 
 def spread_over(weights, labelled, targets, prior):
     labelled, targets = np.asarray(labelled), np.asarray(targets)
-    return spread(label_mass(weights, labelled, targets, len(prior)), labelled, targets, prior)
+    return label_probabilities(label_mass(weights, labelled, targets, len(prior)), labelled, targets, prior)
 
 
 @st.composite

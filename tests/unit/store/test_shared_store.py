@@ -11,7 +11,7 @@ import pytest
 import torch
 from redis import Redis
 from support.redis_server import wait_until
-from support.stores import QUEUE, WEIGHTS, manifest
+from support.stores import QUEUE, UID, WEIGHTS, Machine, manifest
 
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.rounds import log as round_log
@@ -24,29 +24,12 @@ from ml_backend.store.registry import READ_EVERY, StoreRegistry
 from ml_backend.store.remote import OBJECTS, Remote, shown_url
 from ml_backend.store.shared_folder import HEAD
 
-UID = "7.1700000000"
 FOLDER = f"project-{UID}"
 
 
 @pytest.fixture(params=["file", "memory"])
 def url(request, tmp_path):
     return f"file://{tmp_path / 'remote'}" if request.param == "file" else f"memory://{uuid4().hex}"
-
-
-class Machine(StoreRegistry):
-    """One machine's stores, and its clock."""
-
-    patience = 60.0  # machines of tests are slow; a test of its own makes it short
-
-    def __init__(self, root, url, **options):
-        self.now = 0.0
-        self.remote = Remote(url)
-        super().__init__(root, self.remote, clock=lambda: self.now, **options)
-
-    def reads(self):
-        """The store as a reader finds it a while later."""
-        self.now += READ_EVERY
-        return self.get(UID)
 
 
 @pytest.fixture
@@ -475,11 +458,11 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path += sys.argv[4:]
-import test_shared_store as test
+from support.stores import UID, WEIGHTS, Machine, manifest
 
-stores = test.Machine(Path(sys.argv[1]), sys.argv[2], redis_url=sys.argv[3], lease_seconds=2.0)
-with stores.get(test.UID).lock():
-    stores.get(test.UID).write_version(test.manifest(2), test.WEIGHTS)
+stores = Machine(Path(sys.argv[1]), sys.argv[2], redis_url=sys.argv[3], lease_seconds=2.0)
+with stores.get(UID).lock():
+    stores.get(UID).write_version(manifest(2), WEIGHTS)
     print("holding", flush=True)
     time.sleep(600)
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.places import REPOSITORY
 from support.stores import QUEUE, WEIGHTS, manifest
 
 from ml_backend.errors import StoreError
@@ -246,8 +247,8 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import test_store as test
-from ml_backend import store as module
+from support.stores import WEIGHTS, manifest
+from ml_backend.store import project_store as module
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -264,15 +265,15 @@ def run(name, work, kill_after=None):
 
 def at(owner, attribute):
     def work(store):
-        store.write_version(test.manifest(1), test.WEIGHTS)
+        store.write_version(manifest(1), WEIGHTS)
         setattr(owner, attribute, die)
-        store.write_version(test.manifest(2), test.WEIGHTS)
+        store.write_version(manifest(2), WEIGHTS)
     return work
 
 def forever(store):
     for number in range(1, 100000):
         with store.lock():
-            store.write_version(test.manifest(number), test.WEIGHTS)
+            store.write_version(manifest(number), WEIGHTS)
 
 run("save_file", at(module, "save_file"))
 run("_write_synced", at(module, "_write_synced"))
@@ -286,7 +287,7 @@ for turn in range(6):
 def killed(tmp_path_factory):
     """Stores whose writer was killed: at three places, and at six random times."""
     root = tmp_path_factory.mktemp("killed")
-    tests = str(Path(__file__).parent)
+    tests = str(REPOSITORY / "tests")
     subprocess.run([sys.executable, "-c", KILLED, str(root), tests], check=True, timeout=120)
     return root
 
@@ -369,7 +370,8 @@ def test_a_queue_that_is_not_there(store):
 
 def test_the_lock_excludes_another_process(store):
     code = (
-        "import sys; from pathlib import Path; from ml_backend.store import ProjectStore, StoreError\n"
+        "import sys; from pathlib import Path; from ml_backend.errors import StoreError\n"
+        "from ml_backend.store.project_store import ProjectStore\n"
         "try:\n    ProjectStore(Path(sys.argv[1]), sys.argv[2]).lock().__enter__()\n"
         "except StoreError as exc: print(exc)\nelse: print('free')"
     )
@@ -385,9 +387,9 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-import test_store as test
+from support.stores import manifest
 import torch
-from ml_backend.store import ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)
@@ -397,14 +399,14 @@ for turn in range(10):
         name = store.next_version_name("m", "0123abcd" * 8)
         number = int(name.split("-")[1])
         # Two megabytes: long enough to be caught half-way, were it not for the rename.
-        store.write_version(test.manifest(number, name), {"w": torch.full((500_000,), float(number))})
+        store.write_version(manifest(number, name), {"w": torch.full((500_000,), float(number))})
         print(name, flush=True)
 """
 READER = """
 import sys
 from pathlib import Path
 import torch
-from ml_backend.store import Current, ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)
@@ -422,7 +424,7 @@ print(read)
 
 def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(store):
     def start(code):
-        command = [sys.executable, "-c", code, str(store.folder.parent), store.uid, str(Path(__file__).parent)]
+        command = [sys.executable, "-c", code, str(store.folder.parent), store.uid, str(REPOSITORY / "tests")]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     processes = [start(WRITER), start(WRITER), start(READER)]
