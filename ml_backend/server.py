@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +15,6 @@ from flask.typing import ResponseReturnValue
 from flask_httpauth import HTTPBasicAuth
 from werkzeug.exceptions import HTTPException
 
-from ml_backend.backend import UNTRAINED, ActiveLearningBackend, run_project_round
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError, RoundProcessDied
 from ml_backend.instant.loop import InstantLoop
@@ -24,14 +22,19 @@ from ml_backend.jobs.process import RoundProcess
 from ml_backend.jobs.queue import Job, LocalRoundQueue, RedisRoundQueue, Rounds
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.predictor import UNTRAINED, Predictor
+from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
 from ml_backend.rounds.log import record_lost_round
 from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.project_round import run_project_round
 from ml_backend.store.registry import stores_of
 from ml_backend.web.metrics import add_metrics
 
 log = logging.getLogger(__name__)
 MAX_BODY = 256 * 1024 * 1024
 """Bytes of one request; Label Studio sends tasks with their data."""
+MODEL_CLASS = "ActiveLearningBackend"
+"""What Label Studio is told; label-studio-ml's own server tells the class that we have there."""
 START_TRAINING = "START_TRAINING"
 TAG = re.compile(r"<([^<>]*)>")
 ANSWERED = "ANNOTATION_CREATED"
@@ -74,21 +77,18 @@ def create_app(
     @app.get("/")
     @app.get("/health")
     def health() -> Response:
-        return jsonify(status="UP", model_class=ActiveLearningBackend.__name__)
+        return jsonify(status="UP", model_class=MODEL_CLASS)
 
     @app.post("/setup")
     def setup() -> Response:
         # The body also holds a host name and the project creator's token: neither is used, nor logged.
         body = _body()
         uid = _text(body, "project")
-        backend = ActiveLearningBackend(_text(body, "schema"), settings=settings, project_uid=uid)
-        params = _extra_params(body.get("extra_params"))
-        settings.project_defaults().override(params, where="Extra params")
-        store = stores_of(settings).get(uid)
-        store.set_extra_params(params)
-        if backend.question is not None:
-            store.note_question(backend.question)
-        return jsonify(model_version=backend.model_version_in_use())
+        predictor = Predictor(settings, _text(body, "schema"), uid)
+        set_extra_params(settings, uid, read_extra_params(body.get("extra_params")))
+        if predictor.question is not None:
+            stores_of(settings).get(uid).note_question(predictor.question)
+        return jsonify(model_version=predictor.model_version_in_use())
 
     @app.post("/predict")
     def predict() -> Response:
@@ -96,10 +96,8 @@ def create_app(
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
             raise ConfigurationError('A /predict request needs "tasks", a list of objects with "id" and "data".')
-        backend = ActiveLearningBackend(
-            body.get("label_config"), settings=settings, project_uid=str(body.get("project") or "") or None
-        )
-        return jsonify(results=backend.predict(tasks), model_version=backend.model_version_in_use())
+        predictor = Predictor(settings, body.get("label_config"), str(body.get("project") or "") or None)
+        return jsonify(results=predictor.predict(tasks), model_version=predictor.model_version_in_use())
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
@@ -249,18 +247,6 @@ def _label_count(body: Mapping[str, Any]) -> int:
     """How many labels an event is about, by its own account: a hint that starts nothing wrong when it is false."""
     lists = [len(value) for name in ("annotation", "annotations") if isinstance(value := body.get(name), list)]
     return max([1, *lists])
-
-
-def _extra_params(value: Any) -> Mapping[str, Any]:
-    """What was typed into the backend's settings: Label Studio's page sends it as the text that it is."""
-    try:
-        params = json.loads(value.strip() or "null") if isinstance(value, str) else value
-    except ValueError:
-        params = value
-    params = params or {}
-    if not isinstance(params, Mapping):
-        raise ConfigurationError('Extra params must be a JSON object, like {"strategy": "bald"}.')
-    return params
 
 
 def _is_task(value: Any) -> bool:

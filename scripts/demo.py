@@ -22,7 +22,6 @@ from processes import LIGHT_IMPORTS, LOCALHOST, ServerProcess, free_port, port_i
 from rich.panel import Panel
 from rich.table import Table
 
-from ml_backend.backend import workspace
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
 from ml_backend.cli.fetch_data import fetch
 from ml_backend.cli.observer import ProgressObserver, show_report
@@ -34,6 +33,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.new_tasks import known_keys, send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.log import record_round
+from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.store.registry import stores_of
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-from threading import Thread
 from typing import Annotated
 
 import typer
 import waitress
 
-from ml_backend.backend import warm
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
 from ml_backend.config import load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
@@ -46,7 +44,6 @@ def main(
         instant.start()
     if settings.store_url and settings.redis_url is None:
         warn("STORE_URL is set without REDIS_URL: nothing keeps rounds of two machines apart. Run them on one only.")
-    Thread(target=warm, args=(settings,), name="warm", daemon=True).start()
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     messages.print(f"Dashboard: http://{shown}:{settings.port}{DASHBOARD}", highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, _stop)

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ml_backend.backend import workspace
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors
 from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.errors import AcquisitionError
 from ml_backend.rounds.log import record_round
+from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Report
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES

@@ -12,12 +12,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ml_backend.backend import workspace
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors, warn
 from ml_backend.cli.observer import ProgressObserver
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
 from ml_backend.rounds.log import record_round
+from ml_backend.rounds.project_round import workspace
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of

@@ -6,7 +6,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 
-import ml_backend.backend  # noqa: F401 - loaded once here, so that each round's forked process has it already
+import ml_backend.rounds.project_round  # noqa: F401 - loaded once here, so that each round's forked process has it already
 from ml_backend.cli.common import new_app, tell_errors
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError

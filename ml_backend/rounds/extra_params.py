@@ -6,10 +6,12 @@ only the store knew would be undone by the next one. Where no backend is connect
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.rounds.options import applied
 from ml_backend.store.registry import stores_of
@@ -36,3 +38,29 @@ def change_params(settings: Settings, client: LabelStudioClient, project_id: int
             password=secret.get_secret_value() if secret else None,
         )
     store.set_extra_params(params)
+
+
+def read_extra_params(value: Any) -> Mapping[str, Any]:
+    """What was typed into the backend's settings: Label Studio's page sends it as the text that it is.
+
+    Raises:
+        ConfigurationError: it is no JSON object.
+    """
+    try:
+        params = json.loads(value.strip() or "null") if isinstance(value, str) else value
+    except ValueError:
+        params = value
+    params = params or {}
+    if not isinstance(params, Mapping):
+        raise ConfigurationError('Extra params must be a JSON object, like {"strategy": "bald"}.')
+    return params
+
+
+def set_extra_params(settings: Settings, uid: str, params: Mapping[str, Any]) -> None:
+    """Keep a project's extra params for all rounds to come.
+
+    Raises:
+        ConfigurationError: a name or value is wrong; nothing was changed.
+    """
+    settings.project_defaults().override(params, where="Extra params")
+    stores_of(settings).get(uid).set_extra_params(params)

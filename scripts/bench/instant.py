@@ -21,13 +21,13 @@ from rich.table import Table
 
 from bench.loop import Bench, Digits, load, percentile, timed, wait_for
 from bench.start import start_studio
-from ml_backend.backend import workspace
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import result_for
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.records import CONTROL
 from ml_backend.rounds.log import record_round
+from ml_backend.rounds.project_round import workspace
 from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.mnist_files import load_mnist
 

@@ -26,7 +26,6 @@ from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from bench.start import start_studio
-from ml_backend.backend import workspace
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import Settings
 from ml_backend.label_studio.client import LabelStudioClient
@@ -34,6 +33,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.log import look, record_round, rounds
+from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.run import run_round
 from ml_backend.simulation.data import data_folder
 from ml_backend.store.project_store import ProjectStore

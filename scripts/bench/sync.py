@@ -16,11 +16,11 @@ from processes import LOCALHOST
 from rich.table import Table
 
 from bench.start import start_studio
-from ml_backend.backend import workspace
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
+from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.run import run_round
 from ml_backend.simulation.data import data_folder

@@ -16,7 +16,6 @@ from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from support.pages import ARTEFACTS, shown_task
 from support.serving import ServedApp, forget_client
 
-from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.jobs.queue import LocalRoundQueue
@@ -24,6 +23,7 @@ from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
+from ml_backend.rounds.project_round import run_project_round
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import MOST
 from ml_backend.store.project_store import ProjectStore, open_project

@@ -17,10 +17,10 @@ from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from support.pages import ARTEFACTS
 from support.serving import ServedApp, forget_client
 
-from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.records import CONTROL, PINNED
+from ml_backend.rounds.project_round import run_project_round
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.store.project_store import ProjectStore, open_project

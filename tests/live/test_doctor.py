@@ -18,7 +18,6 @@ from support.places import REPOSITORY
 from support.serving import Backend
 from typer.testing import CliRunner
 
-from ml_backend.backend import workspace
 from ml_backend.cli import doctor
 from ml_backend.config import Settings
 from ml_backend.doctor import access, connection, stored
@@ -27,6 +26,7 @@ from ml_backend.doctor.diagnosis import Check, Context, Finding, Mended, examine
 from ml_backend.errors import LabelConfigError, StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB_TITLE
+from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.run import run_round
 from ml_backend.store.project_store import ProjectStore
 

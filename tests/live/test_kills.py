@@ -27,11 +27,11 @@ from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from support.places import REPOSITORY
 from support.serving import forget_client
 
-from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import Settings
 from ml_backend.doctor.diagnosis import Context
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import RoundProcessDied
+from ml_backend.predictor import Predictor
 from ml_backend.records import Queue
 from ml_backend.rounds.log import rounds
 from ml_backend.server import make_trainer
@@ -104,7 +104,7 @@ class Farm:
         # One whole order, and the store can tell which: /predict and the doctor speak of the one that is served.
         assert served.queue == project.model_version
         assert self.client.prediction_versions(self.project.id)[project.model_version] == QUEUED
-        backend = ActiveLearningBackend(settings=self.settings, project_uid=store.uid)
+        backend = Predictor(self.settings, project=store.uid)
         assert backend.model_version_in_use() in {project.model_version, self.project.project.model_version}
         if store.announced():  # else the doctor reads current.json, as above
             with Context(self.settings, self.project.id) as context:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from support.rounds import Live, has_warning, queued
 
-from ml_backend.backend import ActiveLearningBackend
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.draws import draws_for
@@ -23,6 +22,7 @@ from ml_backend.label_studio import client as client_module
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.predictor import Predictor
 from ml_backend.rounds.run import Workspace
 from ml_backend.store.project_store import Current
 
@@ -196,9 +196,7 @@ def test_a_mixture_is_served_and_each_task_keeps_the_name_of_its_part(trained, t
     assert (stored.strategy, stored.samples) == ("entropy:0.5,k_center:0.25,novelty:0.25", 1)
     assert live.client.next_task(live.project.id)["id"] == queued(report)[0]
     # The mixture ranks the whole pool: a task by itself gets the stand-in's score, behind the queue.
-    backend = ActiveLearningBackend(
-        live.now.label_config, settings=Settings(model_dir=tmp_path), project_uid=live.now.uid
-    )
+    backend = Predictor(Settings(model_dir=tmp_path), live.now.label_config, live.now.uid)
     rows = [{"id": task.id, "data": task.data} for task in TaskCache(live.store.task_cache_path).tasks()]
     served = {row["id"]: answer["score"] for row, answer in zip(rows, backend.predict(rows), strict=True)}
     assert [served[task] for task in queued(report)] == [p.score for p in stored.predictions]

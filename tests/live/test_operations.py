@@ -8,7 +8,6 @@ from support.redis_server import wait_until
 from support.scraping import scrape
 from typer.testing import CliRunner
 
-from ml_backend.backend import run_project_round, workspace
 from ml_backend.cli import sync, versions
 from ml_backend.config import Settings, load_settings
 from ml_backend.doctor import sharing
@@ -17,6 +16,7 @@ from ml_backend.doctor.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.project_round import run_project_round, workspace
 from ml_backend.rounds.report import Silent
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of

@@ -6,12 +6,12 @@ import pytest
 import requests
 from support.serving import ServedApp, forget_client
 
-from ml_backend.backend import run_project_round
 from ml_backend.config import Settings
 from ml_backend.jobs.queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
+from ml_backend.rounds.project_round import run_project_round
 from ml_backend.server import create_app
 from ml_backend.store.project_store import open_project
 

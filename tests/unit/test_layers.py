@@ -29,10 +29,11 @@ LAYERS = (
     ("simulation",),
     ("doctor",),
     ("dashboard",),
-    ("backend", "versions"),
+    ("predictor", "versions"),
+    ("backend",),
     ("web",),
     ("server",),
-    ("wsgi",),
+    ("wsgi", "application"),
     ("cli",),
     ("__main__",),
 )

@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from ml_backend.backend import run_project_round
 from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
 from ml_backend.label_studio.connection import make_client
 from ml_backend.logs import HANDLER, configure_logging, in_round, library_level, note_version
 from ml_backend.rounds import run as loop
 from ml_backend.rounds.log import rounds
+from ml_backend.rounds.project_round import run_project_round
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of
 

