@@ -14,7 +14,6 @@ from ml_backend.cli.common import ProjectOption, UrlOption, console, new_app, te
 from ml_backend.config import load_settings
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status, examine, mend
-from ml_backend.label_studio.setup import ensure_webhook
 
 STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error": "bold red", "skipped": "dim"}
 
@@ -44,7 +43,7 @@ def main(
     settings = load_settings(label_studio_url=url)
     if order:
         warn(f"The order proof answers the next {order} tasks as this account, and deletes these answers at the end.")
-    context = Context(settings, project, backend_url, order, mend_webhook=ensure_webhook)
+    context = Context(settings, project, backend_url, order)
     # Mending comes before the proof: what it mends is often the order.
     findings = examination(replace(context, order=None if fix else order), show=not as_json)
     mended: list[Mended] = []

@@ -35,7 +35,7 @@ def token(context: Context) -> Finding:
     if expiry is None:
         return Finding(name, "ok", f"Legacy token of {account}.")
     message = f"Personal access token of {account}, valid until {expiry:%Y-%m-%d}."
-    if expiry - datetime.now(UTC) > EXPIRES_SOON:
+    if expiry - context.now() > EXPIRES_SOON:
         return Finding(name, "ok", message)
     return Finding(
         name, "warning", message, "Take a new one under Account & Settings and set LABEL_STUDIO_API_KEY before then."

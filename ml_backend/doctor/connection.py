@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Mapping
 from typing import Final
 
 import httpx
@@ -10,7 +10,13 @@ import httpx
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command, connect_command
 from ml_backend.errors import ConfigurationError
-from ml_backend.label_studio.setup import PRIVATE_ADDRESS, is_private, refuses_address
+from ml_backend.label_studio.setup import (
+    PRIVATE_ADDRESS,
+    authorization,
+    ensure_webhook,
+    is_private,
+    refuses_address,
+)
 
 BACKEND_TIMEOUT: Final = 10.0
 NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
@@ -80,7 +86,7 @@ def backend_state(context: Context) -> Finding:
 
 def webhook(context: Context) -> Finding:
     """One active webhook brings annotations to the backend, with the password where one is set."""
-    name, auth = "Webhook", context.basic_auth
+    name, auth = "Webhook", authorization(context.settings)
     if context.backend_url is None:
         return Finding(name, "skipped", "Not checked: no backend is connected.")
     wanted = f"{context.backend_url}/webhook"
@@ -108,22 +114,23 @@ def webhook(context: Context) -> Finding:
     remedy = f"{command('doctor.py', context, '--fix')}, or Settings > Webhooks."
     if not found and is_private(wanted):
         remedy = f"{remedy} {PRIVATE_ADDRESS}, if that is refused."
-    return Finding(name, "error", problem, remedy, fixable=context.mend_webhook is not None)
+    return Finding(name, "error", problem, remedy, fixable=True)
 
 
-def _authorized(row: dict[str, object], auth: tuple[str, str]) -> bool:
+def _authorized(row: dict[str, object], wanted: Mapping[str, str]) -> bool:
+    """Whether a webhook carries these headers; their names' case does not count."""
     headers = row.get("headers")
-    given = {str(k).lower(): v for k, v in headers.items()} if isinstance(headers, dict) else {}
-    return given.get("authorization") == "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+    given = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    return all(given.get(name.lower()) == value for name, value in wanted.items())
 
 
 def mend_webhook(context: Context) -> str:
     """Make the webhook right."""
     url = context.backend_url
-    if url is None or context.mend_webhook is None:
+    if url is None:
         raise ConfigurationError("No backend is connected.")
     password = backend_auth(context)
     if password.status == "error":  # the webhook may carry the right one, and would get the wrong one
         raise ConfigurationError(f"{password.message} Mend that first.")
-    context.mend_webhook(context.client, context.project_id, url, context.settings)
+    ensure_webhook(context.client, context.project_id, url, context.settings)
     return f"{url}/webhook is set right."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
@@ -70,8 +70,8 @@ class Context:
     """How many tasks the order proof takes; None for no proof."""
     backend_title: str = BACKEND_TITLE
     """Of the project's backends, ours is the one connected under this title."""
-    mend_webhook: Callable[[LabelStudioClient, int, str, Settings], object] | None = None
-    """Sets the webhook of a backend URL right."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The clock that ages are told by."""
 
     def fresh(self) -> Context:
         """The same installation, with everything to be read anew."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from redis.exceptions import RedisError
-from rq import Worker
-
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
 from ml_backend.store.registry import connect
@@ -16,6 +13,9 @@ def redis(context: Context) -> Finding:
     name, url = "Redis", context.settings.redis_url
     if url is None:
         return Finding(name, "ok", "Not used: the server runs the rounds itself.")
+    from redis.exceptions import RedisError
+    from rq import Worker
+
     try:
         with connect(url.get_secret_value()) as client:
             workers = Worker.count(connection=client)

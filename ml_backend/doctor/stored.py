@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from ml_backend.doctor.diagnosis import Context, Finding
@@ -45,14 +47,19 @@ def store(context: Context) -> Finding:
     return Finding(name, "ok", f"{folder} can be written.")
 
 
-def disk(context: Context) -> Finding:
+def free_bytes(place: Path) -> int:
+    """Free space of the disk that a folder is on."""
+    return shutil.disk_usage(place).free
+
+
+def disk(context: Context, *, free_bytes: Callable[[Path], int] = free_bytes) -> Finding:
     """There is space for the next versions."""
     name = "Disk space"
     place = context.settings.model_dir.absolute()
     while not place.exists():
         place = place.parent
     try:
-        free = shutil.disk_usage(place).free
+        free = free_bytes(place)
     except OSError as exc:
         return Finding(name, "error", f"{place} cannot be asked ({exc}).", "Correct MODEL_DIR.")
     if free >= SMALL_DISK:
@@ -95,12 +102,12 @@ def last_round(context: Context) -> Finding:
         return Finding(name, "error", f"It failed: {last['error']}", f"Mend what it says, then {train}")
     if made is None:
         return Finding(name, "warning", "None has published an order.", train)
-    ago = f"{duration(datetime.now(UTC) - made)} ago"
+    ago = f"{duration(context.now() - made)} ago"
     newest = context.client.newest_update(context.project_id)
     changed = datetime.fromisoformat(newest) if newest else made
     if changed - made <= UNLEARNED_FOR:
         return Finding(name, "ok", f"{ago}; nothing has waited longer than {duration(UNLEARNED_FOR)} since.")
-    waiting = f"{ago}; tasks or labels changed {duration(datetime.now(UTC) - changed)} ago, and no round followed."
+    waiting = f"{ago}; tasks or labels changed {duration(context.now() - changed)} ago, and no round followed."
     return Finding(name, "warning", waiting, f"{train}; the backend's log says why it runs none by itself.")
 
 

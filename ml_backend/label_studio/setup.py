@@ -81,7 +81,7 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
     Raises:
         LabelStudioRejected: Label Studio takes no webhook to this address.
     """
-    wanted, headers = f"{backend_url}/webhook", _authorization(settings)
+    wanted, headers = f"{backend_url}/webhook", authorization(settings)
     found = [row for row in client.webhooks(project_id) if row["url"].rstrip("/") == wanted]
     if not found:
         try:
@@ -107,7 +107,7 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
     return told
 
 
-def _authorization(settings: Settings) -> dict[str, str]:
+def authorization(settings: Settings) -> dict[str, str]:
     """The header that a webhook must carry to be let in; empty where the backend asks for none."""
     user, password = settings.basic_auth_user, settings.basic_auth_pass
     if not user or password is None:

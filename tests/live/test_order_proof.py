@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.label_studio import LiveProject, MakeProject
 
 from ml_backend.doctor.order_proof import prove_order
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.records import Queue
 from ml_backend.rounds.run import Workspace, run_round
 
@@ -62,19 +64,25 @@ def test_a_task_that_was_open_before_is_no_difference(queued: tuple[LiveProject,
     assert proof.held == held["id"]
 
 
-def test_answers_are_taken_back_when_the_walk_fails(
-    queued: tuple[LiveProject, Queue], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project, queue = queued
-    real, calls = project.client.next_task, []
+class BreaksAtTheThirdTask:
+    """A client whose label stream breaks; all else goes through."""
 
-    def next_task(project_id: int) -> dict[str, object] | None:
-        calls.append(project_id)
-        if len(calls) == 3:
+    def __init__(self, client: LabelStudioClient) -> None:
+        self._client, self._left = client, 2
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def next_task(self, project_id: int) -> dict[str, Any] | None:
+        if not self._left:
             raise ConnectionError("injected")
-        return real(project_id)
+        self._left -= 1
+        return self._client.next_task(project_id)
 
-    monkeypatch.setattr(project.client, "next_task", next_task)
+
+def test_answers_are_taken_back_when_the_walk_fails(queued: tuple[LiveProject, Queue]) -> None:
+    project, queue = queued
+    client: Any = BreaksAtTheThirdTask(project.client)
     with pytest.raises(ConnectionError, match="injected"):
-        prove_order(project.client, project.id, queue, project.question, count=5)
+        prove_order(client, project.id, queue, project.question, count=5)
     assert project.project.annotation_count == 0
