@@ -1,158 +1,77 @@
-"""The dashboard's routes, and what keeps an open page up to date."""
+"""Where the dashboard hangs on the server: made at the first request below its address, and no sooner."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any, Final
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
-from dash import Dash, Input, Output, State, no_update
-from flask import Flask
+from flask import Flask, Response, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from ml_backend.config import Settings
-from ml_backend.dashboard import files, projects, security, shell
-from ml_backend.dashboard.address import NOWHERE, PREFIX, number, parameters, parse_address
-from ml_backend.dashboard.pages.base import Page, View
-from ml_backend.dashboard.pages.registry import PAGES
-from ml_backend.dashboard.reading.common import title
-from ml_backend.dashboard.services import Services
-from ml_backend.errors import ActiveLearningError
-from ml_backend.jobs.queue import Rounds
-from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.dashboard import security
+from ml_backend.dashboard.address import PREFIX
 
-log = logging.getLogger(__name__)
-FAILED: Final = "The dashboard failed; the backend's log says why."
+if TYPE_CHECKING:
+    from ml_backend.jobs.queue import Rounds
+    from ml_backend.jobs.scheduler import Scheduler
 
-
-def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Dash:
-    """Add everything below `PREFIX` to the server."""
-    services = Services(settings, rounds, scheduler)
-    files.add_routes(server, services)
-    app = Dash(
-        __name__,
-        server=server,  # type: ignore[arg-type]
-        url_base_pathname=PREFIX,
-        assets_folder="assets",
-        serve_locally=True,
-        compress=False,
-        title="Active learning",
-        update_title="",
-        suppress_callback_exceptions=True,  # of pages that are not on the screen
-    )
-    app.index_string = shell.INDEX
-    app.layout = shell.frame
-    _routing(app, services)
-    _pulse(app, services)
-    for page in PAGES:
-        page.register(app, services)
-    security.guard(server, PREFIX, script_hashes=app.csp_hashes())
-    return app
+PACKAGES: Final = ("dash", "plotly")
+"""What the pages are made with; an installation may lack them."""
+MISSING: Final = (
+    'The dashboard is not installed here: run pip install "label-studio-active-learning[dashboard]" and restart the '
+    "backend.\n"
+)
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-def find_page(path: str) -> Page | None:
-    """The page of this path; the first one for an empty path."""
-    return next((page for page in PAGES if path in (page.path, "" if page is PAGES[0] else page.path)), None)
+def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> None:
+    """Answer everything below `PREFIX`.
 
+    The pages are an application of their own: a server that nobody looks at spends no memory on Dash and Plotly. The
+    server's basic auth and its answers to errors hold for them as well. Where a package is missing, the answer is one
+    sentence that says what to install.
+    """
 
-def render(services: Services, path: str, search: str | None) -> tuple[Any, Any, dict[str, Any]]:
-    """Masthead, content and facts (title, project, round) for an address. Errors become pages."""
-    typed, page_path = parse_address(path)
-    menu = [(page.path, page.title) for page in PAGES]
-    project_id = number(typed)
-    shown: dict[str, Any] = {"project": project_id, "page": page_path, "round": None, "live": True, "title": "Projects"}
-    try:
-        if not typed:
-            head = shell.masthead(menu, project_id=None, title="", here=None)
-            return head, projects.view(projects.read(services)), shown
-        if project_id is None:
-            wrong = "There is no page at this address" if typed == NOWHERE else f"{typed!r} is no project number"
-            message = f"{wrong}; open a project from the list."
-            return shell.masthead(menu, project_id=None, title="", here=None), shell.problem(message), shown
-        store = services.store(project_id)
-        name = title(store)
-        page = find_page(page_path)
-        here = page.path if page else None
-        head = shell.masthead(menu, project_id=project_id, title=name, here=here)
-        if page is None:
-            message = f"There is no page {page_path!r}; choose one from the menu."
-            return head, shell.problem(message), shown | {"title": name}
-        last = services.last_round(store) or {}
-        shown |= {"round": last.get("round"), "live": page.live, "title": f"{page.title} · {name}"}
-        return head, page.view(page.read(View(services, project_id, store, parameters(search)))), shown
-    except ActiveLearningError as exc:
-        message = str(exc)
-    except Exception as exc:  # whatever it is, the menu must stay usable
-        log.error("dashboard: %s failed", page_path or "overview", exc_info=exc)
-        message = FAILED
-    head = shell.masthead(menu, project_id=project_id, title=f"Project {project_id}", here=None)
-    return head, shell.problem(message), shown
+    def make() -> Flask:
+        from ml_backend.dashboard.site import make_site
 
+        site = make_site(settings, rounds, scheduler)
+        site.config["MAX_CONTENT_LENGTH"] = server.config["MAX_CONTENT_LENGTH"]
+        return site
 
-def _routing(app: Dash, services: Services) -> None:
-    @app.callback(
-        Output("masthead", "children"),
-        Output("main", "children"),
-        Output("shown", "data"),
-        Input("url", "pathname"),
-        Input("url", "search"),
-        Input("renew", "n_clicks"),
-    )
-    def show(path: str | None, search: str | None, clicks: int) -> tuple[Any, Any, Any]:
-        del clicks
-        return render(services, path or PREFIX, search)
+    site = Late(make)
+    security.guard(server, PREFIX)
 
-    # In the browser: the tab's title, and whether there is something newer than what is shown.
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        "function(shown) { if (shown) { document.title = shown.title + ' · Active learning'; } return ''; }",
-        Output("titled", "data"),
-        Input("shown", "data"),
-    )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        "function(pulse, shown) { return !(pulse && shown && !shown.live && pulse.project === shown.project"
-        " && pulse.round && pulse.round !== shown.round); }",
-        Output("news", "hidden"),
-        Input("pulse", "data"),
-        Input("shown", "data"),
-    )
-
-
-def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
-    """What may change from one moment to the next, in a few lines."""
-    store = services.store(project_id)
-    current, outlook = store.current(), services.outlook(project_id)
-    last = services.last_round(store) or {}
-    progress = services.progress(project_id, store)
-    return {
-        "project": project_id,
-        "running": progress is not None or services.running(project_id),
-        "progress": progress and {name: progress[name] for name in ("step", "done", "total", "started", "trigger")},
-        "labels_waiting": outlook.labels_waiting,
-        "labels_to_go": outlook.labels_to_go,
-        "seconds_to_go": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),
-        "failures": outlook.failures,
-        "round": last.get("round"),
-        "error": last.get("error"),
-        "version": current.version,
-        "queue": current.queue,
-    }
-
-
-def _pulse(app: Dash, services: Services) -> None:
-    @app.callback(
-        Output("pulse", "data"),
-        Output("announcer", "children"),
-        Input("tick", "n_intervals"),
-        Input("url", "pathname"),
-        State("pulse", "data"),
-    )
-    def look(ticks: int | None, path: str | None, before: dict[str, Any] | None) -> tuple[Any, Any]:
-        del ticks
-        project_id = number(parse_address(path or "")[0])
-        if project_id is None:
-            return (no_update, no_update) if before is None else (None, "")
+    @server.route(PREFIX, methods=METHODS, provide_automatic_options=False)
+    @server.route(f"{PREFIX}<path:page>", methods=METHODS, provide_automatic_options=False)
+    def dashboard(page: str = "") -> AnyResponse:
+        del page  # the site reads the whole address
         try:
-            pulse = read_pulse(services, project_id)
-        except ActiveLearningError:  # the page itself tells
-            return no_update, no_update
-        if pulse == before:
-            return no_update, no_update
-        return pulse, shell.announcement(pulse, before) or no_update
+            made = site.get()
+        except ModuleNotFoundError as exc:
+            if (exc.name or "").partition(".")[0] not in PACKAGES:
+                raise
+            return Response(MISSING, 501, mimetype="text/plain")
+        return Response.from_app(made.wsgi_app, request.environ)
+
+
+class Late:
+    """An application that is made once, when it is first asked for; by one thread, while others wait."""
+
+    def __init__(self, make: Callable[[], Flask]) -> None:
+        self._make = make
+        self._made: Flask | None = None
+        self._lock = Lock()
+
+    def get(self) -> Flask:
+        """The application.
+
+        Raises:
+            ModuleNotFoundError: a package is missing.
+        """
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made

@@ -68,3 +68,14 @@ def band(x: Sequence[Any], low: Sequence[float], high: Sequence[float], *, name:
     upper = edge | {"x": list(x), "y": list(high)}
     lower = edge | {"x": list(x), "y": list(low), "fill": "tonexty", "fillcolor": BAND, "name": name}
     return [upper, lower]
+
+
+def reach(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], *, colour: str) -> dict[str, Any]:
+    """Error bars from ``lows`` to ``highs``."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value for value, high in zip(values, highs, strict=True)],
+        "arrayminus": [value - low for value, low in zip(values, lows, strict=True)],
+        "color": colour,
+    }

@@ -21,28 +21,13 @@ OWN: Final = ("same-origin", "none")
 """Values of ``Sec-Fetch-Site`` for our pages, and for what a person typed into the address bar."""
 
 
-def guard(server: Flask, prefix: str, *, script_hashes: Sequence[str]) -> None:
+def guard(server: Flask, prefix: str) -> None:
     """Refuse foreign changes below ``prefix``, and send the headers that bind the browser.
 
     Args:
         server: the application.
         prefix: where the pages are, with a slash at the end.
-        script_hashes: of the inline scripts that the pages have, as in a Content-Security-Policy.
     """
-    # Plotly and React set style attributes; Plotly makes pictures from blobs and data URIs.
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src 'self' {' '.join(script_hashes)}",
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "connect-src 'self'",
-            "font-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
 
     @server.before_request
     def refuse_foreign_changes() -> None:
@@ -52,11 +37,39 @@ def guard(server: Flask, prefix: str, *, script_hashes: Sequence[str]) -> None:
     @server.after_request
     def bind_the_browser(response: Response) -> Response:
         if request.path.startswith(prefix):
-            response.headers.setdefault("Content-Security-Policy", policy)
+            response.headers.setdefault("Content-Security-Policy", policy())
             response.headers["X-Content-Type-Options"] = "nosniff"
             response.headers["X-Frame-Options"] = "DENY"
             response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+
+def allow_scripts(site: Flask, hashes: Sequence[str]) -> None:
+    """Let the browser run the inline scripts that the pages have; ``hashes`` as in a Content-Security-Policy."""
+    allowed = policy(hashes)
+
+    @site.after_request
+    def tell(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = allowed
+        return response
+
+
+def policy(script_hashes: Sequence[str] = ()) -> str:
+    """The Content-Security-Policy: own scripts and these inline ones, nothing from elsewhere."""
+    # Plotly and React set style attributes; Plotly makes pictures from blobs and data URIs.
+    return "; ".join(
+        (
+            "default-src 'none'",
+            " ".join(("script-src 'self'", *script_hashes)),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "connect-src 'self'",
+            "font-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 def check_origin() -> None:

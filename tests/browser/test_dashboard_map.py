@@ -227,7 +227,7 @@ def test_pin_and_drop_on_the_queue_page_change_the_stream(served: Served, dashbo
     expect(row.get_by_role("link")).to_have_attribute("href", re.compile(rf"task={wanted}$"))
     dashboard.screenshot(path=ARTEFACTS / "dashboard_queue.png")
     row.get_by_role("button", name="Ask next").click()
-    expect(dashboard.locator("#wish-answer")).to_contain_text("1 task will be asked next.")
+    expect(dashboard.locator("#override-answer")).to_contain_text("1 task will be asked next.")
     queue = wait_for_queue(served, before)
     assert queue.predictions[0].task_id == wanted
     assert client.next_task(project)["id"] == wanted
@@ -235,10 +235,10 @@ def test_pin_and_drop_on_the_queue_page_change_the_stream(served: Served, dashbo
     expect(dashboard.locator(".queued").first).to_have_id(f"task-{wanted}")
     expect(dashboard.locator(".queued").first).to_contain_text("pinned by a person")
     dashboard.locator(f"#task-{unwanted}").get_by_role("button", name="Drop").click()
-    expect(dashboard.locator("#wish-answer")).to_contain_text("will not be asked")
+    expect(dashboard.locator("#override-answer")).to_contain_text("will not be asked")
     queue = wait_for_queue(served, queue.name)
     assert unwanted not in {item.task_id for item in queue.predictions}
-    assert queue.predictions[0].task_id == wanted, "a wish outlives the order that it made"
+    assert queue.predictions[0].task_id == wanted, "an override outlives the order that it made"
     expect(dashboard.get_by_text("Dropped", exact=True)).to_be_visible()
     dashboard.get_by_role("button", name=f"Take back: task {unwanted}").click()
     queue = wait_for_queue(served, queue.name)

@@ -385,11 +385,11 @@
   async function askFirst(map) {
     const button = at("map-ask"), told = at("map-answer");
     button.disabled = true;
-    const found = await window.wishes.send(map.meta.api, "boost", wanted(map));
+    const found = await window.overrides.send(map.meta.api, "boost", wanted(map));
     told.textContent = found.text;
     told.className = "notice " + (found.ok ? "good" : "error");
     if (found.ok) {
-      window.wishes.renewWhenDone();
+      window.overrides.renewWhenDone();
     } else {
       button.disabled = false;
     }

@@ -95,69 +95,57 @@ def curve_part(data: Data, measure: str) -> Any:
 
 
 def curve_figure(data: Data, measure: str) -> charts.Figure:
-    """The measure of each version against its labels; for accuracy with the random arm."""
+    """The measure of each version against its labels; for accuracy with the random baseline and the labels saved."""
     rows = [row for row in data["versions"] if row[measure] is not None]
     hover = [
         f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>{MEASURES[measure]} {words.percent(row[measure])}"
         + ("" if row["promoted"] else "<br>not served: clearly worse")
         for row in rows
     ]
-    traces: list[Any] = []
-    random, saved = data["random"], data["labels_saved"]
-    if measure == "accuracy" and random["models"]:
-        models = random["models"]
-        if random["curve"]:
-            x, y = [p["labels"] for p in random["curve"]], [p["accuracy"] for p in random["curve"]]
-            law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
-            traces.append(
-                law | {"mode": "lines", "line": {"color": charts.QUIET, "width": 2, "dash": "dot"}, "hoverinfo": "skip"}
-            )
-        accuracy = [m["accuracy"] for m in models]
-        dots = charts.line(
-            [m["labels"] for m in models],
-            accuracy,
-            name="random labels alone",
-            hover=[_random_told(model) for model in models],
-            colour=charts.QUIET,
-        )
-        bars = {
-            "type": "data",
-            "symmetric": False,
-            "array": [m["high"] - m["accuracy"] for m in models],
-            "arrayminus": [m["accuracy"] - m["low"] for m in models],
-            "color": charts.QUIET,
-            "thickness": 1,
-        }
-        traces.append(dots | {"mode": "markers", "error_y": bars})
-    traces.append(
-        charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
-    )
-    served = next((row for row in rows if row["name"] == data["current"]), None)
-    if measure == "accuracy" and saved and served:
-        needed, height = saved["random_labels"], served["accuracy"]
-        reach = {
-            "type": "data",
-            "symmetric": False,
-            "array": [0, needed["high"] - needed["value"]],
-            "arrayminus": [0, needed["value"] - needed["low"]],
-            "color": charts.COLOURS[1],
-        }
-        span = charts.line(
-            [saved["labels"], needed["value"]], [height, height], name="labels saved", colour=charts.COLOURS[1]
-        )
-        told = f"{needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}) would be as good"
-        traces.append(
-            span
-            | {
-                "error_x": reach,
-                "line": {"color": charts.COLOURS[1], "dash": "dash"},
-                "text": [told, told],
-                "hovertemplate": "%{text}<extra></extra>",
-            }
-        )
+    own = charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
+    traces = [own]
+    if measure == "accuracy":
+        served = next((row for row in rows if row["name"] == data["current"]), None)
+        saved = _saved_traces(data["labels_saved"], served["accuracy"]) if data["labels_saved"] and served else []
+        traces = [*_random_traces(data["random"]), own, *saved]
     return charts.figure(
         traces, x="labels", y=MEASURES[measure].lower(), yaxis={"tickformat": ".0%"}, xaxis={"rangemode": "tozero"}
     )
+
+
+def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
+    """Models of random labels with their intervals, and the power law through them."""
+    models, traces = random["models"], []
+    if not models:
+        return []
+    if random["curve"]:
+        x, y = [point["labels"] for point in random["curve"]], [point["accuracy"] for point in random["curve"]]
+        law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
+        dotted = {"color": charts.QUIET, "width": 2, "dash": "dot"}
+        traces.append(law | {"mode": "lines", "line": dotted, "hoverinfo": "skip"})
+    accuracy = [model["accuracy"] for model in models]
+    dots = charts.line(
+        [model["labels"] for model in models],
+        accuracy,
+        name="random labels alone",
+        hover=[_random_told(model) for model in models],
+        colour=charts.QUIET,
+    )
+    highs, lows = [model["high"] for model in models], [model["low"] for model in models]
+    bars = charts.reach(accuracy, lows, highs, colour=charts.QUIET) | {"thickness": 1}
+    traces.append(dots | {"mode": "markers", "error_y": bars})
+    return traces
+
+
+def _saved_traces(saved: dict[str, Any], height: float) -> list[dict[str, Any]]:
+    """From the labels of the served version to as many random ones as would be as good, at its accuracy."""
+    needed, colour = saved["random_labels"], charts.COLOURS[1]
+    ends = [saved["labels"], needed["value"]]
+    lows, highs = [ends[0], needed["low"]], [ends[0], needed["high"]]
+    told = f"{needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}) would be as good"
+    span = charts.line(ends, [height, height], name="labels saved", hover=[told, told], colour=colour)
+    dashed = {"color": colour, "dash": "dash"}
+    return [span | {"error_x": charts.reach(ends, lows, highs, colour=colour), "line": dashed}]
 
 
 def _random_told(model: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
-from ml_backend.dashboard import parts, wishing
+from ml_backend.dashboard import parts
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading import maps
@@ -158,8 +158,8 @@ def _field(label: str, control: Any) -> Any:
 
 
 def register(app: Dash, services: Services) -> None:
-    """The map's routes, and the script that starts where the page appears."""
-    wishing.add_routes(app.server, services)
+    """The script that starts where the page appears."""
+    del services
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("pool_map", "open"), Output("map-opened", "data"), Input("map-data", "data")
     )

@@ -44,7 +44,7 @@ def _number(view: View, name: str, default: int) -> int:
 
 
 def view(data: Data) -> Any:
-    """The page; `assets/wishes.js` sends what its buttons say."""
+    """The page; `assets/overrides.js` sends what its buttons say."""
     lead = [
         "What Label Studio serves next under ",
         parts.out("Label All Tasks", data["label_studio"]),
@@ -56,9 +56,9 @@ def view(data: Data) -> Any:
         empty = parts.nothing_yet(
             what, ["Import tasks that are not labelled, then press Train now on the ", overview, "."]
         )
-        return parts.page("Queue", empty, *_wishes(data), lead=lead)
-    told = html.P(id="wish-answer", role="status", className="note")
-    return parts.page("Queue", _facts(data), *_wishes(data), _rows(data, told), lead=lead)
+        return parts.page("Queue", empty, *_overrides(data), lead=lead)
+    told = html.P(id="override-answer", role="status", className="note")
+    return parts.page("Queue", _facts(data), *_overrides(data), _rows(data, told), lead=lead)
 
 
 def _facts(data: Data) -> Any:
@@ -92,7 +92,7 @@ def _rows(data: Data, told: Any) -> Any:
             html.Ol(items, className="queue", start=str(data["start"] + 1)),
             _pages(data, last),
         ],
-        className="card wishing",
+        className="card",
         **parts.aria(labelledby="h-places"),
         **_api(data),
     )
@@ -146,7 +146,7 @@ def _buttons(row: Data) -> Any:
 
 
 def _button(action: str, text: str, task: int) -> Any:
-    facts: dict[str, Any] = {"data-wish": action, "data-task": str(task)}
+    facts: dict[str, Any] = {"data-override": action, "data-task": str(task)}
     return html.Button(text, className="button plain small", **facts, **parts.aria(label=f"{text}: task {task}"))
 
 
@@ -167,11 +167,11 @@ def _pages(data: Data, last: int) -> Any:
 
 
 def _api(data: Data) -> dict[str, Any]:
-    """Where buttons inside the element send wishes."""
+    """Where buttons inside the element send overrides."""
     return {"data-api": f"{PREFIX}api/projects/{data['project']}"}
 
 
-def _wishes(data: Data) -> list[Any]:
+def _overrides(data: Data) -> list[Any]:
     """Pinned tasks that are not in the queue yet, and dropped ones."""
     content = []
     for name, title, note, action, text in (
@@ -188,7 +188,7 @@ def _wishes(data: Data) -> list[Any]:
                 for row in data[name]
             ]
             part = parts.section(title, html.Ul(items, className="tasks"), note=note + more)
-            content.append(html.Div(part, className="wishing", **_api(data)))
+            content.append(html.Div(part, **_api(data)))
     return content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,18 @@ SHOWN: Final = 24
 MOST: Final = 500
 """Mistakes that can be asked for at once."""
 PAIRS: Final = 10
+NOTHING: Final[Mapping[str, Any]] = {
+    "version": None,
+    "labels": [],
+    "confusion": [],
+    "pairs": [],
+    "evaluated": 0,
+    "wrong": 0,
+    "mistakes": [],
+    "shown_wrong": 0,
+    "problem": None,
+}
+"""What is shown where no version can be."""
 
 
 def read_mistakes(
@@ -37,23 +50,10 @@ def read_mistakes(
         off the diagonal. ``version`` is None where there is nothing to show, and ``problem`` says why.
     """
     measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
-    found: dict[str, Any] = {
-        "version": None,
-        "versions": measured,
-        "current": store.current().version,
-        "labels": [],
-        "confusion": [],
-        "pairs": [],
-        "evaluated": 0,
-        "wrong": 0,
-        "mistakes": [],
-        "shown_wrong": 0,
-        "target": target,
-        "guess": guess,
-        "problem": None,
-        **read_doubts(store),
-    }
-    wanted = version or (found["current"] if found["current"] in measured else (measured[-1] if measured else None))
+    current = store.current().version
+    found = {**NOTHING, "versions": measured, "current": current, "target": target, "guess": guess}
+    found |= read_doubts(store)
+    wanted = version or (current if current in measured else (measured[-1] if measured else None))
     if wanted is None:
         return found
     if wanted not in measured:
@@ -62,14 +62,11 @@ def read_mistakes(
         judged = store.evaluation_predictions(wanted)
     except StoreError as exc:
         return found | {"problem": str(exc)}
-    labels = store.manifest(wanted).labels
     if judged is None:
         return found | {"problem": f"What {wanted} said of each task was not kept: an older release trained it."}
-    confusion = confusion_matrix(judged, len(labels))
-    rows = _mistakes(judged, labels, target, guess)
+    labels = store.manifest(wanted).labels
+    confusion, rows = confusion_matrix(judged, len(labels)), _mistakes(judged, labels, target, guess)
     items = shown_items(store, [row["task"] for row in rows[:limit]])
-    for row in rows[:limit]:
-        row["item"] = items.get(row["task"])
     return found | {
         "version": wanted,
         "labels": list(labels),
@@ -78,7 +75,7 @@ def read_mistakes(
         "evaluated": len(judged.targets),
         "wrong": int((~judged.right).sum()),
         "shown_wrong": len(rows),
-        "mistakes": rows[:limit],
+        "mistakes": [row | {"item": items.get(row["task"])} for row in rows[:limit]],
     }
 
 

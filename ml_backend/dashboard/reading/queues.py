@@ -11,7 +11,7 @@ from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
-from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -22,7 +22,7 @@ MOST: Final = 500
 
 
 def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, Any]:
-    """``rows`` of the queue from place ``start`` on (0 is asked first), at most ``count``, and all wishes.
+    """``rows`` of the queue from place ``start`` on (0 is asked first), at most ``count``, and all overrides.
 
     A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
     strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
@@ -31,15 +31,15 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
 
     Answers are those that the last round read.
     """
-    current, wishes = store.current(), read_wishes(store)
+    current, overrides = store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
     picked = queue.predictions if queue else ()
     total = len(picked)
     start = max(0, min(start, (total - 1) // count * count)) if total else 0
     shown = picked[start : start + max(1, min(count, MOST))]
     queued = {item.task_id for item in picked}
-    ahead = [task for task in wishes.front if task not in queued]
-    listed = [*ahead[:PAGE], *wishes.dropped[-PAGE:]]
+    ahead = [task for task in overrides.front if task not in queued]
+    listed = [*ahead[:PAGE], *overrides.dropped[-PAGE:]]
     items = shown_items(store, [*(item.task_id for item in shown), *listed])
     states = _states(store, [item.task_id for item in shown])
     return {
@@ -51,14 +51,14 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
         "start": start,
         "count": count,
         "control": sum(item.picked_by == CONTROL for item in picked),
-        "pinned": sum(item.task_id in set(wishes.front) for item in picked),
+        "pinned": sum(item.task_id in set(overrides.front) for item in picked),
         "rows": [
-            _row(queue, item, place, wishes, items, states) for place, item in enumerate(shown, start + 1) if queue
+            _row(queue, item, place, overrides, items, states) for place, item in enumerate(shown, start + 1) if queue
         ],
         "ahead": [{"task_id": task, "item": items.get(task)} for task in ahead[:PAGE]],
         "ahead_total": len(ahead),
-        "dropped": [{"task_id": task, "item": items.get(task)} for task in wishes.dropped[: -PAGE - 1 : -1]],
-        "dropped_total": len(wishes.dropped),
+        "dropped": [{"task_id": task, "item": items.get(task)} for task in overrides.dropped[: -PAGE - 1 : -1]],
+        "dropped_total": len(overrides.dropped),
     }
 
 
@@ -66,12 +66,12 @@ def _row(
     queue: Queue,
     item: Prediction,
     place: int,
-    wishes: QueueOverrides,
+    overrides: QueueOverrides,
     items: dict[int, dict[str, Any]],
     states: dict[int, str],
 ) -> dict[str, Any]:
     is_control = item.picked_by == CONTROL
-    wish = "first" if item.task_id in wishes.front else "dropped" if item.task_id in wishes.dropped else None
+    wish = "first" if item.task_id in overrides.front else "dropped" if item.task_id in overrides.dropped else None
     return {
         "place": place,
         "task_id": item.task_id,

@@ -13,16 +13,17 @@ from bench.dashboard_store import HOSTILE, fill_mirror, make_store
 from support.served import UID, publish
 
 from ml_backend.config import Settings
-from ml_backend.dashboard.app import find_page, read_pulse, render
 from ml_backend.dashboard.charts import text
 from ml_backend.dashboard.pages.learning import loss_figure, loss_part
 from ml_backend.dashboard.pages.mistakes import confusion_figure
-from ml_backend.dashboard.pages.overview import round_section
+from ml_backend.dashboard.pages.overview_rounds import round_section
 from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.dashboard.pulse import read_pulse
 from ml_backend.dashboard.reading.form import changes, read_form
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
 from ml_backend.dashboard.reading.versions import read_comparison
+from ml_backend.dashboard.routing import find_page, render
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
 from ml_backend.errors import ConfigurationError, StoreError

@@ -1,10 +1,10 @@
-/* Wishes about the order: buttons with data-wish and data-task send them, inside an element with data-api. */
+/* Overrides of the order: buttons with data-override and data-task send them, inside an element with data-api. */
 (function () {
   "use strict";
 
   let renewing = 0;
 
-  /** Send a wish; the words to show. */
+  /** Send an override; the words to show. */
   async function send(api, action, taskIds) {
     try {
       const answer = await fetch(api + "/wishes", {
@@ -19,7 +19,7 @@
     }
   }
 
-  /** Show the results of the round that a wish started, without another click: the person waits for it. */
+  /** Show the results of the round that an override started, without another click: the person waits for it. */
   function renewWhenDone() {
     window.clearInterval(renewing);
     const until = Date.now() + 10 * 60 * 1000;
@@ -36,13 +36,13 @@
   }
 
   document.addEventListener("click", async function (event) {
-    const button = event.target.closest("[data-wish]");
+    const button = event.target.closest("[data-override]");
     const part = button && button.closest("[data-api]");
     if (!part) return;
     const buttons = button.closest("li").querySelectorAll("button");
     buttons.forEach((each) => (each.disabled = true));
-    const found = await send(part.dataset.api, button.dataset.wish, [Number(button.dataset.task)]);
-    const told = document.getElementById("wish-answer");
+    const found = await send(part.dataset.api, button.dataset.override, [Number(button.dataset.task)]);
+    const told = document.getElementById("override-answer");
     if (told) {
       told.textContent = found.text;
       told.className = "notice " + (found.ok ? "good" : "error");
@@ -55,5 +55,5 @@
     }
   });
 
-  window.wishes = { send: send, renewWhenDone: renewWhenDone };
+  window.overrides = { send: send, renewWhenDone: renewWhenDone };
 })();

@@ -1,0 +1,176 @@
+"""The overview's part about rounds: the one under way, and the buttons and settings of the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
+
+from ml_backend.dashboard import parts, words
+from ml_backend.dashboard.actions import ask, store_of
+from ml_backend.dashboard.pages.base import Data
+from ml_backend.dashboard.reading.form import changes, strategies
+from ml_backend.dashboard.reading.overview import read_overview
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ActiveLearningError
+from ml_backend.rounds.options import RoundOptions
+
+
+def round_section(pulse: dict[str, Any] | None) -> Any:
+    """The round under way, or when the next one comes; a small part that is drawn anew every moment."""
+    if not pulse:
+        return None
+    progress = pulse.get("progress")
+    if progress:
+        done, total = int(progress["done"]), int(progress["total"])
+        told = f" {done:,} of {total:,}" if total else ""
+        step = words.step(progress["step"])
+        content = [html.P([html.Strong("A round is under way: "), f"{step}{told}"])]
+        return html.Div([*content, parts.bar(done, total, name=f"Progress of: {step}")], className="notice")
+    if pulse["running"]:
+        return html.Div(
+            [html.P(html.Strong("A round is about to start.")), parts.bar(0, 0, name="Waiting for the round")],
+            className="notice",
+        )
+    if pulse["labels_to_go"] is not None:
+        waiting = words.count(pulse["labels_waiting"], "new label")
+        seconds = words.duration(pulse["seconds_to_go"] or 0)
+        again = f" It failed {pulse['failures']} times before." if pulse["failures"] else ""
+        labels = words.count(pulse["labels_to_go"], "label")
+        return parts.notice(f"Next round in {labels}, or in {seconds} at the latest; {waiting} so far.{again}")
+    return None
+
+
+def section(data: Data) -> html.Section:
+    """The settings of the rounds, and what starts one."""
+    rule = data["next_round"]
+    buttons: list[Any] = [html.Button("Train now", id="train", n_clicks=0, className="button")]
+    if data["roll_back_to"]:
+        buttons.append(
+            dcc.ConfirmDialogProvider(
+                html.Button("Roll back", n_clicks=0, className="button plain"),
+                id="roll-back",
+                message=f"Serve {data['roll_back_to']} again, and keep it until it is unpinned?",
+            )
+        )
+    if data["pinned"]:
+        buttons.append(html.Button(f"Unpin {data['pinned']}", id="unpin", n_clicks=0, className="button plain"))
+    buttons.append(
+        html.A(
+            "Open in Label Studio", href=data["label_studio"], target="_blank", rel="noopener", className="button plain"
+        )
+    )
+    fields = [_field(row) for row in data["form"]]
+    form = html.Details(
+        [
+            html.Summary("Settings of the rounds"),
+            html.P("They hold for this round and all later ones; empty means the default.", className="note"),
+            html.Div(fields, className="form"),
+            html.Datalist([html.Option(value=name, label=when) for name, when in strategies()], id="strategies"),
+        ],
+        id="train-settings",
+    )
+    note = (
+        f"A round starts by itself after {words.count(rule['every_labels'], 'label')}, or "
+        f"{rule['every_seconds']:g} seconds after the first new one."
+    )
+    return parts.section(
+        "Rounds", form, html.Div(buttons, className="actions"), html.Div(id="train-answer", role="status"), note=note
+    )
+
+
+def _field(row: dict[str, Any]) -> html.Div:
+    name, value = row["name"], row["value"]
+    more: dict[str, Any] = {"list": "strategies"} if name == "strategy" else {}
+    control = dcc.Input(
+        id={"type": "setting", "name": name},
+        type="text",
+        value="" if value is None else str(value),
+        placeholder=str(row["default"]),
+        autoComplete="off",
+        spellCheck="false",
+        **more,
+    )
+    default = f"Default: {row['default']}."
+    return html.Div(
+        [
+            html.Label([html.Span(row["label"], className="field-name"), control]),
+            html.Div([default, f" {_sentence(row['note'])}" if row["note"] else ""], className="hint"),
+            html.Div(id={"type": "problem", "name": name}, className="problem", role="alert"),
+        ],
+        className="field",
+    )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def register(app: Dash, services: Services) -> None:
+    """The round under way, and the buttons."""
+
+    @app.callback(Output("overview-round", "children"), Input("pulse", "data"), Input("overview-key", "data"))
+    def show_round(pulse: dict[str, Any] | None, key: Any) -> Any:
+        del key
+        return round_section(pulse)
+
+    _register_train(app, services)
+    _register_pins(app, services)
+
+
+def _register_train(app: Dash, services: Services) -> None:
+    @app.callback(
+        Output("train-answer", "children"),
+        Output({"type": "problem", "name": ALL}, "children"),
+        Output("train-settings", "open"),
+        Input("train", "n_clicks"),
+        State({"type": "setting", "name": ALL}, "value"),
+        State({"type": "setting", "name": ALL}, "id"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+        running=[(Output("train", "disabled"), True, False)],
+    )
+    def train(clicks: int, values: list[str | None], ids: list[dict[str, str]], path: str) -> tuple[Any, Any, Any]:
+        names = [each["name"] for each in ids]
+        if not clicks:
+            return no_update, [no_update for _ in names], no_update
+        try:
+            store = store_of(services, path)
+            wanted, wrong = changes(services.settings, store, dict(zip(names, values, strict=True)))
+        except ActiveLearningError as exc:
+            return parts.notice(str(exc), "error"), ["" for _ in names], no_update
+        if wrong:
+            answer = parts.notice("Nothing was started: correct the marked settings.", "error")
+            return answer, [wrong.get(name, "") for name in names], True
+        answer = ask(services, path, RoundOptions(changes=wanted))
+        return answer, ["" for _ in names], no_update
+
+
+def _register_pins(app: Dash, services: Services) -> None:
+    @app.callback(
+        Output("train-answer", "children", allow_duplicate=True),
+        Input("roll-back", "submit_n_clicks"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def roll_back(clicks: int | None, path: str) -> Any:
+        if not clicks:
+            return no_update
+        try:
+            before = read_overview(services, store_of(services, path))["roll_back_to"]
+        except ActiveLearningError as exc:
+            return parts.notice(str(exc), "error")
+        if before is None:
+            return parts.notice("There is no version to go back to.", "error")
+        return ask(services, path, RoundOptions(train=False, pin=before), f"{before} will be served, and kept.")
+
+    @app.callback(
+        Output("train-answer", "children", allow_duplicate=True),
+        Input("unpin", "n_clicks"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def unpin(clicks: int | None, path: str) -> Any:
+        if not clicks:
+            return no_update
+        return ask(services, path, RoundOptions(train=False, unpin=True), "The newest good version will be served.")

@@ -1,0 +1,113 @@
+"""Routes beside the pages: JSON, images, versions to take away, and overrides of the order."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from flask import Flask, Response, jsonify, request, send_file
+from werkzeug.exceptions import NotFound
+
+from ml_backend.dashboard import media, projects
+from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.overrides import override
+from ml_backend.dashboard.packing import compact, zipped
+from ml_backend.dashboard.pages.base import View
+from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.dashboard.reading.common import media_field, shown_items
+from ml_backend.dashboard.reading.maps import points
+from ml_backend.dashboard.services import Services
+from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import read
+
+API: Final = f"{PREFIX}api/projects"
+PROJECT: Final = f"{API}/<int:project_id>"
+MOST_ITEMS: Final = 200
+"""Tasks that one request may ask to be shown."""
+
+
+def add_routes(site: Flask, services: Services) -> None:
+    """Add all of them."""
+    _add_data(site, services)
+    _add_files(site, services)
+    _add_overrides(site, services)
+
+
+def _known(services: Services, project_id: int) -> ProjectStore:
+    try:
+        return services.store(project_id)
+    except StoreError as exc:
+        raise NotFound(str(exc)) from exc
+
+
+def _add_data(site: Flask, services: Services) -> None:
+    """What pages show, as JSON."""
+
+    @site.get(API)
+    def api_projects() -> Response:
+        return jsonify(projects.read(services))
+
+    @site.get(f"{PROJECT}/<page>")
+    def api_page(project_id: int, page: str) -> Response:
+        found = next((each for each in PAGES if each.path == page), None)
+        if found is None:
+            raise NotFound(f"No such data: {', '.join(each.path for each in PAGES)}.")
+        data: dict[str, Any] = found.read(View(services, project_id, _known(services, project_id), request.args))
+        return jsonify(data)
+
+    @site.get(f"{PROJECT}/map/<version>")
+    def api_map(project_id: int, version: str) -> Response:
+        store = _known(services, project_id)
+        if version not in store.mapped_versions():
+            raise NotFound(f"Version {version!r} is not stored (any more), or has no map.")
+        return compact(points(store, version))
+
+    @site.get(f"{PROJECT}/items")
+    def api_items(project_id: int) -> Response:
+        store = _known(services, project_id)
+        return jsonify({"items": shown_items(store, parse_ids(request.args.get("ids", "")))})
+
+
+def _add_files(site: Flask, services: Services) -> None:
+    """Images of tasks, and versions to take away."""
+
+    @site.get(f"{PREFIX}<int:project_id>/media/<int:task_id>")
+    def task_image(project_id: int, task_id: int) -> Response:
+        store = _known(services, project_id)
+        return media.answer(store, task_id, media_field(store))
+
+    @site.get(f"{PREFIX}<int:project_id>/versions/<version>.zip")
+    def download(project_id: int, version: str) -> Response:
+        store = _known(services, project_id)
+        if not re.fullmatch(r"[\w.-]+", version) or version not in store.versions():
+            raise NotFound(f"Version {version!r} is not stored (any more).")
+        return send_file(zipped(store, version), as_attachment=True, download_name=f"{version}.zip")
+
+
+def _add_overrides(site: Flask, services: Services) -> None:
+    """The address keeps its older name: scripts of users may call it."""
+
+    @site.get(f"{PROJECT}/wishes")
+    def api_overrides(project_id: int) -> Response:
+        found = read(_known(services, project_id))
+        return jsonify(front=found.front, dropped=found.dropped)
+
+    @site.post(f"{PROJECT}/wishes")
+    def api_override(project_id: int) -> Response:
+        store = _known(services, project_id)
+        return jsonify(override(services, project_id, store, request.get_json(silent=True)))
+
+
+def parse_ids(text: str) -> list[int]:
+    """Task ids from ``1,2,3``.
+
+    Raises:
+        ConfigurationError: malformed, or too many.
+    """
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 13 for part in parts):
+        raise ConfigurationError('"ids" must be task numbers with commas between them, such as 4,8,15.')
+    if len(parts) > MOST_ITEMS:
+        raise ConfigurationError(f"At most {MOST_ITEMS} tasks at once; ask for fewer.")
+    return [int(part) for part in parts]

@@ -1,0 +1,41 @@
+"""The dashboard as an application: its pages, the routes beside them, and the headers that bind the browser."""
+
+from __future__ import annotations
+
+from dash import Dash
+from flask import Flask
+
+from ml_backend.config import Settings
+from ml_backend.dashboard import pulse, routes, routing, security, shell
+from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.dashboard.services import Services
+from ml_backend.jobs.queue import Rounds
+from ml_backend.jobs.scheduler import Scheduler
+
+
+def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Flask:
+    """Everything below `PREFIX`. What goes wrong is raised, for the server around it to answer."""
+    services = Services(settings, rounds, scheduler)
+    site = Flask(__name__, static_folder=None)
+    site.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_HTTP_EXCEPTIONS=True)
+    routes.add_routes(site, services)
+    app = Dash(
+        __name__,
+        server=site,  # type: ignore[arg-type]
+        url_base_pathname=PREFIX,
+        assets_folder="assets",
+        serve_locally=True,
+        compress=False,
+        title="Active learning",
+        update_title="",
+        suppress_callback_exceptions=True,  # of pages that are not on the screen
+    )
+    app.index_string = shell.INDEX
+    app.layout = shell.frame
+    routing.register(app, services)
+    pulse.register(app, services)
+    for page in PAGES:
+        page.register(app, services)
+    security.allow_scripts(site, app.csp_hashes())
+    return site
