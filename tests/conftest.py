@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.installation import install
+from support.killed_project import killed
 from support.label_studio import (
     Call,
     LiveLabelStudio,
@@ -20,16 +21,36 @@ from support.label_studio import (
     label_studio,
     project_maker,
 )
+from support.logs import logs
 from support.pages import browser, data, page
 from support.places import REPOSITORY
 from support.redis_server import redis_url
 from support.served import settings
+from support.simulations import csv_file, topics
 from support.texts import model
 
 from ml_backend.cli.common import console, messages
 
-__all__ = ["browser", "data", "install", "label_studio", "model", "page", "redis_url", "settings"]
+__all__ = [
+    "browser",
+    "csv_file",
+    "data",
+    "install",
+    "killed",
+    "label_studio",
+    "logs",
+    "model",
+    "page",
+    "redis_url",
+    "settings",
+    "topics",
+]
 """Fixtures that are not written here."""
+TESTS = Path(__file__).parent
+MARKED = {"live", "browser", "endurance", "peers"}
+"""Folders whose tests carry the folder's name as a marker."""
+SERVERS = {"browser", "label_studio", "redis_url"}
+"""Fixtures that start something which a machine may lack, or which takes long."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +62,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["TEXT_MODEL"] = "headlines"
     warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
     config.addinivalue_line("filterwarnings", warning)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its folder; nothing in ``unit`` may ask for a server or a browser."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in MARKED:
+            item.add_marker(folder)
+        wanted = SERVERS.intersection(getattr(item, "fixturenames", ()))
+        if folder == "unit" and wanted:
+            raise pytest.UsageError(
+                f"{item.nodeid} needs {', '.join(sorted(wanted))}, which unit tests go without: move it to tests/live."
+            )
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import torch
 
 from ml_backend.records import Prediction, Queue
-from ml_backend.store.project_store import Manifest
+from ml_backend.rounds.log import append, rounds
+from ml_backend.store.project_store import Current, Manifest
 from ml_backend.store.registry import READ_EVERY, StoreRegistry
 from ml_backend.store.remote import Remote
 
@@ -54,3 +55,30 @@ class Machine(StoreRegistry):
         """The store as a reader finds it a while later."""
         self.now += READ_EVERY
         return self.get(UID)
+
+
+def name_of(number):
+    return f"m-{number:04d}-0123abcd"
+
+
+def run_round(stores, number, *, keep=20, timeout=0.0, weights=None):
+    """What a round does to the store."""
+    with stores.get(UID).lock(timeout=timeout):
+        store = stores.get(UID)
+        store.write_version(manifest(number), weights or WEIGHTS)
+        name = f"{name_of(number)}.bald-{number:04d}"
+        store.write_queue(type(QUEUE)(name, name_of(number), "bald", 20, 0, QUEUE.predictions))
+        store.set_current(Current(name_of(number), name))
+        append(store, {"started": f"2024-05-01T00:00:{number:02d}+00:00", "n": number})
+        store.prune(keep)
+
+
+def state(store):
+    """Everything that readers use, checked to belong together."""
+    current = store.current()
+    if current.version is None:
+        return None
+    queue = store.queue(current.queue)
+    assert queue.version == store.manifest(current.version).name == current.version
+    store.weights(current.version)
+    return current.version, tuple(store.versions()), tuple(line["n"] for line in rounds(store))

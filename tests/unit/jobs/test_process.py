@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.process_groups import group_lives
 from support.trainer_work import work
 
 from ml_backend.errors import RoundProcessDied, StoreError
@@ -163,11 +164,3 @@ def test_it_never_outlives_its_server(tmp_path: Any, number: signal.Signals) -> 
         os.kill(server.pid, number)
         server.wait(PATIENCE)
     until(lambda: not group_lives(server.pid), "the end of all its processes")
-
-
-def group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

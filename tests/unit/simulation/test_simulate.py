@@ -11,161 +11,113 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.places import REPOSITORY
+from support.simulations import DESIGN, SIZES, TWO, call, untimed
 from support.strokes import strokes
-from typer.testing import CliRunner
 
-from ml_backend.cli import simulate as command
 from ml_backend.errors import DataError
-from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.selection.control_arm import control_places
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.files import ResultFolder, read_rounds
-from ml_backend.simulation.live import simulate_live
 from ml_backend.simulation.oracle import Oracle
 from ml_backend.simulation.presets import PRESETS
 from ml_backend.simulation.simulate import simulate
 from ml_backend.simulation.workers import Run, run_parallel
 
-DESIGN = Design(held_out=20, initial=6, batch=4, budget=14, hyperparameters={"steps": 8})
-TOPICS = {
-    "flood": ("river", "water", "rain", "storm", "dam", "rescue"),
-    "sport": ("match", "goal", "team", "cup", "coach", "league"),
-}
-
-
-def headlines(count=60, seed=0):
-    """Texts with four words of their topic and two of the other: no two alike, so that no tie decides."""
-    rng = np.random.default_rng(seed)
-    rows = {}
-    while len(rows) < count:
-        own, other = list(TOPICS)[:: 1 if len(rows) % 2 else -1]  # as many of each
-        rows[" ".join(rng.permutation([*rng.choice(TOPICS[own], 4), *rng.choice(TOPICS[other], 2)]))] = own
-    return list(rows), list(rows.values())
-
-
-@pytest.fixture(scope="module")
-def data():
-    texts, labels = headlines()
-    return LabelledData(
-        "topics", Headlines, ("flood", "sport"), texts, np.array([label == "sport" for label in labels]) + 0
-    )
-
-
-@pytest.fixture(scope="module")
-def csv_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "topics.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *zip(*headlines(), strict=True)])
-    return path
-
-
-def call(*args):
-    return CliRunner().invoke(command.app, [str(arg) for arg in args])
-
-
-SIZES = ("--initial", 6, "--batch", 4, "--budget", 14, "--held-out", 20, "--set", "steps=8", "--seeds", 2)
-TWO = ("-s", "random", "-s", "entropy")
-
-
-def untimed(rounds):
-    return [replace(entry, fit_seconds=0.0, select_seconds=0.0) for entry in rounds]
-
-
 # --- one run -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_labels_batch_after_batch_until_the_budget(data):
-    rounds = list(simulate(data, DESIGN, "entropy", 0))
+def test_a_run_labels_batch_after_batch_until_the_budget(topics):
+    rounds = list(simulate(topics, DESIGN, "entropy", 0))
     assert [(entry.round, entry.labels, len(entry.picked)) for entry in rounds] == [(0, 6, 4), (1, 10, 4), (2, 14, 0)]
-    oracle = Oracle(data, DESIGN, 0)
+    oracle = Oracle(topics, DESIGN, 0)
     asked = [position for entry in rounds for position in entry.picked]
     assert len(set(asked)) == 8
     assert not set(asked) & {*oracle.first.tolist(), *oracle.held_out.tolist()}
     assert all(0 <= entry.measures["accuracy"] <= 1 for entry in rounds)
 
 
-def test_a_last_batch_is_cut_to_the_budget(data):
-    rounds = list(simulate(data, replace(DESIGN, budget=13), "random", 0))
+def test_a_last_batch_is_cut_to_the_budget(topics):
+    rounds = list(simulate(topics, replace(DESIGN, budget=13), "random", 0))
     assert [entry.labels for entry in rounds] == [6, 10, 13]
 
 
-def test_strategies_share_the_split_of_a_seed_and_seeds_do_not(data):
-    first = {name: next(simulate(data, DESIGN, name, 0)).measures for name in ("random", "entropy")}
+def test_strategies_share_the_split_of_a_seed_and_seeds_do_not(topics):
+    first = {name: next(simulate(topics, DESIGN, name, 0)).measures for name in ("random", "entropy")}
     assert first["random"] == first["entropy"]
-    assert set(Oracle(data, DESIGN, 0).held_out) != set(Oracle(data, DESIGN, 1).held_out)
+    assert set(Oracle(topics, DESIGN, 0).held_out) != set(Oracle(topics, DESIGN, 1).held_out)
 
 
-def test_evaluation_items_are_neither_judged_by_nor_asked(data):
+def test_evaluation_items_are_neither_judged_by_nor_asked(topics):
     design = replace(DESIGN, evaluation=10)
-    oracle = Oracle(data, design, 0)
+    oracle = Oracle(topics, design, 0)
     assert len(oracle.evaluation) == 10
     assert not {*oracle.evaluation.tolist()} & {*oracle.held_out.tolist(), *oracle.open.tolist()}
-    assert oracle.held_out.tolist() == Oracle(data, DESIGN, 0).held_out.tolist()
-    asked = {position for entry in simulate(data, design, "entropy", 0) for position in entry.picked}
+    assert oracle.held_out.tolist() == Oracle(topics, DESIGN, 0).held_out.tolist()
+    asked = {position for entry in simulate(topics, design, "entropy", 0) for position in entry.picked}
     assert not asked & {*oracle.evaluation.tolist()}
     with pytest.raises(DataError, match="do not fit"):
-        replace(design, evaluation=len(data.items)).check(len(data.items))
+        replace(design, evaluation=len(topics.items)).check(len(topics.items))
 
 
-def test_a_run_is_reproducible_and_its_strategy_matters(data):
-    entropy = untimed(simulate(data, DESIGN, "entropy", 0))
-    assert entropy == untimed(simulate(data, DESIGN, "entropy", 0))
-    random = untimed(simulate(data, DESIGN, "random", 0))
+def test_a_run_is_reproducible_and_its_strategy_matters(topics):
+    entropy = untimed(simulate(topics, DESIGN, "entropy", 0))
+    assert entropy == untimed(simulate(topics, DESIGN, "entropy", 0))
+    random = untimed(simulate(topics, DESIGN, "random", 0))
     assert [r.picked for r in entropy] != [r.picked for r in random]
 
 
 @pytest.mark.parametrize("finished", [1, 2, 3])
-def test_a_run_goes_on_as_if_never_interrupted(data, finished):
-    whole = untimed(simulate(data, DESIGN, "dropout_entropy", 0))
-    rest = untimed(simulate(data, DESIGN, "dropout_entropy", 0, done=whole[:finished]))
+def test_a_run_goes_on_as_if_never_interrupted(topics, finished):
+    whole = untimed(simulate(topics, DESIGN, "dropout_entropy", 0))
+    rest = untimed(simulate(topics, DESIGN, "dropout_entropy", 0, done=whole[:finished]))
     assert [*whole[: min(finished, 2)], *rest] == whole  # the last round picked nothing: it is done again
 
 
-def test_a_larger_budget_goes_on_where_the_smaller_ended(data):
-    whole = untimed(simulate(data, replace(DESIGN, budget=18), "entropy", 0))
-    first = untimed(simulate(data, DESIGN, "entropy", 0))
-    rest = untimed(simulate(data, replace(DESIGN, budget=18), "entropy", 0, done=first))
+def test_a_larger_budget_goes_on_where_the_smaller_ended(topics):
+    whole = untimed(simulate(topics, replace(DESIGN, budget=18), "entropy", 0))
+    first = untimed(simulate(topics, DESIGN, "entropy", 0))
+    rest = untimed(simulate(topics, replace(DESIGN, budget=18), "entropy", 0, done=first))
     assert [*first[:2], *rest] == whole
 
 
-def test_a_cold_start_needs_no_first_labels(data):
-    rounds = list(simulate(data, replace(DESIGN, cold=True), "entropy", 0))
+def test_a_cold_start_needs_no_first_labels(topics):
+    rounds = list(simulate(topics, replace(DESIGN, cold=True), "entropy", 0))
     assert [entry.labels for entry in rounds] == [6, 10, 14]
 
 
 def test_answers_move_what_comes_next_in_a_batch_but_not_its_control_tasks(monkeypatch):
     monkeypatch.setattr("ml_backend.instant.queue.WORTH_IT", 1.0)  # so that much is moved
     kinds = np.arange(80) % 2
-    data = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(80), kinds)
+    topics = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(80), kinds)
     design = Design(20, 6, 12, 30, control_share=0.25, hyperparameters={"steps": 5})
-    batches = [next(simulate(data, replace(design, instant=on), "auto", 0)).picked for on in (False, True)]
+    batches = [next(simulate(topics, replace(design, instant=on), "auto", 0)).picked for on in (False, True)]
     assert batches[0] != batches[1]
     assert batches[0][0] == batches[1][0], "nothing was answered before it"
     same = [place for place in range(12) if batches[0][place] == batches[1][place]]
     turn = len(kinds) - 20 - 6
     assert set(control_places(12, 0.25, 0, turn).tolist()) <= set(same)
-    rounds = list(simulate(data, replace(design, instant=True), "auto", 0))
+    rounds = list(simulate(topics, replace(design, instant=True), "auto", 0))
     assert [entry.labels for entry in rounds] == [6, 18, 30]
 
 
-def test_a_share_of_each_batch_can_be_the_control_arm(data):
+def test_a_share_of_each_batch_can_be_the_control_arm(topics):
     half = replace(DESIGN, control_share=0.5)
-    first = [set(next(simulate(data, half, name, 0)).picked) for name in ("entropy", "random")]
+    first = [set(next(simulate(topics, half, name, 0)).picked) for name in ("entropy", "random")]
     assert len(first[0] & first[1]) >= 2
 
 
-def test_labels_of_one_class_are_followed_by_random_ones(data):
+def test_labels_of_one_class_are_followed_by_random_ones(topics):
     common = np.zeros(60, dtype=np.int64)
     order = np.random.default_rng(0).permutation(60)
     common[order[[3, 26, 27]]] = 1  # none among the first six labels of seed 0
-    rounds = list(simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0))
+    rounds = list(simulate(replace(topics, targets=common), replace(DESIGN, budget=30), "entropy", 0))
     assert rounds[0].labels > 6
-    rest = simulate(replace(data, targets=common), replace(DESIGN, budget=30), "entropy", 0, done=rounds[:1])
+    rest = simulate(replace(topics, targets=common), replace(DESIGN, budget=30), "entropy", 0, done=rounds[:1])
     assert untimed([rounds[0], *rest]) == untimed(rounds)
     with pytest.raises(DataError, match="all of one class"):
-        list(simulate(replace(data, targets=np.zeros(60, dtype=np.int64)), DESIGN, "entropy", 0))
+        list(simulate(replace(topics, targets=np.zeros(60, dtype=np.int64)), DESIGN, "entropy", 0))
 
 
 def test_images_too():
@@ -184,14 +136,14 @@ def test_images_too():
         ({"budget": 50}, "do not fit into 60"),
     ],
 )
-def test_a_design_that_cannot_be_is_refused(data, changes, message):
+def test_a_design_that_cannot_be_is_refused(topics, changes, message):
     with pytest.raises(DataError, match=message):
-        next(simulate(data, replace(DESIGN, **changes), "entropy", 0))
+        next(simulate(topics, replace(DESIGN, **changes), "entropy", 0))
 
 
-def test_an_unknown_strategy_is_refused_before_anything_is_trained(data):
+def test_an_unknown_strategy_is_refused_before_anything_is_trained(topics):
     with pytest.raises(Exception, match="nonsense"):
-        next(simulate(data, DESIGN, "nonsense", 0))
+        next(simulate(topics, DESIGN, "nonsense", 0))
 
 
 # --- the command -------------------------------------------------------------------------------------------------
@@ -324,23 +276,3 @@ def test_a_folder_of_images_is_data_too(tmp_path):
             Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
     loaded = Source("own", tmp_path).load()
     assert (loaded.model, loaded.labels, loaded.targets.tolist()) == (MnistCnn, ("dark", "light"), [0, 0, 0, 1, 1, 1])
-
-
-# --- through Label Studio ----------------------------------------------------------------------------------------
-
-
-def test_through_label_studio_the_same_tasks_are_asked(label_studio, data, tmp_path):
-    """Real tasks, rounds and label stream give, round for round, what the simulation without them gives."""
-    live = untimed(simulate_live(label_studio.client, tmp_path, data, DESIGN, "entropy", 0))
-    offline = untimed(simulate(data, DESIGN, "entropy", 0))
-    assert [r.labels for r in live] == [6, 10, 14]
-    assert live == offline
-
-
-def test_the_command_goes_through_label_studio(label_studio, csv_file, tmp_path, monkeypatch):
-    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
-    args = (csv_file, "-s", "random", *SIZES, "--seeds", 1, "--budget", 10, "--out", tmp_path, "--cold")
-    shown = call(*args, "--label-studio", label_studio.url)
-    assert shown.exit_code == 0, shown.output
-    assert [r.labels for r in read_rounds(tmp_path / "topics-label-studio")["random", 0]] == [6, 10]
-    assert label_studio.client.find_project("Simulation of topics: random, seed 0")

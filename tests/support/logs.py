@@ -1,0 +1,28 @@
+"""The product's logging, configured for one test."""
+
+import logging
+
+import pytest
+
+from ml_backend.config import Settings, load_settings
+from ml_backend.logs import HANDLER, configure_logging
+
+
+@pytest.fixture
+def logs(monkeypatch, capsys):
+    """Configure logging: ``logs(**settings)``; then ``logs.text()`` is what was written since."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
+    root = logging.getLogger()
+    before = {name: logging.getLogger(name).level for name in ("", "ml_backend", "waitress", "rq")}
+
+    def configure(**settings):
+        configure_logging(load_settings(**settings))
+
+    configure.text = lambda: capsys.readouterr().err
+    yield configure
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
+    for handler in [one for one in root.handlers if one.get_name() == HANDLER]:
+        root.removeHandler(handler)
