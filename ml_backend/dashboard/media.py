@@ -38,7 +38,7 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
     """The image in a task's field as rounds read it; None where this machine has not.
 
     Raises:
-        StoreError: the mirror is damaged.
+        StoreError: the task cache is damaged.
     """
     value = task.data.get(field)
     if not isinstance(value, str):

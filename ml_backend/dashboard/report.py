@@ -1,30 +1,25 @@
-"""The files of `scripts/report.py`: HTML with its charts inside, and the same charts as PNG."""
+"""The files of ``lsal report``: one HTML page with its charts inside, and the same charts as PNG."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
-import numpy as np
-from matplotlib.figure import Figure
-from plotly.offline import get_plotlyjs
-
 import ml_backend.dashboard
 from ml_backend.dashboard import charts, words
+from ml_backend.dashboard.figures import MEASURES, confusion_figure, curve_figure, loss_figure
 from ml_backend.dashboard.media import content_type, image_bytes
-from ml_backend.dashboard.pages.learning import MEASURES, curve_figure, loss_figure
-from ml_backend.dashboard.pages.mistakes import confusion_figure
 from ml_backend.dashboard.reading.common import media_field
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import read_mistakes
 from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.reading.versions import read_versions
+from ml_backend.dashboard.report_plots import write_plots
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.task_cache import TaskCache
@@ -32,7 +27,6 @@ from ml_backend.store.project_store import ProjectStore
 
 STYLE: Final = Path(ml_backend.dashboard.__file__).parent / "assets" / "dashboard.css"
 MISTAKES: Final = 48
-DPI: Final = 150
 CONFIG: Final = {"displaylogo": False, "responsive": True}
 
 
@@ -49,12 +43,9 @@ def write_report(services: Services, project_id: int, out: Path) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "report.html").write_text(page, encoding="utf-8")
-        return [out / "report.html", *_plots(out, learning, mistakes)]
+        return [out / "report.html", *write_plots(out, learning, mistakes)]
     except OSError as exc:
         raise StoreError(f"Cannot write to {out} ({exc}); choose another folder with --out.") from exc
-
-
-# --- HTML ---------------------------------------------------------------------------------------------------------
 
 
 def html_report(
@@ -66,6 +57,8 @@ def html_report(
     versions: dict[str, Any],
 ) -> str:
     """One page with styles, scripts and images inside. Texts of users are escaped, in charts as well."""
+    from plotly.offline import get_plotlyjs
+
     title = escape(overview["title"])
     sections = [_standing(overview)]
     if any(row["accuracy"] is not None for row in learning["versions"]):
@@ -168,76 +161,3 @@ def _versions(versions: dict[str, Any]) -> str:
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*cells, ", ".join(row["use"])]))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-# --- PNG ----------------------------------------------------------------------------------------------------------
-
-
-def _plots(out: Path, learning: dict[str, Any], mistakes: dict[str, Any]) -> Iterator[Path]:
-    style: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
-    # Dollar signs of users are no formulas.
-    with mpl.rc_context({**style, "text.parse_math": False, "savefig.dpi": DPI}):
-        for measure, name in MEASURES.items():
-            rows = [row for row in learning["versions"] if row[measure] is not None]
-            if rows:
-                yield _save(_curve(rows, learning, measure, name), out / f"{measure}.png")
-        trained = [row for row in learning["versions"] if row["loss"]]
-        if trained:
-            yield _save(_loss(trained[-1]), out / "loss.png")
-        if mistakes["version"]:
-            yield _save(_confusion(mistakes), out / "confusion.png")
-
-
-def _axes(x: str, y: str, *, size: tuple[float, float] = (7, 4)) -> tuple[Figure, Any]:
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    return figure, axes
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path)
-    return path
-
-
-def _curve(rows: Sequence[dict[str, Any]], learning: dict[str, Any], measure: str, name: str) -> Figure:
-    figure, axes = _axes("labels", name.lower())
-    models = learning["random"]["models"] if measure == "accuracy" else []
-    if models:
-        height = np.array([model["accuracy"] for model in models])
-        reach = np.abs([[model["low"], model["high"]] for model in models] - height[:, None]).T
-        sizes = [model["labels"] for model in models]
-        axes.errorbar(sizes, height, yerr=reach, fmt="o", color=charts.QUIET, capsize=3, label="random labels alone")
-    labels, values = [row["labels"] for row in rows], [row[measure] for row in rows]
-    axes.plot(labels, values, marker="o", color=charts.COLOURS[0], label="active order")
-    if models:
-        axes.legend(frameon=False)
-    return figure
-
-
-def _loss(row: dict[str, Any]) -> Figure:
-    figure, axes = _axes("epoch", "loss (nats)")
-    axes.plot(range(1, len(row["loss"]) + 1), row["loss"], color=charts.COLOURS[0], label="training")
-    if row["validation"]:
-        seen = row["validation"]
-        axes.plot(seen["epochs"], seen["loss"], color=charts.COLOURS[1], marker="o", label="validation")
-        axes.legend(frameon=False)
-    return figure
-
-
-def _confusion(mistakes: dict[str, Any]) -> Figure:
-    labels, counts = mistakes["labels"], np.array(mistakes["confusion"], dtype=np.float64)
-    few = len(labels) <= 25
-    figure, axes = _axes("the model says", "people say", size=(6, 5.5) if few else (9, 8.5))
-    axes.grid(visible=False)
-    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
-    step = 1 if few else -(-len(labels) // 25)
-    positions = range(0, len(labels), step)
-    shown = [labels[i] if len(labels[i]) <= 18 else labels[i][:17] + "…" for i in positions]
-    axes.set_xticks(positions, shown, rotation=45, ha="right")
-    axes.set_yticks(positions, shown)
-    if len(labels) <= 12:
-        for i, j in zip(*np.nonzero(counts), strict=True):
-            axes.text(j, i, f"{counts[i, j]:,.0f}", ha="center", va="center")
-    return figure

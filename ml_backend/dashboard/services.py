@@ -27,7 +27,7 @@ FRESH: Final = 120.0
 
 @dataclass(frozen=True)
 class Asked:
-    """How a wish for a round was met."""
+    """How it went to ask for a round."""
 
     words: str
     new: bool

@@ -12,7 +12,7 @@ from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.address import PREFIX
 
 TICK: Final = 1_500
-"""Milliseconds between two looks for news; an answer without news changes nothing on the page."""
+"""Milliseconds between two questions for news; an answer without news changes nothing on the page."""
 
 ICON: Final = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5' cy='11' r='4' fill='#1f5fb8'/>"

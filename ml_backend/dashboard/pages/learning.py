@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from dash import Dash, Input, Output, State, html, no_update
 
-from ml_backend.dashboard import charts, parts, words
+from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import store_of
+from ml_backend.dashboard.figures import MEASURES, curve_figure, loss_figure
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.services import Services
@@ -18,9 +19,6 @@ LOSS_NOTE: Final = (
     "probabilities, not classes), and can lie above the validation loss. Evaluation tasks are only looked at: they "
     "teach the model nothing, and stop no training."
 )
-DOTTED: Final = 50
-"""Epochs up to which each is a dot on its line."""
-MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
 
 
 def read(view: View) -> Data:
@@ -94,65 +92,6 @@ def curve_part(data: Data, measure: str) -> Any:
     return [drawn, html.Details([html.Summary("As a table"), table])]
 
 
-def curve_figure(data: Data, measure: str) -> charts.Figure:
-    """The measure of each version against its labels; for accuracy with the random baseline and the labels saved."""
-    rows = [row for row in data["versions"] if row[measure] is not None]
-    hover = [
-        f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>{MEASURES[measure]} {words.percent(row[measure])}"
-        + ("" if row["promoted"] else "<br>not served: clearly worse")
-        for row in rows
-    ]
-    own = charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
-    traces = [own]
-    if measure == "accuracy":
-        served = next((row for row in rows if row["name"] == data["current"]), None)
-        saved = _saved_traces(data["labels_saved"], served["accuracy"]) if data["labels_saved"] and served else []
-        traces = [*_random_traces(data["random"]), own, *saved]
-    return charts.figure(
-        traces, x="labels", y=MEASURES[measure].lower(), yaxis={"tickformat": ".0%"}, xaxis={"rangemode": "tozero"}
-    )
-
-
-def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
-    """Models of random labels with their intervals, and the power law through them."""
-    models, traces = random["models"], []
-    if not models:
-        return []
-    if random["curve"]:
-        x, y = [point["labels"] for point in random["curve"]], [point["accuracy"] for point in random["curve"]]
-        law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
-        dotted = {"color": charts.QUIET, "width": 2, "dash": "dot"}
-        traces.append(law | {"mode": "lines", "line": dotted, "hoverinfo": "skip"})
-    accuracy = [model["accuracy"] for model in models]
-    dots = charts.line(
-        [model["labels"] for model in models],
-        accuracy,
-        name="random labels alone",
-        hover=[_random_told(model) for model in models],
-        colour=charts.QUIET,
-    )
-    highs, lows = [model["high"] for model in models], [model["low"] for model in models]
-    bars = charts.reach(accuracy, lows, highs, colour=charts.QUIET) | {"thickness": 1}
-    traces.append(dots | {"mode": "markers", "error_y": bars})
-    return traces
-
-
-def _saved_traces(saved: dict[str, Any], height: float) -> list[dict[str, Any]]:
-    """From the labels of the served version to as many random ones as would be as good, at its accuracy."""
-    needed, colour = saved["random_labels"], charts.COLOURS[1]
-    ends = [saved["labels"], needed["value"]]
-    lows, highs = [ends[0], needed["low"]], [ends[0], needed["high"]]
-    told = f"{needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}) would be as good"
-    span = charts.line(ends, [height, height], name="labels saved", hover=[told, told], colour=colour)
-    dashed = {"color": colour, "dash": "dash"}
-    return [span | {"error_x": charts.reach(ends, lows, highs, colour=colour), "line": dashed}]
-
-
-def _random_told(model: dict[str, Any]) -> str:
-    interval = f"{words.percent(model['low'])} to {words.percent(model['high'])}"
-    return f"{model['labels']:,} random labels<br>{words.percent(model['accuracy'])} ({interval})"
-
-
 def _saved(data: Data) -> Any:
     saved = data["labels_saved"]
     if not saved:
@@ -180,19 +119,6 @@ def loss_part(row: dict[str, Any]) -> Any:
         )
     chart = loss_figure(row)
     return parts.graph(chart, name="Loss by epoch", summary=f"{summary}.", identity="loss-graph", height=300)
-
-
-def loss_figure(row: dict[str, Any]) -> charts.Figure:
-    """Training loss, and validation loss where the version has one."""
-    epochs = list(range(1, len(row["loss"]) + 1))
-    training = charts.line(epochs, row["loss"], name="training")
-    if len(epochs) > DOTTED:
-        training["mode"] = "lines"
-    traces = [training]
-    if row["validation"]:
-        seen, losses = row["validation"]["epochs"], row["validation"]["loss"]
-        traces.append(charts.line(seen, losses, name="validation", colour=charts.COLOURS[1]))
-    return charts.figure(traces, x="epoch", y="loss (nats)", yaxis={"rangemode": "tozero"})
 
 
 def register(app: Dash, services: Services) -> None:

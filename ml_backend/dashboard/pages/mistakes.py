@@ -6,17 +6,14 @@ from typing import Any, Final
 
 from dash import Dash, Input, Output, State, html, no_update
 
-from ml_backend.dashboard import charts, parts, words
+from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import project_of, store_of
+from ml_backend.dashboard.figures import FEW, confusion_figure
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.mistakes import MOST, SHOWN, read_mistakes
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
-FEW: Final = 12
-"""Classes up to which a cell shows its number."""
-FITTING: Final = 40
-"""Characters of all labels together up to which they stand side by side."""
 SIDE: Final = {"few": 400, "many": 640}
 """Height of the matrix in pixels."""
 ALL: Final = "(all)"
@@ -92,58 +89,6 @@ def _matrix(data: Data) -> html.Section:
         )
         content.append(table)
     return parts.section("Confusion matrix", html.Div(content, className="matrix"))
-
-
-def confusion_figure(data: Data) -> charts.Figure:
-    """Share of each row that the version gave to each column; hover tells the counts."""
-    labels, counts = data["labels"], data["confusion"]
-    totals = [max(1, sum(row)) for row in counts]
-    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
-    names = [charts.text(label) for label in labels]
-    hover = [
-        [
-            f"People: {names[i]}<br>Model: {names[j]}<br>{value:,} of {sum(counts[i]):,} tasks"
-            for j, value in enumerate(row)
-        ]
-        for i, row in enumerate(counts)
-    ]
-    few = len(labels) <= FEW
-    positions = list(range(len(labels)))
-    trace = {
-        "type": "heatmap",
-        "x": positions,
-        "y": positions,
-        "z": shares,
-        "text": [[f"{value:,}" if value else "" for value in row] for row in counts] if few else None,
-        "texttemplate": "%{text}" if few else None,
-        "customdata": hover,
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "colorscale": [list(stop) for stop in charts.SCALE],
-        "zmin": 0,
-        "zmax": 1,
-        "showscale": False,
-        "xgap": 1 if few else 0,
-        "ygap": 1 if few else 0,
-    }
-    # Of many classes not every name fits: as many as can be read.
-    every = max(1, -(-len(labels) // 25))
-    shown = positions[::every]
-    ticks = {"tickvals": shown, "ticktext": [_short(names[i]) for i in shown], "showgrid": False}
-    return charts.figure(
-        [trace],
-        x="the model says",
-        y="people say",
-        xaxis=ticks | {"side": "bottom", "tickangle": 0 if sum(map(len, labels)) <= FITTING else -45},
-        yaxis=ticks | {"autorange": "reversed"},
-    )
-
-
-def _short(name: str) -> str:
-    """A tick's text; cut before an escaped character rather than in it."""
-    if len(name) <= 18:
-        return name
-    cut = name[:17]
-    return (cut[: cut.rindex("&")] if "&" in cut and ";" not in cut[cut.rindex("&") :] else cut) + "…"
 
 
 def _errors(data: Data) -> html.Section:

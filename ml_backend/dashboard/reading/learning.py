@@ -19,7 +19,7 @@ CURVE_POINTS: Final = 40
 
 
 def read_learning(store: ProjectStore) -> dict[str, Any]:
-    """``versions``: name, labels, metrics, losses; ``random``: the random arm; ``labels_saved`` as measured.
+    """``versions``: name, labels, metrics, losses; ``random``: the random baseline; ``labels_saved`` as measured.
 
     ``loss`` is the mean training loss of each epoch, ``validation`` (``items``, ``epochs``, ``loss``) that of
     evaluation tasks at some of them; None of versions that had none.

@@ -14,8 +14,8 @@ from support.served import UID, publish
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.charts import text
-from ml_backend.dashboard.pages.learning import loss_figure, loss_part
-from ml_backend.dashboard.pages.mistakes import confusion_figure
+from ml_backend.dashboard.figures import confusion_figure, loss_figure
+from ml_backend.dashboard.pages.learning import loss_part
 from ml_backend.dashboard.pages.overview_rounds import round_section
 from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.pulse import read_pulse

@@ -1,0 +1,141 @@
+"""The charts that pages and report share, made from what `reading` gives."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ml_backend.dashboard import charts, words
+
+DOTTED: Final = 50
+"""Epochs up to which each is a dot on its line."""
+MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
+FEW: Final = 12
+"""Classes up to which a cell shows its number."""
+FITTING: Final = 40
+"""Characters of all labels together up to which they stand side by side."""
+
+Data = dict[str, Any]
+
+
+def curve_figure(data: Data, measure: str) -> charts.Figure:
+    """The measure of each version against its labels; for accuracy with the random baseline and the labels saved."""
+    rows = [row for row in data["versions"] if row[measure] is not None]
+    hover = [
+        f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>{MEASURES[measure]} {words.percent(row[measure])}"
+        + ("" if row["promoted"] else "<br>not served: clearly worse")
+        for row in rows
+    ]
+    own = charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
+    traces = [own]
+    if measure == "accuracy":
+        served = next((row for row in rows if row["name"] == data["current"]), None)
+        saved = _saved_traces(data["labels_saved"], served["accuracy"]) if data["labels_saved"] and served else []
+        traces = [*_random_traces(data["random"]), own, *saved]
+    return charts.figure(
+        traces, x="labels", y=MEASURES[measure].lower(), yaxis={"tickformat": ".0%"}, xaxis={"rangemode": "tozero"}
+    )
+
+
+def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
+    """Models of random labels with their intervals, and the power law through them."""
+    models, traces = random["models"], []
+    if not models:
+        return []
+    if random["curve"]:
+        x, y = [point["labels"] for point in random["curve"]], [point["accuracy"] for point in random["curve"]]
+        law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
+        dotted = {"color": charts.QUIET, "width": 2, "dash": "dot"}
+        traces.append(law | {"mode": "lines", "line": dotted, "hoverinfo": "skip"})
+    accuracy = [model["accuracy"] for model in models]
+    dots = charts.line(
+        [model["labels"] for model in models],
+        accuracy,
+        name="random labels alone",
+        hover=[_random_told(model) for model in models],
+        colour=charts.QUIET,
+    )
+    highs, lows = [model["high"] for model in models], [model["low"] for model in models]
+    bars = charts.reach(accuracy, lows, highs, colour=charts.QUIET) | {"thickness": 1}
+    traces.append(dots | {"mode": "markers", "error_y": bars})
+    return traces
+
+
+def _saved_traces(saved: dict[str, Any], height: float) -> list[dict[str, Any]]:
+    """From the labels of the served version to as many random ones as would be as good, at its accuracy."""
+    needed, colour = saved["random_labels"], charts.COLOURS[1]
+    ends = [saved["labels"], needed["value"]]
+    lows, highs = [ends[0], needed["low"]], [ends[0], needed["high"]]
+    told = f"{needed['value']:,.0f} random labels ({needed['low']:,.0f} to {needed['high']:,.0f}) would be as good"
+    span = charts.line(ends, [height, height], name="labels saved", hover=[told, told], colour=colour)
+    dashed = {"color": colour, "dash": "dash"}
+    return [span | {"error_x": charts.reach(ends, lows, highs, colour=colour), "line": dashed}]
+
+
+def _random_told(model: dict[str, Any]) -> str:
+    interval = f"{words.percent(model['low'])} to {words.percent(model['high'])}"
+    return f"{model['labels']:,} random labels<br>{words.percent(model['accuracy'])} ({interval})"
+
+
+def loss_figure(row: dict[str, Any]) -> charts.Figure:
+    """Training loss, and validation loss where the version has one."""
+    epochs = list(range(1, len(row["loss"]) + 1))
+    training = charts.line(epochs, row["loss"], name="training")
+    if len(epochs) > DOTTED:
+        training["mode"] = "lines"
+    traces = [training]
+    if row["validation"]:
+        seen, losses = row["validation"]["epochs"], row["validation"]["loss"]
+        traces.append(charts.line(seen, losses, name="validation", colour=charts.COLOURS[1]))
+    return charts.figure(traces, x="epoch", y="loss (nats)", yaxis={"rangemode": "tozero"})
+
+
+def confusion_figure(data: Data) -> charts.Figure:
+    """Share of each row that the version gave to each column; hover tells the counts."""
+    labels, counts = data["labels"], data["confusion"]
+    totals = [max(1, sum(row)) for row in counts]
+    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
+    names = [charts.text(label) for label in labels]
+    hover = [
+        [
+            f"People: {names[i]}<br>Model: {names[j]}<br>{value:,} of {sum(counts[i]):,} tasks"
+            for j, value in enumerate(row)
+        ]
+        for i, row in enumerate(counts)
+    ]
+    few = len(labels) <= FEW
+    positions = list(range(len(labels)))
+    trace = {
+        "type": "heatmap",
+        "x": positions,
+        "y": positions,
+        "z": shares,
+        "text": [[f"{value:,}" if value else "" for value in row] for row in counts] if few else None,
+        "texttemplate": "%{text}" if few else None,
+        "customdata": hover,
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "colorscale": [list(stop) for stop in charts.SCALE],
+        "zmin": 0,
+        "zmax": 1,
+        "showscale": False,
+        "xgap": 1 if few else 0,
+        "ygap": 1 if few else 0,
+    }
+    # Of many classes not every name fits: as many as can be read.
+    every = max(1, -(-len(labels) // 25))
+    shown = positions[::every]
+    ticks = {"tickvals": shown, "ticktext": [_short(names[i]) for i in shown], "showgrid": False}
+    return charts.figure(
+        [trace],
+        x="the model says",
+        y="people say",
+        xaxis=ticks | {"side": "bottom", "tickangle": 0 if sum(map(len, labels)) <= FITTING else -45},
+        yaxis=ticks | {"autorange": "reversed"},
+    )
+
+
+def _short(name: str) -> str:
+    """A tick's text; cut before an escaped character rather than in it."""
+    if len(name) <= 18:
+        return name
+    cut = name[:17]
+    return (cut[: cut.rindex("&")] if "&" in cut and ";" not in cut[cut.rindex("&") :] else cut) + "…"
