@@ -1,5 +1,6 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
+# make endurance  the long repeats (a hundred kills, 200 labels, 10,000 events) and every benchmark once, small
 # make check    format, lint, types, and the docker-compose file against its schema
 # make bench    the figures in README.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
@@ -22,7 +23,7 @@ export OMP_WAIT_POLICY := PASSIVE
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock bench clean
+.PHONY: help demo test endurance check format lock bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -53,6 +54,9 @@ demo: $(READY)
 test: $(READY) $(PEERS)
 	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
+endurance: $(READY) $(PEERS)
+	$(BIN)/python -m pytest tests/endurance $(ARGS)
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -64,7 +68,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) $(PEERS)
-	@set -e; for name in $(BENCH); do $(BIN)/python scripts/bench_$$name.py $(ARGS); done
+	@set -e; for name in $(BENCH); do PYTHONPATH=scripts $(BIN)/python -m bench.$$name $(ARGS); done
 
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \

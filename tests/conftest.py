@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -57,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let Label Studio's SDK call what pydantic has deprecated, for each personal access token; show wide tables."""
     for shown in (console, messages):
         shown.width = 200
+    # Started by a script with "&", pytest has Ctrl-C ignored, and so would all that it starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Most tests of texts are about the loop: the encoder's import would cost each of their processes six seconds.
     # test_sentences.py, test_demo.py and test_browser.py use it.
     os.environ["TEXT_MODEL"] = "headlines"

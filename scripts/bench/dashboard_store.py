@@ -1,4 +1,4 @@
-"""A made-up project's store as real rounds leave it, in a moment: versions, judgements, a queue, a map, a mirror."""
+"""A made-up project's store as real rounds leave it, at once: versions, judgements, a queue, a map, a task cache."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from ml_backend.store.project_store import QUESTION, Current, ProjectStore
 from ml_backend.store.query_log import QueryLogEntry
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+LABELS_EACH = 20
+"""Labels between two versions."""
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
 
 
-def fill_mirror(store: ProjectStore, tasks: dict[int, dict[str, Any]], labelled: dict[int, str]) -> None:
+def fill_cache(store: ProjectStore, tasks: dict[int, dict[str, Any]], labelled: dict[int, str]) -> None:
     """Tasks by id → data, and the labels that some of them have."""
     rows = []
     for task_id, data in tasks.items():
@@ -64,86 +66,104 @@ def make_store(
     """
     store = ProjectStore(root, f"{project_id}.1700000000")
     generator = np.random.default_rng(project_id)
-    field = "text" if kind == "Text" else "image"
-    total = evaluated + versions * 20 + open_tasks
-    noise = generator.integers(0, 256, (12, 28, 28), dtype=np.uint8)
-    tasks: dict[int, dict[str, Any]] = {}
-    for task_id in range(1, total + 1):
-        shown = texts[task_id - 1] if task_id <= len(texts) else f"Story {task_id}: rivers rise after the storm"
-        tasks[task_id] = {field: shown if kind == "Text" else png_data_uri(noise[task_id % len(noise)])}
-        if task_id <= evaluated:
-            tasks[task_id]["split"] = "evaluation"
+    total = evaluated + versions * LABELS_EACH + open_tasks
+    tasks = _tasks(generator, kind, total, evaluated, texts)
     targets = generator.integers(0, len(labels), evaluated)
     label_of = {task_id: labels[targets[task_id - 1]] for task_id in range(1, evaluated + 1)}
-    trained_on = range(evaluated + 1, evaluated + versions * 20 + 1)
+    trained_on = range(evaluated + 1, evaluated + versions * LABELS_EACH + 1)
     label_of |= {task_id: labels[int(generator.integers(len(labels)))] for task_id in trained_on}
-    fill_mirror(store, tasks, label_of)
-    question = {"title": title, "field": field, "object_tag": kind, "labels": list(labels)}
-    store.write_document(QUESTION, question)
-    weights: dict[str, torch.Tensor] = {"w": torch.zeros(3)}  # of no real model: nothing here loads it
-    config: dict[str, Any] = {}
-    ids = np.arange(1, evaluated + 1)
+    fill_cache(store, tasks, label_of)
+    field = _field(kind)
+    store.write_document(QUESTION, {"title": title, "field": field, "object_tag": kind, "labels": list(labels)})
     before: tuple[str, NDArray[np.bool_]] | None = None
     answers: dict[str, Any] = {}
     for number in range(1, versions + 1):
-        name = f"headlines-{number:04d}-{number:08x}"
         probabilities = _guesses(generator, targets, len(labels), skill=0.5 + 0.4 * number / versions)
-        judged = evaluation_predictions(ids, targets, probabilities)
-        comparison = compare(judged.right, before[1], against=before[0]) if before else None
-        loss = [round(0.7 / (epoch + 1) + 0.1, 4) for epoch in range(6)]
-        manifest = Manifest(
-            name=name,
-            model="headlines",
-            number=number,
-            created_at=START + timedelta(hours=number),
-            object_tag=kind,
-            labels=labels,
-            config=config,
-            fingerprint=f"{number:08x}" * 8,
-            examples=number * 20,
-            label_counts={label: number * 20 // len(labels) for label in labels},
-            training={
-                "examples": number * 20,
-                "epochs": 6,
-                "seconds": 1.5,
-                "loss": loss,
-                "hyperparameters": {"steps": 6},
-                "validation": {"items": evaluated, "epochs": [1, 3, 6], "loss": [0.9, 0.5, 0.6]}
-                if number > 1
-                else None,
-            },
-            metrics=asdict(evaluate(probabilities, targets, labels)),
-            settings={"strategy": "entropy", "queue_size": 20, "samples": 20 + number, "hyperparameters": {}},
-            parent=before[0] if before else None,
-            comparison=asdict(comparison) if comparison else None,
-        )
-        store.write_version(manifest, weights, judged)
-        before = (name, judged.right)
-        for task_id in range(evaluated + 20 * number - 19, evaluated + 20 * number + 1):
+        before = name, _ = _write_version(store, number, kind, labels, targets, probabilities, before)
+        for task_id in trained_on[LABELS_EACH * (number - 1) : LABELS_EACH * number]:
             arm = "control" if task_id % 10 == 0 else "entropy"
             answers[str(task_id)] = asdict(QueryLogEntry(f"{name}.entropy-0001", name, arm, labels[0], 0.7))
         append(store, _round(number, name))
     if before:
-        still_open = list(range(total - open_tasks + 1, total + 1))[:20]
-        queue = Queue(
-            f"{before[0]}.entropy-{versions:04d}",
-            before[0],
-            "entropy",
-            1,
-            0,
-            tuple(
-                Prediction(
-                    i, labels[i % len(labels)], 0.6, n / 20, "entropy", f"{labels[0]} (60%) or {labels[1]} (40%)"
-                )
-                for n, i in enumerate(still_open)
-            ),
-        )
-        store.write_queue(queue)
-        store.set_current(Current(before[0], queue.name))
+        _publish(store, before[0], versions, labels, list(range(total - open_tasks + 1, total + 1))[:20])
         store.write_document("answers.json", {"answers": answers})
-        store.write_document("measures.json", _measures(before[0], versions * 20))
+        store.write_document("measures.json", _measures(before[0], versions * LABELS_EACH))
         store.write_document("recheck.json", {"tab": 3, "fingerprint": "x", "doubted": [evaluated + 3, evaluated + 7]})
     return store
+
+
+def _field(kind: str) -> str:
+    return "text" if kind == "Text" else "image"
+
+
+def _tasks(
+    generator: np.random.Generator, kind: str, total: int, evaluated: int, texts: tuple[str, ...]
+) -> dict[int, dict[str, Any]]:
+    noise = generator.integers(0, 256, (12, 28, 28), dtype=np.uint8)
+    tasks: dict[int, dict[str, Any]] = {}
+    for task_id in range(1, total + 1):
+        shown = texts[task_id - 1] if task_id <= len(texts) else f"Story {task_id}: rivers rise after the storm"
+        tasks[task_id] = {_field(kind): shown if kind == "Text" else png_data_uri(noise[task_id % len(noise)])}
+        if task_id <= evaluated:
+            tasks[task_id]["split"] = "evaluation"
+    return tasks
+
+
+def _write_version(
+    store: ProjectStore,
+    number: int,
+    kind: str,
+    labels: tuple[str, ...],
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    before: tuple[str, NDArray[np.bool_]] | None,
+) -> tuple[str, NDArray[np.bool_]]:
+    """Write one version, compared with the one before it; its name, and which evaluation items it has right."""
+    name = f"headlines-{number:04d}-{number:08x}"
+    judged = evaluation_predictions(np.arange(1, len(targets) + 1), targets, probabilities)
+    comparison = compare(judged.right, before[1], against=before[0]) if before else None
+    examples = number * LABELS_EACH
+    manifest = Manifest(
+        name=name,
+        model="headlines",
+        number=number,
+        created_at=START + timedelta(hours=number),
+        object_tag=kind,
+        labels=labels,
+        config={},
+        fingerprint=f"{number:08x}" * 8,
+        examples=examples,
+        label_counts={label: examples // len(labels) for label in labels},
+        training=_training(number, examples, len(targets)),
+        metrics=asdict(evaluate(probabilities, targets, labels)),
+        settings={"strategy": "entropy", "queue_size": 20, "samples": 20 + number, "hyperparameters": {}},
+        parent=before[0] if before else None,
+        comparison=asdict(comparison) if comparison else None,
+    )
+    store.write_version(manifest, {"w": torch.zeros(3)}, judged)  # of no real model: nothing here loads it
+    return name, judged.right
+
+
+def _training(number: int, examples: int, evaluated: int) -> dict[str, Any]:
+    return {
+        "examples": examples,
+        "epochs": 6,
+        "seconds": 1.5,
+        "loss": [round(0.7 / (epoch + 1) + 0.1, 4) for epoch in range(6)],
+        "hyperparameters": {"steps": 6},
+        "validation": {"items": evaluated, "epochs": [1, 3, 6], "loss": [0.9, 0.5, 0.6]} if number > 1 else None,
+    }
+
+
+def _publish(store: ProjectStore, version: str, number: int, labels: tuple[str, ...], queued: list[int]) -> None:
+    reason = f"{labels[0]} (60%) or {labels[1]} (40%)"
+    predictions = tuple(
+        Prediction(task_id, labels[task_id % len(labels)], 0.6, place / 20, "entropy", reason)
+        for place, task_id in enumerate(queued)
+    )
+    queue = Queue(f"{version}.entropy-{number:04d}", version, "entropy", 1, 0, predictions)
+    store.write_queue(queue)
+    store.set_current(Current(version, queue.name))
 
 
 def some_map(count: int, classes: int = 2, *, first: int = 1, pool: int | None = None, seed: int = 0) -> PoolMap:

@@ -148,7 +148,7 @@ def _peer_curves(arrays: Path, result: Path) -> Curves:
     if not PEERS_PYTHON.exists():
         warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own curves follow.")
         return {}
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_learning_peers as b; b.main(*sys.argv[2:])"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from bench import learning_peers as b; b.main(*sys.argv[2:])"
     done = subprocess.run(  # noqa: S603 - our own code in our own environment
         [PEERS_PYTHON, "-c", code, SCRIPTS, arrays, result], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
     )

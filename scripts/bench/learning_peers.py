@@ -1,4 +1,4 @@
-"""The peers' strategies for bench_learning.py, each asked through its library's own interface. Runs in .venv-peers."""
+"""The peers' strategies for bench.learning, each asked through its library's own interface. Runs in .venv-peers."""
 
 from __future__ import annotations
 

@@ -6,10 +6,9 @@ while a model trains; and what publishing a queue of 200 costs in a small and in
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Final
 
-import numpy as np
 import requests
 import typer
 from demo import start_backend
@@ -26,6 +24,7 @@ from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
 from bench.start import start_studio
+from bench.timing import load, percentile, timed, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import Settings
 from ml_backend.label_studio.client import LabelStudioClient
@@ -45,7 +44,6 @@ PART_NAMES: Final = ("visible", "submit", "webhook", "publish")
 LOOK_INTERVAL: Final = 0.1
 SETTLING: Final = 2.0
 """Seconds in which the backend hears of what just happened."""
-PATIENCE: Final = 600.0
 GOALS: Final = {"visible": 10.0, "submit": 1.2, "webhook": 50.0, "publish": 2.0}
 """Seconds; ratio of 95th percentiles; milliseconds at the 99th; ratio of the largest to the smallest project."""
 
@@ -270,36 +268,6 @@ def status(bench: Bench, digits: Digits) -> dict[str, Any]:
 def steps_of(line: Mapping[str, Any]) -> str:
     """The steps of a remembered round, with their share."""
     return ", ".join(f"{step['name']} {step['seconds']:.1f}" for step in line["steps"])
-
-
-def load() -> str:
-    """How busy the machine is: figures of a busy one say little."""
-    return f"(load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores)"
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """A percentile of the values."""
-    return float(np.percentile(values, share))
-
-
-def timed(action: Callable[[], Any]) -> tuple[Any, float]:
-    """Result of an action and its seconds."""
-    started = time.perf_counter()
-    result = action()
-    return result, time.perf_counter() - started
-
-
-def wait_for(condition: Callable[[], bool], interval: float) -> None:
-    """Ask until it holds.
-
-    Raises:
-        TimeoutError: it did not in ten minutes.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"Nothing came of it within {PATIENCE:.0f} s.")
-        time.sleep(interval)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, HeadlineData, load_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
 LABEL_COUNTS: Final = (100, 300, 1000)
 DIGITS: Final = tuple(str(digit) for digit in range(10))
 HEADLINE_LABELS: Final = (NOT_RELATED, RELATED)

@@ -1,4 +1,4 @@
-"""Times the peer libraries on the arrays of bench_strategies.py. Runs in their own environment, .venv-peers.
+"""Times the peer libraries on the arrays of bench.strategies. Runs in their own environment, .venv-peers.
 
 ``main(FOLDER, CASE, ...)`` reads ``arrays.npz`` and ``network.pt`` there and prints one JSON object: per case and peer
 the CPU seconds of the fastest of some runs, or the error that kept it from running.
@@ -33,51 +33,25 @@ def cpu_seconds(call: Callable[[], object]) -> float:
     return min(taken)
 
 
-def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[str, str], Callable[[], object]]:
-    """What to time, by case and peer; each imports its library when called first (outside the timing)."""
+Cases = dict[tuple[str, str], Callable[[], object]]
+
+
+def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> Cases:
+    """What to time, by case and peer."""
+    return {**by_scores(data), **by_embeddings(data), ("dropout", "baal"): baal_predicts(data, network)}
+
+
+def by_scores(data: dict[str, np.ndarray]) -> Cases:
+    """Strategies that take probabilities alone."""
     from baal.active import heuristics
-    from baal.bayesian.dropout import patch_module
     from batchbald_redux.batchbald import get_bald_batch, get_batchbald_batch
     from modAL.uncertainty import _proba_entropy, _proba_margin
-    from skactiveml.base import SkactivemlClassifier
-    from skactiveml.pool import Badge, CoreSet, TypiClust
     from small_text.query_strategies.bayesian import _bald
-    from small_text.query_strategies.coresets import greedy_coreset
     from small_text.query_strategies.strategies import BreakingTies
-
-    class GivenProbabilities(SkactivemlClassifier):
-        """A classifier that has already spoken: only the strategy is timed."""
-
-        def __init__(self, probabilities: np.ndarray) -> None:
-            super().__init__(classes=list(range(10)))
-            self.probabilities = probabilities
-
-        def fit(self, *_: object) -> GivenProbabilities:
-            return self
-
-        def predict_proba(self, items: np.ndarray) -> np.ndarray:
-            return self.probabilities[: len(items)]
 
     p, passes, small = data["entropy"], data["bald"], data["batch_bald"]
     log_passes, log_small = (torch.from_numpy(array).double().log() for array in (passes, small))
     last = np.moveaxis(passes, 1, 2)
-    pool, labelled = data["embeddings"], data["labelled"]
-    rows = np.concatenate([pool, labelled])
-    answers = np.concatenate([np.full(len(pool), np.nan), np.arange(len(labelled)) % 10.0])
-    count = int(data["count"])
-    images, iterations = torch.from_numpy(data["images"]), int(data["iterations"])
-    given = GivenProbabilities(data["mean"][:, 0])
-    bayesian = patch_module(network, inplace=False).eval()
-
-    def baal_predicts() -> object:
-        # baal stacks the copies of a batch and runs them at once (ModelWrapper.predict_on_batch).
-        with torch.no_grad():
-            for start in range(0, len(images), 32):
-                batch = images[start : start + 32]
-                stacked = torch.stack([batch] * iterations).flatten(0, 1)
-                bayesian(stacked).softmax(dim=1).view(iterations, len(batch), -1).permute(1, 2, 0)
-        return None
-
     return {
         ("entropy", "baal"): lambda: heuristics.Entropy().compute_score(p),
         ("entropy", "modAL"): lambda: _proba_entropy(p),
@@ -88,6 +62,19 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
         ("bald", "batchbald_redux"): lambda: get_bald_batch(log_passes, 10),
         ("bald", "small-text"): lambda: _bald(passes),
         ("batch_bald", "batchbald_redux"): lambda: get_batchbald_batch(log_small, 10, 10_000, dtype=torch.double),
+    }
+
+
+def by_embeddings(data: dict[str, np.ndarray]) -> Cases:
+    """Strategies that take embeddings."""
+    from skactiveml.pool import Badge, CoreSet, TypiClust
+    from small_text.query_strategies.coresets import greedy_coreset
+
+    pool, labelled = data["embeddings"], data["labelled"]
+    rows = np.concatenate([pool, labelled])
+    answers = np.concatenate([np.full(len(pool), np.nan), np.arange(len(labelled)) % 10.0])
+    count, given = int(data["count"]), given_probabilities(data["mean"][:, 0])
+    return {
         ("k_center", "scikit-activeml"): lambda: CoreSet(random_state=0).query(rows, answers, batch_size=count),
         ("k_center", "small-text"): lambda: greedy_coreset(
             rows, np.arange(len(pool)), np.arange(len(pool), len(rows)), count, distance_metric="euclidean"
@@ -96,8 +83,44 @@ def cases(data: dict[str, np.ndarray], network: torch.nn.Module) -> dict[tuple[s
         ("badge", "scikit-activeml"): lambda: Badge(random_state=0).query(
             rows, answers, given, fit_clf=False, batch_size=count
         ),
-        ("dropout", "baal"): baal_predicts,
     }
+
+
+def given_probabilities(p: np.ndarray) -> object:
+    """A classifier that has already spoken, for scikit-activeml: only the strategy is timed."""
+    from skactiveml.base import SkactivemlClassifier
+
+    class GivenProbabilities(SkactivemlClassifier):
+        def __init__(self, probabilities: np.ndarray) -> None:
+            super().__init__(classes=list(range(10)))
+            self.probabilities = probabilities
+
+        def fit(self, *_: object) -> GivenProbabilities:
+            return self
+
+        def predict_proba(self, items: np.ndarray) -> np.ndarray:
+            return self.probabilities[: len(items)]
+
+    return GivenProbabilities(p)
+
+
+def baal_predicts(data: dict[str, np.ndarray], network: torch.nn.Module) -> Callable[[], object]:
+    """MC dropout as baal does it: it stacks the copies of a batch and runs them at once."""
+    from baal.bayesian.dropout import patch_module
+
+    images, iterations = torch.from_numpy(data["images"]), int(data["iterations"])
+    bayesian = patch_module(network, inplace=False).eval()
+
+    def predict() -> object:
+        # As ModelWrapper.predict_on_batch.
+        with torch.no_grad():
+            for start in range(0, len(images), 32):
+                batch = images[start : start + 32]
+                stacked = torch.stack([batch] * iterations).flatten(0, 1)
+                bayesian(stacked).softmax(dim=1).view(iterations, len(batch), -1).permute(1, 2, 0)
+        return None
+
+    return predict
 
 
 def main(folder: str, *wanted: str) -> None:

@@ -29,7 +29,7 @@ from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.headline_files import RELATED, load_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
-SCRIPTS: Final = Path(__file__).resolve().parent
+SCRIPTS: Final = Path(__file__).resolve().parents[1]
 PEERS_PYTHON: Final = SCRIPTS.parent / ".venv-peers" / "bin" / "python"
 IMAGES: Final = 8_000
 SEED_POOL: Final = 10_000
@@ -119,7 +119,7 @@ def _peer_seconds(data: Path, arrays: dict[str, Any], cases: Sequence[str]) -> d
         extra = {"images": pixels(images[:BAAL_IMAGES]), "iterations": np.array(BAAL_PASSES)}
         np.savez(Path(folder) / "arrays.npz", **arrays, **extra)
         torch.save(plain_network(model), Path(folder) / "network.pt")
-        code = "import sys; sys.path.insert(0, sys.argv[1]); import bench_peers; bench_peers.main(*sys.argv[2:])"
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from bench import peers; peers.main(*sys.argv[2:])"
         answer = subprocess.run(  # noqa: S603 - our own code in our own environment
             [PEERS_PYTHON, "-c", code, SCRIPTS, folder, *cases],
             env={**os.environ, "OMP_NUM_THREADS": "1"},

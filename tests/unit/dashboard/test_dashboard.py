@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from bench.dashboard_store import HOSTILE, fill_mirror, make_store
+from bench.dashboard_store import HOSTILE, fill_cache, make_store
 from support.served import UID, publish
 
 from ml_backend.config import Settings
@@ -458,7 +458,7 @@ def test_a_file_that_only_calls_itself_an_image_is_not_served(tmp_path):
     store = ProjectStore(tmp_path, "1.1")
     store.write_document(QUESTION, {"title": "x", "field": "image", "object_tag": "Image", "labels": ["a", "b"]})
     scripts = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
-    fill_mirror(store, {1: {"image": scripts}, 2: {"image": "data:text/html,<script>alert(1)</script>"}, 3: {}}, {})
+    fill_cache(store, {1: {"image": scripts}, 2: {"image": "data:text/html,<script>alert(1)</script>"}, 3: {}}, {})
     web = create_app(Settings(model_dir=tmp_path)).test_client()
     for task in (1, 2, 3):
         assert b"script" not in web.get(f"/dashboard/1/media/{task}").data
