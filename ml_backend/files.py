@@ -1,13 +1,88 @@
-"""Files as bytes and as UTF-8 text, with errors that name the place; fingerprints of content."""
+"""Files as bytes and as UTF-8 text, with errors that name the place; whole writes; fingerprints of content.
+
+A file is written whole or not at all: into a temporary folder beside it, then to the disk, then by one rename into its
+place, and the rename to the disk as well. Readers see the old content or all of the new, also after a power cut. A
+writer that fails removes what it began; one that is killed leaves a folder named ``.tmp-…``, which nobody reads.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ml_backend.errors import DataError
+
+TEMPORARY: Final = ".tmp-"
+"""How the names of unfinished files and folders begin."""
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep a file's content, or a folder's names. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class AtomicWriter:
+    """Puts files and folders in their places, whole or not at all. The folder above must exist.
+
+    Several may write one path at once: the last rename counts.
+
+    Raises, from every method:
+        OSError: it cannot be written; what was there before is unchanged.
+    """
+
+    sync: Callable[[Path], None] = sync
+    rename: Callable[[Path, Path], None] = os.replace
+
+    def write_with(self, path: Path, write: Callable[[Path], object]) -> None:
+        """Let a function write the file: it gets the path to write to, which has the same name."""
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
+            finished = Path(staging) / path.name
+            write(finished)
+            self._place(finished, path)
+
+    def write_folder(self, path: Path, write: Callable[[Path], object]) -> None:
+        """Let a function fill a new folder: it gets the folder to fill. ``path`` must be new or empty."""
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
+            finished = Path(staging) / path.name
+            finished.mkdir()
+            write(finished)
+            for part in sorted(finished.rglob("*")):
+                self.sync(part)
+            self._place(finished, path)
+
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        """Write bytes."""
+        self.write_with(path, lambda staged: staged.write_bytes(content))
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write text as UTF-8, its line ends as they are."""
+        self.write_bytes(path, text.encode())
+
+    def write_json(self, path: Path, content: Any, *, indent: int | None = None) -> None:
+        """Write JSON. Raises TypeError where ``content`` is none."""
+        self.write_text(path, json.dumps(content, indent=indent))
+
+    def _place(self, finished: Path, path: Path) -> None:
+        self.sync(finished)  # before the rename: a power cut must not leave a name without content
+        self.rename(finished, path)
+        with suppress(OSError):  # it is in its place; some network file systems cannot sync a folder
+            self.sync(path.parent)
+
+
+atomic: Final = AtomicWriter()
+"""Writes to this machine's disk."""
 
 
 def read_bytes(path: Path) -> bytes:

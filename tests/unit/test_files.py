@@ -1,0 +1,126 @@
+"""Files are written whole or not at all."""
+
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from ml_backend.files import TEMPORARY, AtomicWriter, atomic, sync
+
+
+def disk_full(*_):
+    raise OSError(28, "No space left on device")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("write", "content"),
+    [
+        (lambda path: atomic.write_bytes(path, b"\x00\r\n"), b"\x00\r\n"),
+        (lambda path: atomic.write_text(path, "ü\r\n漢"), "ü\r\n漢".encode()),
+        (lambda path: atomic.write_json(path, {"a": [1, None]}), b'{"a": [1, null]}'),
+        (lambda path: atomic.write_with(path, lambda staged: staged.write_bytes(b"own")), b"own"),
+    ],
+    ids=["bytes", "text", "json", "with"],
+)
+def test_a_file_has_what_was_written_and_nothing_lies_beside_it(tmp_path, write, content):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old, and longer than what comes")
+    write(path)
+    assert path.read_bytes() == content
+    assert names(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("writer", [AtomicWriter(sync=disk_full), AtomicWriter(rename=disk_full)])
+def test_a_failure_leaves_the_old_file_alone(tmp_path, writer):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="No space left"):
+        writer.write_text(path, "new")
+    with pytest.raises(OSError, match="No space left"):
+        atomic.write_with(path, disk_full)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_comes_as_a_whole_and_never_over_another(tmp_path):
+    def fill(folder):
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a.txt").write_text("a")
+
+    target = tmp_path / "made"
+    with pytest.raises(OSError, match="No space left"):
+        AtomicWriter(rename=disk_full).write_folder(target, fill)
+    assert names(tmp_path) == []
+    atomic.write_folder(target, fill)
+    assert (target / "inner" / "a.txt").read_text() == "a"
+    with pytest.raises(OSError, match="not empty"):
+        atomic.write_folder(target, lambda folder: (folder / "b.txt").write_text("b"))
+    assert names(target) == ["inner"]
+
+
+def test_content_reaches_the_disk_before_the_name_and_the_name_after(tmp_path):
+    steps = []
+    writer = AtomicWriter(
+        sync=lambda path: steps.append(("sync", path.name)),
+        rename=lambda source, target: (steps.append(("rename", target.name)), source.replace(target)),
+    )
+    writer.write_text(tmp_path / "a.txt", "a")
+    assert steps == [("sync", "a.txt"), ("rename", "a.txt"), ("sync", tmp_path.name)]
+    steps.clear()
+    writer.write_folder(tmp_path / "b", lambda folder: (folder / "c.txt").write_text("c"))
+    assert steps == [("sync", "c.txt"), ("sync", "b"), ("rename", "b"), ("sync", tmp_path.name)]
+
+
+def test_a_folder_that_cannot_be_synced_does_not_undo_the_file(tmp_path):
+    def files_only(path):
+        if path.is_dir():
+            raise OSError(22, "Invalid argument")
+        sync(path)
+
+    AtomicWriter(sync=files_only).write_text(tmp_path / "a.txt", "a")
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_a_missing_folder_is_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        atomic.write_text(tmp_path / "missing" / "a.txt", "a")
+
+
+def test_threads_may_write_one_file_at_once(tmp_path):
+    path = tmp_path / "a.txt"
+    texts = [str(number) * 10_000 for number in range(4)]
+    threads = [
+        threading.Thread(target=lambda text=text: [atomic.write_text(path, text) for _ in range(5)]) for text in texts
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() in texts
+    assert names(tmp_path) == ["a.txt"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ml_backend.files import AtomicWriter
+
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+AtomicWriter(**{sys.argv[2]: die}).write_text(Path(sys.argv[1]), "new")
+"""
+
+
+@pytest.mark.parametrize("at", ["sync", "rename"])
+def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one(tmp_path, at):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    child = os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", KILLED, str(path), at])
+    assert child == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert [name.startswith(TEMPORARY) for name in names(tmp_path)] == [True, False]
