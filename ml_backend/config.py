@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.encoders.registry import AUTO, ENCODERS
+from ml_backend.encoders.registry import AUTO, ENCODERS, check_encoder_name
 from ml_backend.errors import AcquisitionError, ConfigurationError
 from ml_backend.hardware import Hardware
+from ml_backend.models.registry import check_model_name
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -34,7 +35,15 @@ def _known_strategy(value: str) -> str:
 Strategy = Annotated[str, AfterValidator(_known_strategy)]
 
 
-TextModel = Literal["auto", "sentences", "headlines"]
+def _known_text_model(value: str) -> str:
+    try:
+        check_model_name(value, "Text")
+    except ConfigurationError as exc:
+        raise ValueError(str(exc)) from None
+    return value
+
+
+TextModel = Annotated[str, AfterValidator(_known_text_model)]
 
 
 class ProjectSettings(BaseModel):
@@ -74,8 +83,8 @@ class ProjectSettings(BaseModel):
     )
     text_model: TextModel = Field(
         "auto",
-        description="sentences (a pretrained encoder of English) or headlines (n-grams, any language); auto: the first "
-        "that is installed",
+        description="sentences (a pretrained encoder of English), headlines (n-grams, any language) or another model "
+        "of texts; auto: the first that is installed",
     )
     learn_from_pool: bool = Field(
         True, description="embed the open tasks without labels, and let models learn from them too where that is better"
@@ -101,8 +110,10 @@ class ProjectSettings(BaseModel):
     @field_validator("embedding")
     @classmethod
     def _embedding(cls, value: str) -> str:
-        if value != AUTO and value not in ENCODERS:
-            raise ValueError(f"must be one of: {AUTO}, {', '.join(ENCODERS)}")
+        try:
+            check_encoder_name(value)
+        except ConfigurationError as exc:
+            raise ValueError(str(exc)) from None
         return value
 
     @field_validator("class_shares")

@@ -4,6 +4,7 @@
 
     ActiveLearningError
     ├── ConfigurationError        a setting is missing or wrong
+    │   └── PluginError               an installed plug-in cannot be used
     ├── LabelConfigError          the project's labeling config is not one that we support
     ├── BadItemError              one task's image or text cannot be read; the task is left out and reported
     ├── DataError                 an import file or a data set is missing or malformed
@@ -29,6 +30,10 @@ class ActiveLearningError(Exception):
 
 class ConfigurationError(ActiveLearningError):
     """A setting is missing or wrong."""
+
+
+class PluginError(ConfigurationError):
+    """An installed plug-in cannot be used."""
 
 
 class LabelConfigError(ActiveLearningError):

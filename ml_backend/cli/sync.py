@@ -18,7 +18,7 @@ from ml_backend.rounds.report import Report
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
-LISTED = "\n\n".join(f"- `{name}`: {entry.when}" for name, entry in STRATEGIES.items())
+LISTED = "\n\n".join(f"- `{name}`: {entry.when}" for name, entry in STRATEGIES.usable().items())
 
 app = new_app()
 

@@ -6,13 +6,15 @@ Axes used throughout: ``N`` items, ``D`` embedding dimensions, ``T`` views of on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Rows = NDArray[np.float32]
 

@@ -1,18 +1,48 @@
-"""Embeddings without labels, by name. A new one is a module here and one line in ``ENCODERS``."""
+"""Embeddings without labels, by name.
+
+Add one: a module here and a line in ``ENCODERS``; or, from another package, an entry point in the group
+``ml_backend.encoders``. Its class says which objects it reads.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from ml_backend.encoders.base import Encoder
-from ml_backend.encoders.gradients import Gradients
-from ml_backend.encoders.sentences import MiniLm, WordLlama
 from ml_backend.errors import ConfigurationError
+from ml_backend.registry import Registry, lacking_members
 
-ENCODERS: Final[dict[str, type[Encoder]]] = {encoder.name: encoder for encoder in (Gradients, MiniLm, WordLlama)}
-"""Of those that read the same objects the first that the machine has all for is the default."""
 AUTO: Final = "auto"
 """As a setting: the default encoder of the project's objects."""
+
+
+def _problem(name: str, entry: Any) -> str | None:
+    return lacking_members(entry, Encoder, name)
+
+
+ENCODERS: Final[Registry[type[Encoder]]] = Registry(
+    "encoder",
+    "ml_backend.encoders",
+    {
+        "gradients": "ml_backend.encoders.gradients:Gradients",
+        "minilm": "ml_backend.encoders.sentences:MiniLm",
+        "wordllama": "ml_backend.encoders.sentences:WordLlama",
+    },
+    _problem,
+)
+"""Of those that read the same objects the first that the machine has all for is the default."""
+
+
+def check_encoder_name(name: str) -> None:
+    """See to it that a setting names an encoder, or ``auto``.
+
+    Raises:
+        ConfigurationError: it does not; the message lists those that there are. PluginError: its plug-in is broken.
+    """
+    if name != AUTO and name not in ENCODERS:
+        raise ConfigurationError(f"must be one of: {AUTO}, {', '.join(ENCODERS)}")
+    if name != AUTO:
+        ENCODERS[name]
 
 
 def choose_encoder(name: str, object_tag: str) -> tuple[type[Encoder] | None, str]:
@@ -29,9 +59,11 @@ def choose_encoder(name: str, object_tag: str) -> tuple[type[Encoder] | None, st
         raise ConfigurationError(f"Unknown embedding {name!r}; choose one of: {AUTO}, {', '.join(ENCODERS)}")
     if name != AUTO and ENCODERS[name].object_tag != object_tag:
         raise ConfigurationError(f"Embedding {name!r} reads <{ENCODERS[name].object_tag}>, not <{object_tag}> objects")
-    candidates = [e for e in ENCODERS.values() if e.object_tag == object_tag and name in (AUTO, e.name)]
+    usable = ENCODERS.usable() if name == AUTO else {name: ENCODERS[name]}
     lacking = []
-    for encoder in candidates:
+    for encoder in usable.values():
+        if encoder.object_tag != object_tag:
+            continue
         reason = encoder.missing()
         if reason is None:
             return encoder, ""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BLOCK = 1024
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Targets = NDArray[np.int64] | NDArray[np.float32]
 """A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``."""
@@ -128,11 +130,11 @@ class Model(Protocol):
     def sharpen(self, factor: float) -> None:
         """Multiply all logits by ``factor``, the inverse of a temperature: calibrates, changes no winner."""
 
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights (for safetensors) and a JSON-able configuration, enough for ``from_state``."""
 
     @classmethod
-    def from_state(cls, labels: Sequence[str], weights: dict[str, torch.Tensor], config: Mapping[str, Any]) -> Self:
+    def from_state(cls, labels: Sequence[str], weights: dict[str, Tensor], config: Mapping[str, Any]) -> Self:
         """Rebuild a fitted model.
 
         Raises:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.errors import BadItemError, ModelError
+from ml_backend.models import checks
 from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import LabeledItems, Targets, TrainingReport
 from ml_backend.records import Progress, no_progress
@@ -84,7 +85,7 @@ class MnistCnn:
     learns_features: ClassVar[bool] = True
 
     def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = _shared.check_labels(self.name, labels)
+        self.labels = checks.check_labels(self.name, labels)
         self._network: _Network | None = None
         self._dropout = 0.0
         self._cache = FeatureCache(HIDDEN)
@@ -150,8 +151,8 @@ class MnistCnn:
         distorted, labels smoothed (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
         """
         started = time.perf_counter()
-        chosen = _shared.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
-        y = torch.from_numpy(_shared.check_training_data(self.name, items, targets, self.labels))
+        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
         x, count, device = _unit(self._stack(items)), len(items), hardware.device()
         x, y = x.to(device), y.to(device)
         generator = torch.Generator().manual_seed(seed)
@@ -196,7 +197,7 @@ class MnistCnn:
     def probabilities(self, items: Sequence[Images], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = self._fitted()
-        _shared.check_samples(self.name, samples)
+        checks.check_samples(self.name, samples)
         hidden = self.embed(items)
         with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(hidden, network.head, self._dropout, samples, seed)

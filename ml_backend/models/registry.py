@@ -1,22 +1,52 @@
-"""The models, by name. A new one is a module here, one line in ``MODELS`` and a label config."""
+"""The models, by name.
+
+Add one: a module here and a line in ``MODELS``; or, from another package, an entry point in the group
+``ml_backend.models``. Its class says which objects it reads. Settings, contract tests and dashboard follow the
+registry.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from ml_backend.errors import ConfigurationError, LabelConfigError
 from ml_backend.models.base import Model
-from ml_backend.models.headlines import Headlines
-from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.models.sentences import Sentences
-from ml_backend.models.torch_parts import resolve_hyperparameters
+from ml_backend.registry import Registry, lacking_members
 
-__all__ = ["AUTO", "MODELS", "model_for_object_tag", "resolve_hyperparameters"]
-
-MODELS: dict[str, type[Model]] = {model.name: model for model in (MnistCnn, Sentences, Headlines)}
-"""Of those that read the same objects the first that the machine has all for is the default."""
 AUTO: Final = "auto"
 """As a setting: the default model of the project's objects."""
+
+
+def _problem(name: str, entry: Any) -> str | None:
+    return lacking_members(entry, Model, name)
+
+
+MODELS: Final[Registry[type[Model]]] = Registry(
+    "model",
+    "ml_backend.models",
+    {
+        "mnist_cnn": "ml_backend.models.mnist_cnn:MnistCnn",
+        "sentences": "ml_backend.models.sentences:Sentences",
+        "headlines": "ml_backend.models.headlines:Headlines",
+    },
+    _problem,
+)
+"""Of those that read the same objects the first that the machine has all for is the default."""
+
+
+def models_for(tag: str) -> dict[str, type[Model]]:
+    """The models that read a Label Studio object tag, e.g. ``Image``, by name, the preferred first."""
+    return {name: model for name, model in MODELS.usable().items() if model.object_tag == tag}
+
+
+def check_model_name(name: str, tag: str) -> None:
+    """See to it that a setting names a model of such objects, or ``auto``.
+
+    Raises:
+        ConfigurationError: it does not; the message lists those that there are. PluginError: its plug-in is broken.
+    """
+    if name != AUTO and (name not in MODELS or MODELS[name].object_tag != tag):
+        raise ConfigurationError(f"must be one of: {', '.join((AUTO, *models_for(tag)))}")
 
 
 def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
@@ -30,17 +60,26 @@ def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
         LabelConfigError: no model reads such objects; the message lists the tags that one does.
         ConfigurationError: an unknown name, or a model that this machine lacks something for.
     """
-    candidates = [model for model in MODELS.values() if model.object_tag == tag]
+    candidates = models_for(tag)
     if not candidates:
-        supported = ", ".join(sorted({f"<{model.object_tag}>" for model in MODELS.values()}))
+        supported = ", ".join(sorted({f"<{model.object_tag}>" for model in MODELS.usable().values()}))
         raise LabelConfigError(
             f"No model reads <{tag}> objects; use one of {supported} in the project's labeling config"
         )
     if name not in (AUTO, *MODELS):
         raise ConfigurationError(f"Unknown model {name!r}; choose {AUTO}, {', '.join(MODELS)}")
-    preferred = MODELS.get(name)
-    if preferred not in candidates:
-        return next(model for model in candidates if model.missing() is None)
-    if lacking := preferred.missing():
+    if name == AUTO or MODELS[name].object_tag != tag:
+        return _first_that_can_be_used(candidates)
+    if lacking := MODELS[name].missing():
         raise ConfigurationError(f"Model {name!r} cannot be used here: {lacking}")
-    return preferred
+    return MODELS[name]
+
+
+def _first_that_can_be_used(candidates: dict[str, type[Model]]) -> type[Model]:
+    lacking = {}
+    for name, model in candidates.items():
+        reason = model.missing()
+        if reason is None:
+            return model
+        lacking[name] = reason
+    raise ConfigurationError("No model can be used here: " + "; ".join(f"{k}: {v}" for k, v in lacking.items()))

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.errors import ModelError
+from ml_backend.models import checks
 from ml_backend.models import torch_parts as _shared
 from ml_backend.models.base import LabeledItems, Targets, TrainingReport
 from ml_backend.models.headlines import Headlines, class_weights
@@ -51,7 +52,7 @@ class Sentences:
     learns_features: ClassVar[bool] = False
 
     def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = _shared.check_labels(self.name, labels)
+        self.labels = checks.check_labels(self.name, labels)
         self._network: _Network | None = None
         self._dropout = 0.0
         self._encoder = ""
@@ -106,9 +107,9 @@ class Sentences:
         examples.
         """
         started = time.perf_counter()
-        chosen = _shared.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
         encoder = text_encoding.resolve(chosen["encoder"])
-        y = torch.from_numpy(_shared.check_training_data(self.name, items, targets, self.labels))
+        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
         generator, count = torch.Generator().manual_seed(seed), len(items)
         x = torch.from_numpy(text_encoding.encode(encoder, items))
         with torch.device("meta"):
@@ -156,7 +157,7 @@ class Sentences:
     def probabilities(self, items: Sequence[str], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         network = _shared.fitted(self.name, self._network)
-        _shared.check_samples(self.name, samples)
+        checks.check_samples(self.name, samples)
         features = self.embed(items)
         with hardware.threads(), torch.inference_mode():
             return _shared.head_probabilities(features, network.head, self._dropout, samples, seed)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.strategies import mixture
-from ml_backend.strategies.acquisition import check_probabilities
 from ml_backend.strategies.balance import LOOK_AHEAD, balanced
+from ml_backend.strategies.checks import check_probabilities
 from ml_backend.strategies.inputs import MISSING, StrategyInputs
 from ml_backend.strategies.picks import Picks, Positions, Reasons
 from ml_backend.strategies.registry import STRATEGIES, pick

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Floats = NDArray[np.float32]
 Positions = NDArray[np.int64]
@@ -101,6 +103,8 @@ def affinity(edges: Edges) -> sparse.csr_matrix:
     ``D`` the row sums. No item is its own neighbour; rows of items without any are zero. Source: Zhou et al. 2004,
     https://proceedings.neurips.cc/paper/2003/hash/87682805257e619d49b8e0dfdc14affa-Abstract.html.
     """
+    from scipy import sparse
+
     near, gaps = edges
     items, count = near.shape
     others = near != np.arange(items)[:, None]

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import log
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ml_backend.errors import AcquisitionError
+from ml_backend.strategies.base import Strategy, needs, probabilities_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 Probabilities = NDArray[np.floating]
-ROW_SUM_TOLERANCE = 1e-3
-"""float32 rows sum to 0.999999; a row further off is a model's mistake and is never repaired by guessing."""
 BLOCK_BYTES = 2**20
 """Items are scored in blocks of about this size: every intermediate then stays in a core's cache."""
+EPIG_TARGETS = 100
+"""Items, drawn from the pool, about whose labels `epig` asks."""
 
 
 def _in_blocks(score: Callable[[Tensor], Tensor]) -> Callable[[Probabilities], Floats]:
@@ -31,6 +34,8 @@ def _in_blocks(score: Callable[[Tensor], Tensor]) -> Callable[[Probabilities], F
 
     @wraps(score)
     def scored(probabilities: Probabilities) -> Floats:
+        import torch
+
         values = torch.from_numpy(np.ascontiguousarray(probabilities))
         out = np.empty(len(values), dtype=np.float64)
         step = max(1, BLOCK_BYTES // max(1, values[:1].nbytes))
@@ -47,6 +52,8 @@ def _mean(values: Tensor) -> Tensor:
 
 def _entropy(p: Tensor) -> Tensor:
     """``-sum_c p_c ln p_c`` over the last axis, in nats, with ``0 ln 0 = 0``."""
+    import torch
+
     # The smallest normal number stands in for 0 under the logarithm: times 0 it is 0, where ln 0 would make it NaN.
     terms = p.clamp_min(torch.finfo(p.dtype).tiny).log_().mul_(p)
     # A product with -1s sums many times faster than a reduction over a short axis.
@@ -55,6 +62,8 @@ def _entropy(p: Tensor) -> Tensor:
 
 def _top_two(p: Tensor) -> tuple[Tensor, Tensor]:
     """The largest and the second largest of each row."""
+    import torch
+
     columns = p.T.contiguous()  # [C, n]: one pass over the classes, each step over neighbouring numbers
     first, second = torch.maximum(columns[0], columns[1]), torch.minimum(columns[0], columns[1])
     for column in columns[2:]:
@@ -70,6 +79,17 @@ def least_confidence(probabilities: Tensor) -> Tensor:
     return (1.0 - _mean(probabilities).amax(dim=1)) * (classes / (classes - 1))
 
 
+LEAST_CONFIDENCE: Final = Strategy(
+    "lowest top probability; like entropy where there are two classes",
+    "`(1 - p₁) · C/(C-1)`",
+    "Lewis & Gale 1994; Monarch 2021, ch. 3",
+    "O(N C)",
+    needs("probabilities"),
+    score=lambda e: least_confidence(probabilities_of(e)),
+    itemwise=True,
+)
+
+
 @_in_blocks
 def margin(probabilities: Tensor) -> Tensor:
     """``1 - (p_(1) - p_(2))``, the two largest, in [0, 1] (Scheffer, Decomain & Wrobel 2001)."""
@@ -77,11 +97,34 @@ def margin(probabilities: Tensor) -> Tensor:
     return 1.0 - (first - second)
 
 
+MARGIN: Final = Strategy(
+    "smallest gap between the two best classes: sharpens borders, strong with many classes",
+    "`1 - (p₁ - p₂)`",
+    "Scheffer, Decomain & Wrobel 2001",
+    "O(N C)",
+    needs("probabilities"),
+    score=lambda e: margin(probabilities_of(e)),
+    itemwise=True,
+    caveat="on AG News titles, models of labels alone, worse than random by 0.5 points from 40 to 300 labels",
+)
+
+
 @_in_blocks
 def ratio(probabilities: Tensor) -> Tensor:
     """``p_(2) / p_(1)``, the two largest, in [0, 1] (Monarch 2021, ch. 3)."""
     first, second = _top_two(_mean(probabilities))
     return second / first
+
+
+RATIO: Final = Strategy(
+    "the two best classes by their ratio: as margin, but does not care how much is left for the others",
+    "`p₂ / p₁`",
+    "Monarch 2021, ch. 3",
+    "O(N C)",
+    needs("probabilities"),
+    score=lambda e: ratio(probabilities_of(e)),
+    itemwise=True,
+)
 
 
 @_in_blocks
@@ -93,6 +136,29 @@ def entropy(probabilities: Tensor) -> Tensor:
     return _entropy(_mean(probabilities)) / float(np.log(probabilities.shape[2]))
 
 
+ENTROPY: Final = Strategy(
+    "the items the model is least certain about, over all classes; a good default",
+    "`H(p) / ln C`, `H(p) = -Σ p ln p`",
+    "Shannon 1948; Settles 2009",
+    "O(N C)",
+    needs("probabilities"),
+    score=lambda e: entropy(probabilities_of(e)),
+    itemwise=True,
+    caveat="on AG News titles, models of labels alone, worse than random by 1.6 points from 40 to 300 labels",
+)
+
+DROPOUT_ENTROPY: Final = Strategy(
+    "as `entropy`, averaged over passes with dropout on (MC dropout): steadier with few labels",
+    "`H(mean p) / ln C`",
+    "Gal & Ghahramani 2016",
+    "O(N K C)",
+    needs("probabilities", "samples"),
+    score=lambda e: entropy(probabilities_of(e)),
+    itemwise=True,
+    caveat="on digits with a linear model worse than random from 100 to 300 labels by 3.4 ± 2.6 points",
+)
+
+
 @_in_blocks
 def bald(probabilities: Tensor) -> Tensor:
     """``H(mean_k p_k) - mean_k H(p_k)`` in nats, in [0, ln C] (Houlsby et al. 2011; Gal et al. 2017).
@@ -101,6 +167,20 @@ def bald(probabilities: Tensor) -> Tensor:
     """
     gain = _entropy(_mean(probabilities)) - _entropy(probabilities).mean(dim=1)
     return gain.clamp_min_(0.0)  # rounding can give -1e-17
+
+
+BALD: Final = Strategy(
+    "items on which the passes are sure but disagree; ignores plain noise",
+    "`H(mean p) - mean H(p)`, over `ln C`",
+    "Houlsby et al. 2011; Gal, Islam & Ghahramani 2017",
+    "O(N K C)",
+    needs("probabilities", "samples"),
+    score=lambda e: bald(probabilities_of(e)) / log(e.classes),
+    itemwise=True,
+    caveat="the best items alone are often alike; for long queues take `batch_bald` or `power_bald`; "
+    "on digits with a linear model worse than random by 16.0 ± 5.6 points from 10 to 100 labels, "
+    "on titles by 7.3 ± 4.3",
+)
 
 
 @_in_blocks
@@ -114,6 +194,18 @@ def variation_ratio(probabilities: Tensor) -> Tensor:
     return 1.0 - shares.amax(dim=1)
 
 
+VARIATION_RATIO: Final = Strategy(
+    "passes that vote for different classes; coarse, robust to badly calibrated probabilities",
+    "`1 - largest share of the passes' votes`, over its most, `1 - 1/C`",
+    "Freeman 1965; Gal, Islam & Ghahramani 2017",
+    "O(N K C)",
+    needs("probabilities", "samples"),
+    score=lambda e: variation_ratio(probabilities_of(e)) * e.classes / (e.classes - 1),
+    itemwise=True,
+    caveat="K passes give at most K different scores: many ties, broken at random",
+)
+
+
 def power_bald(probabilities: Probabilities, draws: Floats) -> Floats:
     """``ln BALD + g`` squashed into [0, 1), ``g`` Gumbel noise from the draws ``[N]`` (Kirsch et al. 2021, beta = 1).
 
@@ -123,6 +215,17 @@ def power_bald(probabilities: Probabilities, draws: Floats) -> Floats:
     gumbel = -np.log(-np.log(draws * (1 - 2.0**-52) + 2.0**-53))  # a draw of 0 or 1 would be infinite
     x = np.maximum(bald(probabilities), np.finfo(np.float64).tiny) / np.log(probabilities.shape[2]) * np.exp(gumbel)
     return np.asarray(x / (1.0 + x))
+
+
+POWER_BALD: Final = Strategy(
+    "BALD with noise: spread-out batches of any length for the price of a ranking",
+    "`ln BALD + Gumbel`, squashed",
+    "Kirsch et al. 2021",
+    "O(N K C)",
+    needs("probabilities", "samples"),
+    score=lambda e: power_bald(probabilities_of(e), e.noise),
+    itemwise=True,
+)
 
 
 def epig(probabilities: Probabilities, targets: Probabilities) -> Floats:
@@ -135,6 +238,8 @@ def epig(probabilities: Probabilities, targets: Probabilities) -> Floats:
         probabilities: ``[N, K, C]``.
         targets: ``[M, K, C]`` from the same K passes: a sample of what the model is for.
     """
+    import torch
+
     items, passes, classes = probabilities.shape
     t = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float64))  # [M, K, C]
     expected = float(_entropy(_mean(t)).mean())
@@ -149,29 +254,13 @@ def epig(probabilities: Probabilities, targets: Probabilities) -> Floats:
     return np.maximum(out, 0.0)
 
 
-def check_probabilities(probabilities: Probabilities) -> Probabilities:
-    """Return ``probabilities [N, K, C]`` as float32 or float64, or say which row is wrong.
-
-    Raises:
-        AcquisitionError: wrong number of axes, no pass, fewer than two classes, a value that is NaN, infinite or
-            negative, or a row that does not sum to 1 within 1e-3. The message names the row.
-    """
-    values = np.asarray(probabilities)
-    if values.dtype != np.float32:
-        values = values.astype(np.float64, copy=False)
-    if values.ndim != 3 or values.shape[1] < 1 or values.shape[2] < 2:
-        raise AcquisitionError(
-            f"Probabilities must have shape [items, samples >= 1, classes >= 2]; got {values.shape}."
-        )
-    # A product with ones passes NaN and inf on.
-    with np.errstate(invalid="ignore"):
-        sums = values.reshape(-1, values.shape[2]) @ np.ones(values.shape[2], values.dtype)
-        fits = np.abs(sums - 1.0) <= ROW_SUM_TOLERANCE  # False for NaN
-        if fits.all() and (not values.size or values.min() >= 0):
-            return values
-        wrong = (~fits.reshape(values.shape[:2]) | (values < 0).any(axis=2)).any(axis=1)
-    row = int(np.flatnonzero(wrong)[0])
-    raise AcquisitionError(
-        f"Item {row} has probabilities {values[row].tolist()}: each pass must be finite, not negative and sum "
-        f"to 1. {int(wrong.sum())} of {len(values)} items are affected; the model's output is broken."
-    )
+EPIG: Final = Strategy(
+    "items whose label would tell most about the labels of others: for pools with much that does not matter",
+    "`mean_m [H(p) + H(p_m) - H(p, p_m)]` over 100 drawn items m, over `ln C`",
+    "Bickford Smith et al. 2023",
+    "O(100 N C² K)",
+    needs("probabilities", "samples"),
+    score=lambda e: epig(probabilities_of(e), probabilities_of(e)[:EPIG_TARGETS]) / log(e.classes),
+    caveat="slow above some 50 classes; "
+    "on digits with a linear model worse than random by 17.4 ± 4.9 points from 10 to 100 labels",
+)

@@ -12,11 +12,12 @@ is taken to have the class that the graph expects of it, until somebody says oth
 from __future__ import annotations
 
 from copy import copy
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
-from scipy import sparse
+from numpy.typing import NDArray
 
+from ml_backend.errors import AcquisitionError
 from ml_backend.semi_supervised.graph import (
     Floats,
     Neighbourhood,
@@ -25,8 +26,13 @@ from ml_backend.semi_supervised.graph import (
     label_probabilities,
     propagate,
 )
+from ml_backend.strategies.base import Strategy, needs
 from ml_backend.strategies.clusters import typiclust
+from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 COLD_SHARE: Final = 0.8
 """Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
@@ -184,6 +190,31 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
             reasons[item] = FAR if alone and searching else doubt(both[node], graph.model is not None)
         answers.add(nodes, beliefs[nodes].argmax(axis=1))
     return Picks.by_place(order, reasons)
+
+
+def _auto(inputs: StrategyInputs, count: int) -> Picks:
+    if inputs.neighbourhood is None:
+        raise AcquisitionError("auto needs a neighbour graph of the items.")
+    return auto(inputs.neighbourhood, count, inputs.rng(8))
+
+
+def _nodes(inputs: StrategyInputs) -> NDArray[np.floating]:
+    """The node of each item, which copies share ``[N, 1]``."""
+    if inputs.neighbourhood is None:
+        raise AcquisitionError("auto needs a neighbour graph of the items.")
+    return inputs.neighbourhood.open[:, None].astype(np.float64)
+
+
+AUTO: Final = Strategy(
+    "typical items of clusters first, then items between the classes that are like many others; the default",
+    "`m · S S m`, `m = 1 - (p₁ - p₂)`, p spread over the graph S, averaged with the model's",
+    "Zhou et al. 2004; Hacohen, Dekel & Weinshall 2022",
+    "O(N k C) a pick, beside the graph",
+    needs("neighbourhood", "labelled"),
+    pick=_auto,
+    copies=_nodes,
+    caveat="an item that is like no other is asked late: add a small part of `novelty` or `k_center`",
+)
 
 
 def doubt(beliefs: Floats, with_model: bool) -> str:

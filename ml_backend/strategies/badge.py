@@ -5,9 +5,12 @@ Axes: ``N`` items, ``K`` passes, ``C`` classes, ``D`` embedding dimensions, ``B`
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.strategies.base import Strategy, embeddings_of, needs, probabilities_of
 from ml_backend.strategies.picks import Floats, Picks
 
 
@@ -63,3 +66,14 @@ def badge(
         left[best] = False
         nearest = np.minimum(nearest, squared_distances(a, h, lengths, best))
     return Picks.relative(order, values)
+
+
+BADGE: Final = Strategy(
+    "uncertain and diverse at once, without dropout: for batches of any length",
+    "k-means++ over `g = (p - onehot(argmax p)) ⊗ h`",
+    "Ash et al. 2020",
+    "O(B N (C + D))",
+    needs("probabilities", "embeddings"),
+    pick=lambda e, count: badge(probabilities_of(e), embeddings_of(e), count, e.rng(1)),
+    copies=embeddings_of,
+)

@@ -7,14 +7,18 @@ The passes must be sampled networks, each with one dropout mask for all items: j
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ml_backend.strategies.acquisition import BLOCK_BYTES, Floats, Probabilities, bald
+from ml_backend.strategies.base import Strategy, needs, probabilities_of
+from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIGURATIONS = 10_000
 """Joint labels kept: all of them while there are at most so many, else a sample of this size."""
@@ -48,6 +52,8 @@ def batch_bald(
     Returns:
         Picks with gains over ``ln C``.
     """
+    import torch
+
     items, passes, classes = probabilities.shape
     configurations = configurations or min(CONFIGURATIONS, max(CONFIGURATIONS // 10, 100 * CONFIGURATIONS // classes))
     p = torch.from_numpy(np.ascontiguousarray(probabilities, dtype=np.float64))
@@ -66,6 +72,24 @@ def batch_bald(
         bound[best] = -np.inf
         batch.add(p[best], uniforms(best, configurations))
     return Picks.of(order, np.array(gains) / np.log(classes))
+
+
+def _flat(inputs: StrategyInputs) -> NDArray[np.floating]:
+    """All probabilities of each item in one row ``[N, K C]``."""
+    return probabilities_of(inputs).reshape(len(inputs), -1)
+
+
+BATCH_BALD: Final = Strategy(
+    "the batch whose labels together tell most about the weights: for small batches (10 to 50)",
+    "greedy by `H(y | y_1..y_b) - mean_k H(p_k(y))`, 10,000 joint labels kept (above 100 classes fewer)",
+    "Kirsch, van Amersfoort & Gal 2019",
+    "O(B · 10,000 · N K C) at worst, a few per cent of it as a rule",
+    needs("probabilities", "samples"),
+    pick=lambda e, count: batch_bald(probabilities_of(e), count, e.uniforms),
+    copies=_flat,
+    caveat="with K passes a batch can tell at most ln K nats: later picks of a long queue are near random; "
+    "on digits with a linear model worse than random by 9.9 ± 3.8 points from 10 to 100 labels",
+)
 
 
 def _largest(bound: Floats, gain: Callable[[NDArray[np.int64]], Floats]) -> int:
@@ -91,6 +115,8 @@ class _Configurations:
     """Joint labels of the picks so far, each with the probability that every pass gives it."""
 
     def __init__(self, passes: int, classes: int, limit: int) -> None:
+        import torch
+
         self._limit = max(limit, passes)
         self._joint = torch.ones(1, passes, dtype=torch.float64)  # [S, K]: prod_b p_k(y_b)
         self._sampled = False
@@ -99,6 +125,8 @@ class _Configurations:
 
     def add(self, p: Tensor, draws: Floats) -> None:
         """Extend by an item's probabilities ``[K, C]``."""
+        import torch
+
         self._picked.append((p, draws))
         if self._sampled:
             self._joint = self._sampled_labels(p, draws, self._joint)
@@ -112,6 +140,8 @@ class _Configurations:
 
     def conditional_entropy(self, p: Tensor) -> Floats:
         """``H(y | labels of the picks)`` of items ``[n, K, C]``: ``[n]``, in nats."""
+        import torch
+
         mass = self._joint.sum(dim=1)  # [S], K p(configuration)
         share = self._joint / mass.clamp_min(torch.finfo(torch.float64).tiny)[:, None]  # [S, K]: pi
         weight = torch.full_like(mass, 1 / len(mass)) if self._sampled else mass / mass.sum()
@@ -126,6 +156,8 @@ class _Configurations:
         return out
 
     def _sampled_labels(self, p: Tensor, draws: Floats, joint: Tensor) -> Tensor:
+        import torch
+
         source = torch.arange(len(joint)) % p.shape[0]  # pass that each configuration is drawn from
         edges = p.cumsum(dim=1)[source]  # [S, C]
         u = torch.from_numpy(draws[: len(joint)])[:, None] * edges[:, -1:]

@@ -6,9 +6,12 @@ Axes: ``N`` open items, ``L`` labelled items, ``D`` embedding dimensions, ``B`` 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.strategies.base import Strategy, embeddings_of, labelled_of, needs
 from ml_backend.strategies.clusters import k_means
 from ml_backend.strategies.picks import Floats, Picks
 
@@ -36,6 +39,18 @@ def representative(embeddings: Embeddings, labelled: Embeddings) -> Floats:
     return _representativeness(x @ x.sum(axis=0), x @ done.sum(axis=0), x.sum(axis=0), done.sum(axis=0))
 
 
+REPRESENTATIVE: Final = Strategy(
+    "what is common in the pool and not yet among the labels: after the pool has changed",
+    "`(2 + cos(h, mean open) - cos(h, mean labelled)) / 4`",
+    "Monarch 2021, ch. 4",
+    "O((N + L) D)",
+    needs("embeddings", "labelled"),
+    score=lambda e: representative(embeddings_of(e), labelled_of(e)),
+    caveat="its best items are alike; `adaptive_representative` spreads them; "
+    "on digits with a linear model worse than random by 14.3 ± 4.1 points from 10 to 100 labels",
+)
+
+
 def adaptive_representative(embeddings: Embeddings, labelled: Embeddings, count: int) -> Picks:
     """`representative`, computed anew after each pick, which moves from the open to the labelled (Monarch, ch. 4).
 
@@ -56,6 +71,17 @@ def adaptive_representative(embeddings: Embeddings, labelled: Embeddings, count:
         to_open, to_done = to_open - near, to_done + near
         open_sum, done_sum = open_sum - x[best], done_sum + x[best]
     return Picks.of(order, values)
+
+
+ADAPTIVE_REPRESENTATIVE: Final = Strategy(
+    "as `representative`, computed anew after each pick: spreads out",
+    "as `representative`, picks count as labelled",
+    "Monarch 2021, ch. 4",
+    "O((L + B) N D)",
+    needs("embeddings", "labelled"),
+    pick=lambda e, count: adaptive_representative(embeddings_of(e), labelled_of(e), count),
+    copies=embeddings_of,
+)
 
 
 def _representativeness(to_open: Floats, to_done: Floats, open_sum: Floats, done_sum: Floats) -> Floats:
@@ -96,6 +122,19 @@ def k_center(embeddings: Embeddings, labelled: Embeddings, count: int) -> Picks:
     if not len(done):
         gaps[0] = gaps[1] if len(gaps) > 1 else 1.0
     return Picks.relative(order, gaps)
+
+
+K_CENTER: Final = Strategy(
+    "what is farthest from everything labelled or picked: covers the pool, outliers first",
+    "greedy `argmax min_j |h - h_j|`, j labelled or picked",
+    "Sener & Savarese 2018",
+    "O((L + B) N D)",
+    needs("embeddings", "labelled"),
+    pick=lambda e, count: k_center(embeddings_of(e), labelled_of(e), count),
+    copies=embeddings_of,
+    caveat="asks for outliers and damaged items first; needs good embeddings; "
+    "on digits with a linear model worse than random from 100 to 300 labels by 4.5 ± 2.6 points",
+)
 
 
 def _squared(x: Floats, x_sq: Floats, row: int) -> Floats:
@@ -145,6 +184,19 @@ def probcover(
         covered[ball] = True
         covered[best] = True
     return Picks.of(order, np.array(values), reasons)
+
+
+PROBCOVER: Final = Strategy(
+    "the items with most others close by and none labelled: for the cold start",
+    "greedy `argmax |uncovered items within δ|`, δ where 95 % of the balls are pure",
+    "Yehuda et al. 2022",
+    "O(min(N, 8192)² D)",
+    needs("embeddings", "labelled"),
+    pick=lambda e, count: probcover(embeddings_of(e), labelled_of(e), count, classes=e.classes, rng=e.rng(3)),
+    copies=embeddings_of,
+    caveat="as `typiclust`; of a pool above 8,192 items it sees a drawn sample of that size; "
+    "on digits with a linear model worse than random by 9.6 ± 4.8 points from 10 to 100 labels",
+)
 
 
 def pure_cosine(x: NDArray[np.float32], classes: int, rng: np.random.Generator) -> float:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ml_backend.errors import AcquisitionError
-from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.strategies.picks import Floats
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from ml_backend.semi_supervised.graph import Neighbourhood
 
 Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features", "neighbourhood"]
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
@@ -61,7 +64,7 @@ class StrategyInputs:
         return len(self.task_ids)
 
     def take(self, rows: NDArray[np.int64]) -> StrategyInputs:
-        """The evidence of some of the items, in this order."""
+        """The same of some of the items, in this order."""
 
         def cut(values: Array | None) -> Array | None:
             return None if values is None else values[rows]
@@ -93,7 +96,7 @@ def require(values: NDArray[Scalar] | None) -> NDArray[Scalar]:
         AcquisitionError: it is missing: the strategy's ``needs`` do not name all that it reads.
     """
     if values is None:
-        raise AcquisitionError("A strategy reads evidence that its entry in STRATEGIES does not name under `needs`.")
+        raise AcquisitionError("A strategy reads inputs that its record does not name under `needs`.")
     return values
 
 

@@ -6,13 +6,18 @@ Axes: ``N`` open items, ``L`` labelled items, ``F`` features, ``D`` embedding di
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
 
+from ml_backend.errors import AcquisitionError
+from ml_backend.strategies.base import Strategy, needs
+from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 BUCKETS = 2**20
 _SIGNS = r"\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\u0e00-\u0eff"
@@ -33,6 +38,8 @@ def novelty(features: sparse.csr_matrix, labelled: sparse.csr_matrix, count: int
         labelled: ``[L, F]``.
         count: B.
     """
+    from scipy import sparse
+
     items = features.shape[0]
     has = sparse.csr_matrix((np.ones(features.nnz, np.int64), features.indices, features.indptr), features.shape)
     has.sum_duplicates()
@@ -59,8 +66,38 @@ def novelty(features: sparse.csr_matrix, labelled: sparse.csr_matrix, count: int
     return Picks.of(order, np.array(values), reasons)
 
 
+def _novelty(inputs: StrategyInputs, count: int) -> Picks:
+    if inputs.features is None or inputs.labelled_features is None:
+        raise AcquisitionError("novelty needs features of open and labelled items.")
+    return novelty(inputs.features, inputs.labelled_features, count)
+
+
+def _feature_sums(inputs: StrategyInputs) -> NDArray[np.floating]:
+    """A number per item that is the same for the same features ``[N, 1]``."""
+    if inputs.features is None:
+        raise AcquisitionError("novelty needs features of open and labelled items.")
+    keys = np.random.default_rng(0).integers(2**40, size=inputs.features.shape[1])
+    return np.asarray(((inputs.features != 0).astype(np.int64) @ keys)[:, None], dtype=np.float64)
+
+
+NOVELTY: Final = Strategy(
+    "items full of words (of images: patterns) that no label has yet: finds new topics",
+    "`unseen features / features`, picks count as seen",
+    "Monarch 2021, ch. 7",
+    "O(nnz + B N)",
+    needs("features", "labelled"),
+    pick=_novelty,
+    copies=_feature_sums,
+    caveat="asks for odd items, typing errors too; best as a small part of a mixture",
+)
+
+
 def word_features(texts: Sequence[str]) -> sparse.csr_matrix:
     """Which words each text has ``[N, F]``, hashed into 2^20 buckets."""
+    # Imported when used: a second of start-up that every command would pay for.
+    from scipy import sparse
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     vectorizer = HashingVectorizer(
         n_features=BUCKETS, token_pattern=WORDS, binary=True, norm=None, alternate_sign=False, dtype=np.float32
     )
@@ -73,6 +110,8 @@ def unit_features(embeddings: NDArray[np.floating], labelled: NDArray[np.floatin
     A unit's strength is its distance above its mean over the open items, in standard deviations. Single units would
     all be seen after a few labels; pairs say which patterns go together.
     """
+    from scipy import sparse
+
     mean, spread = embeddings.mean(axis=0), embeddings.std(axis=0)
     dims = embeddings.shape[1]
     strongest = min(STRONGEST, dims)

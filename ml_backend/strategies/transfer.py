@@ -6,9 +6,12 @@ items' embeddings and at which of them the model gets wrong; the model itself ne
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.strategies.base import Strategy, embeddings_of, needs, validation_of, wrong_of
 from ml_backend.strategies.picks import Floats, Picks
 
 PICKS_PER_FIT = 10
@@ -31,6 +34,18 @@ def model_outlier(embeddings: Embeddings, validation: Embeddings) -> Floats:
     return np.asarray(1.0 - total / (2.0 * units * len(validation)))
 
 
+MODEL_OUTLIER: Final = Strategy(
+    "items that move the model's units less than the evaluation items do: what it has never met",
+    "`1 - mean over units of the rank among evaluation items`",
+    "Monarch 2021, ch. 4",
+    "O((N + V) D log V)",
+    needs("embeddings", "validation"),
+    score=lambda e: model_outlier(embeddings_of(e), validation_of(e)),
+    caveat="best as a small part of a mixture; "
+    "on digits with a linear model worse than random by 11.8 ± 7.3 points from 10 to 100 labels",
+)
+
+
 def active_transfer(embeddings: Embeddings, validation: Embeddings, wrong: NDArray[np.bool_]) -> Floats:
     """``P(the model is wrong)`` by a logistic regression that learnt it from the evaluation items ``[N]``.
 
@@ -45,6 +60,17 @@ def active_transfer(embeddings: Embeddings, validation: Embeddings, wrong: NDArr
     mean, spread = validation.mean(axis=0), validation.std(axis=0)
     scale = np.where(spread > 1e-9, spread, 1.0)
     return _wrong_share((embeddings - mean) / scale, (validation - mean) / scale, wrong)
+
+
+ACTIVE_TRANSFER: Final = Strategy(
+    "items like those evaluation items that the model gets wrong: finds confident mistakes",
+    "`P(wrong | h)` by a logistic regression on the evaluation items",
+    "Monarch 2021, ch. 5",
+    "O(V D² + N D)",
+    needs("probabilities", "embeddings", "validation"),
+    score=lambda e: active_transfer(embeddings_of(e), validation_of(e), wrong_of(e)),
+    caveat="random while no evaluation answer is wrong; evaluation items steer the queue: report on others",
+)
 
 
 def atlas(embeddings: Embeddings, validation: Embeddings, wrong: NDArray[np.bool_], count: int) -> Picks:
@@ -68,6 +94,18 @@ def atlas(embeddings: Embeddings, validation: Embeddings, wrong: NDArray[np.bool
         left[best] = False
         known, target = np.concatenate([known, x[best]]), np.concatenate([target, np.zeros(size, dtype=np.bool_)])
     return Picks.of(order, np.array(values))
+
+
+ATLAS: Final = Strategy(
+    "as `active_transfer`, assuming its picks corrected as it goes: all kinds of mistakes in one batch",
+    "as `active_transfer`, trained anew every 10 picks with these as right",
+    "Monarch 2021, ch. 5",
+    "O(B / 10 · ((V + B) D² + N D))",
+    needs("probabilities", "embeddings", "validation"),
+    pick=lambda e, count: atlas(embeddings_of(e), validation_of(e), wrong_of(e), count),
+    copies=embeddings_of,
+    caveat="as `active_transfer`",
+)
 
 
 def _wrong_share(x: Embeddings, known: Embeddings, wrong: NDArray[np.bool_]) -> Floats:

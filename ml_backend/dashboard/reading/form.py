@@ -10,7 +10,8 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.reading.common import about
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
-from ml_backend.models.registry import model_for_object_tag, resolve_hyperparameters
+from ml_backend.models.checks import resolve_hyperparameters
+from ml_backend.models.registry import model_for_object_tag
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -79,7 +80,7 @@ def _model(settings: Settings, store: ProjectStore) -> type[Model]:
 
 def strategies() -> list[tuple[str, str]]:
     """Every strategy with what it asks first."""
-    return [(name, strategy.when) for name, strategy in STRATEGIES.items()]
+    return [(name, strategy.when) for name, strategy in STRATEGIES.usable().items()]
 
 
 def changes(

@@ -109,7 +109,8 @@ def _asks(store: ProjectStore, queue: str | None, last: Mapping[str, Any] | None
         strategy = store.queue(queue).strategy if queue else ""
     except StoreError:
         return None
-    return f"{strategy}: {STRATEGIES[strategy].when}" if strategy in STRATEGIES else strategy or None
+    known = STRATEGIES.usable().get(strategy)
+    return f"{strategy}: {known.when}" if known else strategy or None
 
 
 def _same_evaluation(a: Manifest, b: Manifest) -> bool:

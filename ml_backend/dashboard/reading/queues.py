@@ -95,11 +95,12 @@ def _parts(queue: Queue | None) -> list[dict[str, Any]]:
         shares = {part.name: part.share for part in parse_strategy(queue.strategy)}
     except AcquisitionError:  # a strategy of another release
         shares = {}
+    known = STRATEGIES.usable()
     names = [*shares, *(name for name in counts if name not in (*shares, CONTROL, PINNED))]
     return [
-        {"name": name, "share": shares.get(name), "tasks": counts[name], "asks": STRATEGIES[name].when}
+        {"name": name, "share": shares.get(name), "tasks": counts[name], "asks": known[name].when}
         for name in names
-        if name in STRATEGIES
+        if name in known
     ]
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from ml_backend.errors import AcquisitionError
 from ml_backend.strategies import acquisition
-from ml_backend.strategies.acquisition import check_probabilities
+from ml_backend.strategies.checks import check_probabilities
 
 ROUNDING = 1e-9
 CERTAIN = [[[0.0, 1.0, 0.0]]]  # [1, 1, 3]
