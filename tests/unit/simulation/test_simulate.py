@@ -87,8 +87,7 @@ def test_a_cold_start_needs_no_first_labels(topics):
     assert [entry.labels for entry in rounds] == [6, 10, 14]
 
 
-def test_answers_move_what_comes_next_in_a_batch_but_not_its_control_tasks(monkeypatch):
-    monkeypatch.setattr("ml_backend.instant.queue.WORTH_IT", 1.0)  # so that much is moved
+def test_answers_move_what_comes_next_in_a_batch_but_not_its_control_tasks():
     kinds = np.arange(80) % 2
     topics = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(80), kinds)
     design = Design(20, 6, 12, 30, control_share=0.25, hyperparameters={"steps": 5})
