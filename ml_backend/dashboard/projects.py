@@ -44,7 +44,7 @@ def view(data: dict[str, Any]) -> html.Div:
     if not data["projects"]:
         how = [
             "Connect a project with ",
-            html.Code("scripts/create_project.py"),
+            html.Code("lsal create-project"),
             ", or try ",
             html.Code("make demo"),
             ".",

@@ -78,7 +78,7 @@ class Services:
         if store is None:
             raise StoreError(
                 f"Nothing is known of project {project_id}. Check the number in its URL in Label Studio; connect it "
-                f"with scripts/create_project.py, or run scripts/sync.py --project {project_id} --train."
+                f"with lsal create-project, or run lsal sync --project {project_id} --train."
             )
         return store
 
@@ -160,6 +160,6 @@ class Services:
         except ActiveLearningError as exc:
             examination.error = str(exc)
         except Exception as exc:  # a thread of its own: nobody else would tell
-            examination.error = f"The doctor failed ({type(exc).__name__}); run scripts/doctor.py --verbose."
+            examination.error = f"The doctor failed ({type(exc).__name__}); run lsal doctor --verbose."
         finally:
             examination.ended, examination.running = self._now(), False

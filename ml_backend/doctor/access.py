@@ -94,7 +94,7 @@ def evaluation_tasks(context: Context) -> Finding:
     remedy = (
         "Label them (a tab with a filter on split shows them)."
         if held_out
-        else f'{command("import_tasks.py", context)} FILE --evaluation 200, or set "{EVALUATION_FIELD}": '
+        else f'{command("import", context)} FILE --evaluation 200, or set "{EVALUATION_FIELD}": '
         f'"{EVALUATION_SPLIT}" in the data of random tasks.'
     )
     return Finding(name, "warning", message + "how good the model is, nobody knows.", remedy)

@@ -29,10 +29,10 @@ def backend(context: Context) -> Finding:
         return Finding(
             name,
             "skipped",
-            "None is connected: rounds start by scripts/sync.py only.",
+            "None is connected: rounds start by lsal sync only.",
             f"{connect_command(context)}, where annotations should start rounds.",
         )
-    start = f"python scripts/serve.py, or correct the address {url} in Settings > Model."
+    start = f"lsal serve, or correct the address {url} in Settings > Model."
     try:
         answer = httpx.get(f"{url}/health", timeout=BACKEND_TIMEOUT)
         kind = answer.raise_for_status().json().get("model_class")
@@ -111,7 +111,7 @@ def webhook(context: Context) -> Finding:
         return Finding(name, "warning", told, "Settings > Webhooks: send it for all actions.")
     if not problem:
         return Finding(name, "ok", f"{wanted}, active{', with the password' if auth else ''}.")
-    remedy = f"{command('doctor.py', context, '--fix')}, or Settings > Webhooks."
+    remedy = f"{command('doctor', context, '--fix')}, or Settings > Webhooks."
     if not found and is_private(wanted):
         remedy = f"{remedy} {PRIVATE_ADDRESS}, if that is refused."
     return Finding(name, "error", problem, remedy, fixable=True)

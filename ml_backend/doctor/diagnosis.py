@@ -34,8 +34,7 @@ REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     LabelStudioUnreachable: "Start Label Studio, or correct LABEL_STUDIO_URL.",
     LabelStudioUnauthorized: "Take a new token under Account & Settings and set LABEL_STUDIO_API_KEY.",
     LabelStudioNotFound: "Check the number in the project's URL, and whose token it is.",
-    StoreError: "Wait for a running round, or delete what is damaged; then python scripts/sync.py --project {project} "
-    "--train",
+    StoreError: "Wait for a running round, or delete what is damaged; then lsal sync --project {project} --train",
 }
 """What usually mends an error that a check did not foresee."""
 Status = Literal["ok", "warning", "error", "skipped"]

@@ -23,7 +23,7 @@ def sampling(context: Context) -> Finding:
         name,
         "error",
         f'"{found}": the scores do not order the tasks. Saving the General settings page does that.',
-        command("doctor.py", context, "--fix"),
+        command("doctor", context, "--fix"),
         fixable=True,
     )
 
@@ -31,7 +31,7 @@ def sampling(context: Context) -> Finding:
 def served_version(context: Context) -> Finding:
     """Label Studio serves the store's queue, under exactly its name, and has its predictions."""
     name, served, wanted = "Served version", context.project.model_version, context.current.queue
-    sync = command("sync.py", context)
+    sync = command("sync", context)
     if wanted is None:
         return Finding(name, "skipped", "Not checked: no order was published yet.", sync)
     if served == wanted and wanted in context.versions:
@@ -47,7 +47,7 @@ def served_version(context: Context) -> Finding:
         )
     message = f"{served or 'none'}, but the store's queue is {wanted}: tasks come in another order, or at random."
     if wanted in context.versions:
-        return Finding(name, "error", message, command("doctor.py", context, "--fix"), fixable=True)
+        return Finding(name, "error", message, command("doctor", context, "--fix"), fixable=True)
     return Finding(name, "error", f"{message} The queue's predictions are gone.", sync)
 
 
@@ -60,7 +60,7 @@ def is_newer(served: str, wanted: str) -> bool:
 def scores(context: Context) -> Finding:
     """Every score of the served version is a number from 0 to 1, once per task."""
     name, rows = "Scores", context.served
-    sync = f"Publish a new order: {command('sync.py', context)}"
+    sync = f"Publish a new order: {command('sync', context)}"
     missing = sum(row["score"] is None for row in rows)
     outside = sum(row["score"] is not None and not 0 <= row["score"] <= 1 for row in rows)
     doubled = len(rows) - len({row["task"] for row in rows})
@@ -77,7 +77,7 @@ def scores(context: Context) -> Finding:
 
 def coverage(context: Context) -> Finding:
     """How many open tasks the order holds, and whether it is used up."""
-    name, open_tasks, sync = "Coverage", context.open_tasks, command("sync.py", context)
+    name, open_tasks, sync = "Coverage", context.open_tasks, command("sync", context)
     covered = len(open_tasks & {row["task"] for row in context.served})
     message = f"{covered:,} of {len(open_tasks):,} open tasks are in the served order"
     if not open_tasks:
@@ -106,7 +106,7 @@ def left_overs(context: Context) -> Finding:
         name,
         "warning",
         f"{', '.join(found)}: {total:,} predictions that nothing uses.",
-        command("doctor.py", context, "--fix"),
+        command("doctor", context, "--fix"),
         fixable=True,
     )
 
@@ -127,7 +127,7 @@ def empty_versions(context: Context) -> Finding:
         name,
         "error",
         f'"{served}" is to be served and has none: tasks come in random order. Connecting a backend does that.',
-        f"{command('doctor.py', context, '--fix')} where an order was published, else {command('sync.py', context)}",
+        f"{command('doctor', context, '--fix')} where an order was published, else {command('sync', context)}",
     )
 
 
@@ -138,7 +138,7 @@ def tab(context: Context) -> Finding:
         if row["data"].get("title") == TAB_TITLE and all(row["data"].get(key) == value for key, value in TAB.items()):
             return Finding(name, "ok", f'"{TAB_TITLE}" is there.')
     message = f'"{TAB_TITLE}" is missing or was changed.'
-    return Finding(name, "warning", message, command("doctor.py", context, "--fix"), fixable=True)
+    return Finding(name, "warning", message, command("doctor", context, "--fix"), fixable=True)
 
 
 def locks(context: Context) -> Finding:
@@ -147,7 +147,7 @@ def locks(context: Context) -> Finding:
         "Task locks",
         "skipped",
         "Label Studio's API does not show who holds a task; one opened and left comes back after 24 hours.",
-        command("doctor.py", context, "--order 20") + " tells a task that this account holds.",
+        command("doctor", context, "--order 20") + " tells a task that this account holds.",
     )
 
 
@@ -159,12 +159,12 @@ def order(context: Context) -> Finding:
             name,
             "skipped",
             "Not proved: that answers tasks and takes the answers back.",
-            command("doctor.py", context, "--order 20"),
+            command("doctor", context, "--order 20"),
         )
     queue = context.queue
     left = tuple(item for item in queue.predictions if item.task_id in context.open_tasks) if queue else ()
     if queue is None or not left:
-        return Finding(name, "skipped", "Nothing to prove: the queue is used up.", command("sync.py", context))
+        return Finding(name, "skipped", "Nothing to prove: the queue is used up.", command("sync", context))
     queue = replace(queue, predictions=left)
     with standing(context.store):
         proof = prove_order(context.client, context.project_id, queue, context.question, count=context.order)
@@ -177,7 +177,7 @@ def order(context: Context) -> Finding:
         name,
         "error",
         f"{proof.difference()}.{held} Somebody may be labelling, or hold a task.",
-        f"Try again when nobody labels; then {command('sync.py', context)}",
+        f"Try again when nobody labels; then {command('sync', context)}",
     )
 
 

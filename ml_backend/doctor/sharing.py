@@ -24,7 +24,7 @@ def redis(context: Context) -> Finding:
             name, "error", f"It does not answer at REDIS_URL ({type(exc).__name__}).", "Start it, or correct REDIS_URL."
         )
     if not workers:
-        return Finding(name, "error", "It answers, but no worker runs the rounds.", "python scripts/worker.py")
+        return Finding(name, "error", "It answers, but no worker runs the rounds.", "lsal worker")
     return Finding(name, "ok", f"It answers; {workers} workers.")
 
 

@@ -32,7 +32,7 @@ def store(context: Context) -> Finding:
                 f"{folder} does not exist, but Label Studio serves {served}: the store is another folder.",
                 "Set MODEL_DIR to the backend's folder.",
             )
-        remedy = command("sync.py", context, "--train")
+        remedy = command("sync", context, "--train")
         return Finding(name, "error", f"{folder} does not exist: no round has run yet.", remedy)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -81,14 +81,14 @@ def stored_files(context: Context) -> Finding:
             name,
             "error",
             f"Readable ({len(versions)} versions), but no order was published yet.",
-            command("sync.py", context, "--train"),
+            command("sync", context, "--train"),
         )
     if not current.version:
         return Finding(
             name,
             "warning",
             f"Readable; {queue.name} is a random order, because there is no model yet.",
-            f"Label tasks of two classes, then {command('sync.py', context, '--train')}.",
+            f"Label tasks of two classes, then {command('sync', context, '--train')}.",
         )
     kept = f" (pinned: {current.pinned})" if current.pinned else ""
     return Finding(name, "ok", f"{len(versions)} versions, current {current.version}{kept}, queue {queue.name}.")
@@ -96,7 +96,7 @@ def stored_files(context: Context) -> Finding:
 
 def last_round(context: Context) -> Finding:
     """How the last round went, and whether changes wait since."""
-    name, train = "Last round", command("sync.py", context, "--train")
+    name, train = "Last round", command("sync", context, "--train")
     made, last = _time_of_queue(context), next(iter(rounds(context.store, newest=1)), {})
     if last.get("error"):
         return Finding(name, "error", f"It failed: {last['error']}", f"Mend what it says, then {train}")

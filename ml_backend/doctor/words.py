@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import shlex
 from datetime import timedelta
-from pathlib import Path
 
 from ml_backend.doctor.diagnosis import Context
 
 
-def command(script: str, context: Context, *arguments: str) -> str:
+def command(name: str, context: Context, *arguments: str) -> str:
     """The command line that mends or shows something."""
-    return " ".join([f"python {Path('scripts') / script} --project {context.project_id}", *arguments])
+    return " ".join([f"lsal {name} --project {context.project_id}", *arguments])
 
 
 def connect_command(context: Context) -> str:
     """The command line that connects the backend."""
     title, url = shlex.quote(context.project.title), context.backend_url or "URL"
-    return f"python scripts/create_project.py --config FILE --title {title} --backend-url {url}"
+    return f"lsal create-project --config FILE --title {title} --backend-url {url}"
 
 
 def duration(time: timedelta) -> str:

@@ -100,7 +100,7 @@ def find_headlines(directory: Path) -> HeadlineFiles:
     if not (evaluation and training) and not starter:
         raise DataError(
             f"No headlines (evaluation_data_related.csv and the other three, or headlines_starter.csv) in {directory}; "
-            "run scripts/fetch_data.py"
+            "run lsal fetch-data"
         )
     if not (evaluation and training):
         return HeadlineFiles(starter=starter, history=_first(folders, "labelled_history.csv"))

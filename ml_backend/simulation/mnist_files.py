@@ -44,9 +44,7 @@ def find_mnist(directory: Path) -> tuple[Path, Path, str]:
                 images, labels = (folder / f"{prefix}-{part}-ubyte{suffix}" for part in ("images-idx3", "labels-idx1"))
                 if images.is_file() and labels.is_file():
                     return images, labels, name
-    raise DataError(
-        f"No MNIST files (t10k-images-idx3-ubyte.gz and its labels) in {directory}; run scripts/fetch_data.py"
-    )
+    raise DataError(f"No MNIST files (t10k-images-idx3-ubyte.gz and its labels) in {directory}; run lsal fetch-data")
 
 
 def load_mnist(directory: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:

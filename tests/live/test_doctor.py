@@ -190,7 +190,7 @@ def test_a_wrong_order_is_found(installation):
     found = installation.findings(order=2)["Order"]
     assert found.status == "error"
     assert "published task" in found.message
-    assert "sync.py" in found.remedy
+    assert "lsal sync" in found.remedy
 
 
 # --- the order ---------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_the_served_versions_predictions_are_gone(installation):
     found = installation.findings()["Served version"]
     assert found.status == "error"
     assert not found.fixable
-    assert "sync.py" in found.remedy
+    assert "lsal sync" in found.remedy
     installation.round()
     assert installation.wrong() == {}
 
@@ -267,7 +267,7 @@ def test_scores_that_spoil_the_order(installation, score, words):
     installation.client.request("POST", "api/predictions", body=body)
     found = installation.only("Scores", "error")
     assert words in found.message
-    assert "sync.py" in found.remedy
+    assert "lsal sync" in found.remedy
 
 
 def test_a_prediction_twice(installation):
@@ -282,7 +282,7 @@ def test_a_used_up_queue(installation):
         installation.client.annotate(item.task_id, installation.project.answer("related"))
     found = installation.only("Coverage", "error")
     assert "The order is used up: 0 of 8 open tasks" in found.message
-    assert "sync.py" in found.remedy
+    assert "lsal sync" in found.remedy
     assert installation.findings(order=2)["Order"].status == "skipped"
 
 
@@ -382,7 +382,7 @@ def test_label_studio_has_an_old_password(installation):
         found = installation.wrong()
         assert found.keys() == {"Label Studio to backend", "Webhook"}
         assert "Wrong or missing basic auth" in found["Label Studio to backend"].message
-        assert "create_project.py" in found["Label Studio to backend"].remedy
+        assert "lsal create-project" in found["Label Studio to backend"].remedy
         assert found["Webhook"].fixable
     finally:
         again.close()
@@ -404,7 +404,7 @@ def test_a_dead_backend(installation):
     installation.server.close()
     found = installation.findings()
     assert found["Backend"].status == "error"
-    assert "serve.py" in found["Backend"].remedy
+    assert "lsal serve" in found["Backend"].remedy
     assert found["Label Studio to backend"].status == found["Backend's password"].status == "skipped"
     assert found["Coverage"].status == found["Webhook"].status == "ok"
 
@@ -488,7 +488,7 @@ def test_no_round_yet(installation, make_project):
     installation.project = make_project("headlines", 2)
     found = installation.wrong()
     assert found.keys() == {"Store", "Evaluation tasks", "Data Manager tab"}
-    assert "sync.py" in found["Store"].remedy
+    assert "lsal sync" in found["Store"].remedy
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"other": 1}'])
@@ -528,7 +528,7 @@ def test_labels_that_wait_too_long(installation):
         os.utime(path, (long_ago, long_ago))
     found = installation.only("Last round", "warning")
     assert "5 hours ago" in found.message
-    assert "sync.py" in found.remedy
+    assert "lsal sync" in found.remedy
 
 
 def test_a_failed_round_is_told(installation):

@@ -155,7 +155,7 @@ def test_what_one_machine_does_every_machine_serves(installation):
         findings = {finding.name: finding for finding in examine(context, CHECKS)}
     for name in ("Shared store", "Store", "Stored files", "Last round", "Served version", "Scores", "Coverage"):
         assert findings[name].status == "ok", findings[name]
-    assert (findings["Redis"].status, findings["Redis"].remedy) == ("error", "python scripts/worker.py")
+    assert (findings["Redis"].status, findings["Redis"].remedy) == ("error", "lsal worker")
 
 
 class Steps(Silent):

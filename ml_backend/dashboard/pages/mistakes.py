@@ -43,7 +43,7 @@ def view(data: Data) -> Any:
         content.append(
             parts.nothing_yet(
                 "No version has been measured.",
-                "Import some tasks with scripts/import_tasks.py --evaluation, label them, and train.",
+                "Import some tasks with lsal import --evaluation, label them, and train.",
             )
         )
     content.append(doubts(data))

@@ -112,7 +112,7 @@ def test_the_list_of_projects(services, web, tmp_path):
     assert "/dashboard/2/overview" in shown
     assert [row["title"] for row in web.get("/dashboard/api/projects").json["projects"]][1] == "Digits"
     empty = Services(Settings(model_dir=tmp_path / "none"), LocalRoundQueue(lambda *_: {}))
-    assert "create_project.py" in words(render(empty, "/dashboard/", "")[1])
+    assert "lsal create-project" in words(render(empty, "/dashboard/", "")[1])
 
 
 @pytest.mark.parametrize(
