@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
-
-import torch
+from typing import TYPE_CHECKING, Final
 
 from ml_backend.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    import torch
+
 AUTO: Final = "auto"
 DEVICES: Final = (AUTO, "cpu", "cuda")
-PRECISIONS: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS: Final = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ def use(hardware: Hardware) -> None:
     global _chosen
     if hardware == _chosen:
         return
-    if hardware.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError(
-            "DEVICE is cuda, but torch sees no GPU here: install its driver and a torch that is built for it, or set "
-            "DEVICE to auto."
-        )
+    if hardware.device == "cuda":
+        import torch  # here and below: it takes seconds, which a command without a model should not pay
+
+        if not torch.cuda.is_available():
+            raise ConfigurationError(
+                "DEVICE is cuda, but torch sees no GPU here: install its driver and a torch that is built for it, or "
+                "set DEVICE to auto."
+            )
     _chosen = hardware
 
 
@@ -64,6 +68,8 @@ def device() -> torch.device:
 
     A GPU then computes as a CPU does, as far as it can: no TF32, and the same sums at each run.
     """
+    import torch
+
     if _chosen.device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     torch.backends.cudnn.allow_tf32 = False
@@ -73,17 +79,21 @@ def device() -> torch.device:
 
 def precision() -> torch.dtype:
     """Of scoring."""
-    return PRECISIONS[_chosen.precision]
+    import torch
+
+    dtype: torch.dtype = getattr(torch, _chosen.precision)
+    return dtype
 
 
 @contextmanager
 def threads() -> Iterator[None]:
     """Run on as many threads as were chosen: one, unless the settings say otherwise.
 
-    On two idle cores a second thread gains nothing here (fitting 300 digits: 5.0 s with one, 5.0 s with two). Beside
-    a busy process the two wait for each other at every layer: over 100 s against 6.8 s for that fit, 5.7 s against
-    0.5 s to score 8,000 digits.
+    A second thread gains little where cores are idle; beside a busy process the threads wait for each other at every
+    layer (docs/benchmarks.md).
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(_chosen.threads)
     try:

@@ -18,7 +18,15 @@ import requests
 import typer
 from demo_data import DemoProject, headline_project, mnist_project
 from filelock import FileLock, Timeout
-from processes import LIGHT_IMPORTS, LOCALHOST, ServerProcess, free_port, port_is_taken, start_label_studio
+from processes import (
+    LIGHT_IMPORTS,
+    LOCALHOST,
+    LabelStudioServer,
+    ServerProcess,
+    free_port,
+    port_is_taken,
+    start_label_studio,
+)
 from rich.panel import Panel
 from rich.table import Table
 
@@ -82,21 +90,10 @@ def main(
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
     with only_one(folder), ExitStack() as children:
-        with timed("Data"):
-            report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
-            for note in report.notes:
-                messages.print(f"  {note}", style="yellow", highlight=False, soft_wrap=True)
+        get_data(data, source, offline=offline)
         known = load_secrets(folder / "secrets.json")
-        with timed("Label Studio (the first start takes a minute)"):
-            studio = start_label_studio(
-                folder / "label-studio",
-                port=known.label_studio_port,
-                username=EMAIL,
-                password=known.password,
-                token=known.token,
-                extra_env=LIGHT_IMPORTS,
-            )
-            children.callback(studio.stop)
+        studio = start_studio(folder, known)
+        children.callback(studio.stop)
         settings = load_settings(
             label_studio_url=studio.url,
             label_studio_api_key=known.token,
@@ -123,6 +120,27 @@ def main(
         for project_id, _, _ in ready:
             ask_for_a_round(project_id, settings)
         wait_for(studio.process, backend)
+
+
+def get_data(data: Path, source: Path | None, *, offline: bool) -> None:
+    """Bring the data sets into ``data``, and say what was not to be had."""
+    with timed("Data"):
+        report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
+        for note in report.notes:
+            messages.print(f"  {note}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def start_studio(folder: Path, known: Secrets) -> LabelStudioServer:
+    """Start Label Studio and wait until it answers."""
+    with timed("Label Studio (the first start takes a minute)"):
+        return start_label_studio(
+            folder / "label-studio",
+            port=known.label_studio_port,
+            username=EMAIL,
+            password=known.password,
+            token=known.token,
+            extra_env=LIGHT_IMPORTS,
+        )
 
 
 def demo_projects(data: Path, *, initial: int, pool: int) -> Iterator[DemoProject]:
@@ -254,9 +272,10 @@ def load_secrets(path: Path) -> Secrets:
     else:
         random = [secrets.token_urlsafe(12), secrets.token_hex(20), secrets.token_urlsafe(16)]
         known = Secrets(free_port(), free_port(), *random)
-    for name in ("label_studio_port", "backend_port"):
-        if port_is_taken(getattr(known, name)):
-            known = replace(known, **{name: free_port()})
+    if port_is_taken(known.label_studio_port):
+        known = replace(known, label_studio_port=free_port())
+    if port_is_taken(known.backend_port):
+        known = replace(known, backend_port=free_port())
     path.touch(mode=0o600)
     path.write_text(json.dumps(asdict(known)), encoding="utf-8")
     return known

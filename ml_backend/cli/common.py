@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -17,7 +17,9 @@ from rich.text import Text
 
 from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
-from ml_backend.label_studio.client import LabelStudioClient
+
+if TYPE_CHECKING:
+    from ml_backend.label_studio.client import LabelStudioClient
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
@@ -98,6 +100,8 @@ def connect(url: str | None = None) -> tuple[Settings, LabelStudioClient]:
         ConfigurationError: a setting is invalid, or there is no token.
         LabelStudioUnauthorized: the token is an expired one.
     """
+    from ml_backend.label_studio.client import LabelStudioClient  # here: no --help should wait for it
+
     settings = load_settings(label_studio_url=url)
     key = settings.label_studio_api_key
     token = key.get_secret_value() if key else _ask_token(settings.label_studio_url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,13 +12,15 @@ from ml_backend.files import read_text
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.setup import connect_backend, make_project
 
+EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
+
 app = new_app()
 
 
 @app.command()
 @tell_errors
 def main(
-    config: Annotated[Path, typer.Option("--config", "-c", help="Labeling config, such as label_configs/mnist.xml.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Labeling config: a file, or mnist or headlines.")],
     title: Annotated[str, typer.Option("--title", "-t", help="Title of the project. One of this title is used again.")],
     backend_url: Annotated[
         str | None, typer.Option("--backend-url", help="Connect the ML backend at this URL.")
@@ -31,7 +33,7 @@ def main(
     Running it again changes nothing that is right already. The backend's user name and password come from
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
-    xml = read_text(config)
+    xml = read_text(config if config.exists() else example(config))
     question = parse_label_config(xml, project=f'"{title}" ({config})')
     settings, client = connect(url)
     project = make_project(client, title, xml, question, description)
@@ -40,3 +42,9 @@ def main(
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
             warn(line)
         console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)
+
+
+def example(config: Path) -> Path:
+    """The labeling config of an example by its name; another path as it is."""
+    found = EXAMPLES / f"{config}.xml"
+    return found if found.is_file() else config

