@@ -2,7 +2,7 @@
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
 # make endurance  the long repeats (a hundred kills, 200 labels, 10,000 events) and every benchmark once, small
 # make check    format, lint, types, and the docker-compose file against its schema
-# make bench    the figures in README.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
+# make bench    the figures in docs/benchmarks.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
 
 PYTHON ?= python3
@@ -71,7 +71,7 @@ bench: $(READY) $(PEERS)
 	@set -e; for name in $(BENCH); do PYTHONPATH=scripts $(BIN)/python -m bench.$$name $(ARGS); done
 
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.txt --quiet
 	$(UV) pip compile --group peers --universal --python-version 3.11 --constraints requirements.txt \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements-peers.txt --quiet

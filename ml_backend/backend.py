@@ -136,11 +136,14 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         Raises:
             ConfigurationError: it is no JSON object of our settings, or there is no token to ask Label Studio with.
         """
+        store = stores_of(self.settings).open(self._project_number())
+        set_extra_params(self.settings, store.uid if store else self._ask_uid(), read_extra_params(extra_params))
+
+    def _ask_uid(self) -> str:
         client = client_of(self.settings)
         if client is None:
             raise ConfigurationError("No token to keep extra params with: set LABEL_STUDIO_API_KEY for the backend.")
-        uid = client.project(self._project_number()).uid
-        set_extra_params(self.settings, uid, read_extra_params(extra_params))
+        return client.project(self._project_number()).uid
 
     def _project_number(self) -> int:
         return int(self.project_id.split(".", 1)[0] or 0)

@@ -1,4 +1,4 @@
-"""Downloads with time-outs, bounded retries, checksums and atomic writes; used by ``fetch_data.py``."""
+"""Downloads with time-outs, bounded retries, checksums and atomic writes; used by ``lsal fetch-data``."""
 
 from __future__ import annotations
 

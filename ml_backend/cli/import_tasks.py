@@ -18,10 +18,11 @@ import typer
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, progress_bar, tell_errors, warn
 from ml_backend.errors import DataError
 from ml_backend.files import read_text
+from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.importing import NewTask, read_tasks
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.new_tasks import import_row, known_keys, send
-from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
+from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project
 
 SHOWN_PROBLEMS: Final = 20
 USUAL_LABEL_COLUMN: Final = "label"
@@ -98,15 +99,23 @@ def main(
         raise DataError(f"{len(plan.problems):,} items of {path} have problems; nothing was imported (--strict)")
     if evaluation is not None:
         plan.evaluation = draw_evaluation(plan.tasks, evaluation, seed)
-    known = known_keys(client, project, question) if there.task_count else set[str]()
+    rows = send_new(client, there, question, plan, with_labels=with_labels)
+    console.print(summary(rows, plan, skipped=len(plan.tasks) - len(rows)), highlight=False, soft_wrap=True)
+    if not plan.tasks:
+        raise DataError(f"Nothing in {path} could be imported")
+
+
+def send_new(
+    client: LabelStudioClient, project: Project, question: ChoiceQuestion, plan: Plan, *, with_labels: bool
+) -> list[dict[str, Any]]:
+    """Import the tasks of a plan that the project lacks; their rows."""
+    known = known_keys(client, project.id, question) if project.task_count else set[str]()
     new = [task for task in plan.tasks if task.key not in known]
     rows = [import_row(task, question, plan.evaluation, with_labels=with_labels) for task in new]
     with progress_bar() as shown:
         bar = shown.add_task("Importing", total=len(rows))
-        send(client, project, rows, lambda done, _: shown.update(bar, completed=done))
-    console.print(summary(rows, plan, skipped=len(plan.tasks) - len(new)), highlight=False, soft_wrap=True)
-    if not plan.tasks:
-        raise DataError(f"Nothing in {path} could be imported")
+        send(client, project.id, rows, lambda done, _: shown.update(bar, completed=done))
+    return rows
 
 
 def make_plan(

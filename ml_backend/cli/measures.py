@@ -36,7 +36,8 @@ def measures(
     found = stored(store) if store else {}
     if not found:
         raise StoreError(
-            f"No round of project {project} is known in {settings.model_dir}; run scripts/sync.py --train first."
+            f"No round of project {project} is known in {settings.model_dir}; "
+            f"run lsal sync --project {project} --train."
         )
     if as_json:
         console.print_json(json.dumps(found))

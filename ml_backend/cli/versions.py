@@ -96,7 +96,7 @@ def rollback(
         text = f"Project {project} now serves {report.queue.name}: {len(report.queue.predictions):,} tasks"
     else:
         text = f"Project {project} has no tasks to order: from the next round on it serves {name}"
-    console.print(f"{text}; {name} is pinned until versions.py unpin.", highlight=False, soft_wrap=True)
+    console.print(f"{text}; {name} is pinned until lsal versions unpin.", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -104,7 +104,9 @@ def rollback(
 def unpin(project: ProjectOption, model_dir: ModelDirOption = None) -> None:
     """Let the next round serve the newest promoted version again."""
     pinned = _store(project, model_dir).unpin(timeout=PATIENCE)
-    text = f"{pinned} is no longer pinned; the next round (or sync.py) decides anew." if pinned else "None was pinned."
+    text = (
+        f"{pinned} is no longer pinned; the next round (or lsal sync) decides anew." if pinned else "None was pinned."
+    )
     console.print(text, highlight=False, soft_wrap=True)
 
 
@@ -154,7 +156,7 @@ def _store(project: int, model_dir: Path | None) -> ProjectStore:
 def _in_use(store: ProjectStore) -> str:
     name = store.current().version
     if name is None:
-        raise StoreError("No model is in use yet; name a version (versions.py list), or train one.")
+        raise StoreError("No model is in use yet; name a version (lsal versions list), or train one.")
     return name
 
 

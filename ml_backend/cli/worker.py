@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from redis import Redis
-from redis.exceptions import RedisError
-from rq import Queue, Worker
-
-import ml_backend.rounds.project_round  # noqa: F401 - loaded once here, so that each round's forked process has it already
 from ml_backend.cli.common import new_app, tell_errors
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import QUEUE_NAME
-from ml_backend.logs import configure_logging, library_level
+from ml_backend.extras import require
 
 app = new_app()
 
@@ -25,10 +19,18 @@ def main() -> None:
         raise ConfigurationError(
             "REDIS_URL is not set: there is no queue to work on. The backend alone needs no worker."
         )
+    rq = require("A worker", "redis", "rq")
+    import redis
+
+    import ml_backend.rounds.project_round  # noqa: F401 - once here, so that each round's forked process has it already
+    from ml_backend.jobs.queue import QUEUE_NAME
+    from ml_backend.logs import configure_logging, library_level
+
     configure_logging(settings)
-    redis = Redis.from_url(settings.redis_url.get_secret_value())
+    connection = redis.Redis.from_url(settings.redis_url.get_secret_value())
     try:
-        redis.ping()
-    except RedisError as exc:
+        connection.ping()
+    except redis.RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
-    Worker([Queue(QUEUE_NAME, connection=redis)], connection=redis).work(logging_level=library_level(settings))
+    queue = rq.Queue(QUEUE_NAME, connection=connection)
+    rq.Worker([queue], connection=connection).work(logging_level=library_level(settings))

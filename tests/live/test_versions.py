@@ -102,7 +102,7 @@ def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versio
     current = live.store.current()
     assert current == Current(first.version, f"{first.version}.auto-0003", first.version)
     assert f"now serves {current.queue}" in shown
-    assert "pinned until versions.py unpin" in shown
+    assert "pinned until lsal versions unpin" in shown
     queue = live.store.queue(current.queue)
     assert live.versions[current.queue] == 5
     assert served(live) == (first.version, queue.predictions[0].task_id)

@@ -33,7 +33,8 @@ LAYERS = (
     ("backend",),
     ("web",),
     ("server",),
-    ("wsgi", "application"),
+    ("application",),
+    ("wsgi",),
     ("cli",),
     ("__main__",),
 )

@@ -144,7 +144,7 @@ def test_the_script_says_what_to_do_without_a_round(tmp_path):
     result = CliRunner().invoke(script.app, ["--project", "7", "--model-dir", str(tmp_path)])
     assert result.exit_code == 1
     assert "No round of project 7" in result.output
-    assert "sync.py --train" in result.output
+    assert "lsal sync --project" in result.output
 
 
 def test_the_script_tells_the_measures(store, tmp_path):
