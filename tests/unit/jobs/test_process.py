@@ -19,18 +19,17 @@ from support.trainer_work import work
 
 from ml_backend.errors import RoundProcessDied, StoreError
 from ml_backend.jobs.process import RoundProcess
-from ml_backend.server import TRAINING_MODULES
 
 PATIENCE = 60.0
 
 
 @pytest.fixture
 def make_round_process() -> Iterator[Callable[..., RoundProcess]]:
-    """Trainers of ``work`` that end with the test. All share one preload: it is set once in the life of a process."""
+    """Round processes of ``work`` that end with the test. They load nothing that a round needs: they start at once."""
     made: list[RoundProcess] = []
 
     def make(**options: Any) -> RoundProcess:
-        made.append(RoundProcess(work, preload=TRAINING_MODULES, **options))
+        made.append(RoundProcess(work, **options))
         return made[-1]
 
     yield make

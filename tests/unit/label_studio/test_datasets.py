@@ -150,10 +150,9 @@ def test_split_sizes_that_do_not_fit(n, validation, initial):
         split_mnist(n, validation=validation, initial=initial, seed=0)
 
 
-def test_embedded_image_rejects_a_large_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("ml_backend.label_studio.image_files.MAX_EMBEDDED_BYTES", 10)
+def test_embedded_image_rejects_a_large_file(tmp_path):
     with pytest.raises(BadItemError, match="too many to embed"):
-        embedded_image(write(tmp_path / "a.png", b"x" * 11))
+        embedded_image(write(tmp_path / "a.png", b"x" * 11), most_bytes=10)
 
 
 @pytest.mark.parametrize(

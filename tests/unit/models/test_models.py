@@ -343,7 +343,7 @@ def test_distortion_moves_little():
 
 
 def test_accuracy_on_real_digits():
-    """The small form of ``scripts/bench_models.py``: 300 labels, one seed."""
+    """The small form of ``make bench BENCH=models``: 300 labels, one seed."""
     try:
         images, digits, _ = load_mnist(REAL)
     except DataError:

@@ -226,7 +226,7 @@ def test_models_train_on_probabilities_as_on_classes(model, items):
 def test_fifteen_labels_of_real_digits(shared_data):
     """The whole way, without first labels: embedding, cold start, spread labels, an ordinary model."""
     images, digits, _ = load_mnist(shared_data / "mnist")
-    pool, truth, ids = list(images[:1500]), digits[:1500].astype(np.int64), np.arange(1500)
+    pool, truth, ids = list(images[:1000]), digits[:1000].astype(np.int64), np.arange(1000)
     unlabelled = Unlabelled(PoolEmbedding.learn(Gradients, pool, seed=0), np.full(10, 0.1))
     settings = ProjectSettings(strategy="auto", control_share=0)
     labelled: list[int] = []
@@ -244,9 +244,9 @@ def test_fifteen_labels_of_real_digits(shared_data):
         pool,
         unlabelled,
         seed=0,
-        hyperparameters={"steps": 250},
+        hyperparameters={"steps": 120},
     )
-    held_out = slice(4000, 5000)
+    held_out = slice(4000, 4500)
     probabilities = found.model.probabilities(list(images[held_out]))[:, 0]
     judged = evaluate(probabilities.astype(np.float64), digits[held_out].astype(np.int64), tuple("0123456789"))
     assert judged.accuracy > 0.85  # random labels and a supervised model: about 0.5
