@@ -77,10 +77,12 @@ def create_app(
     @app.get("/")
     @app.get("/health")
     def health() -> Response:
+        """Whether the backend is up; asks for no password."""
         return jsonify(status="UP", model_class=MODEL_CLASS)
 
     @app.post("/setup")
     def setup() -> Response:
+        """Connect a project: check its labeling config (`schema`) and extra params, and answer the served version."""
         # The body also holds a host name and the project creator's token: neither is used, nor logged.
         body = _body()
         uid = _text(body, "project")
@@ -92,6 +94,7 @@ def create_app(
 
     @app.post("/predict")
     def predict() -> Response:
+        """Predictions of `tasks` by the served version of `project`."""
         body = _body()
         tasks = body.get("tasks")
         if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
@@ -101,6 +104,7 @@ def create_app(
 
     @app.post("/webhook")
     def webhook() -> tuple[Response, int]:
+        """An event: a change is noted, an answer moves what comes next, `START_TRAINING` starts a round."""
         # Nothing is asked of Label Studio or the disk here: the annotator's "Submit" waits for this answer.
         body = _body()
         action, project_id = body.get("action"), _project_id(body.get("project"))
@@ -121,6 +125,7 @@ def create_app(
 
     @app.get("/status")
     def status() -> Response:
+        """Per project: what is served, the last round, whether one runs, when the next starts, the last error."""
         found = scheduler.status() if scheduler is not None else {"projects": {}, "polling": None}
         for number, project in found["projects"].items():
             project["instant"] = instant.status(int(number)) if instant is not None else None
@@ -128,6 +133,7 @@ def create_app(
 
     @app.route("/versions", methods=["GET", "POST"])
     def versions() -> Response:
+        """Names of the stored versions of `project`."""
         # Label Studio sends GET with no body and no project: it gets an empty list.
         body = request.get_json(silent=True)
         uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
@@ -135,26 +141,31 @@ def create_app(
 
     @app.post("/validate")
     def validate() -> Response:
+        """Whether a labeling config (`config`) can be learnt from; 422 says why not."""
         parse_label_config(_text(_body(), "config"))
         return jsonify(status="ok")
 
     @app.post("/job_status")
     def job_status() -> tuple[Response, int]:
+        """State of the round that `job` names; 410 if it is unknown."""
         job = rounds.job(str(_body().get("job")))
         return (jsonify(_job_json(job)), 200) if job else (jsonify(error="unknown job"), 410)
 
     @app.get("/is_training")
     def is_training() -> Response:
+        """Whether a round of `project` runs."""
         project_id = str(request.args.get("project", "0")).split(".")[0]
         return jsonify(is_training=project_id.isdecimal() and rounds.running(int(project_id)))
 
     @app.post("/delete")
     def delete() -> Response:
+        """The backend was disconnected from a project; its versions are kept."""
         # Label Studio says so when a backend is disconnected. Versions stay: connecting again resumes with them.
         return jsonify(status="ok", detail="versions are kept in the model folder")
 
     @app.post("/duplicate_model")
     def duplicate_model() -> Response:
+        """A project was copied: the copy starts without a model."""
         # The copied project has other task ids: it starts without a model and trains on its own labels.
         return jsonify(status="ok", model_version=UNTRAINED)
 

@@ -1,4 +1,4 @@
-"""Write docs/strategies.md from the registry of strategies."""
+"""Write docs/reference/strategies.md from the registry of strategies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ml_backend.cli.common import console, new_app
 from ml_backend.strategies.mixture import MIXTURE
 from ml_backend.strategies.registry import STRATEGIES, Strategy
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "strategies.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "reference" / "strategies.md"
 
 BATCH_AWARE = ("", "yes")
 
@@ -19,11 +19,11 @@ app = new_app()
 def main() -> None:
     """Write the document."""
     DOCUMENT.write_text(document(), encoding="utf-8")
-    console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[1])}: {len(STRATEGIES)} strategies.", highlight=False)
+    console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[2])}: {len(STRATEGIES)} strategies.", highlight=False)
 
 
 def document() -> str:
-    """The whole of docs/strategies.md."""
+    """The whole of docs/reference/strategies.md."""
     sections = [HEAD, "| strategy | asks first | needs | batch-aware | cost |", "| --- | --- | --- | --- | --- |"]
     sections += [
         f"| [`{name}`](#{name}) | {entry.when} | {_needs(entry)} | {BATCH_AWARE[entry.batch_aware]} | {entry.cost} |"
@@ -48,7 +48,7 @@ def _needs(entry: Strategy) -> str:
 
 HEAD = f"""# Query strategies
 
-<!-- Made by scripts/strategies_table.py from ml_backend/strategies.py; a test compares. -->
+<!-- Made by scripts/reference.py from the code; a test compares. -->
 
 `p` is an item's class probabilities (mean over dropout passes), `p₁` and `p₂` the two largest, `h` its embedding: the
 model's last hidden layer. N items, K passes, C classes, D dimensions, L labels, V evaluation items, B picks. Larger

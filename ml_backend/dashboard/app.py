@@ -47,6 +47,7 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
     @server.route(PREFIX, methods=METHODS, provide_automatic_options=False)
     @server.route(f"{PREFIX}<path:page>", methods=METHODS, provide_automatic_options=False)
     def dashboard(page: str = "") -> AnyResponse:
+        """The pages, and their data."""
         del page  # the site reads the whole address
         try:
             made = site.get()

@@ -46,10 +46,12 @@ def _add_data(site: Flask, services: Services) -> None:
 
     @site.get(API)
     def api_projects() -> Response:
+        """All projects of the store."""
         return jsonify(projects.read(services))
 
     @site.get(f"{PROJECT}/<page>")
     def api_page(project_id: int, page: str) -> Response:
+        """What a page of the dashboard shows."""
         found = next((each for each in PAGES if each.path == page), None)
         if found is None:
             raise NotFound(f"No such data: {', '.join(each.path for each in PAGES)}.")
@@ -58,6 +60,7 @@ def _add_data(site: Flask, services: Services) -> None:
 
     @site.get(f"{PROJECT}/map/<version>")
     def api_map(project_id: int, version: str) -> Response:
+        """A version's map of the pool, as columns."""
         store = _known(services, project_id)
         if version not in store.mapped_versions():
             raise NotFound(f"Version {version!r} is not stored (any more), or has no map.")
@@ -65,6 +68,7 @@ def _add_data(site: Flask, services: Services) -> None:
 
     @site.get(f"{PROJECT}/items")
     def api_items(project_id: int) -> Response:
+        """Text or image address of the tasks in `ids`."""
         store = _known(services, project_id)
         return jsonify({"items": shown_items(store, parse_ids(request.args.get("ids", "")))})
 
@@ -74,11 +78,13 @@ def _add_files(site: Flask, services: Services) -> None:
 
     @site.get(f"{PREFIX}<int:project_id>/media/<int:task_id>")
     def task_image(project_id: int, task_id: int) -> Response:
+        """A task's image, as rounds have read it."""
         store = _known(services, project_id)
         return media.answer(store, task_id, media_field(store))
 
     @site.get(f"{PREFIX}<int:project_id>/versions/<version>.zip")
     def download(project_id: int, version: str) -> Response:
+        """A version with an example that loads it."""
         store = _known(services, project_id)
         if not re.fullmatch(r"[\w.-]+", version) or version not in store.versions():
             raise NotFound(f"Version {version!r} is not stored (any more).")
@@ -90,11 +96,13 @@ def _add_overrides(site: Flask, services: Services) -> None:
 
     @site.get(f"{PROJECT}/wishes")
     def api_overrides(project_id: int) -> Response:
+        """Tasks that people want asked first, and those that they dropped."""
         found = read(_known(services, project_id))
         return jsonify(front=found.front, dropped=found.dropped)
 
     @site.post(f"{PROJECT}/wishes")
     def api_override(project_id: int) -> Response:
+        """Change them: `action` and `task_ids`."""
         store = _known(services, project_id)
         return jsonify(override(services, project_id, store, request.get_json(silent=True)))
 

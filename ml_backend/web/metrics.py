@@ -94,6 +94,7 @@ def add_metrics(
 
     @app.get("/metrics")
     def metrics() -> Response:
+        """Figures of all projects and requests, for Prometheus."""
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
     return registry

@@ -1,47 +1,165 @@
-"""What the README names exists, and what exists is named there."""
+"""What the documentation names exists, and what exists is named there."""
 
 from __future__ import annotations
 
 import re
 import runpy
+import shlex
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from reference import PAGES, field_docs, http_page, outdated, routes
 from support.places import REPOSITORY
 
+from ml_backend.cli.app import COMMANDS, load
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.strategies.registry import STRATEGIES
+from ml_backend.dashboard.pages.registry import PAGES as DASHBOARD_PAGES
+from ml_backend.store.manifest import Manifest
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
+README = REPOSITORY / "README.md"
+DOCUMENTS = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "data" / "README.md"]
+WRITTEN = [path for path in DOCUMENTS if path.parent.name != "reference" and path.name != "CHANGELOG.md"]
+"""By people, for today: neither made from the code, nor about what was."""
+LAUNCHERS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
+MEASURED = re.compile(r"\d\s?%(?! interval)|\d\s?ms\b|±|\d times\b")
+RIDDLES = ("the others are told", "less those that there are", "looks for", "what it looks at", "is told the others")
 
-
-@pytest.mark.parametrize("name", [*(n.upper() for n in Settings.model_fields), *ProjectSettings.model_fields])
-def test_every_setting_is_in_the_readme(name: str) -> None:
-    assert re.search(rf"\b{name}\b", README)
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_every_strategy_is_in_the_readme(name: str) -> None:
-    assert f"`{name}`" in README
-
-
-@pytest.mark.parametrize("path", [path for path in COMMANDS if path.name != "demo.py"], ids=lambda path: path.name)
-def test_every_command_is_in_the_readme(path: Path) -> None:
-    assert f"`scripts/{path.name}`" in README
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+each_written = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(REPOSITORY)))
 
 
-def test_every_file_that_the_readme_names_exists() -> None:
-    named = set(re.findall(r"\]\(([\w/.-]+)\)", README)) | set(re.findall(r"`((?:scripts|tests)/[\w.]+\.py)`", README))
-    assert named
-    assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+def code_blocks(text: str, language: str) -> list[str]:
+    return [block for kind, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, re.M | re.S) if kind == language]
 
 
-@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
-def test_every_command_explains_itself_from_any_folder(
+@cache
+def anchors(path: Path) -> set[str]:
+    """Of all headings, as GitHub makes them."""
+    prose = re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(path: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name).resolve() if name else path
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            yield target
+
+
+@each_document
+def test_every_link_leads_somewhere(path: Path) -> None:
+    assert list(broken_links(path)) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A `page`, here\n[a](page.md#a-page-here) [b](#nowhere) [c](none.md)\n", encoding="utf-8")
+    assert list(broken_links(page)) == ["#nowhere", "none.md"]
+
+
+def wrong_commands(text: str) -> Iterator[str]:
+    """Each ``lsal`` line whose command or options do not exist."""
+    shell = [line for block in code_blocks(text, "sh") for line in block.splitlines()]
+    inline = re.findall(r"`(lsal [^`]+)`", text)
+    for typed in [*(part for line in shell for part in line.split("&&")), *inline]:
+        words = shlex.split(typed, comments=True)
+        if words[:1] == ["lsal"] and not is_command(words[1:]):
+            yield typed.strip()
+
+
+def is_command(words: list[str]) -> bool:
+    if not words or words[0] not in COMMANDS:
+        return words[:1] in (["--help"], ["COMMAND"])
+    command, rest = load(words[0]), words[1:]
+    if children := getattr(command, "commands", None):
+        if rest and rest[0] not in children:
+            return False
+        command, rest = (children[rest[0]], rest[1:]) if rest else (command, rest)
+    known = {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params if p.param_type_name == "option"))
+    return all(word.partition("=")[0] in known for word in rest if word.startswith("-"))
+
+
+@each_written
+def test_every_command_and_option_exists(path: Path) -> None:
+    assert list(wrong_commands(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_wrong_option_is_found() -> None:
+    text = "```sh\nlsal sync --project 1 && lsal sync --fast   # now\nlsal versions lst\n```\n`lsal nothing`"
+    assert list(wrong_commands(text)) == ["lsal sync --fast   # now", "lsal versions lst", "lsal nothing"]
+
+
+@each_written
+def test_every_target_of_make_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w$().-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.M))
+    named = {name for name in re.findall(r"(?:^|`)\s*make ([\w.-]+)", text, re.M) if not name.startswith(".")}
+    assert named - targets == set()
+    benches = {found.stem for found in (REPOSITORY / "scripts" / "bench").glob("*.py")}
+    assert set(re.findall(r"BENCH=(\w+)", text)) - benches - {"NAME"} == set()
+
+
+@each_written
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    named = set(re.findall(r"\b(?:scripts|tests|docs|label_configs|ml_backend)/[\w/.-]+\.(?:py|md|xml)\b", text))
+    assert [name for name in sorted(named) if not (REPOSITORY / name).exists() and "/my_" not in name] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    linked = {(REPOSITORY / name).resolve() for name in re.findall(r"\]\(([\w/.-]+\.md)", README.read_text("utf-8"))}
+    assert [str(path) for path in DOCUMENTS if path != README and path not in linked] == []
+
+
+@pytest.mark.parametrize("path", [p for p in WRITTEN if p.parent.name in (REPOSITORY.name, "howto", "explanation")])
+def test_measured_results_stand_in_the_benchmarks(path: Path) -> None:
+    assert MEASURED.findall(path.read_text(encoding="utf-8")) == []
+
+
+@each_written
+def test_plain_words(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [riddle for riddle in RIDDLES if riddle in text] == []
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert outdated() == [], "run python scripts/reference.py"
+    assert {path.name for path in (REPOSITORY / "docs" / "reference").iterdir()} == set(PAGES)
+
+
+def test_every_setting_has_a_meaning() -> None:
+    fields = {**ProjectSettings.model_fields, **Settings.model_fields}
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_every_route_and_every_field_of_a_version_is_explained() -> None:
+    assert [line for line in http_page().splitlines() if line.endswith("|  |")] == []
+    assert [name for name, text in field_docs(Manifest).items() if not text] == []
+    assert len(routes()) > 20
+
+
+@pytest.mark.parametrize("page", DASHBOARD_PAGES, ids=lambda page: page.path)
+def test_every_page_of_the_dashboard_and_its_data_are_explained(page: object) -> None:
+    text = (REPOSITORY / "docs" / "howto" / "dashboard.md").read_text(encoding="utf-8")
+    assert f"| {page.title} |" in text
+    assert f"`projects/<id>/{page.path}`" in text
+
+
+@pytest.mark.parametrize("path", LAUNCHERS, ids=lambda path: path.name)
+def test_every_launcher_explains_itself_from_any_folder(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # In this process: in one of its own each would import torch again, two minutes for all.
+    # In this process: in one of its own each would import everything again.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(path), "--help"])
     with pytest.raises(SystemExit) as ended:
