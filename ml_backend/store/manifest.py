@@ -24,17 +24,25 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    """Name of the version, and of its folder."""
     model: str
+    """Registry name of the model."""
     number: int
+    """Counts the project's versions."""
     created_at: datetime
+    """When it was trained."""
     object_tag: str
+    """Label Studio object that it reads, such as ``Text``."""
     labels: tuple[str, ...]
+    """The classes, in the order of its probabilities."""
     config: dict[str, Any]
     """What the model needs to be rebuilt."""
     fingerprint: str
     """Hash of the training data and of every setting that shapes the weights."""
     examples: int
+    """Tasks that it was trained on."""
     label_counts: dict[str, int]
+    """How many of them have each label."""
     training: dict[str, Any]
     """Epochs, loss, seconds, hyperparameters."""
     metrics: dict[str, Any] | None
