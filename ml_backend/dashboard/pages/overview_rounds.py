@@ -9,7 +9,7 @@ from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import ask, store_of
 from ml_backend.dashboard.pages.base import Data
-from ml_backend.dashboard.reading.form import changes, strategies
+from ml_backend.dashboard.reading.form import changes
 from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
@@ -66,7 +66,6 @@ def section(data: Data) -> html.Section:
             html.Summary("Settings of the rounds"),
             html.P("They hold for this round and all later ones; empty means the default.", className="note"),
             html.Div(fields, className="form"),
-            html.Datalist([html.Option(value=name, label=when) for name, when in strategies()], id="strategies"),
         ],
         id="train-settings",
     )
@@ -81,7 +80,7 @@ def section(data: Data) -> html.Section:
 
 def _field(row: dict[str, Any]) -> html.Div:
     name, value = row["name"], row["value"]
-    more: dict[str, Any] = {"list": "strategies"} if name == "strategy" else {}
+    more: dict[str, Any] = {"list": f"options-{name}"} if "options" in row else {}
     control = dcc.Input(
         id={"type": "setting", "name": name},
         type="text",
@@ -97,9 +96,16 @@ def _field(row: dict[str, Any]) -> html.Div:
             html.Label([html.Span(row["label"], className="field-name"), control]),
             html.Div([default, f" {_sentence(row['note'])}" if row["note"] else ""], className="hint"),
             html.Div(id={"type": "problem", "name": name}, className="problem", role="alert"),
+            *([_options(row)] if "options" in row else []),
         ],
         className="field",
     )
+
+
+def _options(row: dict[str, Any]) -> html.Datalist:
+    """What the browser offers while somebody types."""
+    entries = [html.Option(value=name, label=told or name) for name, told in row["options"]]
+    return html.Datalist(entries, id=f"options-{row['name']}")
 
 
 def _sentence(text: str) -> str:

@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.reading.common import about
+from ml_backend.encoders.registry import ENCODERS
+from ml_backend.encoders.text_vectors import PACKAGED
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
 from ml_backend.models.checks import resolve_hyperparameters
-from ml_backend.models.registry import model_for_object_tag
+from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
 
 OFFERED: Final = {
     "strategy": "Strategy or mixture",
+    "text_model": "Text model",
+    "embedding": "Embedding of the pool",
     "queue_size": "Queue size",
     "samples": "Dropout samples",
     "control_share": "Random share",
@@ -39,20 +43,27 @@ TUNED: Final = {
 """Hyperparameter → its label."""
 NOTES: Final = {
     "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
-    "encoder": "auto, minilm, wordllama, or sentence_transformers: and a name or folder.",
+    "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder.",
 }
 PREFIX: Final = "hyperparameters."
 
 
 def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
-    """A row for each setting: ``name``, ``label``, ``value`` (None: the default holds), ``default``, ``note``."""
+    """A row for each setting: ``name``, ``label``, ``value`` (None: the default holds), ``default``, ``note``.
+
+    ``options``, of settings that name something registered, are pairs of a name and what it does.
+    """
     stored, defaults = store.extra_params(), settings.project_defaults()
+    options = _options(about(store).get("object_tag"))
     rows: list[dict[str, Any]] = []
     for name, label in OFFERED.items():
+        if name == "text_model" and not options[name]:
+            continue
         note = ProjectSettings.model_fields[name].description or ""
         if name == "strategy":
             note = "One of the strategies, or a mixture such as entropy:0.8,random:0.2."
-        rows.append(_row(name, label, stored.get(name), getattr(defaults, name), note))
+        row = _row(name, label, stored.get(name), getattr(defaults, name), note)
+        rows.append(row | ({"options": options[name]} if name in options else {}))
     tuned = stored.get("hyperparameters")
     known = tuned if isinstance(tuned, Mapping) else {}
     for name, default in hyperparameters(settings, store).items():
@@ -78,9 +89,18 @@ def _model(settings: Settings, store: ProjectStore) -> type[Model]:
     return model_for_object_tag(about(store)["object_tag"], preferred)
 
 
-def strategies() -> list[tuple[str, str]]:
-    """Every strategy with what it asks first."""
-    return [(name, strategy.when) for name, strategy in STRATEGIES.usable().items()]
+def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
+    """What can be typed for a setting, by its name: strategies, and models and encoders of the project's objects.
+
+    Before any round has read what these are, those of all objects.
+    """
+    models = [name for name, model in MODELS.usable().items() if model.object_tag == "Text" and tag in (None, "Text")]
+    encoders = [name for name, encoder in ENCODERS.usable().items() if tag in (None, encoder.object_tag)]
+    return {
+        "strategy": [(name, strategy.when) for name, strategy in STRATEGIES.usable().items()],
+        "text_model": [(name, "") for name in (AUTO, *models) if models],
+        "embedding": [(name, "") for name in (AUTO, *encoders)],
+    }
 
 
 def changes(

@@ -26,8 +26,10 @@ from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.routing import find_page, render
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
+from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.models.registry import MODELS
 from ml_backend.rounds.log import append
 from ml_backend.rounds.options import RoundOptions
 from ml_backend.server import create_app
@@ -293,9 +295,28 @@ def test_the_form_shows_defaults_and_what_is_set(own):
     assert rows["hyperparameters.learning_rate"]["default"] == 0.5
 
 
+def test_the_form_offers_what_is_registered_for_the_projects_objects(services):
+    texts, images, unknown = (
+        {row["name"]: [name for name, _ in row.get("options", ())] for row in read_form(services.settings, store)}
+        for store in (services.store(1), services.store(2), ProjectStore(services.settings.model_dir, "9.1"))
+    )
+    assert texts["strategy"] == list(STRATEGIES)
+    assert texts["text_model"] == ["auto", *(name for name, model in MODELS.items() if model.object_tag == "Text")]
+    assert texts["embedding"] == ["auto", *(name for name, each in ENCODERS.items() if each.object_tag == "Text")]
+    assert "text_model" not in images
+    assert images["embedding"] == ["auto", *(name for name, each in ENCODERS.items() if each.object_tag == "Image")]
+    assert unknown["embedding"] == ["auto", *ENCODERS]
+    shown = render(services, "/dashboard/1/overview", "")[1]
+    drawn = json.dumps(shown.to_plotly_json(), default=lambda each: each.to_plotly_json())
+    for name in (*STRATEGIES, *texts["text_model"], *texts["embedding"]):
+        assert f'"value": "{name}"' in drawn
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
+        ("text_model", "best", "must be one of: auto, sentences, headlines"),
+        ("embedding", "best", "must be one of: auto, gradients, minilm, wordllama"),
         ("strategy", "best", "Unknown strategy 'best'"),
         ("strategy", "entropy:0.9,random:0.2", "add up to 1.1"),
         ("queue_size", "0", "greater than or equal to 1"),
