@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
 from ml_backend.evaluation.learning_curves import Curve
+from ml_backend.files import atomic
 from ml_backend.simulation.design import MEASURES, Round
 
 ROUNDS_FILE: Final = "rounds.jsonl"
@@ -75,7 +76,7 @@ class ResultFolder:
                 raise DataError(
                     f"{self.folder} holds results with {name} = {before}, not {now}; choose another --out, or delete it"
                 )
-        path.write_text(json.dumps(self._settings, indent=1) + "\n", encoding="utf-8")
+        atomic.write_text(path, json.dumps(self._settings, indent=1) + "\n")
 
     def _drop_torn_line(self) -> None:
         """Cut off half a line that a crash left: what is appended next must start on its own line."""
@@ -121,9 +122,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     """Write a CSV file, whole or not at all."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([header, *rows])
-    part = path.with_name(path.name + ".part")
-    part.write_text(text.getvalue(), encoding="utf-8")
-    part.replace(path)
+    atomic.write_text(path, text.getvalue())
 
 
 def write_rounds(folder: Path, runs: Runs) -> Path:
