@@ -12,17 +12,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from ml_backend.config import Settings
 from ml_backend.dashboard import security
 from ml_backend.dashboard.address import PREFIX
+from ml_backend.errors import ConfigurationError
+from ml_backend.extras import require
 
 if TYPE_CHECKING:
     from ml_backend.jobs.queue import Rounds
     from ml_backend.jobs.scheduler import Scheduler
 
-PACKAGES: Final = ("dash", "plotly")
-"""What the pages are made with; an installation may lack them."""
-MISSING: Final = (
-    'The dashboard is not installed here: run pip install "label-studio-active-learning[dashboard]" and restart the '
-    "backend.\n"
-)
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -35,6 +31,7 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
     """
 
     def make() -> Flask:
+        require("The dashboard", "plotly", "dash")
         from ml_backend.dashboard.site import make_site
 
         site = make_site(settings, rounds, scheduler)
@@ -51,10 +48,8 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
         del page  # the site reads the whole address
         try:
             made = site.get()
-        except ModuleNotFoundError as exc:
-            if (exc.name or "").partition(".")[0] not in PACKAGES:
-                raise
-            return Response(MISSING, 501, mimetype="text/plain")
+        except ConfigurationError as exc:
+            return Response(f"{exc}\n", 501, mimetype="text/plain")
         return Response.from_app(made.wsgi_app, request.environ)
 
 
@@ -70,7 +65,7 @@ class Late:
         """The application.
 
         Raises:
-            ModuleNotFoundError: a package is missing.
+            ConfigurationError: a package is missing.
         """
         with self._lock:
             if self._made is None:

@@ -22,6 +22,7 @@ from ml_backend.dashboard.reading.versions import read_versions
 from ml_backend.dashboard.report_plots import write_plots
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
+from ml_backend.extras import require
 from ml_backend.files import atomic
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.store.project_store import ProjectStore
@@ -35,8 +36,10 @@ def write_report(services: Services, project_id: int, out: Path) -> list[Path]:
     """Write everything; the paths, the page first.
 
     Raises:
+        ConfigurationError: the packages that draw are missing.
         StoreError: nothing of the project is known, or the folder cannot be written.
     """
+    require("The report", "plotly", "matplotlib")
     store = services.store(project_id)
     overview, learning = read_overview(services, store), read_learning(store)
     mistakes, versions = read_mistakes(store, limit=MISTAKES), read_versions(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
+from ml_backend.extras import require
 from ml_backend.store.registry import connect
 from ml_backend.store.remote import Remote
 
@@ -13,6 +14,7 @@ def redis(context: Context) -> Finding:
     name, url = "Redis", context.settings.redis_url
     if url is None:
         return Finding(name, "ok", "Not used: the server runs the rounds itself.")
+    require("REDIS_URL", "redis", "rq")
     from redis.exceptions import RedisError
     from rq import Worker
 

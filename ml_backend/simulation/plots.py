@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ml_backend.evaluation.learning_curves import Curve, band, mean_curve
+from ml_backend.extras import require
 from ml_backend.simulation.report import BASELINE
 
 COLORS: Final = (
@@ -20,7 +21,12 @@ Curves = Mapping[str, Mapping[int, Curve]]
 
 
 def write_plots(folder: Path, curves: Curves, *, title: str, measure: str, targets: Sequence[float]) -> list[Path]:
-    """``learning_curves.png`` and ``.html``: the mean of each strategy, and from its worst to its best seed."""
+    """``learning_curves.png`` and ``.html``: the mean of each strategy, and from its worst to its best seed.
+
+    Raises:
+        ConfigurationError: the packages that draw are missing.
+    """
+    require("The picture of the curves", "plotly", "matplotlib")
     png, html = folder / "learning_curves.png", folder / "learning_curves.html"
     _draw_png(png, curves, title, measure, targets)
     _draw_html(html, curves, title, measure, targets)

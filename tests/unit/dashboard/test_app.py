@@ -10,12 +10,14 @@ from flask import Flask
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.app import Late
+from ml_backend.errors import ConfigurationError
 from ml_backend.server import create_app
 
 IN_ANOTHER_PROCESS = """
 import sys
 {before}
 from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
 from ml_backend.server import create_app
 client = create_app(Settings(model_dir={folder!r})).test_client()
 print("dash" in sys.modules, "plotly" in sys.modules)
@@ -44,7 +46,7 @@ def test_nothing_of_it_is_imported_before_somebody_looks(tmp_path):
 def test_without_its_packages_it_names_the_extra(tmp_path, package):
     lines = told(tmp_path, f"sys.modules[{package!r}] = None")
     assert lines[1].startswith("501 ")
-    assert 'pip install "label-studio-active-learning[dashboard]"' in lines[2]
+    assert f'{package}, which is not installed: pip install "label-studio-active-learning[dashboard]"' in lines[2]
     assert lines[-1] == "200", "all else goes on"
 
 
@@ -68,7 +70,7 @@ def test_many_first_visitors_get_one_application():
 
 
 def test_a_failed_start_is_tried_again():
-    answers = iter([ModuleNotFoundError("no dash", name="dash"), Flask("made")])
+    answers = iter([ConfigurationError("no dash"), Flask("made")])
 
     def make():
         found = next(answers)
@@ -77,7 +79,7 @@ def test_a_failed_start_is_tried_again():
         return found
 
     late = Late(make)
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(ConfigurationError):
         late.get()
     assert late.get().name == "made"
 
