@@ -114,7 +114,7 @@ def test_load_mnist_checks_the_pair(tmp_path, images, labels, message):
 
 
 def test_load_mnist_names_the_next_step(tmp_path):
-    with pytest.raises(DataError, match=r"run scripts/fetch_data\.py"):
+    with pytest.raises(DataError, match="run lsal fetch-data"):
         load_mnist(tmp_path)
 
 
@@ -221,7 +221,7 @@ def test_the_pool_never_repeats_evaluation_or_training(tmp_path):
 
 
 def test_load_headlines_errors(tmp_path):
-    with pytest.raises(DataError, match=r"run scripts/fetch_data\.py"):
+    with pytest.raises(DataError, match="run lsal fetch-data"):
         load_headlines(tmp_path)
     labelled_four(tmp_path, "{part}_data_{label}.csv")
     with pytest.raises(DataError, match=r"No labelled_history\.csv"):
