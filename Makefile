@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers/.ready
 
-# A file is one worker's, with its own Label Studio; in the order of their names, so that no long one comes last.
+# A file is one worker's, with its own Label Studio; in the order of testpaths, so that no long one comes last.
 ALL_TESTS := -n 4 --dist loadfile --no-loadscope-reorder
 BENCH ?= models sync loop strategies
 

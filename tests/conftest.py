@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.flood import flooded
 from support.installation import install
 from support.killed_project import killed
 from support.label_studio import (
@@ -36,6 +37,7 @@ __all__ = [
     "browser",
     "csv_file",
     "data",
+    "flooded",
     "install",
     "killed",
     "label_studio",
