@@ -45,35 +45,42 @@ class Plan:
     """Keys of the tasks that are held out for measuring."""
 
 
+LabelsOption = Annotated[
+    Path | None, typer.Option("--labels", help="Idx labels of idx images. [default: the file beside them]")
+]
+LabelColumnOption = Annotated[
+    str | None, typer.Option("--label-column", help='Column or key of the label. [default: "label" of a CSV file]')
+]
+TextColumnOption = Annotated[
+    str | None, typer.Option("--text-column", help="Column or key of the text or image. [default: found by name]")
+]
+WithLabelsOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-labels/--hide-labels",
+        help="Import known labels as annotations, or only those of the evaluation tasks.",
+    ),
+]
+EvaluationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--evaluation",
+        help="Hold out some tasks for measuring: a fraction (0.2) or a count (200), drawn at random from the "
+        "labelled ones, or from all where none is labelled.",
+    ),
+]
+
+
 @app.command()
 @tell_errors
 def main(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="CSV, JSON, JSONL, image folder or idx file.")],
     project: ProjectOption,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="Idx labels of idx images. [default: the file beside them]")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", help='Column or key of the label. [default: "label" of a CSV file]')
-    ] = None,
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", help="Column or key of the text or image. [default: found by name]")
-    ] = None,
-    with_labels: Annotated[
-        bool,
-        typer.Option(
-            "--with-labels/--hide-labels",
-            help="Import known labels as annotations, or only those of the evaluation tasks.",
-        ),
-    ] = True,
-    evaluation: Annotated[
-        str | None,
-        typer.Option(
-            "--evaluation",
-            help="Hold out some tasks for measuring: a fraction (0.2) or a count (200), drawn at random from the "
-            "labelled ones, or from all where none is labelled.",
-        ),
-    ] = None,
+    labels: LabelsOption = None,
+    label_column: LabelColumnOption = None,
+    text_column: TextColumnOption = None,
+    with_labels: WithLabelsOption = True,
+    evaluation: EvaluationOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Fixes which tasks are held out.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Import nothing if any item has a problem.")] = False,
     url: UrlOption = None,

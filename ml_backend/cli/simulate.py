@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -36,58 +36,85 @@ Doing = Callable[[Sequence[Run], Callable[[Round], None]], Errors]
 """Does the runs, telling each round."""
 
 
+PathArgument = Annotated[
+    Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="Labelled CSV, JSON, JSONL, image folder or idx.")
+]
+PresetOption = Annotated[PresetName | None, typer.Option(help="A documented simulation instead of own data.")]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Folder of a preset's data. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
+]
+StrategyOption = Annotated[
+    list[str] | None, typer.Option("--strategy", "-s", help="Or a mixture; several times. [default: all]")
+]
+SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each strategy: seeds 0, 1, ...")]
+InitialOption = Annotated[int | None, typer.Option(min=1, help="First labels.")]
+BatchOption = Annotated[int | None, typer.Option(min=1, help="Labels between two trainings.")]
+BudgetOption = Annotated[int | None, typer.Option(min=1, help="Labels at which a run ends.")]
+HeldOutOption = Annotated[int | None, typer.Option(min=1, help="Items to judge with. [default: a fifth]")]
+EvaluationOption = Annotated[
+    int, typer.Option(min=0, help="Items beside them that stand for evaluation tasks: they choose and calibrate.")
+]
+SamplesOption = Annotated[int, typer.Option(min=2, help="Dropout passes of the strategies that need them.")]
+ColdOption = Annotated[
+    bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
+]
+LearnFromPoolOption = Annotated[
+    bool, typer.Option("--pool/--labels-only", help="Whether models learn from unlabelled items too.")
+]
+ControlShareOption = Annotated[
+    float,
+    typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
+]
+InstantOption = Annotated[
+    bool, typer.Option("--instant", help="Each answer changes what comes next in its batch, as in the loop.")
+]
+HyperparameterOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A hyperparameter of the model, such as steps=200.")
+]
+MeasureOption = Annotated[Measure | None, typer.Option(help="What the curves show.")]
+TargetOption = Annotated[
+    list[float] | None, typer.Option("--target", help="Value of the measure to reach; several times.")
+]
+LabelColumnOption = Annotated[str, typer.Option(help="Column or key of the label.")]
+TextColumnOption = Annotated[str | None, typer.Option(help="Column or key of the text. [default: found by name]")]
+ImagesOption = Annotated[bool, typer.Option("--images", help="A table's column holds images, not texts.")]
+JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+ReportOnlyOption = Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")]
+LabelStudioOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Through this Label Studio, the oracle annotating; a new project a run."),
+]
+
+
 @app.command()
 @tell_errors
 def main(
-    path: Annotated[
-        Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="Labelled CSV, JSON, JSONL, image folder or idx.")
-    ] = None,
-    preset: Annotated[PresetName | None, typer.Option(help="A documented simulation instead of own data.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of a preset's data. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
-    ] = None,
-    strategy: Annotated[
-        list[str] | None, typer.Option("--strategy", "-s", help="Or a mixture; several times. [default: all]")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each strategy: seeds 0, 1, ...")] = 5,
-    initial: Annotated[int | None, typer.Option(min=1, help="First labels.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Labels between two trainings.")] = None,
-    budget: Annotated[int | None, typer.Option(min=1, help="Labels at which a run ends.")] = None,
-    held_out: Annotated[int | None, typer.Option(min=1, help="Items to judge with. [default: a fifth]")] = None,
-    evaluation: Annotated[
-        int, typer.Option(min=0, help="Items beside them that stand for evaluation tasks: they choose and calibrate.")
-    ] = 0,
-    samples: Annotated[int, typer.Option(min=2, help="Dropout passes of the strategies that need them.")] = 20,
-    cold: Annotated[
-        bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
-    ] = False,
-    learn_from_pool: Annotated[
-        bool, typer.Option("--pool/--labels-only", help="Whether models learn from unlabelled items too.")
-    ] = True,
-    control_share: Annotated[
-        float,
-        typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
-    ] = 0.0,
-    instant: Annotated[
-        bool, typer.Option("--instant", help="Each answer changes what comes next in its batch, as in the loop.")
-    ] = False,
-    hyperparameter: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyperparameter of the model, such as steps=200.")
-    ] = None,
-    measure: Annotated[Measure | None, typer.Option(help="What the curves show.")] = None,
-    target: Annotated[
-        list[float] | None, typer.Option("--target", help="Value of the measure to reach; several times.")
-    ] = None,
-    label_column: Annotated[str, typer.Option(help="Column or key of the label.")] = "label",
-    text_column: Annotated[str | None, typer.Option(help="Column or key of the text. [default: found by name]")] = None,
-    images: Annotated[bool, typer.Option("--images", help="A table's column holds images, not texts.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("simulations"),
-    report_only: Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")] = False,
-    label_studio: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Through this Label Studio, the oracle annotating; a new project a run."),
-    ] = None,
+    path: PathArgument = None,
+    preset: PresetOption = None,
+    data: DataOption = None,
+    strategy: StrategyOption = None,
+    seeds: SeedsOption = 5,
+    initial: InitialOption = None,
+    batch: BatchOption = None,
+    budget: BudgetOption = None,
+    held_out: HeldOutOption = None,
+    evaluation: EvaluationOption = 0,
+    samples: SamplesOption = 20,
+    cold: ColdOption = False,
+    learn_from_pool: LearnFromPoolOption = True,
+    control_share: ControlShareOption = 0.0,
+    instant: InstantOption = False,
+    hyperparameter: HyperparameterOption = None,
+    measure: MeasureOption = None,
+    target: TargetOption = None,
+    label_column: LabelColumnOption = "label",
+    text_column: TextColumnOption = None,
+    images: ImagesOption = False,
+    jobs: JobsOption = None,
+    out: OutOption = Path("simulations"),
+    report_only: ReportOnlyOption = False,
+    label_studio: LabelStudioOption = None,
 ) -> None:
     """Run the loop with known labels in place of people, and tell how many labels each strategy saves.
 
@@ -98,36 +125,55 @@ def main(
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
     if instant and label_studio:
         raise ConfigurationError("--instant is simulated without Label Studio: leave out one of the two")
-    names = strategy or list(STRATEGIES)
-    for name in names:
+    wanted = Wanted(strategy or list(STRATEGIES), range(seeds), jobs, out, report_only, label_studio, measure, target)
+    for name in wanted.strategies:
         parse_strategy(name)
     sources = [(OWN, Source("own", path, label_column, text_column, images))] if path else []
     if preset:
-        folder = data or data_folder()
-        sources = [(entry, Source(entry.kind, folder)) for entry in PRESETS[preset]]
+        sources = [(entry, Source(entry.kind, data or data_folder())) for entry in PRESETS[preset]]
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
-    given: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    given |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
-    given |= {"instant": instant, "evaluation": evaluation}
+    changes: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
+    changes |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
+    changes |= {"instant": instant, "evaluation": evaluation}
     for entry, source in sources:
-        loaded = source.load()
-        design = replace(entry.design, **given, hyperparameters=_hyperparameters(hyperparameter or (), loaded))
-        if not design.held_out:
-            design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
-        design.check(len(loaded.items))
-        doing = (
-            _live(label_studio, loaded, design)
-            if label_studio
-            else _offline(loaded, source, design, jobs, out / loaded.name)
-        )
-        folder = out / (f"{loaded.name}-label-studio" if label_studio else loaded.name)
-        with ResultFolder(folder, _settings(loaded, design)) as results:
-            errors = {} if report_only else _run(doing, loaded, design, names, range(seeds), results)
-            _report(results, loaded, measure or entry.measure, target or entry.targets)
-        for (name, seed), error in errors.items():
-            warn(f"{name}, seed {seed}: {error}")
-        if errors:
-            raise DataError(f"{len(errors)} runs of {loaded.name} failed; their finished rounds are kept")
+        _simulate(entry, source, changes, hyperparameter or (), wanted)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is the same for all data sets of a command."""
+
+    strategies: Sequence[str]
+    seeds: Sequence[int]
+    jobs: int | None
+    out: Path
+    report_only: bool
+    label_studio: str | None
+    measure: str | None
+    targets: Sequence[float] | None
+
+
+def _simulate(
+    entry: Preset, source: Source, changes: Mapping[str, Any], hyperparameters: Sequence[str], wanted: Wanted
+) -> None:
+    """All runs on one data set, and their report."""
+    loaded = source.load()
+    design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
+    if not design.held_out:
+        design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
+    design.check(len(loaded.items))
+    if wanted.label_studio:
+        doing, folder = _live(wanted.label_studio, loaded, design), wanted.out / f"{loaded.name}-label-studio"
+    else:
+        folder = wanted.out / loaded.name
+        doing = _offline(loaded, source, design, wanted.jobs, folder)
+    with ResultFolder(folder, _settings(loaded, design)) as results:
+        errors = {} if wanted.report_only else _run(doing, loaded, design, wanted.strategies, wanted.seeds, results)
+        _report(results, loaded, wanted.measure or entry.measure, wanted.targets or entry.targets)
+    for (name, seed), error in errors.items():
+        warn(f"{name}, seed {seed}: {error}")
+    if errors:
+        raise DataError(f"{len(errors)} runs of {loaded.name} failed; their finished rounds are kept")
 
 
 def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
