@@ -18,7 +18,6 @@ from redis.lock import Lock
 from ml_backend.errors import ConfigurationError, StoreError
 
 log = logging.getLogger(__name__)
-SECONDS: Final = 30.0
 RENEWALS: Final = 3
 PREFIX: Final = "active-learning:project:"
 
@@ -36,7 +35,7 @@ class Lease:
         StoreError: somebody else holds it. ConfigurationError: Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float = SECONDS) -> None:
+    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float) -> None:
         # Not thread-local: the renewing thread uses the same token.
         self._lock = Lock(redis, f"{PREFIX}{uid}", timeout=seconds, thread_local=False)
         self._uid = uid

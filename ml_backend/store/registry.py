@@ -16,19 +16,25 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
-from redis import Redis
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.store.lease import SECONDS, Lease
+from ml_backend.extras import require
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 from ml_backend.store.remote import Remote
 from ml_backend.store.shared_folder import CURRENT, LOOSE, Head, SharedFolder
 
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from ml_backend.store.lease import Lease
+
 log = logging.getLogger(__name__)
+LEASE_SECONDS: Final = 30.0
+"""How long a lock in Redis outlives a holder that dies."""
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
 READ_EVERY: Final = 3.0
 """Seconds between two looks of a reader at the remote."""
@@ -86,7 +92,7 @@ class StoreRegistry:
         redis_url: str | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        lease_seconds: float = SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.root = root
         self._remote = remote
@@ -221,10 +227,7 @@ class StoreRegistry:
         """
         uid = folder.name.removeprefix("project-")
         with ExitStack() as held:
-            lease = None
-            if self._redis_url is not None:
-                redis = held.enter_context(connect(self._redis_url))
-                lease = held.enter_context(Lease(redis, uid, timeout=timeout, seconds=self._lease_seconds))
+            lease = self._lease(held, uid, timeout)
             writer = self._writers[folder] = _Writer(lease)
             held.callback(self._writers.pop, folder)
             if self._remote is not None:
@@ -271,13 +274,19 @@ class StoreRegistry:
         Without Redis two machines that edit within the same moment may lose one of the two edits.
         """
         with ExitStack() as held:
-            if self._redis_url is not None:
-                redis = held.enter_context(connect(self._redis_url))
-                key = f"{folder.name.removeprefix('project-')}:{name}"
-                held.enter_context(Lease(redis, key, timeout=EDIT_PATIENCE, seconds=self._lease_seconds))
+            self._lease(held, f"{folder.name.removeprefix('project-')}:{name}", EDIT_PATIENCE)
             if self._remote is not None:
                 SharedFolder(self._remote, folder).pull_loose(name)
             yield
+
+    def _lease(self, held: ExitStack, key: str, timeout: float) -> Lease | None:
+        """Hold the lock of this name in Redis, where there is one, until ``held`` is closed."""
+        if self._redis_url is None:
+            return None
+        redis = held.enter_context(connect(self._redis_url))
+        from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra
+
+        return held.enter_context(Lease(redis, key, timeout=timeout, seconds=self._lease_seconds))
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
         """Tell the other machines a loose document."""
@@ -299,5 +308,12 @@ def stores_of(settings: Settings) -> StoreRegistry:
 
 
 def connect(redis_url: str) -> Redis:
-    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet."""
-    return Redis.from_url(redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
+    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: redis is not installed.
+    """
+    client: Redis = require("REDIS_URL", "redis").Redis.from_url(
+        redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+    return client

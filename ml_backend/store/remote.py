@@ -15,10 +15,10 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import fsspec
 from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.extras import require
 
 ATTEMPTS: Final = 3
 FIRST_WAIT: Final = 0.2
@@ -40,6 +40,7 @@ class Remote:
 
     def __init__(self, url: str) -> None:
         self.shown = shown_url(url)
+        fsspec = require("STORE_URL", "fsspec")
         try:
             # Listings must be fresh: other machines write as well.
             self._fs, self._base = fsspec.core.url_to_fs(url, use_listings_cache=False)

@@ -59,7 +59,7 @@ def test_with_a_common_folder_the_lease_is_taken_as_well(tmp_path, redis, redis_
     stores = StoreRegistry(tmp_path, redis_url=redis_url)
     with stores.get(UID).lock():
         assert redis.get(f"{PREFIX}{UID}")
-        with pytest.raises(StoreError, match="in Redis"), Lease(redis, UID):
+        with pytest.raises(StoreError, match="in Redis"), Lease(redis, UID, seconds=30):
             pass
     run_round(stores, 1)
     assert redis.keys() == []
