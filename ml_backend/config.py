@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     label_studio_api_key: SecretStr | None = Field(
         None, description="access token of the account that reads and writes: personal access token or legacy token"
     )
-    model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task mirror")
+    model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task cache")
     store_url: SecretStr | None = Field(
         None,
         description="fsspec URL, such as s3://bucket/prefix or file:///mnt/x, through which several machines share the "
@@ -155,14 +155,14 @@ class Settings(BaseSettings):
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
     basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
     redis_url: SecretStr | None = Field(
-        None, description="Redis that carries rounds to scripts/worker.py; unset: the server runs them itself"
+        None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
     )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
     poll_seconds: float = Field(
         60.0,
         ge=0,
         allow_inf_nan=False,
-        description="seconds between looks for changes that no webhook told; 0: never look",
+        description="seconds between polls for changes that no webhook reported; 0: never",
     )
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
     keep_queues_seconds: float = Field(

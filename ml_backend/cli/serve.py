@@ -22,7 +22,7 @@ def main(
     host: Annotated[str | None, typer.Option(help="address to listen on (HOST, default 127.0.0.1)")] = None,
     port: Annotated[int | None, typer.Option(help="port to listen on (PORT, default 9090)")] = None,
 ) -> None:
-    """Start the ML backend. All settings come from the environment; README.md lists them."""
+    """Start the ML backend. All settings come from the environment; docs/reference/settings.md lists them."""
     import waitress  # here, as the others: --help needs none of them
 
     from ml_backend.application import Application

@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import sys
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 from reference import PAGES, field_docs, http_page, outdated, routes
+from support.examples import sentences
 from support.places import REPOSITORY
 
 from ml_backend.cli.app import COMMANDS, load
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.pages.registry import PAGES as DASHBOARD_PAGES
+from ml_backend.encoders.base import Encoder
+from ml_backend.registry import lacking_members
 from ml_backend.store.manifest import Manifest
+from ml_backend.strategies.inputs import StrategyInputs
+from ml_backend.strategies.registry import pick
 
 README = REPOSITORY / "README.md"
 DOCUMENTS = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "data" / "README.md"]
@@ -168,3 +177,39 @@ def test_every_launcher_explains_itself_from_any_folder(
     assert ended.value.code == 0
     assert "Usage" in shown
     assert "--" in shown
+
+
+def files_of_the_extend_page() -> dict[str, str]:
+    """Path → the complete file that the page gives for it."""
+    text = (REPOSITORY / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
+    found = re.findall(r"Make `([\w/.]+)`.*?```python\n(.*?)^ *```", text, re.M | re.S)
+    return {path: textwrap.dedent(code) for path, code in found}
+
+
+@pytest.fixture
+def extended(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """The modules of the page, as if their files were where it puts them."""
+    modules = {}
+    for path, code in sorted(files_of_the_extend_page().items()):  # encoders before models
+        name = path.removesuffix(".py").replace("/", ".")
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(code, path, "exec"), module.__dict__)
+        modules[name.rpartition(".")[2]] = module
+    return modules
+
+
+def test_the_strategy_of_the_extend_page_works(extended: dict[str, ModuleType]) -> None:
+    strategy = extended["my_gini"].GINI
+    probabilities = np.array([[[1.0, 0.0]], [[0.5, 0.5]], [[0.9, 0.1]]])
+    zeros = np.zeros(3)
+    inputs = StrategyInputs(task_ids=np.arange(3), draws=zeros, noise=zeros, probabilities=probabilities)
+    assert strategy.score(inputs).tolist() == pytest.approx([0, 1, 0.36])
+    assert pick(strategy, inputs, 2).order.tolist() == [1, 2]
+
+
+def test_the_encoder_of_the_extend_page_works(extended: dict[str, ModuleType]) -> None:
+    encoder = extended["my_trigrams"].Trigrams
+    items, _ = sentences(24)
+    assert encoder.learn(items, seed=0).embed(items).shape == (24, 256)
+    assert lacking_members(encoder, Encoder, "trigrams") is None
