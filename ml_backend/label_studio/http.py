@@ -1,57 +1,68 @@
-"""One request to Label Studio: over its official SDK's HTTP client, with every failure as one of ours.
+"""One request to Label Studio, with every failure as one of ours.
 
-The SDK's authentication (legacy token or personal access token) and token refresh apply. What is sent again after a
-failure, ``retries`` decides.
+`auth` adds the token; what is sent again after a failure, `retries` decides.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from label_studio_sdk import LabelStudio
-from label_studio_sdk.core.api_error import ApiError
 
 from ml_backend.errors import (
+    LabelStudioError,
     LabelStudioNotFound,
     LabelStudioRejected,
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
+from ml_backend.label_studio.auth import TOKEN_HELP, TokenAuth
 from ml_backend.label_studio.retries import LOCKED, RetryPolicy, send
 
 MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 """What is not text in an error page."""
-TOKEN_HELP = "Take a new one in Label Studio under Account & Settings and set LABEL_STUDIO_API_KEY."  # noqa: S105
 
 
 class LabelStudioHttp:
     """Requests of one account to one Label Studio.
 
+    Args:
+        url: Label Studio's.
+        api_key: the account's token, legacy or personal.
+        timeout: seconds without an answer.
+        patience: what is sent again, and when.
+        clock: seconds since 1970.
+        transport: what sends; None: the network.
+
     Raises, from every method:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
     """
 
-    def __init__(self, url: str, api_key: str, *, timeout: float = 120.0, patience: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        timeout: float = 120.0,
+        patience: RetryPolicy | None = None,
+        clock: Callable[[], float] = time.time,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
+        self.auth = TokenAuth(self.url, api_key, clock=clock)
         self._patience = patience or RetryPolicy()
-        try:
-            self._sdk = LabelStudio(base_url=self.url, api_key=api_key, timeout=timeout)  # type: ignore[no-untyped-call]
-        except ApiError as exc:  # the SDK refuses an expired personal access token here
-            raise LabelStudioUnauthorized(
-                f"{self.url} did not get a usable token: it is expired. {TOKEN_HELP}"
-            ) from exc
-        self._http = self._sdk._client_wrapper.httpx_client
+        self._http = httpx.Client(auth=self.auth, timeout=timeout, follow_redirects=True, transport=transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
     def close(self) -> None:
         """Close the connections; the client cannot be used any more."""
-        self._http.httpx_client.close()
+        self._http.close()
 
     def request(
         self,
@@ -73,48 +84,20 @@ class LabelStudioHttp:
             once: it must not happen twice: repeat it only where Label Studio cannot have got it.
             what: what the request is about, for the message: "Project 7".
         """
+        url = f"{self.url}/{path.lstrip('/')}"
 
         def send_once() -> httpx.Response:
-            return self._http.request(
-                path, method=method, params=dict(params or {}), json=body, request_options={"max_retries": 0}
-            )
+            return self._http.request(method, url, params=params or None, json=body)
 
         try:
             response = send(send_once, repeatable=not once, patience=self._patience)
-            if response.status_code == 401 and self._forget_access_token():
-                response = send(send_once, repeatable=not once, patience=self._patience)
-        except ApiError as exc:  # raised while the SDK exchanges a personal access token
-            raise self._error(exc.status_code or 0, _detail(exc.body), what) from exc
-        except UnicodeEncodeError:
-            # Not chained: the original error carries the header, and with it the token.
-            raise LabelStudioUnauthorized(
-                f"The token for {self.url} has characters that no token has. {TOKEN_HELP}"
-            ) from None
-        except httpx.TimeoutException as exc:
-            raise LabelStudioUnreachable(
-                f"{self.url} did not answer {method} {path} in time. Is it overloaded? See LABEL_STUDIO_URL and "
-                "REQUEST_TIMEOUT."
-            ) from exc
-        except (httpx.NetworkError, httpx.RemoteProtocolError) as exc:
-            if isinstance(exc, httpx.ConnectError):
-                raise self._nobody(exc) from exc
-            raise LabelStudioUnreachable(
-                f"The connection to {self.url} broke at {method} {path} ({exc}). Was it restarted? Try again."
-            ) from exc
+        except httpx.HTTPStatusError as exc:  # while a personal access token was exchanged
+            raise self._refusal(exc.response, what) from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise self._nobody(exc) from exc
+            raise self._silence(exc, f"{method} {path}") from exc
         if response.status_code >= 400:
-            raise self._error(response.status_code, _detail(_json_or_text(response)), what)
+            raise self._refusal(response, what)
         return response
-
-    def _forget_access_token(self) -> bool:
-        """Let the SDK exchange a personal access token anew; whether there was anything to forget.
-
-        It judges by this machine's clock whether the last exchange still holds: wrong for hours where that is set back.
-        """
-        tokens = self._sdk._client_wrapper._tokens_client
-        known, tokens._access_token = tokens._access_token, None
-        return known is not None
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Any:
         return self._content(self.request(method, path, **kwargs))
@@ -128,12 +111,26 @@ class LabelStudioHttp:
                 "this is no Label Studio, or a proxy stands between. Correct LABEL_STUDIO_URL."
             ) from exc
 
-    def _nobody(self, exc: Exception) -> LabelStudioUnreachable:
+    def _silence(self, exc: Exception, what: str) -> LabelStudioUnreachable:
+        """The error for a request without an answer."""
+        if isinstance(exc, httpx.TimeoutException):
+            return LabelStudioUnreachable(
+                f"{self.url} did not answer {what} in time. Is it overloaded? See LABEL_STUDIO_URL and REQUEST_TIMEOUT."
+            )
+        broke = isinstance(exc, httpx.NetworkError | httpx.RemoteProtocolError)
+        if broke and not isinstance(exc, httpx.ConnectError):
+            return LabelStudioUnreachable(
+                f"The connection to {self.url} broke at {what} ({exc}). Was it restarted? Try again."
+            )
         return LabelStudioUnreachable(
             f"No Label Studio answers at {self.url} ({exc}). Start it, or correct LABEL_STUDIO_URL."
         )
 
-    def _error(self, status: int, detail: str, what: str) -> Exception:
+    def _refusal(self, response: httpx.Response, what: str) -> LabelStudioError:
+        """The error for an answer that says no."""
+        return self._error(response.status_code, _detail(_json_or_text(response)), what)
+
+    def _error(self, status: int, detail: str, what: str) -> LabelStudioError:
         what = what or "The request"
         if status == 401:
             return LabelStudioUnauthorized(f"{self.url} refused the token ({detail}). {TOKEN_HELP}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
-from defusedxml import ElementTree
-from label_studio_sdk.label_interface.interface import LabelInterface
+from defusedxml import DefusedXmlException, ElementTree
 
 from ml_backend.errors import LabelConfigError
 
@@ -47,44 +46,50 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
     """
     where = f"The labeling config of project {project}"
     try:
-        tree = ElementTree.fromstring(xml)  # first: unlike the SDK's parser, it refuses entities
-        interface = LabelInterface(xml)
-        controls = list(interface.controls)
-    except Exception as exc:  # the SDK raises lxml, xmljson and its own errors here
+        tree = ElementTree.fromstring(xml)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as exc:
         raise LabelConfigError(f"{where} cannot be read ({exc}). {NEXT_STEP}") from exc
-    choices = [control for control in controls if control.tag == "Choices"]
+    choices = [tag for tag in tree.iter("Choices") if _is_control(tag)]
     if len(choices) != 1:
         raise LabelConfigError(f"{where} has {len(choices)} <Choices> controls, exactly one is needed. {NEXT_STEP}")
     tag = choices[0]
-    choice = tag.attr.get("choice", "single")
+    choice = tag.get("choice", "single")
     if choice not in SINGLE_CHOICE:
         raise LabelConfigError(f'{where} has <Choices choice="{choice}">; set choice="single". {NEXT_STEP}')
-    if tag.attr.get("perRegion") == "true" or tag.attr.get("perItem") == "true":
+    if tag.get("perRegion") == "true" or tag.get("perItem") == "true":
         raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
-    if tag.dynamic_value or tag.attr.get("value", "").startswith("$"):
+    if tag.get("value", "").startswith("$") or tag.get("apiUrl"):
         raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
-    return ChoiceQuestion(tag.name, *_object(interface, tag.to_name, where), labels=_labels(tree, where))
+    return ChoiceQuestion(tag.attrib["name"], *_object(tree, tag.attrib["toName"], where), labels=_labels(tree, where))
 
 
-def _object(interface: LabelInterface, to_name: Sequence[str], where: str) -> tuple[str, str, str]:
-    objects = {item.name: item for item in interface.objects}
-    named = [objects[name] for name in to_name if name in objects]
-    if len(to_name) != 1 or not named:
+def _is_control(tag: Element) -> bool:
+    """Whether a tag asks something about an object, as Label Studio tells controls from objects."""
+    return bool(tag.get("name") and tag.get("toName"))
+
+
+def _is_object(tag: Element) -> bool:
+    """Whether a tag shows something of the task."""
+    return bool(tag.get("name") and (tag.get("value") or tag.get("valueList"))) and not _is_control(tag)
+
+
+def _object(tree: Element, to_name: str, where: str) -> tuple[str, str, str]:
+    """Name, tag and task data field of the object that the question is about."""
+    target = {tag.attrib["name"]: tag for tag in tree.iter() if _is_object(tag)}.get(to_name)
+    if target is None:
         raise LabelConfigError(f"{where}: <Choices> must point to one object by its toName. {NEXT_STEP}")
-    target = named[0]
     if target.tag not in OBJECT_TAGS:
         wanted = " or ".join(f"<{tag}>" for tag in OBJECT_TAGS)
         raise LabelConfigError(f"{where} asks about <{target.tag}>; supported: {wanted}. {NEXT_STEP}")
-    value = target.attr.get("value", "")  # target.value would also be a valueList: several images
+    value = target.get("value", "")  # a valueList would be several images
     field = FIELD.match(value)
     if field is None:
         shown = f'<{target.tag} value="{value}">'
         raise LabelConfigError(f'{where} has {shown}; its value must be one task field, like "$text". {NEXT_STEP}')
-    return target.name, target.tag, field.group(1)
+    return target.attrib["name"], target.tag, field.group(1)
 
 
 def _labels(tree: Element, where: str) -> tuple[str, ...]:
-    # Read from the XML itself: the SDK flattens nested choices and drops doubled ones without a word.
     choice_tags = tree.findall(".//Choices//Choice")
     if any(tag.find("Choice") is not None for tag in choice_tags):
         raise LabelConfigError(f"{where} has nested <Choice> tags; make them one flat list. {NEXT_STEP}")

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import httpx
-from label_studio_sdk.core.api_error import ApiError
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 PASSING: Final = frozenset({408, 429, 500, 502, 503})
@@ -71,8 +70,8 @@ def may_repeat(state: RetryCallState, *, repeatable: bool) -> bool:
     error = outcome.exception()
     if isinstance(error, httpx.ConnectError):
         return True
-    if isinstance(error, ApiError):  # the token could not be exchanged: the request itself was never sent
-        return error.status_code in PASSING
+    if isinstance(error, httpx.HTTPStatusError):  # the token was not exchanged: the request itself was never sent
+        return error.response.status_code in PASSING
     if error is not None:
         return repeatable and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
     return repeatable and outcome.result().status_code in PASSING

@@ -93,6 +93,7 @@ UNSUPPORTED = {
     "per region": (config(attributes='name="c" toName="t" perRegion="true"'), "ask once per task"),
     "per item": (config(attributes='name="c" toName="t" perItem="true"'), "ask once per task"),
     "dynamic": (config("", 'name="c" toName="t" value="$options"'), "list them as <Choice> tags"),
+    "from a server": (config(attributes='name="c" toName="t" apiUrl="http://x"'), "list them as <Choice> tags"),
     "nested": (config('<Choice value="a"><Choice value="b"/></Choice><Choice value="d"/>'), "one flat list"),
     "one class": (config('<Choice value="a"/>'), "1 choices; 2 to 100"),
     "101 classes": (config("".join(f'<Choice value="{n}"/>' for n in range(101))), "101 choices; 2 to 100"),
