@@ -56,8 +56,8 @@ SERVERS = {"browser", "label_studio", "redis_url"}
 """Fixtures that start something which a machine may lack, or which takes long."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let Label Studio's SDK call what pydantic has deprecated, for each personal access token; show wide tables."""
+def pytest_configure() -> None:
+    """Show wide tables."""
     for shown in (console, messages):
         shown.width = 200
     # Started by a script with "&", pytest has Ctrl-C ignored, and so would all that it starts.
@@ -66,8 +66,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Most tests of texts are about the loop: the encoder's import would cost each of their processes six seconds.
     # test_sentences.py, test_demo.py and test_browser.py use it.
     os.environ["TEXT_MODEL"] = "headlines"
-    warning = "ignore:The `parse_obj` method is deprecated:DeprecationWarning:label_studio_sdk"
-    config.addinivalue_line("filterwarnings", warning)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import email.utils
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -146,6 +148,12 @@ class LabelStudioHttp:
         if status >= 500:
             return LabelStudioRejected(f"{what}: {self.url} failed with {status} ({detail}). Try again; see its log.")
         return LabelStudioRejected(f"{what}: {self.url} answered {status} ({detail}).")
+
+    @staticmethod
+    def server_time(response: httpx.Response) -> datetime:
+        """Label Studio's own time, in whole seconds, when it answered."""
+        header = response.headers.get("date")
+        return email.utils.parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
 
     def fetch(self, path: str) -> bytes:
         """Content of a file that Label Studio serves itself (an upload or a local file)."""

@@ -49,7 +49,8 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
         tree = ElementTree.fromstring(xml)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as exc:
         raise LabelConfigError(f"{where} cannot be read ({exc}). {NEXT_STEP}") from exc
-    choices = [tag for tag in tree.iter("Choices") if _is_control(tag)]
+    controls = {tag.attrib["name"]: tag for tag in tree.iter() if _is_control(tag)}  # of one name the last counts
+    choices = [tag for tag in controls.values() if tag.tag == "Choices"]
     if len(choices) != 1:
         raise LabelConfigError(f"{where} has {len(choices)} <Choices> controls, exactly one is needed. {NEXT_STEP}")
     tag = choices[0]

@@ -48,6 +48,8 @@ class Bench:
     proxy: FaultyProxy
     store: ProjectStore
     disturbed: Workspace
+    hurried: Workspace
+    """The same, which waits for an answer for a moment only."""
     calm: Workspace
 
     def label(self) -> int:
@@ -103,15 +105,19 @@ def proxy(label_studio):
 def make_bench(label_studio, make_project, proxy, tmp_path_factory):
     def make(tasks):
         project = make_project("headlines", [{"text": f"{WORDS[n % 2]}, story {n}"} for n in range(tasks)])
-        client = label_studio.new_client(label_studio.token, url=proxy.url, timeout=30)
-        client._patience = RetryPolicy(first_wait=NO_WAIT, longest_wait=NO_WAIT)
+        patience = RetryPolicy(first_wait=NO_WAIT, longest_wait=NO_WAIT)
+        patient, hasty = (
+            label_studio.new_client(label_studio.token, url=proxy.url, timeout=timeout, patience=patience)
+            for timeout in (30, SHORT_TIMEOUT)
+        )
         root = tmp_path_factory.mktemp("faults")
-        disturbed, calm = (
-            Workspace(c, root, FAST, keep_versions=3, keep_queues=timedelta(0)) for c in (client, project.client)
+        disturbed, hurried, calm = (
+            Workspace(client, root, FAST, keep_versions=3, keep_queues=timedelta(0))
+            for client in (patient, hasty, project.client)
         )
         store = ProjectStore(root, project.project.uid)
         ids = list(project.task_ids)
-        bench = Bench(project.id, project.question, ids, project.client, proxy, store, disturbed, calm)
+        bench = Bench(project.id, project.question, ids, project.client, proxy, store, disturbed, hurried, calm)
         for _ in range(4):
             bench.label()
         return bench
@@ -170,16 +176,13 @@ def test_a_fault_that_passes_is_not_noticed(bench, fault):
 
 
 @pytest.mark.parametrize(("number", "fault"), LASTING, ids=[f"{n}-{ROUND[n]}-{f.name}" for n, f in LASTING])
-def test_a_fault_that_lasts_leaves_one_whole_order(bench, number, fault, monkeypatch):
-    if fault is Fault.HANG:
-        monkeypatch.setattr(
-            bench.disturbed.client._sdk._client_wrapper.httpx_client, "base_timeout", lambda: SHORT_TIMEOUT
-        )
+def test_a_fault_that_lasts_leaves_one_whole_order(bench, number, fault):
+    workspace = bench.hurried if fault is Fault.HANG else bench.disturbed
     labels, versions, order = bench.annotations(), bench.whole_versions(), bench.served()
     bench.proxy.start(at(number, fault))
     report = error = None
     try:
-        report = bench.round(bench.disturbed)
+        report = bench.round(workspace)
     except LabelStudioError as exc:
         error = str(exc)
     bench.proxy.heal()

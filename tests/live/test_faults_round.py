@@ -22,7 +22,7 @@ from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from ml_backend.config import ProjectSettings
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import LabelConfigError, LabelStudioNotFound, LabelStudioRejected, StoreError
-from ml_backend.label_studio import client as client_module
+from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds import log as round_log
 from ml_backend.rounds import training
@@ -362,7 +362,7 @@ def test_label_studios_clock_is_set_back(
 ) -> None:
     """A round ran while it was three hours ahead; edits after that carry earlier times than what that round saw."""
     annotation = live.label(6)
-    real = client_module._server_time
+    real = LabelStudioHttp.server_time
     database = label_studio.log.parent / "label_studio.sqlite3"
     with closing(sqlite3.connect(database, timeout=30)) as db:
         for table in ("task", "prediction"):
@@ -372,7 +372,7 @@ def test_label_studios_clock_is_set_back(
             )
         db.commit()
     with monkeypatch.context() as patch:
-        patch.setattr(client_module, "_server_time", lambda response: real(response) + HOURS)
+        patch.setattr(LabelStudioHttp, "server_time", staticmethod(lambda response: real(response) + HOURS))
         ahead = live.round()
     live.check_right(ahead)
     assert ahead.label_counts == {"related": 4, "not related": 3}
@@ -392,9 +392,9 @@ def test_replaced_orders_while_label_studios_clock_jumps(
 ) -> None:
     """The one that is served is never deleted; the replaced one too early at worst, and late ones go in time."""
     live.workspace = replace(live.workspace, keep_queues=timedelta(hours=1))
-    real = client_module._server_time
+    real = LabelStudioHttp.server_time
     with monkeypatch.context() as patch:
-        patch.setattr(client_module, "_server_time", lambda response: real(response) + jump)
+        patch.setattr(LabelStudioHttp, "server_time", staticmethod(lambda response: real(response) + jump))
         report = live.round()
     assert report.queue
     assert live.first.queue
@@ -406,12 +406,11 @@ def test_replaced_orders_while_label_studios_clock_jumps(
 
 
 def test_a_token_that_only_our_clock_takes_for_valid_is_exchanged_again(label_studio: LiveLabelStudio) -> None:
-    """Ours was set back, so the SDK goes on sending what Label Studio takes for expired."""
+    """Ours was set back, so the client goes on sending what Label Studio takes for expired."""
     account = label_studio.create_user()
     client = label_studio.new_client(label_studio.personal_access_token(account.client))
     assert client.whoami()["id"] == account.id
-    tokens = client._sdk._client_wrapper._tokens_client
     claims = {"token_type": "access", "user_id": account.id, "exp": datetime.now(UTC) + HOURS}
-    tokens._access_token = jwt.encode(claims, "x" * 32)
+    client.auth.access_token = forged = jwt.encode(claims, "x" * 32)
     assert client.whoami()["id"] == account.id
-    assert tokens._access_token
+    assert client.auth.access_token != forged

@@ -16,7 +16,6 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
-from ml_backend.label_studio import client as module
 from ml_backend.label_studio.client import TIME_FORMAT, UNCERTAINTY_SAMPLING, LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of, result_for
 
@@ -137,9 +136,8 @@ def test_an_empty_project_has_an_early_newest_change_and_no_tasks(make_project):
 @pytest.mark.parametrize("count", [2, 5, 6])
 def test_pages_follow_each_other_without_gap_or_double(make_project, monkeypatch, count):
     project = make_project(tasks=count)
-    monkeypatch.setattr(module, "PAGE_SIZE", 2)
-    monkeypatch.setitem(LabelStudioClient._task_page.__kwdefaults__, "page_size", 2)
     client = project.client
+    monkeypatch.setattr(client, "page_size", 2)
     assert [row["id"] for page in client.all_tasks(project.id) for row in page] == project.task_ids
     assert sorted(changed(project, LONG_AGO)) == project.task_ids
     assert client.task_ids(project.id) == set(project.task_ids)
@@ -341,14 +339,13 @@ def test_a_personal_access_token_is_exchanged_again_when_its_bearer_token_has_ru
     account = label_studio.create_user()
     client = label_studio.new_client(label_studio.personal_access_token(account.client))
     assert client.whoami()
-    tokens = client._sdk._client_wrapper._tokens_client
-    first = tokens._access_token
+    first = client.auth.access_token
     lifetime = jwt.decode(first, options={"verify_signature": False})
     assert lifetime["exp"] - lifetime["iat"] <= 600
     claims = jwt.decode(first, options={"verify_signature": False})
-    tokens._access_token = jwt.encode({**claims, "exp": int(time.time()) - 1}, SECRET, algorithm="HS256")
+    client.auth.access_token = jwt.encode({**claims, "exp": int(time.time()) - 1}, SECRET, algorithm="HS256")
     assert client.whoami()["email"] == account.email
-    assert tokens._access_token != first
+    assert client.auth.access_token != first
 
 
 def test_a_wrong_token_is_told_without_repeating_it(label_studio):

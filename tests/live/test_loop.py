@@ -18,8 +18,7 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
     StoreError,
 )
-from ml_backend.label_studio import client as client_module
-from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.predictor import Predictor
@@ -417,7 +416,7 @@ def test_deleted_tasks_are_noticed(trained):
 
 def test_a_second_read_reads_only_what_changed(trained, monkeypatch):
     live, _ = trained
-    monkeypatch.setattr(client_module, "SETTLING_TIME", timedelta(seconds=-2))  # Label Studio tells whole seconds
+    monkeypatch.setattr(LabelStudioClient, "settling_time", timedelta(seconds=-2))  # Label Studio tells whole seconds
     live.round()
     assert live.round().steps[0].detail == "0 of 8 tasks"
     live.client.annotate(live.ids[4], live.project.answer("related"))

@@ -1,0 +1,87 @@
+"""Calls about what a project is connected to: ML backends and webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ml_backend.label_studio.http import LabelStudioHttp
+
+BACKEND_TITLE: Final = "Active learning"
+"""Under which this product's backend is connected."""
+
+
+class ConnectionCalls(LabelStudioHttp):
+    """ML backends and webhooks of a project.
+
+    Raises, from every method:
+        LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
+    """
+
+    def backends(self, project_id: int) -> list[dict[str, Any]]:
+        """ML backends connected to a project. Label Studio pings each one to answer."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/ml", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return rows
+
+    def connect_backend(
+        self, project_id: int, url: str, *, title: str, user: str | None = None, password: str | None = None
+    ) -> dict[str, Any]:
+        """Connect an ML backend to a project, or correct the connection of the same title.
+
+        Raises:
+            LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the project.
+        """
+        body = {"project": project_id, "url": url, "title": title, "auth_method": "BASIC_AUTH" if user else "NONE"}
+        if user:
+            body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
+        known = [row for row in self.backends(project_id) if row["title"] == title]
+        method, path = ("PATCH", f"api/ml/{known[0]['id']}") if known else ("POST", "api/ml")
+        row: dict[str, Any] = self._json(
+            method, path, body=body, once=True, what=f"Connecting {url} to project {project_id}"
+        )
+        return row
+
+    def change_backend(
+        self,
+        row: Mapping[str, Any],
+        changes: Mapping[str, Any],
+        *,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """Change a connected backend. Label Studio asks the backend's ``/health`` and ``/setup`` before it answers.
+
+        It checks a change as it checks a new backend: URL and basic auth must go along.
+
+        Raises:
+            LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the change.
+        """
+        body = {"project": row["project"], "url": row["url"], "title": row["title"]}
+        body |= {"auth_method": "BASIC_AUTH" if user else "NONE"}
+        if user:
+            body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
+        path = f"api/ml/{int(row['id'])}"
+        self.request("PATCH", path, body=body | dict(changes), once=True, what=f"Backend of project {row['project']}")
+
+    def webhooks(self, project_id: int) -> list[dict[str, Any]]:
+        """The project's own webhooks, oldest first, with their headers."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET", "api/webhooks/", params={"project": project_id}, what=f"Project {project_id}"
+        )
+        return sorted((row for row in rows if row["project"] == project_id), key=lambda row: int(row["id"]))
+
+    def create_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None:
+        """Make a webhook for all actions. Without the payload, Label Studio would not even name the project."""
+        body = {"project": project_id, "url": url, "headers": dict(headers)}
+        body |= {"send_payload": True, "send_for_all_actions": True}
+        self.request("POST", "api/webhooks/", body=body, once=True, what=f"Webhook {url}")
+
+    def change_webhook(self, webhook_id: int, changes: Mapping[str, Any]) -> None:
+        """Change some of a webhook's fields."""
+        self.request("PATCH", f"api/webhooks/{webhook_id}/", body=dict(changes), what=f"Webhook {webhook_id}")
+
+    def delete_webhook(self, webhook_id: int) -> None:
+        """Delete one webhook."""
+        self.request("DELETE", f"api/webhooks/{webhook_id}/", what=f"Webhook {webhook_id}")

@@ -1,0 +1,84 @@
+"""Calls about projects, and whose token it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import httpx
+
+from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.label_studio.http import LabelStudioHttp
+from ml_backend.records import Project
+
+UNCERTAINTY_SAMPLING: Final = "Uncertainty sampling"
+"""Works in the open-source edition; only its web page does not offer it."""
+
+
+class ProjectCalls(LabelStudioHttp):
+    """Projects, and the account.
+
+    Raises, from every method:
+        LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
+    """
+
+    def whoami(self) -> Mapping[str, Any]:
+        """The account that the token belongs to."""
+        account: Mapping[str, Any] = self._json("GET", "api/current-user/whoami")
+        return account
+
+    def project(self, project_id: int) -> Project:
+        """One project as it is now."""
+        row = self._json("GET", f"api/projects/{project_id}", what=f"Project {project_id}")
+        created = datetime.fromisoformat(row["created_at"])
+        return Project(
+            id=row["id"],
+            uid=f"{row['id']}.{int(created.timestamp())}",
+            title=row["title"],
+            label_config=row["label_config"] or "",
+            model_version=row.get("model_version") or "",
+            sampling=row["sampling"],
+            maximum_annotations=row["maximum_annotations"],
+            task_count=row["task_number"] or 0,
+            annotation_count=(row["total_annotations_number"] or 0) + (row["skipped_annotations_number"] or 0),
+        )
+
+    def find_project(self, title: str) -> Project | None:
+        """The oldest project with exactly this title."""
+        rows = self._json("GET", "api/projects", params={"title": title, "page_size": 100, "include": "id,title"})
+        ids = sorted(row["id"] for row in rows["results"] if row["title"] == title)
+        return self.project(ids[0]) if ids else None
+
+    def create_project(self, title: str, label_config: str, *, description: str = "") -> Project:
+        """A new project that serves by uncertainty and shows predictions."""
+        row = self._json(
+            "POST",
+            "api/projects",
+            body={
+                "title": title,
+                "description": description,
+                "label_config": label_config,
+                "sampling": UNCERTAINTY_SAMPLING,
+                "show_collab_predictions": True,
+                "enable_empty_annotation": False,
+            },
+            once=True,
+            what=f"Creating project {title!r}",
+        )
+        return self.project(row["id"])
+
+
+def installed_version(url: str, *, timeout: float = 10.0) -> str:
+    """Version of the Label Studio at ``url``; needs no token.
+
+    Raises:
+        LabelStudioUnreachable: none answers there.
+    """
+    try:
+        answer = httpx.get(f"{url}/api/version", timeout=timeout, follow_redirects=True)
+        return str(answer.raise_for_status().json()["release"])
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise LabelStudioUnreachable(f"What answers at {url} is no Label Studio.") from exc

@@ -1,0 +1,31 @@
+"""Rows of Label Studio as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ml_backend.records import Annotation, Task
+
+TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def task_from_row(row: Mapping[str, Any]) -> Task:
+    """A task from one raw row of ``all_tasks`` or ``changed_tasks``."""
+    annotations = tuple(
+        Annotation(
+            id=item["id"],
+            annotator=item.get("completed_by"),
+            updated_at=parse_time(item["updated_at"]),
+            result=tuple(item.get("result") or ()),
+            cancelled=bool(item.get("was_cancelled")),
+        )
+        for item in row.get("annotations") or ()
+    )
+    return Task(id=row["id"], data=row["data"], is_labeled=bool(row["is_labeled"]), annotations=annotations)
+
+
+def parse_time(text: str) -> datetime:
+    """A time as Label Studio writes times."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,66 @@
+"""Calls about single tasks, their annotations, and many of them at once: import and export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_backend.errors import LabelStudioNotFound
+from ml_backend.label_studio.projects import ProjectCalls
+
+
+class TaskCalls(ProjectCalls):
+    """Tasks and annotations.
+
+    Raises, from every method:
+        LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
+    """
+
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Create tasks (``{"data": ..., "annotations": [...]}``); ids in the same order."""
+        answer = self._json(
+            "POST",
+            f"api/projects/{project_id}/import",
+            params={"return_task_ids": "true"},
+            body=list(tasks),
+            once=True,
+            what=f"Importing {len(tasks)} tasks into project {project_id}",
+        )
+        ids: list[int] = answer["task_ids"]
+        return ids
+
+    def next_task(self, project_id: int) -> dict[str, Any] | None:
+        """The task that "Label All Tasks" shows next (and locks for this account); None when none is left."""
+        try:
+            row: dict[str, Any] = self._json(
+                "POST", "api/dm/actions", params={"id": "next_task", "project": project_id}, body={}
+            )
+        except LabelStudioNotFound:
+            self.project(project_id)  # tells a missing project from an empty label stream
+            return None
+        return row
+
+    def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False) -> int:
+        """Submit an annotation as the token's account; its id."""
+        row = self._json(
+            "POST",
+            f"api/tasks/{task_id}/annotations/",
+            body={"result": list(result), "was_cancelled": cancelled},
+            once=True,
+            what=f"Annotating task {task_id}",
+        )
+        return int(row["id"])
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        """Delete one annotation."""
+        self.request("DELETE", f"api/annotations/{annotation_id}/", what=f"Annotation {annotation_id}")
+
+    def export(self, project_id: int) -> list[dict[str, Any]]:
+        """Annotated tasks in Label Studio's own JSON export format."""
+        rows: list[dict[str, Any]] = self._json(
+            "GET",
+            f"api/projects/{project_id}/export",
+            params={"exportType": "JSON", "download_all_tasks": "false"},
+            what=f"Project {project_id}",
+        )
+        return rows
