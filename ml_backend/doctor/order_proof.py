@@ -11,9 +11,9 @@ from typing import Final
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, result_for
 from ml_backend.records import Queue
+from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import paused
-from ml_backend.store.shared_folder import MOVES
 
 LONGEST: Final = 600.0
 """Seconds after which the order moves again, where a proof was killed."""

@@ -27,11 +27,11 @@ from ml_backend.instant.project import InstantProject, open_instant
 from ml_backend.instant.served_queue import Person
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import RetryPolicy
+from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import read as read_wishes
 from ml_backend.store.queue_reorderings import is_paused
 from ml_backend.store.registry import stores_of
-from ml_backend.store.shared_folder import MOVES
 
 log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 2.0

@@ -11,10 +11,10 @@ from ml_backend.instant.queue import InstantQueue
 from ml_backend.instant.served_queue import Person, Swap
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of
+from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_reorderings import with_moves
-from ml_backend.store.shared_folder import MOVES
+from ml_backend.store.queue_reorderings import with_reordering
 
 MOST_AT_ONCE: Final = 20_000
 """Predictions of a project up to which they are all looked up together; beyond, each when its task is to be moved."""
@@ -150,7 +150,7 @@ class InstantProject:
 
     def _note(self, swap: Swap) -> None:
         scores = {swap.raised: swap.to, swap.demoted: swap.back}
-        self._store.edit_document(MOVES, lambda content: with_moves(content, self.name, scores, swap.raised))
+        self._store.edit_document(MOVES, lambda content: with_reordering(content, self.name, scores, swap.raised))
 
     def look_up(self, client: LabelStudioClient) -> None:
         """Find the queue's predictions in Label Studio, before anybody waits for one.

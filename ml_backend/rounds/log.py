@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,18 +19,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from filelock import FileLock
-
 from ml_backend.errors import ActiveLearningError, StoreError
+from ml_backend.files import atomic
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.logs import in_round
 from ml_backend.rounds.progress import LiveProgress, clear
 from ml_backend.rounds.report import Observer, Report, Silent, StepTime
 from ml_backend.rounds.run import run_round
 from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.documents import LOG_NAME
 from ml_backend.store.project_store import ProjectStore, open_project
 from ml_backend.store.registry import StoreRegistry
-from ml_backend.store.shared_folder import KEPT_ROUNDS, LOG_NAME
+from ml_backend.store.round_lines import KEPT_ROUNDS, append_line, read_lines
 
 log = logging.getLogger(__name__)
 SEEN_NAME = "last_round.json"
@@ -157,7 +156,7 @@ def _remember(
 
 def _note(store: ProjectStore, line: Mapping[str, Any], seen: Seen | None) -> None:
     if seen is not None:  # before the log: who sees the line may rely on the note
-        _write(store.folder / SEEN_NAME, json.dumps(asdict(seen)))
+        atomic.write_json(store.folder / SEEN_NAME, asdict(seen))
     append(store, line)
 
 
@@ -169,8 +168,7 @@ def append(store: ProjectStore, line: Mapping[str, Any], *, keep: int = KEPT_ROU
     """
     path = store.folder / LOG_NAME
     try:
-        with FileLock(f"{path}.lock", timeout=30):
-            _write(path, "".join(f"{row}\n" for row in [*_lines(path), json.dumps(line)][-keep:]))
+        append_line(path, json.dumps(line), keep=keep)
     except OSError as exc:  # filelock's Timeout is one too
         raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
 
@@ -178,7 +176,7 @@ def append(store: ProjectStore, line: Mapping[str, Any], *, keep: int = KEPT_ROU
 def rounds(store: ProjectStore, *, newest: int = KEPT_ROUNDS) -> list[dict[str, Any]]:
     """The project's last rounds, oldest first."""
     found = []
-    for line in _lines(store.folder / LOG_NAME)[-newest:]:
+    for line in read_lines(store.folder / LOG_NAME)[-newest:]:
         try:
             found.append(json.loads(line))
         except ValueError:
@@ -236,21 +234,3 @@ def _line(
             "messages": report.warnings[:MOST_MESSAGES],
         }
     return line
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one rename. The caller is the only writer of this path at this moment."""
-    staged = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    try:
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
-    except OSError:
-        staged.unlink(missing_ok=True)
-        raise

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from ml_backend.errors import StoreError
 from ml_backend.rounds.report import Observer, StepTime
+from ml_backend.store.documents import PROGRESS
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.shared_folder import PROGRESS
 
 EVERY: Final = 0.5
 """Seconds between two writes at least; a new step is told at once."""

@@ -47,17 +47,15 @@ class EvaluationPredictions:
 def evaluation_predictions(
     task_ids: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.floating]
 ) -> EvaluationPredictions:
-    """A judgement from rows in any order."""
+    """Evaluation predictions from rows in any order."""
     order = np.argsort(task_ids)
     return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32))
 
 
-def write_evaluation_predictions(folder: Path, judged: EvaluationPredictions) -> Path:
-    """Write the file; its path. Raises OSError."""
-    path = folder / EVALUATION_FILE
+def write_evaluation_predictions(path: Path, judged: EvaluationPredictions) -> None:
+    """Write the file. Raises OSError or SafetensorError."""
     arrays = {"task_ids": judged.task_ids, "targets": judged.targets, "probabilities": judged.probabilities}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    return path
 
 
 def read_evaluation_predictions(folder: Path) -> EvaluationPredictions | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ml_backend.errors import StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ModelLibrary:

@@ -7,8 +7,6 @@ servers on other machines, which have no copy of the tasks, get it with the stor
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from scipy import sparse
 
 from ml_backend.errors import StoreError
+from ml_backend.files import atomic
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.semi_supervised.graph import Neighbourhood
 
@@ -63,13 +61,8 @@ def write(folder: Path, found: InstantGraph) -> None:
         arrays["model"] = graph.model.astype(np.float32)
     about = {"queue": found.queue, "newest": found.newest, "question": asdict(found.question)}
     try:
-        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=folder) as staging:
-            finished = Path(staging) / FILE
-            contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-            save_file(contiguous, finished, metadata={ABOUT: json.dumps(about)})
-            with finished.open("rb") as written:
-                os.fsync(written.fileno())
-            finished.replace(path)
+        contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+        atomic.write_with(path, lambda staged: save_file(contiguous, staged, metadata={ABOUT: json.dumps(about)}))
     except (OSError, SafetensorError) as exc:
         raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
@@ -80,6 +73,8 @@ def read(folder: Path) -> InstantGraph | None:
     Raises:
         StoreError: the file is damaged.
     """
+    from scipy import sparse  # here: it is large
+
     path = folder / FILE
     try:
         with safe_open(path, framework="numpy") as file:

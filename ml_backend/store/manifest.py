@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ml_backend.errors import StoreError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MANIFEST_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -92,14 +94,23 @@ def _parsed(path: Path, inode: int, changed: int, size: int) -> Manifest:
     return Manifest.model_validate_json(path.read_bytes())
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path) -> dict[str, Tensor]:
     """Weights of the version in a folder, on the CPU.
 
     Raises:
         StoreError: they are missing or damaged.
     """
+    from safetensors.torch import load_file  # here: it brings torch
+
     path = folder / WEIGHTS_FILE
     try:
         return load_file(path)
     except (OSError, SafetensorError) as exc:
         raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
+
+
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write a version's weights. Raises OSError or SafetensorError."""
+    from safetensors.torch import save_file  # here: it brings torch
+
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)

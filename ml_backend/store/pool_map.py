@@ -87,12 +87,10 @@ def choose_shown(groups: Mapping[int, Sequence[int]], *, most: int = MOST, seed:
     return {state: ordered[state][: sizes[state]] for state in turns}
 
 
-def write_map(folder: Path, drawn: PoolMap) -> Path:
-    """Write the file; its path. Raises OSError."""
-    path = folder / MAP_FILE
+def write_map(path: Path, drawn: PoolMap) -> None:
+    """Write the file. Raises OSError or SafetensorError."""
     arrays = {name: np.ascontiguousarray(getattr(drawn, name)) for name in ARRAYS}
     save_file(arrays, path, metadata={POOL: str(drawn.pool)})
-    return path
 
 
 def read_map(folder: Path) -> PoolMap | None:

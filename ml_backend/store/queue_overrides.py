@@ -1,8 +1,8 @@
 """What people want of the order, whatever the model thinks: tasks to ask first, and tasks not to ask.
 
-A wish stands until its task is answered, skipped or deleted, or until somebody takes it back. A round puts the front
-before its own picks and leaves dropped tasks out. Wishes follow what people saw in a task; control tasks must not, so a
-task of either kind is no control task.
+An override stands until its task is answered, skipped or deleted, or until somebody takes it back. A round puts the
+front before its own picks and leaves dropped tasks out. Overrides follow what people saw in a task; control tasks must
+not, so a task of either kind is no control task.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.store.documents import WISHES
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.shared_folder import WISHES
 
 MOST: Final = 5_000
-"""Wishes of each kind that a project may have: more is a strategy, not a wish."""
+"""Overrides of each kind that a project may have: more is a strategy, not an override."""
 
 
 @dataclass(frozen=True)
@@ -26,33 +26,33 @@ class QueueOverrides:
     front: tuple[int, ...] = ()
     """Task ids to ask before all others, in this order."""
     dropped: tuple[int, ...] = ()
-    """Task ids not to ask, oldest wish first."""
+    """Task ids not to ask, the oldest override first."""
 
 
-def boost(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
+def boost(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Ask these next, in this order, before what others want first."""
-    rest = undo(wishes, task_ids)
+    rest = undo(overrides, task_ids)
     return QueueOverrides((*dict.fromkeys(task_ids), *rest.front), rest.dropped)
 
 
-def pin(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
+def pin(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Ask these first, after what is wanted first already; what is there keeps its place."""
-    new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.front)]
-    return QueueOverrides((*wishes.front, *new), undo(wishes, new).dropped)
+    new = [task for task in dict.fromkeys(task_ids) if task not in set(overrides.front)]
+    return QueueOverrides((*overrides.front, *new), undo(overrides, new).dropped)
 
 
-def drop(wishes: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
+def drop(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
     """Do not ask these."""
-    new = [task for task in dict.fromkeys(task_ids) if task not in set(wishes.dropped)]
-    return QueueOverrides(undo(wishes, new).front, (*wishes.dropped, *new))
+    new = [task for task in dict.fromkeys(task_ids) if task not in set(overrides.dropped)]
+    return QueueOverrides(undo(overrides, new).front, (*overrides.dropped, *new))
 
 
-def undo(wishes: QueueOverrides, task_ids: Iterable[int]) -> QueueOverrides:
+def undo(overrides: QueueOverrides, task_ids: Iterable[int]) -> QueueOverrides:
     """Want nothing of these."""
     gone = set(task_ids)
     return QueueOverrides(
-        tuple(task for task in wishes.front if task not in gone),
-        tuple(task for task in wishes.dropped if task not in gone),
+        tuple(task for task in overrides.front if task not in gone),
+        tuple(task for task in overrides.dropped if task not in gone),
     )
 
 
@@ -66,7 +66,7 @@ ACTIONS: Final[Mapping[str, Callable[[QueueOverrides, Sequence[int]], QueueOverr
 
 
 def read(store: ProjectStore) -> QueueOverrides:
-    """A project's wishes.
+    """A project's overrides.
 
     Raises:
         StoreError: the document is damaged.
@@ -75,10 +75,10 @@ def read(store: ProjectStore) -> QueueOverrides:
 
 
 def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> QueueOverrides:
-    """Add or take back wishes; of two people at once neither loses what they asked for.
+    """Add or take back overrides; of two people at once neither loses what they asked for.
 
     Raises:
-        ConfigurationError: an unknown action, malformed ids, or too many wishes. StoreError: they cannot be written.
+        ConfigurationError: an unknown action, malformed ids, or too many overrides. StoreError: they cannot be written.
     """
     if action not in ACTIONS:
         raise ConfigurationError(f"Unknown action {action!r}; known: {', '.join(ACTIONS)}.")
@@ -95,7 +95,7 @@ def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> QueueOv
 
 
 def forget(store: ProjectStore, task_ids: Iterable[int]) -> None:
-    """Take back wishes about tasks that are no longer open."""
+    """Take back overrides of tasks that are no longer open."""
     gone = set(task_ids)
     if gone:
         store.edit_document(WISHES, lambda content: asdict(undo(_parsed(store, content), gone)))

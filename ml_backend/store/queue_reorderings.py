@@ -17,10 +17,10 @@ from ml_backend.records import Queue
 INSTANT: Final = "instant"
 """What put a task where it is, where it was moved to the front between two rounds."""
 KEPT: Final = 8
-"""Queues whose moves are kept: an answer may come from a page that was opened some queues ago."""
+"""Queues whose reorderings are kept: an answer may come from a page that was opened some queues ago."""
 
 
-def moved(queue: Queue, document: Mapping[str, Any]) -> Queue:
+def reordered(queue: Queue, document: Mapping[str, Any]) -> Queue:
     """A queue as it is served: with what was moved in it. As it was published where the document is damaged."""
     try:
         entry = document["queues"][queue.name]
@@ -39,7 +39,7 @@ def moved(queue: Queue, document: Mapping[str, Any]) -> Queue:
     return replace(queue, predictions=tuple(sorted(rows, key=lambda row: row.score)))
 
 
-def with_moves(
+def with_reordering(
     document: Mapping[str, Any], queue: str, scores: Mapping[int, float], raised: int | None
 ) -> dict[str, Any]:
     """The document with new scores of some tasks, one of them raised; the oldest queues are forgotten."""

@@ -23,9 +23,10 @@ from filelock import FileLock, Timeout
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
 from ml_backend.extras import require
+from ml_backend.store.documents import CURRENT, Shared, named
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 from ml_backend.store.remote import Remote
-from ml_backend.store.shared_folder import CURRENT, LOOSE, Head, SharedFolder
+from ml_backend.store.shared_folder import Head, SharedFolder
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -179,7 +180,7 @@ class StoreRegistry:
 
     def _pull(self, shared: SharedFolder, folder: Path, reader: _Reader) -> None:
         try:
-            for name in LOOSE:
+            for name in named(Shared.AT_ONCE):
                 shared.pull_loose(name)
             head = shared.head()
             if head.digest != reader.digest:
@@ -234,7 +235,7 @@ class StoreRegistry:
                 held.enter_context(FileLock(folder / "pull.lock", timeout=PULL_PATIENCE))
                 writer.shared = SharedFolder(self._remote, folder)
                 writer.head = writer.shared.pull(exact=True)
-                for name in LOOSE:
+                for name in named(Shared.AT_ONCE):
                     if not writer.shared.pull_loose(name) and (folder / name).exists():
                         writer.shared.push_loose(name, (folder / name).read_bytes())
             try:

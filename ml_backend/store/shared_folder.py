@@ -6,12 +6,12 @@
         objects/<sha256>     contents of files; written before anything names them, never changed
         head.json            {"files": {"versions/…/model.json": {"sha256": …, "size": …, "mtime": …}, …}}
         project.json         extra params that Label Studio sent: whoever wrote last
-        wishes.json          what people want of the order, see `wishes`
-        moves.json           what was moved in it since, see `moves`
+        wishes.json          what people want of the order, see `queue_overrides`
+        moves.json           what was moved in it since, see `queue_reorderings`
 
 The head names every shared file by its content, and replacing it is the only step that others can see. A reader
 therefore has all of a state or all of the one before, also of files that change (the round log, a verdict in a
-manifest), and a push that fails half-way has changed nothing. The task mirror and the locks stay on each machine.
+manifest), and a push that fails half-way has changed nothing. The task cache and the locks stay on each machine.
 """
 
 from __future__ import annotations
@@ -28,24 +28,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from filelock import FileLock
-
 from ml_backend.errors import StoreError
+from ml_backend.files import atomic
+from ml_backend.store.documents import CURRENT, Shared, how_shared
+from ml_backend.store.manifest import MANIFEST_FILE
 from ml_backend.store.remote import Gone, Remote, sha256
+from ml_backend.store.round_lines import merge_rounds
+from ml_backend.store.stored_versions import VERSIONS
 
 HEAD: Final = "head.json"
-PARAMS: Final = "project.json"
-WISHES: Final = "wishes.json"
-MOVES: Final = "moves.json"
-LOOSE: Final = (PARAMS, WISHES, MOVES)
-"""What requests write while a round holds the lock: not part of the head, and shared at once."""
-CURRENT: Final = "current.json"
-LOG_NAME: Final = "rounds.jsonl"
-PROGRESS: Final = "progress.json"
-"""The round under way on this machine, see `progress`."""
-VERSIONS: Final = "versions"
-LAST_IN_VERSION: Final = "model.json"
-KEPT_ROUNDS: Final = 1000
 STAGING: Final = ".tmp-pull-"
 SAFE_NAME: Final = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*")
 MOST_PULLS: Final = 5
@@ -156,7 +147,8 @@ class SharedFolder:
         path = self._folder / name
         try:
             if content is not None and (not path.exists() or path.read_bytes() != content):
-                _replace(path, content)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                atomic.write_bytes(path, content)
         except OSError as exc:
             raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
         return content is not None
@@ -183,11 +175,13 @@ class SharedFolder:
                 os.utime(path, (head.files[name].mtime,) * 2)
             for name in sorted(changed, key=_turn):
                 self._place(Path(staging), name)
-        self._drop([name for name in local if name not in head.files and name != LOG_NAME], head, used)
+        self._drop(
+            [name for name in local if name not in head.files and how_shared(name) is not Shared.MERGED], head, used
+        )
 
     def _place(self, staging: Path, name: str) -> None:
         staged, target = staging / name, self._folder / name
-        if name == LOG_NAME:
+        if how_shared(name) is Shared.MERGED:
             merge_rounds(target, staged.read_text(encoding="utf-8"))
         elif name.startswith(f"{VERSIONS}/") and not target.parent.exists():
             target.parent.parent.mkdir(parents=True, exist_ok=True)
@@ -220,35 +214,12 @@ def scan(folder: Path) -> dict[str, Entry]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(directory) / name
-            if directory == str(folder) and _is_local(name):
+            if directory == str(folder) and how_shared(name) in (Shared.LOCAL, Shared.AT_ONCE):
                 continue
             with suppress(FileNotFoundError):  # deleted meanwhile
                 facts = path.stat()
                 found[path.relative_to(folder).as_posix()] = Entry(sha256(path), facts.st_size, facts.st_mtime)
     return found
-
-
-def merge_rounds(path: Path, theirs: str) -> None:
-    """Add another machine's rounds to the log, by time; whoever wrote a line, it is kept once."""
-    with FileLock(f"{path}.lock", timeout=30):
-        ours = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = dict.fromkeys([*theirs.splitlines(), *ours.splitlines()])
-        started = {line: _started(line) for line in lines}
-        kept = sorted((line for line in lines if started[line] is not None), key=lambda line: started[line] or "")
-        _replace(path, "".join(f"{line}\n" for line in kept[-KEPT_ROUNDS:]).encode())
-
-
-def _started(line: str) -> str | None:
-    """When a logged round began; None where the line is torn."""
-    try:
-        return str(json.loads(line).get("started", ""))
-    except (ValueError, AttributeError):
-        return None
-
-
-def _is_local(name: str) -> bool:
-    """Whether a file concerns this machine only, or is shared in another way."""
-    return name.startswith((".", "mirror.sqlite")) or name.endswith("lock") or name in (*LOOSE, PROGRESS)
 
 
 def _used(folder: Path) -> set[str]:
@@ -263,9 +234,9 @@ def _turn(name: str) -> tuple[bool, bool, bool, bool, str]:
     """Order in which files appear: versions before what names them, `current.json` last of all."""
     return (
         name == CURRENT,
-        name == LOG_NAME,
+        how_shared(name) is Shared.MERGED,
         not name.startswith(f"{VERSIONS}/"),
-        name.endswith(LAST_IN_VERSION),
+        name.endswith(MANIFEST_FILE),
         name,
     )
 
@@ -277,11 +248,3 @@ def _hashes(files: Mapping[str, Entry]) -> dict[str, str]:
 def _hash(files: Mapping[str, Entry], name: str) -> str | None:
     entry = files.get(name)
     return entry.sha256 if entry else None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=STAGING, dir=path.parent) as staging:
-        staged = Path(staging) / path.name
-        staged.write_bytes(content)
-        staged.replace(path)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Final
 
 from ml_backend.errors import StoreError
+from ml_backend.files import atomic
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.store.library import build_model
@@ -143,17 +143,17 @@ def export_version(store: ProjectStore, version: str, out: Path) -> Path:
     manifest = store.manifest(version)
     build_model(manifest, store.weights(version))  # a version that cannot be loaded is not worth taking away
     argument, raw = ARGUMENTS[manifest.object_tag]
+
+    def fill(folder: Path) -> None:
+        for name in (MANIFEST_FILE, WEIGHTS_FILE):
+            shutil.copyfile(source / name, folder / name)
+        (folder / "example.py").write_text(EXAMPLE.format(argument=argument, raw=raw), encoding="utf-8")
+
     try:
         if out.exists() and any(out.iterdir()):
             raise StoreError(f"{out} is not empty; choose a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=out.parent) as staging:
-            finished = Path(staging) / "export"
-            finished.mkdir()
-            for name in (MANIFEST_FILE, WEIGHTS_FILE):
-                shutil.copyfile(source / name, finished / name)
-            (finished / "example.py").write_text(EXAMPLE.format(argument=argument, raw=raw), encoding="utf-8")
-            finished.replace(out)
+        atomic.write_folder(out, fill)
     except OSError as exc:
         raise StoreError(f"Cannot write to {out} ({exc}).") from exc
     return out

@@ -8,7 +8,8 @@ import pytest
 from ml_backend.config import Settings
 from ml_backend.models.headlines import Headlines
 from ml_backend.records import Prediction, Queue
-from ml_backend.store.project_store import Current, Manifest, ProjectStore
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import Current, ProjectStore
 
 UID = "7.1700000000"
 

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 import torch
 
+from ml_backend.files import AtomicWriter
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.log import append, rounds
-from ml_backend.store.project_store import Current, Manifest
+from ml_backend.store.manifest import Manifest
+from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import READ_EVERY, StoreRegistry
 from ml_backend.store.remote import Remote
 
@@ -82,3 +84,17 @@ def state(store):
     assert queue.version == store.manifest(current.version).name == current.version
     store.weights(current.version)
     return current.version, tuple(store.versions()), tuple(line["n"] for line in rounds(store))
+
+
+class Broken:
+    """Weights that cannot be written."""
+
+    def __init__(self, fail):
+        self.contiguous = fail
+
+
+def broken_at(at, store, fail):
+    """The same store where one step of writing a version fails, and the weights to write."""
+    if at == "content":
+        return store, {"w": Broken(fail)}
+    return ProjectStore(store.folder.parent, store.uid, writer=AtomicWriter(**{at: fail})), WEIGHTS

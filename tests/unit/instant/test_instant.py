@@ -23,11 +23,11 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest
+from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import record
-from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, moved, with_moves
-from ml_backend.store.shared_folder import MOVES
+from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, reordered, with_reordering
 
 QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"))
 NAME = "cnn-0001-0123abcd.auto-0001"
@@ -206,14 +206,14 @@ def test_readers_of_the_store_see_what_was_moved(store):
     before = store.queue(NAME)
     first, last = before.predictions[0], before.predictions[-1]
     scores = {last.task_id: first.score / 2, first.task_id: last.score}
-    store.edit_document(MOVES, lambda content: with_moves(content, NAME, scores, last.task_id))
+    store.edit_document(MOVES, lambda content: with_reordering(content, NAME, scores, last.task_id))
     now = store.queue(NAME)
     assert [row.task_id for row in now.predictions[:2]] == [last.task_id, before.predictions[1].task_id]
     assert (now.predictions[0].picked_by, now.predictions[-1].picked_by) == (INSTANT, "auto")
     asked = record(store, [last.task_id, first.task_id])
     assert (asked[last.task_id].picked_by, asked[first.task_id].picked_by) == (INSTANT, "auto")
     for number in range(KEPT):
-        store.edit_document(MOVES, lambda content, n=number: with_moves(content, f"other-{n}", {}, None))
+        store.edit_document(MOVES, lambda content, n=number: with_reordering(content, f"other-{n}", {}, None))
     assert store.queue(NAME) == before, "the moves of old queues are forgotten"
 
 
@@ -222,7 +222,7 @@ def test_readers_of_the_store_see_what_was_moved(store):
 )
 def test_damaged_moves_leave_the_queue_as_it_was_published(store, content):
     queue = store.queue(NAME)
-    assert moved(queue, content) == queue
+    assert reordered(queue, content) == queue
     (store.folder / MOVES).write_text("{", encoding="utf-8")
     assert store.queue(NAME) == queue
 

@@ -5,15 +5,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 import torch
 from support.places import REPOSITORY
-from support.stores import QUEUE, WEIGHTS, manifest
+from support.stores import QUEUE, WEIGHTS, broken_at, manifest
 
 from ml_backend.errors import StoreError
-from ml_backend.store import project_store as module
 from ml_backend.store.project_store import Current, ProjectStore, open_project
 
 
@@ -180,27 +178,25 @@ def disk_full(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("at", ["save_file", "_write_synced", "rename"])
-def test_a_failed_write_leaves_nothing(store, monkeypatch, at):
+@pytest.mark.parametrize("at", ["content", "sync", "rename"])
+def test_a_failed_write_leaves_nothing(store, at):
     store.write_version(manifest(1), WEIGHTS)
     before = files(store)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path if at == "rename" else module, at, disk_full)
-        with pytest.raises(StoreError, match=r"version m-0002-0123abcd .*No space left.*nothing was changed"):
-            store.write_version(manifest(2), WEIGHTS)
+    broken, weights = broken_at(at, store, disk_full)
+    with pytest.raises(StoreError, match=r"version m-0002-0123abcd .*No space left.*nothing was changed"):
+        broken.write_version(manifest(2), weights)
     assert files(store) == before
     assert store.versions() == ["m-0001-0123abcd"]
     store.write_version(manifest(2), WEIGHTS)
     assert store.versions() == ["m-0001-0123abcd", "m-0002-0123abcd"]
 
 
-@pytest.mark.parametrize("at", ["_write_synced", "replace"])
-def test_a_failed_switch_leaves_the_old_choice(store, monkeypatch, at):
+@pytest.mark.parametrize("at", ["sync", "rename"])
+def test_a_failed_switch_leaves_the_old_choice(store, at):
     store.set_current(Current("old", "old.bald-0001"))
-    with monkeypatch.context() as patch:
-        patch.setattr(Path if at == "replace" else module, at, disk_full)
-        with pytest.raises(StoreError, match=r"current.json .*No space left"):
-            store.set_current(Current("new", "new.bald-0002"))
+    broken, _ = broken_at(at, store, disk_full)
+    with pytest.raises(StoreError, match=r"current.json .*No space left"):
+        broken.set_current(Current("new", "new.bald-0002"))
     assert store.current() == Current("old", "old.bald-0001")
     assert files(store) == ["current.json"]
 
@@ -247,8 +243,8 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from support.stores import WEIGHTS, manifest
-from ml_backend.store import project_store as module
+from support.stores import WEIGHTS, broken_at, manifest
+from ml_backend.store.project_store import ProjectStore
 
 def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -256,18 +252,18 @@ def die(*args, **kwargs):
 def run(name, work, kill_after=None):
     child = os.fork()
     if child == 0:
-        work(module.ProjectStore(Path(sys.argv[1]), name))
+        work(ProjectStore(Path(sys.argv[1]), name))
         os._exit(0)
     if kill_after is not None:
         time.sleep(kill_after)
         os.kill(child, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
-def at(owner, attribute):
+def at(step):
     def work(store):
         store.write_version(manifest(1), WEIGHTS)
-        setattr(owner, attribute, die)
-        store.write_version(manifest(2), WEIGHTS)
+        broken, weights = broken_at(step, store, die)
+        broken.write_version(manifest(2), weights)
     return work
 
 def forever(store):
@@ -275,9 +271,8 @@ def forever(store):
         with store.lock():
             store.write_version(manifest(number), WEIGHTS)
 
-run("save_file", at(module, "save_file"))
-run("_write_synced", at(module, "_write_synced"))
-run("rename", at(Path, "rename"))
+for step in ("content", "sync", "rename"):
+    run(step, at(step))
 for turn in range(6):
     run(f"random-{turn}", forever, random.uniform(0.02, 0.15))
 """
@@ -292,7 +287,7 @@ def killed(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("at", ["save_file", "_write_synced", "rename"])
+@pytest.mark.parametrize("at", ["content", "sync", "rename"])
 def test_a_killed_writer_leaves_only_what_the_next_one_removes(killed, at):
     store = ProjectStore(killed, at)
     assert store.versions() == ["m-0001-0123abcd"]

@@ -1,0 +1,77 @@
+"""The files of a store folder that have one name, and how each is shared between machines.
+
+Whoever owns a document reads and writes it under the name declared here; `shared_folder` and `registry` go by `how` it
+is shared and know no name. A file that is not declared belongs to the project's state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Shared(Enum):
+    """How a file of a store folder gets to other machines."""
+
+    STATE = "state"
+    """With the project's state, by the holder of its lock."""
+    AT_ONCE = "at once"
+    """By itself, whenever it is written: requests write it while a round holds the lock."""
+    MERGED = "merged"
+    """With the state, but lines of several machines are put together."""
+    LOCAL = "local"
+    """Not at all: it concerns one machine."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file's name, or how the names of several begin."""
+
+    name: str
+    how: Shared
+    is_prefix: bool = False
+
+    def is_of(self, name: str) -> bool:
+        """Whether a file is this one."""
+        return name.startswith(self.name) if self.is_prefix else name == self.name
+
+
+DOCUMENTS: Final[list[Document]] = []
+
+
+def _declared(name: str, how: Shared, *, is_prefix: bool = False) -> str:
+    DOCUMENTS.append(Document(name, how, is_prefix))
+    return name
+
+
+CURRENT: Final = _declared("current.json", Shared.STATE)
+"""What annotators get now: `stored_queues.Current`. It appears last of a state."""
+ANNOUNCED: Final = _declared("next.json", Shared.STATE)
+"""The same, while a round publishes: what they get once Label Studio has switched."""
+QUESTION: Final = _declared("question.json", Shared.STATE)
+"""The project's title, and the field, kind and labels of its question, as `/setup` or the last round read them."""
+PARAMS: Final = _declared("project.json", Shared.AT_ONCE)
+"""Extra params that Label Studio sent."""
+WISHES: Final = _declared("wishes.json", Shared.AT_ONCE)
+"""What people want of the order: `queue_overrides`."""
+MOVES: Final = _declared("moves.json", Shared.AT_ONCE)
+"""What the instant loop moved in the last orders: `queue_reorderings`."""
+LOG_NAME: Final = _declared("rounds.jsonl", Shared.MERGED)
+"""What rounds did, a line each: `rounds.log`."""
+PROGRESS: Final = _declared("progress.json", Shared.LOCAL)
+"""The round under way on this machine: `rounds.progress`."""
+TASK_CACHE: Final = _declared("mirror.sqlite", Shared.LOCAL, is_prefix=True)
+"""Tasks as last read, with SQLite's own files beside it: `label_studio.task_cache`."""
+
+
+def how_shared(name: str) -> Shared:
+    """How the file of this name in a store folder is shared."""
+    if name.startswith(".") or name.endswith("lock"):  # unfinished files, and locks
+        return Shared.LOCAL
+    return next((document.how for document in DOCUMENTS if document.is_of(name)), Shared.STATE)
+
+
+def named(how: Shared) -> tuple[str, ...]:
+    """Names of the documents that are shared in this way."""
+    return tuple(document.name for document in DOCUMENTS if document.how is how)

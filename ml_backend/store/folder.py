@@ -1,0 +1,163 @@
+"""One project's folder: its lock, and files that are read and written whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from ml_backend.errors import StoreError
+from ml_backend.files import TEMPORARY, AtomicWriter, atomic
+from ml_backend.store.documents import TASK_CACHE
+
+NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
+
+
+class Sharing(Protocol):
+    """What a store asks of whoever shares it between machines; see `stores.StoreRegistry`."""
+
+    def exclusive(self, folder: Path, timeout: float) -> AbstractContextManager[None]:
+        """Keep other machines out, start from the newest state, and share the result."""
+
+    def prepare(self, folder: Path) -> None:
+        """Make sure that what belongs to a new order can be shared, before Label Studio hears of it."""
+
+    def commit(self, folder: Path) -> None:
+        """Share what was done so far."""
+
+    def editing(self, folder: Path, name: str) -> AbstractContextManager[None]:
+        """Keep other machines from changing a loose document, and start from the newest one."""
+
+    def share_loose(self, folder: Path, name: str, text: str) -> None:
+        """Tell other machines a document that is written at any time, not only by the holder of the lock."""
+
+
+class StoreFolder:
+    """The folder of one project.
+
+    Args:
+        root: folder of all stores.
+        uid: the project, as in `records.Project`.
+        sharing: shares the folder with other machines; None where it is on this one alone.
+        writer: writes the files.
+
+    Raises, from every method:
+        StoreError: the folder cannot be written, or something in it is missing or damaged.
+    """
+
+    def __init__(self, root: Path, uid: str, sharing: Sharing | None = None, *, writer: AtomicWriter = atomic) -> None:
+        if not re.fullmatch(r"[\w.-]+", uid):
+            raise StoreError(f"{uid!r} is no project id.")
+        self.folder = root / f"project-{uid}"
+        self.uid = uid
+        self._sharing = sharing
+        self._writer = writer
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others than this machine may work on it."""
+        return self._sharing is not None
+
+    @property
+    def task_cache_path(self) -> Path:
+        """Where the task cache lies."""
+        return self.folder / TASK_CACHE
+
+    def lock(self, *, timeout: float = 0) -> AbstractContextManager[None]:
+        """One writer per project across processes, and across machines where they share the store.
+
+        It begins with the newest shared state, and what was changed is shared at its end.
+
+        Args:
+            timeout: seconds to wait for another writer.
+
+        Raises:
+            StoreError: another one is at work, or sharing failed.
+        """
+        self._make_folder()
+        return self._locked(timeout)
+
+    @contextmanager
+    def _locked(self, timeout: float) -> Iterator[None]:
+        shared = self._sharing.exclusive(self.folder, timeout) if self._sharing else nullcontext()
+        with ProjectLock(str(self.folder / "lock"), timeout=timeout), shared:
+            yield
+
+    def _names(self, folder: str, suffix: str) -> list[str]:
+        directory = self.folder / folder
+        if not directory.is_dir():
+            return []
+        names = [entry.name for entry in directory.iterdir() if entry.name.endswith(suffix)]
+        return [name.removesuffix(suffix) for name in names if not name.startswith(TEMPORARY)]
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR.") from exc
+
+    def _sweep(self, folder: str) -> None:
+        """Make a folder, and remove what killed writers left in it. The caller holds the lock."""
+        directory = self.folder / folder
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"Cannot write to {directory} ({exc}); check MODEL_DIR and the disk.") from exc
+        for left_over in directory.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        try:
+            content = json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as exc:
+            raise self._damaged(name, exc) from exc
+        if not isinstance(content, dict):
+            raise self._damaged(name, TypeError("not a JSON object"))
+        return content
+
+    def _damaged(self, name: str, reason: Exception) -> StoreError:
+        return StoreError(f"{self.folder / name} is damaged ({reason}); delete it and run a round.")
+
+    def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        self._write_text(name, json.dumps(content))
+
+    def _write_text(self, name: str, text: str) -> None:
+        self._write(name, lambda path: self._writer.write_text(path, text))
+
+    def _write(self, name: str, write: Callable[[Path], None]) -> None:
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path)
+        except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way
+            raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+
+
+class ProjectLock(FileLock):
+    """A file lock whose refusal is one of our errors."""
+
+    def __enter__(self) -> ProjectLock:
+        try:
+            super().__enter__()
+        except Timeout as exc:
+            raise StoreError(
+                f"Another process is working on this project ({self.lock_file}); try again when it is done."
+            ) from exc
+        except OSError as exc:
+            raise StoreError(f"Cannot write {self.lock_file} ({exc}); check MODEL_DIR and the disk.") from exc
+        return self
+
+
+def number_of(name: str) -> int:
+    """The number in the name of a version or queue; 0 where there is none."""
+    match = NUMBER.search(name)
+    return int(match.group(1)) if match else 0

@@ -1,0 +1,75 @@
+"""The documents of one project: JSON of other modules, replaced or edited whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, Final
+
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.store.documents import PARAMS, QUESTION
+from ml_backend.store.folder import ProjectLock, StoreFolder
+
+EDIT_PATIENCE: Final = 10.0
+"""Seconds to wait for somebody else's edit of a document."""
+
+
+class StoredDocuments(StoreFolder):
+    """JSON documents.
+
+    Raises, from every method:
+        StoreError: the folder cannot be written, or something in it is missing or damaged.
+    """
+
+    def document(self, name: str) -> dict[str, Any]:
+        """A JSON document of another module; empty where it was never written."""
+        return self._read_json(name) or {}
+
+    def write_document(self, name: str, content: Mapping[str, Any]) -> None:
+        """Replace a document, whole or not at all."""
+        self._write_json(name, content)
+
+    def edit_document(
+        self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]], *, timeout: float = EDIT_PATIENCE
+    ) -> dict[str, Any]:
+        """Change a document that is shared at once (`documents.Shared`), also while a round runs.
+
+        Of two edits at the same time none is lost.
+
+        Args:
+            name: the document.
+            change: its content → its new content.
+            timeout: seconds to wait for other edits.
+        """
+        self._make_folder()
+        others = self._sharing.editing(self.folder, name) if self._sharing else nullcontext()
+        with ProjectLock(str(self.folder / f"{name}.lock"), timeout=timeout), others:
+            before = self.document(name)
+            content = dict(change(before))
+            if content != before:
+                text = json.dumps(content)
+                if self._sharing is not None:  # first: a reader of this machine may fetch what is shared at any moment
+                    self._sharing.share_loose(self.folder, name, text)
+                self._write_text(name, text)
+            return content
+
+    def note_question(self, question: ChoiceQuestion, title: str | None = None) -> None:
+        """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
+        known = self.document(QUESTION)
+        found = {"title": title or known.get("title"), "field": question.field, "object_tag": question.object_tag}
+        found["labels"] = list(question.labels)
+        if found != known:
+            self.write_document(QUESTION, found)
+
+    def extra_params(self) -> dict[str, Any]:
+        """The JSON typed into the backend's settings in Label Studio."""
+        return (self._read_json(PARAMS) or {}).get("extra_params") or {}
+
+    def set_extra_params(self, params: Mapping[str, Any]) -> None:
+        """Remember the project's extra params."""
+        if self.extra_params() != params or not (self.folder / PARAMS).exists():
+            text = json.dumps({"extra_params": dict(params)})
+            if self._sharing is not None:
+                self._sharing.share_loose(self.folder, PARAMS, text)
+            self._write_text(PARAMS, text)
