@@ -59,11 +59,11 @@ class InstantProject:
 
     def follow(self, before: InstantProject) -> None:
         """Take over who has which task open from the queue before."""
-        self._queue.served.hold(before._queue.served)
+        self._queue.follow(before._queue)
 
     def leave(self, unwanted: Collection[int]) -> None:
         """Do not move these tasks."""
-        self._queue.served.unwanted = frozenset(unwanted)
+        self._queue.leave(unwanted)
 
     def heard(self, annotation: Mapping[str, Any]) -> Answer | None:
         """The answer in an event's annotation; None where it is malformed, or answers another question."""
@@ -116,7 +116,7 @@ class InstantProject:
         if swap is not None:
             self._move(swap, client)
             self.moved_late += 1
-        self._queue.served.give(person)
+        self._queue.give(person)
 
     def prepare(self, person: Person, client: LabelStudioClient) -> None:
         """Move the task that comes next if this person answers as is expected, and finish what is half done.
@@ -127,15 +127,14 @@ class InstantProject:
             LabelStudioError: Label Studio failed. StoreError: the moves could not be noted.
         """
         self._finish(client)
-        looked_at = self._queue.served.has(person)
-        swap = self._queue.swap(looked_at)
+        swap = self._queue.swap(after=self._queue.has(person))
         if swap is not None:
             self._move(swap, client)
             self._finish(client)
 
     def _move(self, swap: Swap, client: LabelStudioClient) -> None:
         client.score_prediction(self._prediction(swap.raised, client), swap.to)
-        self._queue.served.scores[swap.raised] = swap.to
+        self._queue.score(swap.raised, swap.to)
         self._half_done.append(swap)
         self.moved += 1
 
@@ -144,7 +143,7 @@ class InstantProject:
         while self._half_done:
             swap = self._half_done[0]
             client.score_prediction(self._prediction(swap.demoted, client), swap.back)
-            self._queue.served.scores[swap.demoted] = swap.back
+            self._queue.score(swap.demoted, swap.back)
             del self._half_done[0]
             self._note(swap)
 

@@ -36,14 +36,42 @@ class InstantQueue:
         self._tasks = task_ids
         self._items = {task: item for item, task in enumerate(task_ids.tolist())}
         self._order = InstantOrder(graph)
-        self.served = ServedQueue(predictions, (MOVABLE, INSTANT))
+        self._served = ServedQueue(predictions, (MOVABLE, INSTANT))
+
+    def follow(self, before: InstantQueue) -> None:
+        """Take over who has which task open from the queue before."""
+        self._served.hold(before._served)
+
+    def leave(self, unwanted: Iterable[int]) -> None:
+        """Do not move these tasks from now on; those that were named before may be moved again."""
+        self._served.leave(unwanted)
+
+    def score(self, task: int, score: float) -> None:
+        """A task has a new score in Label Studio."""
+        self._served.score(task, score)
+
+    def give(self, person: Person) -> int | None:
+        """The task that Label Studio gives this person now; None at the end of the queue."""
+        return self._served.give(person)
+
+    def first(self) -> int | None:
+        """The first task that is open and nobody's."""
+        return self._served.first()
+
+    def has(self, person: Person) -> int | None:
+        """What this person has open, as far as answers tell."""
+        return self._served.has(person)
+
+    def apply(self, swap: Swap) -> None:
+        """Both tasks of a swap have their new scores."""
+        self._served.apply(swap)
 
     def take_in(self, task: int, target: int | None, person: Person) -> bool:
         """Learn an answer, a class or None for a skipped task; whether it is news: the task was open until now."""
         item = self._items.pop(task, None)
         if item is None:
             return False
-        self.served.close(task, person)
+        self._served.close(task, person)
         if target is None:
             self._order.skip(item)
         else:
@@ -56,8 +84,8 @@ class InstantQueue:
         Args:
             after: a task that is being looked at: the swap is that for the answer which graph and model expect.
         """
-        candidates = [self._items[task] for task in self.served.candidates() if task in self._items]
-        first, looked_at = self._items.get(self.served.first() or 0), self._items.get(after or 0)
+        candidates = [self._items[task] for task in self._served.candidates() if task in self._items]
+        first, looked_at = self._items.get(self._served.first() or 0), self._items.get(after or 0)
         if first is None or not candidates:
             return None
         order = self._order if looked_at is None else self._order.assuming(looked_at)
@@ -66,4 +94,4 @@ class InstantQueue:
         best, values = int(order.front(1, among)[0]), order.values()
         # Nothing to tell: where all candidates are reached by labels, a search finds none.
         worth_it = values[best] > 0 and values[best] >= WORTH_IT * values[first]
-        return self.served.swap(int(self._tasks[best])) if worth_it else None
+        return self._served.swap(int(self._tasks[best])) if worth_it else None

@@ -43,8 +43,7 @@ class ServedQueue:
         found = list(predictions)
         self.scores = {item.task_id: item.score for item in found}
         self._movable = {item.task_id for item in found if item.picked_by in kinds}
-        self.unwanted: frozenset[int] = frozenset()
-        """Tasks that nobody wants to be asked: they stay where they are."""
+        self._unwanted: frozenset[int] = frozenset()
         self._closed: set[int] = set()
         self._held: dict[Person, int] = {}
 
@@ -80,7 +79,15 @@ class ServedQueue:
         """The tasks that may come to the first place; empty where it is another's than the strategy's."""
         if self.first() not in self._movable:
             return set()
-        return self._movable - self._closed - self.unwanted - set(self._held.values())
+        return self._movable - self._closed - self._unwanted - set(self._held.values())
+
+    def leave(self, unwanted: Iterable[int]) -> None:
+        """Tasks that nobody wants to be asked: they stay where they are."""
+        self._unwanted = frozenset(unwanted)
+
+    def score(self, task: int, score: float) -> None:
+        """A task has a new score."""
+        self.scores[task] = score
 
     def apply(self, swap: Swap) -> None:
         """Both tasks have their new scores."""

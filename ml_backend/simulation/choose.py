@@ -51,11 +51,11 @@ def answered_one_by_one(
     ]
     queue = InstantQueue(neighbourhood(context.items, known, unlabelled, scores), context.task_ids, rows)
     asked: list[int] = []
-    while len(asked) < count and (task := queue.served.give(None)) is not None:
+    while len(asked) < count and (task := queue.give(None)) is not None:
         asked.append(task)
         queue.take_in(task, int(oracle.data.targets[task]), None)
         if swap := queue.swap():
-            queue.served.apply(swap)
+            queue.apply(swap)
     return np.array(asked, dtype=np.int64)
 
 

@@ -86,14 +86,14 @@ def _answered(embedding: PoolEmbedding, targets: np.ndarray, answers: int) -> tu
     queue = InstantQueue(graph, rest, [Prediction(task, None, 0.0, score, "auto") for task, score in places])
     walls, cpus = [], []
     for _ in range(answers):
-        task = queue.served.give(None) or 0
+        task = queue.give(None) or 0
         wall, cpu = time.perf_counter(), time.process_time()
         queue.take_in(task, int(targets[task]), None)
         swap = queue.swap()
         walls.append(time.perf_counter() - wall)
         cpus.append(time.process_time() - cpu)
         if swap is not None:
-            queue.served.apply(swap)
+            queue.apply(swap)
     return walls, cpus
 
 

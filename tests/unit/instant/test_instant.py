@@ -74,7 +74,7 @@ def test_what_somebody_has_is_neither_moved_nor_anybody_elses():
     assert queue.candidates() == set(), "the next place is a control task's"
     assert queue.give("z") == 103
     assert queue.candidates() == {104, 106, 107, 109, 110}
-    queue.unwanted = frozenset({106})
+    queue.leave([106])
     queue.close(101, "x")
     assert queue.give("x") == 104
     queue.close(777, "y")  # opened elsewhere: what y had is free again
@@ -89,7 +89,7 @@ def test_what_somebody_has_is_neither_moved_nor_anybody_elses():
 def test_half_a_swap_leaves_an_order_without_ties():
     queue = ServedQueue(rows(), ("auto",))
     swap = queue.swap(107)
-    queue.scores[swap.raised] = swap.to
+    queue.score(swap.raised, swap.to)
     assert order_of(queue.scores) == [107, 101, 102, 103, 104, 105, 106, 108, 109, 110]
     assert queue.swap(107) is None
     queue.scores = {1: 5e-324, 2: 0.5}
@@ -132,7 +132,7 @@ def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes(every_
     points, _ = groups()
     graph, tasks = graph_of(points)
     queue = InstantQueue(graph, tasks, auto_queue(tasks))
-    task = queue.served.give(1)
+    task = queue.give(1)
     expected = int(queue._order._expected()[task - 1000].argmax())
     prepared = queue.swap(after=task)
     assert queue.take_in(task, expected, 1)
@@ -163,11 +163,11 @@ def test_only_tasks_of_the_queue_come_to_the_front(every_gain):
     for _ in range(20):
         if swap := queue.swap():
             moved_tasks += 1
-            queue.served.apply(swap)
-        task = queue.served.first()
+            queue.apply(swap)
+        task = queue.first()
         listed.remove(task)
         queue.take_in(task, int(kinds[task - 1000]), None)
-    assert (queue.swap(), queue.served.first(), moved_tasks > 3) == (None, None, True)
+    assert (queue.swap(), queue.first(), moved_tasks > 3) == (None, None, True)
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def test_a_half_done_swap_is_finished_with_the_next_answer(store, every_gain):
 
     studio.score_prediction = once
     assert isinstance(state, InstantProject)
-    state._queue.served.give(3)
+    state._queue.give(3)
 
     def answer_all():
         for task in tasks:
