@@ -5,7 +5,7 @@ from __future__ import annotations
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.errors import StoreError
 from ml_backend.extras import require
-from ml_backend.store.registry import connect
+from ml_backend.store.redis_locks import connect
 from ml_backend.store.remote import Remote
 
 

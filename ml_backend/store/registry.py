@@ -22,26 +22,21 @@ from filelock import FileLock, Timeout
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.extras import require
 from ml_backend.store.documents import CURRENT, Shared, named
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
+from ml_backend.store.redis_locks import LEASE_SECONDS, hold_lease
 from ml_backend.store.remote import Remote
 from ml_backend.store.shared_folder import Head, SharedFolder
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from ml_backend.store.lease import Lease
 
 log = logging.getLogger(__name__)
-LEASE_SECONDS: Final = 30.0
-"""How long a lock in Redis outlives a holder that dies."""
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
 READ_EVERY: Final = 3.0
 """Seconds between two looks of a reader at the remote."""
 READ_PATIENCE: Final = 2.0
 """Seconds that a request waits for the remote where it can do without."""
-REDIS_TIMEOUT: Final = 10.0
 PULL_PATIENCE: Final = 600.0
 """Seconds that a writer waits for a reader of this machine that is pulling."""
 
@@ -284,10 +279,7 @@ class StoreRegistry:
         """Hold the lock of this name in Redis, where there is one, until ``held`` is closed."""
         if self._redis_url is None:
             return None
-        redis = held.enter_context(connect(self._redis_url))
-        from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra
-
-        return held.enter_context(Lease(redis, key, timeout=timeout, seconds=self._lease_seconds))
+        return hold_lease(held, self._redis_url, key, timeout=timeout, seconds=self._lease_seconds)
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
         """Tell the other machines a loose document."""
@@ -306,15 +298,3 @@ def stores_of(settings: Settings) -> StoreRegistry:
     return StoreRegistry(
         settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None
     )
-
-
-def connect(redis_url: str) -> Redis:
-    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet.
-
-    Raises:
-        ConfigurationError: redis is not installed.
-    """
-    client: Redis = require("REDIS_URL", "redis").Redis.from_url(
-        redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-    )
-    return client

@@ -1,0 +1,42 @@
+"""Locks of all machines in one Redis; the package redis is imported only where there is one."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from ml_backend.extras import require
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from ml_backend.store.lease import Lease
+
+LEASE_SECONDS: Final = 30.0
+"""How long a lock outlives a holder that dies."""
+REDIS_TIMEOUT: Final = 10.0
+"""Seconds to wait for an answer of Redis."""
+
+
+def connect(redis_url: str) -> Redis:
+    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: redis is not installed.
+    """
+    client: Redis = require("REDIS_URL", "redis").Redis.from_url(
+        redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+    return client
+
+
+def hold_lease(held: ExitStack, redis_url: str, key: str, *, timeout: float, seconds: float) -> Lease:
+    """Hold the lock of this name until ``held`` is closed.
+
+    Raises:
+        ConfigurationError: redis is not installed, or does not answer. StoreError: somebody else holds it.
+    """
+    redis = held.enter_context(connect(redis_url))
+    from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra
+
+    return held.enter_context(Lease(redis, key, timeout=timeout, seconds=seconds))
