@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from ml_backend.models.base import Model
 from ml_backend.records import Progress, no_progress
@@ -74,6 +73,8 @@ def votes(asked: NDArray[np.float32], known: NDArray[np.float32], targets: Targe
         targets: classes of the known ``[M]``.
         classes: ``C``.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     count = min(NEIGHBOURS, len(known))
     nearest = NearestNeighbors(n_neighbors=count, metric="cosine").fit(known).kneighbors(asked, return_distance=False)
     given = (targets[nearest][:, :, None] == np.arange(classes)).sum(axis=1)  # [N, K] -> [N, C]

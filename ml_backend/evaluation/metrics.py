@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, roc_auc_score
 
 from ml_backend.errors import AcquisitionError
 
@@ -62,6 +61,8 @@ def evaluate(
         AcquisitionError: no items, shapes that do not fit, a target outside the labels, an unknown ``positive``, or a
             row that is no distribution (the message names it).
     """
+    from sklearn.metrics import f1_score
+
     p = check_distributions(probabilities, len(labels))
     y = np.asarray(targets)
     if len(p) == 0:
@@ -136,6 +137,8 @@ def _positive_index(y: NDArray[np.integer], labels: Sequence[str], positive: str
 
 def _auc(p: NDArray[np.float64], y: NDArray[np.integer]) -> float | None:
     """Mean over the classes present of the class-against-rest AUC; of two classes both are equal."""
+    from sklearn.metrics import roc_auc_score
+
     present = np.unique(y)
     if len(present) < 2:
         return None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from ml_backend.files import fingerprint
 
@@ -57,6 +56,8 @@ def compare(new_right: Flags, old_right: Flags, *, against: str) -> Comparison:
     Raises:
         ValueError: no tasks, or not the same number of them.
     """
+    from scipy.stats import binomtest
+
     if new_right.shape != old_right.shape or new_right.ndim != 1 or not len(new_right):
         raise ValueError(f"Both versions must answer the same tasks, not {new_right.shape} and {old_right.shape}")
     lost = int(np.count_nonzero(old_right & ~new_right))

@@ -13,8 +13,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import cohen_kappa_score
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -77,6 +75,8 @@ def wilson(successes: int, trials: int) -> Interval:
     Raises:
         ValueError: no trials, or more successes than trials.
     """
+    from scipy.stats import binomtest
+
     found = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
     return Interval(successes / trials, float(found.low), float(found.high))
 
@@ -183,6 +183,8 @@ def _bootstrap(
 
 def agreement(before: NDArray[np.integer], after: NDArray[np.integer]) -> float:
     """Cohen's kappa of two models' predictions for the same tasks ``[E]``; 1 where both give one class only."""
+    from sklearn.metrics import cohen_kappa_score
+
     if len(np.unique(np.concatenate([before, after]))) < 2:
         return 1.0
     return float(cohen_kappa_score(before, after))

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import orthogonal_procrustes
 
 from ml_backend.draws import Ids
 from ml_backend.store.pool_map import Layout, Places
@@ -141,6 +140,8 @@ def _nearest(
 
 def _aligned(places: Places, known: NDArray[np.int64], target: Places) -> Places:
     """``places`` after the similarity transform that brings the known ones closest to ``target``."""
+    from scipy.linalg import orthogonal_procrustes
+
     from_centre, to_centre = places[known].mean(axis=0), target.mean(axis=0)
     moved, fixed = places[known] - from_centre, target - to_centre
     size = float((moved.astype(np.float64) ** 2).sum())

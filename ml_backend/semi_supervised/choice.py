@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chisquare
-from sklearn.metrics import f1_score
 
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
@@ -76,6 +74,8 @@ def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.f
 
     Then their shares, each class counted once more (Laplace). The test is Pearson's chi-square.
     """
+    from scipy.stats import chisquare
+
     counts = np.bincount(random_targets, minlength=classes).astype(np.float64)
     if counts.sum() < 2 * classes or chisquare(counts).pvalue > CONTRADICTED:
         return np.full(classes, 1.0 / classes)
@@ -210,4 +210,6 @@ def _score(model: Model, known: LabeledItems) -> float:
 
 def macro_f(targets: NDArray[np.int64], answers: NDArray[np.int64]) -> float:
     """Mean F-score of the classes: where one is rare, the accuracy of never naming it is high."""
+    from sklearn.metrics import f1_score
+
     return float(f1_score(targets, answers, average="macro", zero_division=0))

@@ -17,20 +17,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from scipy import sparse
 
 from ml_backend.encoders.base import Encoder, Rows
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
 
 FORMAT: Final = 1
 DIGEST: Final = 16
@@ -125,6 +126,9 @@ class PoolEmbedding:
         Raises:
             StoreError: the file cannot be written.
         """
+        import torch
+        from safetensors.torch import save_file
+
         learnt, config = self.encoder.state()
         tensors = {f"encoder.{name}": value.contiguous() for name, value in learnt.items()}
         keys = np.frombuffer(b"".join(self.keys), np.uint8).reshape(-1, DIGEST).copy()

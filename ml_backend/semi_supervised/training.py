@@ -16,13 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import minimize_scalar
-from sklearn.model_selection import StratifiedKFold
 
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
 from ml_backend.records import Progress
@@ -38,6 +35,10 @@ from ml_backend.semi_supervised.graph import (
     seen_shares,
 )
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
@@ -241,6 +242,8 @@ def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems) -> 
     more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
     ``CalibratedClassifierCV(ensemble=False)``.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     counts = np.bincount(known.targets)
     if model.learns_features or counts[counts > 0].min() < FOLDS:
         return
@@ -256,6 +259,8 @@ def sharpening(probabilities: Floats, targets: Targets) -> float:
 
     One number for all classes (Guo et al. 2017, https://arxiv.org/abs/1706.04599): no answer changes.
     """
+    from scipy.optimize import minimize_scalar
+
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
     rows = np.arange(len(logits))
 
