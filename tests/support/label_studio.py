@@ -126,27 +126,6 @@ class LiveProject:
 MakeProject = Callable[..., LiveProject]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request that a local server got."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass
-class LocalServer:
-    """A server on this machine that gives one answer to everything, and what it was asked."""
-
-    url: str
-    calls: list[Call] = field(default_factory=list)
-
-
-LocalServerFactory = Callable[[Callable[[Call], tuple[int, str, bytes]]], LocalServer]
-
-
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveLabelStudio]:
     """A real Label Studio on SQLite, started once, when the first test asks for it."""
@@ -190,6 +169,12 @@ def live_label_studio(
     finally:
         live.close()
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def make_project(label_studio: LiveLabelStudio) -> MakeProject:
+    """Make projects: ``make_project("headlines" | "mnist", tasks=3)`` or with a list of task data."""
+    return project_maker(label_studio)
 
 
 def project_maker(label_studio: LiveLabelStudio) -> MakeProject:

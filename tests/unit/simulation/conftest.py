@@ -1,0 +1,5 @@
+"""Fixtures of the simulations."""
+
+from support.simulations import csv_file, topics
+
+__all__ = ["csv_file", "topics"]
