@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,6 +15,7 @@ import typer
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors
 from ml_backend.errors import DataError, LabelStudioError
 from ml_backend.evaluation.agreement import consensus
+from ml_backend.files import AtomicWriter, atomic
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of, parse_label_config
 from ml_backend.label_studio.queue_names import parse_queue_name
@@ -149,20 +148,13 @@ def _cell(value: Any, *, full: bool) -> str:
     return value
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, writer: AtomicWriter = atomic) -> None:
     """Write a file whole or not at all.
 
     Raises:
         DataError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        writer.write_text(path, text)
     except OSError as exc:
-        with suppress(OSError):
-            part.unlink()
         raise DataError(f"{path} cannot be written: {exc.strerror or exc}") from exc

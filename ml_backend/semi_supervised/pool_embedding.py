@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from ml_backend.encoders.base import Encoder, Rows
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
+from ml_backend.files import atomic
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
 
@@ -137,12 +136,7 @@ class PoolEmbedding:
         about = json.dumps({"format": FORMAT, "made_of": dict(self.made_of), "config": config})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as staging:
-                finished = Path(staging) / path.name
-                save_file(tensors, finished, metadata={"embedding": about})
-                with finished.open("rb") as written:
-                    os.fsync(written.fileno())
-                finished.replace(path)
+            atomic.write_with(path, lambda staged: save_file(tensors, staged, metadata={"embedding": about}))
         except (OSError, SafetensorError) as exc:
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
