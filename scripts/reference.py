@@ -23,12 +23,20 @@ import ml_backend.store
 from ml_backend.cli.app import COMMANDS, load
 from ml_backend.cli.common import console, new_app
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.store import documents
+from ml_backend.store.documents import DOCUMENTS, Shared
 from ml_backend.store.manifest import Manifest
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 FOLDER: Final = REPOSITORY / "docs" / "reference"
 MADE: Final = "<!-- Made by scripts/reference.py from the code; a test compares. -->"
 LIMITS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+SHARED: Final = {
+    Shared.STATE: "with the project's state",
+    Shared.AT_ONCE: "by itself, whenever it is written",
+    Shared.MERGED: "with the state; lines of several machines are put together",
+    Shared.LOCAL: "not at all",
+}
 
 app = new_app()
 
@@ -56,9 +64,6 @@ def outdated() -> list[str]:
 
 def _same(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == text
-
-
-# Settings
 
 
 def settings_page() -> str:
@@ -115,9 +120,6 @@ def _json(value: Any) -> str:
     return str(value) if not isinstance(value, float) else f"{value:g}"
 
 
-# Commands
-
-
 def commands_page() -> str:
     """Every command with its arguments and options."""
     parts = [f"- [`lsal {name}`](#lsal-{name}): {help_}" for name, (_, help_) in COMMANDS.items()]
@@ -158,10 +160,9 @@ def _parameter(parameter: Any, context: Any) -> tuple[str, ...] | None:
 def _default(parameter: Any, value: Any) -> str:
     if value is None or value is False or value in ("", (), []) or callable(value):
         return ""
+    if isinstance(value, Path) and value.is_relative_to(REPOSITORY):
+        value = value.relative_to(REPOSITORY)  # where this checkout lies concerns nobody
     return f"`{parameter.opts[0] if value is True else getattr(value, 'value', value)}`"
-
-
-# HTTP
 
 
 def http_page() -> str:
@@ -198,19 +199,21 @@ def _route(server: Flask, rule: Any) -> tuple[str, ...] | None:
     return f"`{rule.rule}`", "all" if len(methods) > 2 else ", ".join(methods), _sentence(view.__doc__)
 
 
-# Store
-
-
 def store_page() -> str:
     """The folders and files of the store, as its modules declare them."""
     modules = [import_module(f"ml_backend.store.{found.name}") for found in iter_modules(ml_backend.store.__path__)]
     layouts = [text for module in modules if "::" in (module.__doc__ or "") for text in _layout(module)]
     rows = [(f"`{name}`", _sentence(text)) for name, text in field_docs(Manifest).items()]
+    told = document_docs()
+    shared = [(f"`{entry.name}`", _sentence(told.get(entry.name)), SHARED[entry.how]) for entry in DOCUMENTS]
     return _page(
         "Store",
         "What is kept in `MODEL_DIR`, and in `STORE_URL` where several machines share it "
         "([several machines](../howto/scale-out.md)). File names stay from release to release.",
         *layouts,
+        "## How files are shared",
+        "Between the machines that share a store. What is not listed goes with the project's state.",
+        _table(("file", "what is in it", "shared"), shared),
         "## Fields of `model.json`",
         _table(("field", "meaning"), rows),
     )
@@ -239,15 +242,20 @@ def _drawn(block: list[str]) -> Iterator[str]:
 def field_docs(model: type[BaseModel]) -> Mapping[str, str]:
     """Each field and the string below it in the source; empty where there is none."""
     body = ast.parse(inspect.getsource(model)).body[0].body  # type: ignore[attr-defined]
-    found: dict[str, str] = {}
+    return {name: text for name, text in _strings_below(body) if name in model.model_fields}
+
+
+def document_docs() -> Mapping[str, str]:
+    """Each declared document's name and the string below its declaration; empty where there is none."""
+    below = dict(_strings_below(ast.parse(inspect.getsource(documents)).body))
+    return {getattr(documents, name): text for name, text in below.items() if isinstance(getattr(documents, name), str)}
+
+
+def _strings_below(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
-            found[node.target.id] = str(text)
-    return {name: text for name, text in found.items() if name in model.model_fields}
-
-
-# Markdown
+            yield node.target.id, str(text)
 
 
 def _page(title: str, *parts: str) -> str:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from reference import PAGES, field_docs, http_page, outdated, routes
+from reference import PAGES, document_docs, field_docs, http_page, outdated, routes
 from support.examples import sentences
 from support.places import REPOSITORY
 
@@ -23,6 +23,7 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.pages.registry import PAGES as DASHBOARD_PAGES
 from ml_backend.encoders.base import Encoder
 from ml_backend.registry import lacking_members
+from ml_backend.store.documents import DOCUMENTS as STORED
 from ml_backend.store.manifest import Manifest
 from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.registry import pick
@@ -154,7 +155,13 @@ def test_every_setting_has_a_meaning() -> None:
 def test_every_route_and_every_field_of_a_version_is_explained() -> None:
     assert [line for line in http_page().splitlines() if line.endswith("|  |")] == []
     assert [name for name, text in field_docs(Manifest).items() if not text] == []
+    assert [document.name for document in STORED if not document_docs().get(document.name)] == []
     assert len(routes()) > 20
+
+
+@each_document
+def test_no_page_names_a_place_on_somebodys_machine(path: Path) -> None:
+    assert str(REPOSITORY) not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", DASHBOARD_PAGES, ids=lambda page: page.path)
