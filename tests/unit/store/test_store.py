@@ -405,6 +405,7 @@ from ml_backend.store.project_store import ProjectStore
 
 store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
 print("ready", flush=True)
+sys.stdin.readline()  # no reading while the writers still start
 read, names = 0, []
 while len(names) < 20:
     names = store.versions()
@@ -426,7 +427,7 @@ def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(s
     try:
         for process in processes:
             assert process.stdout.readline() == "ready\n"
-        for process in processes[:2]:
+        for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()
         first, second, read = (process.communicate(timeout=120)[0].split() for process in processes)
