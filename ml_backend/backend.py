@@ -14,9 +14,11 @@ from typing import Any, Final
 
 from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.jobs.queued_round import run_project_round
 from ml_backend.predictor import Predictor
 from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
-from ml_backend.rounds.project_round import client_of, run_project_round
+from ml_backend.rounds.project_round import client_of, run_request
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.registry import stores_of
 
 with warnings.catch_warnings():
@@ -37,7 +39,7 @@ OWN_EVENT: Final = "PROJECT_UPDATED"
 
 
 class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
-    """Predicts with, and trains, the project's own model: `Predictor` and `run_project_round`.
+    """Predicts with, and trains, the project's own model: `Predictor` and `run_request`.
 
     The base class's constructor is not called: it parses the labeling config without our explanations, and 2.x's
     keeps what it is told in a database of its own.
@@ -118,7 +120,7 @@ class ActiveLearningBackend(LabelStudioMLBase):  # type: ignore[misc]
         project_id = project_id or self.project_id.split(".", 1)[0]
         if not project_id:
             raise ConfigurationError("No project named: fit(data={'project': {'id': N}}) is how Label Studio calls it.")
-        return run_project_round(int(project_id), settings=self.settings)
+        return run_request(RoundRequest(int(project_id)), settings=self.settings)
 
     # 2.x keeps these in a database of its own; ours are in the store.
 

@@ -40,9 +40,10 @@ from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.new_tasks import known_keys, send
 from ml_backend.label_studio.setup import connect_backend, make_project
-from ml_backend.rounds.log import record_round
 from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Observer, Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.store.registry import stores_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -198,10 +199,9 @@ def _patient_round(settings: Settings, client: LabelStudioClient, project_id: in
             # Learning from the pool takes a minute more: that is for the rounds in the background.
             return record_round(
                 workspace(settings, client),
-                project_id,
-                trigger="demo",
+                RoundRequest(project_id, "demo"),
+                RunOptions(overrides={"learn_from_pool": False}),
                 observer=observer,
-                overrides={"learn_from_pool": False},
             )
         except StoreError:
             if time.monotonic() > end:

@@ -11,7 +11,7 @@ from ml_backend.cli.common import ProjectOption, console, new_app, tell_errors
 from ml_backend.config import load_settings
 from ml_backend.dashboard.report import write_report
 from ml_backend.dashboard.services import Services
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 
 app = new_app()
 

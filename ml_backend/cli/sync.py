@@ -12,9 +12,10 @@ import typer
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors
 from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.errors import AcquisitionError
-from ml_backend.rounds.log import record_round
 from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -58,13 +59,13 @@ def main(
     with ProgressObserver(messages) as observer:
         report = record_round(
             workspace(settings, client),
-            project,
-            trigger="sync",
-            overrides={name: value for name, value in given.items() if value is not None},
-            train=train,
-            whole_pool=everything,
-            dry_run=dry_run,
-            draw_map=train,
+            RoundRequest(project, "sync", train=train),
+            RunOptions(
+                overrides={name: value for name, value in given.items() if value is not None},
+                whole_pool=everything,
+                dry_run=dry_run,
+                draw_map=train,
+            ),
             observer=observer,
         )
     if as_json:

@@ -16,8 +16,9 @@ from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, me
 from ml_backend.cli.observer import ProgressObserver
 from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
-from ml_backend.rounds.log import record_round
 from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
@@ -88,7 +89,7 @@ def rollback(
     name = find_version(store, version) if version else version_before(store)
     with ProgressObserver(messages) as observer:
         report = record_round(
-            workspace(settings, client), project, trigger="rollback", train=False, pin=name, observer=observer
+            workspace(settings, client), RoundRequest(project, "rollback", train=False, pin=name), observer=observer
         )
     for warning in report.warnings:
         warn(f"  {warning}")

@@ -23,7 +23,7 @@ def main() -> None:
     import redis
 
     import ml_backend.rounds.project_round  # noqa: F401 - once here, so that each round's forked process has it already
-    from ml_backend.jobs.queue import QUEUE_NAME
+    from ml_backend.jobs.redis_queue import QUEUE_NAME
     from ml_backend.logs import configure_logging, library_level
 
     configure_logging(settings)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from ml_backend.dashboard import parts
 from ml_backend.dashboard.address import number, parse_address
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,21 @@ def store_of(services: Services, path: str | None) -> ProjectStore:
     return services.store(project_of(path))
 
 
-def ask(services: Services, path: str | None, options: RoundOptions, more: str = "") -> Any:
+def ask(
+    services: Services,
+    path: str | None,
+    more: str = "",
+    *,
+    train: bool = True,
+    pin: str | None = None,
+    unpin: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
     """Ask for a round of the page's project; a message for people, whatever happens."""
     try:
         project_id = project_of(path)
         services.store(project_id)
-        asked = services.ask(project_id, options)
+        asked = services.ask(RoundRequest(project_id, train=train, pin=pin, unpin=unpin, settings=settings or {}))
     except ActiveLearningError as exc:
         return parts.notice(str(exc), "error")
     except Exception as exc:  # a button must answer

@@ -16,7 +16,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.extras import require
 
 if TYPE_CHECKING:
-    from ml_backend.jobs.queue import Rounds
+    from ml_backend.jobs.job import Rounds
     from ml_backend.jobs.scheduler import Scheduler
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

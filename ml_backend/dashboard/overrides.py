@@ -9,7 +9,7 @@ from ml_backend.dashboard import words
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.task_cache import TaskCache
-from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import ACTIONS, MOST, change
 
@@ -40,7 +40,7 @@ def override(services: Services, project_id: int, store: ProjectStore, body: Any
     if task_ids and not taken:
         raise ConfigurationError("None of these tasks is open: they are answered, skipped, held out, or gone.")
     now = change(store, action, taken)
-    services.ask(project_id, RoundOptions(train=False))
+    services.ask(RoundRequest(project_id, train=False))
     told = f"{words.count(len(taken), 'task')} {DONE[action]}."
     if len(taken) < len(task_ids):
         left = len(task_ids) - len(taken)

@@ -12,12 +12,12 @@ from ml_backend.config import ProjectSettings, Settings
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, Finding, examine
 from ml_backend.errors import ActiveLearningError, ConfigurationError, StoreError
-from ml_backend.jobs.queue import Rounds
+from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.jobs.trigger import NextRound
 from ml_backend.rounds import progress
 from ml_backend.rounds.log import rounds as logged_rounds
-from ml_backend.rounds.options import ORDINARY, RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
 
@@ -120,7 +120,7 @@ class Services:
         """The newest line of the project's log."""
         return next(iter(logged_rounds(store, newest=1)), None)
 
-    def ask(self, project_id: int, options: RoundOptions = ORDINARY) -> Asked:
+    def ask(self, request: RoundRequest) -> Asked:
         """Ask for a round; one that does the same and is under way, or waits, is enough.
 
         Raises:
@@ -129,12 +129,12 @@ class Services:
         if self.settings.label_studio_api_key is None:
             raise ConfigurationError("No round can start: set LABEL_STUDIO_API_KEY and restart the backend.")
         with self._lock:  # of two people at the same moment, the second finds the first one's round
-            if options == ORDINARY and self._rounds.running(project_id):
+            if request == RoundRequest(request.project_id) and self._rounds.running(request.project_id):
                 return Asked("A round is under way already; its result will appear here.", new=False)
             if self._scheduler is not None:
-                self._scheduler.ask(project_id, options)
+                self._scheduler.ask(request)
             else:
-                self._rounds.request(project_id, options=options)
+                self._rounds.request(request)
         return Asked("A round was asked for; it begins in a moment.", new=True)
 
     # --- the doctor --------------------------------------------------------------------------------------------

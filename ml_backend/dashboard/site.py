@@ -10,7 +10,7 @@ from ml_backend.dashboard import pulse, routes, routing, security, shell
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.services import Services
-from ml_backend.jobs.queue import Rounds
+from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.scheduler import Scheduler
 
 

@@ -108,7 +108,7 @@ class RoundProcess:
         process = self._process
         if process is None or process.pid is None:
             return
-        # Only signals and a look at the sentinel: the exit code belongs to the thread that waits in ``run``.
+        # Only signals and the sentinel: the exit code belongs to the thread that waits in ``run``.
         for number in (signal.SIGTERM, signal.SIGKILL):
             if wait([process.sentinel], 0):
                 return

@@ -1,4 +1,4 @@
-"""Starts rounds by itself: one thread that hears of changes, looks for those nobody told, and asks for rounds.
+"""Starts rounds by itself: one thread that hears of changes, polls for those that no event told, and asks for rounds.
 
 Whatever a webhook says only makes the project a candidate: before a round is asked for, two cheap reads of Label
 Studio must show that something changed since the last round. Events that repeat, that a round has taken in already, or
@@ -15,21 +15,21 @@ from typing import Any
 
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
-from ml_backend.jobs.queue import ASKED, Job, Rounds
+from ml_backend.jobs.job import Job, Rounds
 from ml_backend.jobs.trigger import LONGEST_WAIT, NextRound, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import Seen, last_seen, look, rounds
 from ml_backend.rounds.measures import stored
-from ml_backend.rounds.options import ORDINARY, RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
 
 log = logging.getLogger(__name__)
 TICK = 0.25
-"""Seconds between two looks at what is due."""
+"""Seconds between two checks of what is due."""
 FIRST_POLL_WAIT = 5.0
-"""Seconds to the next look after Label Studio did not answer; doubled each time."""
+"""Seconds to the next poll after Label Studio did not answer; doubled each time."""
 
 
 class Scheduler:
@@ -66,23 +66,23 @@ class Scheduler:
         with self._lock:
             self._trigger.changed(project_id, labels)
 
-    def ask(self, project_id: int, options: RoundOptions = ORDINARY) -> Job:
+    def ask(self, request: RoundRequest) -> Job:
         """Ask for a round by hand: one that trains takes up what is waiting, and is tried again like any other.
 
-        Tried again without its options: who asked for another version sees that it failed, and may choose better.
+        Tried again as an ordinary one: who asked for another version sees that it failed, and may choose better.
 
         Raises:
             ConfigurationError: there is nobody to ask.
         """
-        if not options.train:  # labels go on waiting for a round that does
-            return self._rounds.request(project_id, ASKED, options)
+        if not request.train:  # labels go on waiting for a round that does
+            return self._rounds.request(request)
         with self._lock:
-            self._trigger.started(project_id, by_hand=True)
+            self._trigger.started(request.project_id, by_hand=True)
         try:
-            return self._request(project_id, ASKED, options)
+            return self._request(request)
         except Exception as exc:
             with self._lock:
-                self._trigger.failed(project_id, str(exc))
+                self._trigger.failed(request.project_id, str(exc))
             raise
 
     def outlook(self, project_id: int) -> NextRound:
@@ -91,7 +91,7 @@ class Scheduler:
             return self._trigger.outlook(project_id)
 
     def status(self) -> dict[str, Any]:
-        """Every known project and how the looks for lost changes go, for people. Asks nothing of Label Studio."""
+        """Every known project and how polling for lost changes goes, for people. Asks nothing of Label Studio."""
         projects = {str(i): self._project_status(i, store) for i, store in self._stores.known().items()}
         return {
             "projects": projects,
@@ -177,7 +177,7 @@ class Scheduler:
                     self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
 
     def _poll(self) -> None:
-        """Look at all known projects, from time to time."""
+        """Poll all known projects, from time to time."""
         if not self._settings.poll_seconds or self._clock() < self._next_poll:
             return
         problem: ActiveLearningError | None = None
@@ -185,7 +185,7 @@ class Scheduler:
             if store.uid in self._gone or self._stop.is_set():
                 continue
             try:
-                self._look_at(project_id, store)
+                self._poll_project(project_id, store)
             except ActiveLearningError as exc:
                 problem = exc
                 if isinstance(exc, LabelStudioUnreachable):
@@ -201,7 +201,7 @@ class Scheduler:
             self._poll_error, self._poll_failures = str(problem), self._poll_failures + 1
         self._next_poll = self._clock() + wait
 
-    def _look_at(self, project_id: int, store: ProjectStore) -> None:
+    def _poll_project(self, project_id: int, store: ProjectStore) -> None:
         with self._lock:
             busy = project_id in self._trigger.running()
         if busy:
@@ -244,7 +244,7 @@ class Scheduler:
         """Ask for one round, if Label Studio bears out that something changed."""
         if self._rounds.running(project_id):  # another server's, say: what it leaves over is seen after it
             return
-        with self._lock:  # before the look: what comes after this belongs to the next round
+        with self._lock:  # before the reads: what comes after this belongs to the next round
             reason = "labels" if self._trigger.outlook(project_id).labels_to_go == 0 else "time"
             self._trigger.started(project_id)
         store = self._stores.open(project_id)
@@ -256,12 +256,12 @@ class Scheduler:
             if found == (last_seen(store) if store is not None else Seen()) and not outlook.by_hand:
                 self._trigger.done(project_id)
                 return
-        self._request(project_id, reason)
+        self._request(RoundRequest(project_id, reason))
 
-    def _request(self, project_id: int, trigger: str, options: RoundOptions = ORDINARY) -> Job:
-        job = self._rounds.request(project_id, trigger, options)
+    def _request(self, request: RoundRequest) -> Job:
+        job = self._rounds.request(request)
         with self._lock:
-            self._trigger.named(project_id, job.id)
+            self._trigger.named(request.project_id, job.id)
         return job
 
     def _rule(self, project_id: int) -> Rule:

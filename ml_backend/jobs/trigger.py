@@ -82,7 +82,7 @@ class Trigger:
         self._project(project_id)
 
     def found(self, project_id: int, labels: int = 0) -> None:
-        """A look at the project found it changed, by ``labels`` in all: not in addition to those told before."""
+        """Polling found the project changed, by ``labels`` in all: not in addition to those told before."""
         known = self._projects.get(project_id)
         self.changed(project_id, labels - (known.labels if known else 0))
 

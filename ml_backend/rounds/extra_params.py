@@ -13,7 +13,7 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
-from ml_backend.rounds.options import applied
+from ml_backend.rounds.request import applied
 from ml_backend.store.registry import stores_of
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,9 +12,9 @@ from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStud
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.extra_params import change_params
-from ml_backend.rounds.log import record_lost_round, record_round
-from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.record import record_lost_round, record_round
 from ml_backend.rounds.report import Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.registry import stores_of
@@ -26,19 +25,11 @@ LIBRARY: Final = ModelLibrary()
 """Shared by all requests and rounds of this process."""
 
 
-def run_project_round(
-    project_id: int,
-    trigger: str = "asked",
-    options: Mapping[str, Any] | None = None,
-    *,
-    settings: Settings | None = None,
-) -> dict[str, Any]:
+def run_request(request: RoundRequest, *, settings: Settings | None = None) -> dict[str, Any]:
     """One round: train, judge, publish a new queue. The labels are read from Label Studio.
 
     Args:
-        project_id: the project in Label Studio.
-        trigger: why it runs.
-        options: `RoundOptions` as JSON.
+        request: what is asked of the round.
         settings: the installation's; default: the environment's.
 
     Returns:
@@ -49,30 +40,21 @@ def run_project_round(
             those that are none of ours may quote a task.
     """
     try:
-        return _summary(_round(settings or load_settings(), project_id, trigger, RoundOptions.from_json(options)))
+        return _summary(_round(settings or load_settings(), request))
     except ActiveLearningError as exc:
         raise type(exc)(str(exc)) from None
     except Exception as exc:
         raise ActiveLearningError(f"The round failed ({type(exc).__name__}); the log says where.") from None
 
 
-def _round(settings: Settings, project_id: int, trigger: str, options: RoundOptions) -> Report:
+def _round(settings: Settings, request: RoundRequest) -> Report:
     client = client_of(settings)
     if client is None:
         raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
-    if options.changes:
-        _change_params(settings, client, project_id, options.changes, trigger)
-    return record_round(
-        workspace(settings, client),
-        project_id,
-        trigger=trigger,
-        patience=ROUND_PATIENCE,
-        train=options.train,
-        pin=options.pin,
-        unpin=options.unpin,
-        fit_random=options.train,
-        draw_map=True,
-    )
+    if request.settings:
+        _change_params(settings, client, request)
+    options = RunOptions(fit_random=request.train, draw_map=True, patience=ROUND_PATIENCE)
+    return record_round(workspace(settings, client), request, options)
 
 
 def _summary(report: Report) -> dict[str, Any]:
@@ -85,15 +67,13 @@ def _summary(report: Report) -> dict[str, Any]:
     }
 
 
-def _change_params(
-    settings: Settings, client: LabelStudioClient, project_id: int, changes: Mapping[str, Any], trigger: str
-) -> None:
+def _change_params(settings: Settings, client: LabelStudioClient, request: RoundRequest) -> None:
     """Before the round, which is to run under them; where that fails, so does the round."""
     started = datetime.now(UTC)
     try:
-        change_params(settings, client, project_id, changes)
+        change_params(settings, client, request.project_id, request.settings)
     except ActiveLearningError as exc:
-        record_lost_round(stores_of(settings), project_id, trigger=trigger, started=started, error=exc)
+        record_lost_round(stores_of(settings), request, started=started, error=exc)
         raise
 
 

@@ -57,7 +57,7 @@ class RoundProject:
     pool: TaskPool
     media: MediaReader
     model: type[Model]
-    wishes: QueueOverrides = field(default_factory=QueueOverrides)
+    overrides: QueueOverrides = field(default_factory=QueueOverrides)
     items: dict[int, Any] = field(default_factory=dict)
     """Task id → item, of what this round has read so far."""
     unlabelled: Unlabelled | None = None

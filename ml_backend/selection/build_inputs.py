@@ -1,4 +1,4 @@
-"""From a situation to the evidence that its strategy reads, and no more: arrays, each computed when asked for."""
+"""From a query context to the inputs that its strategy reads, and no more: arrays, each computed when asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOTHING: Final = LabeledItems((), np.zeros(0, np.int64))
 
 
 def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs:
-    """What the situation's strategy reads of its items; ``scores`` hold the probabilities of just these.
+    """What the context's strategy reads of its items; ``scores`` hold the probabilities of just these.
 
     Raises:
         AcquisitionError: the model's probabilities are malformed.

@@ -96,6 +96,6 @@ def strategy_in_use(settings: ProjectSettings, *, trained: bool) -> str:
 
 
 def wants(settings: ProjectSettings, *, trained: bool) -> frozenset[Need]:
-    """What a situation has to hold beside the open items: ``labelled``, ``validation``."""
+    """What a context has to hold beside the open items: ``labelled``, ``validation``."""
     wanted = needs(strategy_in_use(settings, trained=trained)) & frozenset[Need](("labelled", "validation"))
     return wanted | frozenset[Need](("labelled",)) if settings.balance and trained else wanted

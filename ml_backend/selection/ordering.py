@@ -1,9 +1,7 @@
-"""From evidence to an order, and from an order to the scores that Label Studio sorts by."""
+"""Scores of single items: by which they are ranked, and by which Label Studio sorts them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +10,9 @@ from numpy.typing import NDArray
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.strategies import mixture
-from ml_backend.strategies.balance import LOOK_AHEAD, balanced
 from ml_backend.strategies.checks import check_probabilities
 from ml_backend.strategies.inputs import MISSING, StrategyInputs
-from ml_backend.strategies.picks import Picks, Positions, Reasons
-from ml_backend.strategies.registry import STRATEGIES, pick
+from ml_backend.strategies.registry import STRATEGIES
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +40,7 @@ def inputs_of(task_ids: Ids, seed: int, **known: Any) -> StrategyInputs:
 
 
 def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Ids, *, seed: int) -> Floats:
-    """Normalised informativeness in [0, 1] of tasks one by one, larger = ask sooner ``[N]``.
+    """Normalised utility in [0, 1] of tasks one by one, larger = ask sooner ``[N]``.
 
     A strategy that looks at the whole pool, or a mixture, cannot tell it of a single task: `STAND_IN` does instead.
 
@@ -64,74 +60,6 @@ def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Id
     if "samples" in STRATEGIES[name].needs and len(inputs) and probabilities.shape[1] < 2:
         raise AcquisitionError(f"Strategy {strategy!r} needs {MISSING['samples']}.")
     return np.clip(score(inputs), 0.0, 1.0) if score else np.zeros(len(inputs))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The next ``B`` of ``N`` items, first asked first."""
-
-    order: Positions
-    """Positions among the items ``[B]``."""
-    picked_by: tuple[str, ...]
-    """The strategy that chose each ``[B]``."""
-    utility: Floats
-    """In [0, 1], never rising ``[B]``; in a mixture, whose parts have no common measure, the place."""
-    reasons: Reasons = field(default_factory=dict)
-    """What the strategies tell of single picks, by position among the items."""
-
-
-def choose(
-    strategy: str, inputs: StrategyInputs, count: int, *, labels_so_far: Mapping[int, int] | None = None
-) -> Choice:
-    """Choose the next ``count`` items, all where there are fewer.
-
-    The items are put into an order drawn from seed and task ids before any strategy sees them, and strategies give
-    ties to the earlier row: the same items give the same choice, however they are ordered.
-
-    In a mixture each part picks its share from what the parts before it left, and the picks are interleaved evenly.
-
-    Args:
-        strategy: a name in ``STRATEGIES``, or a mixture.
-        inputs: of the N items, all that `mixture.needs` names.
-        count: B.
-        labels_so_far: labels by class; given, each part's picks are balanced over the model's guesses (but not those
-            of ``random``).
-    """
-    drawn = np.argsort(draws_for(inputs.task_ids, inputs.seed + TIE_STREAM), kind="stable")
-    inputs = inputs.take(drawn)
-    parts = mixture.parse_strategy(strategy)
-    counts = mixture.part_counts([part.share for part in parts], min(count, len(inputs)))
-    left = np.ones(len(inputs), dtype=np.bool_)
-    queues: list[Positions] = []
-    values: Floats = np.zeros(0)
-    reasons: dict[int, str] = {}
-    for part, size in zip(parts, counts, strict=True):
-        rows = np.flatnonzero(left)
-        chosen = _part(part.name, inputs.take(rows) if len(parts) > 1 else inputs, size, labels_so_far)
-        queues.append(rows[chosen.order])
-        left[rows[chosen.order]] = False
-        values = chosen.utility
-        reasons |= {int(drawn[rows[position]]): reason for position, reason in chosen.reasons.items()}
-    turns = mixture.interleave(counts)
-    order = np.empty(len(turns), dtype=np.int64)
-    for number, queue in enumerate(queues):
-        order[turns == number] = queue
-    if len(parts) > 1:
-        values = 1.0 - np.arange(len(order)) / max(len(order), 1)
-    return Choice(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values, reasons)
-
-
-def _part(name: str, inputs: StrategyInputs, count: int, labels_so_far: Mapping[int, int] | None) -> Picks:
-    """One strategy's picks."""
-    strategy = STRATEGIES[name]
-    if labels_so_far is None or inputs.probabilities is None or not strategy.needs:
-        return pick(strategy, inputs, count)
-    picks = pick(strategy, inputs, LOOK_AHEAD * count)
-    guesses = inputs.probabilities.mean(axis=1).argmax(axis=1)
-    totals = np.array([labels_so_far.get(c, 0) for c in range(inputs.classes)], dtype=np.int64)
-    order = balanced(picks.order, guesses, totals, count)
-    value = dict(zip(picks.order.tolist(), picks.utility.tolist(), strict=True))
-    return Picks.of(order, np.array([value[i] for i in order.tolist()]), picks.reasons)
 
 
 def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:

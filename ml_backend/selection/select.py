@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids, draws_for
 from ml_backend.records import CONTROL, PINNED, Progress, no_progress
 from ml_backend.selection.build_inputs import build_inputs
+from ml_backend.selection.choose import choose
 from ml_backend.selection.context import COLD_START, QueryContext, strategy_in_use
 from ml_backend.selection.control_arm import control_order, control_places
-from ml_backend.selection.ordering import STAND_IN, Choice, Floats, choose, rank
+from ml_backend.selection.ordering import STAND_IN, rank
 from ml_backend.selection.scoring import Scores, score_items
+from ml_backend.selection.selection import Selection
 from ml_backend.strategies.mixture import needs
-from ml_backend.strategies.picks import Reasons
-
-Positions = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The next ``B`` of ``N`` items, first asked first."""
-
-    order: Positions
-    """Positions among the items ``[B]``."""
-    picked_by: tuple[str, ...]
-    """The strategy (in a mixture the part) that chose each, ``control`` or ``pinned`` ``[B]``."""
-    utility: Floats
-    """Normalised, in [0, 1] ``[B]``; a control task has that of the pick before it, to keep its place."""
-    scores: Scores | None
-    """Of all ``N`` items; None without a model."""
-    reasons: Reasons = field(default_factory=dict)
-    """What the strategies tell of single picks, by position among the items; see `picks.Reasons`."""
-
-    def reason(self, place: int) -> str:
-        """Why the item at this place is there: what its strategy tells, else between what the model wavers.
-
-        Of a control task nobody is told what the model thinks; ``{3}`` stands for the name of class 3.
-        """
-        item, picked_by, scores = int(self.order[place]), self.picked_by[place], self.scores
-        if picked_by in (CONTROL, PINNED):
-            return ""
-        if item in self.reasons or scores is None or "probabilities" not in needs(picked_by):
-            return self.reasons.get(item, "")
-        first, second = scores.winner[item], scores.second[item]
-        return (
-            f"{{{first}}} ({scores.confidence[item]:.0%}) or {{{second}}} ({scores.second_confidence[item]:.0%}) "
-            "by the model"
-        )
+from ml_backend.strategies.picks import Positions
 
 
 def select(context: QueryContext, *, count: int, turn: int = 0, progress: Progress = no_progress) -> Selection:
@@ -119,15 +86,15 @@ def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool,
     return np.union1d(chosen, control)
 
 
-def _ranked(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Choice:
+def _ranked(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Selection:
     """The others with the largest scores of their own."""
     ids, seed = context.task_ids, context.settings.seed
     values = draws_for(ids, seed) if scores is None else scores.uncertainty
     chosen = others[rank(values[others], ids[others], seed=seed, count=wanted)]
-    return Choice(chosen, (context.strategy,) * len(chosen), values[chosen])
+    return Selection(chosen, (context.strategy,) * len(chosen), values[chosen])
 
 
-def _compared(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Choice:
+def _compared(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Selection:
     """The others that the strategy chooses together, and behind them the most uncertain ones."""
     # Of a pool too large for memory, only what is in the shortlist can be compared as a whole.
     among = np.arange(len(context)) if scores is None or scores.kept is None else scores.kept
@@ -139,13 +106,13 @@ def _compared(context: QueryContext, scores: Scores | None, others: Positions, w
         so_far = dict(enumerate(counts.tolist()))
     picks = choose(context.strategy, inputs, wanted, labels_so_far=so_far)
     reasons = {int(listed[position]): reason for position, reason in picks.reasons.items()}
-    picks = Choice(listed[picks.order], picks.picked_by, picks.utility, reasons)
+    picks = replace(picks, order=listed[picks.order], reasons=reasons)
     left = wanted - len(picks.order)
     if scores is None or left <= 0:
         return picks
     ids, rest = context.task_ids, np.setdiff1d(others, listed)
     more = rest[rank(scores.uncertainty[rest], ids[rest], seed=context.settings.seed, count=left)]
-    return Choice(
+    return Selection(
         np.concatenate([picks.order, more]),
         (*picks.picked_by, *[STAND_IN] * len(more)),
         np.concatenate([picks.utility, np.zeros(len(more))]),
@@ -153,7 +120,7 @@ def _compared(context: QueryContext, scores: Scores | None, others: Positions, w
     )
 
 
-def _interleave(picks: Choice, control: Positions, places: Positions, scores: Scores | None) -> Selection:
+def _interleave(picks: Selection, control: Positions, places: Positions, scores: Scores | None) -> Selection:
     chosen, utility = picks.order, picks.utility
     length = len(chosen) + len(control)
     is_control = np.zeros(length, dtype=np.bool_)
@@ -167,7 +134,7 @@ def _interleave(picks: Choice, control: Positions, places: Positions, scores: Sc
         utility = np.ones(length)
     own = iter(picks.picked_by)
     picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
-    return Selection(order, picked_by, utility, scores, picks.reasons)
+    return Selection(order, picked_by, utility, picks.reasons, scores)
 
 
 def _led_by(first: Positions, rest: Selection) -> Selection:

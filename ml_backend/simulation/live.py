@@ -15,6 +15,7 @@ from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.new_tasks import annotation_result, import_row, send
 from ml_backend.rounds.report import Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
@@ -51,7 +52,9 @@ def simulate_live(
     workspace = Workspace(client, root, project_settings(data, design, strategy, seed))
     number, first = 0, design.initial if design.cold else 0
     while True:
-        report = run_round(workspace, project.id, overrides={"queue_size": first} if first else None)
+        report = run_round(
+            workspace, RoundRequest(project.id), RunOptions(overrides={"queue_size": first} if first else {})
+        )
         count = sum(report.label_counts.values())
         wanted = first or min(design.batch, design.budget - count)
         picked = tuple(_answer_next(client, project.id, data, question) for _ in range(wanted))

@@ -26,8 +26,9 @@ from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import result_for
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.records import CONTROL
-from ml_backend.rounds.log import record_round
 from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.mnist_files import load_mnist
 
@@ -92,7 +93,7 @@ def main(
             made = Digits(bench, f"digits {title} the instant loop", most_open=items)
             connect_backend(client, made.id, f"http://{LOCALHOST}:{settings.port}", settings)
             bench.store(made.id).set_extra_params(params)
-            record_round(workspace(settings, client), made.id, trigger="bench")
+            record_round(workspace(settings, client), RoundRequest(made.id, "bench"))
             projects.append(Person(made, labels))
         knew = answer_in_turn(bench, *projects, answers=answers, look=look)
         show(*projects, knew)

@@ -22,7 +22,8 @@ from bench.strategies import PEERS_PYTHON, SCRIPTS, machine
 from ml_backend.cli.common import console, new_app, tell_errors, warn
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.encoders.text_vectors import encode
-from ml_backend.selection.ordering import choose, inputs_of
+from ml_backend.selection.choose import choose
+from ml_backend.selection.ordering import inputs_of
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.simulation.data import Source, data_folder, load_ag_news, load_digits
 from ml_backend.strategies.novelty import unit_features

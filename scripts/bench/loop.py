@@ -31,8 +31,10 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, result_for
 from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
-from ml_backend.rounds.log import look, record_round, rounds
+from ml_backend.rounds.log import look, rounds
 from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round
 from ml_backend.simulation.data import data_folder
 from ml_backend.store.project_store import ProjectStore
@@ -112,9 +114,9 @@ def main(
         if set(wanted) - {"publish"}:
             messages.print("Importing digits, first round ...")
             digits = Digits(bench, "digits with a backend")
-            record_round(workspace(settings, client), digits.id, trigger="bench")
+            record_round(workspace(settings, client), RoundRequest(digits.id, "bench"))
             # What the import wrote seconds before that round is read once more: not a part of what is measured.
-            record_round(workspace(settings, client), digits.id, trigger="bench")
+            record_round(workspace(settings, client), RoundRequest(digits.id, "bench"))
             children.callback(start_backend(settings, root / "backend.log").stop)
             connect_backend(client, digits.id, f"http://{LOCALHOST}:{settings.port}", settings)
             if "visible" in wanted:
@@ -211,8 +213,8 @@ def measure_publish(bench: Bench, sizes: Sequence[int], repeats: int = 3) -> Non
         project = make_project(bench.client, f"{size} texts", xml, question).id
         rows = [{"data": {"text": f"headline {number}"}} for number in range(size)]
         _, import_seconds = timed(lambda project=project, rows=rows: send(bench.client, project, rows))
-        run_round(rounds_of, project, train=False)
-        reports = [run_round(rounds_of, project, train=False) for _ in range(repeats)]
+        run_round(rounds_of, RoundRequest(project, train=False))
+        reports = [run_round(rounds_of, RoundRequest(project, train=False)) for _ in range(repeats)]
         steps = {
             name: median([step.seconds for report in reports for step in report.steps if step.name == name])
             for name in ("import", "switch", "tidy")

@@ -21,6 +21,7 @@ from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import run_round
 from ml_backend.simulation.data import data_folder
 
@@ -51,18 +52,22 @@ def main(
         send(client, project, demo.rows[:tasks])
         messages.print("First round (reads everything, trains on 100 labels) ...")
         rounds = workspace(settings, client)
-        first = run_round(rounds, project)
+        first = run_round(rounds, RoundRequest(project))
         rows = [("first round: full read, fit, judge, publish", first.seconds, steps_of(first))]
         # What changed seconds ago is read once more (a slow transaction may still add to it): here, the whole import.
-        soon, seconds = timed(lambda: run_round(rounds, project, train=False))
+        soon, seconds = timed(lambda: run_round(rounds, RoundRequest(project, train=False)))
         rows.append(("sync seconds after an import of everything", seconds, steps_of(soon)))
-        again, seconds = timed(lambda: run_round(rounds, project, train=False))
+        again, seconds = timed(lambda: run_round(rounds, RoundRequest(project, train=False)))
         rows.append((f"sync, queue of {queue:,}", seconds, steps_of(again)))
         reference = seconds
         if everything:
-            whole, seconds = timed(lambda: run_round(rounds, project, train=False, whole_pool=True))
+            whole, seconds = timed(
+                lambda: run_round(rounds, RoundRequest(project, train=False), RunOptions(whole_pool=True))
+            )
             rows.append((f"sync --all, {whole.open_tasks:,} tasks", seconds, steps_of(whole)))
-            run_round(rounds, project, train=False)  # back to a short queue: the retrieval starts from the same state
+            run_round(
+                rounds, RoundRequest(project, train=False)
+            )  # back to a short queue: the retrieval starts from the same state
         if retrieve:
             # Connected only now: its own first round must not meet those that are timed.
             children.callback(start_backend(settings, root / "backend.log").stop)

@@ -18,12 +18,12 @@ from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_project_round
+from ml_backend.rounds.project_round import run_request
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import MOST
 from ml_backend.store.project_store import ProjectStore, open_project
@@ -40,9 +40,7 @@ class Product:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        rounds = LocalRoundQueue(
-            lambda project, trigger, options: run_project_round(project, trigger, options.as_json(), settings=settings)
-        )
+        rounds = LocalRoundQueue(lambda request: run_request(request, settings=settings))
         self.scheduler = Scheduler(settings, rounds)
         self._served = ServedApp(create_app(settings, rounds=rounds, scheduler=self.scheduler))
         self.url = self._served.url

@@ -18,9 +18,10 @@ from support.pages import ARTEFACTS
 from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.records import CONTROL, PINNED
-from ml_backend.rounds.project_round import run_project_round
+from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import LABELLED, OPEN, QUEUED, PoolMap
 from ml_backend.store.project_store import ProjectStore, open_project
@@ -58,13 +59,11 @@ def served(
     uid = project.client.project(project.id).uid
     store = ProjectStore(settings.model_dir, uid)
     store.set_extra_params({"hyperparameters": {"steps": 40}, "control_share": 0.1})
-    run_project_round(project.id, settings=settings)
+    run_request(RoundRequest(project.id), settings=settings)
     for task in ids[-MORE:]:
         project.client.annotate(task, project.answer("3"))
-    run_project_round(project.id, settings=settings)
-    worker = LocalRoundQueue(
-        lambda *request: run_project_round(request[0], request[1], request[2].as_json(), settings=settings)
-    )
+    run_request(RoundRequest(project.id), settings=settings)
+    worker = LocalRoundQueue(lambda request: run_request(request, settings=settings))
     app = ServedApp(create_app(settings, rounds=worker))
     known = open_project(settings.model_dir, project.id)
     assert known is not None

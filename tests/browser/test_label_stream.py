@@ -16,6 +16,7 @@ from support.pages import ARTEFACTS, shown_task
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.records import Queue
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.server import create_app
 
@@ -40,7 +41,9 @@ def published(
     project = make_project(kind)
     project.client.import_tasks(project.id, demo_project(kind, data).rows)
     settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30, control_share=0)
-    report = run_round(Workspace(project.client, tmp_path_factory.mktemp("versions"), settings), project.id)
+    report = run_round(
+        Workspace(project.client, tmp_path_factory.mktemp("versions"), settings), RoundRequest(project.id)
+    )
     assert report.published
     assert report.trained
     assert report.queue is not None
@@ -124,7 +127,7 @@ def test_an_answer_counts_although_the_order_changed_meanwhile(
     page.get_by_role("button", name="Label All Tasks").click()
     opened = shown_task(page)
     settings = ProjectSettings(hyperparameters=QUICK[kind], queue_size=30, strategy="margin")
-    report = run_round(Workspace(project.client, tmp_path, settings), project.id)
+    report = run_round(Workspace(project.client, tmp_path, settings), RoundRequest(project.id))
     assert report.queue is not None
     with page.expect_response(lambda r: "/annotations" in r.url and r.request.method == "POST") as answer:
         page.keyboard.press("Control+Enter")

@@ -8,6 +8,7 @@ from support.pages import ARTEFACTS, shown_task
 
 from ml_backend.config import ProjectSettings
 from ml_backend.rounds.label_review import TAB_TITLE
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
@@ -63,7 +64,7 @@ def test_the_recheck_tab_shows_exactly_the_doubtful_tasks(
         wrong = number in flipped
         row["annotations"] = [{"result": project.answer(("related", "not related")[(number + wrong) % 2])}]
     ids = project.client.import_tasks(project.id, rows)
-    report = run_round(Workspace(project.client, tmp_path, ProjectSettings(recheck=10)), project.id)
+    report = run_round(Workspace(project.client, tmp_path, ProjectSettings(recheck=10)), RoundRequest(project.id))
     assert set(report.doubted) == {ids[number] for number in flipped}
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -6,7 +6,9 @@ from support.annotators import QUICK, WORDS, headlines, label_on_sqlite, stream,
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import ModelError
 from ml_backend.rounds import label_review as recheck
-from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.log import rounds
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
@@ -27,7 +29,7 @@ def test_two_answers_for_each_task(make_project, label_studio, tmp_path):
     project.client.request("PATCH", f"api/projects/{project.id}", body={"maximum_annotations": 2})
     ann, bob = label_studio.create_user(), label_studio.create_user()
     workspace = Workspace(project.client, tmp_path, ProjectSettings(**QUICK))
-    order = [p.task_id for p in run_round(workspace, project.id).queue.predictions]
+    order = [p.task_id for p in run_round(workspace, RoundRequest(project.id)).queue.predictions]
 
     right = lambda task: truth(task["data"]["text"])  # noqa: E731
     assert stream(project, ann, right, 4) == order[:4], "the first person follows the queue"
@@ -38,7 +40,7 @@ def test_two_answers_for_each_task(make_project, label_studio, tmp_path):
     assert stream(project, bob, right, 1) == order[4:5], "and then the queue, too"
     assert stream(project, ann, right, 2) == order[4:6], "as the first one again gets what the second began"
 
-    report = record_round(workspace, project.id, trigger="asked")
+    report = record_round(workspace, RoundRequest(project.id, "asked"))
     found = report.agreement
     assert (found.tasks, found.answers, found.tied) == (5, 10, 1)
     assert found.percent == pytest.approx(80)
@@ -53,7 +55,7 @@ def test_two_answers_for_each_task(make_project, label_studio, tmp_path):
 
     carol = label_studio.create_user()  # Label Studio asks for no third answer by itself; anybody can give one
     carol.client.annotate(wrong, project.answer("related"))
-    decided = run_round(workspace, project.id)
+    decided = run_round(workspace, RoundRequest(project.id))
     assert (decided.agreement.tied, sum(decided.label_counts.values())) == (0, 6)
 
 
@@ -74,7 +76,7 @@ def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, t
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
     flipped = [project.task_ids[number] for number in wrong]
     workspace = Workspace(project.client, tmp_path, ProjectSettings(text_model="headlines"))
-    run_round(workspace, project.id)
+    run_round(workspace, RoundRequest(project.id))
     titles = lambda: [tab["data"]["title"] for tab in project.client.tabs(project.id)]  # noqa: E731
     assert recheck.TAB_TITLE not in titles(), "only projects that ask for it have one"
 
@@ -82,7 +84,7 @@ def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, t
     project.client.request("POST", "api/dm/views", body=theirs)
     before = project.client.tabs(project.id)
     on = {"recheck": 10}
-    report = run_round(workspace, project.id, overrides=on)
+    report = run_round(workspace, RoundRequest(project.id), RunOptions(overrides=on))
     assert not report.trained
     assert set(report.doubted) == set(flipped)
     assert [step.name for step in report.steps][-1] == "re-check", "after the queue is published"
@@ -96,7 +98,7 @@ def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, t
         label = truth(f"{WORDS[project.task_ids.index(task_id) % 2]}")
         project.client.request("PATCH", f"api/annotations/{annotation['id']}/", body={"result": project.answer(label)})
     label_studio.create_user().client.annotate(project.task_ids[1], project.answer("related"))
-    report = run_round(workspace, project.id, overrides=on)
+    report = run_round(workspace, RoundRequest(project.id), RunOptions(overrides=on))
     assert report.doubted[0] == project.task_ids[1], "ties come first"
     assert set(report.doubted) == {project.task_ids[1], *flipped[2:]}
     assert listed(project, tab) == set(report.doubted)
@@ -107,14 +109,14 @@ def test_the_recheck_tab_lists_the_doubtful_labels(make_project, label_studio, t
 
     monkeypatch.setattr(recheck, "out_of_sample", broken)
     project.client.request("DELETE", f"api/dm/views/{tab['id']}")
-    again = run_round(workspace, project.id, overrides=on)
+    again = run_round(workspace, RoundRequest(project.id), RunOptions(overrides=on))
     assert again.doubted == report.doubted
     assert listed(project, project.client.tabs(project.id)[-1]) == set(report.doubted)
-    failed = run_round(workspace, project.id, overrides=on | {"seed": 1})
+    failed = run_round(workspace, RoundRequest(project.id), RunOptions(overrides=on | {"seed": 1}))
     assert failed.published
     assert 'The tab "Re-check" is not up to date: no memory' in failed.warnings
 
     # Who switches it off gets rid of the tab, and of nothing else.
-    off = run_round(workspace, project.id)
+    off = run_round(workspace, RoundRequest(project.id))
     assert off.doubted is None
     assert project.client.tabs(project.id) == before

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import requests
 from support.connected import AUDIO, TITLE, WORDS, connect
+from support.rounds import round_of as run_round_of
 from support.serving import Backend
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.rounds.project_round import workspace
-from ml_backend.rounds.run import run_round
 from ml_backend.store.project_store import ProjectStore
 
 PATIENCE = 180.0
@@ -55,7 +55,7 @@ def headlines(make_project, labelled=12, in_all=40):
 
 
 def round_of(server, project, **kwargs):
-    return run_round(workspace(server.settings, project.client), project.id, **kwargs)
+    return run_round_of(workspace(server.settings, project.client), project.id, **kwargs)
 
 
 def predictions(project):

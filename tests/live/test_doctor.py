@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from support.connected import AUDIO, TITLE, WORDS, connect
 from support.label_studio import live_label_studio
 from support.places import REPOSITORY
+from support.rounds import round_of
 from support.serving import Backend
 from typer.testing import CliRunner
 
@@ -26,7 +27,6 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.label_studio.setup import ensure_webhook
 from ml_backend.rounds.project_round import workspace
-from ml_backend.rounds.run import run_round
 from ml_backend.store.project_store import ProjectStore
 
 QUEUE = 6
@@ -48,7 +48,7 @@ class Installation:
         return ProjectStore(self.settings.model_dir, self.project.project.uid)
 
     def round(self, **options):
-        return run_round(workspace(self.settings, self.client), self.project.id, **options)
+        return round_of(workspace(self.settings, self.client), self.project.id, **options)
 
     def patch(self, **changes):
         self.client.request("PATCH", f"api/projects/{self.project.id}", body=changes)

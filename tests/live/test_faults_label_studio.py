@@ -13,7 +13,9 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClie
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.publishing import TAB_TITLE
 from ml_backend.label_studio.retries import RetryPolicy
-from ml_backend.rounds.log import last_seen, record_round, rounds
+from ml_backend.rounds.log import last_seen, rounds
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import Current, ProjectStore
 
@@ -60,7 +62,7 @@ class Bench:
         return self.direct.annotate(task_id, [answer | {"value": value}])
 
     def round(self, workspace=None):
-        return record_round(workspace or self.calm, self.id, trigger="asked")
+        return record_round(workspace or self.calm, RoundRequest(self.id, "asked"))
 
     def served(self) -> str:
         """The name of the order that annotators get. It is one whole queue, whatever happened."""

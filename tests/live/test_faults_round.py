@@ -18,6 +18,7 @@ from typing import Any
 import jwt
 import pytest
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
+from support.rounds import round_of
 
 from ml_backend.config import ProjectSettings
 from ml_backend.doctor.order_proof import prove_order
@@ -26,8 +27,10 @@ from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds import log as round_log
 from ml_backend.rounds import training
-from ml_backend.rounds.log import LOG_NAME, last_seen, look, record_round, rounds
+from ml_backend.rounds.log import LOG_NAME, last_seen, look, rounds
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Report, StepTime
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore
@@ -76,7 +79,7 @@ class Live:
         return ProjectStore(self.workspace.root, self.project.project.uid)
 
     def round(self, **options: Any) -> Report:
-        return run_round(self.workspace, self.project.id, **options)
+        return round_of(self.workspace, self.project.id, **options)
 
     def label(self, place: int, label: str = "related") -> int:
         return self.project.client.annotate(self.project.task_ids[place], self.project.answer(label))
@@ -114,7 +117,7 @@ def live(make_project: MakeProject, tmp_path: Path) -> Live:
         row["annotations"] = [{"result": project.answer(LABELS[number % 2])}]
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
     workspace = Workspace(project.client, tmp_path, FAST, keep_queues=timedelta(0))
-    return Live(project, workspace, run_round(workspace, project.id))
+    return Live(project, workspace, run_round(workspace, RoundRequest(project.id)))
 
 
 # --- the labeling config changes -----------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ def test_the_project_is_deleted_while_a_round_runs(live: Live, step: str) -> Non
         live.project.client.request("DELETE", f"api/projects/{live.project.id}")
 
     with pytest.raises((LabelStudioNotFound, LabelStudioRejected)):
-        record_round(live.workspace, live.project.id, trigger="labels", observer=During(step, delete))
+        record_round(live.workspace, RoundRequest(live.project.id, "labels"), observer=During(step, delete))
     assert rounds(store)[-1]["error"]
     with pytest.raises(LabelStudioNotFound, match=f"Project {live.project.id} does not exist"):
         look(live.project.client, live.project.id)
@@ -263,17 +266,17 @@ def test_the_disk_is_full_once_label_studio_has_switched(live: Live, monkeypatch
 def test_the_disk_is_full_for_the_rounds_memory(
     live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record_round(live.workspace, live.project.id, trigger="asked")
+    record_round(live.workspace, RoundRequest(live.project.id, "asked"))
     seen, lines = last_seen(live.store), rounds(live.store)
     live.label(6)
     with monkeypatch.context() as patch:
         without_space(patch, round_log, "_write")
-        report = record_round(live.workspace, live.project.id, trigger="asked")
+        report = record_round(live.workspace, RoundRequest(live.project.id, "asked"))
     live.check_right(report)
     assert "is not remembered" in caplog.text
     assert (last_seen(live.store), rounds(live.store)) == (seen, lines)  # so the next look finds a change
     assert list(live.store.folder.glob(".tmp-*")) == []
-    live.check_right(record_round(live.workspace, live.project.id, trigger="asked"))
+    live.check_right(record_round(live.workspace, RoundRequest(live.project.id, "asked")))
     assert len((live.store.folder / LOG_NAME).read_text().splitlines()) == len(lines) + 1
 
 
@@ -347,7 +350,7 @@ def test_our_clock_jumps(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
 
         with monkeypatch.context() as patch:
             patch.setattr(training, "datetime", SimpleNamespace(now=now))
-            report = record_round(live.workspace, live.project.id, trigger="labels", now=now)
+            report = record_round(live.workspace, RoundRequest(live.project.id, "labels"), now=now)
         names.append(report.version)
         live.check_right(report)
         assert newest_usable(live.store, replace(live.project.question, labels=LABELS), promoted_only=True) == names[-1]

@@ -9,7 +9,8 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds import run as loop
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_project_round
+from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of
 
@@ -39,12 +40,12 @@ def test_nothing_of_secrets_or_tasks_is_logged_by_rounds_and_requests(
     settings = load_settings(**given)
     web, auth = create_app(settings).test_client(), ("studio", "right-password")
     stores_of(settings).get(texts.project.uid).set_extra_params({"queue_size": 5, "hyperparameters": {"steps": 5}})
-    done = run_project_round(texts.id, settings=settings)
-    run_project_round(images.id, settings=settings)
+    done = run_request(RoundRequest(texts.id), settings=settings)
+    run_request(RoundRequest(images.id), settings=settings)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "publish", lambda *_, **__: int(CONTENT))
         with pytest.raises(ActiveLearningError, match=r"The round failed \(ValueError\); the log says where"):
-            run_project_round(texts.id, settings=settings)
+            run_request(RoundRequest(texts.id), settings=settings)
     for project in (texts, images):
         tasks = [{"id": 1, "data": broken | {"text": CONTENT}}, {"id": 2, "data": {"text": "", "image": ""}}]
         body = {"project": project.project.uid, "label_config": project.project.label_config, "tasks": tasks}

@@ -11,6 +11,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.records import CONTROL
 from ml_backend.rounds.measures import stored
 from ml_backend.rounds.random_baseline import DOCUMENT
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import ProjectStore
 
@@ -38,7 +39,7 @@ def project(make_project: MakeProject) -> LiveProject:
 
 def test_the_control_arm_is_blind_and_the_measures_follow(project: LiveProject, tmp_path: Path) -> None:
     workspace = Workspace(project.client, tmp_path, SETTINGS)
-    report = run_round(workspace, project.id, fit_random=True)
+    report = run_round(workspace, RoundRequest(project.id), RunOptions(fit_random=True))
     assert report.queue is not None
     assert report.measures is not None
     assert report.measures["random_labels"] == FIRST
@@ -59,7 +60,7 @@ def test_the_control_arm_is_blind_and_the_measures_follow(project: LiveProject, 
         answered.append(task["id"])
     assert answered == [p.task_id for p in report.queue.predictions[:6]]
 
-    report = run_round(workspace, project.id, fit_random=True)
+    report = run_round(workspace, RoundRequest(project.id), RunOptions(fit_random=True))
     found = report.measures
     assert found is not None
     assert found["labels"] == FIRST + 6
@@ -77,25 +78,27 @@ def test_the_control_arm_is_blind_and_the_measures_follow(project: LiveProject, 
 
     # Nothing new: no training, but the random arm goes on until its curve is whole, and then rests.
     for _ in range(3):
-        report = run_round(workspace, project.id, fit_random=True)
+        report = run_round(workspace, RoundRequest(project.id), RunOptions(fit_random=True))
     assert not report.trained
     assert len(store.document(DOCUMENT)["fits"]) == 4
     assert report.measures is not None
     assert report.measures["labels_saved"]["labels"] == FIRST + 6
-    assert "random arm" not in {step.name for step in run_round(workspace, project.id, fit_random=True).steps}
+    assert "random arm" not in {
+        step.name for step in run_round(workspace, RoundRequest(project.id), RunOptions(fit_random=True)).steps
+    }
 
 
 def test_evaluation_tasks_that_lose_their_label_fail_no_round(project: LiveProject, tmp_path: Path) -> None:
     """The version in use was judged on tasks that are no longer there to compare with."""
     workspace = Workspace(project.client, tmp_path, SETTINGS)
-    run_round(workspace, project.id)
+    run_round(workspace, RoundRequest(project.id))
     task = project.client.request("GET", f"api/tasks/{project.task_ids[0]}").json()
     project.client.request("DELETE", f"api/annotations/{task['annotations'][0]['id']}")
     for _ in range(6):
         following = project.client.next_task(project.id)
         assert following is not None
         project.client.annotate(following["id"], project.answer(ANSWERS[following["id"] % 2]))
-    report = run_round(workspace, project.id, train=False, fit_random=True)
+    report = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(fit_random=True))
     assert report.published
     assert not [warning for warning in report.warnings if "measures" in warning]
     assert report.measures is not None
@@ -103,9 +106,9 @@ def test_evaluation_tasks_that_lose_their_label_fail_no_round(project: LiveProje
 
 def test_damaged_measures_fail_no_round(project: LiveProject, tmp_path: Path) -> None:
     workspace = Workspace(project.client, tmp_path, SETTINGS)
-    run_round(workspace, project.id)
+    run_round(workspace, RoundRequest(project.id))
     store = ProjectStore(tmp_path, project.project.uid)
     (store.folder / "answers.json").write_text("[1, 2")
-    report = run_round(workspace, project.id)
+    report = run_round(workspace, RoundRequest(project.id))
     assert report.published
     assert any("measures are not up to date" in warning and "answers.json" in warning for warning in report.warnings)

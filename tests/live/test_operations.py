@@ -15,9 +15,11 @@ from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.connection import make_client
-from ml_backend.rounds.log import record_round, rounds
-from ml_backend.rounds.project_round import run_project_round, workspace
+from ml_backend.rounds.log import rounds
+from ml_backend.rounds.project_round import run_request, workspace
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Silent
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of
 
@@ -106,7 +108,7 @@ def test_what_one_machine_does_every_machine_serves(installation):
     """A round on one, /predict and /metrics on another, a sync there, and a rollback here again."""
     here, there = installation.settings("a"), installation.web("b")
     assert installation.predict(there)["model_version"] == "untrained"
-    first = run_project_round(installation.project.id, settings=here)
+    first = run_request(RoundRequest(installation.project.id), settings=here)
     assert first["version"].startswith("headlines-0001")
     assert (
         installation.store("a").manifest(first["version"]).training["hyperparameters"]["steps"] == 30
@@ -176,9 +178,8 @@ def test_two_rounds_asked_at_once_on_two_machines_run_one_after_the_other(instal
         ready.wait()
         reports[machine] = record_round(
             workspace(settings, make_client(settings)),
-            installation.project.id,
-            trigger="asked",
-            patience=120,
+            RoundRequest(installation.project.id, "asked"),
+            RunOptions(patience=120),
             observer=Steps(machine, noted),
         )
 

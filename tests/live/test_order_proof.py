@@ -12,13 +12,14 @@ from support.label_studio import LiveProject, MakeProject
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.records import Queue
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 
 
 @pytest.fixture
 def queued(make_project: MakeProject, tmp_path: Path) -> tuple[LiveProject, Queue]:
     project = make_project(tasks=6)
-    queue = run_round(Workspace(project.client, tmp_path), project.id).queue
+    queue = run_round(Workspace(project.client, tmp_path), RoundRequest(project.id)).queue
     assert queue is not None
     return project, queue
 
@@ -57,7 +58,10 @@ def test_a_task_that_was_open_before_is_no_difference(queued: tuple[LiveProject,
     assert held is not None
     workspace = Workspace(project.client, tmp_path)
     # Orders depend on the tasks' ids, so any one seed may put the held task first again.
-    orders = (run_round(workspace, project.id, overrides={"seed": seed}).queue for seed in range(1, 50))
+    orders = (
+        run_round(workspace, RoundRequest(project.id), RunOptions(overrides={"seed": seed})).queue
+        for seed in range(1, 50)
+    )
     queue = next(queue for queue in orders if queue and queue.predictions[0].task_id != held["id"])
     proof = prove_order(project.client, project.id, queue, project.question, count=5)
     assert proof.holds

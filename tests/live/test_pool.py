@@ -14,13 +14,14 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.instant import queue as instant_queue
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import CONTROL
 from ml_backend.rounds import embedding as project_embedding
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
@@ -52,7 +53,7 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
     workspace = Workspace(project.client, tmp_path, SETTINGS, keep_queues=timedelta(0))
     monkeypatch.setattr(project_embedding, "AT_ONCE", 100)
 
-    first = run_round(workspace, project.id)
+    first = run_round(workspace, RoundRequest(project.id))
     store = ProjectStore(tmp_path, project.project.uid)
     assert steps_of(first).count("switch") == 2, "an order stands while the embedding is learnt, then a better one"
     assert steps_of(first).index("switch") < steps_of(first).index("embed")
@@ -65,7 +66,7 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
 
     for prediction in first.queue.predictions[:8]:
         project.client.annotate(prediction.task_id, project.answer(kinds[prediction.task_id]))
-    second = run_round(workspace, project.id)
+    second = run_round(workspace, RoundRequest(project.id))
     assert "embed" not in steps_of(second)
     assert steps_of(second).count("switch") == 1
     assert second.learnt_from.startswith("learnt from the 230 items of the pool")
@@ -78,14 +79,14 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch)
 
     later = [{"data": {"image": png_data_uri(image)}} for image in strokes(232)[230:]]
     project.client.import_tasks(project.id, later)
-    third = run_round(workspace, project.id)
+    third = run_round(workspace, RoundRequest(project.id))
     assert (third.trained, "embed" in steps_of(third)) == (False, True), "an import is no reason to train"
     assert len(PoolEmbedding.load(store.folder / project_embedding.FILE)) == 232
 
     (store.folder / project_embedding.FILE).write_bytes(b"half a file")
-    assert "embed" in steps_of(run_round(workspace, project.id)), "a damaged one is computed again"
+    assert "embed" in steps_of(run_round(workspace, RoundRequest(project.id))), "a damaged one is computed again"
 
-    plain = run_round(workspace, project.id, overrides={"learn_from_pool": False})
+    plain = run_round(workspace, RoundRequest(project.id), RunOptions(overrides={"learn_from_pool": False}))
     assert store.manifest(plain.version).learnt_from == "labels"
 
 
@@ -97,7 +98,7 @@ def test_shares_of_labels_that_are_not_there_are_refused(bars, tmp_path):
     with pytest.raises(
         ConfigurationError, match="class_shares names 'one'; name each label of the labeling config once"
     ):
-        run_round(workspace, project.id, overrides={"class_shares": {"one": 1.0}})
+        run_round(workspace, RoundRequest(project.id), RunOptions(overrides={"class_shares": {"one": 1.0}}))
     assert project.project.model_version == before, "the old order stands"
 
 
@@ -147,7 +148,7 @@ def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, 
     # The bars are two of the config's ten classes; a search for the others does not depend on what is answered.
     monkeypatch.setattr(auto, "SEARCHED", 0)
     workspace = Workspace(project.client, tmp_path, SETTINGS.override({"control_share": 0.2}, where="test"))
-    published = run_round(workspace, project.id).queue
+    published = run_round(workspace, RoundRequest(project.id)).queue
     store, places = ProjectStore(tmp_path, project.project.uid), [row.picked_by for row in published.predictions]
     left = read(store.folder)
     order, items = InstantOrder(left.graph), {task: item for item, task in enumerate(left.task_ids.tolist())}
@@ -183,7 +184,7 @@ def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, 
     assert store.queue(published.name) == now
     proxy.heal()
 
-    second = run_round(workspace, project.id).queue
+    second = run_round(workspace, RoundRequest(project.id)).queue
     assert project.client.prediction_versions(project.id)[second.name] == len(second.predictions)
     assert not {p.task_id for p in second.predictions} & set(asked)
     why = {task: answer.picked_by for task, answer in recorded(store).items()}

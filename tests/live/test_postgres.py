@@ -8,6 +8,7 @@ from support.label_studio import LiveLabelStudio, MakeProject, live_label_studio
 from support.postgres_server import postgres
 
 from ml_backend.config import ProjectSettings
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
@@ -34,7 +35,7 @@ def test_the_published_order_is_served_before_tasks_without_a_score(make_project
     """PostgreSQL sorts what has no score last, SQLite first."""
     project = headlines(make_project, labelled=12, in_all=40)
     settings = ProjectSettings(strategy="entropy", text_model="headlines", queue_size=6, hyperparameters={"steps": 20})
-    run_round(Workspace(project.client, tmp_path, settings), project.id)
+    run_round(Workspace(project.client, tmp_path, settings), RoundRequest(project.id))
     store = open_project(tmp_path, project.id)
     queue = [item.task_id for item in store.queue(store.current().queue).predictions]
     served = stream(project, label_studio, lambda task: "related", 8)

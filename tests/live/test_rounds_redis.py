@@ -7,18 +7,22 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import ServerProcess, free_port
+from rq import SimpleWorker
 from support.label_studio import MakeProject
 from support.places import REPOSITORY
 from support.redis_server import REDIS_PASSWORD, wait_until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import Job, RedisRoundQueue
+from ml_backend.jobs import queued_round
+from ml_backend.jobs.job import Job
+from ml_backend.jobs.redis_queue import WAITS_FOR, RedisRoundQueue, request_key, requested
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 
 
@@ -31,41 +35,99 @@ def rounds(redis_url: str) -> Iterator[RedisRoundQueue]:
 
 
 def test_a_waiting_round_is_found_again(rounds: RedisRoundQueue) -> None:
-    first, other = rounds.request(7), rounds.request(8)
-    assert rounds.request(7).id == first.id != other.id
-    assert (first.status, first.project_id) == ("queued", 7)
+    first, other = rounds.request(RoundRequest(7)), rounds.request(RoundRequest(8))
+    assert rounds.request(RoundRequest(7)).id == first.id != other.id
+    assert (first.status, first.request.project_id) == ("queued", 7)
     assert rounds.running(7)
-    assert (rounds.request(10, "labels").trigger, first.trigger) == ("labels", "asked")
+    assert (rounds.request(RoundRequest(10, "labels")).request.trigger, first.request.trigger) == ("labels", "asked")
     assert not rounds.running(9)
     assert rounds.job("unknown") is None
 
 
 def test_a_waiting_round_takes_in_what_others_ask(rounds: RedisRoundQueue) -> None:
-    first = rounds.request(7, "labels")
-    pin = RoundOptions(train=False, pin="v1", changes={"hyperparameters": {"steps": 5}})
-    merged = rounds.request(7, options=pin)
-    assert (merged.id, merged.trigger) == (first.id, "labels")
+    first = rounds.request(RoundRequest(7, "labels"))
+    pin = RoundRequest(7, train=False, pin="v1", settings={"hyperparameters": {"steps": 5}})
+    merged = rounds.request(pin)
+    assert (merged.id, merged.request.trigger) == (first.id, "labels")
     job = rounds.job(first.id)
     assert job is not None
-    assert job.options == RoundOptions(train=True, pin="v1", changes={"hyperparameters": {"steps": 5}})
-    assert rounds.request(7, options=RoundOptions(train=False)).options == job.options
+    assert job.request == RoundRequest(7, "labels", pin="v1", settings={"hyperparameters": {"steps": 5}})
+    assert rounds.request(RoundRequest(7, train=False)).request == job.request
     assert len(rounds._queue.job_ids) == 1
 
 
 def test_a_round_that_has_begun_takes_nothing_in(rounds: RedisRoundQueue) -> None:
-    """A worker took it from the queue after we saw it there: the wish must be a job of its own."""
-    first = rounds.request(7)
+    """A worker took it from the queue after we saw it there: the request must be a job of its own."""
+    first = rounds.request(RoundRequest(7))
     (seen,) = rounds._queue.jobs
     rounds._queue.pop_job_id()
-    assert not rounds._take_in(seen, RoundOptions(pin="v1"))
-    second = rounds.request(7, options=RoundOptions(pin="v1"))
+    assert not rounds._take_in(seen, RoundRequest(7, pin="v1"))
+    second = rounds.request(RoundRequest(7, pin="v1"))
     assert second.id != first.id
-    assert second.options.pin == "v1"
+    assert second.request.pin == "v1"
+
+
+def test_rq_keeps_the_call_as_it_was_queued_and_the_merged_request_has_a_key_of_its_own(
+    rounds: RedisRoundQueue,
+) -> None:
+    first = rounds.request(RoundRequest(7))
+    before = rounds._redis.hgetall(f"rq:job:{first.id}")
+    rounds.request(RoundRequest(7, pin="v1"))
+    assert rounds._redis.hgetall(f"rq:job:{first.id}") == before
+    assert 0 < rounds._redis.ttl(request_key(first.id)) <= WAITS_FOR
+    (waiting,) = rounds._queue.jobs
+    assert requested(waiting) == RoundRequest(7, pin="v1")
+
+
+def test_a_merge_that_meets_a_worker_is_a_job_of_its_own(rounds: RedisRoundQueue) -> None:
+    """The worker takes the job between our look at the queue and our write: the write must not happen."""
+    first = rounds.request(RoundRequest(7))
+    (seen,) = rounds._queue.jobs
+    pipeline, taken = rounds._redis.pipeline, []
+
+    class Meeting:
+        def __init__(self) -> None:
+            self.pipe = pipeline()
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.pipe.reset()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.pipe, name)
+
+        def multi(self) -> None:
+            if not taken:
+                taken.append(rounds._queue.pop_job_id())
+            self.pipe.multi()
+
+    rounds._redis.pipeline = Meeting
+    assert not rounds._take_in(seen, RoundRequest(7, pin="v1"))
+    assert taken == [first.id]
+    assert rounds._redis.get(request_key(first.id)) is None
+
+
+def test_a_worker_runs_the_merged_request_and_what_older_servers_queued(
+    rounds: RedisRoundQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[RoundRequest] = []
+    monkeypatch.setattr(queued_round, "run_request", lambda request, settings: ran.append(request) or {})
+    rounds.request(RoundRequest(7, "labels"))
+    rounds.request(RoundRequest(7, pin="v1", settings={"seed": 3}))
+    old = {"train": False, "pin": "v2", "unpin": False, "changes": {"samples": None}}
+    rounds._queue.enqueue("ml_backend.backend.run_project_round", 8, trigger="asked", options=old)
+    SimpleWorker([rounds._queue], connection=rounds._redis).work(burst=True)
+    assert ran == [
+        RoundRequest(7, "labels", pin="v1", settings={"seed": 3}),
+        RoundRequest(8, train=False, pin="v2", settings={"samples": None}),
+    ]
 
 
 def test_without_redis_the_error_says_what_to_do() -> None:
     rounds = RedisRoundQueue(f"redis://:secret@127.0.0.1:{free_port()}/0")
-    for call in (lambda: rounds.request(1), lambda: rounds.job("x"), lambda: rounds.running(1)):
+    for call in (lambda: rounds.request(RoundRequest(1)), lambda: rounds.job("x"), lambda: rounds.running(1)):
         with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
             call()
         assert "secret" not in str(caught.value)

@@ -7,11 +7,11 @@ import requests
 from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_project_round
+from ml_backend.rounds.project_round import run_request
 from ml_backend.server import create_app
 from ml_backend.store.project_store import open_project
 
@@ -34,10 +34,10 @@ class Installation:
         self.url = self._served.url
         self.scheduler.start()
 
-    def run(self, project_id, trigger, options):
+    def run(self, request):
         if self.faults:
             raise self.faults.pop(0)
-        return run_project_round(project_id, trigger, options.as_json(), settings=self.settings)
+        return run_request(request, settings=self.settings)
 
     def close(self):
         self.scheduler.stop()

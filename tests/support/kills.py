@@ -22,6 +22,7 @@ from support.killed_project import SEED, KilledProject
 
 from ml_backend.errors import RoundProcessDied
 from ml_backend.records import Queue
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import make_round_process
 
 STEPS = ("read", "fit", "judge", "store", "score", "rank", "import", "switch", "tidy", "measure")
@@ -44,7 +45,7 @@ class Steps(logging.Handler):
 @contextmanager
 def heard_steps() -> Iterator[Steps]:
     """Hear the steps of rounds while this lasts."""
-    handler, logger = Steps(), logging.getLogger("ml_backend.rounds.log")
+    handler, logger = Steps(), logging.getLogger("ml_backend.rounds.record")
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
@@ -91,7 +92,7 @@ class Killer:
     def start_round(self) -> Future[Any]:
         self.killed.change_labels()
         self.steps.begun.clear()
-        return self.pool.submit(self.round_process.run, self.killed.project.id, "asked")
+        return self.pool.submit(self.round_process.run, RoundRequest(self.killed.project.id))
 
     def undisturbed(self) -> Queue:
         start = time.monotonic()

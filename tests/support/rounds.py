@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import ProjectStore
 
@@ -43,7 +44,13 @@ class Live:
         ]
 
     def round(self, **kwargs):
-        return run_round(self.workspace, self.project.id, **kwargs)
+        return round_of(self.workspace, self.project.id, **kwargs)
+
+
+def round_of(workspace, project_id, *, observer=None, **fields):
+    """Run a round; ``fields`` of what is asked of it and of how to run it, by name."""
+    asked = {name: fields.pop(name) for name in ("train", "pin", "unpin") if name in fields}
+    return run_round(workspace, RoundRequest(project_id, **asked), RunOptions(**fields), observer=observer)
 
 
 def queued(report):

@@ -13,7 +13,6 @@ from ml_backend.dashboard.reading.form import changes
 from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.rounds.options import RoundOptions
 
 
 def round_section(pulse: dict[str, Any] | None) -> Any:
@@ -148,7 +147,7 @@ def _register_train(app: Dash, services: Services) -> None:
         if wrong:
             answer = parts.notice("Nothing was started: correct the marked settings.", "error")
             return answer, [wrong.get(name, "") for name in names], True
-        answer = ask(services, path, RoundOptions(changes=wanted))
+        answer = ask(services, path, settings=wanted)
         return answer, ["" for _ in names], no_update
 
 
@@ -168,7 +167,7 @@ def _register_pins(app: Dash, services: Services) -> None:
             return parts.notice(str(exc), "error")
         if before is None:
             return parts.notice("There is no version to go back to.", "error")
-        return ask(services, path, RoundOptions(train=False, pin=before), f"{before} will be served, and kept.")
+        return ask(services, path, f"{before} will be served, and kept.", train=False, pin=before)
 
     @app.callback(
         Output("train-answer", "children", allow_duplicate=True),
@@ -179,4 +178,4 @@ def _register_pins(app: Dash, services: Services) -> None:
     def unpin(clicks: int | None, path: str) -> Any:
         if not clicks:
             return no_update
-        return ask(services, path, RoundOptions(train=False, unpin=True), "The newest good version will be served.")
+        return ask(services, path, "The newest good version will be served.", train=False, unpin=True)

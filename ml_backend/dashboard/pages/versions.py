@@ -14,7 +14,6 @@ from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.versions import read_comparison, read_versions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError, StoreError
-from ml_backend.rounds.options import RoundOptions
 
 NAMES: Final = {
     "accuracy": "Accuracy",
@@ -192,7 +191,7 @@ def register(app: Dash, services: Services) -> None:
                 return parts.notice(f"{version} is not stored any more; load the page again.", "error")
         except ActiveLearningError as exc:
             return parts.notice(str(exc), "error")
-        return ask(services, path, RoundOptions(train=False, pin=version), f"{version} will be served, and kept.")
+        return ask(services, path, f"{version} will be served, and kept.", train=False, pin=version)
 
 
 PAGE = Page("versions", "Versions", read, view, register)

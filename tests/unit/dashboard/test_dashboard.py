@@ -28,10 +28,10 @@ from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.models.registry import MODELS
 from ml_backend.rounds.log import append
-from ml_backend.rounds.options import RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.evaluation_predictions import evaluation_predictions
 from ml_backend.store.project_store import QUESTION, Current, ProjectStore
@@ -354,32 +354,32 @@ def test_a_default_takes_the_setting_away(own):
 def test_two_people_press_train_now_one_round_runs_and_both_are_told(root):
     begun, gate, ran = threading.Event(), threading.Event(), []
 
-    def run(project_id, trigger, options):
-        ran.append(options)
+    def run(request):
+        ran.append(request)
         begun.set()
         gate.wait(60)
         return {}
 
     services = Services(Settings(model_dir=root, label_studio_api_key="k" * 40), LocalRoundQueue(run))
     told: list[bool] = []
-    people = [threading.Thread(target=lambda: told.append(services.ask(1).new)) for _ in range(2)]
+    people = [threading.Thread(target=lambda: told.append(services.ask(RoundRequest(1)).new)) for _ in range(2)]
     for person in people:
         person.start()
     for person in people:
         person.join()
     assert sorted(told) == [False, True]
     assert begun.wait(60)
-    # Other options are another wish: they wait for the round under way.
-    assert services.ask(1, RoundOptions(changes={"seed": 3})).new
+    # Other settings are another request: it waits for the round under way.
+    assert services.ask(RoundRequest(1, settings={"seed": 3})).new
     gate.set()
     while services.running(1):
         pass
-    assert ran == [RoundOptions(), RoundOptions(changes={"seed": 3})]
+    assert ran == [RoundRequest(1), RoundRequest(1, settings={"seed": 3})]
 
 
 def test_without_a_token_the_button_says_why(root):
     with pytest.raises(ConfigurationError, match="LABEL_STUDIO_API_KEY"):
-        Services(Settings(model_dir=root), LocalRoundQueue(lambda *_: {})).ask(1)
+        Services(Settings(model_dir=root), LocalRoundQueue(lambda *_: {})).ask(RoundRequest(1))
 
 
 def test_the_pulse_and_what_a_screen_reader_hears(own):

@@ -17,9 +17,9 @@ from ml_backend.config import Settings
 from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
-from ml_backend.rounds.options import ORDINARY, RoundOptions
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import read_map
 from ml_backend.store.project_store import Current, ProjectStore
@@ -32,8 +32,8 @@ def backend(folder: Path, asked: list[Any]) -> FlaskClient:
     """A client of a backend over the stores in a folder, which notes the rounds that it is asked for."""
 
     class Noted(LocalRoundQueue):
-        def request(self, project_id: int, trigger: str = "asked", options: RoundOptions = ORDINARY) -> Any:
-            asked.append((project_id, options))
+        def request(self, request: RoundRequest) -> Any:
+            asked.append(request)
 
     settings = Settings(model_dir=folder, label_studio_api_key=SecretStr("key"))
     return create_app(settings, rounds=Noted(lambda *_: {})).test_client()
@@ -252,7 +252,7 @@ def test_a_wish_is_kept_and_asks_for_an_order_without_training(tmp_path: Path, s
     client = serve()
     answer = client.post(f"{API}/wishes", json={"action": "boost", "task_ids": waiting[3:5]})
     assert answer.json["message"] == "2 tasks will be asked next. The new order is on its way."
-    assert asked == [(1, RoundOptions(train=False))]
+    assert asked == [RoundRequest(1, train=False)]
     client.post(f"{API}/wishes", json={"action": "drop", "task_ids": [waiting[0]]})
     assert read(store) == QueueOverrides(tuple(waiting[3:5]), (waiting[0],))
     assert client.get(f"{API}/wishes").json == {"front": waiting[3:5], "dropped": [waiting[0]]}

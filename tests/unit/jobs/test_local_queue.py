@@ -7,8 +7,8 @@ import time
 import pytest
 
 from ml_backend.errors import StoreError
-from ml_backend.jobs import queue as module
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
+from ml_backend.rounds.request import RoundRequest
 
 PATIENCE = 60.0
 
@@ -23,7 +23,8 @@ class Rounds:
         self._let_through = threading.Semaphore(0)
         self._lock = threading.Lock()
 
-    def __call__(self, project_id, trigger, options):
+    def __call__(self, request):
+        project_id = request.project_id
         with self._lock:
             self.started.append(project_id)
             self.at_once += 1
@@ -61,8 +62,8 @@ def ended(worker, *jobs):
 def test_the_life_of_a_job(rounds):
     worker = LocalRoundQueue(rounds)
     assert not worker.running(7)
-    job = worker.request(7)
-    assert (job.status, job.project_id, job.result, job.error, job.ended_at) == ("queued", 7, None, None, None)
+    job = worker.request(RoundRequest(7))
+    assert (job.status, job.request.project_id, job.result, job.error, job.ended_at) == ("queued", 7, None, None, None)
     until(lambda: worker.job(job.id).status == "started")
     assert worker.running(7)
     assert not worker.running(8)
@@ -75,10 +76,10 @@ def test_the_life_of_a_job(rounds):
 
 def test_requests_that_wait_become_one(rounds):
     worker = LocalRoundQueue(rounds)
-    first = worker.request(7)
+    first = worker.request(RoundRequest(7))
     until(lambda: rounds.started == [7])
     # The round under way may have read the labels already: one more must follow, but not five.
-    more = {worker.request(7).id for _ in range(5)}
+    more = {worker.request(RoundRequest(7)).id for _ in range(5)}
     assert len(more) == 1
     assert first.id not in more
     rounds.let_through(2)
@@ -88,8 +89,8 @@ def test_requests_that_wait_become_one(rounds):
 
 def test_projects_wait_in_line_and_run_one_at_a_time(rounds):
     worker = LocalRoundQueue(rounds)
-    jobs = [worker.request(project) for project in (1, 2, 3)]
-    assert worker.request(3).id == jobs[2].id
+    jobs = [worker.request(RoundRequest(project)) for project in (1, 2, 3)]
+    assert worker.request(RoundRequest(3)).id == jobs[2].id
     rounds.let_through(3)
     assert [job.status for job in ended(worker, *jobs)] == ["finished"] * 3
     assert rounds.started == [1, 2, 3]
@@ -102,7 +103,7 @@ def test_a_round_that_fails_does_not_stop_the_next(rounds, error, caplog):
     rounds.fails[1] = error
     rounds.let_through(2)
     with caplog.at_level(logging.INFO):
-        failed, fine = ended(worker, worker.request(1), worker.request(2))
+        failed, fine = ended(worker, worker.request(RoundRequest(1)), worker.request(RoundRequest(2)))
     assert (failed.status, failed.error, failed.result) == ("failed", str(error), None)
     assert fine.status == "finished"
     assert not worker.running(1)
@@ -113,9 +114,9 @@ def test_a_project_that_failed_can_be_asked_again(rounds):
     worker = LocalRoundQueue(rounds)
     rounds.fails[1] = StoreError("for now")
     rounds.let_through(2)
-    (failed,) = ended(worker, worker.request(1))
+    (failed,) = ended(worker, worker.request(RoundRequest(1)))
     rounds.fails.clear()
-    (again,) = ended(worker, worker.request(1))
+    (again,) = ended(worker, worker.request(RoundRequest(1)))
     assert again.id != failed.id
     assert again.status == "finished"
 
@@ -124,17 +125,16 @@ def test_an_unknown_job(rounds):
     assert LocalRoundQueue(rounds).job("nonsense") is None
 
 
-def test_old_jobs_are_forgotten_but_none_that_waits(rounds, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_JOBS", 3)
-    worker = LocalRoundQueue(rounds)
-    oldest = worker.request(0)
+def test_old_jobs_are_forgotten_but_none_that_waits(rounds):
+    worker = LocalRoundQueue(rounds, kept=3)
+    oldest = worker.request(RoundRequest(0))
     until(lambda: rounds.started == [0])
-    waiting = [worker.request(project) for project in range(1, 7)]
+    waiting = [worker.request(RoundRequest(project)) for project in range(1, 7)]
     assert all(worker.job(job.id) for job in (oldest, *waiting))
     rounds.let_through(7)
     ended(worker, *waiting)
     rounds.let_through()
-    ended(worker, worker.request(99))
+    ended(worker, worker.request(RoundRequest(99)))
     assert worker.job(oldest.id) is None
 
 
@@ -142,7 +142,9 @@ def test_requests_from_many_threads(rounds):
     worker = LocalRoundQueue(rounds)
     rounds.let_through(1000)
     ids = []
-    threads = [threading.Thread(target=lambda n=n: ids.append(worker.request(n % 3).id)) for n in range(30)]
+    threads = [
+        threading.Thread(target=lambda n=n: ids.append(worker.request(RoundRequest(n % 3)).id)) for n in range(30)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -11,12 +11,13 @@ import pytest
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
 from ml_backend.jobs import scheduler
-from ml_backend.jobs.queue import Job
+from ml_backend.jobs.job import Job
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.rounds import log as round_log
-from ml_backend.rounds.log import Seen, append, last_seen, record_round, rounds
-from ml_backend.rounds.options import ORDINARY
+from ml_backend.rounds import record as round_log
+from ml_backend.rounds.log import Seen, append, last_seen, rounds
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore, known_stores
 
@@ -27,21 +28,21 @@ class Rounds:
     def __init__(self):
         self.jobs, self.refuses = [], None
 
-    def request(self, project_id, trigger="asked", options=ORDINARY):
+    def request(self, request):
         if self.refuses:
             raise self.refuses
-        self.jobs.append(Job(str(len(self.jobs)), project_id, trigger, created_at=datetime.now(UTC)))
+        self.jobs.append(Job(str(len(self.jobs)), request, created_at=datetime.now(UTC)))
         return self.jobs[-1]
 
     def job(self, job_id):
         return self.jobs[int(job_id)]
 
     def running(self, project_id):
-        return any(job.project_id == project_id and job.status in ("queued", "started") for job in self.jobs)
+        return any(job.request.project_id == project_id and job.status in ("queued", "started") for job in self.jobs)
 
     def end(self, status="finished", error=None):
         last = self.jobs[-1]
-        self.jobs[-1] = Job(last.id, last.project_id, last.trigger, status, error=error)
+        self.jobs[-1] = Job(last.id, last.request, status, error=error)
 
 
 class World:
@@ -102,7 +103,7 @@ def test_ten_labels_start_a_round_at_once(world):
     for _ in range(10):
         w.scheduler.changed(7, 1)
     w.scheduler.tick()
-    assert [(job.project_id, job.trigger) for job in w.rounds.jobs] == [(7, "labels")]
+    assert [(job.request.project_id, job.request.trigger) for job in w.rounds.jobs] == [(7, "labels")]
     w.pass_by(300)
     assert len(w.rounds.jobs) == 1
 
@@ -115,7 +116,7 @@ def test_one_label_starts_a_round_after_a_minute(world):
     w.pass_by(59)
     assert w.rounds.jobs == []
     w.pass_by(2)
-    assert [job.trigger for job in w.rounds.jobs] == ["time"]
+    assert [job.request.trigger for job in w.rounds.jobs] == ["time"]
 
 
 def test_the_projects_own_rule(world):
@@ -221,10 +222,10 @@ def test_a_round_that_fails_is_tried_again(world):
 def test_by_hand_it_runs_though_nothing_changed_and_is_tried_again(world):
     w = world()
     w.known(7, OLD)
-    w.scheduler.ask(7)
+    w.scheduler.ask(RoundRequest(7))
     w.rounds.end("failed", "no")
     w.pass_by(10)
-    assert [job.trigger for job in w.rounds.jobs] == ["asked", "time"]
+    assert [job.request.trigger for job in w.rounds.jobs] == ["asked", "time"]
 
 
 def test_nobody_to_ask(world, caplog):
@@ -233,7 +234,7 @@ def test_nobody_to_ask(world, caplog):
     w.seen[7] = NEW
     w.rounds.refuses = ConfigurationError("Redis does not answer")
     with pytest.raises(ConfigurationError):
-        w.scheduler.ask(7)
+        w.scheduler.ask(RoundRequest(7))
     w.pass_by(100)
     w.rounds.refuses = None
     w.pass_by(600)
@@ -251,7 +252,7 @@ def test_a_lost_webhook_is_found(world):
     assert w.rounds.jobs == []
     w.seen[7] = NEW
     w.pass_by(60)
-    assert [job.trigger for job in w.rounds.jobs] == ["labels"]
+    assert [job.request.trigger for job in w.rounds.jobs] == ["labels"]
 
 
 @pytest.mark.parametrize("seen", [Seen(41, 12, "t1"), Seen(40, 11, "t1"), Seen(40, 12, "t2")])
@@ -260,7 +261,7 @@ def test_new_tasks_deleted_labels_and_edits_are_found(world, seen):
     w.known(7, OLD)
     w.seen[7] = seen
     w.pass_by(70)
-    assert [job.trigger for job in w.rounds.jobs] == ["time"]
+    assert [job.request.trigger for job in w.rounds.jobs] == ["time"]
 
 
 def test_zero_switches_the_looks_off(world):
@@ -299,7 +300,7 @@ def test_label_studio_down_is_told_once_with_growing_waits(world, caplog):
     w.seen[7] = NEW
     w.pass_by(200)
     assert "works again" in caplog.text
-    assert [job.project_id for job in w.rounds.jobs] == [7]
+    assert [job.request.project_id for job in w.rounds.jobs] == [7]
 
 
 def test_the_thread_survives_whatever_happens(world, monkeypatch, caplog):
@@ -366,14 +367,16 @@ def test_known_stores_are_the_newest_of_each_project(tmp_path):
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Run a replaced round: ``recorded(error, **options)``; the store."""
+    """Run a replaced round: ``recorded(error, train=..., dry_run=...)``; the store."""
     store = ProjectStore(tmp_path, "7.1")
     store.set_extra_params({})
     monkeypatch.setattr(round_log, "look", lambda client, project_id: NEW)
 
-    def run(error=None, **options):
-        def run_round(workspace, project_id, *, observer, **_):
-            report = Report(project_id, version="v", label_counts={"a": 3}, metrics={"accuracy": 0.5}, warnings=["w"])
+    def run(error=None, *, train=True, dry_run=False):
+        def run_round(workspace, request, options, *, observer):
+            report = Report(
+                request.project_id, version="v", label_counts={"a": 3}, metrics={"accuracy": 0.5}, warnings=["w"]
+            )
             recorder = Recorder(report, observer)
             with recorder.step("read"):
                 pass
@@ -382,7 +385,8 @@ def recorded(tmp_path, monkeypatch):
             return report
 
         monkeypatch.setattr(round_log, "run_round", run_round)
-        record_round(Workspace(None, tmp_path, ProjectSettings()), 7, trigger="time", **options)
+        asked = RoundRequest(7, "time", train=train)
+        record_round(Workspace(None, tmp_path, ProjectSettings()), asked, RunOptions(dry_run=dry_run))
 
     run.store = store
     return run

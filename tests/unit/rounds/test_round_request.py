@@ -1,5 +1,6 @@
 """What is asked of a round is neither lost nor doubled, however requests meet; and a round tells its step."""
 
+import json
 import threading
 from datetime import UTC, datetime
 
@@ -7,20 +8,21 @@ import pytest
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds import progress
-from ml_backend.rounds.options import ORDINARY, RoundOptions, applied
 from ml_backend.rounds.progress import EVERY, LiveProgress
 from ml_backend.rounds.report import Recorder, Report, Silent
+from ml_backend.rounds.request import RoundRequest, applied
 from ml_backend.store.project_store import ProjectStore
 
 PIN, OTHER, UNPIN = (
-    RoundOptions(train=False, pin="v1"),
-    RoundOptions(train=False, pin="v2"),
-    RoundOptions(train=False, unpin=True),
+    RoundRequest(7, train=False, pin="v1"),
+    RoundRequest(7, train=False, pin="v2"),
+    RoundRequest(7, train=False, unpin=True),
 )
-REORDER = RoundOptions(train=False)
+ORDINARY = RoundRequest(7)
+REORDER = RoundRequest(7, train=False)
 
 
 @pytest.mark.parametrize(
@@ -29,17 +31,21 @@ REORDER = RoundOptions(train=False)
         (ORDINARY, ORDINARY, ORDINARY),
         (REORDER, ORDINARY, ORDINARY),
         (ORDINARY, REORDER, ORDINARY),
-        (PIN, ORDINARY, RoundOptions(pin="v1")),
-        (ORDINARY, PIN, RoundOptions(pin="v1")),
+        (PIN, ORDINARY, RoundRequest(7, pin="v1")),
+        (ORDINARY, PIN, RoundRequest(7, pin="v1")),
         (PIN, OTHER, OTHER),
         (PIN, UNPIN, UNPIN),
         (UNPIN, PIN, PIN),
         (PIN, REORDER, PIN),
-        (RoundOptions(changes={"seed": 1}), RoundOptions(changes={"seed": 2}), RoundOptions(changes={"seed": 2})),
         (
-            RoundOptions(changes={"hyperparameters": {"steps": 5}}),
-            RoundOptions(train=False, changes={"hyperparameters": {"dropout": None}, "samples": 3}),
-            RoundOptions(changes={"hyperparameters": {"steps": 5, "dropout": None}, "samples": 3}),
+            RoundRequest(7, settings={"seed": 1}),
+            RoundRequest(7, settings={"seed": 2}),
+            RoundRequest(7, settings={"seed": 2}),
+        ),
+        (
+            RoundRequest(7, settings={"hyperparameters": {"steps": 5}}),
+            RoundRequest(7, train=False, settings={"hyperparameters": {"dropout": None}, "samples": 3}),
+            RoundRequest(7, settings={"hyperparameters": {"steps": 5, "dropout": None}, "samples": 3}),
         ),
     ],
 )
@@ -47,12 +53,24 @@ def test_one_round_does_what_two_would(first, second, both):
     assert first.then(second) == both
 
 
-def test_options_survive_the_wire_and_foreign_ones_are_refused():
-    options = RoundOptions(pin="v1", changes={"hyperparameters": {"steps": 5}})
-    assert RoundOptions.from_json(options.as_json()) == options
-    assert RoundOptions.from_json(None) == ORDINARY
+def test_requests_survive_redis_and_foreign_ones_are_refused():
+    request = RoundRequest(7, "labels", pin="v1", settings={"hyperparameters": {"steps": 5}})
+    assert RoundRequest.from_options(7, "labels", json.loads(json.dumps(request.as_options()))) == request
+    assert RoundRequest.from_options(7) == ORDINARY
     with pytest.raises(ConfigurationError, match="another release"):
-        RoundOptions.from_json({"future": 1})
+        RoundRequest.from_options(7, options={"future": 1})
+
+
+def test_a_job_that_an_older_server_queued_asks_the_same():
+    """Its options as releases before `RoundRequest` wrote them; and what we write is what their workers read."""
+    queued = {"train": False, "pin": "headlines-0002-ab12cd", "unpin": False, "changes": {"seed": 3, "samples": None}}
+    request = RoundRequest.from_options(7, "asked", queued)
+    assert request == RoundRequest(7, train=False, pin="headlines-0002-ab12cd", settings={"seed": 3, "samples": None})
+    assert request.as_options() == queued
+
+
+def test_the_first_reason_stands_where_requests_meet():
+    assert RoundRequest(7, "labels").then(RoundRequest(7, "asked", train=False)) == RoundRequest(7, "labels")
 
 
 def test_changes_set_and_take_away():
@@ -66,31 +84,31 @@ def test_changes_set_and_take_away():
 def test_a_waiting_round_takes_in_what_others_ask():
     gate, ran = threading.Semaphore(0), []
 
-    def run(project_id, trigger, options):
-        ran.append(options)
+    def run(request):
+        ran.append(request)
         assert gate.acquire(timeout=60)
         return {}
 
     worker = LocalRoundQueue(run)
-    busy = worker.request(7, options=PIN)
+    busy = worker.request(PIN)
     while not ran:
         pass
-    waiting = worker.request(7, "labels")
-    assert worker.request(7, options=OTHER).id == worker.request(7).id == waiting.id != busy.id
-    assert worker.job(waiting.id).options == RoundOptions(pin="v2")
+    waiting = worker.request(RoundRequest(7, "labels"))
+    assert worker.request(OTHER).id == worker.request(RoundRequest(7)).id == waiting.id != busy.id
+    assert worker.job(waiting.id).request == RoundRequest(7, "labels", pin="v2")
     gate.release(2)
     while worker.running(7):
         pass
-    assert ran == [PIN, RoundOptions(pin="v2")]
+    assert ran == [PIN, RoundRequest(7, "labels", pin="v2")]
 
 
 def test_a_round_that_does_not_train_leaves_the_labels_waiting(tmp_path):
     worker = LocalRoundQueue(lambda *_: {})
     scheduler = Scheduler(Settings(model_dir=tmp_path), worker, client=lambda: None)
     scheduler.changed(7, labels=3)
-    scheduler.ask(7, REORDER)
+    scheduler.ask(REORDER)
     assert scheduler.outlook(7).labels_waiting == 3
-    scheduler.ask(7)
+    scheduler.ask(RoundRequest(7))
     assert scheduler.outlook(7).labels_waiting == 0
 
 

@@ -16,9 +16,10 @@ from ml_backend.errors import AcquisitionError
 from ml_backend.models.base import LabeledItems
 from ml_backend.records import CONTROL
 from ml_backend.selection import scoring
+from ml_backend.selection.choose import choose
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.control_arm import control_order, control_places
-from ml_backend.selection.ordering import choose, inputs_of, queue_scores
+from ml_backend.selection.ordering import inputs_of, queue_scores
 from ml_backend.selection.select import first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES

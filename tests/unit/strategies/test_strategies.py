@@ -13,7 +13,8 @@ from scipy import sparse
 from ml_backend.draws import draws_for
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.queue_names import parse_queue_name, queue_name
-from ml_backend.selection.ordering import after_queue, choose, inputs_of, queue_scores, uncertainty
+from ml_backend.selection.choose import choose
+from ml_backend.selection.ordering import after_queue, inputs_of, queue_scores, uncertainty
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.strategies import batch_bald, clusters, geometry, novelty, transfer
 from ml_backend.strategies.acquisition import bald

@@ -9,8 +9,9 @@ from support.served import UID, VERSION, publish
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelStudioUnreachable
-from ml_backend.jobs.queue import LocalRoundQueue
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
 
@@ -33,8 +34,8 @@ def trainer(settings):
     """A client of a backend with a token, and the projects that it ran rounds for."""
     ran = []
 
-    def run(project_id, trigger, options):
-        ran.append(project_id)
+    def run(request):
+        ran.append(request.project_id)
         return {"queue": "q"}
 
     worker = LocalRoundQueue(run)
@@ -239,7 +240,7 @@ def automatic(settings):
     """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
     gate = threading.Event()
     settings = settings.model_copy(update={"label_studio_api_key": "x"})
-    worker = LocalRoundQueue(lambda project_id, trigger, options: {"queue": gate.wait(30)})
+    worker = LocalRoundQueue(lambda _: {"queue": gate.wait(30)})
     scheduler = Scheduler(settings, worker)
     ProjectStore(settings.model_dir, UID).set_extra_params({})
     yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
@@ -375,9 +376,9 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = LocalRoundQueue(lambda project_id, trigger, options: {"done": gate.wait(5)})
+    worker = LocalRoundQueue(lambda _: {"done": gate.wait(5)})
     client = create_app(settings, rounds=worker).test_client()
-    worker.request(7)
+    worker.request(RoundRequest(7))
     assert client.get("/is_training?project=7.17").json == {"is_training": True}
     assert client.get("/is_training?project=8").json == {"is_training": False}
     for odd in ("", "?project=", "?project=x", "?project=²"):

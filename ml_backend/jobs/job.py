@@ -1,0 +1,42 @@
+"""A requested round, and what every queue of rounds can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from ml_backend.rounds.request import RoundRequest
+
+
+@dataclass(frozen=True)
+class Job:
+    """One requested round."""
+
+    id: str
+    request: RoundRequest
+    status: str = "queued"
+    """``queued``, ``started``, ``finished`` or ``failed``: the words that Label Studio knows."""
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    error: str | None = None
+    result: dict[str, Any] | None = None
+
+
+class Rounds(Protocol):
+    """Where a server asks for rounds."""
+
+    def request(self, request: RoundRequest) -> Job:
+        """Ask for a round. One that is waiting for the same project takes the request in; see `RoundRequest.then`."""
+
+    def job(self, job_id: str) -> Job | None:
+        """A job by its id; None if it is unknown or long over."""
+
+    def running(self, project_id: int) -> bool:
+        """Whether a round of the project is waiting or under way."""
+
+    def start(self) -> None:
+        """Get ready for the first request, so that it need not wait."""
+
+    def close(self) -> None:
+        """Take no more requests; a round that this process runs is broken off."""

@@ -1,0 +1,120 @@
+"""The steps ``score`` and ``rank`` of a round: its open tasks in the order in which people are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.config import ProjectSettings
+from ml_backend.draws import Ids
+from ml_backend.label_studio.publishing import latest_number
+from ml_backend.label_studio.queue_names import queue_name
+from ml_backend.models.base import Model
+from ml_backend.records import Prediction, Queue
+from ml_backend.rounds.live_graph import write_live_graph
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
+from ml_backend.selection.context import QueryContext, strategy_in_use, wants
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import arrange, assess, first_candidates
+from ml_backend.selection.selection import Selection
+from ml_backend.strategies import auto
+from ml_backend.strategies.mixture import needs, parse_strategy, short_name
+
+
+def make_queue(
+    project: RoundProject,
+    model: Model | None,
+    version: str | None,
+    workspace: Workspace,
+    recorder: Recorder,
+    options: RunOptions,
+) -> Queue:
+    """Score and rank the open tasks.
+
+    Args:
+        project: as the round read it, with open tasks.
+        model: what scores them; None before a first one.
+        version: the model's name.
+        workspace: asked for the orders that Label Studio has, so that the new one's number is free.
+        recorder: times the steps.
+        options: how the round runs.
+    """
+    strategy = strategy_in_use(project.settings, trained=model is not None)
+    settings = project.settings.override({"strategy": strategy}, where="Cold start")
+    count = len(project.pool.open) if options.whole_pool else settings.queue_size
+    existing = workspace.client.prediction_versions(project.now.id)
+    number = max(project.store.next_queue_number(), latest_number(existing) + 1)
+    with recorder.step("score") as step:
+        context = _context(project, model, settings, count, recorder)
+        scores = assess(context, progress=step.progress)
+        step.detail = f"{len(context)} tasks"
+    with recorder.step("rank") as step:
+        front = _positions(project.overrides.front, context.task_ids)
+        chosen = arrange(context, scores, count=count, turn=len(project.pool.open), front=front)
+        predictions = _predictions(chosen, context.task_ids, project.question.labels)
+        step.detail = f"{len(predictions)} by {strategy}"
+        if any(part.name == "auto" for part in parse_strategy(strategy)):
+            recorder.report.choice = _auto_choice(project, trained=model is not None)
+            step.detail += f" ({recorder.report.choice})"
+    samples = settings.samples if "samples" in needs(strategy) else 1
+    name = queue_name(version, short_name(strategy), number)
+    queue = Queue(name, version, strategy, samples, settings.seed, predictions)
+    if not options.dry_run:
+        write_live_graph(project, queue, context, scores, recorder.report)
+    return queue
+
+
+def _context(
+    project: RoundProject, model: Model | None, settings: ProjectSettings, count: int, recorder: Recorder
+) -> QueryContext:
+    """The open tasks that can be chosen and read, and what the strategy needs beside them."""
+    tasks, report, trained = project.pool.open, recorder.report, model is not None
+    ids = np.array([task.id for task in tasks], dtype=np.int64)
+    wanted_first = _positions(project.overrides.front, ids)
+    candidates = np.union1d(first_candidates(ids, settings, trained=trained, count=count), wanted_first)
+    examples = read_tasks([tasks[i] for i in candidates], project, report)
+    wanted = wants(settings, trained=trained)
+    return QueryContext(
+        model,
+        examples.items,
+        examples.task_ids,
+        settings,
+        classes=len(project.question.labels),
+        labelled=read_known(project.pool.training, project, report) if "labelled" in wanted else None,
+        validation=read_known(project.pool.evaluation, project, report) if "validation" in wanted else None,
+        unlabelled=project.unlabelled,
+    )
+
+
+def _auto_choice(project: RoundProject, *, trained: bool) -> str:
+    """What ``auto`` asks for now, and by which neighbours."""
+    labels = [label for _, label in project.pool.training]
+    choice = auto.explain(len(labels), len(set(labels)), len(project.question.labels))
+    if project.unlabelled is None:
+        choice += "; neighbours by " + ("the model's own features" if trained else "raw features")
+    return choice
+
+
+def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:
+    """Where these tasks are among others, in their order; those that are not there are left out."""
+    where = {task: position for position, task in enumerate(among.tolist())}
+    return np.array([where[task] for task in task_ids if task in where], dtype=np.int64)
+
+
+def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:
+    scores, served = chosen.scores, queue_scores(chosen.utility)
+    return tuple(
+        Prediction(
+            int(task_ids[i]),
+            None if scores is None else labels[scores.winner[i]],
+            0.0 if scores is None else float(scores.confidence[i]),
+            float(score),
+            picked_by,
+            chosen.reason(place).format(*labels),
+        )
+        for place, (i, score, picked_by) in enumerate(zip(chosen.order, served, chosen.picked_by, strict=True))
+    )

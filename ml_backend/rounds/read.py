@@ -1,0 +1,94 @@
+"""The first step of a round: one project read from Label Studio and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_backend.config import ProjectSettings
+from ml_backend.evaluation import agreement
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.models.registry import model_for_object_tag
+from ml_backend.records import Project
+from ml_backend.rounds.examples import divide
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.queue_overrides import forget
+from ml_backend.store.queue_overrides import read as read_overrides
+
+
+def read_project(
+    now: Project,
+    store: ProjectStore,
+    workspace: Workspace,
+    recorder: Recorder,
+    options: RunOptions,
+) -> RoundProject:
+    """What the round goes by: the question, the settings and all tasks, divided by what is done with them.
+
+    Raises:
+        LabelConfigError: the project does not ask one choice about one image or text.
+        ConfigurationError: wrong settings. LabelStudioError: the tasks cannot be read.
+    """
+    with recorder.step("read") as step:
+        question = parse_label_config(now.label_config, project=now.id)
+        settings = _settings(workspace, store, options.overrides, now.id)
+        cache = TaskCache(store.task_cache_path)
+        refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
+        step.detail = f"{refresh.read} of {now.task_count} tasks"
+        overrides = read_overrides(store)
+        pool = divide(cache.tasks(), question, overrides.dropped)
+        media = MediaReader(workspace.client, cache.cached_media, cache.keep_media)
+        model = model_for_object_tag(question.object_tag, settings.text_model)
+    recorder.report.open_tasks = len(pool.open)
+    recorder.report.agreement = agreement.measure(pool.several.values())
+    project = RoundProject(now, store, question, settings, pool, media, model, overrides)
+    if not options.dry_run:
+        store.note_question(question, now.title)
+        _forget_overrides(project)
+    _warn_about(project, recorder)
+    return project
+
+
+def _settings(
+    workspace: Workspace, store: ProjectStore, overrides: Mapping[str, Any], project_id: int
+) -> ProjectSettings:
+    where = f"Extra params of project {project_id} (Settings > Model)"
+    settings = workspace.defaults.override(store.extra_params(), where=where)
+    return settings.override(overrides, where="Settings of this round")
+
+
+def _forget_overrides(project: RoundProject) -> None:
+    """Forget what people wanted of tasks that are answered, skipped or gone."""
+    front, dropped = project.overrides.front, project.overrides.dropped
+    if front or dropped:
+        open_ids = {task.id for task in project.pool.open} | project.pool.dropped
+        forget(project.store, {*front, *dropped} - open_ids)
+
+
+def _warn_about(project: RoundProject, recorder: Recorder) -> None:
+    pool, now, current = project.pool, project.now, project.store.current()
+    if pool.skipped:
+        recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.")
+    if pool.dropped:
+        recorder.warn(f"{len(pool.dropped)} tasks that somebody dropped on the dashboard are left out of the queue.")
+    if pool.foreign_labels:
+        shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
+        recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
+    if pool.tied:
+        shown = ", ".join(map(str, pool.tied[:5]))
+        recorder.warn(f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.")
+    if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
+        recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
+    if current.queue and now.model_version != current.queue:
+        recorder.warn(f'The served model version had been changed to "{now.model_version}".')
+    if now.maximum_annotations > 1:
+        recorder.warn(
+            f"{now.maximum_annotations} annotations per task are asked for: Label Studio gives a second annotator "
+            "tasks that have one already, in random order, before it follows the queue."
+        )

@@ -1,0 +1,147 @@
+"""A round that is remembered: its line in the project's log, its steps while it runs, what it saw of Label Studio."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+from ml_backend.errors import ActiveLearningError
+from ml_backend.logs import in_round
+from ml_backend.rounds.log import look, remember
+from ml_backend.rounds.progress import LiveProgress, clear
+from ml_backend.rounds.report import Observer, Report, Silent, StepTime
+from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
+from ml_backend.rounds.run import run_round
+from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.project_store import open_project
+from ml_backend.store.registry import StoreRegistry
+
+log = logging.getLogger(__name__)
+MOST_MESSAGES: Final = 20
+"""Warnings of a round that its line repeats."""
+UNFORESEEN: Final = "unforeseen"
+"""Before the name of an error that is none of ours: its text may hold anything."""
+
+
+def record_round(
+    workspace: Workspace,
+    request: RoundRequest,
+    options: RunOptions = ORDINARY_RUN,
+    *,
+    observer: Observer | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    new_id: Callable[[], str] = lambda: uuid4().hex[:12],
+) -> Report:
+    """``run_round``, remembered: a line in the project's log, and what it saw where it trained.
+
+    All log records made meanwhile carry the project, the round's id and the model version, see `logs`.
+
+    Args:
+        workspace: what rounds share.
+        request: what is asked of the round.
+        options: how to run it.
+        observer: watches the steps.
+        now: the clock.
+        new_id: names the round, in `rounds.jsonl` and in logs.
+
+    Raises:
+        ActiveLearningError: as ``run_round``.
+    """
+    round_id, project_id = new_id(), request.project_id
+    facts = {"round": round_id, "started": now().isoformat(), "trigger": request.trigger}
+    steps = LiveProgress(
+        _Logged(observer or Silent()),
+        lambda: None if options.dry_run else open_project(workspace.root, project_id),  # it writes nothing at all
+        facts,
+    )
+    with in_round(project_id, round_id):
+        log.info("round started: %s", request.trigger)
+        try:
+            seen = look(workspace.client, project_id)
+            report = run_round(workspace, request, options, observer=steps)
+        except BaseException as exc:
+            remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, error=_told(exc)))
+            raise
+        finally:
+            steps.end()
+        if not options.dry_run:
+            line = _line(facts, now(), steps.done, report)
+            remember(workspace.root, workspace.stores, project_id, line, seen if request.train else None)
+        queue = report.queue.name if report.published and report.queue else "unchanged"
+        log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
+    return report
+
+
+def _told(exc: BaseException) -> str:
+    """What the log keeps of an error, told to the process's log as well."""
+    ours = isinstance(exc, ActiveLearningError)
+    error = str(exc) if ours else f"{UNFORESEEN} {type(exc).__name__}"
+    log.error("round failed; the old order stands: %s", error, exc_info=None if ours else exc)
+    return error
+
+
+def record_lost_round(
+    stores: StoreRegistry, request: RoundRequest, *, started: datetime, error: ActiveLearningError
+) -> None:
+    """Remember a round whose process died before it could do so itself."""
+    facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": request.trigger}
+    store = open_project(stores.root, request.project_id)
+    if store is not None:
+        clear(store)
+    remember(stores.root, stores, request.project_id, _line(facts, datetime.now(UTC), (), error=str(error)))
+
+
+class _Logged:
+    """Logs the steps, and passes everything on."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def step_started(self, name: str) -> None:
+        log.debug("step started: %s", name)
+        self._observer.step_started(name)
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        self._observer.progress(name, done, total)
+
+    def step_finished(self, step: StepTime) -> None:
+        log.info("step %s: %.2f s%s", step.name, step.seconds, f", {step.detail}" if step.detail else "")
+        self._observer.step_finished(step)
+
+
+def _line(
+    facts: Mapping[str, Any],
+    ended: datetime,
+    steps: Iterable[StepTime],
+    report: Report | None = None,
+    error: str | None = None,
+) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        **facts,
+        "ended": ended.isoformat(),
+        "steps": [{"name": step.name, "seconds": round(step.seconds, 4)} for step in steps],
+        "error": error,
+    }
+    if report is not None:
+        line |= {
+            "version": report.version,
+            "trained": report.trained,
+            "held_back": report.held_back,
+            "learnt_from": report.learnt_from,
+            "choice": report.choice,
+            "instant": report.instant,
+            "queue": report.queue.name if report.queue else None,
+            "published": report.published,
+            "open_tasks": report.open_tasks,
+            "accuracy": (report.metrics or {}).get("accuracy"),
+            "labels": sum(report.label_counts.values()),
+            "agreement": asdict(report.agreement) if report.agreement else None,
+            "doubted": None if report.doubted is None else len(report.doubted),
+            "warnings": len(report.warnings),
+            "messages": report.warnings[:MOST_MESSAGES],
+        }
+    return line

@@ -1,0 +1,101 @@
+"""The second half of a round: which version annotators get, and its order in Label Studio."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.label_studio.publishing import delete_replaced, publish
+from ml_backend.logs import note_version
+from ml_backend.records import Queue
+from ml_backend.rounds.queue import make_queue
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.selection.context import COLD_START, strategy_in_use
+from ml_backend.store.project_store import Current
+from ml_backend.store.versions import answers, newest_usable
+
+
+def serve(
+    project: RoundProject,
+    newest: str | None,
+    workspace: Workspace,
+    recorder: Recorder,
+    options: RunOptions,
+    pin: str | None,
+) -> None:
+    """Choose the version, queue the open tasks by it, and publish.
+
+    Args:
+        project: as the round read it.
+        newest: the version that this round trained; None where it trained none.
+        workspace: what rounds share.
+        recorder: times the steps, and takes what people should know.
+        options: how the round runs.
+        pin: the version to serve from now on.
+
+    Raises:
+        StoreError: the version to pin is not stored, or answers another question. LabelStudioError: publishing failed.
+    """
+    store, pool, report = project.store, project.pool, recorder.report
+    version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
+    report.version = version
+    note_version(version)
+    report.metrics = store.manifest(version).metrics if version else None
+    loaded = workspace.library.load(store, version) if version else None
+    if pool.open:
+        report.queue = make_queue(project, loaded, version, workspace, recorder, options)
+    if report.queue and report.queue.predictions:
+        if not options.dry_run:
+            _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
+        return
+    if pool.open:
+        recorder.warn("None of the open tasks can be read; the order is unchanged.")
+    else:
+        recorder.warn("No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.")
+    if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
+        store.set_current(replace(store.current(), pinned=pin))
+
+
+def _pinned_version(project: RoundProject, pin: str | None, newest: str | None, recorder: Recorder) -> str | None:
+    """The version that is pinned, now or before, where it answers the question; else the newest."""
+    store = project.store
+    pinned = pin or store.current().pinned
+    if pinned is None or (pinned == newest and not pin):
+        return newest
+    if pinned in store.versions() and answers(store.manifest(pinned), project.question):
+        if newest != pinned and not pin:
+            recorder.warn(f"{pinned} is pinned and goes on being served, not {newest} (scripts/versions.py unpin).")
+        return pinned
+    if pin:
+        raise StoreError(f"Version {pin} cannot be served: it is not stored, or the labeling config's choices changed.")
+    recorder.warn(f"{pinned} is pinned but gone, or the choices changed: {newest or 'a random order'} is served.")
+    return newest
+
+
+def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
+    """The newest stored version that answers the project's question as it stands."""
+    gate = project.settings.promote_margin is not None
+    name = newest_usable(project.store, project.question, promoted_only=gate)
+    if name is None and project.store.versions():
+        recorder.warn("The labeling config's choices changed since the last training: train again to use the new ones.")
+    if name is None:
+        strategy = strategy_in_use(project.settings, trained=False)
+        order = "in a random order, fixed by the seed" if strategy == COLD_START else f"by {strategy}, which needs none"
+        recorder.warn(f"No trained model yet: the open tasks are queued {order}.")
+    return name
+
+
+def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
+    client, project_id, question = workspace.client, project.now.id, project.question
+    project.store.write_queue(queue)
+    project.store.announce(Current(queue.version, queue.name, pinned))
+    publish(client, project_id, queue, question, prelabel=project.settings.prelabel, step=recorder.step)
+    project.store.settle(queue.name)
+    recorder.report.published = True
+    try:
+        with recorder.step("tidy"):
+            recorder.report.replaced = delete_replaced(client, project_id, queue, question, keep=workspace.keep_queues)
+    except LabelStudioError as exc:  # annotators have the new order: a later round makes the rest right
+        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

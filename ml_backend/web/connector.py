@@ -1,0 +1,84 @@
+"""The routes that Label Studio asks of every ML backend."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Blueprint, Response, jsonify, request
+
+from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.predictor import UNTRAINED, Predictor
+from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
+from ml_backend.store.registry import stores_of
+from ml_backend.web.requests import json_body, required_text
+from ml_backend.web.services import services
+
+MODEL_CLASS: Final = "ActiveLearningBackend"
+"""What Label Studio is told; label-studio-ml's own server tells the class that we have there."""
+blueprint = Blueprint("connector", __name__)
+
+
+@blueprint.get("/")
+@blueprint.get("/health")
+def health() -> Response:
+    """Whether the backend is up; asks for no password."""
+    return jsonify(status="UP", model_class=MODEL_CLASS)
+
+
+@blueprint.post("/setup")
+def setup() -> Response:
+    """Connect a project: check its labeling config (`schema`) and extra params, and answer the served version."""
+    # The body also holds a host name and the project creator's token: neither is used, nor logged.
+    body, settings = json_body(), services().settings
+    uid = required_text(body, "project")
+    predictor = Predictor(settings, required_text(body, "schema"), uid)
+    set_extra_params(settings, uid, read_extra_params(body.get("extra_params")))
+    if predictor.question is not None:
+        stores_of(settings).get(uid).note_question(predictor.question)
+    return jsonify(model_version=predictor.model_version_in_use())
+
+
+@blueprint.post("/predict")
+def predict() -> Response:
+    """Predictions of `tasks` by the served version of `project`."""
+    body = json_body()
+    tasks = body.get("tasks")
+    if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
+        raise ConfigurationError('A /predict request needs "tasks", a list of objects with "id" and "data".')
+    predictor = Predictor(services().settings, body.get("label_config"), str(body.get("project") or "") or None)
+    return jsonify(results=predictor.predict(tasks), model_version=predictor.model_version_in_use())
+
+
+@blueprint.route("/versions", methods=["GET", "POST"])
+def versions() -> Response:
+    """Names of the stored versions of `project`."""
+    # Label Studio sends GET with no body and no project: it gets an empty list.
+    body = request.get_json(silent=True)
+    uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
+    return jsonify(versions=stores_of(services().settings).get(str(uid)).versions() if uid else [])
+
+
+@blueprint.post("/validate")
+def validate() -> Response:
+    """Whether a labeling config (`config`) can be learnt from; 422 says why not."""
+    parse_label_config(required_text(json_body(), "config"))
+    return jsonify(status="ok")
+
+
+@blueprint.post("/delete")
+def delete() -> Response:
+    """The backend was disconnected from a project; its versions are kept."""
+    # Connecting again resumes with them.
+    return jsonify(status="ok", detail="versions are kept in the model folder")
+
+
+@blueprint.post("/duplicate_model")
+def duplicate_model() -> Response:
+    """A project was copied: the copy starts without a model."""
+    # It has other task ids, and trains on its own labels.
+    return jsonify(status="ok", model_version=UNTRAINED)
+
+
+def _is_task(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), int) and isinstance(value.get("data"), dict)

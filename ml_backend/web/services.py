@@ -1,0 +1,37 @@
+"""What the routes of one server answer from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import Flask, current_app
+
+from ml_backend.config import Settings
+from ml_backend.instant.loop import InstantLoop
+from ml_backend.jobs.job import Rounds
+from ml_backend.jobs.scheduler import Scheduler
+
+KEY: Final = "active_learning"
+
+
+@dataclass(frozen=True)
+class Services:
+    """One installation, as its routes see it."""
+
+    settings: Settings
+    rounds: Rounds
+    """Where rounds are asked for."""
+    scheduler: Scheduler | None = None
+    """Hears of changes. Without it, only START_TRAINING starts a round."""
+    instant: InstantLoop | None = None
+    """Hears of answers."""
+
+    def attach(self, app: Flask) -> None:
+        """Answer this application's requests from here."""
+        app.extensions[KEY] = self
+
+
+def services() -> Services:
+    """Those of the application that answers the request under way."""
+    return cast(Services, current_app.extensions[KEY])
