@@ -11,7 +11,6 @@ from support.stores import QUEUE, UID, Machine, name_of, run_round, state
 
 from ml_backend.errors import StoreError
 from ml_backend.rounds.log import append, rounds
-from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.lease import PREFIX, Lease
 from ml_backend.store.registry import StoreRegistry
 
@@ -62,7 +61,7 @@ def test_with_a_common_folder_the_lease_is_taken_as_well(tmp_path, redis, redis_
         assert redis.get(f"{PREFIX}{UID}")
         with pytest.raises(StoreError, match="in Redis"), Lease(redis, UID, seconds=30):
             pass
-    run_round(stores, RoundRequest(1))
+    run_round(stores, 1)
     assert redis.keys() == []
 
 
@@ -77,11 +76,11 @@ def test_a_lease_outlasts_its_time_while_its_holder_lives(redis):
 def test_who_lost_the_lease_changes_nothing_any_more(machine, redis, redis_url):
     here = machine("a", redis_url=redis_url, lease_seconds=0.6)
     there = machine("b", redis_url=redis_url)
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     lock = here.get(UID).lock()
     lock.__enter__()
     redis.delete(f"{PREFIX}{UID}")
-    run_round(there, RoundRequest(2))
+    run_round(there, 2)
     with pytest.raises(StoreError, match=r"lock of project .* was lost"):
         here.get(UID).write_queue(replace(QUEUE, name="m-0001-0123abcd.bald-0002"))  # before the order is published
     with pytest.raises(StoreError, match=r"lock of project .* was lost"):
@@ -106,7 +105,7 @@ with stores.get(UID).lock():
 def test_a_killed_holder_frees_the_project_when_its_lease_ends(tmp_path, redis, redis_url):
     url = f"file://{tmp_path / 'remote'}"
     here = Machine(tmp_path / "a", url, redis_url=redis_url)
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     arguments = [str(tmp_path / "b"), url, redis_url, *sys.path]
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, *arguments], stdout=subprocess.PIPE, text=True)
     try:
@@ -116,5 +115,5 @@ def test_a_killed_holder_frees_the_project_when_its_lease_ends(tmp_path, redis, 
     finally:
         holder.kill()  # -9
         holder.communicate()
-    run_round(here, RoundRequest(2), timeout=60)
+    run_round(here, 2, timeout=60)
     assert state(here.reads()) == (name_of(2), (name_of(1), name_of(2)), (1, 2))

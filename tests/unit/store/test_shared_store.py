@@ -46,7 +46,7 @@ def fail_after(work, error):
 def test_a_round_reaches_another_machine_whole(machine):
     here, there = machine("a"), machine("b")
     assert state(there.get(UID)) is None
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     assert state(there.get(UID)) is None  # looked a moment ago
     store = there.reads()
     assert state(store) == state(here.get(UID)) == (name_of(1), (name_of(1),), (1,))
@@ -59,15 +59,15 @@ def test_a_round_reaches_another_machine_whole(machine):
 def test_either_machine_goes_on_where_the_other_stopped(machine):
     here, there = machine("a"), machine("b")
     for number, stores in enumerate((here, there, there, here), 1):
-        run_round(stores, RoundRequest(number), keep=3)
+        run_round(stores, number, keep=3)
     wanted = (name_of(4), tuple(map(name_of, (2, 3, 4))), (1, 2, 3, 4))
     assert state(here.reads()) == state(there.reads()) == wanted
 
 
 def test_a_rollback_a_changed_verdict_and_a_deletion_reach_the_other_machine(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
-    run_round(here, RoundRequest(2))
+    run_round(here, 1)
+    run_round(here, 2)
     assert state(there.reads())[0] == name_of(2)
     store = here.get(UID)
     with store.lock():
@@ -80,14 +80,14 @@ def test_a_rollback_a_changed_verdict_and_a_deletion_reach_the_other_machine(mac
     with store.lock():
         store.delete_version(name_of(2))
     there.reads()  # readers there may still have been about to load it; now it goes
-    run_round(here, RoundRequest(3))
+    run_round(here, 3)
     assert there.reads().versions() == [name_of(1), name_of(3)]
 
 
 def test_nothing_is_left_at_the_remote_that_nobody_names(machine):
     here = machine("a")
     for number in range(1, 6):
-        run_round(here, RoundRequest(number), keep=2, weights={"w": torch.full((10,), float(number))})
+        run_round(here, number, keep=2, weights={"w": torch.full((10,), float(number))})
     named = {entry["sha256"] for entry in json.loads(here.remote.read(f"{FOLDER}/{HEAD}"))["files"].values()}
     assert set(here.remote.objects(FOLDER)) == named
     weights = {p.name for p in (here.get(UID).folder / "versions").iterdir()}
@@ -106,7 +106,7 @@ def test_extra_params_reach_the_other_machine_at_once_and_both_ways(machine):
 
 def test_projects_that_only_the_remote_knows_are_found(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     here.get("8.1800000000").set_extra_params({})
     there.remote.replace("project-../x", b"")
     assert there.open(7).current().version == name_of(1)
@@ -117,28 +117,28 @@ def test_projects_that_only_the_remote_knows_are_found(machine):
 
 def test_what_was_stored_here_before_is_shared_by_the_first_round(machine, tmp_path):
     StoreRegistry(tmp_path / "a").get(UID).set_extra_params({"seed": 1})
-    run_round(StoreRegistry(tmp_path / "a"), RoundRequest(1))
+    run_round(StoreRegistry(tmp_path / "a"), 1)
     here, there = machine("a"), machine("b")
     assert state(here.get(UID))[0] == name_of(1)
-    run_round(here, RoundRequest(2))
+    run_round(here, 2)
     assert state(there.get(UID)) == (name_of(2), (name_of(1), name_of(2)), (1, 2))
     assert there.get(UID).extra_params() == {"seed": 1}
 
 
 def test_rounds_that_two_machines_logged_are_merged(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     there.reads()
     append(there.get(UID), {"started": "2024-05-01T00:00:02+00:00", "n": "refused there"})  # without the lock
-    run_round(here, RoundRequest(3))
+    run_round(here, 3)
     assert [line["n"] for line in rounds(there.reads())] == [1, "refused there", 3]
-    run_round(there, RoundRequest(4))
+    run_round(there, 4)
     assert [line["n"] for line in rounds(here.reads())] == [1, "refused there", 3, 4]
 
 
 def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine, monkeypatch):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     monkeypatch.setattr(round_log, "NOTES_PATIENCE", 0.1)
     monkeypatch.setattr(recording, "look", lambda *_: round_log.Seen(1, 1, "now"))
     monkeypatch.setattr(recording, "run_round", lambda *_, **__: fail_after(here.get(UID).versions, StoreError("held")))
@@ -155,7 +155,7 @@ def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(m
 
 def test_a_new_order_is_shared_before_its_round_ends(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     with here.get(UID).lock():
         here.get(UID).set_current(Current(None, None))
         assert there.reads().current() == Current()  # annotators have it: measuring may take a while yet
@@ -179,14 +179,14 @@ class Failing(Remote):
 
 def test_a_remote_that_fails_at_any_step_of_a_push_leaves_the_old_state_to_all(machine, url):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     before = state(there.reads())
     here._remote = Failing(url)
     failures = 0
     for writes in range(10):
         here._remote.left = writes
         try:
-            run_round(here, RoundRequest(2), weights={"w": torch.full((10,), float(writes))})
+            run_round(here, 2, weights={"w": torch.full((10,), float(writes))})
         except StoreError:
             failures += 1
         seen = state(there.reads())
@@ -196,13 +196,13 @@ def test_a_remote_that_fails_at_any_step_of_a_push_leaves_the_old_state_to_all(m
     assert failures >= 2  # at least: uploading and replacing the head
     assert seen[:2] == (name_of(2), (name_of(1), name_of(2)))
     here._remote.left = 10**9
-    run_round(here, RoundRequest(3))
+    run_round(here, 3)
     assert state(there.reads())[0] == name_of(3)
 
 
 def test_a_failure_before_label_studio_hears_of_the_order_is_told_then(machine, url):
     here = machine("a")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     here._remote = Failing(url)
     here._remote.left = 0
     with pytest.raises(StoreError, match="out of space"), here.get(UID).lock():
@@ -211,7 +211,7 @@ def test_a_failure_before_label_studio_hears_of_the_order_is_told_then(machine, 
 
 def test_what_a_killed_round_left_is_dropped_and_never_shared(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     here.get(UID).write_version(manifest(2), WEIGHTS)  # a round that was killed before its end
     here.get(UID).set_current(Current(name_of(2), None))
     assert state(there.reads())[0] == name_of(1)
@@ -221,7 +221,7 @@ def test_what_a_killed_round_left_is_dropped_and_never_shared(machine):
 
 def test_what_stands_after_a_failed_round_is_shared(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     store = here.get(UID)
     with pytest.raises(StoreError, match="No current"), store.lock():
         fail_after(lambda: store.write_version(manifest(2), WEIGHTS), StoreError("No current"))
@@ -230,10 +230,10 @@ def test_what_stands_after_a_failed_round_is_shared(machine):
 
 def test_without_redis_the_second_of_two_writers_shares_nothing(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     lock = here.get(UID).lock()
     lock.__enter__()
-    run_round(there, RoundRequest(2))
+    run_round(there, 2)
     for last in (lambda: here.get(UID).set_current(Current(None, None)), lambda: lock.__exit__(None, None, None)):
         with pytest.raises(StoreError, match=r"Another machine changed .* same REDIS_URL"):
             last()
@@ -242,7 +242,7 @@ def test_without_redis_the_second_of_two_writers_shares_nothing(machine):
 
 def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplog):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     before = state(there.reads())
 
     class Gone(Remote):
@@ -250,7 +250,7 @@ def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplo
             raise StoreError("Cannot read the shared store (gone).")
 
     working, there._remote = there._remote, Gone(url)
-    run_round(here, RoundRequest(2))
+    run_round(here, 2)
     assert state(there.reads()) == state(there.reads()) == before
     assert there.known()[7].uid == UID
     assert [record.message for record in caplog.records] == [
@@ -264,9 +264,9 @@ def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplo
 
 def test_a_request_does_not_wait_for_a_remote_that_does_not_answer(machine, url):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     before = state(there.reads())
-    run_round(here, RoundRequest(2))
+    run_round(here, 2)
     answers = threading.Event()
 
     class Slow(Remote):
@@ -287,7 +287,7 @@ def test_a_request_does_not_wait_for_a_remote_that_does_not_answer(machine, url)
 )
 def test_a_damaged_head_is_told_and_never_followed(machine, damage):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     there.remote.replace(f"{FOLDER}/{HEAD}", damage.encode())
     with pytest.raises(StoreError, match=r"head.json is damaged; delete the folder"):
         there.get(UID)
@@ -296,7 +296,7 @@ def test_a_damaged_head_is_told_and_never_followed(machine, damage):
 
 def test_a_damaged_or_missing_object_is_never_taken(machine):
     here, there = machine("a"), machine("b")
-    run_round(here, RoundRequest(1))
+    run_round(here, 1)
     digest = json.loads(here.remote.read(f"{FOLDER}/{HEAD}"))["files"]["current.json"]["sha256"]
     there.remote.replace(f"{FOLDER}/{OBJECTS}/{digest}", b'{"version": "other"}')
     with pytest.raises(StoreError, match="damaged"):
@@ -325,7 +325,7 @@ def test_a_reader_among_many_rounds_sees_whole_states_only(tmp_path):
     reader.start()
     try:
         for number in range(1, 16):
-            run_round(here, RoundRequest(number), keep=2, weights={"w": torch.full((100_000,), float(number))})
+            run_round(here, number, keep=2, weights={"w": torch.full((100_000,), float(number))})
         wait_until(lambda: name_of(15) in seen or failed)
     finally:
         over.set()
