@@ -3,7 +3,7 @@
 Nothing is trained but a projection. What a contrastive network has to learn from distorted copies, that a sheared or
 turned image is the same image, is put into the comparison itself: two images are as far apart as the closest of one's
 distorted views is from the other (the distorted views of Simard, LeCun & Denker 1993, sampled instead of
-linearised). On 8,000 digits this takes half a minute of one core.
+linearised).
 """
 
 from __future__ import annotations
@@ -11,28 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 (the field's name for it)
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ml_backend import hardware
 from ml_backend.encoders.base import Rows
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
-Images = NDArray[np.uint8]
-DIRECTIONS: Final = 8
-CELL: Final = 4
-"""Side of the squares over which gradients are summed, in pixels."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml_backend.encoders.gradient_histograms import Distortion, Images
+
 BLOCK: Final = 200
 LIMITS: Final = {"rotation": 90.0, "shear": 2.0, "scale": 2.0, "shift": 0.5, "dimensions": 1024.0}
-
-Distortion = tuple[float, float, float, float, float]
-"""Rotation in radians, shear, horizontal scale, shift to the right and down in shares of half the side."""
 
 
 class Gradients:
@@ -70,13 +64,17 @@ class Gradients:
         progress: Progress = no_progress,
     ) -> Self:
         """Find the principal components of the items' histograms; see ``Encoder.learn``."""
+        import torch
+
+        from ml_backend.encoders.gradient_histograms import histograms, shape_of, stack
+
         chosen = _resolved(cls.options(), options)
         if not len(items):
             raise ModelError("gradients: there are no items to learn from; import tasks first")
         rows = []
         with torch.inference_mode():
             for start in range(0, len(items), BLOCK):
-                rows.append(histograms(_stack(items[start : start + BLOCK], None)))
+                rows.append(histograms(stack(items[start : start + BLOCK], None)))
                 progress(min(start + BLOCK, len(items)), len(items))
             found = torch.cat(rows)
             mean = found.mean(dim=0)
@@ -86,7 +84,7 @@ class Gradients:
         axes = vectors[:, -kept:].flip(1).float().contiguous()
         # An eigenvector's sign is arbitrary: its largest entry is made positive.
         axes *= torch.sign(axes[axes.abs().argmax(dim=0), torch.arange(kept)])
-        return cls(mean.clone(), axes, _shape_of(items[0]), distortions_of(chosen))
+        return cls(mean.clone(), axes, shape_of(items[0]), distortions_of(chosen))
 
     def embed(self, items: Sequence[Images]) -> Rows:
         """Components of the items' histograms ``[N, D]``."""
@@ -119,10 +117,14 @@ class Gradients:
 
     @hardware.threads()
     def _view(self, items: Sequence[Images], distortion: Distortion | None) -> Rows:
+        import torch
+
+        from ml_backend.encoders.gradient_histograms import distorted, histograms, stack
+
         out = np.empty((len(items), self._axes.shape[1]), np.float32)
         with torch.inference_mode():
             for start in range(0, len(items), BLOCK):
-                block = _stack(items[start : start + BLOCK], self._shape)
+                block = stack(items[start : start + BLOCK], self._shape)
                 found = histograms(block if distortion is None else distorted(block, distortion))
                 out[start : start + BLOCK] = ((found - self._mean) @ self._axes).numpy()
         return out
@@ -138,48 +140,6 @@ def distortions_of(options: Mapping[str, float]) -> list[Distortion]:
     found += [(0.0, 0.0, 1.0, x, y) for x, y in ((far, 0.0), (-far, 0.0), (0.0, far), (0.0, -far))]
     plain = (0.0, 0.0, 1.0, 0.0, 0.0)
     return [d for d in dict.fromkeys(tuple(v + 0.0 for v in d) for d in found) if d != plain]  # type: ignore[misc]
-
-
-def distorted(images: Tensor, distortion: Distortion) -> Tensor:
-    """Images ``[N, 1, H, W]`` seen through ``rotation · shear · scale``, shifted."""
-    turn, shear, wide, right, down = distortion
-    cos, sin = math.cos(turn), math.sin(turn)
-    rows = [[cos * wide, cos * shear - sin, right], [sin * wide, sin * shear + cos, down]]
-    theta = torch.tensor(rows, dtype=torch.float32).expand(len(images), 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
-
-
-def histograms(images: Tensor) -> Tensor:
-    """Square roots of how much brightness changes in 8 directions, by cells of 4 x 4 pixels, of length 1 ``[N, F]``.
-
-    A gradient ``g`` counts ``|g| cos⁴`` towards the directions within 90° of it, so that it is shared by neighbours.
-    After the histograms of oriented gradients of Dalal & Triggs 2005, https://doi.org/10.1109/CVPR.2005.177.
-    """
-    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
-    angles = [2 * math.pi * d / DIRECTIONS for d in range(DIRECTIONS)]
-    along = torch.stack([sobel * math.cos(a) + sobel.T * math.sin(a) for a in angles])[:, None]
-    part = F.conv2d(images, along, padding=1).relu_()  # [N, 8, H, W]
-    square = F.conv2d(images, torch.stack([sobel, sobel.T])[:, None], padding=1).square().sum(dim=1, keepdim=True)
-    part = part.pow_(2).pow_(2).mul_((square + 1e-8).pow_(-1.5))  # |g|⁴ cos⁴ / |g|³
-    cells = F.avg_pool2d(F.avg_pool2d(part, 3, 1, 1), CELL, ceil_mode=True).flatten(1).sqrt_()
-    lengths: Tensor = cells.norm(dim=1, keepdim=True).clamp_min(1e-6)
-    return cells / lengths
-
-
-def _stack(items: Sequence[Images], shape: tuple[int, int] | None) -> Tensor:
-    """Items as ``float32 [N, 1, H, W]`` in [0, 1]."""
-    wanted = shape or _shape_of(items[0])
-    for item in items:
-        if _shape_of(item) != wanted:
-            raise ModelError(f"gradients: items must be uint8 {list(wanted)}, not {list(np.shape(item))}")
-    return torch.from_numpy(np.stack(items)).float().div_(255)[:, None]
-
-
-def _shape_of(item: Images) -> tuple[int, int]:
-    if np.ndim(item) != 2:
-        raise ModelError(f"gradients: items must be grey images [height, width], not {list(np.shape(item))}")
-    return int(item.shape[0]), int(item.shape[1])
 
 
 def _resolved(defaults: Mapping[str, float], given: Mapping[str, float] | None) -> dict[str, float]:

@@ -82,3 +82,15 @@ def check_samples(model: str, samples: int) -> None:
     """
     if samples < 1:
         raise ModelError(f"{model}: samples must be at least 1, not {samples}")
+
+
+def stored_number(model: str, config: Mapping[str, Any], key: str) -> float:
+    """One number of a stored configuration.
+
+    Raises:
+        ModelError: it is missing or no number.
+    """
+    try:
+        return float(config[key])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ModelError(f"{model}: the stored configuration has no number {key!r}; train again") from exc

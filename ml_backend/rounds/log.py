@@ -105,5 +105,3 @@ def rounds(store: ProjectStore, *, newest: int = KEPT_ROUNDS) -> list[dict[str, 
         except ValueError:
             continue
     return found
-
-

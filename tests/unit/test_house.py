@@ -12,15 +12,6 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 """Lines."""
 FILES = sorted(path for folder in ("ml_backend", "scripts") for path in (REPOSITORY / folder).rglob("*.py"))
 TOO_LONG: set[str] = {
-    "ml_backend/models/headlines.py:fit",
-    "ml_backend/models/mnist_cnn.py",
-    "ml_backend/models/mnist_cnn.py:fit",
-    "ml_backend/models/sentences.py:fit",
-    "ml_backend/rounds/log.py:record_round",
-    "ml_backend/rounds/run.py",
-    "ml_backend/rounds/run.py:_queue",
-    "ml_backend/rounds/run.py:run_round",
-    "ml_backend/server.py:create_app",
     "scripts/demo.py",
 }
 """Known today: to be mended, not added to."""

@@ -12,8 +12,8 @@ from torch import nn
 from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.hardware import Hardware
-from ml_backend.models import headlines, mnist_cnn
-from ml_backend.models import torch_parts as _shared
+from ml_backend.models import headlines, layers, mnist_cnn
+from ml_backend.models.mnist_network import folded
 from ml_backend.models.registry import MODELS
 
 
@@ -90,7 +90,7 @@ def fitted(request):
     return example(request.param)
 
 
-@pytest.fixture(scope="module", params=sorted(name for name in MODELS if hasattr(MODELS[name], "_embed")))
+@pytest.fixture(scope="module", params=sorted(name for name in MODELS if MODELS[name].learns_features))
 def learner(request):
     """One that learns its features (see test_sentences.py for one that does not)."""
     return example(request.param)
@@ -104,7 +104,7 @@ def anew(model):
 def test_a_second_strategy_costs_no_forward_pass(learner, monkeypatch):
     model, items = anew(learner[0]), learner[1]
     first = model.probabilities(items)
-    monkeypatch.setattr(model, "_embed", lambda _: pytest.fail("features were computed twice"))
+    monkeypatch.setattr(model, "_features", lambda _: pytest.fail("features were computed twice"))
     assert np.array_equal(model.probabilities(items), first)
     assert model.probabilities(items, samples=7).shape == (24, 7, 3)
     assert model.embed(items).shape[0] == 24
@@ -124,7 +124,7 @@ def test_blocks_do_not_matter(fitted, monkeypatch, samples):
     whole = anew(model).probabilities(items, samples=samples, seed=1)
     monkeypatch.setattr(mnist_cnn, "BLOCK", 5)
     monkeypatch.setattr(headlines, "BLOCK", 5)
-    monkeypatch.setattr(_shared, "HEAD_BLOCK", 7)
+    monkeypatch.setattr(layers, "HEAD_BLOCK", 7)
     assert np.allclose(anew(model).probabilities(items, samples=samples, seed=1), whole, atol=1e-6)
     order = np.random.default_rng(0).permutation(24)
     shuffled = anew(model).probabilities([items[i] for i in order], samples=samples, seed=1)
@@ -135,7 +135,7 @@ def test_passes_are_those_of_dropout_on_the_features(fitted):
     """Pass by pass, by hand: mask the features, apply the head, softmax."""
     model, items = fitted
     hidden, head, rate = torch.from_numpy(model.embed(items)), model._network.head, model._dropout
-    masks = _shared.dropout(torch.ones(5, 1, hidden.shape[1]), rate, torch.Generator().manual_seed(2))
+    masks = layers.dropout(torch.ones(5, 1, hidden.shape[1]), rate, torch.Generator().manual_seed(2))
     with torch.no_grad():
         expected = torch.stack([head(hidden * mask).softmax(dim=1) for mask in masks], dim=1)
     assert np.allclose(model.probabilities(items, samples=5, seed=2), expected.numpy(), atol=1e-6)
@@ -179,9 +179,9 @@ def test_folding_changes_neither_the_scores_nor_the_trained_network(negative):
     before = {name: value.clone() for name, value in model._network.state_dict().items()}
     pixels = torch.from_numpy(np.stack(items))[:, None].float()
     with torch.no_grad():
-        expected, folded = trunk(pixels / 255).numpy(), mnist_cnn._folded(trunk)
-        found = folded(pixels).numpy()
+        expected, quick = trunk(pixels / 255).numpy(), folded(trunk)
+        found = quick(pixels).numpy()
     assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
-    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded) == (3 if negative else 0)
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in quick) == (3 if negative else 0)
     np.testing.assert_array_equal(anew(model).embed(items), model.embed(items))
     assert all(torch.equal(value, before[name]) for name, value in model._network.state_dict().items())

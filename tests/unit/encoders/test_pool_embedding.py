@@ -5,7 +5,8 @@ import pytest
 import torch
 from support.strokes import strokes
 
-from ml_backend.encoders.gradients import Gradients, distorted, distortions_of
+from ml_backend.encoders.gradient_histograms import distorted
+from ml_backend.encoders.gradients import Gradients, distortions_of
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError, StoreError
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, digest

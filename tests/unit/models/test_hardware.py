@@ -13,7 +13,7 @@ from ml_backend import hardware
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.hardware import Hardware
-from ml_backend.models import torch_parts as _shared
+from ml_backend.models import layers
 from ml_backend.models.mnist_cnn import MnistCnn
 
 
@@ -70,8 +70,8 @@ def test_the_choice_is_that_of_the_process_whatever_the_thread():
 def test_draws_come_from_the_cpu_so_that_every_device_has_the_same():
     """On the device of the values: the meta device stands for one that cannot draw."""
     one, other = (torch.Generator().manual_seed(1) for _ in range(2))
-    assert _shared.dropout(torch.ones(4, 5, device="meta"), 0.5, one).device.type == "meta"
-    _shared.dropout(torch.ones(4, 5), 0.5, other)
+    assert layers.dropout(torch.ones(4, 5, device="meta"), 0.5, one).device.type == "meta"
+    layers.dropout(torch.ones(4, 5), 0.5, other)
     assert torch.equal(one.get_state(), other.get_state())
 
 

@@ -14,12 +14,15 @@ from support.places import REPOSITORY
 
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.models import torch_parts as _shared
+from ml_backend.models import training
 from ml_backend.models.base import LabeledItems
-from ml_backend.models.headlines import MAX_CHARACTERS, Headlines
-from ml_backend.models.mnist_cnn import MAX_PIXELS, MnistCnn, distort
+from ml_backend.models.grey_images import MAX_PIXELS
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.mnist_network import distort
 from ml_backend.models.registry import MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
+from ml_backend.models.texts import MAX_CHARACTERS
 from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
@@ -118,26 +121,26 @@ def test_validation_items_are_only_looked_at(case):
             assert told.validation is None
             continue
         curve = told.validation
-        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, 30, _shared.LOOKS)
+        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, 30, training.LOOKS)
         assert len(curve.loss) == len(curve.epochs)
         assert 0 < curve.items <= len(validation.items)
         assert (curve.loss[-1] < curve.loss[0]) == (validation is not wrong)
 
 
 def test_looks_are_spread_over_the_epochs():
-    assert sorted(_shared.looked_at(3)) == [1, 2, 3]
-    assert [sorted(_shared.looked_at(200))[i] for i in (0, 1, -2, -1)] == [1, 11, 190, 200]
-    assert len(_shared.looked_at(21)) == len(_shared.looked_at(1_000)) == _shared.LOOKS
+    assert sorted(training.looked_at(3)) == [1, 2, 3]
+    assert [sorted(training.looked_at(200))[i] for i in (0, 1, -2, -1)] == [1, 11, 190, 200]
+    assert len(training.looked_at(21)) == len(training.looked_at(1_000)) == training.LOOKS
 
 
 def test_the_classes_of_watched_items_keep_their_shares():
     known = LabeledItems(list(range(100)), np.repeat([0, 1], [80, 20]))
-    items, targets = _shared.held_out("m", known, LABELS, 10)
+    items, targets = training.held_out("m", known, LABELS, 10)
     assert targets.tolist() == [0] * 8 + [1] * 2
     assert len(set(items)) == 10
-    assert _shared.held_out("m", known, LABELS, 0) is _shared.held_out("m", None, LABELS, 10) is None
+    assert training.held_out("m", known, LABELS, 0) is training.held_out("m", None, LABELS, 10) is None
     with pytest.raises(ModelError, match="0 to 2"):
-        _shared.held_out("m", LabeledItems([1], np.array([3])), LABELS, 10)
+        training.held_out("m", LabeledItems([1], np.array([3])), LABELS, 10)
 
 
 def test_global_state_is_left_alone(case):
@@ -266,7 +269,7 @@ def test_unfitted_and_wrong_use(case):
 
 
 def test_batches_use_every_item_equally_often():
-    drawn = torch.cat(list(_shared.batches(10, 4, 5, torch.Generator().manual_seed(0))))
+    drawn = torch.cat(list(training.batches(10, 4, 5, torch.Generator().manual_seed(0))))
     assert torch.bincount(drawn).tolist() == [2] * 10
 
 

@@ -1,0 +1,176 @@
+"""What the torch models share: a subclass gives the network, its features and its loss; the rest is here.
+
+torch is imported where it is used: a model's class is loaded to list it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import hardware
+from ml_backend.encoders.feature_cache import FeatureCache
+from ml_backend.errors import ModelError
+from ml_backend.models import checks
+from ml_backend.models.base import LabeledItems, Targets, TrainingReport
+from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ml_backend.models.layers import HeadedNetwork
+    from ml_backend.models.training import Plan
+
+Network = TypeVar("Network", bound="HeadedNetwork")
+
+
+class TorchClassifier(ABC, Generic[Network]):
+    """A `Model`: features ``[N, D]`` of a network, then dropout and a linear head.
+
+    Nothing before the head is random, so K Monte-Carlo dropout passes cost one pass for the features and one matrix
+    product.
+    """
+
+    name: ClassVar[str]
+    object_tag: ClassVar[str]
+    learns_features: ClassVar[bool] = True
+    dimensions: ClassVar[int]
+    """D of the features that `_features` computes."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = checks.check_labels(self.name, labels)
+        self._network: Network | None = None
+        self._dropout = 0.0
+        self._cache = FeatureCache(self.dimensions)
+
+    # --- what a subclass gives ---------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def hyperparameters(cls) -> Mapping[str, Any]:
+        """Names and default values accepted by ``fit``, ``dropout`` among them."""
+
+    @abstractmethod
+    def _plan(
+        self, items: Sequence[Any], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
+    ) -> Plan[Network]:
+        """A new network for the items, and how to train it; what is random comes from ``generator``."""
+
+    @abstractmethod
+    def _features(self, items: Sequence[Any]) -> NDArray[np.float32]:
+        """What the fitted network's head sees ``[N, D]``."""
+
+    @abstractmethod
+    def _empty(self, config: Mapping[str, Any]) -> Network:
+        """A network for stored weights, by the stored configuration; called under ``torch.device("meta")``."""
+
+    def _config(self) -> dict[str, Any]:
+        """What `_empty` needs, beside the number of labels."""
+        return {}
+
+    @staticmethod
+    def _key(item: Any) -> Hashable:
+        """Equal for equal items, and for no others."""
+        return str(item)
+
+    # --- what it gets ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """Nothing: it needs no weights."""
+        return None
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether dropout passes differ from each other."""
+        return self._dropout > 0
+
+    @hardware.threads()
+    def fit(
+        self,
+        items: Sequence[Any],
+        targets: Targets,
+        *,
+        seed: int,
+        hyperparameters: Mapping[str, Any] | None = None,
+        validation: LabeledItems | None = None,
+        progress: Progress = no_progress,
+    ) -> TrainingReport:
+        """Train from scratch; see ``Model.fit``."""
+        import torch
+
+        from ml_backend.models import training
+
+        started = time.perf_counter()
+        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
+        generator = torch.Generator().manual_seed(seed)
+        plan = self._plan(items, y, chosen, generator)
+        watch = training.watch(self.name, plan, validation, self.labels)
+        epochs, curve = training.minimise(
+            self.name, plan, len(items), generator=generator, progress=progress, watch=watch
+        )
+        self._network, self._dropout = plan.network.eval().cpu(), chosen["dropout"]
+        self._cache = FeatureCache(self.dimensions)
+        used = chosen | dict(plan.used) | {"seed": seed}
+        return TrainingReport(len(items), len(epochs), time.perf_counter() - started, epochs, used, curve)
+
+    def probabilities(self, items: Sequence[Any], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+        """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
+        import torch
+
+        from ml_backend.models.layers import head_probabilities
+
+        network = self._fitted()
+        checks.check_samples(self.name, samples)
+        features = self.embed(items)
+        with hardware.threads(), torch.inference_mode():
+            return head_probabilities(features, network.head, self._dropout, samples, seed)
+
+    def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
+        """What the head sees ``[N, D]``, dropout off; computed once per item."""
+        self._fitted()
+        return self._cache.get(items, self._key, self._features)
+
+    def sharpen(self, factor: float) -> None:
+        """Multiply all logits; see ``Model.sharpen``."""
+        from ml_backend.models.layers import scale_head
+
+        scale_head(self._fitted().head, factor)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and configuration for ``from_state``."""
+        import torch
+
+        # Contiguous, as safetensors wants it.
+        weights = {
+            name: value.detach().clone(memory_format=torch.contiguous_format)
+            for name, value in self._fitted().state_dict().items()
+        }
+        return weights, {"dropout": self._dropout, **self._config()}
+
+    @classmethod
+    def from_state(cls, labels: Sequence[str], weights: dict[str, Tensor], config: Mapping[str, Any]) -> Self:
+        """Rebuild a fitted model; see ``Model.from_state``."""
+        import torch
+
+        from ml_backend.models.layers import load_weights
+
+        model = cls(labels)
+        model._dropout = checks.stored_number(cls.name, config, "dropout")
+        with torch.device("meta"):
+            network = model._empty(config)
+        load_weights(cls.name, network, weights)
+        model._network = network
+        return model
+
+    def _fitted(self) -> Network:
+        if self._network is None:
+            raise ModelError(f"{self.name} was neither trained nor loaded; call fit or from_state first")
+        return self._network
