@@ -125,7 +125,9 @@ def main(
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
     if instant and label_studio:
         raise ConfigurationError("--instant is simulated without Label Studio: leave out one of the two")
-    wanted = Wanted(strategy or list(STRATEGIES.usable()), range(seeds), jobs, out, report_only, label_studio, measure, target)
+    wanted = Wanted(
+        strategy or list(STRATEGIES.usable()), range(seeds), jobs, out, report_only, label_studio, measure, target
+    )
     for name in wanted.strategies:
         parse_strategy(name)
     sources = [(OWN, Source("own", path, label_column, text_column, images))] if path else []
