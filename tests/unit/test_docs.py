@@ -15,13 +15,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 from reference import PAGES, document_docs, field_docs, http_page, outdated, routes
-from support.examples import sentences
+from support.examples import LABELS, sentences
 from support.places import REPOSITORY
 
 from ml_backend.cli.app import COMMANDS, load
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.dashboard.pages.registry import PAGES as DASHBOARD_PAGES
 from ml_backend.encoders.base import Encoder
+from ml_backend.models.base import Model
 from ml_backend.registry import lacking_members
 from ml_backend.store.documents import DOCUMENTS as STORED
 from ml_backend.store.manifest import Manifest
@@ -215,8 +216,15 @@ def test_the_strategy_of_the_extend_page_works(extended: dict[str, ModuleType]) 
     assert pick(strategy, inputs, 2).order.tolist() == [1, 2]
 
 
-def test_the_encoder_of_the_extend_page_works(extended: dict[str, ModuleType]) -> None:
-    encoder = extended["my_trigrams"].Trigrams
-    items, _ = sentences(24)
+def test_encoder_and_model_of_the_extend_page_work(extended: dict[str, ModuleType]) -> None:
+    encoder, model_class = extended["my_trigrams"].Trigrams, extended["my_trigram_linear"].TrigramLinear
+    items, targets = sentences(24)
     assert encoder.learn(items, seed=0).embed(items).shape == (24, 256)
-    assert lacking_members(encoder, Encoder, "trigrams") is None
+    model = model_class(LABELS)
+    model.fit(items, targets, seed=0)
+    assert (model.probabilities(items)[:, 0].argmax(axis=1) == targets).all()
+    rebuilt = model_class.from_state(LABELS, *model.state())
+    assert np.array_equal(model.probabilities(items, samples=3), rebuilt.probabilities(items, samples=3))
+    assert (
+        lacking_members(encoder, Encoder, "trigrams") is lacking_members(model_class, Model, "trigram_linear") is None
+    )
