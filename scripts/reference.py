@@ -179,9 +179,8 @@ def http_page() -> str:
 
 def routes() -> list[tuple[Flask, Any]]:
     """The rules of the backend and of its dashboard, each with its application."""
-    from ml_backend.jobs.queue import LocalRoundQueue
-
     from ml_backend.dashboard.site import make_site
+    from ml_backend.jobs.local_queue import LocalRoundQueue
     from ml_backend.server import create_app
 
     with tempfile.TemporaryDirectory() as folder:
