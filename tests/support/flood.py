@@ -16,7 +16,9 @@ from processes import free_port
 from support.faulty_proxy import wait_until
 
 from ml_backend.config import ProjectSettings, load_settings
-from ml_backend.rounds.log import record_round, rounds
+from ml_backend.rounds.log import rounds
+from ml_backend.rounds.record import record_round
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore
 
@@ -66,8 +68,7 @@ def flooded(label_studio, make_project, tmp_path):
         store.set_extra_params(FAST)
         record_round(
             Workspace(project.client, tmp_path, ProjectSettings(text_model="headlines"), keep_queues=timedelta(0)),
-            project.id,
-            trigger="sync",
+            RoundRequest(project.id, "sync"),
         )
         stores.append(store)
     settings = load_settings(
