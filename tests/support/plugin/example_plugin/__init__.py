@@ -1,0 +1,1 @@
+"""A strategy, a model and an encoder that a package of its own adds."""
