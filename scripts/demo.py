@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import requests
 import typer
 from demo_data import DemoProject, headline_project, mnist_project
-from filelock import FileLock, Timeout
+from demo_folder import CheckFailed, Secrets, load_secrets, only_one
 from processes import (
     LIGHT_IMPORTS,
     LOCALHOST,
     LabelStudioServer,
     ServerProcess,
-    free_port,
-    port_is_taken,
     start_label_studio,
 )
 from rich.panel import Panel
@@ -36,7 +31,7 @@ from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.doctor.order_proof import prove_order, standing
-from ml_backend.errors import ActiveLearningError, StoreError
+from ml_backend.errors import StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.new_tasks import known_keys, send
 from ml_backend.label_studio.setup import connect_backend, make_project
@@ -56,21 +51,6 @@ PATIENCE: Final = 120.0
 """Seconds to wait for a round of the backend's own."""
 
 app = new_app()
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """Ports and passwords of one demo, kept so that the next start resumes it."""
-
-    label_studio_port: int
-    backend_port: int
-    password: str
-    token: str
-    backend_password: str
-
-
-class CheckFailed(ActiveLearningError):
-    """The served order is not the published one."""
 
 
 @app.command()
@@ -262,38 +242,6 @@ def wait_for(*processes: ServerProcess) -> None:
         time.sleep(0.5)
     dead = next(process for process in processes if not process.running)
     raise CheckFailed(f"{dead.name} stopped. Its log, {dead.log}, ends:\n{dead.log_tail()}")
-
-
-def load_secrets(path: Path) -> Secrets:
-    """Ports and passwords of the last start; new ones the first time. A port that is taken is replaced."""
-    if path.exists():
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        known = Secrets(**{field.name: raw[field.name] for field in fields(Secrets)})
-    else:
-        random = [secrets.token_urlsafe(12), secrets.token_hex(20), secrets.token_urlsafe(16)]
-        known = Secrets(free_port(), free_port(), *random)
-    if port_is_taken(known.label_studio_port):
-        known = replace(known, label_studio_port=free_port())
-    if port_is_taken(known.backend_port):
-        known = replace(known, backend_port=free_port())
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(asdict(known)), encoding="utf-8")
-    return known
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep a second demo away from the same data.
-
-    Raises:
-        CheckFailed: one is running.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout as exc:
-        raise CheckFailed(f"Another demo is running with the data in {folder}. Stop it with Ctrl-C there.") from exc
 
 
 @contextmanager
