@@ -3,7 +3,7 @@
 Axes: ``N`` items of the graph, ``O`` open ones, ``C`` classes, ``B`` places.
 
 A round reads, trains and publishes; that takes its time. The graph needs no training: a label is one sparse linear
-system with one right-hand side, added to what the labels before it said. On 8,000 items that takes some 20 ms.
+system with one right-hand side, added to what the labels before it said.
 """
 
 from __future__ import annotations

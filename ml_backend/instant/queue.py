@@ -20,7 +20,7 @@ which only a round trains."""
 
 WORTH_IT: Final = 1.1
 """How many times as much the label of a task must tell as that of the task whose place it takes. Below, moving it costs
-Label Studio more than it brings: on digits a quarter of the moves is left, and all of the gain."""
+Label Studio more than it brings."""
 
 
 class InstantQueue:

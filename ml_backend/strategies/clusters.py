@@ -103,7 +103,7 @@ def typiclust(
     Open and labelled items are put into ``L + B`` clusters (at most 500). Clusters take turns, those with the fewest
     labels first, among them the largest; each gives its most typical item, ``1 / mean distance to its 20 nearest
     neighbours in the cluster``. In clusters of more than 2,048 items neighbours are looked for among the first 2,048.
-    Informativeness: the cluster's share of the items.
+    Utility: the cluster's share of the items.
     """
     open_count, taken = len(embeddings), min(count, len(embeddings))
     rows = np.concatenate([embeddings, np.reshape(labelled, (len(labelled), embeddings.shape[1]))])
@@ -165,7 +165,7 @@ def cluster(embeddings: NDArray[np.floating], count: int, rng: np.random.Generat
     """Of each of ``B / 5`` clusters its centroid, its outlier and three random members (Monarch 2021, ch. 4).
 
     First the centroids, largest cluster first, then the outliers, then the random members in turns: the head of the
-    queue is typical, and nothing is left unseen. Informativeness is the place.
+    queue is typical, and nothing is left unseen. The utility is the place.
     """
     taken = min(count, len(embeddings))
     if not taken:
@@ -195,7 +195,7 @@ CLUSTER: Final = Strategy(
     needs("embeddings"),
     pick=lambda e, count: cluster(embeddings_of(e), count, e.rng(4)),
     copies=embeddings_of,
-    caveat="on digits with a linear model worse than random from 100 to 300 labels by 3.4 ± 1.9 points",
+    caveat="on digits with a linear model worse than random from 100 to 300 labels",
 )
 
 

@@ -47,7 +47,7 @@ REPRESENTATIVE: Final = Strategy(
     needs("embeddings", "labelled"),
     score=lambda e: representative(embeddings_of(e), labelled_of(e)),
     caveat="its best items are alike; `adaptive_representative` spreads them; "
-    "on digits with a linear model worse than random by 14.3 ± 4.1 points from 10 to 100 labels",
+    "on digits with a linear model worse than random from 10 to 100 labels",
 )
 
 
@@ -133,7 +133,7 @@ K_CENTER: Final = Strategy(
     pick=lambda e, count: k_center(embeddings_of(e), labelled_of(e), count),
     copies=embeddings_of,
     caveat="asks for outliers and damaged items first; needs good embeddings; "
-    "on digits with a linear model worse than random from 100 to 300 labels by 4.5 ± 2.6 points",
+    "on digits with a linear model worse than random from 100 to 300 labels",
 )
 
 
@@ -195,7 +195,7 @@ PROBCOVER: Final = Strategy(
     pick=lambda e, count: probcover(embeddings_of(e), labelled_of(e), count, classes=e.classes, rng=e.rng(3)),
     copies=embeddings_of,
     caveat="as `typiclust`; of a pool above 8,192 items it sees a drawn sample of that size; "
-    "on digits with a linear model worse than random by 9.6 ± 4.8 points from 10 to 100 labels",
+    "on digits with a linear model worse than random from 10 to 100 labels",
 )
 
 

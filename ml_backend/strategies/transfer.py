@@ -41,8 +41,7 @@ MODEL_OUTLIER: Final = Strategy(
     "O((N + V) D log V)",
     needs("embeddings", "validation"),
     score=lambda e: model_outlier(embeddings_of(e), validation_of(e)),
-    caveat="best as a small part of a mixture; "
-    "on digits with a linear model worse than random by 11.8 ± 7.3 points from 10 to 100 labels",
+    caveat="best as a small part of a mixture; on digits with a linear model worse than random from 10 to 100 labels",
 )
 
 

@@ -270,7 +270,7 @@ def test_the_disk_is_full_for_the_rounds_memory(
     seen, lines = last_seen(live.store), rounds(live.store)
     live.label(6)
     with monkeypatch.context() as patch:
-        without_space(patch, round_log, "_write")
+        without_space(patch, round_log, "_note")
         report = record_round(live.workspace, RoundRequest(live.project.id, "asked"))
     live.check_right(report)
     assert "is not remembered" in caplog.text

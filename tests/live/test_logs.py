@@ -7,7 +7,7 @@ import pytest
 from ml_backend.config import load_settings
 from ml_backend.errors import ActiveLearningError
 from ml_backend.label_studio.connection import make_client
-from ml_backend.rounds import run as loop
+from ml_backend.rounds import serve as serving
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
@@ -43,7 +43,7 @@ def test_nothing_of_secrets_or_tasks_is_logged_by_rounds_and_requests(
     done = run_request(RoundRequest(texts.id), settings=settings)
     run_request(RoundRequest(images.id), settings=settings)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "publish", lambda *_, **__: int(CONTENT))
+        patch.setattr(serving, "publish", lambda *_, **__: int(CONTENT))
         with pytest.raises(ActiveLearningError, match=r"The round failed \(ValueError\); the log says where"):
             run_request(RoundRequest(texts.id), settings=settings)
     for project in (texts, images):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ml_backend.cli import common, create_project, export_annotations, import_tasks
 from ml_backend.errors import DataError, LabelStudioUnauthorized, LabelStudioUnreachable
 from ml_backend.files import AtomicWriter
+from ml_backend.label_studio import new_tasks
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.image_files import idx_bytes, png_data_uri, read_idx
 from ml_backend.label_studio.labeling_config import label_of, parse_label_config, result_for
@@ -230,7 +231,7 @@ def test_tasks_that_came_another_way_are_not_doubled(run, make_project, tmp_path
 def test_an_interrupted_import_says_how_to_go_on_and_can(run, make_project, tmp_path, monkeypatch):
     project = make_project()
     path = write(tmp_path / "h.csv", "text\n" + "".join(f"headline {number}\n" for number in range(5)))
-    monkeypatch.setattr(import_tasks, "BATCH", 2)
+    monkeypatch.setattr(new_tasks, "BATCH", 2)
     real, calls = LabelStudioClient.import_tasks, []
 
     def fails_once(self, project_id, tasks):
