@@ -37,11 +37,13 @@ class Application:
         return found
 
     def start(self) -> None:
-        """Watch the projects and run rounds, where there is a token to read labels with."""
+        """Watch the projects, where there is a token to read labels with.
+
+        The process that runs rounds starts with the first one: until then nothing here loads a model's libraries.
+        """
         if self._settings.label_studio_api_key is None:
             return
         self._scheduler.start()
-        self._rounds.start()
         self._instant.start()
 
     def stop(self) -> None:
