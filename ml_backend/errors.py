@@ -11,7 +11,7 @@
     ├── ModelError                a model cannot be trained, loaded or asked for what it was asked
     ├── AcquisitionError          probabilities or strategy settings that cannot be scored
     ├── StoreError                a stored version or queue is missing or damaged
-    ├── TrainerDied               the process that runs rounds ended in the middle of one
+    ├── RoundProcessDied          the process that runs rounds ended in the middle of one
     └── LabelStudioError          Label Studio did not do what it was asked
         ├── LabelStudioUnreachable    no answer: wrong URL, server down, time-out
         ├── LabelStudioUnauthorized   the token is wrong, expired or of a disabled kind

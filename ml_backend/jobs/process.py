@@ -72,7 +72,7 @@ class RoundProcess:
         """Start the process, if none is running: the first call then need not wait for its imports.
 
         Raises:
-            TrainerDied: it cannot be started.
+            RoundProcessDied: it cannot be started.
         """
         with self._lock:
             self._started()
@@ -81,7 +81,7 @@ class RoundProcess:
         """Call the function in the process; what it returns.
 
         Raises:
-            TrainerDied: the process ended before the call did, or the call took longer than the limit.
+            RoundProcessDied: the process ended before the call did, or the call took longer than the limit.
             Exception: whatever the function raises.
         """
         with self._lock:
@@ -103,7 +103,7 @@ class RoundProcess:
         raise value
 
     def close(self) -> None:
-        """End the process, and the call under way with it, which raises TrainerDied. No further one is taken."""
+        """End the process, and the call under way with it, which raises RoundProcessDied. No further one is taken."""
         self._closed = True
         process = self._process
         if process is None or process.pid is None:
