@@ -47,8 +47,8 @@ CHECKED_TASKS: Final = 10
 """How many tasks of each project ``--check`` takes from the label stream."""
 ASKING: Final = 10.0
 """Seconds in which the backend answers a wish for a round."""
-PATIENCE: Final = 120.0
-"""Seconds to wait for a round of the backend's own."""
+PATIENCE: Final = 1_800.0
+"""Seconds to wait for a round of the backend's own: it learns from the pool, which a busy machine takes long for."""
 
 app = new_app()
 
@@ -209,7 +209,9 @@ def check_order(client: LabelStudioClient, project_id: int, project: DemoProject
         CheckFailed: the orders differ; the message says where.
     """
     store = stores_of(settings).get(client.project(project_id).uid)
-    with standing(store, timeout=PATIENCE):
+    with ExitStack() as held:
+        with timed(f"{project.title}: wait for the backend's own round"):
+            held.enter_context(standing(store, timeout=PATIENCE))
         queue = store.queue(store.current().queue or "")
         proof = prove_order(client, project_id, queue, project.question, count=CHECKED_TASKS)
     if not proof.holds:

@@ -29,7 +29,7 @@ LOCALHOST: Final = "127.0.0.1"
 PORTS: Final = range(10_240, 32_768)
 TRIES: Final = 100
 START_TIMEOUT: Final = 300.0
-"""A first start creates the database: 40 s on two cores, minutes where they are busy."""
+"""A first start creates the database, which takes minutes on a busy machine."""
 STOP_TIMEOUT: Final = 15.0
 POLL_INTERVAL: Final = 0.2
 LOG_TAIL: Final = 15
@@ -49,8 +49,8 @@ LOCAL_BACKENDS: Final = {"LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false", "LABEL
 LIGHT_IMPORTS: Final = {"fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true"}
 """Makes Label Studio recount the tasks that an import of predictions is about, instead of all of the project.
 
-A queue of 200 in a project of 50,000 then takes 0.3 s instead of 8, in which others wait for its SQLite file. In return
-Label Studio no longer holds predictions against the labeling config.
+Recounting all keeps others from its SQLite file, the longer the larger the project. In return Label Studio no longer
+holds predictions against the labeling config.
 """
 
 

@@ -129,7 +129,7 @@ def _sentence_transformer(name: str) -> Compute:
 
 
 def _wordllama() -> Compute:
-    """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer; a hundred times faster.
+    """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer. No network runs.
 
     Its files are read here: the package's own loader looks for the tokenizer in another folder.
     """

@@ -99,7 +99,7 @@ class PredictionCalls(LabelStudioHttp):
         )
 
     def delete_version(self, project_id: int, version: str) -> None:
-        """Delete all predictions of one model version (about 7 ms each)."""
+        """Delete all predictions of one model version; slow, since Label Studio deletes them one by one."""
         self.request(
             "DELETE",
             f"api/projects/{project_id}/model-versions",

@@ -3,7 +3,7 @@
 ``text -> encoder [D], unit length -> dropout -> W·x + c [C]``
 
 The encoder has read a language before; only the classifier is trained, so that a few labels are enough. It is logistic
-regression (a hidden layer is worse with some hundred labels), with dropout, so that passes can disagree.
+regression, with dropout, so that passes can disagree.
 """
 
 from __future__ import annotations

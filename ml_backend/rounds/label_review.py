@@ -66,8 +66,8 @@ def tasks_filter(task_ids: list[int]) -> dict[str, Any]:
     """A Data Manager filter that lets exactly these tasks through.
 
     One condition for each: Label Studio's own ``in_list`` breaks the Data Manager's page, for all tabs of the project,
-    and the page overwrites a regular expression on the id. With 100 conditions the page's filter menu takes most of a
-    minute, so the setting's limit is lower.
+    and the page overwrites a regular expression on the id. With 100 conditions the page's filter menu is too slow to
+    use, so the setting's limit is lower.
     """
     items = [
         {"filter": "filter:tasks:id", "operator": "equal", "type": "Number", "value": task_id}

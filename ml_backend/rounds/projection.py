@@ -19,7 +19,7 @@ from ml_backend.draws import Ids
 from ml_backend.store.pool_map import Layout, Places
 
 FEWEST: Final = 100
-"""Items below which the two first principal components are shown: UMAP needs neighbourhoods, and 12 s to load."""
+"""Items below which the two first principal components are shown: UMAP needs neighbourhoods, and is slow to load."""
 NEIGHBOURS: Final = 15
 MIN_DIST: Final = 0.35
 """Distance of neighbours on the map: groups that are wide enough to be looked into, at some cost in stillness."""
@@ -188,7 +188,7 @@ def _umap(x: NDArray[np.float32], start: Places, *, epochs: int, rate: float, se
 
 
 def _load_umap() -> tuple[Any, Any]:
-    """umap-learn's modules, on first use: the import and numba's compiling take 6 to 12 seconds."""
+    """umap-learn's modules, on first use: the import and numba's compiling are slow."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it misses TensorFlow, which nobody needs here
         from umap import layouts, umap_

@@ -5,8 +5,7 @@ Axes: ``L`` labelled items, ``V`` evaluation items, ``C`` classes.
 `pool_training` says how a model learns from the pool. A model of the labels alone is the rival: whichever does better
 on the evaluation items is used. Without any, the labels alone are used where cross-validation shows that they do
 better on labels that chance drew. Labels that a strategy asked for do not count: it asks where the graph is in doubt,
-so the graph looks far worse on them than it is (on digits a model of 71 % accuracy was taken for better than one of
-99 %).
+so the graph does far worse on them than on the rest.
 """
 
 from __future__ import annotations
@@ -185,8 +184,8 @@ def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) ->
     """Whether a model of the labels alone finds at least a third of each class's expected share.
 
     Shares that nobody stated and no drawn labels showed are taken as equal. Where a class is rare they make the pool a
-    bad teacher (of 195 headlines, F 0.20 instead of 0.60), and such a model then hardly finds it: 2 to 14 % of all
-    headlines, against 10 to 36 % for each class of AG News, however evenly the strategy found the classes.
+    bad teacher, and a model of the labels alone then finds it hardly at all, however evenly the strategy found the
+    classes.
     """
     found = np.bincount(model.probabilities(items)[:, 0].argmax(axis=1), minlength=len(prior)) / len(items)
     return bool((found >= LEAST_SHARE * prior).all())

@@ -44,9 +44,9 @@ DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
 SELF_TRAININGS: Final = 5
 SELF_STEPS: Final = 50
-"""Training steps of all of these but the last: half of a whole training does as well."""
+"""Training steps of all of these but the last, which is a whole training."""
 POWER: Final = 4.0
-"""``1 / T``, how much answers are sharpened: 4 gained a point more than 2 on AG News titles with 10 to 200 labels."""
+"""``1 / T``, how much answers are sharpened."""
 FOLDS: Final = 3
 FOLD_STEPS: Final = 200
 

@@ -56,7 +56,7 @@ def _entropy(p: Tensor) -> Tensor:
 
     # The smallest normal number stands in for 0 under the logarithm: times 0 it is 0, where ln 0 would make it NaN.
     terms = p.clamp_min(torch.finfo(p.dtype).tiny).log_().mul_(p)
-    # A product with -1s sums many times faster than a reduction over a short axis.
+    # A product with -1s sums faster than a reduction over a short axis.
     return terms @ torch.full((p.shape[-1],), -1.0, dtype=p.dtype)
 
 

@@ -147,7 +147,7 @@ def probcover(
 ) -> Picks:
     """Greedy cover by balls: each pick's ball holds most items that no ball holds yet (Yehuda et al. 2022).
 
-    Rows are made length 1. The radius is the largest at which 95 % of all balls are pure, that is, hold one cluster
+    Rows are made length 1. The radius is the largest at which 19 of 20 balls are pure, that is, hold one cluster
     of a k-means with as many clusters as classes. When all is covered a second cover begins.
 
     Prefilter: neighbours are counted among at most `BALL_ITEMS` items, the first rows; only those are picked unless
@@ -200,7 +200,7 @@ PROBCOVER: Final = Strategy(
 
 
 def pure_cosine(x: NDArray[np.float32], classes: int, rng: np.random.Generator) -> float:
-    """Cosine of the radius below which 95 % of the balls (of up to 1,024 items) are pure."""
+    """Cosine of the radius below which 19 of 20 balls (of up to 1,024 items) are pure."""
     cluster = k_means(x, classes, rng).labels
     if cluster.min() == cluster.max():
         return 1.0 - 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import shlex
@@ -9,7 +10,9 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from functools import cache
+from io import StringIO
 from pathlib import Path
+from tokenize import COMMENT, generate_tokens
 from types import ModuleType
 
 import numpy as np
@@ -35,6 +38,11 @@ WRITTEN = [path for path in DOCUMENTS if path.parent.name != "reference" and pat
 """By people, for today: neither made from the code, nor about what was."""
 LAUNCHERS = sorted(p for p in (REPOSITORY / "scripts").glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
 MEASURED = re.compile(r"\d\s?%(?! interval)|\d\s?ms\b|±|\d times\b")
+MEASURED_IN_CODE = re.compile(
+    r"\d\s?%(?! (?:\w+ )?interval)|(?<!-)\d\s?(?:ms|s|seconds|minutes)\b"
+    r"|\d (?:points|times)\b|\b(?:F|AUC|ECE)(?: of)? \d"
+)
+MODULES = sorted((REPOSITORY / "ml_backend").rglob("*.py"))
 RIDDLES = ("the others are told", "less those that there are", "looks for", "what it looks at", "is told the others")
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -135,6 +143,35 @@ def test_the_readme_leads_to_every_page() -> None:
 @pytest.mark.parametrize("path", [p for p in WRITTEN if p.parent.name in (REPOSITORY.name, "howto", "explanation")])
 def test_measured_results_stand_in_the_benchmarks(path: Path) -> None:
     assert MEASURED.findall(path.read_text(encoding="utf-8")) == []
+
+
+def prose_of(source: str) -> Iterator[str]:
+    """Docstrings, explained constants and comments of a module, each on one line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield " ".join(node.value.value.split())
+    yield from (token.string for token in generate_tokens(StringIO(source).readline) if token.type == COMMENT)
+
+
+def measured(source: str) -> list[str]:
+    """The texts of a module that give a measured result: a percentage, a time, a factor or a score."""
+    return [text for text in prose_of(source) if MEASURED_IN_CODE.search(text)]
+
+
+def test_no_measured_result_in_the_code() -> None:
+    found = {str(path.relative_to(REPOSITORY)): measured(path.read_text(encoding="utf-8")) for path in MODULES}
+    wrong = {name: texts for name, texts in found.items() if texts}
+    assert wrong == {}, "move them to docs/benchmarks.md, each with its command"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["wins 5 % more", "takes 12 s", "6 to 12 seconds", "7 ms each", "100 times faster", "F 0.20", "an AUC of 0.7"],
+)
+def test_a_measured_result_in_the_code_is_found(text: str) -> None:
+    assert measured(f'"""{text}"""\n') == [text]
+    assert measured(f"LIMIT = 1\n# {text}\n") == [f"# {text}"]
+    assert measured(f"LIMIT = {text!r}\n") == []  # what users read while it runs
 
 
 @each_written
