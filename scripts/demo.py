@@ -26,7 +26,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
-from ml_backend.cli.fetch_data import fetch
+from ml_backend.cli.example_data import fetch
 from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD

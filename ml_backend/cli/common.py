@@ -1,4 +1,8 @@
-"""What all scripts share: the options for Label Studio, the token, the console, and how errors are told."""
+"""What all commands share: the options for Label Studio, the token, the console, and how errors are told.
+
+A command's module has its options. What does the work is imported by the function that does it, so that ``--help``
+need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ml_backend.config import Settings, load_settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ml_backend.config import Settings
     from ml_backend.label_studio.client import LabelStudioClient
 
 INTERRUPTED: Final = 130
@@ -100,7 +105,8 @@ def connect(url: str | None = None) -> tuple[Settings, LabelStudioClient]:
         ConfigurationError: a setting is invalid, or there is no token.
         LabelStudioUnauthorized: the token is an expired one.
     """
-    from ml_backend.label_studio.client import LabelStudioClient  # here: no --help should wait for it
+    from ml_backend.config import load_settings
+    from ml_backend.label_studio.client import LabelStudioClient
 
     settings = load_settings(label_studio_url=url)
     key = settings.label_studio_api_key
@@ -124,5 +130,7 @@ def _ask_token(url: str) -> str:
 
 def progress_bar() -> Progress:
     """A bar on standard error that goes away when it is done; nothing where that is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)

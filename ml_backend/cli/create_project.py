@@ -8,9 +8,6 @@ from typing import Annotated, Final
 import typer
 
 from ml_backend.cli.common import UrlOption, connect, console, new_app, tell_errors, warn
-from ml_backend.files import read_text
-from ml_backend.label_studio.labeling_config import parse_label_config
-from ml_backend.label_studio.setup import connect_backend, make_project
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 
@@ -33,6 +30,10 @@ def main(
     Running it again changes nothing that is right already. The backend's user name and password come from
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
+    from ml_backend.files import read_text
+    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.label_studio.setup import connect_backend, make_project
+
     xml = read_text(config if config.exists() else example(config))
     question = parse_label_config(xml, project=f'"{title}" ({config})')
     settings, client = connect(url)

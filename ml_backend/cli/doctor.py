@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.text import Text
 
 from ml_backend.cli.common import ProjectOption, UrlOption, console, new_app, tell_errors, warn
-from ml_backend.config import load_settings
-from ml_backend.doctor.checks import CHECKS
-from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status, examine, mend
+
+if TYPE_CHECKING:
+    from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status
 
 STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error": "bold red", "skipped": "dim"}
 
@@ -40,6 +40,10 @@ def main(
     Nothing is changed without `--fix` or `--order`. The exit code is 1 while there are errors. It needs the environment
     of the backend: LABEL_STUDIO_API_KEY, MODEL_DIR, and BASIC_AUTH_USER and BASIC_AUTH_PASS where they are set.
     """
+    from ml_backend.config import load_settings
+    from ml_backend.doctor.checks import CHECKS
+    from ml_backend.doctor.diagnosis import Context, mend
+
     settings = load_settings(label_studio_url=url)
     if order:
         warn(f"The order proof answers the next {order} tasks as this account, and deletes these answers at the end.")
@@ -66,6 +70,9 @@ def main(
 
 def examination(context: Context, *, show: bool) -> list[Finding]:
     """All findings, each shown as soon as it is there."""
+    from ml_backend.doctor.checks import CHECKS
+    from ml_backend.doctor.diagnosis import examine
+
     findings = []
     with context:
         for finding in examine(context, CHECKS):

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from ml_backend.cli.common import ProjectOption, console, new_app, tell_errors
-from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
 from ml_backend.records import CONTROL
-from ml_backend.rounds.measures import stored
-from ml_backend.store.registry import stores_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = new_app()
 
@@ -31,6 +30,10 @@ def measures(
     model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
 ) -> None:
     """Show a project's measures."""
+    from ml_backend.config import load_settings
+    from ml_backend.rounds.measures import stored
+    from ml_backend.store.registry import stores_of
+
     settings = load_settings(model_dir=model_dir)
     store = stores_of(settings).open(project)
     found = stored(store) if store else {}
@@ -73,6 +76,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
+    from rich.table import Table
+
     table = Table("class", "control arm", "picked", "picked, last 100", title="Share of each class among the answers")
     for label in dict.fromkeys(name for shares in classes.values() for name in shares):
         table.add_row(label, *(f"{classes[arm].get(label, 0):.1%}" for arm in ("control", "picked", "recent")))

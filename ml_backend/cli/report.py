@@ -8,10 +8,6 @@ from typing import Annotated
 import typer
 
 from ml_backend.cli.common import ProjectOption, console, new_app, tell_errors
-from ml_backend.config import load_settings
-from ml_backend.dashboard.report import write_report
-from ml_backend.dashboard.services import Services
-from ml_backend.jobs.local_queue import LocalRoundQueue
 
 app = new_app()
 
@@ -24,6 +20,11 @@ def main(
     model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
 ) -> None:
     """Write report.html and PNG plots of one project. It reads the store alone: Label Studio need not run."""
+    from ml_backend.config import load_settings
+    from ml_backend.dashboard.report import write_report
+    from ml_backend.dashboard.services import Services
+    from ml_backend.jobs.local_queue import LocalRoundQueue
+
     settings = load_settings(model_dir=model_dir)
     services = Services(settings, LocalRoundQueue(lambda *_: {}))
     for path in write_report(services, project, out):

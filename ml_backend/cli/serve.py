@@ -8,7 +8,6 @@ from typing import Annotated, Final
 import typer
 
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
-from ml_backend.config import load_settings
 
 THREADS: Final = 8
 """Requests answered at once; rounds have a process of their own."""
@@ -23,9 +22,10 @@ def main(
     port: Annotated[int | None, typer.Option(help="port to listen on (PORT, default 9090)")] = None,
 ) -> None:
     """Start the ML backend. All settings come from the environment; docs/reference/settings.md lists them."""
-    import waitress  # here, as the others: --help needs none of them
+    import waitress
 
     from ml_backend.application import Application
+    from ml_backend.config import load_settings
     from ml_backend.dashboard.address import PREFIX
     from ml_backend.logs import configure_logging
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors
-from ml_backend.cli.observer import ProgressObserver, show_report
 from ml_backend.errors import AcquisitionError
-from ml_backend.rounds.project_round import workspace
-from ml_backend.rounds.record import record_round
-from ml_backend.rounds.report import Report
-from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from ml_backend.rounds.report import Report
 
 LISTED = "\n\n".join(f"- `{name}`: {entry.when}" for name, entry in STRATEGIES.usable().items())
 
@@ -52,6 +50,11 @@ def main(
     url: UrlOption = None,
 ) -> None:
     """Reorder a project."""
+    from ml_backend.cli.observer import ProgressObserver, show_report
+    from ml_backend.rounds.project_round import workspace
+    from ml_backend.rounds.record import record_round
+    from ml_backend.rounds.request import RoundRequest, RunOptions
+
     settings, client = connect(url)
     if model_dir:
         settings = settings.model_copy(update={"model_dir": model_dir})

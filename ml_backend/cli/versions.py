@@ -6,33 +6,33 @@ import json
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors, warn
-from ml_backend.cli.observer import ProgressObserver
-from ml_backend.config import load_settings
 from ml_backend.errors import StoreError
-from ml_backend.rounds.project_round import workspace
-from ml_backend.rounds.record import record_round
-from ml_backend.rounds.request import RoundRequest
-from ml_backend.store.manifest import Manifest
-from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.registry import stores_of
-from ml_backend.store.remote import shown_url
-from ml_backend.store.versions import MEASURES, best_version, export_version, find_version, size, version_before
+
+if TYPE_CHECKING:
+    from ml_backend.store.manifest import Manifest
+    from ml_backend.store.project_store import ProjectStore
 
 PATIENCE: Final = 10.0
 """Seconds to wait for a round of the project that is under way."""
-Measure = StrEnum("Measure", {name: name for name in MEASURES})  # type: ignore[misc]
 ModelDirOption = Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")]
 VersionArgument = Annotated[str, typer.Argument(help="Name of the version, or its number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 app = new_app()
+
+
+class Measure(StrEnum):
+    """What the best version can be chosen by: keys of a manifest's metrics."""
+
+    F_MACRO = "f_macro"
+    ACCURACY = "accuracy"
+    AUC = "auc"
 
 
 @app.callback(help=__doc__)
@@ -49,6 +49,8 @@ def list_versions(project: ProjectOption, as_json: JsonOption = False, model_dir
     if as_json:
         console.print_json(json.dumps(rows))
         return
+    from rich.table import Table
+
     table = Table("version", "created", "labels", "accuracy", "F", "AUC", "promoted", "in use", "size")
     for row in rows:
         table.add_row(*_cells(row))
@@ -61,6 +63,10 @@ def show(
     project: ProjectOption, version: VersionArgument, as_json: JsonOption = False, model_dir: ModelDirOption = None
 ) -> None:
     """Show everything about one version."""
+    from rich.table import Table
+
+    from ml_backend.store.versions import find_version, size
+
     store = _store(project, model_dir)
     name = find_version(store, version)
     content = store.manifest(name).model_dump(mode="json") | {"bytes": size(store, name), "use": _use(store, name)}
@@ -82,6 +88,13 @@ def rollback(
     url: UrlOption = None,
 ) -> None:
     """Serve an older version: publish an order scored by it, and pin it, so that the next round does not undo it."""
+    from ml_backend.cli.observer import ProgressObserver
+    from ml_backend.rounds.project_round import workspace
+    from ml_backend.rounds.record import record_round
+    from ml_backend.rounds.request import RoundRequest
+    from ml_backend.store.registry import stores_of
+    from ml_backend.store.versions import find_version, version_before
+
     settings, client = connect(url)
     if model_dir:
         settings = settings.model_copy(update={"model_dir": model_dir})
@@ -118,10 +131,12 @@ def export(
     out: Annotated[Path, typer.Option(help="A new or empty folder.", file_okay=False)],
     version: Annotated[str | None, typer.Argument(help="Name or number. [default: the one in use]")] = None,
     best: Annotated[bool, typer.Option("--best", help="Take the best one on the evaluation tasks.")] = False,
-    by: Annotated[Measure, typer.Option(help="What is best.")] = Measure(MEASURES[0]),
+    by: Annotated[Measure, typer.Option(help="What is best.")] = Measure.F_MACRO,
     model_dir: ModelDirOption = None,
 ) -> None:
     """Copy a version to a folder, with a small example that classifies with it."""
+    from ml_backend.store.versions import best_version, export_version, find_version
+
     if best and version:
         raise typer.BadParameter("give a version or --best, not both")
     store = _store(project, model_dir)
@@ -137,6 +152,8 @@ def export(
 @tell_errors
 def delete(project: ProjectOption, version: VersionArgument, model_dir: ModelDirOption = None) -> None:
     """Delete a version, which must be neither in use nor pinned. A round with the same labels trains it again."""
+    from ml_backend.store.versions import find_version
+
     store = _store(project, model_dir)
     with store.lock(timeout=PATIENCE):
         name = find_version(store, version)
@@ -145,6 +162,10 @@ def delete(project: ProjectOption, version: VersionArgument, model_dir: ModelDir
 
 
 def _store(project: int, model_dir: Path | None) -> ProjectStore:
+    from ml_backend.config import load_settings
+    from ml_backend.store.registry import stores_of
+    from ml_backend.store.remote import shown_url
+
     settings = load_settings(model_dir=model_dir)
     store = stores_of(settings).open(project)
     if store is None:
@@ -169,6 +190,8 @@ def _use(store: ProjectStore, name: str) -> str:
 
 def _row(store: ProjectStore, name: str) -> dict[str, Any]:
     """One version of the list; a damaged one is told apart instead of hiding the others."""
+    from ml_backend.store.versions import size
+
     try:
         manifest: Manifest | None = store.manifest(name)
         size_in_bytes: int | None = size(store, name)

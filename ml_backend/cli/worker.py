@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ml_backend.cli.common import new_app, tell_errors
-from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.extras import require
 
@@ -14,6 +13,8 @@ app = new_app()
 @tell_errors
 def main() -> None:
     """Run rounds from the Redis at REDIS_URL until stopped. Settings are those of the ML backend."""
+    from ml_backend.config import load_settings
+
     settings = load_settings()
     if settings.redis_url is None:
         raise ConfigurationError(

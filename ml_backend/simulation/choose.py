@@ -13,9 +13,9 @@ from ml_backend.selection.context import QueryContext, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess, select
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
-from ml_backend.simulation.design import Positions
 from ml_backend.simulation.oracle import Oracle
 from ml_backend.strategies.auto import is_cold
+from ml_backend.strategies.picks import Positions
 
 
 def choose(

@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ml_backend.errors import DataError
 
 if TYPE_CHECKING:
-    from ml_backend.models.base import Model
+    import numpy as np
+    from numpy.typing import NDArray
 
-Positions = NDArray[np.int64]
+    from ml_backend.models.base import Model
 
 MEASURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece")
 """Fields of ``Metrics`` that a round keeps."""

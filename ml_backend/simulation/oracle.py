@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ml_backend.models.base import LabeledItems
-from ml_backend.simulation.design import Design, LabelledData, Positions
+from ml_backend.simulation.design import Design, LabelledData
+from ml_backend.strategies.picks import Positions
 
 
 class Oracle:

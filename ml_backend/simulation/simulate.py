@@ -18,8 +18,9 @@ from ml_backend.selection.context import wants
 from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.simulation.choose import answered_one_by_one, choose
-from ml_backend.simulation.design import MEASURES, Design, LabelledData, Positions, Round
+from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
+from ml_backend.strategies.picks import Positions
 
 
 def simulate(

@@ -18,8 +18,6 @@ from ml_backend.store.project_store import ProjectStore
 
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
 """What a version depends on besides labels and settings."""
-MEASURES: Final = ("f_macro", "accuracy", "auc")
-"""What the best version can be chosen by."""
 
 EXAMPLE: Final = '''"""Classify with the exported model: python example.py {argument}."""
 

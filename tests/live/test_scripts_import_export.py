@@ -9,7 +9,7 @@ from processes import free_port
 from support.places import REPOSITORY
 from typer.testing import CliRunner
 
-from ml_backend.cli import common, create_project, export_annotations, import_tasks
+from ml_backend.cli import annotation_rows, common, create_project, export_annotations, import_tasks
 from ml_backend.errors import DataError, LabelStudioUnauthorized, LabelStudioUnreachable
 from ml_backend.files import AtomicWriter
 from ml_backend.label_studio import new_tasks
@@ -429,7 +429,7 @@ def test_json_rows_tell_who_when_what_and_why(run, annotated, label_studio, tmp_
     assert [row["predicted_label"] for row in rows] == ["related", None, "related", "related", None]
     assert rows[0]["data"] == {"text": 'one, "two"\nthree', "n": 1}
     assert rows[0]["queue"] == "start.random-0001"
-    assert set(rows[0]) == {*export_annotations.COLUMNS, "data"}
+    assert set(rows[0]) == {*annotation_rows.COLUMNS, "data"}
 
 
 def test_csv_has_a_column_for_each_data_field(run, annotated, tmp_path):
@@ -438,8 +438,8 @@ def test_csv_has_a_column_for_each_data_field(run, annotated, tmp_path):
     run(export_annotations, "--project", project.id, "--out", out)
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[: len(export_annotations.COLUMNS)] == list(export_annotations.COLUMNS)
-    assert sorted(list(rows[0])[len(export_annotations.COLUMNS) :]) == ["data.n", "data.tags", "data.text"]
+    assert list(rows[0])[: len(annotation_rows.COLUMNS)] == list(export_annotations.COLUMNS)
+    assert sorted(list(rows[0])[len(annotation_rows.COLUMNS) :]) == ["data.n", "data.tags", "data.text"]
     assert [row["data.text"] for row in rows] == ['one, "two"\nthree', 'one, "two"\nthree', "ü", "c", "d"]
     assert [row["data.tags"] for row in rows] == ["", "", "", '["x"]', ""]
     assert [row["skipped"] for row in rows] == ["false"] * 4 + ["true"]
@@ -472,7 +472,7 @@ def test_an_export_without_annotations_is_an_empty_file(run, make_project, tmp_p
     run(export_annotations, "--project", project.id, "--out", tmp_path / "a.json")
     run(export_annotations, "--project", project.id, "--out", tmp_path / "a.csv")
     assert json.loads((tmp_path / "a.json").read_text()) == []
-    assert (tmp_path / "a.csv").read_text() == ",".join(export_annotations.COLUMNS) + "\n"
+    assert (tmp_path / "a.csv").read_text() == ",".join(annotation_rows.COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("name", ["a.txt", "missing/a.json"])
@@ -489,14 +489,14 @@ def test_an_older_export_survives_a_failed_one(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DataError, match=r"a\.json cannot be written: No space left on device"):
-        export_annotations.write_whole(out, "new", AtomicWriter(sync=full))
+        annotation_rows.write_whole(out, "new", AtomicWriter(sync=full))
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert out.read_text() == "old"
 
 
 def test_accounts_that_cannot_be_read_are_told_by_their_numbers(annotated):
     project, other = annotated
-    rows = list(export_annotations.annotation_rows(project.client.export(project.id), project.question, {}))
+    rows = list(annotation_rows.annotation_rows(project.client.export(project.id), project.question, {}))
     assert rows[1]["annotator"] == other.id
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.label_studio import LiveLabelStudio
 from support.places import REPOSITORY
 
-from ml_backend.cli.fetch_data import fetch
+from ml_backend.cli.example_data import fetch
 
 ARTEFACTS = REPOSITORY / ".artifacts" / "screenshots"
 

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from support.places import REPOSITORY
 
-from ml_backend.cli import download, fetch_data
+from ml_backend.cli import download, example_data
 from ml_backend.cli.download import Network, RemoteFile, checksum
-from ml_backend.cli.fetch_data import fetch
+from ml_backend.cli.example_data import fetch
 from ml_backend.errors import DataError
 from ml_backend.label_studio.image_files import idx_bytes
 from ml_backend.simulation.headline_files import load_headlines
@@ -250,7 +250,7 @@ def test_git_blob_checksum(tmp_path):
 
 @needs_real_data
 def test_checksums_are_those_of_the_real_files(tmp_path):
-    for file in fetch_data.LABELLED:
+    for file in example_data.LABELLED:
         assert checksum(REAL / "headlines" / file.name, file.algorithm) == file.digest
     for name, digest in download.MNIST_SHA256.items():
         assert checksum(REAL / "mnist" / name, "sha256") == digest

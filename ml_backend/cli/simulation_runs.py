@@ -1,0 +1,182 @@
+"""The runs of ``lsal simulate`` on one data set, and their report."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ml_backend.cli.common import connect, console, messages, progress_bar, warn
+from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.simulation.data import Source, data_folder
+from ml_backend.simulation.design import Design, LabelledData, Round
+from ml_backend.simulation.files import ResultFolder, curves, is_finished, write_rounds
+from ml_backend.simulation.live import simulate_live
+from ml_backend.simulation.plots import write_plots
+from ml_backend.simulation.presets import PRESETS, Preset
+from ml_backend.simulation.report import lines_of, tables_of, write_summary
+from ml_backend.simulation.simulate import simulate
+from ml_backend.simulation.workers import Errors, Run, run_here, run_parallel
+from ml_backend.strategies.mixture import parse_strategy
+
+OWN: Final = Preset("own", Design(0, 20, 10, 200), "accuracy", (0.8, 0.9, 0.95))
+HELD_OUT_SHARE: Final = 0.2
+Doing = Callable[[Sequence[Run], Callable[[Round], None]], Errors]
+"""Does the runs, telling each round."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is the same for all data sets of a command."""
+
+    strategies: Sequence[str]
+    seeds: Sequence[int]
+    jobs: int | None
+    out: Path
+    report_only: bool
+    label_studio: str | None
+    measure: str | None
+    targets: Sequence[float] | None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown strategy before anything is read.
+
+        Raises:
+            AcquisitionError: a name is unknown, or a mixture malformed.
+        """
+        for name in self.strategies:
+            parse_strategy(name)
+
+
+def sources_of(
+    path: Path | None,
+    preset: str | None,
+    data: Path | None,
+    label_column: str,
+    text_column: str | None,
+    *,
+    images: bool,
+) -> list[tuple[Preset, Source]]:
+    """The data sets of a command, each with its usual sizes: one's own, or those of a preset."""
+    if preset:
+        return [(entry, Source(entry.kind, data or data_folder())) for entry in PRESETS[preset]]
+    return [(OWN, Source("own", path, label_column, text_column, images))] if path else []
+
+
+def run_all(
+    entry: Preset, source: Source, changes: Mapping[str, Any], hyperparameters: Sequence[str], wanted: Wanted
+) -> None:
+    """All runs on one data set, and their report.
+
+    Raises:
+        ConfigurationError: a hyperparameter that the model does not have. DataError: a run failed.
+    """
+    loaded = source.load()
+    design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
+    if not design.held_out:
+        design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
+    design.check(len(loaded.items))
+    if wanted.label_studio:
+        doing, folder = _live(wanted.label_studio, loaded, design), wanted.out / f"{loaded.name}-label-studio"
+    else:
+        folder = wanted.out / loaded.name
+        doing = _offline(loaded, source, design, wanted.jobs, folder)
+    with ResultFolder(folder, _settings(loaded, design)) as results:
+        errors = {} if wanted.report_only else _run(doing, loaded, design, wanted.strategies, wanted.seeds, results)
+        _report(results, loaded, wanted.measure or entry.measure, wanted.targets or entry.targets)
+    for (name, seed), error in errors.items():
+        warn(f"{name}, seed {seed}: {error}")
+    if errors:
+        raise DataError(f"{len(errors)} runs of {loaded.name} failed; their finished rounds are kept")
+
+
+def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
+    """What the rounds of one folder have in common."""
+    about = {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name}
+    settings = about | asdict(design)
+    if not design.instant:  # a folder from before there was such a thing can be gone on with
+        del settings["instant"]
+    return settings
+
+
+def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float | str]:
+    values: dict[str, float | str] = {}
+    defaults = data.model.hyperparameters()
+    for pair in given:
+        name, _, value = pair.partition("=")
+        try:
+            values[name] = value if isinstance(defaults.get(name), str) else float(value)
+        except ValueError:
+            name = ""
+        if name not in defaults or not value:
+            raise ConfigurationError(f"--set {pair}: give name=value with one of: {', '.join(defaults)}")
+    return values
+
+
+def _offline(data: LabelledData, source: Source, design: Design, jobs: int | None, folder: Path) -> Doing:
+    jobs = jobs or len(os.sched_getaffinity(0))
+
+    def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
+        if jobs == 1 or len(runs) < 2:
+            return run_here(
+                lambda run: simulate(data, design, run.strategy, run.seed, done=run.done, embeddings=folder),
+                runs,
+                on_round,
+            )
+        return run_parallel(source, design, runs, on_round, jobs=jobs, embeddings=folder)
+
+    return do
+
+
+def _live(url: str, data: LabelledData, design: Design) -> Doing:
+    _, client = connect(url)
+
+    def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
+        with tempfile.TemporaryDirectory() as root:
+            return run_here(
+                lambda run: simulate_live(client, Path(root), data, design, run.strategy, run.seed), runs, on_round
+            )
+
+    return do
+
+
+def _run(
+    doing: Doing,
+    data: LabelledData,
+    design: Design,
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    results: ResultFolder,
+) -> Errors:
+    """Do what is not done yet. Seed by seed, so that an early end leaves all strategies with the same seeds."""
+    wanted = {(strategy, seed): results.runs.get((strategy, seed), []) for seed in seeds for strategy in strategies}
+    todo = [Run(*key, tuple(rounds)) for key, rounds in wanted.items() if not is_finished(rounds, design.budget)]
+    if len(todo) < len(wanted):
+        messages.print(f"{data.name}: {len(wanted) - len(todo)} of {len(wanted)} runs are done already.")
+    rounds = 1 + -(-(design.budget - design.initial) // design.batch)
+    with progress_bar() as progress:
+        bar = progress.add_task(data.name, total=rounds * len(todo), completed=sum(len(run.done) for run in todo))
+
+        def on_round(entry: Round) -> None:
+            results.add(entry)
+            where = f"{data.name}: {entry.strategy} {entry.seed}, {entry.labels} labels"
+            done = sum(len(results.runs.get((run.strategy, run.seed), ())) for run in todo)
+            progress.update(bar, completed=done, description=f"{where}, accuracy {entry.measures['accuracy']:.3f}")
+
+        return doing(todo, on_round)
+
+
+def _report(results: ResultFolder, data: LabelledData, measure: str, targets: Sequence[float]) -> None:
+    if not results.runs:
+        raise DataError(f"{results.folder} holds no rounds yet; run without --report-only")
+    lines = lines_of(results.runs, measure, targets)
+    found: Mapping[str, Any] = curves(results.runs, measure)
+    title = f"{data.name}: {data.source}"
+    files = [write_rounds(results.folder, results.runs), write_summary(results.folder, lines, measure, targets)]
+    files += write_plots(results.folder, found, title=title, measure=measure, targets=targets)
+    for table in tables_of(title, lines, measure, targets):
+        console.print(table)
+    console.print(f"Written: {', '.join(str(file) for file in files)}", highlight=False, soft_wrap=True)
