@@ -10,6 +10,7 @@ import numpy as np
 
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.encoders import feature_store
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
@@ -49,6 +50,7 @@ class Predictor:
     def __init__(self, settings: Settings, label_config: str | None = None, project: str | None = None) -> None:
         self.settings = settings
         hardware.use(settings.hardware())
+        feature_store.use(settings.model_dir)
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None

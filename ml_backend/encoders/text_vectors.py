@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ml_backend import hardware
 from ml_backend.encoders.feature_cache import FeatureCache
+from ml_backend.encoders.feature_store import content_key, through_store
 from ml_backend.errors import ConfigurationError
 
 Vectors = NDArray[np.float32]
@@ -64,15 +65,16 @@ def resolve(name: str) -> str:
 
 
 def encode(name: str, texts: Sequence[str]) -> Vectors:
-    """Vectors of length 1 ``[N, D]``, of a text without known words 0; each text is computed once a process.
+    """Vectors of length 1 ``[N, D]``, of a text without known words 0; each text is computed once.
 
-    The same for a text whatever stands beside it, but for rounding (1e-6): texts are padded to their batch's longest.
+    Rounded to 16 bits, as they are kept on disk (`feature_store`). The same for a text whatever stands beside it, but
+    for that rounding: texts are padded to their batch's longest.
 
     Raises:
         ConfigurationError: the encoder cannot be loaded.
     """
     encoder = _loaded(resolve(name))
-    return encoder.cache.get(texts, str, encoder.compute)
+    return encoder.cache.get(texts, str, encoder.vectors)
 
 
 def dimensions(name: str) -> int:
@@ -85,21 +87,37 @@ def dimensions(name: str) -> int:
 
 
 class _Encoder:
-    def __init__(self, compute: Compute) -> None:
-        self.compute = compute
+    """One encoder of this process: its vectors come from memory, else from disk, else from its network."""
+
+    def __init__(self, name: str, compute: Compute) -> None:
+        self._name, self.compute = name, compute
         self.dims = compute(["text"]).shape[1]
         self.cache = FeatureCache(self.dims, KEPT)
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Of texts that the memory does not hold ``[N, D]``."""
+        return through_store(self._name, [content_key(text) for text in texts], texts, self.compute)
 
 
 @lru_cache(maxsize=4)
 def _loaded(name: str) -> _Encoder:
     try:
-        return _Encoder(PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED)))
+        compute = PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED))
+        return _Encoder(_kept_as(name), compute)
     except (ImportError, OSError, ValueError, KeyError) as exc:
         raise ConfigurationError(
             f"The text encoder {name!r} cannot be loaded ({type(exc).__name__}). Nothing is downloaded while it runs: "
             "install its package, or name a folder that holds it."
         ) from exc
+
+
+def _kept_as(name: str) -> str:
+    """What its vectors are kept under: a folder's files may be replaced, and then its vectors are others."""
+    folder = Path(name.removeprefix(NAMED))
+    if name in PACKAGED or not folder.is_dir():
+        return name
+    newest = max((path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()), default=0)
+    return f"{name}@{newest}"
 
 
 def _minilm() -> Compute:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ml_backend import hardware
 from ml_backend.config import Settings, load_settings
+from ml_backend.encoders import feature_store
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
@@ -88,6 +89,7 @@ def client_of(settings: Settings) -> LabelStudioClient | None:
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
     """What rounds need, from settings; from then on this process computes as these say."""
     hardware.use(settings.hardware())
+    feature_store.use(settings.model_dir)
     return Workspace(
         client,
         settings.model_dir,
