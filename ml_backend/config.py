@@ -46,6 +46,17 @@ def _known_text_model(value: str) -> str:
 TextModel = Annotated[str, AfterValidator(_known_text_model)]
 
 
+def _known_image_model(value: str) -> str:
+    try:
+        check_model_name(value, "Image")
+    except ConfigurationError as exc:
+        raise ValueError(str(exc)) from None
+    return value
+
+
+ImageModel = Annotated[str, AfterValidator(_known_image_model)]
+
+
 class ProjectSettings(BaseModel):
     """What can differ from project to project."""
 
@@ -85,6 +96,11 @@ class ProjectSettings(BaseModel):
         "auto",
         description="sentences (a pretrained encoder of English), headlines (n-grams, any language) or another model "
         "of texts; auto: the first that is installed",
+    )
+    image_model: ImageModel = Field(
+        "auto",
+        description="mnist_cnn (small grey pictures such as digits), photos (a pretrained encoder) or another "
+        "model of images; auto: measured on the project's labels, and until there are enough by the pictures' looks",
     )
     learn_from_pool: bool = Field(
         True, description="embed the open tasks without labels, and let models learn from them too where that is better"

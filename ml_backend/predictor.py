@@ -15,8 +15,9 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
+from ml_backend.models.reading import reader_of
 from ml_backend.records import Prediction, Queue, Task
-from ml_backend.rounds.examples import read_items
+from ml_backend.rounds.item_reading import read_items
 from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import score_items
@@ -93,7 +94,8 @@ class Predictor:
         model = LIBRARY.load(store, queue.version or "")
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
-        examples = read_items(tasks, question, type(model), MediaReader(client_of(self.settings)))
+        reader = reader_of(type(model), store.manifest(queue.version or "").training.get("hyperparameters", {}))
+        examples = read_items(tasks, question, reader, MediaReader(client_of(self.settings)))
         for task_id in examples.left_out:  # the reason may quote the task: a sync's report tells it, no log
             log.warning("project %s: task %s cannot be read and is served last", store.uid, task_id)
         scores = score_items(model, examples.items, examples.task_ids, settings)

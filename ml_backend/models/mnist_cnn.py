@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ml_backend import hardware
 from ml_backend.errors import ModelError
 from ml_backend.models.grey_images import SIDE, Images, read_grey
+from ml_backend.models.reading import ItemReader, one_by_one
 from ml_backend.models.torch_classifier import TorchClassifier
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class MnistCnn(TorchClassifier["Network"]):
     name: ClassVar[str] = "mnist_cnn"
     object_tag: ClassVar[str] = "Image"
     dimensions: ClassVar[int] = HIDDEN
+    embedding: ClassVar[str] = "gradients"
+    """Of the pool, see `encoders`: what reads the same items."""
+
+    @classmethod
+    def reader(cls, hyperparameters: Mapping[str, Any]) -> ItemReader:  # noqa: ARG003 (it reads in one way)
+        """Pictures as small grey squares."""
+        return ItemReader("grey-28", lambda raws: one_by_one(read_grey, raws))
 
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:

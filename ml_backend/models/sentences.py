@@ -46,6 +46,11 @@ class Sentences(TorchClassifier["EncodedNetwork"]):
     dimensions: ClassVar[int] = 0  # the encoder keeps its own vectors, see `embed`
 
     @classmethod
+    def default_encoder(cls) -> str:
+        """What ``auto`` stands for on this machine."""
+        return text_encoding.resolve(text_encoding.AUTO)
+
+    @classmethod
     def missing(cls) -> str | None:
         """What this machine lacks for it; None where it can be used."""
         reasons = [text_encoding.missing(name) for name in text_encoding.PACKAGED]

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ml_backend.draws import Ids
-from ml_backend.errors import BadItemError
 from ml_backend.evaluation.agreement import answers, majority
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of
-from ml_backend.label_studio.media import MediaReader
-from ml_backend.models.base import Model
 from ml_backend.records import Task
-
-FETCHERS = 8
-"""Images fetched at once."""
 
 
 @dataclass
@@ -69,38 +57,3 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
             else:
                 pool.open.append(task)
     return pool
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Items that could be read, with the tasks they came from."""
-
-    task_ids: Ids
-    items: list[Any]
-    left_out: dict[int, str]
-    """Task id → reason."""
-
-    def positions(self, task_ids: Sequence[int]) -> NDArray[np.int64]:
-        """Positions in ``task_ids`` of the kept items, in the order kept."""
-        where = {task_id: position for position, task_id in enumerate(task_ids)}
-        return np.array([where[int(task_id)] for task_id in self.task_ids], dtype=np.int64)
-
-
-def read_items(tasks: Sequence[Task], question: ChoiceQuestion, model: type[Model], media: MediaReader) -> Examples:
-    """Read the content of tasks into items of a model; a task that cannot be read is left out with its reason."""
-
-    def read(task: Task) -> Any:
-        try:
-            return model.read_item(media.read(task, field=question.field, object_tag=question.object_tag))
-        except BadItemError as exc:
-            return exc
-
-    if question.object_tag == "Text":
-        contents = [read(task) for task in tasks]
-    else:
-        with ThreadPoolExecutor(FETCHERS) as executor:
-            contents = list(executor.map(read, tasks))
-    kept = [(task.id, item) for task, item in zip(tasks, contents, strict=True) if not isinstance(item, BadItemError)]
-    left_out = {t.id: str(item) for t, item in zip(tasks, contents, strict=True) if isinstance(item, BadItemError)}
-    ids = np.array([task_id for task_id, _ in kept], dtype=np.int64)
-    return Examples(ids, [item for _, item in kept], left_out)

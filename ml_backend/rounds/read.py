@@ -11,8 +11,8 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
-from ml_backend.models.registry import model_for_object_tag
 from ml_backend.records import Project
+from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
@@ -44,10 +44,11 @@ def read_project(
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
         media = MediaReader(workspace.client, cache.cached_media, cache.keep_media)
-        model = model_for_object_tag(question.object_tag, settings.text_model)
+        model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
-    project = RoundProject(now, store, question, settings, pool, media, model, overrides)
+    read = RoundProject(now, store, question, settings, pool, media, model, overrides)
+    project = choose(read, recorder, dry_run=options.dry_run)
     if not options.dry_run:
         store.note_question(question, now.title)
         _forget_overrides(project)

@@ -41,6 +41,8 @@ class Report:
     """The version of the present labels, where it was not promoted."""
     learnt_from: str = ""
     """What the trained version learnt from, pool or labels alone, and why."""
+    encoder_choice: str = ""
+    """Which model and encoder the project uses and why, where its settings leave that open."""
     choice: str = ""
     """What the strategy asks for now and why, where it decides that itself (``auto``)."""
     instant: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.records import Project, Task
-from ml_backend.rounds.examples import Examples, TaskPool, read_items
+from ml_backend.models.reading import ItemReader, reader_of
+from ml_backend.records import Progress, Project, Task, no_progress
+from ml_backend.rounds.examples import TaskPool
+from ml_backend.rounds.item_reading import Examples, read_items
 from ml_backend.rounds.report import Report
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store.library import ModelLibrary
@@ -63,12 +66,18 @@ class RoundProject:
     unlabelled: Unlabelled | None = None
     """What was learnt of its tasks without labels; None where nothing was, or not yet."""
 
+    @cached_property
+    def reader(self) -> ItemReader:
+        """How its model reads the content of tasks."""
+        return reader_of(self.model, self.settings.hyperparameters)
 
-def read_tasks(tasks: Sequence[Task], project: RoundProject, report: Report) -> Examples:
+
+def read_tasks(
+    tasks: Sequence[Task], project: RoundProject, report: Report, progress: Progress = no_progress
+) -> Examples:
     """Items of tasks for the project's model, read once a round; what cannot be read goes into the report."""
-    new = read_items(
-        [task for task in tasks if task.id not in project.items], project.question, project.model, project.media
-    )
+    unread = [task for task in tasks if task.id not in project.items]
+    new = read_items(unread, project.question, project.reader, project.media, progress)
     report.left_out.update(new.left_out)
     project.items.update(zip(new.task_ids.tolist(), new.items, strict=True))
     kept = [task.id for task in tasks if task.id in project.items]

@@ -82,8 +82,7 @@ def project_settings(data: LabelledData, design: Design, strategy: str, seed: in
         "learn_from_pool": design.learn_from_pool,
         "hyperparameters": dict(design.hyperparameters),
     }
-    if data.model.object_tag == "Text":
-        settings["text_model"] = data.model.name
+    settings["text_model" if data.model.object_tag == "Text" else "image_model"] = data.model.name
     return ProjectSettings().override(settings, where="Simulation")
 
 

@@ -20,6 +20,7 @@ from ml_backend.strategies.registry import STRATEGIES
 OFFERED: Final = {
     "strategy": "Strategy or mixture",
     "text_model": "Text model",
+    "image_model": "Image model",
     "embedding": "Embedding of the pool",
     "queue_size": "Queue size",
     "samples": "Dropout samples",
@@ -46,6 +47,8 @@ NOTES: Final = {
     "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder.",
 }
 PREFIX: Final = "hyperparameters."
+MODEL_SETTINGS: Final = {"Text": "text_model", "Image": "image_model"}
+"""Objects → the setting that names their model."""
 
 
 def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
@@ -57,7 +60,7 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
     options = _options(about(store).get("object_tag"))
     rows: list[dict[str, Any]] = []
     for name, label in OFFERED.items():
-        if name == "text_model" and not options[name]:
+        if name in MODEL_SETTINGS.values() and not options[name]:
             continue
         note = ProjectSettings.model_fields[name].description or ""
         if name == "strategy":
@@ -85,8 +88,10 @@ def _model(settings: Settings, store: ProjectStore) -> type[Model]:
     Raises:
         KeyError: no round has read the question yet. ActiveLearningError: the stored settings fit no model.
     """
-    preferred = str(store.extra_params().get("text_model", settings.text_model))
-    return model_for_object_tag(about(store)["object_tag"], preferred)
+    tag = about(store)["object_tag"]
+    name = MODEL_SETTINGS.get(tag, "text_model")
+    preferred = str(store.extra_params().get(name, getattr(settings.project_defaults(), name)))
+    return model_for_object_tag(tag, preferred)
 
 
 def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
@@ -94,11 +99,14 @@ def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
 
     Before any round has read what these are, those of all objects.
     """
-    models = [name for name, model in MODELS.usable().items() if model.object_tag == "Text" and tag in (None, "Text")]
+    models = {
+        setting: [name for name, model in MODELS.usable().items() if model.object_tag == kind and tag in (None, kind)]
+        for kind, setting in MODEL_SETTINGS.items()
+    }
     encoders = [name for name, encoder in ENCODERS.usable().items() if tag in (None, encoder.object_tag)]
     return {
         "strategy": [(name, strategy.when) for name, strategy in STRATEGIES.usable().items()],
-        "text_model": [(name, "") for name in (AUTO, *models) if models],
+        **{setting: [(name, "") for name in (AUTO, *names) if names] for setting, names in models.items()},
         "embedding": [(name, "") for name in (AUTO, *encoders)],
     }
 

@@ -1,0 +1,104 @@
+"""What a pool's own looks say about the encoder that it needs, before there are labels to measure on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from ml_backend.errors import BadItemError
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.records import Task
+
+LOOKED_AT: Final = 40
+"""Pictures, or five times as many texts."""
+SMALL: Final = 64
+"""Sides up to which grey pictures are drawings or digits rather than photographs."""
+COLOUR: Final = 12.0
+"""Mean difference of a picture's largest and smallest colour channel (of 255) from which it is in colour."""
+FETCHERS: Final = 8
+
+
+@dataclass(frozen=True)
+class Looks:
+    """One picture."""
+
+    side: int
+    """The shorter one, in pixels."""
+    colour: float
+    """Mean over its pixels of the largest less the smallest of R, G, B (0 to 255)."""
+
+
+def hint(
+    tasks: Sequence[Task], names: Collection[str], question: ChoiceQuestion, media: MediaReader
+) -> tuple[str, str]:
+    """The candidate that the pool looks made for, and the reason in a sentence.
+
+    Args:
+        tasks: of the project.
+        names: of the candidates, the preferred first: a model, with its encoder in brackets.
+        question: what the project asks.
+        media: reads pictures.
+    """
+    if question.object_tag == "Image":
+        return picture_hint(list(_looks(tasks, question, media)), names)
+    texts = [str(task.data.get(question.field) or "") for task in tasks[: 5 * LOOKED_AT]]
+    return text_hint(texts, names)
+
+
+def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> tuple[str, str]:
+    """Small grey pictures are for the network that learns them; all others for a pretrained one."""
+    first = next(iter(names))
+    photo = next((name for name in names if name.startswith("photos")), first)
+    if not looks:
+        return photo, f"{photo}: no picture could be looked at"
+    side, colour = int(median(look.side for look in looks)), median(look.colour for look in looks)
+    told = f"pictures of about {side} pixels a side, {'in colour' if colour >= COLOUR else 'grey'}"
+    grey = next((name for name in names if not name.startswith("photos")), first)
+    chosen = grey if side <= SMALL and colour < COLOUR else photo
+    return chosen, f"{chosen}: {told}; measured as soon as there are labels"
+
+
+def text_hint(texts: Sequence[str], names: Collection[str]) -> tuple[str, str]:  # noqa: ARG001
+    """English texts are for the encoder of English, others for that of many languages."""
+    first = next(iter(names))
+    return first, f"{first}: measured as soon as there are labels"
+
+
+def _looks(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader) -> Iterator[Looks]:
+    step = max(1, len(tasks) // LOOKED_AT)
+    with ThreadPoolExecutor(FETCHERS) as executor:
+        found = executor.map(lambda task: _look(task, question, media), tasks[::step][:LOOKED_AT])
+        yield from (look for look in found if look is not None)
+
+
+def _look(task: Task, question: ChoiceQuestion, media: MediaReader) -> Looks | None:
+    try:
+        raw = media.read(task, field=question.field, object_tag=question.object_tag)
+        return looks_of(raw) if isinstance(raw, bytes) else None
+    except BadItemError:
+        return None
+
+
+def looks_of(raw: bytes) -> Looks:
+    """Size and colour of a picture.
+
+    Raises:
+        BadItemError: it is none.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(raw)) as image:
+            side = min(image.size)
+            image.draft("RGB", (SMALL, SMALL))
+            image.thumbnail((SMALL, SMALL))
+            pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
+    except Exception as exc:  # Pillow's decoders raise many kinds of errors on damaged files
+        raise BadItemError(f"not a readable picture ({type(exc).__name__})") from exc
+    return Looks(side, float((pixels.max(axis=2) - pixels.min(axis=2)).mean()))

@@ -1,0 +1,134 @@
+"""Tasks → items of a model; pictures are fetched and read once, and from then on come from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.draws import Ids
+from ml_backend.encoders import feature_store
+from ml_backend.encoders.feature_store import Array, FeatureStore, content_key
+from ml_backend.errors import BadItemError
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.models.reading import ItemReader
+from ml_backend.records import Progress, Task, no_progress
+
+FETCHERS: Final = 8
+"""Pictures fetched at once."""
+BLOCK: Final = 128
+"""Pictures whose bytes are held at a time: a pool of large ones must not fill the memory."""
+CONTENTS: Final = "contents"
+"""Which content each URL had, in the store of features."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Items that could be read, with the tasks they came from."""
+
+    task_ids: Ids
+    items: list[Any]
+    left_out: dict[int, str]
+    """Task id → reason."""
+
+    def positions(self, task_ids: Sequence[int]) -> NDArray[np.int64]:
+        """Positions in ``task_ids`` of the kept items, in the order kept."""
+        where = {task_id: position for position, task_id in enumerate(task_ids)}
+        return np.array([where[int(task_id)] for task_id in self.task_ids], dtype=np.int64)
+
+
+def read_items(
+    tasks: Sequence[Task],
+    question: ChoiceQuestion,
+    reader: ItemReader,
+    media: MediaReader,
+    progress: Progress = no_progress,
+) -> Examples:
+    """Read the content of tasks into items of a model; a task that cannot be read is left out with its reason."""
+    if question.object_tag == "Text":
+        contents = _read(reader, [_raw(task, question, media) for task in tasks])
+    else:
+        contents = _pictures(tasks, question, reader, media, progress)
+    kept = [(task.id, item) for task, item in zip(tasks, contents, strict=True) if not isinstance(item, BadItemError)]
+    left_out = {t.id: str(item) for t, item in zip(tasks, contents, strict=True) if isinstance(item, BadItemError)}
+    ids = np.array([task_id for task_id, _ in kept], dtype=np.int64)
+    return Examples(ids, [item for _, item in kept], left_out)
+
+
+def _pictures(
+    tasks: Sequence[Task], question: ChoiceQuestion, reader: ItemReader, media: MediaReader, progress: Progress
+) -> list[Any]:
+    """The item of each task, or its `BadItemError`: from disk, else read and put there."""
+    urls = [_url_key(task, question) for task in tasks]
+    known = _known(reader, [url for url in urls if url is not None])
+    found = [known.get(url) if url is not None else None for url in urls]
+    missing = [position for position, item in enumerate(found) if item is None]
+    progress(len(tasks) - len(missing), len(tasks))
+    with ThreadPoolExecutor(FETCHERS) as executor:
+        for start in range(0, len(missing), BLOCK):
+            part = missing[start : start + BLOCK]
+            raws = list(executor.map(lambda place: _raw(tasks[place], question, media), part))
+            for place, item in zip(part, _read(reader, raws), strict=True):
+                found[place] = item
+            _keep(reader, [urls[place] for place in part], raws, [found[place] for place in part])
+            progress(len(tasks) - len(missing) + start + len(part), len(tasks))
+    return found
+
+
+def _raw(task: Task, question: ChoiceQuestion, media: MediaReader) -> Any:
+    try:
+        return media.read(task, field=question.field, object_tag=question.object_tag)
+    except BadItemError as exc:
+        return exc
+
+
+def _read(reader: ItemReader, raws: Sequence[Any]) -> list[Any]:
+    """Items of what could be had; the errors stay in their places."""
+    good = [raw for raw in raws if not isinstance(raw, BadItemError)]
+    read = reader.read(good) if good else []
+    if reader.rounded:
+        read = [item if isinstance(item, BadItemError) else _unpacked(_packed(item, reader)) for item in read]
+    items: Iterator[Any] = iter(read)
+    return [raw if isinstance(raw, BadItemError) else next(items) for raw in raws]
+
+
+def _url_key(task: Task, question: ChoiceQuestion) -> bytes | None:
+    value = task.data.get(question.field)
+    return content_key(value.strip()) if isinstance(value, str) else None
+
+
+def _known(reader: ItemReader, urls: Sequence[bytes]) -> Mapping[bytes, Array]:
+    """Items by their URL's key, those that are kept."""
+    store = feature_store.kept()
+    if store is None:
+        return {}
+    contents = {url: digest.tobytes() for url, digest in store.get(CONTENTS, urls).items()}
+    items = store.get(reader.name, list(set(contents.values())))
+    return {url: _unpacked(items[digest]) for url, digest in contents.items() if digest in items}
+
+
+def _keep(reader: ItemReader, urls: Sequence[bytes | None], raws: Sequence[Any], items: Sequence[Any]) -> None:
+    store: FeatureStore | None = feature_store.kept()
+    if store is None:
+        return
+    contents: dict[bytes, Array] = {}
+    rows: dict[bytes, Array] = {}
+    for url, raw, item in zip(urls, raws, items, strict=True):
+        if url is not None and isinstance(raw, bytes) and isinstance(item, np.ndarray):
+            digest = content_key(raw)
+            contents[url], rows[digest] = np.frombuffer(digest, np.uint8), _packed(item, reader)
+    store.put(reader.name, rows)
+    store.put(CONTENTS, contents)
+
+
+def _packed(item: Array, reader: ItemReader) -> Array:
+    return item.astype(np.float16) if reader.rounded else item
+
+
+def _unpacked(item: Array) -> Array:
+    return item.astype(np.float32) if item.dtype == np.float16 else item

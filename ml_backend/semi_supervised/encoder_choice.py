@@ -1,0 +1,68 @@
+"""Which of several encoders suits a project: measured on the labels that there are, with hysteresis.
+
+Axes: ``N`` items, ``L`` labelled ones among them, ``C`` classes, ``T`` views of one item.
+
+An encoder suits where items of one label lie close together. So each label is left out in turn and guessed from the
+others, spread over the neighbour graph of some of the items; the encoder that guesses most of them right is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.encoders.base import Rows
+from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, nearest, propagate
+
+ENOUGH_LABELS: Final = 20
+"""Labels from which the measurement decides."""
+CLEAR: Final = 2.0
+"""Standard errors by which a rival must be ahead before an encoder that is in use is given up."""
+
+
+def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Positions, classes: int) -> NDArray[np.bool_]:
+    """Whether each label is guessed right from the other labels ``[L]``.
+
+    With ``M = (I - a S)^-1`` at the labelled items ``[L, L]``, label ``l`` is guessed as the class ``c`` with the
+    largest mean of ``M[l, m]`` over the other labelled items ``m`` of that class (label propagation of Zhou et al.
+    2004, one label left out).
+
+    Args:
+        views: the items in each of their guises, `Encoder.views`; the first is the item itself ``T x [N, D]``.
+        labelled: positions of the labelled items, none twice ``[L]``.
+        targets: their classes ``[L]``.
+        classes: C.
+    """
+    weights = affinity(nearest(views, views[0], NEIGHBOURS + 1))
+    sources = np.zeros((weights.shape[0], len(labelled)), np.float32)
+    sources[labelled, np.arange(len(labelled))] = 1.0
+    mass = propagate(weights, sources)[labelled]
+    np.fill_diagonal(mass, 0.0)
+    by_class = np.zeros((len(labelled), classes), np.float32)
+    np.add.at(by_class.T, targets, mass.T)
+    counts = np.bincount(targets, minlength=classes)[None, :] - np.eye(classes, dtype=np.int64)[targets]
+    means = np.where(counts > 0, by_class / np.maximum(counts, 1), 0.0)
+    reached = means.max(axis=1) > 0
+    return np.asarray((means.argmax(axis=1) == targets) & reached)
+
+
+def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> str:
+    """The name of the encoder to use.
+
+    Without one in use, the one with most labels right; of equal ones the first. Else the one in use, unless another is
+    ahead by more than `CLEAR` standard errors: with ``b`` labels that only the rival has right and ``c`` that only the
+    other has, where ``b - c > 2 √(b + c)`` (McNemar 1947).
+
+    Args:
+        right: name → whether each label is guessed right ``[L]``, the preferred first.
+        in_use: the encoder that the project was measured to need before.
+    """
+    best = max(right, key=lambda name: int(right[name].sum()))
+    if in_use is None or in_use not in right or best == in_use:
+        return best
+    gained, lost = int((right[best] & ~right[in_use]).sum()), int((right[in_use] & ~right[best]).sum())
+    return best if gained - lost > CLEAR * math.sqrt(gained + lost) else in_use
