@@ -304,6 +304,8 @@ def test_the_form_offers_what_is_registered_for_the_projects_objects(services):
     assert texts["text_model"] == ["auto", *(name for name, model in MODELS.items() if model.object_tag == "Text")]
     assert texts["embedding"] == ["auto", *(name for name, each in ENCODERS.items() if each.object_tag == "Text")]
     assert "text_model" not in images
+    assert "image_model" not in texts
+    assert images["image_model"] == ["auto", *(name for name, each in MODELS.items() if each.object_tag == "Image")]
     assert images["embedding"] == ["auto", *(name for name, each in ENCODERS.items() if each.object_tag == "Image")]
     assert unknown["embedding"] == ["auto", *ENCODERS]
     shown = render(services, "/dashboard/1/overview", "")[1]
