@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from flask import Flask
+from waitress.server import MultiSocketServer
 
 from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.server import create_app, make_rounds
+from ml_backend.label_studio.webhook_secret import HEADER
+from ml_backend.server import create_app, make_doorkeeper, make_rounds
+from ml_backend.web.listening import make_server
 
 
 class Application:
@@ -22,12 +26,43 @@ class Application:
         self._rounds = make_rounds(settings)
         self._scheduler = Scheduler(settings, self._rounds)
         self._instant = InstantLoop(settings)
-        self.web: Flask = create_app(settings, rounds=self._rounds, scheduler=self._scheduler, instant=self._instant)
+        self._doorkeeper = make_doorkeeper(settings)
+        self.web: Flask = create_app(
+            settings,
+            rounds=self._rounds,
+            scheduler=self._scheduler,
+            instant=self._instant,
+            doorkeeper=self._doorkeeper,
+        )
         """For a WSGI server."""
+
+    def listen(self) -> MultiSocketServer:
+        """Our own server, at HOST and PORT; ``run`` answers until the process ends.
+
+        Raises:
+            ConfigurationError: it cannot listen there.
+        """
+        settings = self._settings
+        try:
+            return make_server(
+                self.web,
+                self._doorkeeper,
+                host=settings.host,
+                port=settings.port,
+                secret_header=HEADER,
+                trusted_proxy=settings.trusted_proxy,
+            )
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError(
+                f"Cannot listen on {settings.host}, port {settings.port} ({exc}): is a backend running there already? "
+                "Correct HOST and PORT."
+            ) from exc
 
     def warnings(self) -> list[str]:
         """What the settings lack, in sentences."""
         found = []
+        if self._settings.insecure and not self._doorkeeper.asks:
+            found.append("INSECURE: no password is asked for. Whoever reaches the port may read tasks and change all.")
         if self._settings.label_studio_api_key is None:
             found.append("LABEL_STUDIO_API_KEY is not set: labels cannot be read, and no rounds start.")
         if self._settings.store_url and self._settings.redis_url is None:

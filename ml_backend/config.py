@@ -168,8 +168,24 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address the backend listens on")
     port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
+    insecure: bool = Field(
+        False, description="listen beyond this machine without a password: whoever reaches the port may do everything"
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="names, with commas between them, under which the backend is reached besides this machine's own, "
+        "such as ml-backend or al.example.org; * for any",
+    )
+    trusted_proxy: str | None = Field(
+        None, description="address of a proxy in front of the backend, whose X-Forwarded-* headers are believed"
+    )
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
     basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
+    webhook_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="what Label Studio's webhooks carry to be let in; unset: one is made, and kept in MODEL_DIR",
+    )
     redis_url: SecretStr | None = Field(
         None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
     )

@@ -11,6 +11,8 @@
     ├── ModelError                a model cannot be trained, loaded or asked for what it was asked
     ├── AcquisitionError          probabilities or strategy settings that cannot be scored
     ├── StoreError                a stored version or queue is missing or damaged
+    ├── RequestMalformed          a request's body is none that the backend can read
+    ├── RequestTooLarge           a request has more than the backend takes
     ├── RoundProcessDied          the process that runs rounds ended in the middle of one
     └── LabelStudioError          Label Studio did not do what it was asked
         ├── LabelStudioUnreachable    no answer: wrong URL, server down, time-out
@@ -58,6 +60,14 @@ class AcquisitionError(ActiveLearningError):
 
 class StoreError(ActiveLearningError):
     """A stored version or queue is missing or damaged."""
+
+
+class RequestMalformed(ActiveLearningError):
+    """A request's body is none that the backend can read."""
+
+
+class RequestTooLarge(ActiveLearningError):
+    """A request has more than the backend takes."""
 
 
 class RoundProcessDied(ActiveLearningError):

@@ -6,8 +6,10 @@ of an error that is none of ours only where it happened and its type: its text m
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -31,8 +33,13 @@ TEXT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 CHATTY: Final = ("waitress", "rq")
 """Libraries whose INFO is worth reading. All others speak from WARNING on: at DEBUG they show requests and answers."""
 HIDDEN: Final = "***"
+RELAYED: Final = "relayed_exception"
+"""Attribute of a record that came from another process: what its traceback says."""
 SHORTEST_SECRET: Final = 4
 """Shorter ones would be found in ordinary words."""
+
+UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that begin a new line, steer a terminal or turn a line around."""
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
@@ -89,10 +96,26 @@ def relay(line: Any) -> logging.Handler:
 
     ``line`` takes them by ``put_nowait``. Errors are put into words on this side: they cannot be sent as they are.
     """
-    handler = QueueHandler(line)
+    handler = _Relay(line)
     handler.addFilter(_add_round)
-    handler.setFormatter(_Discreet(template="%(message)s"))
     return handler
+
+
+class _Relay(QueueHandler):
+    """Sends records whose texts are finished; what a traceback says goes along by itself."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """The record as it is sent."""
+        sent = copy.copy(record)
+        sent.msg, sent.args = record.getMessage(), None
+        vars(sent)[RELAYED] = _Discreet().formatException(record.exc_info) if record.exc_info else None
+        sent.exc_info = sent.exc_text = sent.stack_info = None
+        return sent
+
+
+def visible(text: str) -> str:
+    """A text as one line of what can be seen: whoever chose it forges no line and steers no terminal."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def library_level(settings: Settings) -> str:
@@ -101,7 +124,10 @@ def library_level(settings: Settings) -> str:
 
 
 class _Discreet(logging.Formatter):
-    """Hides secrets, and the texts of errors that are none of ours."""
+    """Hides secrets, and the texts of errors that are none of ours; shows control characters as what they are."""
+
+    appends_relayed = True
+    """Whether another process's traceback stands below the line."""
 
     def __init__(self, secrets: tuple[str, ...] = (), template: str = TEXT) -> None:
         super().__init__(template)
@@ -121,9 +147,15 @@ class _Discreet(logging.Formatter):
         record.exc_text = None  # another handler's: it holds the texts
         text = super().format(record)
         record.exc_text = None
+        if self.appends_relayed and (relayed := vars(record).get(RELAYED)):
+            text = f"{text}\n{relayed}"
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line without a traceback."""
+        return visible(super().formatMessage(record))
 
 
 class TextLines(_Discreet):
@@ -132,11 +164,13 @@ class TextLines(_Discreet):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The line without a traceback."""
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        return super().formatMessage(record) + (f" [{fields}]" if fields else "")
+        return super().formatMessage(record) + (f" [{visible(fields)}]" if fields else "")
 
 
 class JsonLines(_Discreet, jsonlogger.JsonFormatter):  # type: ignore[misc]
     """A JSON object a line; the round's fields among the others."""
+
+    appends_relayed = False  # it is a field
 
     def add_fields(
         self, log_record: dict[str, Any], record: logging.LogRecord, message_dict: Mapping[str, Any]
@@ -145,8 +179,8 @@ class JsonLines(_Discreet, jsonlogger.JsonFormatter):  # type: ignore[misc]
         log_record["time"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         log_record |= {"level": record.levelname, "logger": record.name, "message": record.getMessage()}
         log_record |= _fields(record)
-        if "exc_info" in message_dict:
-            log_record["exception"] = message_dict["exc_info"]
+        if told := message_dict.get("exc_info") or vars(record).get(RELAYED):
+            log_record["exception"] = told
 
 
 def _add_round(record: logging.LogRecord) -> bool:
@@ -162,7 +196,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 def _told(exc: BaseException) -> str:
     name = type(exc).__name__
-    told = f"{name}: {exc}" if isinstance(exc, ActiveLearningError) else name
+    told = f"{name}: {visible(str(exc))}" if isinstance(exc, ActiveLearningError) else name
     return "Traceback (most recent call last):\n" + "".join(traceback.format_tb(exc.__traceback__)) + told
 
 

@@ -17,19 +17,20 @@ from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.process import RoundProcess
 from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.record import record_lost_round
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.registry import stores_of
 from ml_backend.web import connector
 from ml_backend.web import rounds as round_routes
-from ml_backend.web.auth import add_basic_auth
+from ml_backend.web.auth import Doorkeeper, add_auth
 from ml_backend.web.errors import add_error_handlers
+from ml_backend.web.headers import add_security_headers
+from ml_backend.web.limits import LARGE_BODY
 from ml_backend.web.metrics import add_metrics
 from ml_backend.web.services import Services
 
-MAX_BODY: Final = 256 * 1024 * 1024
-"""Bytes of one request; Label Studio sends tasks with their data."""
 TRAINING_MODULES: Final = (run_request.__module__, "torch._dynamo")
 """What a round needs: torch imports the second with its first optimiser step, which takes seconds."""
 
@@ -40,28 +41,37 @@ def create_app(
     rounds: Rounds | None = None,
     scheduler: Scheduler | None = None,
     instant: InstantLoop | None = None,
+    doorkeeper: Doorkeeper | None = None,
 ) -> Flask:
     """The backend as a WSGI application.
 
-    Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``.
+    Basic auth is asked for where both halves are configured, on every route but ``/`` and ``/health``; ``/webhook``
+    takes the webhook's own secret instead.
 
     Args:
         settings: the installation's.
         rounds: where rounds are asked for; default: what the settings say.
         scheduler: hears of changes, and starts rounds once its owner started it. Without it, only START_TRAINING does.
         instant: hears of answers, and moves what comes next once its owner started it.
+        doorkeeper: decides who may ask; default: what the settings say.
     """
     app = Flask("ml_backend", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["MAX_CONTENT_LENGTH"] = LARGE_BODY
     rounds = rounds or make_rounds(settings)
     Services(settings, rounds, scheduler, instant).attach(app)
+    add_security_headers(app)
     add_metrics(app, stores_of(settings))
-    add_basic_auth(app, settings)
+    add_auth(app, doorkeeper or make_doorkeeper(settings), HEADER)
     app.register_blueprint(connector.blueprint)
     app.register_blueprint(round_routes.blueprint)
     add_error_handlers(app)
     add_dashboard(app, settings, rounds, scheduler)
     return app
+
+
+def make_doorkeeper(settings: Settings) -> Doorkeeper:
+    """Who may ask, as the settings say. The webhook's secret is read at each request: it may have been changed."""
+    return Doorkeeper(settings, webhook_secrets=lambda: read_webhook_secret(settings).all)
 
 
 def make_rounds(settings: Settings) -> Rounds:

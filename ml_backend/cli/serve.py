@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import signal
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
-
-THREADS: Final = 8
-"""Requests answered at once; rounds have a process of their own."""
 
 app = new_app()
 
@@ -20,16 +17,19 @@ app = new_app()
 def main(
     host: Annotated[str | None, typer.Option(help="address to listen on (HOST, default 127.0.0.1)")] = None,
     port: Annotated[int | None, typer.Option(help="port to listen on (PORT, default 9090)")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="listen beyond this machine without a password (INSECURE)")
+    ] = False,
 ) -> None:
     """Start the ML backend. All settings come from the environment; docs/reference/settings.md lists them."""
-    import waitress
-
     from ml_backend.application import Application
     from ml_backend.config import load_settings
     from ml_backend.dashboard.address import PREFIX
     from ml_backend.logs import configure_logging
+    from ml_backend.web.hosts import refuse_open_door
 
-    settings = load_settings(host=host, port=port)
+    settings = load_settings(host=host, port=port, insecure=insecure or None)
+    refuse_open_door(settings)
     configure_logging(settings)
     application = Application(settings)
     for line in application.warnings():
@@ -39,7 +39,7 @@ def main(
     messages.print(f"Dashboard: http://{shown}:{settings.port}{PREFIX}", highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        waitress.serve(application.web, host=settings.host, port=settings.port, threads=THREADS, ident=None)
+        application.listen().run()
     finally:
         application.stop()
 

@@ -6,12 +6,22 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from werkzeug.routing import IntegerConverter
+
 PREFIX: Final = "/dashboard/"
+UPDATE_PATH: Final = "/_dash-update-component"
+"""The end of the address at which Dash updates pages."""
 ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
 NOWHERE: Final = "?"
 """In place of a project: the path has none of our forms."""
 LONGEST: Final = 2_000
 """Characters of a query string that are looked at."""
+
+
+class BoundedInteger(IntegerConverter):
+    """A number in a path: of more digits than an id has, there is no page."""
+
+    regex = "[0-9]{1,18}"
 
 
 def parse_address(path: str) -> tuple[str, str]:

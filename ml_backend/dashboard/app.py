@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from ml_backend.config import Settings
 from ml_backend.dashboard import security
-from ml_backend.dashboard.address import PREFIX
-from ml_backend.errors import ConfigurationError
+from ml_backend.dashboard.address import PREFIX, UPDATE_PATH
+from ml_backend.errors import ActiveLearningError, ConfigurationError
 from ml_backend.extras import require
 
 if TYPE_CHECKING:
     from ml_backend.jobs.job import Rounds
     from ml_backend.jobs.scheduler import Scheduler
 
+log = logging.getLogger(__name__)
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -50,7 +55,21 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
             made = site.get()
         except ConfigurationError as exc:
             return Response(f"{exc}\n", 501, mimetype="text/plain")
-        return Response.from_app(made.wsgi_app, request.environ)
+        if not request.path.endswith(UPDATE_PATH):
+            return Response.from_app(made.wsgi_app, request.environ)
+        try:
+            return Response.from_app(made.wsgi_app, request.environ)
+        except (ActiveLearningError, HTTPException):
+            raise
+        except Exception as exc:  # what a page sends back of our own data may be made up
+            log.error("dashboard: an update of a page failed: %s in %s", type(exc).__name__, place_of(exc))
+            raise BadRequest("The page sent what the dashboard cannot use; load it again.") from None
+
+
+def place_of(exc: Exception) -> str:
+    """File and line in which an error was raised: what a log may say of an error whose text may hold anything."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 class Late:

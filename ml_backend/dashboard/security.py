@@ -4,7 +4,8 @@
   JSON, and their scripts cannot send it without asking first (CORS), which nobody here allows.
 - The browser runs no script but ours and fetches nothing from elsewhere (Content-Security-Policy): a tag that slipped
   through as HTML would still do nothing, and nothing leaves a closed network.
-- No foreign page may frame these (clickjacking).
+- No foreign page may frame these (clickjacking): `web.headers` says so with every answer.
+- A request for a foreign name never comes here: `web.hosts`. So the name that it is for is one of ours.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OWN: Final = ("same-origin", "none")
 
 
 def guard(server: Flask, prefix: str) -> None:
-    """Refuse foreign changes below ``prefix``, and send the headers that bind the browser.
+    """Refuse foreign changes below ``prefix``, and send the policy that binds the browser.
 
     Args:
         server: the application.
@@ -38,9 +39,6 @@ def guard(server: Flask, prefix: str) -> None:
     def bind_the_browser(response: Response) -> Response:
         if request.path.startswith(prefix):
             response.headers.setdefault("Content-Security-Policy", policy())
-            response.headers["X-Content-Type-Options"] = "nosniff"
-            response.headers["X-Frame-Options"] = "DENY"
-            response.headers["Referrer-Policy"] = "same-origin"
         return response
 
 
@@ -82,6 +80,6 @@ def check_origin() -> None:
         raise UnsupportedMediaType("The dashboard takes changes as application/json only.")
     # Browsers send the first to https and to localhost alone, and the second with every POST.
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    hosts = {request.host, request.headers.get("X-Forwarded-Host", request.host)}
-    if (site is not None and site not in OWN) or (origin is not None and urlsplit(origin).netloc not in hosts):
+    # A proxy in front that asks us under another name than the browser asked it: TRUSTED_PROXY, or have it keep Host.
+    if (site is not None and site not in OWN) or (origin is not None and urlsplit(origin).netloc != request.host):
         raise Forbidden("Another site asked for this change; open the dashboard itself.")

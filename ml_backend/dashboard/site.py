@@ -7,9 +7,11 @@ from flask import Flask
 
 from ml_backend.config import Settings
 from ml_backend.dashboard import pulse, routes, routing, security, shell
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import PREFIX, BoundedInteger
 from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.dashboard.requests import BoundedRequest
 from ml_backend.dashboard.services import Services
+from ml_backend.dashboard.updates import check_updates
 from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.scheduler import Scheduler
 
@@ -18,7 +20,9 @@ def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -
     """Everything below `PREFIX`. What goes wrong is raised, for the server around it to answer."""
     services = Services(settings, rounds, scheduler)
     site = Flask(__name__, static_folder=None)
+    site.request_class = BoundedRequest
     site.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_HTTP_EXCEPTIONS=True)
+    site.url_map.converters["int"] = BoundedInteger
     routes.add_routes(site, services)
     app = Dash(
         __name__,
@@ -37,5 +41,6 @@ def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -
     pulse.register(app, services)
     for page in PAGES:
         page.register(app, services)
+    check_updates(site, app)
     security.allow_scripts(site, app.csp_hashes())
     return site

@@ -1,55 +1,149 @@
-"""Basic auth, where both halves of it are configured."""
+"""Who may ask what: our own names, the password, and the webhook's secret.
+
+The same doorkeeper stands before a request's body is read (`listening`) and before it is answered (`add_auth`).
+"""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from flask import Flask, Response, request
-from flask.typing import ResponseReturnValue
-from flask_httpauth import HTTPBasicAuth
+from werkzeug.datastructures import Authorization
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.web.errors import error_response
+from ml_backend.web.guesses import Guesses
+from ml_backend.web.hosts import AllowedHosts
+from ml_backend.web.limits import body_limit
 
-OPEN_ROUTES: Final = ("connector.health",)
-"""Answered without basic auth: container health checks know no password."""
+OPEN_PATHS: Final = frozenset({"/", "/health"})
+"""Answered without a password: container health checks know none."""
+WEBHOOK_PATH: Final = "/webhook"
+CHALLENGE: Final = 'Basic realm="ML backend"'
+WRONG: Final = "Wrong or missing basic auth: set the backend's user and password in Settings > Model."
 
 
-def add_basic_auth(app: Flask, settings: Settings) -> None:
-    """Ask for basic auth on every route but the open ones.
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not answered."""
+
+    status: int
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Doorkeeper:
+    """Decides who may ask what. Safe to share between threads.
+
+    Args:
+        settings: the installation's.
+        webhook_secrets: what a webhook may carry in place of the password; read at each request.
+        guesses: counts wrong passwords.
 
     Raises:
-        ConfigurationError: only one half is configured.
+        ConfigurationError: only one half of basic auth is configured.
     """
-    refuse_strangers = _basic_auth(settings)
 
-    @app.before_request
-    def authenticate() -> ResponseReturnValue | None:
-        return None if request.endpoint in OPEN_ROUTES else refuse_strangers()
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        webhook_secrets: Callable[[], tuple[str, ...]] = tuple,
+        guesses: Guesses | None = None,
+    ) -> None:
+        user, secret = settings.basic_auth_user, settings.basic_auth_pass
+        if bool(user) != bool(secret):
+            raise ConfigurationError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
+        self.hosts = AllowedHosts(settings)
+        self._login = (user, secret.get_secret_value()) if user and secret else None
+        self._webhook_secrets = webhook_secrets
+        self._guesses = guesses or Guesses()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a password is asked for at all."""
+        return self._login is not None
 
-def _basic_auth(settings: Settings) -> Callable[[], ResponseReturnValue | None]:
-    """A check that answers None to those who may pass, else a refusal."""
-    auth = HTTPBasicAuth(realm="ML backend")
-    user, password = settings.basic_auth_user, settings.basic_auth_pass
-    if bool(user) != bool(password):
-        raise ConfigurationError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
-
-    @auth.verify_password  # type: ignore[untyped-decorator]
-    def verify(given_user: str, given_password: str) -> bool:
-        if not user or password is None:
-            return True
-        right_user = hmac.compare_digest(given_user.encode(), user.encode())
-        return hmac.compare_digest(given_password.encode(), password.get_secret_value().encode()) and right_user
-
-    @auth.error_handler  # type: ignore[untyped-decorator]
-    def refused(status: int) -> Response:
-        return error_response(
-            status, "Wrong or missing basic auth: set the backend's user and password in Settings > Model."
+    def foreign_host(self, host: str) -> Refusal | None:
+        """Why a request for this ``Host`` is not ours."""
+        if self.hosts.allows(host):
+            return None
+        return Refusal(
+            421,
+            f"This backend is not asked under the name {host[:100]!r}. Where that name is right, add it to "
+            "ALLOWED_HOSTS and restart the backend.",
         )
 
-    check: Callable[[], ResponseReturnValue | None] = auth.login_required(lambda: None)
-    return check
+    def stranger(
+        self, path: str, authorization: str | None, webhook_secret: str | None, address: str
+    ) -> Refusal | None:
+        """Why whoever sends these headers may not ask for this path."""
+        if self._login is None or path in OPEN_PATHS or self.is_webhook(path, webhook_secret):
+            return None
+        given = _basic(authorization)
+        if given is None:
+            return Refusal(401, WRONG, {"WWW-Authenticate": CHALLENGE})
+        if (wait := self._guesses.wait(address)) > 0:
+            told = f"Too many wrong passwords from {address}: the next one is looked at in {wait:.0f} s."
+            return Refusal(429, told, {"Retry-After": f"{wait:.0f}"})
+        if self._is_right(given):
+            return None
+        self._guesses.wrong(address)
+        return Refusal(401, WRONG, {"WWW-Authenticate": CHALLENGE})
+
+    def _is_right(self, given: tuple[str, str]) -> bool:
+        told, right = ("\0".join(pair).encode("utf-8", "replace") for pair in (given, self._login or ("", "")))
+        return hmac.compare_digest(told, right)
+
+    def is_webhook(self, path: str, webhook_secret: str | None) -> bool:
+        """Whether a request is one of our own webhooks': its secret opens this one path."""
+        if path != WEBHOOK_PATH or not webhook_secret:
+            return False
+        given = webhook_secret.encode()
+        return any(hmac.compare_digest(given, secret.encode()) for secret in self._webhook_secrets())
+
+    def too_large(self, path: str, length: int) -> Refusal | None:
+        """Why a body of this length is not read."""
+        most = body_limit(path)
+        if length <= most:
+            return None
+        told = f"The request's body has {length:,} bytes; {path[:100]} takes at most {most:,}. Send it in parts."
+        return Refusal(413, told)
+
+
+def add_auth(app: Flask, doorkeeper: Doorkeeper, secret_header: str) -> None:
+    """Ask the doorkeeper before every request."""
+
+    @app.before_request
+    def refuse_strangers() -> Response | None:
+        length = request.content_length or 0
+        refusal = (
+            doorkeeper.foreign_host(request.headers.get("Host", ""))
+            or doorkeeper.stranger(
+                request.path,
+                request.headers.get("Authorization"),
+                request.headers.get(secret_header),
+                request.remote_addr or "",
+            )
+            or doorkeeper.too_large(request.path, length)
+        )
+        if refusal is None:
+            return None
+        response = error_response(refusal.status, refusal.message)
+        response.headers.update(refusal.headers)
+        return response
+
+
+def _basic(header: str | None) -> tuple[str, str] | None:
+    """User and password of an ``Authorization`` header; None where it is of another kind, or none at all."""
+    try:
+        found = Authorization.from_header(header) if header else None
+    except ValueError:
+        return None
+    if found is None or found.type != "basic" or not isinstance(found.username, str):
+        return None
+    return found.username, found.password or ""

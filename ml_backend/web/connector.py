@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 
-from ml_backend.errors import ConfigurationError
+from ml_backend.errors import ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.predictor import UNTRAINED, Predictor
 from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
 from ml_backend.store.registry import stores_of
-from ml_backend.web.requests import json_body, required_text
+from ml_backend.web.limits import MOST_TASKS
+from ml_backend.web.requests import any_json, is_id, json_body, project_name, project_uid, required_text
 from ml_backend.web.services import services
 
 MODEL_CLASS: Final = "ActiveLearningBackend"
@@ -31,7 +32,7 @@ def setup() -> Response:
     """Connect a project: check its labeling config (`schema`) and extra params, and answer the served version."""
     # The body also holds a host name and the project creator's token: neither is used, nor logged.
     body, settings = json_body(), services().settings
-    uid = required_text(body, "project")
+    uid = project_uid(body.get("project"))
     predictor = Predictor(settings, required_text(body, "schema"), uid)
     set_extra_params(settings, uid, read_extra_params(body.get("extra_params")))
     if predictor.question is not None:
@@ -46,7 +47,13 @@ def predict() -> Response:
     tasks = body.get("tasks")
     if not isinstance(tasks, list) or not all(map(_is_task, tasks)):
         raise ConfigurationError('A /predict request needs "tasks", a list of objects with "id" and "data".')
-    predictor = Predictor(services().settings, body.get("label_config"), str(body.get("project") or "") or None)
+    if len(tasks) > MOST_TASKS:
+        raise RequestTooLarge(f"{len(tasks):,} tasks in one request; at most {MOST_TASKS:,}: send them in parts.")
+    config, project = body.get("label_config"), body.get("project")
+    if config is not None and not isinstance(config, str):
+        raise ConfigurationError('"label_config" must be a text: the project\'s labeling config.')
+    project = project or (tasks[0].get("project") if tasks else None)
+    predictor = Predictor(services().settings, config, project_name(project) if project else None)
     return jsonify(results=predictor.predict(tasks), model_version=predictor.model_version_in_use())
 
 
@@ -54,9 +61,9 @@ def predict() -> Response:
 def versions() -> Response:
     """Names of the stored versions of `project`."""
     # Label Studio sends GET with no body and no project: it gets an empty list.
-    body = request.get_json(silent=True)
+    body = any_json()
     uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
-    return jsonify(versions=stores_of(services().settings).get(str(uid)).versions() if uid else [])
+    return jsonify(versions=stores_of(services().settings).get(project_uid(uid)).versions() if uid else [])
 
 
 @blueprint.post("/validate")
@@ -81,4 +88,4 @@ def duplicate_model() -> Response:
 
 
 def _is_task(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("id"), int) and isinstance(value.get("data"), dict)
+    return isinstance(value, dict) and is_id(value.get("id")) and isinstance(value.get("data"), dict)

@@ -9,10 +9,27 @@ from typing import Final
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelConfigError
+from ml_backend.errors import (
+    ActiveLearningError,
+    ConfigurationError,
+    LabelConfigError,
+    RequestMalformed,
+    RequestTooLarge,
+)
 
 log = logging.getLogger(__name__)
-TAG: Final = re.compile(r"<([^<>]*)>")
+TAG: Final = re.compile(r"<([^<>]{0,200})>")
+UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+LONGEST_REASON: Final = 500
+"""Characters of a status line's reason: what is longer, clients refuse."""
+LONGEST_MESSAGE: Final = 5_000
+"""Characters of an error's message: it may quote what was sent."""
+STATUSES: Final = (
+    (LabelConfigError, 422),
+    (RequestTooLarge, 422),
+    (RequestMalformed, 400),
+    (ConfigurationError, 400),
+)
 
 
 def add_error_handlers(app: Flask) -> None:
@@ -24,16 +41,26 @@ def add_error_handlers(app: Flask) -> None:
 
 def error_response(status: int, message: str) -> Response:
     """The one form that errors have."""
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[:LONGEST_MESSAGE]}..."
     response = jsonify(error=message)
-    # Label Studio shows its users nothing of an answer's body, only the status line's reason, and that as HTML:
-    # "<Choices>" would be a tag there, and vanish.
-    reason = TAG.sub(r"\1", " ".join(message.split())).replace("<", "(").encode("latin-1", "replace").decode("latin-1")
-    response.status = f"{status} {reason}"
+    response.status = f"{status} {reason_phrase(message)}"
     return response
 
 
+def reason_phrase(message: str) -> str:
+    """A message as the reason of a status line.
+
+    Label Studio shows its users nothing of an answer's body, only this, and that as HTML: "<Choices>" would be a tag
+    there, and vanish.
+    """
+    line = UNPRINTABLE.sub("", TAG.sub(r"\1", " ".join(message.split()))).replace("<", "(")
+    line = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."
+    return line.encode("latin-1", "replace").decode("latin-1")
+
+
 def _own_error(error: ActiveLearningError) -> Response:
-    status = 422 if isinstance(error, LabelConfigError) else 400 if isinstance(error, ConfigurationError) else 503
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 503)
     log.warning("%s %s: %s", request.method, request.path, error)
     return error_response(status, str(error))
 

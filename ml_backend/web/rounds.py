@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from ml_backend.errors import ConfigurationError
 from ml_backend.jobs.job import Job
 from ml_backend.rounds.request import RoundRequest
-from ml_backend.web.requests import json_body
+from ml_backend.web.requests import is_id, json_body, project_number
 from ml_backend.web.services import services
 
 START_TRAINING: Final = "START_TRAINING"
@@ -58,8 +58,8 @@ def job_status() -> tuple[Response, int]:
 @blueprint.get("/is_training")
 def is_training() -> Response:
     """Whether a round of `project` runs."""
-    project_id = str(request.args.get("project", "0")).split(".")[0]
-    return jsonify(is_training=project_id.isdecimal() and services().rounds.running(int(project_id)))
+    project_id = project_number(request.args.get("project"))
+    return jsonify(is_training=project_id is not None and services().rounds.running(project_id))
 
 
 @blueprint.get("/status")
@@ -74,7 +74,7 @@ def status() -> Response:
 
 def _project_id(project: Any) -> int | None:
     number = project.get("id") if isinstance(project, Mapping) else None
-    return number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else None
+    return number if is_id(number) else None
 
 
 def _label_count(body: Mapping[str, Any]) -> int:

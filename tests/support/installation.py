@@ -12,7 +12,7 @@ from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request
-from ml_backend.server import create_app
+from ml_backend.server import create_app, make_doorkeeper
 from ml_backend.store.project_store import open_project
 
 # ---
@@ -29,8 +29,9 @@ class Installation:
         self.settings, self.faults = settings, list(faults)
         worker = LocalRoundQueue(self.run)
         self.scheduler = Scheduler(settings, worker)
-        app = create_app(settings, rounds=worker, scheduler=self.scheduler)
-        self._served = ServedApp(app)
+        keeper = make_doorkeeper(settings)
+        app = create_app(settings, rounds=worker, scheduler=self.scheduler, doorkeeper=keeper)
+        self._served = ServedApp(app, keeper)
         self.url = self._served.url
         self.scheduler.start()
 

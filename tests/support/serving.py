@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import threading
 
-import waitress
 from flask import Flask
 from waitress import wasyncore
 
 from ml_backend.config import Settings
 from ml_backend.label_studio.connection import make_client
-from ml_backend.server import create_app, make_rounds
+from ml_backend.label_studio.webhook_secret import HEADER
+from ml_backend.server import create_app, make_doorkeeper, make_rounds
+from ml_backend.web.auth import Doorkeeper
+from ml_backend.web.listening import make_server
 
 
 class ServedApp:
     """A running application; ``close`` ends it."""
 
-    def __init__(self, app: Flask, *, port: int = 0) -> None:
-        self._server = waitress.create_server(app, host="127.0.0.1", port=port, threads=4)
-        self.url = f"http://127.0.0.1:{self._server.effective_port}"
+    def __init__(self, app: Flask, doorkeeper: Doorkeeper | None = None, *, port: int = 0) -> None:
+        keeper = doorkeeper or Doorkeeper(Settings())
+        self._server = make_server(app, keeper, host="127.0.0.1", port=port, secret_header=HEADER)
+        self.url = f"http://127.0.0.1:{self._server.effective_listen[0][1]}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
     def _serve(self) -> None:
         while not self._stop.is_set():
-            wasyncore.loop(timeout=0.1, map=self._server._map, count=1)
+            wasyncore.loop(timeout=0.1, map=self._server.map, count=1)
         self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._server._map)
+        wasyncore.close_all(self._server.map)
 
     def close(self) -> None:
         self._stop.set()
@@ -40,7 +43,8 @@ class Backend:
     def __init__(self, settings: Settings, *, port: int = 0) -> None:
         self.settings = settings
         self.rounds = make_rounds(settings)
-        self._served = ServedApp(create_app(settings, rounds=self.rounds), port=port)
+        keeper = make_doorkeeper(settings)
+        self._served = ServedApp(create_app(settings, rounds=self.rounds, doorkeeper=keeper), keeper, port=port)
         self.url = self._served.url
 
     def close(self) -> None:

@@ -1,0 +1,46 @@
+"""Requests whose JSON is bounded, however it is read: by our routes, or by Dash."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Request
+
+from ml_backend.bounded_json import JsonMalformed, JsonTooLarge, read_json
+from ml_backend.errors import RequestMalformed, RequestTooLarge
+
+NO_OBJECT: Final = "The request's body must be a JSON object."
+
+
+class _BoundedJson:
+    """In place of the module ``json``."""
+
+    @staticmethod
+    def loads(content: bytes | str, **_: Any) -> Any:
+        """What the text says.
+
+        Raises:
+            RequestTooLarge, RequestMalformed.
+        """
+        return read_bounded(content)
+
+
+class BoundedRequest(Request):
+    """A request that reads no more JSON than is good for us."""
+
+    json_module: Any = _BoundedJson
+
+
+def read_bounded(content: bytes | str) -> Any:
+    """JSON of a request's body.
+
+    Raises:
+        RequestTooLarge, RequestMalformed: it is none that may be read.
+    """
+    try:
+        return read_json(content)
+    except JsonTooLarge as exc:
+        raise RequestTooLarge(f"The request's body {exc}; send less, in parts.") from None
+    except JsonMalformed as exc:
+        told = NO_OBJECT if str(exc) == "is no JSON" else f"The request's body {exc}."
+        raise RequestMalformed(told) from None

@@ -1,0 +1,73 @@
+"""Guesses at the password: after some wrong ones an address has to wait, and the log says so."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+log = logging.getLogger(__name__)
+MOST_WRONG: Final = 10
+"""Wrong passwords of one address within the span; a person mistypes less often."""
+SPAN: Final = 60.0
+"""Seconds in which they are counted, and for which the address then waits."""
+MOST_ADDRESSES: Final = 10_000
+"""Addresses that are remembered; the oldest are forgotten."""
+
+
+class Guesses:
+    """Counts wrong passwords by address. Safe to share between threads.
+
+    Args:
+        clock: monotonic seconds.
+        most: wrong ones that an address may send within ``span``.
+        span: seconds.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, most: int = MOST_WRONG, span: float = SPAN
+    ) -> None:
+        self._clock, self._most, self._span = clock, most, span
+        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
+        self._lock = Lock()
+
+    def wait(self, address: str) -> float:
+        """Seconds until another password of this address is looked at; 0 where it is at once."""
+        with self._lock:
+            times = self._recent(network(address))
+            return times[-1] + self._span - self._clock() if len(times) >= self._most else 0.0
+
+    def wrong(self, address: str) -> None:
+        """This address sent a wrong password."""
+        key = network(address)
+        with self._lock:
+            times = self._wrong[key] = self._recent(key)
+            times.append(self._clock())
+            self._wrong.move_to_end(key)
+            while len(self._wrong) > MOST_ADDRESSES:
+                self._wrong.popitem(last=False)
+            count = len(times)
+        if count in (1, self._most):  # not each: the log must not fill, either
+            held = f"; it has to wait {self._span:.0f} s" if count == self._most else ""
+            log.warning("%d wrong password%s from %s%s", count, "" if count == 1 else "s", address, held)
+
+    def _recent(self, key: str) -> deque[float]:
+        times = self._wrong.get(key) or deque(maxlen=self._most)
+        while times and times[0] <= self._clock() - self._span:
+            times.popleft()
+        return times
+
+
+def network(address: str) -> str:
+    """Whom an address belongs to: itself, or its /64, of which IPv6 gives everybody a whole one."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))

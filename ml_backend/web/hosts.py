@@ -1,0 +1,89 @@
+"""Under which names the backend may be asked, and where it may listen.
+
+A page of a foreign site can have its own name resolve to this machine ("DNS rebinding"): the browser then takes the
+backend for a part of that site. Its requests name the site as their ``Host``, so only our own names are answered.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from ml_backend.config import Settings
+from ml_backend.errors import ConfigurationError
+
+ANY: Final = "*"
+OWN_NAMES: Final = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
+"""Names of this machine everywhere: nobody can have a foreign page's name be one of these."""
+HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+
+
+class OpenDoor(ConfigurationError):
+    """The backend would answer everybody who reaches this machine."""
+
+
+def is_local(host: str) -> bool:
+    """Whether whoever listens on this address is reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Refuse to listen beyond this machine where no password is asked for, unless that was said aloud.
+
+    Raises:
+        OpenDoor: it would.
+    """
+    if settings.insecure or is_local(settings.host) or (settings.basic_auth_user and settings.basic_auth_pass):
+        return
+    raise OpenDoor(
+        f"HOST={settings.host} opens the backend to other machines, and no password is set: whoever reaches the port "
+        "could read tasks and change the order. Set BASIC_AUTH_USER and BASIC_AUTH_PASS (and the same in Settings > "
+        "Model), or say --insecure (INSECURE=1) where the network itself keeps strangers out."
+    )
+
+
+class AllowedHosts:
+    """The names and addresses that a request may be for.
+
+    A request to an address as such, not to a name, is never a foreign page's: beyond this machine all are answered.
+
+    Args:
+        settings: the installation's.
+        own_names: what this machine is called on its network.
+    """
+
+    def __init__(
+        self, settings: Settings, own_names: Callable[[], tuple[str, ...]] = lambda: (socket.gethostname(),)
+    ) -> None:
+        given = {name.strip().strip("[]").lower() for name in settings.allowed_hosts.split(",")} - {""}
+        self._any = ANY in given
+        self._local = is_local(settings.host)
+        machine = () if self._local else own_names()
+        self.names: frozenset[str] = OWN_NAMES | given | {settings.host.lower(), *(name.lower() for name in machine)}
+        """Names, in lower case."""
+
+    def allows(self, header: str) -> bool:
+        """Whether a ``Host`` header names us; the port does not matter: a foreign page cannot choose another one."""
+        if not header:  # HTTP/1.0: no browser sends that
+            return True
+        found = HOST.fullmatch(header)
+        if found is None:
+            return False
+        name = found["name"].strip("[]").rstrip(".").lower()
+        if self._any or name in self.names:
+            return True
+        address = _address(name)
+        return address is not None and (address.is_loopback or not self._local)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
