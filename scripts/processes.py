@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -92,8 +92,10 @@ class ServerProcess:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        kill_group: Callable[[int, int], None] = os.killpg,
     ) -> None:
         self.name = name
+        self._kill_group = kill_group
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -165,7 +167,7 @@ class ServerProcess:
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # the group is gone
-            os.killpg(self.pid, number)
+            self._kill_group(self.pid, number)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import hashlib
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
@@ -58,6 +58,8 @@ class Network:
     headlines_url: str = HEADLINES_URL
     mnist_urls: tuple[str, ...] | None = None
     """None: torchvision's own mirrors."""
+    mnist_sha256: Mapping[str, str] = field(default_factory=lambda: MNIST_SHA256)
+    """File name → checksum."""
     connect_timeout: float = 3.0
     """Seconds for a server's first answer; without a network, the most that each server costs."""
     read_timeout: float = 15.0
@@ -140,12 +142,11 @@ def _retrying(network: Network) -> Retrying:
 
 def download_mnist(folder: Path, network: Network) -> None:
     """The test set's two files, through torchvision's downloader, from the first mirror that gives both."""
-    names = [name for name, digest in MNIST_SHA256.items() if not is_there(folder / name, "sha256", digest)]
+    names = [name for name, digest in network.mnist_sha256.items() if not is_there(folder / name, "sha256", digest)]
     if not names:
         return
     from torchvision.datasets import MNIST  # here: it takes seconds, and only a download needs it
 
-    md5 = dict(MNIST.resources)
     faults: list[str] = []
     for url in network.mnist_urls or MNIST.mirrors:
         host = urlsplit(url).netloc
@@ -154,7 +155,7 @@ def download_mnist(folder: Path, network: Network) -> None:
             continue
         try:
             for name in names:
-                _retrying(network)(_torchvision_download, url + name, folder / name, md5[name], network)
+                _retrying(network)(_torchvision_download, url + name, folder / name, network)
         except FetchError as exc:
             faults.append(f"{host}: {exc}")
             continue
@@ -162,7 +163,7 @@ def download_mnist(folder: Path, network: Network) -> None:
     raise FetchError("; ".join(faults))
 
 
-def _torchvision_download(url: str, path: Path, md5: str, network: Network) -> None:
+def _torchvision_download(url: str, path: Path, network: Network) -> None:
     """One file. torchvision knows no time-out, so that the sockets' default is set for so long."""
     from torchvision.datasets.utils import download_url
 
@@ -170,8 +171,8 @@ def _torchvision_download(url: str, path: Path, md5: str, network: Network) -> N
     socket.setdefaulttimeout(network.read_timeout)
     try:
         with atomic(path) as part:
-            within(network.total_timeout, lambda: download_url(url, part.parent, part.name, md5))
-            if checksum(part, "sha256") != MNIST_SHA256[path.name]:
+            within(network.total_timeout, lambda: download_url(url, part.parent, part.name))
+            if checksum(part, "sha256") != network.mnist_sha256[path.name]:
                 raise PassingFault(f"{path.name} arrived with a wrong checksum")
     except HTTPError as exc:
         exc.close()

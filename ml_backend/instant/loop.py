@@ -24,6 +24,7 @@ from typing import Any, Final
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, ConfigurationError
 from ml_backend.instant.project import InstantProject, open_instant
+from ml_backend.instant.queue import WORTH_IT
 from ml_backend.instant.served_queue import Person
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import RetryPolicy
@@ -73,6 +74,7 @@ class InstantLoop:
         clock: monotonic seconds.
         now: seconds since 1970.
         pause: seconds from an answer to the preparing of what comes after the next task.
+        worth_it: of `InstantQueue`.
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class InstantLoop:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         pause: float = PAUSE,
+        worth_it: float = WORTH_IT,
     ) -> None:
         self._stores = stores_of(settings)
         self._new_client = client or (lambda: _hasty_client(settings))
         self._client: LabelStudioClient | None = None
-        self._clock, self._now, self._pause = clock, now, pause
+        self._clock, self._now, self._pause, self._worth_it = clock, now, pause, worth_it
         self._events: Queue[tuple[int, Mapping[str, Any]] | None] = Queue(MOST_WAITING)
         self._projects: OrderedDict[int, _Project] = OrderedDict()
         self._thread: Thread | None = None
@@ -214,7 +217,7 @@ class InstantLoop:
         current = store.current().queue
         if current == project.queue:
             return project.state is not None and store.is_shared and project.state.catch_up(client)
-        before, project.state = project.state, open_instant(store)
+        before, project.state = project.state, open_instant(store, worth_it=self._worth_it)
         news = False
         if project.state is not None:
             news = project.state.catch_up(client)

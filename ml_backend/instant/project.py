@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.instant.queue import InstantQueue
+from ml_backend.instant.queue import WORTH_IT, InstantQueue
 from ml_backend.instant.served_queue import Person, Swap
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of
@@ -36,9 +36,10 @@ class InstantProject:
     Args:
         store: the project's.
         found: what the round left, of the queue that is served.
+        worth_it: of `InstantQueue`.
     """
 
-    def __init__(self, store: ProjectStore, found: InstantGraph) -> None:
+    def __init__(self, store: ProjectStore, found: InstantGraph, *, worth_it: float = WORTH_IT) -> None:
         self.name = found.queue
         """The queue's."""
         self.answers = 0
@@ -51,7 +52,8 @@ class InstantProject:
         self._project = int(store.uid.split(".")[0])
         self._since = found.newest
         self._question = found.question
-        self._queue = InstantQueue(found.graph, found.task_ids, store.queue(found.queue).predictions)
+        predictions = store.queue(found.queue).predictions
+        self._queue = InstantQueue(found.graph, found.task_ids, predictions, worth_it=worth_it)
         self._half_done: list[Swap] = []
         """Swaps of which the second task is still to be moved."""
         self._predictions: dict[int, int] = {}
@@ -167,7 +169,7 @@ class InstantProject:
         return self._predictions[task]
 
 
-def open_instant(store: ProjectStore) -> InstantProject | None:
+def open_instant(store: ProjectStore, *, worth_it: float = WORTH_IT) -> InstantProject | None:
     """The instant loop of the queue that is served now; None where its round left nothing for it.
 
     Raises:
@@ -176,4 +178,4 @@ def open_instant(store: ProjectStore) -> InstantProject | None:
     found = read(store.folder)
     if found is None or found.queue != store.current().queue:
         return None
-    return InstantProject(store, found)
+    return InstantProject(store, found, worth_it=worth_it)

@@ -30,9 +30,18 @@ class InstantQueue:
         graph: the tasks that were open when the queue was made, and the labelled ones.
         task_ids: the open tasks ``[O]``.
         predictions: the queue.
+        worth_it: how many times as much the label of a task must tell as that of the one whose place it takes.
     """
 
-    def __init__(self, graph: Neighbourhood, task_ids: NDArray[np.int64], predictions: Iterable[Prediction]) -> None:
+    def __init__(
+        self,
+        graph: Neighbourhood,
+        task_ids: NDArray[np.int64],
+        predictions: Iterable[Prediction],
+        *,
+        worth_it: float = WORTH_IT,
+    ) -> None:
+        self._worth_it = worth_it
         self._tasks = task_ids
         self._items = {task: item for item, task in enumerate(task_ids.tolist())}
         self._order = InstantOrder(graph)
@@ -93,5 +102,5 @@ class InstantQueue:
         among[candidates] = True
         best, values = int(order.front(1, among)[0]), order.values()
         # Nothing to tell: where all candidates are reached by labels, a search finds none.
-        worth_it = values[best] > 0 and values[best] >= WORTH_IT * values[first]
-        return self._served.swap(int(self._tasks[best])) if worth_it else None
+        tells_more = values[best] > 0 and values[best] >= self._worth_it * values[first]
+        return self._served.swap(int(self._tasks[best])) if tells_more else None

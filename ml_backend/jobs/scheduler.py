@@ -42,11 +42,13 @@ class Scheduler:
         *,
         client: Callable[[], LabelStudioClient] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tick_seconds: float = TICK,
     ) -> None:
         self._settings = settings
         self._rounds = rounds
         self._client = client or (lambda: make_client(settings))
         self._clock = clock
+        self._tick_seconds = tick_seconds
         self._stores = stores_of(settings)
         self._trigger = Trigger(clock)
         self._lock = Lock()
@@ -142,7 +144,7 @@ class Scheduler:
 
     def _work(self) -> None:
         told = ""
-        while not self._stop.wait(TICK):
+        while not self._stop.wait(self._tick_seconds):
             try:
                 self.tick()
                 told = ""

@@ -57,7 +57,13 @@ def last_seen(store: ProjectStore) -> Seen:
 
 
 def remember(
-    root: Path, stores: StoreRegistry | None, project_id: int, line: Mapping[str, Any], seen: Seen | None = None
+    root: Path,
+    stores: StoreRegistry | None,
+    project_id: int,
+    line: Mapping[str, Any],
+    seen: Seen | None = None,
+    *,
+    patience: float = NOTES_PATIENCE,
 ) -> None:
     """Write the note and the line. What a round did stands without them: a failure here is only told."""
     store = open_project(root, project_id)
@@ -68,7 +74,7 @@ def remember(
             _note(store, line, seen)
             return
         try:
-            with stores.get(store.uid).lock(timeout=NOTES_PATIENCE):
+            with stores.get(store.uid).lock(timeout=patience):
                 _note(store, line, seen)
         except ActiveLearningError:  # another round, or no remote: the line is shared with the next round from here
             if line["round"] not in {row.get("round") for row in rounds(store)}:

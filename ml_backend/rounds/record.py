@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
 from ml_backend.errors import ActiveLearningError
 from ml_backend.logs import in_round
-from ml_backend.rounds.log import look, remember
+from ml_backend.rounds.log import NOTES_PATIENCE, look, remember
 from ml_backend.rounds.progress import LiveProgress, clear
 from ml_backend.rounds.report import Observer, Report, Silent, StepTime
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
@@ -35,6 +36,8 @@ def record_round(
     observer: Observer | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: uuid4().hex[:12],
+    run: Callable[..., Report] = run_round,
+    patience: float = NOTES_PATIENCE,
 ) -> Report:
     """``run_round``, remembered: a line in the project's log, and what it saw where it trained.
 
@@ -47,30 +50,29 @@ def record_round(
         observer: watches the steps.
         now: the clock.
         new_id: names the round, in `rounds.jsonl` and in logs.
+        run: does the round: called as ``run_round``.
+        patience: seconds to wait for the lock of notes that are shared.
 
     Raises:
-        ActiveLearningError: as ``run_round``.
+        ActiveLearningError: as ``run``.
     """
     round_id, project_id = new_id(), request.project_id
     facts = {"round": round_id, "started": now().isoformat(), "trigger": request.trigger}
-    steps = LiveProgress(
-        _Logged(observer or Silent()),
-        lambda: None if options.dry_run else open_project(workspace.root, project_id),  # it writes nothing at all
-        facts,
-    )
+    shown = (lambda: None) if options.dry_run else partial(open_project, workspace.root, project_id)
+    steps = LiveProgress(_Logged(observer or Silent()), shown, facts)
+    keep = partial(remember, workspace.root, workspace.stores, project_id, patience=patience)
     with in_round(project_id, round_id):
         log.info("round started: %s", request.trigger)
         try:
             seen = look(workspace.client, project_id)
-            report = run_round(workspace, request, options, observer=steps)
+            report = run(workspace, request, options, observer=steps)
         except BaseException as exc:
-            remember(workspace.root, workspace.stores, project_id, _line(facts, now(), steps.done, error=_told(exc)))
+            keep(_line(facts, now(), steps.done, error=_told(exc)))
             raise
         finally:
             steps.end()
         if not options.dry_run:
-            line = _line(facts, now(), steps.done, report)
-            remember(workspace.root, workspace.stores, project_id, line, seen if request.train else None)
+            keep(_line(facts, now(), steps.done, report), seen if request.train else None)
         queue = report.queue.name if report.published and report.queue else "unchanged"
         log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
     return report

@@ -50,34 +50,36 @@ def score_items(
     *,
     keep: bool = False,
     progress: Progress = no_progress,
+    block: int = BLOCK,
+    kept_numbers: int = KEPT_NUMBERS,
 ) -> Scores:
     """Score items under the settings' strategy; ``keep`` the probabilities of all for one that needs them together.
 
     The dropout passes of one block share their masks' seed, so that the same call gives the same scores. Memory is
-    bounded: of a pool with more than ``KEPT_NUMBERS`` probabilities those of the most uncertain items are kept, by the
+    bounded: of a pool with more than ``kept_numbers`` probabilities those of the most uncertain items are kept, by the
     strategy's own score or its stand-in.
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
     best: list[tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]] = []
     uncertainties = []
-    shortlist = _Shortlist(KEPT_NUMBERS // (samples * len(model.labels)), settings.seed)
-    for start in range(0, len(items), BLOCK):
-        block = slice(start, start + BLOCK)
-        probabilities = model.probabilities(items[block], samples=samples, seed=settings.seed)
+    shortlist = _Shortlist(kept_numbers // (samples * len(model.labels)), block, settings.seed)
+    for start in range(0, len(items), block):
+        rows = slice(start, start + block)
+        probabilities = model.probabilities(items[rows], samples=samples, seed=settings.seed)
         mean = probabilities.mean(axis=1, dtype=np.float64)
         best.append(_best_two(mean))
-        uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[block], seed=settings.seed))
+        uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[rows], seed=settings.seed))
         if keep:
-            shortlist.add(np.arange(start, start + len(mean)), probabilities, uncertainties[-1], task_ids[block])
-        progress(min(start + BLOCK, len(items)), len(items))
+            shortlist.add(np.arange(start, start + len(mean)), probabilities, uncertainties[-1], task_ids[rows])
+        progress(min(start + block, len(items)), len(items))
     if not best:
         best, uncertainties = [_best_two(np.zeros((0, len(model.labels))))], [np.zeros(0)]
     winners, confidences, seconds, runner_ups = (np.concatenate([part[i] for part in best]) for i in range(4))
     scores = Scores(winners, confidences, seconds, runner_ups, np.concatenate(uncertainties))
     if not keep:
         return scores
-    kept, rows = shortlist.finish((0, samples, len(model.labels)))
-    return replace(scores, probabilities=rows, kept=kept)
+    kept, listed = shortlist.finish((0, samples, len(model.labels)))
+    return replace(scores, probabilities=listed, kept=kept)
 
 
 def _best_two(mean: Floats) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]:
@@ -91,16 +93,16 @@ def _best_two(mean: Floats) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64
 
 
 class _Shortlist:
-    """The probabilities of the most uncertain items so far."""
+    """The probabilities of the most uncertain items so far: at most a quarter and a block more than ``most``."""
 
-    def __init__(self, most: int, seed: int) -> None:
-        self._most, self._seed = max(1, most), seed
+    def __init__(self, most: int, block: int, seed: int) -> None:
+        self._most, self._block, self._seed = max(1, most), block, seed
         self._parts: list[tuple[NDArray[np.int64], NDArray[np.float32], Floats, Ids]] = []
 
     def add(self, positions: NDArray[np.int64], rows: NDArray[np.float32], values: Floats, task_ids: Ids) -> None:
         """Take in a block; the least uncertain are dropped now and then, not at every block: it copies the rest."""
         self._parts.append((positions, rows, values, task_ids))
-        if sum(len(part[0]) for part in self._parts) > 1.25 * self._most + BLOCK:
+        if sum(len(part[0]) for part in self._parts) > 1.25 * self._most + self._block:
             self._compact()
 
     def finish(self, nothing: tuple[int, int, int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from support.strokes import strokes
 
+from ml_backend.encoders import text_vectors
 from ml_backend.encoders.gradient_histograms import distorted
 from ml_backend.encoders.gradients import Gradients, distortions_of
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
@@ -152,7 +153,10 @@ def test_an_encoder_is_chosen_by_what_it_reads_and_what_is_there(monkeypatch):
         choose_encoder("resnet", "Image")
     with pytest.raises(ConfigurationError, match="reads <Image>, not <Text>"):
         choose_encoder("gradients", "Text")
-    monkeypatch.setattr(Gradients, "missing", classmethod(lambda cls: "its weights; install them"))
-    assert choose_encoder("gradients", "Image") == (None, "gradients: its weights; install them")
+    monkeypatch.setitem(text_vectors.PACKAGED, "minilm", (text_vectors.PACKAGED["minilm"][0], ("no_such_package",)))
+    chosen, why = choose_encoder("minilm", "Text")
+    assert chosen is None
+    assert why.startswith("minilm: ")
+    assert "no_such_package" in why
     assert all(name == encoder.name for name, encoder in ENCODERS.items())
     assert ENCODERS

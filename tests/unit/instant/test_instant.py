@@ -97,10 +97,8 @@ def test_half_a_swap_leaves_an_order_without_ties():
     assert queue.swap(2) is None, "no room before the first"
 
 
-@pytest.fixture
-def every_gain(monkeypatch):
-    """However little a swap brings, it is made."""
-    monkeypatch.setattr("ml_backend.instant.queue.WORTH_IT", 1.0)
+EVERY_GAIN = 1.0
+"""However little a swap brings, it is made."""
 
 
 # --- the graph --------------------------------------------------------------------------------------------------------
@@ -128,10 +126,10 @@ def auto_queue(tasks, count=20):
     )
 
 
-def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes(every_gain):
+def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes():
     points, _ = groups()
     graph, tasks = graph_of(points)
-    queue = InstantQueue(graph, tasks, auto_queue(tasks))
+    queue = InstantQueue(graph, tasks, auto_queue(tasks), worth_it=EVERY_GAIN)
     task = queue.give(1)
     expected = int(queue._order._expected()[task - 1000].argmax())
     prepared = queue.swap(after=task)
@@ -144,20 +142,20 @@ def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes(every_
     assert queue.swap().raised != skipped
 
 
-def test_a_search_moves_nothing_where_all_of_the_queue_is_reached(every_gain):
+def test_a_search_moves_nothing_where_all_of_the_queue_is_reached():
     """Of three classes two have a label; the queue lies beside these, where a search has nothing to find."""
     graph, tasks = graph_of(groups()[0])
     graph = replace(graph, prior=np.full(3, 1 / 3))
     reached = tasks[InstantOrder(graph).values() == 0][::-1]
     assert len(reached) >= 20
-    queue = InstantQueue(graph, tasks, auto_queue(reached))
+    queue = InstantQueue(graph, tasks, auto_queue(reached), worth_it=EVERY_GAIN)
     assert queue.swap() is None
 
 
-def test_only_tasks_of_the_queue_come_to_the_front(every_gain):
+def test_only_tasks_of_the_queue_come_to_the_front():
     points, kinds = groups()
     graph, tasks = graph_of(points)
-    queue = InstantQueue(graph, tasks, auto_queue(tasks))
+    queue = InstantQueue(graph, tasks, auto_queue(tasks), worth_it=EVERY_GAIN)
     listed = set(tasks[-20:].tolist())
     moved_tasks = 0
     for _ in range(20):
@@ -258,7 +256,8 @@ class Studio:
 @pytest.fixture
 def loop(store, tmp_path):
     studio, clock = Studio(), [100.0]
-    found = InstantLoop(Settings(model_dir=tmp_path), client=lambda: studio, clock=lambda: clock[0], pause=0)
+    settings = Settings(model_dir=tmp_path)
+    found = InstantLoop(settings, client=lambda: studio, clock=lambda: clock[0], pause=0, worth_it=EVERY_GAIN)
     found.start()
     yield found, studio, clock
     found.stop()
@@ -283,7 +282,7 @@ def served_by(studio, store):
     return order_of({row["task_id"]: row["score"] for row in published} | studio.scores)
 
 
-def test_answers_move_the_queue_and_the_store_says_the_same(loop, store, every_gain):
+def test_answers_move_the_queue_and_the_store_says_the_same(loop, store):
     found, studio, _ = loop
     for turn in range(8):
         first = next(t for t in served_by(studio, store) if open_among(store, t, found))
@@ -372,8 +371,8 @@ def test_while_the_order_is_proved_nothing_moves(loop, store):
     assert studio.scores == {}
 
 
-def test_a_dropped_task_is_not_moved_and_skipped_ones_are_not_asked(store, every_gain):
-    studio, state = Studio(), open_instant(store)
+def test_a_dropped_task_is_not_moved_and_skipped_ones_are_not_asked(store):
+    studio, state = Studio(), open_instant(store, worth_it=EVERY_GAIN)
     best = state._queue.swap().raised
     state.leave([best])
     second = state._queue.swap().raised
@@ -394,8 +393,8 @@ def test_whoever_sends_too_much_waits_for_nothing(store, tmp_path):
     assert loop._events.qsize() == MOST_WAITING
 
 
-def test_a_half_done_swap_is_finished_with_the_next_answer(store, every_gain):
-    studio, state = Studio(), open_instant(store)
+def test_a_half_done_swap_is_finished_with_the_next_answer(store):
+    studio, state = Studio(), open_instant(store, worth_it=EVERY_GAIN)
     tasks = [row.task_id for row in store.queue(NAME).predictions]
     swaps = iter(range(2))
     original = studio.score_prediction

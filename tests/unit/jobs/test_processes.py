@@ -70,10 +70,9 @@ def test_a_server_becomes_healthy_and_stops_twice(tmp_path):
 
 def test_a_server_that_dies_is_told_at_once_with_the_end_of_its_log(tmp_path):
     code = "import sys; print('line 1'); print('no database'); sys.exit(3)"
-    started = time.monotonic()
     with python(code, tmp_path) as server, pytest.raises(ServerFailed) as caught:
-        server.wait_healthy(f"http://127.0.0.1:{free_port()}/health", 60)
-    assert time.monotonic() - started < 20
+        # Waiting for the end of these seconds would meet the limit of a test.
+        server.wait_healthy(f"http://127.0.0.1:{free_port()}/health", 3600)
     assert "exit code 3" in str(caught.value)
     assert str(caught.value).endswith("no database")
 
@@ -142,11 +141,14 @@ def test_label_studio_does_not_start_on_a_taken_port(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_signals_are_sent_to_the_group_only_while_it_is_ours(tmp_path, monkeypatch):
+def test_signals_are_sent_to_the_group_only_while_it_is_ours(tmp_path):
     sent = []
-    server = python("import time; time.sleep(600)", tmp_path)
-    real = os.killpg
-    monkeypatch.setattr(os, "killpg", lambda group, number: (sent.append((group, number)), real(group, number)))
+
+    def kill_group(group, number):
+        sent.append((group, number))
+        os.killpg(group, number)
+
+    server = python("import time; time.sleep(600)", tmp_path, kill_group=kill_group)
     server.stop()
     server.stop()
     assert sent[0] == (server.pid, signal.SIGTERM)

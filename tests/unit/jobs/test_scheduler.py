@@ -1,19 +1,18 @@
 """The scheduler without its thread: each tick by hand, Label Studio's two reads and the rounds replaced."""
 
+import itertools
 import json
 import logging
 import threading
-import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
-from ml_backend.jobs import scheduler
 from ml_backend.jobs.job import Job
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.rounds import record as round_log
 from ml_backend.rounds.log import Seen, append, last_seen, rounds
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Recorder, Report
@@ -50,17 +49,23 @@ class World:
 
     def __init__(self, root, **settings):
         self.now, self.seen, self.looks = 0.0, {}, 0
+        self.meanwhile = lambda: None
+        """What happens in Label Studio between the two reads of a look and its use."""
         self.settings = Settings(model_dir=root, label_studio_api_key="x", **settings)
         self.rounds = Rounds()
         self.scheduler = Scheduler(self.settings, self.rounds, client=lambda: self, clock=lambda: self.now)
 
-    def look(self, client, project_id):
-        assert client is self
+    def newest_update(self, project_id):
         self.looks += 1
         found = self.seen.get(project_id, LabelStudioNotFound(f"Project {project_id} does not exist"))
         if isinstance(found, Exception):
             raise found
-        return found
+        return found.newest
+
+    def project(self, project_id):
+        found = self.seen[project_id]
+        self.meanwhile()
+        return SimpleNamespace(task_count=found.tasks, annotation_count=found.annotations)
 
     def known(self, project_id, seen=None, **params):
         """A project with a store, whose last round saw this."""
@@ -86,9 +91,7 @@ def world(tmp_path, monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
     def make(**settings):
-        made = World(tmp_path, **{"poll_seconds": 0} | settings)
-        monkeypatch.setattr(scheduler, "look", made.look)
-        return made
+        return World(tmp_path, **{"poll_seconds": 0} | settings)
 
     return make
 
@@ -157,18 +160,16 @@ def test_labels_during_a_round_start_one_more_and_only_one(world):
     assert len(w.rounds.jobs) == 2
 
 
-def test_a_label_that_comes_while_label_studio_is_asked_is_not_lost(world, monkeypatch):
+def test_a_label_that_comes_while_label_studio_is_asked_is_not_lost(world):
     w = world()
     w.known(7, OLD)
 
-    def look(client, project_id):
+    def label():
         if w.seen[7] == OLD:
             w.scheduler.changed(7, 10)
             w.seen[7] = NEW
-            return OLD
-        return w.seen[7]
 
-    monkeypatch.setattr(scheduler, "look", look)
+    w.meanwhile = label
     w.scheduler.changed(7, 10)
     w.scheduler.tick()
     assert w.rounds.jobs == []
@@ -303,22 +304,21 @@ def test_label_studio_down_is_told_once_with_growing_waits(world, caplog):
     assert [job.request.project_id for job in w.rounds.jobs] == [7]
 
 
-def test_the_thread_survives_whatever_happens(world, monkeypatch, caplog):
-    w, ticks = world(), []
+def test_the_thread_survives_whatever_happens(world, caplog):
+    w, often = world(), threading.Event()
+    ticks = itertools.count(1)
 
-    def tick():
-        ticks.append(1)
-        raise ZeroDivisionError("oops")
+    class Failing(Scheduler):
+        def tick(self):
+            if next(ticks) == 5:
+                often.set()
+            raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(scheduler, "TICK", 0.01)
-    monkeypatch.setattr(w.scheduler, "tick", tick)
+    failing = Failing(w.settings, w.rounds, client=lambda: w, tick_seconds=0.001)
     before = threading.active_count()
-    w.scheduler.start()
-    end = time.monotonic() + 5
-    while len(ticks) < 5:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    w.scheduler.stop()
+    failing.start()
+    assert often.wait(60)
+    failing.stop()
     assert caplog.text.count("starting rounds fails") == 1
     assert threading.active_count() == before
 
@@ -366,11 +366,12 @@ def test_known_stores_are_the_newest_of_each_project(tmp_path):
 
 
 @pytest.fixture
-def recorded(tmp_path, monkeypatch):
+def recorded(tmp_path):
     """Run a replaced round: ``recorded(error, train=..., dry_run=...)``; the store."""
     store = ProjectStore(tmp_path, "7.1")
     store.set_extra_params({})
-    monkeypatch.setattr(round_log, "look", lambda client, project_id: NEW)
+    project = SimpleNamespace(task_count=NEW.tasks, annotation_count=NEW.annotations)
+    client = SimpleNamespace(newest_update=lambda _: NEW.newest, project=lambda _: project)
 
     def run(error=None, *, train=True, dry_run=False):
         def run_round(workspace, request, options, *, observer):
@@ -384,9 +385,8 @@ def recorded(tmp_path, monkeypatch):
                 raise error
             return report
 
-        monkeypatch.setattr(round_log, "run_round", run_round)
-        asked = RoundRequest(7, "time", train=train)
-        record_round(Workspace(None, tmp_path, ProjectSettings()), asked, RunOptions(dry_run=dry_run))
+        workspace, asked = Workspace(client, tmp_path, ProjectSettings()), RoundRequest(7, "time", train=train)
+        record_round(workspace, asked, RunOptions(dry_run=dry_run), run=run_round)
 
     run.store = store
     return run

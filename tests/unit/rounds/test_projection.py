@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.manifold import trustworthiness
 
 from ml_backend.config import ProjectSettings
-from ml_backend.rounds import map as drawing
+from ml_backend.rounds.map import draw
 from ml_backend.rounds.projection import FEWEST, NOTHING, _aligned, components, lay_out, place_new
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
@@ -178,26 +178,24 @@ def test_a_pool_of_50000_is_cut_to_what_a_browser_moves() -> None:
     }
 
 
-def drawn_with(monkeypatch: pytest.MonkeyPatch, settings: ProjectSettings) -> tuple[list[str], list[int]]:
+def drawn_with(settings: ProjectSettings) -> tuple[list[str], list[int]]:
     """Warnings of a round whose map fails, and how often it was tried."""
     tried: list[int] = []
 
-    def fail(*_: object) -> None:
+    def broken(*_: object) -> None:
         tried.append(1)
         raise RuntimeError("something that may quote a task")
 
-    monkeypatch.setattr(drawing, "_drawn", fail)
     report = Report(1, version="digits-0001-1a2b3c4d")
     project = SimpleNamespace(settings=settings, store=None, now=SimpleNamespace(id=1))
-    model = SimpleNamespace(embed=None)
-    workspace = SimpleNamespace(library=SimpleNamespace(load=lambda *_: model))
-    drawing.draw(project, report, workspace, Recorder(report))
+    workspace = SimpleNamespace(library=SimpleNamespace(load=broken))
+    draw(project, report, workspace, Recorder(report))
     return report.warnings, tried
 
 
-def test_a_map_that_fails_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawn_with(monkeypatch, ProjectSettings()) == (["The map is not up to date: RuntimeError"], [1])
+def test_a_map_that_fails_is_a_warning() -> None:
+    assert drawn_with(ProjectSettings()) == (["The map is not up to date: RuntimeError"], [1])
 
 
-def test_maps_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert drawn_with(monkeypatch, ProjectSettings(map=False)) == ([], [])
+def test_maps_can_be_switched_off() -> None:
+    assert drawn_with(ProjectSettings(map=False)) == ([], [])

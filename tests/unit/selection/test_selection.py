@@ -15,12 +15,12 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import AcquisitionError
 from ml_backend.models.base import LabeledItems
 from ml_backend.records import CONTROL
-from ml_backend.selection import scoring
 from ml_backend.selection.choose import choose
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.control_arm import control_order, control_places
 from ml_backend.selection.ordering import inputs_of, queue_scores
-from ml_backend.selection.select import first_candidates, select
+from ml_backend.selection.scoring import score_items
+from ml_backend.selection.select import arrange, assess, first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -235,20 +235,20 @@ def test_a_balanced_queue_takes_classes_in_turns(model):
 
 
 @pytest.mark.parametrize("strategy", ["badge", "bald:0.5,k_center:0.5", "auto"])
-def test_a_pool_too_large_for_memory(model, strategy, monkeypatch):
+def test_a_pool_too_large_for_memory(model, strategy):
     """Compared as a whole is what the model is least sure of; all others still get a place, later."""
-    monkeypatch.setattr(scoring, "BLOCK", 7)
     settings = of(strategy, control_share=0)
     known = LabeledItems(TEXTS[:4], np.array([0, 1, 1, 0]))
     classes = 2 * (5 if "bald" in strategy else 1)
-    whole = select(QueryContext(model, TEXTS, IDS, settings, labelled=known), count=60)
-    assert whole.scores.probabilities.shape[0] == 60
-    monkeypatch.setattr(scoring, "KEPT_NUMBERS", 20 * classes)
-    chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=known), count=60)
-    assert chosen.scores.probabilities.shape[0] == 20
+    context = QueryContext(model, TEXTS, IDS, settings, labelled=known)
+    whole = assess(context)
+    assert whole.probabilities.shape[0] == 60
+    few = score_items(model, TEXTS, IDS, settings, keep=True, block=7, kept_numbers=20 * classes)
+    assert few.probabilities.shape[0] == 20
+    chosen = arrange(context, few, count=60)
     assert sorted(chosen.order.tolist()) == list(range(60))
-    np.testing.assert_array_equal(chosen.scores.uncertainty, whole.scores.uncertainty)
+    np.testing.assert_array_equal(few.uncertainty, whole.uncertainty)
     if strategy == "badge":
-        most_uncertain = set(np.argsort(-chosen.scores.uncertainty)[:20].tolist())
+        most_uncertain = set(np.argsort(-few.uncertainty)[:20].tolist())
         assert set(chosen.order[:20].tolist()) == most_uncertain
     assert (np.diff(queue_scores(chosen.utility)) > 0).all()

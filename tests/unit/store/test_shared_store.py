@@ -3,6 +3,7 @@
 import json
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -11,9 +12,8 @@ from support.redis_server import wait_until
 from support.stores import QUEUE, UID, WEIGHTS, Machine, manifest, name_of, run_round, state
 
 from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.rounds import log as round_log
-from ml_backend.rounds import record as recording
-from ml_backend.rounds.log import append, rounds
+from ml_backend.rounds.log import Seen, append, last_seen, rounds
+from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.workspace import Workspace
@@ -136,21 +136,23 @@ def test_rounds_that_two_machines_logged_are_merged(machine):
     assert [line["n"] for line in rounds(here.reads())] == [1, "refused there", 3, 4]
 
 
-def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine, monkeypatch):
+def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine):
     here, there = machine("a"), machine("b")
     run_round(here, 1)
-    monkeypatch.setattr(round_log, "NOTES_PATIENCE", 0.1)
-    monkeypatch.setattr(recording, "look", lambda *_: round_log.Seen(1, 1, "now"))
-    monkeypatch.setattr(recording, "run_round", lambda *_, **__: fail_after(here.get(UID).versions, StoreError("held")))
-    workspace = Workspace(None, here.root, stores=here)
+    project = SimpleNamespace(task_count=1, annotation_count=1)
+    client = SimpleNamespace(newest_update=lambda _: "now", project=lambda _: project)
+    workspace = Workspace(client, here.root, stores=here)
+
+    def refused(*_, **__):
+        fail_after(here.get(UID).versions, StoreError("held"))
+
     with here.get(UID).lock(), pytest.raises(StoreError, match="held"):
-        recording.record_round(workspace, RoundRequest(7), new_id=lambda: "refused")
+        record_round(workspace, RoundRequest(7), new_id=lambda: "refused", run=refused, patience=0.1)
     assert rounds(here.reads())[-1]["round"] == "refused"
     assert rounds(there.reads())[-1]["round"] == "refused"  # it was there as the lock was let go
-    monkeypatch.setattr(recording, "run_round", lambda *_, **__: Report(7))
-    recording.record_round(workspace, RoundRequest(7), new_id=lambda: "good")
+    record_round(workspace, RoundRequest(7), new_id=lambda: "good", run=lambda *_, **__: Report(7))
     assert [line["round"] for line in rounds(there.reads())[1:]] == ["refused", "good"]
-    assert round_log.last_seen(there.get(UID)) == round_log.Seen(1, 1, "now")  # no machine starts a round for that
+    assert last_seen(there.get(UID)) == Seen(1, 1, "now")  # no machine starts a round for that
 
 
 def test_a_new_order_is_shared_before_its_round_ends(machine):
