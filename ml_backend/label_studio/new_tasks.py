@@ -14,6 +14,7 @@ from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_
 KEY_FIELD: Final = "import_key"
 """Task data field that holds the content key."""
 BATCH: Final = 1_000
+"""Tasks in one call."""
 
 
 def known_keys(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> set[str]:
@@ -44,18 +45,23 @@ def annotation_result(label: str, question: ChoiceQuestion) -> list[dict[str, An
 
 
 def send(
-    client: LabelStudioClient, project_id: int, rows: Sequence[Mapping[str, Any]], progress: Progress = no_progress
+    client: LabelStudioClient,
+    project_id: int,
+    rows: Sequence[Mapping[str, Any]],
+    progress: Progress = no_progress,
+    *,
+    batch: int = BATCH,
 ) -> None:
     """Import in batches.
 
     Raises:
         LabelStudioError: a batch failed; those before it are in Label Studio.
     """
-    for start in range(0, len(rows), BATCH):
-        batch = rows[start : start + BATCH]
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
         try:
-            client.import_tasks(project_id, batch)
+            client.import_tasks(project_id, part)
         except LabelStudioError as exc:
             story = f"{exc} {start:,} of {len(rows):,} tasks are in; run the same command again for the rest."
             raise type(exc)(story) from exc
-        progress(start + len(batch), len(rows))
+        progress(start + len(part), len(rows))

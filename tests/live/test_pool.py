@@ -11,7 +11,6 @@ from support.strokes import strokes
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
-from ml_backend.instant import queue as instant_queue
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
 from ml_backend.jobs.local_queue import LocalRoundQueue
@@ -29,7 +28,6 @@ from ml_backend.store.live_graph import read
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded
 from ml_backend.store.queue_reorderings import INSTANT
-from ml_backend.strategies import auto
 
 BARS = ("1", "7")
 SETTINGS = ProjectSettings(queue_size=20, control_share=0, hyperparameters={"steps": 30})
@@ -102,10 +100,17 @@ def test_shares_of_labels_that_are_not_there_are_refused(bars, tmp_path):
     assert project.project.model_version == before, "the old order stands"
 
 
+TWO_BARS = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="bar" toName="image"><Choice value="1"/><Choice value="7"/></Choices>
+</View>"""
+"""Of ten choices, eight would be searched for, which does not depend on what is answered."""
+
+
 @pytest.fixture
 def instant(make_project, label_studio, tmp_path):
     """A project of bars, and a server whose instant loop hears of its answers and reaches Label Studio by a proxy."""
-    project = make_project("mnist")
+    project = make_project("bars", config=TWO_BARS)
     rows = [{"data": {"image": png_data_uri(image)}} for image in strokes(260)]
     for number, row in enumerate(rows[:12]):
         row["annotations"] = [{"result": project.answer(BARS[number % 2])}]
@@ -114,7 +119,9 @@ def instant(make_project, label_studio, tmp_path):
     proxy = FaultyProxy(label_studio.url)
     once = RetryPolicy(tries=1, tries_when_locked=1)
     loop = InstantLoop(
-        settings, client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=20, patience=once)
+        settings,
+        client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=20, patience=once),
+        worth_it=1.0,  # so that much is moved
     )
     server = ServedApp(create_app(settings, rounds=LocalRoundQueue(lambda *_: {}), instant=loop))
     loop.start()
@@ -142,11 +149,8 @@ def annotate_next(project, wrong=False):
     return task, label
 
 
-def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, tmp_path, monkeypatch):
+def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, tmp_path):
     project, loop, proxy = instant
-    monkeypatch.setattr(instant_queue, "WORTH_IT", 1.0)  # so that much is moved
-    # The bars are two of the config's ten classes; a search for the others does not depend on what is answered.
-    monkeypatch.setattr(auto, "SEARCHED", 0)
     workspace = Workspace(project.client, tmp_path, SETTINGS.override({"control_share": 0.2}, where="test"))
     published = run_round(workspace, RoundRequest(project.id)).queue
     store, places = ProjectStore(tmp_path, project.project.uid), [row.picked_by for row in published.predictions]

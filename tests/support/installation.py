@@ -9,6 +9,7 @@ from support.serving import ServedApp, forget_client
 from ml_backend.config import Settings
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.label_studio.connection import make_client
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request
@@ -28,12 +29,23 @@ class Installation:
     def __init__(self, settings, faults=()):
         self.settings, self.faults = settings, list(faults)
         worker = LocalRoundQueue(self.run)
-        self.scheduler = Scheduler(settings, worker)
+        self.looks = 0
+        """How often the scheduler began to look at a project."""
+        self.scheduler = Scheduler(settings, worker, client=self._client)
         keeper = make_doorkeeper(settings)
         app = create_app(settings, rounds=worker, scheduler=self.scheduler, doorkeeper=keeper)
         self._served = ServedApp(app, keeper)
         self.url = self._served.url
         self.scheduler.start()
+
+    def _client(self):
+        self.looks += 1
+        return make_client(self.settings)
+
+    def looked(self):
+        """Wait until two looks that begin from now on are over: what they found is in the status by then."""
+        before = self.looks
+        until(lambda: self.looks > before + 2, "polling")
 
     def run(self, request):
         if self.faults:

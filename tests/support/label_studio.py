@@ -173,7 +173,7 @@ def live_label_studio(
 
 @pytest.fixture(scope="session")
 def make_project(label_studio: LiveLabelStudio) -> MakeProject:
-    """Make projects: ``make_project("headlines" | "mnist", tasks=3)`` or with a list of task data."""
+    """Make projects: ``make_project("headlines" | "mnist", tasks=3)``, with a list of task data, or of a config."""
     return project_maker(label_studio)
 
 
@@ -187,9 +187,10 @@ def project_maker(label_studio: LiveLabelStudio) -> MakeProject:
         *,
         title: str | None = None,
         client: LabelStudioClient | None = None,
+        config: str | None = None,
     ) -> LiveProject:
         client = client or label_studio.client
-        xml = (REPOSITORY / "label_configs" / f"{kind}.xml").read_text(encoding="utf-8")
+        xml = config or (REPOSITORY / "label_configs" / f"{kind}.xml").read_text(encoding="utf-8")
         project = client.create_project(title or f"{kind} {next(numbers)}", xml)
         rows = [{"data": dict(data)} for data in (example_data(kind, tasks) if isinstance(tasks, int) else tasks)]
         ids = client.import_tasks(project.id, rows) if rows else []

@@ -118,14 +118,30 @@ def test_a_new_training_forgets(learner):
     assert not np.allclose(model.embed(items), before)
 
 
+def test_blocks_of_the_head_do_not_matter():
+    """More items than are in the head at a time."""
+    rng = np.random.default_rng(0)
+    features, head = rng.normal(size=(2 * layers.HEAD_BLOCK + 3, 5)).astype(np.float32), nn.Linear(5, 3)
+    with torch.no_grad():
+        whole = layers.head_probabilities(features, head, 0.2, 4, 1)
+        rest = layers.head_probabilities(features[layers.HEAD_BLOCK - 7 :], head, 0.2, 4, 1)
+    assert np.allclose(whole[layers.HEAD_BLOCK - 7 :], rest, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mnist_cnn", "headlines"])
+def test_blocks_of_features_do_not_matter(name):
+    """More items than are computed at a time."""
+    block = {"mnist_cnn": mnist_cnn.BLOCK, "headlines": headlines.BLOCK}[name]
+    model = example(name)[0]
+    items = EXAMPLES[name](block + 3)[0]
+    whole, rest = anew(model).embed(items), anew(model).embed(items[block - 5 :])
+    assert np.allclose(whole[block - 5 :], rest, atol=1e-5)
+
+
 @pytest.mark.parametrize("samples", [1, 9])
-def test_blocks_do_not_matter(fitted, monkeypatch, samples):
+def test_the_order_of_items_does_not_matter(fitted, samples):
     model, items = fitted
     whole = anew(model).probabilities(items, samples=samples, seed=1)
-    monkeypatch.setattr(mnist_cnn, "BLOCK", 5)
-    monkeypatch.setattr(headlines, "BLOCK", 5)
-    monkeypatch.setattr(layers, "HEAD_BLOCK", 7)
-    assert np.allclose(anew(model).probabilities(items, samples=samples, seed=1), whole, atol=1e-6)
     order = np.random.default_rng(0).permutation(24)
     shuffled = anew(model).probabilities([items[i] for i in order], samples=samples, seed=1)
     assert np.allclose(shuffled, whole[order], atol=1e-6)

@@ -14,11 +14,9 @@ from support.examples import EXAMPLES
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
-from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.headlines import Headlines
-from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
+from ml_backend.models.registry import AUTO, model_for_object_tag
 from ml_backend.models.sentences import Sentences
-from ml_backend.simulation.headline_files import load_headlines
 
 ROUNDING = 2.0**-11
 """Of 16 bits: vectors are kept so, none of their numbers is above 1."""
@@ -103,19 +101,3 @@ def test_it_is_logistic_regression():
     x = text_encoding.encode("minilm", items)
     peer = LogisticRegression(C=1 / 0.5, class_weight="balanced", max_iter=5_000, tol=1e-8).fit(x, targets)
     assert np.allclose(model.probabilities(items)[:, 0], peer.predict_proba(x), atol=2e-3)
-
-
-def test_after_95_headlines_it_knows_more_than_ngrams(shared_data):
-    data = load_headlines(shared_data)
-    labels = ("not related", "related")
-    training, held_out = ([item.text for item in items] for items in (data.training, data.evaluation))
-    targets, truth = (
-        np.array([labels.index(item.label) for item in items]) for items in (data.training, data.evaluation)
-    )
-    found = {}
-    for name in ("sentences", "headlines"):
-        model = MODELS[name](labels)
-        model.fit(training, targets, seed=0)
-        found[name] = evaluate(model.probabilities(held_out)[:, 0], truth, labels, "related").auc
-    assert found["sentences"] > 0.87
-    assert found["sentences"] > found["headlines"] + 0.1

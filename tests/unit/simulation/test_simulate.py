@@ -2,15 +2,10 @@
 
 import csv
 import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.places import REPOSITORY
 from support.simulations import DESIGN, SIZES, TWO, call, untimed
 from support.strokes import strokes
 
@@ -173,26 +168,6 @@ def test_the_command_leaves_tables_and_plots_and_does_nothing_twice(csv_file, tm
     assert second.exit_code == 0, second.output
     assert "4 of 4 runs are done already" in second.stderr
     assert (folder / "rounds.jsonl").read_bytes() == before
-
-
-def test_a_killed_simulation_goes_on_and_ends_with_the_same_rounds(csv_file, tmp_path):
-    args = [csv_file, *TWO, *SIZES, "--seeds", 1, "--jobs", 1, "--out", tmp_path / "killed"]
-    script = [sys.executable, str(REPOSITORY / "scripts" / "simulate.py"), *map(str, args)]
-    rounds = tmp_path / "killed" / "topics" / "rounds.jsonl"
-    with subprocess.Popen(script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 240
-        while not (rounds.exists() and rounds.read_bytes()) and process.poll() is None:
-            assert time.monotonic() < deadline, "no round was written"
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-    with rounds.open("a", encoding="utf-8") as file:
-        file.write('{"strategy": "entr')  # as if the disk had taken half a line
-    done = call(*args)
-    assert done.exit_code == 0, done.output
-    whole = call(*args[:-1], tmp_path / "whole")
-    assert whole.exit_code == 0, whole.output
-    killed, expected = (read_rounds(tmp_path / name / "topics") for name in ("killed", "whole"))
-    assert {key: untimed(found) for key, found in killed.items()} == {k: untimed(r) for k, r in expected.items()}
 
 
 def test_a_worker_that_dies_is_told(tmp_path):

@@ -1,0 +1,97 @@
+"""create_project against a real Label Studio."""
+
+import json
+
+from processes import free_port
+from support.places import REPOSITORY
+from support.scripts import HEADLINES, write
+
+from ml_backend.cli import create_project
+from ml_backend.errors import LabelStudioUnauthorized
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
+
+
+def backend_answer(call):
+    return 200, "application/json", json.dumps({"status": "UP", "model_class": "test", "model_version": "v"}).encode()
+
+
+def hooks_of(client, project_id):
+    return client.request("GET", "api/webhooks/", params={"project": project_id}).json()
+
+
+def test_a_project_is_made_connected_and_found_again(run, label_studio, local_server, monkeypatch):
+    monkeypatch.setenv("BASIC_AUTH_USER", "ls")
+    monkeypatch.setenv("BASIC_AUTH_PASS", "pass-word")
+    backend = local_server(backend_answer)
+    arguments = ("--config", HEADLINES, "--title", "From a script", "--backend-url", backend.url + "/")
+    first = run(create_project, *arguments)
+    project = label_studio.client.find_project("From a script")
+    assert f"Project {project.id}: {label_studio.url}/projects/{project.id}/data" in first.stdout
+    assert project.sampling == UNCERTAINTY_SAMPLING
+    assert "pass-word" not in first.output
+    assert any("Authorization" in call.headers for call in backend.calls if call.path == "/health")
+
+    label_studio.client.request("PATCH", f"api/projects/{project.id}", body={"sampling": "Sequential sampling"})
+    assert run(create_project, *arguments).stdout == first.stdout
+    assert label_studio.client.project(project.id).sampling == UNCERTAINTY_SAMPLING
+    assert len(label_studio.client.backends(project.id)) == 1
+    assert [hook["url"] for hook in hooks_of(label_studio.client, project.id)] == [f"{backend.url}/webhook"]
+
+
+def test_a_lost_webhook_is_made_again_and_told(run, label_studio, local_server):
+    backend = local_server(backend_answer)
+    arguments = ("--config", HEADLINES, "--title", "Lost webhook", "--backend-url", backend.url)
+    run(create_project, *arguments)
+    client = label_studio.client
+    project = client.find_project("Lost webhook")
+    client.request("DELETE", f"api/webhooks/{hooks_of(client, project.id)[0]['id']}/")
+    assert "was missing" in run(create_project, *arguments).stderr
+    (hook,) = hooks_of(client, project.id)
+    assert hook["send_for_all_actions"]
+    client.request("PATCH", f"api/webhooks/{hook['id']}/", body={"is_active": False})
+    assert "switched off" in run(create_project, *arguments).stderr
+
+
+def test_a_refused_private_address_names_both_settings(run, monkeypatch, make_project):
+    def refuse(*_, **__):  # what Label Studio 1.23.2 answers where ML_BLOCK_LOCAL_IP=false is missing
+        raise LabelStudioUnauthorized("forbids this (URL resolves to a reserved network address (block: 127.0.0.0/8)).")
+
+    monkeypatch.setattr(LabelStudioClient, "connect_backend", refuse)
+    url = "http://127.0.0.1:1"
+    result = run(create_project, "--config", HEADLINES, "--title", "SSRF", "--backend-url", url, code=1)
+    assert "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false" in result.stderr
+    assert "without its webhook" not in result.stderr
+
+
+def test_the_half_set_case_is_told(run, monkeypatch, label_studio, local_server):
+    """With ML_BLOCK_LOCAL_IP=false alone, Label Studio answers 403 and keeps the backend without its webhook."""
+    backend = local_server(backend_answer)
+    real = LabelStudioClient.connect_backend
+
+    def half(self, project_id, *args, **kwargs):
+        real(self, project_id, *args, **kwargs)
+        raise LabelStudioUnauthorized("forbids this (URL resolves to a reserved network address (block: 127.0.0.0/8)).")
+
+    monkeypatch.setattr(LabelStudioClient, "connect_backend", half)
+    result = run(create_project, "--config", HEADLINES, "--title", "Half", "--backend-url", backend.url, code=1)
+    assert "kept the backend all the same, but without its webhook" in result.stderr
+
+
+def test_a_backend_that_is_down_is_told_without_talk_of_addresses(run):
+    url = f"http://127.0.0.1:{free_port()}"
+    result = run(create_project, "--config", HEADLINES, "--title", "Down", "--backend-url", url, code=1)
+    assert "health check failed" in result.stderr
+    assert "SSRF" not in result.stderr
+
+
+def test_a_bad_config_is_told_before_anything_is_made(run, label_studio, tmp_path):
+    config = write(tmp_path / "bad.xml", "<View><Text name='t' value='$t'/></View>")
+    result = run(create_project, "--config", config, "--title", "Bad config", code=1)
+    assert "exactly one is needed" in result.stderr
+    assert label_studio.client.find_project("Bad config") is None
+
+
+def test_a_title_that_belongs_to_another_question_is_refused(run):
+    run(create_project, "--config", HEADLINES, "--title", "One title")
+    mnist = REPOSITORY / "label_configs" / "mnist.xml"
+    assert "asks another question" in run(create_project, "--config", mnist, "--title", "One title", code=1).stderr
