@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.encoders.registry import AUTO, ENCODERS, check_encoder_name
 from ml_backend.errors import AcquisitionError, ConfigurationError
+from ml_backend.fetching.addresses import parse_rules
 from ml_backend.hardware import Hardware
 from ml_backend.models.registry import check_model_name
 from ml_backend.strategies.mixture import parse_strategy
@@ -190,6 +191,17 @@ class Settings(BaseSettings):
         None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
     )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
+    media_allow: str | None = Field(
+        None,
+        description="hosts and networks of this machine or a private network that images may be fetched from, such as "
+        "pictures.corp, 10.3.0.0/16; all of them where HOST is a loopback address",
+    )
+    media_seconds: float = Field(
+        120.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds that one round may spend on fetching images; the next round goes on with the rest",
+    )
     poll_seconds: float = Field(
         60.0,
         ge=0,
@@ -225,6 +237,12 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
         return value.rstrip("/")
+
+    @field_validator("media_allow")
+    @classmethod
+    def _media_allow(cls, value: str | None) -> str | None:
+        parse_rules(value or "", local=False)
+        return value
 
     @field_validator("store_url")
     @classmethod

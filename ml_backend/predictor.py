@@ -12,6 +12,8 @@ from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.encoders import feature_store
 from ml_backend.errors import LabelStudioError
+from ml_backend.fetching.budget import Budget
+from ml_backend.label_studio.connection import make_fetcher
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
@@ -29,6 +31,8 @@ from ml_backend.strategies.mixture import itemwise
 log = logging.getLogger(__name__)
 UNTRAINED = "untrained"
 """Version reported before a first round."""
+FETCH_SECONDS = 20.0
+"""That one call may spend on fetching images: Label Studio waits 100 s for all of it."""
 SERVED_LAST = 1.0
 """Score of a task that cannot be scored: Label Studio shows it after all others."""
 
@@ -95,7 +99,9 @@ class Predictor:
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
         reader = reader_of(type(model), store.manifest(queue.version or "").training.get("hyperparameters", {}))
-        examples = read_items(tasks, question, reader, MediaReader(client_of(self.settings)))
+        budget = Budget(FETCH_SECONDS, what="one prediction")
+        media = MediaReader(client_of(self.settings), fetcher=make_fetcher(self.settings), budget=budget)
+        examples = read_items(tasks, question, reader, media)
         for task_id in examples.left_out:  # the reason may quote the task: a sync's report tells it, no log
             log.warning("project %s: task %s cannot be read and is served last", store.uid, task_id)
         scores = score_items(model, examples.items, examples.task_ids, settings)

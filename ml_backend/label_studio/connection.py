@@ -1,4 +1,4 @@
-"""The installation's client of Label Studio: one for all who have the same settings."""
+"""The installation's client of Label Studio and its fetcher: one each for all who have the same settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.fetching.addresses import is_loopback, parse_rules
+from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
 
 
@@ -20,3 +22,12 @@ def make_client(settings: Settings) -> LabelStudioClient:
         raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
     key = settings.label_studio_api_key.get_secret_value()
     return LabelStudioClient(settings.label_studio_url, key, timeout=settings.request_timeout)
+
+
+@lru_cache(maxsize=4)
+def make_fetcher(settings: Settings) -> Fetcher:
+    """What fetches task content that is not Label Studio's, one for all requests with these settings.
+
+    Local addresses are open where the server can be reached from its own machine alone: who reaches it reaches them.
+    """
+    return Fetcher(parse_rules(settings.media_allow or "", local=is_loopback(settings.host)))

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import email.utils
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import httpx
 
@@ -22,11 +20,17 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
+from ml_backend.fetching.bodies import ACCEPT_ENCODING, BodyError
+from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.auth import TOKEN_HELP, TokenAuth
+from ml_backend.label_studio.bounded_answers import bound_answer, cost
+from ml_backend.label_studio.error_pages import MOST_SAID, page_text
 from ml_backend.label_studio.retries import LOCKED, RetryPolicy, send
 
-MARKUP = re.compile(r"<(style|script|head)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
-"""What is not text in an error page."""
+MOST_REDIRECTS: Final = 5
+SHORTEST_WAIT: Final = 0.1
+MOST_REASON: Final = 2_000
+"""Characters of a refusal that a message repeats."""
 
 
 class LabelStudioHttp:
@@ -57,7 +61,15 @@ class LabelStudioHttp:
         self.url = url.rstrip("/")
         self.auth = TokenAuth(self.url, api_key, clock=clock)
         self._patience = patience or RetryPolicy()
-        self._http = httpx.Client(auth=self.auth, timeout=timeout, follow_redirects=True, transport=transport)
+        self._http = httpx.Client(
+            auth=self.auth,
+            timeout=timeout,
+            headers={"Accept-Encoding": ACCEPT_ENCODING},
+            follow_redirects=True,
+            max_redirects=MOST_REDIRECTS,
+            event_hooks={"response": [bound_answer]},
+            transport=transport,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -91,12 +103,39 @@ class LabelStudioHttp:
         def send_once() -> httpx.Response:
             return self._http.request(method, url, params=params or None, json=body)
 
+        return self._answered(send_once, what, f"{method} {path}", repeatable=not once)
+
+    def fetch(self, path: str, *, most_bytes: int, budget: Budget) -> bytes | str:
+        """A file of a task that Label Studio serves or knows (`file_paths`): its content, or the URL where it is.
+
+        The token goes to Label Studio alone: redirects are told, not followed.
+        """
+
+        def send_once() -> httpx.Response:
+            return self._http.get(
+                f"{self.url}/{path.lstrip('/')}",
+                follow_redirects=False,
+                timeout=max(budget.left(), SHORTEST_WAIT),
+                extensions=cost(most_bytes, budget.is_over),
+            )
+
+        response = self._answered(send_once, f"File {path[:MOST_SAID]}", f"GET {path[:MOST_SAID]}", repeatable=True)
+        if response.has_redirect_location:
+            return str(response.url.join(response.headers["location"]))
+        return response.content
+
+    def _answered(
+        self, send_once: Callable[[], httpx.Response], what: str, call: str, *, repeatable: bool
+    ) -> httpx.Response:
+        """The answer of a request that was not refused."""
         try:
-            response = send(send_once, repeatable=not once, patience=self._patience)
+            response = send(send_once, repeatable=repeatable, patience=self._patience)
         except httpx.HTTPStatusError as exc:  # while a personal access token was exchanged
             raise self._refusal(exc.response, what) from exc
+        except BodyError as exc:
+            raise LabelStudioRejected(f"{what or call}: the answer of {self.url} was not read: {exc}.") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
-            raise self._silence(exc, f"{method} {path}") from exc
+            raise self._silence(exc, call) from exc
         if response.status_code >= 400:
             raise self._refusal(response, what)
         return response
@@ -107,7 +146,7 @@ class LabelStudioHttp:
     def _content(self, response: httpx.Response) -> Any:
         try:
             return response.json()
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise LabelStudioUnreachable(
                 f"{self.url} answered {response.request.method} {response.url.path} with something that is not JSON: "
                 "this is no Label Studio, or a proxy stands between. Correct LABEL_STUDIO_URL."
@@ -155,24 +194,19 @@ class LabelStudioHttp:
         header = response.headers.get("date")
         return email.utils.parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
 
-    def fetch(self, path: str) -> bytes:
-        """Content of a file that Label Studio serves itself (an upload or a local file)."""
-        return self.request("GET", path, what=f"File {path}").content
-
-    def serves(self, url: str) -> bool:
-        """Whether an absolute URL points to this Label Studio: only then may the token travel with a request."""
-        ours, theirs = urlsplit(self.url), urlsplit(url)
-        return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
-
 
 def _json_or_text(response: httpx.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
-        return " ".join(MARKUP.sub(" ", response.text).split())[:200]
+    except (ValueError, RecursionError):
+        return page_text(response.text)
 
 
 def _detail(body: Any) -> str:
+    return _reason(body)[:MOST_REASON]
+
+
+def _reason(body: Any) -> str:
     if isinstance(body, Mapping):
         errors = body.get("validation_errors")
         if isinstance(errors, Mapping):

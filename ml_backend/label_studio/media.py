@@ -5,33 +5,41 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
-
-import requests
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from ml_backend.errors import BadItemError, LabelStudioError
+from ml_backend.fetching.budget import Budget
+from ml_backend.fetching.fetcher import Fetcher
+from ml_backend.fetching.urls import SHOWN
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.file_paths import file_path, is_own
 from ml_backend.records import Task
 
-MAX_BYTES = 50 * 1024 * 1024
-CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 20.0
-SHOWN = 80
-"""How much of a bad value an error message repeats."""
+LONGEST_DATA_URI: Final = 16 * 1024 * 1024
+"""Characters. Label Studio itself takes 250 MB of tasks in one import."""
 
 
 @dataclass(frozen=True)
 class MediaReader:
     """Reads the content that one task field points to.
 
-    The Label Studio token is sent to Label Studio alone; other hosts are asked without it.
+    Label Studio's token goes along for its files of tasks alone (`file_paths`). All else is asked as anybody would.
+
+    Args:
+        client: asks Label Studio; None: its files cannot be read.
+        cached: URL → content that was fetched earlier.
+        fetched: keeps fetched content.
+        fetcher: asks all others.
+        budget: seconds for all that this reader fetches.
     """
 
     client: LabelStudioClient | None = None
     cached: Callable[[str], bytes | None] = lambda url: None  # noqa: ARG005
     fetched: Callable[[str, bytes], None] = lambda url, content: None  # noqa: ARG005
+    fetcher: Fetcher = field(default_factory=Fetcher)
+    budget: Budget = field(default_factory=Budget)
 
     def read(self, task: Task, *, field: str, object_tag: str) -> bytes | str:
         """Raw content of ``task.data[field]``.
@@ -54,34 +62,52 @@ class MediaReader:
         content = self.cached(url)
         if content is None:
             try:
-                content = self._fetch(url)
+                with self.budget.spend():
+                    content = self._fetch(url)
             except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
                 raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
             self.fetched(url, content)
         return content
 
     def _fetch(self, url: str) -> bytes:
-        own_path = url.startswith("/") and not url.startswith("//")
-        if own_path or (self.client is not None and self.client.serves(url)):
-            if self.client is None:
-                raise BadItemError(
-                    f"{url[:SHOWN]} is served by Label Studio: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
-                )
-            parts = urlsplit(url)
-            path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            try:
-                return self.client.fetch(path)
-            except LabelStudioError as exc:
-                raise BadItemError(str(exc)) from exc
-        if url.startswith(("http://", "https://")):
-            try:
-                return _download(url)
-            except requests.RequestException as exc:
-                raise BadItemError(f"cannot fetch {url[:SHOWN]} ({type(exc).__name__})") from exc
-        scheme = url.split(":", 1)[0] if ":" in url else "relative path"
-        raise BadItemError(
-            f"{url[:SHOWN]}: cannot read a {scheme} URL; use http(s), an upload, local files or a data URI"
-        )
+        for _ in range(self.fetcher.limits.redirects + 1):
+            path = self._file_path(url)
+            if path is None:
+                return self.fetcher.fetch(url, self.budget)
+            answer = self._ask_label_studio(url, path)
+            if isinstance(answer, bytes):
+                return answer
+            url = answer  # one of its files is another one, or stands in a bucket
+        raise BadItemError(f"{url[:SHOWN]}: Label Studio redirects in a circle")
+
+    def _ask_label_studio(self, url: str, path: str) -> bytes | str:
+        if self.client is None:
+            raise BadItemError(
+                f"{url[:SHOWN]} is served by Label Studio: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+            )
+        if self.budget.is_over():
+            raise BadItemError(self.budget.message(url[:SHOWN]))
+        limits = self.fetcher.limits
+        budget = Budget(min(limits.seconds, self.budget.left()))
+        try:
+            with budget.spend():
+                return self.client.fetch(path, most_bytes=limits.most_bytes, budget=budget)
+        except LabelStudioError as exc:
+            raise BadItemError(str(exc)) from exc
+
+    def _file_path(self, url: str) -> str | None:
+        """The path of a file that Label Studio keeps; None: the URL is somebody else's.
+
+        Raises:
+            BadItemError: a path of Label Studio's that holds no file of a task.
+        """
+        label_studio = self.client.url if self.client else ""
+        path = file_path(url, label_studio)
+        if path is None and url.startswith("/") and is_own(url, label_studio):
+            raise BadItemError(
+                f"{url[:SHOWN]} is no file of a task: of Label Studio's own paths only uploads and storages are read"
+            )
+        return path
 
 
 def text_of(value: Any, field: str) -> str:
@@ -102,8 +128,10 @@ def decode_data_uri(uri: str) -> bytes:
     """Content of a ``data:`` URI (RFC 2397).
 
     Raises:
-        BadItemError: malformed.
+        BadItemError: malformed, or too long.
     """
+    if len(uri) > LONGEST_DATA_URI:
+        raise BadItemError(f"a data URI of {len(uri):,} characters (at most {LONGEST_DATA_URI:,} are read); use URLs")
     head, comma, body = uri.partition(",")
     if not comma:
         raise BadItemError("malformed data URI: no comma")
@@ -112,20 +140,3 @@ def decode_data_uri(uri: str) -> bytes:
         return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
     except (binascii.Error, ValueError) as exc:
         raise BadItemError(f"malformed data URI: {exc}") from exc
-
-
-@retry(
-    retry=retry_if_exception_type((requests.ConnectionError, requests.Timeout)),
-    stop=stop_after_attempt(3),
-    wait=wait_exponential(multiplier=0.2),
-    reraise=True,
-)
-def _download(url: str) -> bytes:
-    with requests.get(url, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), stream=True) as response:
-        response.raise_for_status()
-        content = bytearray()
-        for chunk in response.iter_content(1 << 16):
-            content += chunk
-            if len(content) > MAX_BYTES:
-                raise BadItemError(f"{url[:SHOWN]} is larger than {MAX_BYTES // 2**20} MiB")
-        return bytes(content)

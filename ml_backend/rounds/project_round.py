@@ -11,7 +11,7 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.encoders import feature_store
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.connection import make_client
+from ml_backend.label_studio.connection import make_client, make_fetcher
 from ml_backend.rounds.extra_params import change_params
 from ml_backend.rounds.record import record_lost_round, record_round
 from ml_backend.rounds.report import Report
@@ -98,4 +98,6 @@ def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
         settings.keep_versions,
         timedelta(seconds=settings.keep_queues_seconds),
         stores_of(settings),
+        make_fetcher(settings),
+        settings.media_seconds,
     )

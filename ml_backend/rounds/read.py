@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_backend.config import ProjectSettings
 from ml_backend.evaluation import agreement
+from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
@@ -43,7 +44,8 @@ def read_project(
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
-        media = MediaReader(workspace.client, cache.cached_media, cache.keep_media)
+        budget = Budget(workspace.media_seconds, what="one round")
+        media = MediaReader(workspace.client, cache.cached_media, cache.keep_media, workspace.fetcher, budget)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
+from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
@@ -43,6 +44,10 @@ class Workspace:
     """How long a replaced order stays in Label Studio."""
     stores: StoreRegistry | None = None
     """The stores under ``root``, where they are shared with others; None where this process has them to itself."""
+    fetcher: Fetcher = field(default_factory=Fetcher)
+    """Fetches images that are not Label Studio's."""
+    media_seconds: float = 120.0
+    """That a round may spend on fetching."""
 
     def store(self, uid: str) -> ProjectStore:
         """A project's store."""

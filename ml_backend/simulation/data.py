@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from ml_backend.errors import BadItemError, DataError
+from ml_backend.fetching.addresses import AddressRules
+from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.files import read_text
 from ml_backend.label_studio.importing import read_tasks
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
@@ -112,7 +114,7 @@ def load_own(source: Source) -> LabelledData:
         text_column=source.text_column,
         problems=problems,
     )
-    media, pairs, unlabelled = MediaReader(), dict[str, tuple[Any, str]](), 0
+    media, pairs, unlabelled = MediaReader(fetcher=Fetcher(AddressRules(local=True))), dict[str, tuple[Any, str]](), 0
     for number, task in enumerate(tasks):
         if task.label is None:
             unlabelled += 1

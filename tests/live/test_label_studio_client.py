@@ -315,14 +315,6 @@ def test_a_backend_that_cannot_be_reached_is_refused(make_project):
         project.client.connect_backend(project.id, url, title="AL")
 
 
-def test_files_come_from_label_studio_alone(label_studio):
-    client = label_studio.client
-    assert client.serves(f"{label_studio.url}/data/upload/1.png")
-    assert not client.serves("http://example.org/data/upload/1.png")
-    assert not client.serves(label_studio.url.replace("http:", "https:") + "/x.png")
-    assert b"UP" in client.fetch("health")
-
-
 # --- tokens ----------------------------------------------------------------------------------------------------------
 
 

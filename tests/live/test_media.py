@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_backend.errors import BadItemError
-from ml_backend.label_studio import media as module
+from ml_backend.fetching.addresses import AddressRules
+from ml_backend.fetching.fetcher import Fetcher, FetchLimits
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.media import MediaReader, decode_data_uri, text_of
@@ -23,13 +24,12 @@ CONTENT = b"\x89PNG not really"
 
 
 def read(value, reader=None, tag="Image", field="image"):
-    return (reader or MediaReader()).read(Task(1, {"image": value}), field=field, object_tag=tag)
+    return (reader or MediaReader(fetcher=opened())).read(Task(1, {"image": value}), field=field, object_tag=tag)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(module, "READ_TIMEOUT", 0.3)
-    monkeypatch.setattr(module._download.retry, "wait", lambda state: 0)
+def opened(**limits):
+    """A fetcher that reaches this machine."""
+    return Fetcher(AddressRules(local=True), FetchLimits(**limits), sleep=lambda seconds: None)
 
 
 @pytest.fixture
@@ -120,38 +120,41 @@ def redirector(local_server, location):
 
 
 def test_an_error_answer_is_not_an_image(local_server):
-    with pytest.raises(BadItemError, match=r"cannot fetch http://127.0.0.1:\d+/gone.png \(HTTPError\)"):
+    with pytest.raises(BadItemError, match=r"cannot fetch http://127.0.0.1:\d+/gone.png: its server answered 404"):
         read(local_server(lambda call: (404, "text/html", b"<h1>gone</h1>")).url + "/gone.png")
 
 
-def test_a_slow_server_is_asked_three_times_and_given_up(local_server):
-    given_up = threading.Event()
+def test_a_slow_server_is_given_up_and_not_asked_again(local_server):
+    gone = threading.Event()
 
     def slow(call):
-        given_up.wait(600)
+        gone.wait(600)
         return 200, "image/png", CONTENT
 
     server = local_server(slow)
-    with pytest.raises(BadItemError, match="Timeout"):
-        read(f"{server.url}/slow.png")
-    given_up.set()
-    assert len(server.calls) == 3
+    reader = MediaReader(fetcher=opened(seconds=0.3))
+    with pytest.raises(BadItemError, match=r"slow.png: not there after 0.3 s"):
+        read(f"{server.url}/slow.png", reader)
+    with pytest.raises(BadItemError, match=r"is not fetched now: .*asked again in 10 min"):
+        read(f"{server.url}/slow.png", reader)
+    gone.set()
+    assert len(server.calls) == 1
 
 
 def test_nobody_answers():
-    with pytest.raises(BadItemError, match=r"cannot fetch http://127.0.0.1:1/x.png \(Connect"):
+    with pytest.raises(BadItemError, match=r"cannot fetch http://127.0.0.1:1/x.png: no connection"):
         read("http://127.0.0.1:1/x.png")
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1000, True), (1001, False)])
-def test_the_largest_content(local_server, monkeypatch, size, fits):
-    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+def test_the_largest_content(local_server, size, fits):
+    reader = MediaReader(fetcher=opened(most_bytes=1000))
     url = local_server(lambda call: (200, "image/png", b"x" * size)).url
     if fits:
-        assert len(read(url)) == size
+        assert len(read(url, reader)) == size
     else:
         with pytest.raises(BadItemError, match="larger than"):
-            read(url)
+            read(url, reader)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ def test_a_long_bad_value_is_cut_in_the_message():
 
 def test_label_studio_gets_the_token_and_nobody_else_does(local_server, client_of):
     studio, stranger = local_server(ok), local_server(ok)
-    reader = MediaReader(client_of(studio.url))
+    reader = MediaReader(client_of(studio.url), fetcher=opened())
     for value in ("/data/upload/1/x.png", f"{studio.url}/data/upload/1/y.png?z=1"):
         assert read(value, reader) == CONTENT
     assert [(call.path, call.headers.get("Authorization")) for call in studio.calls] == [
@@ -226,14 +229,14 @@ def test_no_spelling_of_a_path_leads_the_token_away(local_server, client_of, pat
     studio, stranger = local_server(ok), local_server(ok)
     value = path.format(host=stranger.url.removeprefix("http://"), studio=studio.url)
     with contextlib.suppress(BadItemError):
-        read(value, MediaReader(client_of(studio.url)))
+        read(value, MediaReader(client_of(studio.url), fetcher=opened()))
     assert_no_token(stranger)
 
 
 def test_a_redirect_away_from_label_studio_leaves_the_token_behind(local_server, client_of):
     stranger = local_server(ok)
     studio = redirector(local_server, stranger.url + "/bucket/x.png")
-    reader = MediaReader(client_of(studio.removesuffix("/here")))
+    reader = MediaReader(client_of(studio.removesuffix("/here")), fetcher=opened())
     assert read("/data/upload/1/x.png", reader) == CONTENT
     assert len(stranger.calls) == 1
     assert_no_token(stranger)
@@ -246,7 +249,7 @@ def assert_no_token(server):
 
 def test_what_was_fetched_once_is_remembered_and_data_uris_are_not(local_server):
     server, kept = local_server(ok), {}
-    reader = MediaReader(None, kept.get, kept.__setitem__)
+    reader = MediaReader(None, kept.get, kept.__setitem__, opened())
     url = f"{server.url}/x.png"
     assert [read(url, reader) for _ in range(3)] == [CONTENT] * 3
     assert len(server.calls) == 1

@@ -12,7 +12,7 @@ import ml_backend
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
     ("errors", "records"),
-    ("hardware", "draws", "files", "registry", "extras", "bounded_json"),
+    ("hardware", "draws", "files", "registry", "extras", "bounded_json", "fetching"),
     ("encoders",),
     ("models",),
     ("evaluation",),
