@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 UNTRAINED = "untrained"
 """Version reported before a first round."""
 FETCH_SECONDS = 20.0
-"""That one call may spend on fetching images: Label Studio waits 100 s for all of it."""
+"""That one call may spend on fetching images: Label Studio waits for it."""
 SERVED_LAST = 1.0
 """Score of a task that cannot be scored: Label Studio shows it after all others."""
 

@@ -62,7 +62,7 @@ class Routes:
 
     def _new_pool(self, proxy: str | None) -> httpcore.ConnectionPool:
         if self._tls is None:
-            self._tls = httpx.create_ssl_context()  # some 20 ms: only where it is needed; heeds SSL_CERT_FILE
+            self._tls = httpx.create_ssl_context()  # slow: only where it is needed; heeds SSL_CERT_FILE
         if proxy is None:
             return httpcore.ConnectionPool(
                 ssl_context=self._tls,
