@@ -1,5 +1,7 @@
 """Files as bytes and as UTF-8 text, with errors that name the place; whole writes; fingerprints of content.
 
+All that is kept is written here; `tests/unit/test_writers.py` reads the sources for any other way.
+
 A file is written whole or not at all: into a temporary folder beside it, then to the disk, then by one rename into its
 place, and the rename to the disk as well. Readers see the old content or all of the new, also after a power cut. A
 writer that fails removes what it began; one that is killed leaves a folder named ``.tmp-…``, which nobody reads.
@@ -10,17 +12,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 from ml_backend.errors import DataError
 
 TEMPORARY: Final = ".tmp-"
 """How the names of unfinished files and folders begin."""
+
+Staged = NewType("Staged", Path)
+"""A path that an `AtomicWriter` gave out, or one below it: what is written there comes to its place whole."""
 
 
 def sync(path: Path) -> None:
@@ -45,22 +51,27 @@ class AtomicWriter:
     sync: Callable[[Path], None] = sync
     rename: Callable[[Path, Path], None] = os.replace
 
-    def write_with(self, path: Path, write: Callable[[Path], object]) -> None:
+    def write_with(self, path: Path, write: Callable[[Staged], object]) -> None:
         """Let a function write the file: it gets the path to write to, which has the same name."""
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
-            finished = Path(staging) / path.name
+        with _staging(path.parent) as staging:
+            finished = Staged(staging / path.name)
             write(finished)
-            self._place(finished, path)
+            self.place(finished, path)
 
-    def write_folder(self, path: Path, write: Callable[[Path], object]) -> None:
+    def write_folder(self, path: Path, write: Callable[[Staged], object]) -> None:
         """Let a function fill a new folder: it gets the folder to fill. ``path`` must be new or empty."""
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as staging:
-            finished = Path(staging) / path.name
+        with _staging(path.parent) as staging:
+            finished = Staged(staging / path.name)
             finished.mkdir()
             write(finished)
-            for part in sorted(finished.rglob("*")):
-                self.sync(part)
-            self._place(finished, path)
+            self.place(finished, path)
+
+    def write_together(self, folder: Path, write: Callable[[Staged], object]) -> None:
+        """Let a function write several files for a folder: it gets one to fill; none is placed before all are there."""
+        with _staging(folder) as staging:
+            write(staging)
+            for finished in sorted(staging.iterdir()):
+                self.place(finished, folder / finished.name)
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write bytes."""
@@ -70,11 +81,23 @@ class AtomicWriter:
         """Write text as UTF-8, its line ends as they are."""
         self.write_bytes(path, text.encode())
 
+    def write_private(self, path: Path, text: str) -> None:
+        """Write text that only this user may read."""
+
+        def write(staged: Staged) -> None:
+            staged.touch(mode=0o600)  # before there is a secret in it
+            staged.write_bytes(text.encode())
+
+        self.write_with(path, write)
+
     def write_json(self, path: Path, content: Any, *, indent: int | None = None) -> None:
         """Write JSON. Raises TypeError where ``content`` is none."""
         self.write_text(path, json.dumps(content, indent=indent))
 
-    def _place(self, finished: Path, path: Path) -> None:
+    def place(self, finished: Path, path: Path) -> None:
+        """Move a finished file or folder, on the same disk, to its place."""
+        for part in sorted(finished.rglob("*")):
+            self.sync(part)
         self.sync(finished)  # before the rename: a power cut must not leave a name without content
         self.rename(finished, path)
         with suppress(OSError):  # it is in its place; some network file systems cannot sync a folder
@@ -83,6 +106,36 @@ class AtomicWriter:
 
 atomic: Final = AtomicWriter()
 """Writes to this machine's disk."""
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Staged]:
+    """A folder for what is not finished yet; what is left in it at the end is removed."""
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder, ignore_cleanup_errors=True) as staging:
+        yield Staged(Path(staging))
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file and see it to the disk. Killed meanwhile, it may leave half a line at the end.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder: a reader sees all of it or nothing, also while it is deleted.
+
+    Raises:
+        OSError: it cannot be moved aside; nothing was changed.
+    """
+    gone = path.with_name(f"{TEMPORARY}{path.name}")
+    path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def read_bytes(path: Path) -> bytes:

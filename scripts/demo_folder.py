@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from processes import free_port, port_is_taken
 
 from ml_backend.errors import ActiveLearningError
+from ml_backend.files import atomic
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def load_secrets(path: Path) -> Secrets:
         known = replace(known, label_studio_port=free_port())
     if port_is_taken(known.backend_port):
         known = replace(known, backend_port=free_port())
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(asdict(known)), encoding="utf-8")
+    atomic.write_private(path, json.dumps(asdict(known)))
     return known
 
 

@@ -23,6 +23,7 @@ import ml_backend.store
 from ml_backend.cli.app import COMMANDS, load
 from ml_backend.cli.common import console, new_app
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.files import atomic
 from ml_backend.store import documents
 from ml_backend.store.documents import DOCUMENTS, Shared
 from ml_backend.store.manifest import Manifest
@@ -53,7 +54,7 @@ def main(
         raise typer.Exit(1 if old else 0)
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, make in PAGES.items():
-        (FOLDER / name).write_text(make(), encoding="utf-8")
+        atomic.write_text(FOLDER / name, make())
     console.print(f"docs/reference: {len(PAGES)} pages, {len(old)} of them changed.", highlight=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ml_backend.cli.common import console, new_app
+from ml_backend.files import atomic
 from ml_backend.strategies.mixture import MIXTURE
 from ml_backend.strategies.registry import STRATEGIES, Strategy
 
@@ -18,7 +19,7 @@ app = new_app()
 @app.command(help=__doc__)
 def main() -> None:
     """Write the document."""
-    DOCUMENT.write_text(document(), encoding="utf-8")
+    atomic.write_text(DOCUMENT, document())
     console.print(f"{DOCUMENT.relative_to(DOCUMENT.parents[2])}: {len(STRATEGIES)} strategies.", highlight=False)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -19,6 +17,8 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from ml_backend.files import Staged, atomic
 
 HEADLINES_COMMIT: Final = "65e7c9c56d5e1f8a124fec5294f1d21733575339"
 HEADLINES_URL: Final = f"https://raw.githubusercontent.com/rmunro/pytorch_active_learning/{HEADLINES_COMMIT}/"
@@ -107,16 +107,6 @@ def within(seconds: float, call: Callable[[], None]) -> None:
         raise raised[0]
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` when the block ends well, and is removed otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent, ignore_cleanup_errors=True) as folder:
-        part = Path(folder) / path.name
-        yield part
-        part.replace(path)
-
-
 def _answers(url: str, network: Network) -> bool:
     """Whether any HTTP answer comes from there in time."""
     timeout = network.connect_timeout
@@ -169,11 +159,15 @@ def _torchvision_download(url: str, path: Path, network: Network) -> None:
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(network.read_timeout)
+
+    def fetch(part: Staged) -> None:
+        within(network.total_timeout, lambda: download_url(url, part.parent, part.name))
+        if checksum(part, "sha256") != network.mnist_sha256[path.name]:
+            raise PassingFault(f"{path.name} arrived with a wrong checksum")
+
     try:
-        with atomic(path) as part:
-            within(network.total_timeout, lambda: download_url(url, part.parent, part.name))
-            if checksum(part, "sha256") != network.mnist_sha256[path.name]:
-                raise PassingFault(f"{path.name} arrived with a wrong checksum")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_with(path, fetch)
     except HTTPError as exc:
         exc.close()
         raise _http_fault(exc.code, path.name) from exc
@@ -190,15 +184,17 @@ def download_all(folder: Path, network: Network, files: Sequence[RemoteFile], co
         return
     if not _answers(network.headlines_url, network):
         raise FetchError(f"no answer from {urlsplit(network.headlines_url).netloc}")
+
+    def fetch(waiting: Staged) -> None:
+        for file in absent:
+            _retrying(network)(_download, file, Staged(waiting / file.name), network, progress)
+
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as waiting, _bars(console) as progress:
-        for file in absent:
-            _retrying(network)(_download, file, Path(waiting) / file.name, network, progress)
-        for file in absent:
-            (Path(waiting) / file.name).replace(folder / file.name)
+    with _bars(console) as progress:
+        atomic.write_together(folder, fetch)
 
 
-def _download(file: RemoteFile, path: Path, network: Network, progress: Progress) -> None:
+def _download(file: RemoteFile, path: Staged, network: Network, progress: Progress) -> None:
     """One file by HTTP, its checksum compared."""
     bar = progress.add_task(file.name, total=None)
 

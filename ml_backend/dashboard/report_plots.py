@@ -10,6 +10,7 @@ import numpy as np
 
 from ml_backend.dashboard import charts
 from ml_backend.dashboard.figures import MEASURES
+from ml_backend.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,7 @@ def _axes(x: str, y: str, *, size: tuple[float, float] = (7, 4)) -> tuple[Figure
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path)
+    atomic.write_with(path, figure.savefig)
     return path
 
 

@@ -10,7 +10,6 @@ one is let in as well, until the next change: webhooks of other projects get the
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -98,12 +97,7 @@ def _make(path: Path, now: datetime, *, again: bool) -> WebhookSecret:
             made = WebhookSecret(
                 secrets.token_urlsafe(BYTES), before.current if before else None, now.isoformat(timespec="seconds")
             )
-            atomic.write_with(path, lambda staged: _write_private(staged, json.dumps(asdict(made))))
+            atomic.write_private(path, json.dumps(asdict(made)))
     except (OSError, Timeout) as exc:
         raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
     return made
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
-from ml_backend.draws import Ids
 from ml_backend.label_studio.publishing import latest_number
 from ml_backend.label_studio.queue_names import queue_name
 from ml_backend.models.base import Model
@@ -53,9 +51,9 @@ def make_queue(
         scores = assess(context, progress=step.progress)
         step.detail = f"{len(context)} tasks"
     with recorder.step("rank") as step:
-        front = _positions(project.overrides.front, context.task_ids)
-        chosen = arrange(context, scores, count=count, turn=len(project.pool.open), front=front)
-        predictions = _predictions(chosen, context.task_ids, project.question.labels)
+        turn, front = len(project.pool.open), project.overrides.front
+        chosen = arrange(context, scores, count=count, turn=turn, front=front)
+        predictions = _predictions(chosen, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
             recorder.report.choice = _auto_choice(project, trained=model is not None)
@@ -74,9 +72,8 @@ def _context(
     """The open tasks that can be chosen and read, and what the strategy needs beside them."""
     tasks, report, trained = project.pool.open, recorder.report, model is not None
     ids = np.array([task.id for task in tasks], dtype=np.int64)
-    wanted_first = _positions(project.overrides.front, ids)
-    candidates = np.union1d(first_candidates(ids, settings, trained=trained, count=count), wanted_first)
-    examples = read_tasks([tasks[i] for i in candidates], project, report)
+    candidates = first_candidates(ids, settings, trained=trained, count=count).union(project.overrides.front)
+    examples = read_tasks([task for task in tasks if task.id in candidates], project, report)
     wanted = wants(settings, trained=trained)
     return QueryContext(
         model,
@@ -99,22 +96,16 @@ def _auto_choice(project: RoundProject, *, trained: bool) -> str:
     return choice
 
 
-def _positions(task_ids: Sequence[int], among: Ids) -> NDArray[np.int64]:
-    """Where these tasks are among others, in their order; those that are not there are left out."""
-    where = {task: position for position, task in enumerate(among.tolist())}
-    return np.array([where[task] for task in task_ids if task in where], dtype=np.int64)
-
-
-def _predictions(chosen: Selection, task_ids: Ids, labels: Sequence[str]) -> tuple[Prediction, ...]:
-    scores, served = chosen.scores, queue_scores(chosen.utility)
+def _predictions(chosen: Selection, labels: Sequence[str]) -> tuple[Prediction, ...]:
+    served = queue_scores(chosen.utility).tolist()
     return tuple(
         Prediction(
-            int(task_ids[i]),
-            None if scores is None else labels[scores.winner[i]],
-            0.0 if scores is None else float(scores.confidence[i]),
-            float(score),
-            picked_by,
-            chosen.reason(place).format(*labels),
+            task,
+            None if chosen.winner is None else labels[chosen.winner[place]],
+            0.0 if chosen.confidence is None else float(chosen.confidence[place]),
+            served[place],
+            chosen.picked_by[place],
+            chosen.reasons.get(task, "").format(*labels),
         )
-        for place, (i, score, picked_by) in enumerate(zip(chosen.order, served, chosen.picked_by, strict=True))
+        for place, task in enumerate(chosen.task_ids.tolist())
     )

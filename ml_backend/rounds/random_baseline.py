@@ -44,8 +44,7 @@ def random_sample(
     rest = np.array([*chosen, *open_tasks.tolist()], dtype=np.int64)
     is_open = set(open_tasks.tolist())
     later: list[int] = []
-    for position in control_order(rest, seed, len(rest)):
-        task = int(rest[position])
+    for task in control_order(rest, seed, len(rest)).tolist():
         if task in is_open:
             break
         later.append(task)

@@ -22,7 +22,8 @@ def choose(
     """Choose the next ``count`` items, all where there are fewer.
 
     The items are put into an order drawn from seed and task ids before any strategy sees them, and strategies give
-    ties to the earlier row: the same items give the same choice, however they are ordered.
+    ties to the earlier row: the same items give the same choice, however they are ordered. Strategies answer with rows
+    of that order; here these become task ids again, and nowhere else.
 
     In a mixture each part picks its share from what the parts before it left, and the picks are interleaved evenly.
 
@@ -47,14 +48,14 @@ def choose(
         queues.append(rows[chosen.order])
         left[rows[chosen.order]] = False
         values = chosen.utility
-        reasons |= {int(drawn[rows[position]]): reason for position, reason in chosen.reasons.items()}
+        reasons |= {int(inputs.task_ids[rows[row]]): reason for row, reason in chosen.reasons.items()}
     turns = mixture.interleave(counts)
     order = np.empty(len(turns), dtype=np.int64)
     for number, queue in enumerate(queues):
         order[turns == number] = queue
     if len(parts) > 1:
         values = 1.0 - np.arange(len(order)) / max(len(order), 1)
-    return Selection(drawn[order].astype(np.int64), tuple(parts[turn].name for turn in turns), values, reasons)
+    return Selection(inputs.task_ids[order], tuple(parts[turn].name for turn in turns), values, reasons)
 
 
 def _part(name: str, inputs: StrategyInputs, count: int, labels_so_far: Mapping[int, int] | None) -> Picks:

@@ -19,12 +19,12 @@ PHASE_STREAM: Final = 3
 
 
 def control_order(task_ids: Ids, seed: int, count: int) -> Ids:
-    """Positions ``[count]`` of the first control tasks, in control order.
+    """Ids ``[count]`` of the first control tasks, in control order.
 
     A prefix of one fixed permutation: with more tasks labelled, it moves on and never reshuffles.
     """
     draws = draws_for(task_ids, seed + ORDER_STREAM)
-    first: Ids = np.argsort(draws, kind="stable")[:count].astype(np.int64)
+    first: Ids = np.asarray(task_ids, dtype=np.int64)[np.argsort(draws, kind="stable")[:count]]
     return first
 
 

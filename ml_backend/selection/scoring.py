@@ -39,7 +39,14 @@ class Scores:
     probabilities: NDArray[np.float32] | None = None
     """``[M, K, C]`` of the ``kept`` items, where they were to be kept."""
     kept: NDArray[np.int64] | None = None
-    """Positions of these items, rising ``[M]``: all, or of a pool too large for memory the most uncertain."""
+    """Rows of these items, rising ``[M]``: all, or of a pool too large for memory the most uncertain."""
+
+    def wavers(self, row: int) -> str:
+        """Between which labels the model wavers at an item; ``{3}`` stands for the name of class 3."""
+        first, second = self.winner[row], self.second[row]
+        return (
+            f"{{{first}}} ({self.confidence[row]:.0%}) or {{{second}}} ({self.second_confidence[row]:.0%}) by the model"
+        )
 
 
 def score_items(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids, draws_for
@@ -13,11 +15,13 @@ from ml_backend.selection.build_inputs import build_inputs
 from ml_backend.selection.choose import choose
 from ml_backend.selection.context import COLD_START, QueryContext, strategy_in_use
 from ml_backend.selection.control_arm import control_order, control_places
-from ml_backend.selection.ordering import STAND_IN, rank
+from ml_backend.selection.ordering import STAND_IN, Floats, rank
 from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.selection.selection import Selection
 from ml_backend.strategies.mixture import needs
-from ml_backend.strategies.picks import Positions
+
+Among = NDArray[np.bool_]
+"""Which of a context's items ``[N]``."""
 
 
 def select(context: QueryContext, *, count: int, turn: int = 0, progress: Progress = no_progress) -> Selection:
@@ -50,7 +54,7 @@ def assess(context: QueryContext, *, progress: Progress = no_progress) -> Scores
 
 
 def arrange(
-    context: QueryContext, scores: Scores | None, *, count: int, turn: int = 0, front: Positions | None = None
+    context: QueryContext, scores: Scores | None, *, count: int, turn: int = 0, front: Sequence[int] = ()
 ) -> Selection:
     """Which items, in which order.
 
@@ -59,89 +63,98 @@ def arrange(
         scores: what `assess` said of them.
         count: how many to choose; all where there are fewer.
         turn: a number that changes with the labels, such as that of the open items: it moves the control tasks' places.
-        front: positions of the items that people want first, in this order. What follows them is chosen from the other
-            items, with its full share of control tasks.
+        front: ids of the tasks that people want first, in this order; those that are not among the items are left out.
+            What follows them is chosen from the other items, with its full share of control tasks.
     """
     settings, task_ids = context.settings, context.task_ids
-    first = (np.zeros(0, np.int64) if front is None else front)[:count]
+    first = _first(front, task_ids, count)
     length = min(count, len(context)) - len(first)
     places = control_places(length, settings.control_share, settings.seed, turn)
-    free = np.setdiff1d(np.arange(len(context)), first)
-    control = free[control_order(task_ids[free], settings.seed, len(places))]
-    others = np.setdiff1d(free, control)
+    free = ~np.isin(task_ids, first.task_ids)
+    control = control_order(task_ids[free], settings.seed, len(places))
+    others = free & ~np.isin(task_ids, control)
     direct = context.ranks_itemwise and (scores is not None or context.strategy == COLD_START)
     picks = (_ranked if direct else _compared)(context, scores, others, length - len(control))
-    return _led_by(first, _interleave(picks, control, places, scores))
+    queue = first.then(_interleave(picks, control, places))
+    return queue if scores is None else _with_guesses(queue, task_ids, scores)
 
 
-def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool, count: int) -> Positions:
-    """Positions that ``select`` can choose ``count`` from, so that a random order need not read the whole pool.
+def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool, count: int) -> frozenset[int]:
+    """Ids of tasks that ``arrange`` can choose ``count`` from, so that a random order need not read the whole pool.
 
     Twice as many as asked for, because some may turn out to be unreadable.
     """
     if needs(strategy_in_use(settings, trained=trained)):
-        return np.arange(len(task_ids))
-    chosen = rank(draws_for(task_ids, settings.seed), task_ids, seed=settings.seed, count=2 * count)
-    control = control_order(task_ids, settings.seed, int(2 * count * settings.control_share) + 2)
-    return np.union1d(chosen, control)
+        return frozenset(task_ids.tolist())
+    seed = settings.seed
+    chosen = task_ids[rank(draws_for(task_ids, seed), task_ids, seed=seed, count=2 * count)]
+    control = control_order(task_ids, seed, int(2 * count * settings.control_share) + 2)
+    return frozenset([*chosen.tolist(), *control.tolist()])
 
 
-def _ranked(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Selection:
+def _first(front: Sequence[int], task_ids: Ids, count: int) -> Selection:
+    """The tasks that people want first, at most ``count``."""
+    there = set(task_ids.tolist())
+    found = np.array([task for task in front if task in there][:count], dtype=np.int64)
+    return Selection(found, (PINNED,) * len(found), np.ones(len(found)))
+
+
+def _ranked(context: QueryContext, scores: Scores | None, others: Among, wanted: int) -> Selection:
     """The others with the largest scores of their own."""
-    ids, seed = context.task_ids, context.settings.seed
-    values = draws_for(ids, seed) if scores is None else scores.uncertainty
-    chosen = others[rank(values[others], ids[others], seed=seed, count=wanted)]
-    return Selection(chosen, (context.strategy,) * len(chosen), values[chosen])
+    values = draws_for(context.task_ids, context.settings.seed) if scores is None else scores.uncertainty
+    return _largest(context, values, others, wanted, context.strategy)
 
 
-def _compared(context: QueryContext, scores: Scores | None, others: Positions, wanted: int) -> Selection:
+def _compared(context: QueryContext, scores: Scores | None, others: Among, wanted: int) -> Selection:
     """The others that the strategy chooses together, and behind them the most uncertain ones."""
     # Of a pool too large for memory, only what is in the shortlist can be compared as a whole.
-    among = np.arange(len(context)) if scores is None or scores.kept is None else scores.kept
-    listed = np.intersect1d(others, among)
-    inputs = build_inputs(context.take(among), scores).take(np.searchsorted(among, listed))
+    kept = np.arange(len(context)) if scores is None or scores.kept is None else scores.kept
+    inputs = build_inputs(context.take(kept), scores).take(np.flatnonzero(others[kept]))
     so_far = None
     if context.settings.balance and context.labelled is not None:
         counts = np.bincount(context.labelled.targets, minlength=context.classes)
         so_far = dict(enumerate(counts.tolist()))
     picks = choose(context.strategy, inputs, wanted, labels_so_far=so_far)
-    reasons = {int(listed[position]): reason for position, reason in picks.reasons.items()}
-    picks = replace(picks, order=listed[picks.order], reasons=reasons)
-    left = wanted - len(picks.order)
+    left = wanted - len(picks)
     if scores is None or left <= 0:
         return picks
-    ids, rest = context.task_ids, np.setdiff1d(others, listed)
-    more = rest[rank(scores.uncertainty[rest], ids[rest], seed=context.settings.seed, count=left)]
-    return Selection(
-        np.concatenate([picks.order, more]),
-        (*picks.picked_by, *[STAND_IN] * len(more)),
-        np.concatenate([picks.utility, np.zeros(len(more))]),
-        reasons,
-    )
+    behind = others.copy()
+    behind[kept] = False
+    more = _largest(context, scores.uncertainty, behind, left, STAND_IN)
+    return picks.then(replace(more, utility=np.zeros(len(more))))
 
 
-def _interleave(picks: Selection, control: Positions, places: Positions, scores: Scores | None) -> Selection:
-    chosen, utility = picks.order, picks.utility
-    length = len(chosen) + len(control)
+def _largest(context: QueryContext, values: Floats, among: Among, count: int, picked_by: str) -> Selection:
+    """The items with the largest values."""
+    ids, values = context.task_ids[among], values[among]
+    best = rank(values, ids, seed=context.settings.seed, count=count)
+    return Selection(ids[best], (picked_by,) * len(best), values[best])
+
+
+def _interleave(picks: Selection, control: Ids, places: Ids) -> Selection:
+    """Picks with control tasks at their places among them."""
+    length = len(picks) + len(control)
     is_control = np.zeros(length, dtype=np.bool_)
     is_control[places] = True
-    order = np.empty(length, dtype=np.int64)
-    order[is_control], order[~is_control] = control, chosen
-    if len(chosen):
-        before = np.maximum(np.cumsum(~is_control) - 1, 0)
-        utility = utility[before]
-    else:
-        utility = np.ones(length)
+    task_ids = np.empty(length, dtype=np.int64)
+    task_ids[is_control], task_ids[~is_control] = control, picks.task_ids
+    before = np.maximum(np.cumsum(~is_control) - 1, 0)
     own = iter(picks.picked_by)
-    picked_by = tuple(CONTROL if flag else next(own) for flag in is_control)
-    return Selection(order, picked_by, utility, picks.reasons, scores)
-
-
-def _led_by(first: Positions, rest: Selection) -> Selection:
-    """A selection after the items that people want first."""
-    return replace(
-        rest,
-        order=np.concatenate([first, rest.order]),
-        picked_by=(PINNED,) * len(first) + rest.picked_by,
-        utility=np.concatenate([np.ones(len(first)), rest.utility]),
+    return Selection(
+        task_ids,
+        tuple(CONTROL if flag else next(own) for flag in is_control),
+        picks.utility[before] if len(picks) else np.ones(length),
+        picks.reasons,
     )
+
+
+def _with_guesses(queue: Selection, task_ids: Ids, scores: Scores) -> Selection:
+    """A queue with what the model says about its tasks; where a strategy goes by that and tells no more, as reasons."""
+    row_of = {task: row for row, task in enumerate(task_ids.tolist())}
+    asked = queue.task_ids.tolist()
+    rows = np.array([row_of[task] for task in asked], dtype=np.int64)
+    reasons = dict(queue.reasons)
+    for task, row, picked_by in zip(asked, rows.tolist(), queue.picked_by, strict=True):
+        if picked_by not in (CONTROL, PINNED) and task not in reasons and "probabilities" in needs(picked_by):
+            reasons[task] = scores.wavers(row)
+    return replace(queue, reasons=reasons, winner=scores.winner[rows], confidence=scores.confidence[rows])

@@ -1,44 +1,47 @@
-"""What was chosen: the one record of picks, who made them, their utility and the reasons."""
+"""What was chosen, by task id: the one record of picks, who made them, their utility, reasons and guesses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ml_backend.records import CONTROL, PINNED
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.draws import Ids
 from ml_backend.selection.ordering import Floats
-from ml_backend.selection.scoring import Scores
-from ml_backend.strategies.mixture import needs
-from ml_backend.strategies.picks import Positions, Reasons
+
+Reasons = Mapping[int, str]
+"""Task id → why it was picked, beside the strategy; ``{3}`` stands for the name of class 3."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The next ``B`` of ``N`` items, first asked first: what a mixture picks, and later the whole queue."""
+    """The next ``B`` tasks, first asked first: what a mixture picks, and later the whole queue."""
 
-    order: Positions
-    """Positions among the items ``[B]``."""
+    task_ids: Ids
+    """``[B]``, each at most once."""
     picked_by: tuple[str, ...]
     """The strategy (in a mixture the part) that chose each, ``control`` or ``pinned`` ``[B]``."""
     utility: Floats
     """In [0, 1], never rising ``[B]``; in a mixture, whose parts have no common measure, the place. A control task has
     that of the pick before it, to keep its place."""
     reasons: Reasons = field(default_factory=dict)
-    """What the strategies tell of single picks, by position among the items; see `picks.Reasons`."""
-    scores: Scores | None = None
-    """Of all ``N`` items, where a model gave them: winners and confidences, for the predictions of the picks."""
+    """Of the picks about which there is more to say than who chose them; never of a control task, of which nobody is
+    told what the model thinks."""
+    winner: NDArray[np.int64] | None = None
+    """Index of each task's most probable label ``[B]``; None where no model scored."""
+    confidence: Floats | None = None
+    """Its probability ``[B]``; None likewise."""
 
-    def reason(self, place: int) -> str:
-        """Why the item at this place is there: what its strategy tells, else between what the model wavers.
+    def __len__(self) -> int:
+        return len(self.task_ids)
 
-        Of a control task nobody is told what the model thinks; ``{3}`` stands for the name of class 3.
-        """
-        item, picked_by, scores = int(self.order[place]), self.picked_by[place], self.scores
-        if picked_by in (CONTROL, PINNED):
-            return ""
-        if item in self.reasons or scores is None or "probabilities" not in needs(picked_by):
-            return self.reasons.get(item, "")
-        first, second = scores.winner[item], scores.second[item]
-        return (
-            f"{{{first}}} ({scores.confidence[item]:.0%}) or {{{second}}} ({scores.second_confidence[item]:.0%}) "
-            "by the model"
+    def then(self, rest: Selection) -> Selection:
+        """These, and behind them others."""
+        return Selection(
+            np.concatenate([self.task_ids, rest.task_ids]),
+            self.picked_by + rest.picked_by,
+            np.concatenate([self.utility, rest.utility]),
+            {**self.reasons, **rest.reasons},
         )

@@ -27,7 +27,7 @@ def choose(
 ) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
     context = _context(model, oracle, settings, unlabelled)
-    return context.task_ids[select(context, count=count, turn=len(context)).order]
+    return select(context, count=count, turn=len(context)).task_ids
 
 
 def answered_one_by_one(
@@ -41,14 +41,11 @@ def answered_one_by_one(
     context = _context(model, oracle, settings, unlabelled)
     scores = assess(context)
     chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
-    positions, places = context.task_ids[chosen.order], queue_scores(chosen.utility)
     known = context.labelled
     if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, context.classes):
-        return positions[:count]
-    rows = [
-        Prediction(int(position), None, 0.0, float(score), picked_by)
-        for position, score, picked_by in zip(positions, places, chosen.picked_by, strict=True)
-    ]
+        return chosen.task_ids[:count]
+    places = zip(chosen.task_ids.tolist(), queue_scores(chosen.utility).tolist(), chosen.picked_by, strict=True)
+    rows = [Prediction(task, None, 0.0, score, picked_by) for task, score, picked_by in places]
     queue = InstantQueue(neighbourhood(context.items, known, unlabelled, scores), context.task_ids, rows)
     asked: list[int] = []
     while len(asked) < count and (task := queue.give(None)) is not None:

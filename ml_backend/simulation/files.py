@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
 from ml_backend.evaluation.learning_curves import Curve
-from ml_backend.files import atomic
+from ml_backend.files import append_line, atomic
 from ml_backend.simulation.design import MEASURES, Round
 
 ROUNDS_FILE: Final = "rounds.jsonl"
@@ -60,10 +59,7 @@ class ResultFolder:
 
     def add(self, entry: Round) -> None:
         """Keep one round, durably."""
-        with (self.folder / ROUNDS_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(entry)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.folder / ROUNDS_FILE, json.dumps(asdict(entry)))
         _place(self.runs, entry)
 
     def _claim(self) -> None:
@@ -82,7 +78,7 @@ class ResultFolder:
         """Cut off half a line that a crash left: what is appended next must start on its own line."""
         path = self.folder / ROUNDS_FILE
         if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
-            path.write_bytes(content[: content.rfind(b"\n") + 1])
+            atomic.write_bytes(path, content[: content.rfind(b"\n") + 1])
 
 
 def read_rounds(folder: Path) -> Runs:

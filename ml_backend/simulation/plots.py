@@ -8,6 +8,7 @@ from typing import Final
 
 from ml_backend.evaluation.learning_curves import Curve, band, mean_curve
 from ml_backend.extras import require
+from ml_backend.files import atomic
 from ml_backend.simulation.report import BASELINE
 
 COLORS: Final = (
@@ -65,7 +66,7 @@ def _draw_png(path: Path, curves: Curves, title: str, measure: str, targets: Seq
     axes.set(xlabel="labels", ylabel=measure, title=title)
     axes.grid(alpha=0.25)
     axes.legend(title="strategy (seeds)", fontsize="small", loc="lower right")
-    figure.savefig(path)
+    atomic.write_with(path, figure.savefig)
 
 
 def _draw_html(path: Path, curves: Curves, title: str, measure: str, targets: Sequence[float]) -> None:
@@ -90,4 +91,4 @@ def _draw_html(path: Path, curves: Curves, title: str, measure: str, targets: Se
     figure.update_layout(
         title=title, xaxis_title="labels", yaxis_title=measure, template="plotly_white", legend_title="strategy (seeds)"
     )
-    figure.write_html(path, include_plotlyjs=True)
+    atomic.write_text(path, figure.to_html(include_plotlyjs=True))

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ml_backend.errors import StoreError
+from ml_backend.files import Staged
 
 EVALUATION_FILE: Final = "evaluation.safetensors"
 
@@ -52,7 +53,7 @@ def evaluation_predictions(
     return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32))
 
 
-def write_evaluation_predictions(path: Path, judged: EvaluationPredictions) -> None:
+def write_evaluation_predictions(path: Staged, judged: EvaluationPredictions) -> None:
     """Write the file. Raises OSError or SafetensorError."""
     arrays = {"task_ids": judged.task_ids, "targets": judged.targets, "probabilities": judged.probabilities}
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from ml_backend.errors import StoreError
+from ml_backend.files import Staged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,7 +110,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
 
 
-def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+def write_weights(path: Staged, weights: Mapping[str, Tensor]) -> None:
     """Write a version's weights. Raises OSError or SafetensorError."""
     from safetensors.torch import save_file  # here: it brings torch
 

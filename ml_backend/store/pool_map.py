@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
+from ml_backend.files import Staged
 
 MAP_FILE: Final = "map.safetensors"
 MOST: Final = 10_000
@@ -87,7 +88,7 @@ def choose_shown(groups: Mapping[int, Sequence[int]], *, most: int = MOST, seed:
     return {state: ordered[state][: sizes[state]] for state in turns}
 
 
-def write_map(path: Path, drawn: PoolMap) -> None:
+def write_map(path: Staged, drawn: PoolMap) -> None:
     """Write the file. Raises OSError or SafetensorError."""
     arrays = {name: np.ascontiguousarray(getattr(drawn, name)) for name in ARRAYS}
     save_file(arrays, path, metadata={POOL: str(drawn.pool)})

@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.files import atomic
+from ml_backend.files import TEMPORARY, atomic, remove_folder
 from ml_backend.store.documents import CURRENT, Shared, how_shared
 from ml_backend.store.manifest import MANIFEST_FILE
 from ml_backend.store.remote import Gone, Remote, sha256
@@ -37,7 +37,7 @@ from ml_backend.store.round_lines import merge_rounds
 from ml_backend.store.stored_versions import VERSIONS
 
 HEAD: Final = "head.json"
-STAGING: Final = ".tmp-pull-"
+STAGING: Final = f"{TEMPORARY}pull-"
 SAFE_NAME: Final = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*")
 MOST_PULLS: Final = 5
 """A head may be replaced while it is read; so many times is no chance any more."""
@@ -185,18 +185,16 @@ class SharedFolder:
             merge_rounds(target, staged.read_text(encoding="utf-8"))
         elif name.startswith(f"{VERSIONS}/") and not target.parent.exists():
             target.parent.parent.mkdir(parents=True, exist_ok=True)
-            staged.parent.rename(target.parent)  # a new version appears whole
+            atomic.place(staged.parent, target.parent)  # a new version appears whole
         elif staged.exists():  # else its version came as a whole
             target.parent.mkdir(parents=True, exist_ok=True)
-            staged.replace(target)
+            atomic.place(staged, target)
 
     def _drop(self, names: list[str], head: Head, used: set[str]) -> None:
         shared = {PurePosixPath(name).parent for name in head.files}
         for place in {PurePosixPath(name).parent for name in names} - shared:
             if place.parent.name == VERSIONS and place.name not in used:
-                gone = self._folder / VERSIONS / f".tmp-{place.name}"
-                (self._folder / place).rename(gone)  # a version goes as a whole, too
-                shutil.rmtree(gone, ignore_errors=True)
+                remove_folder(self._folder / place)  # a version goes as a whole, too
         for name in names:
             path = self._folder / name
             if not name.startswith(f"{VERSIONS}/") and path.stem not in used:

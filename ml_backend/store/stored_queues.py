@@ -98,7 +98,7 @@ class StoredQueues(StoreFolder):
         path = self.folder / ANNOUNCED
         try:
             if coming.queue == queue:
-                path.replace(self.folder / CURRENT)  # takes no space: it works on a full disk
+                self._writer.place(path, self.folder / CURRENT)  # takes no space: it works on a full disk
             else:
                 path.unlink()
         except OSError as exc:

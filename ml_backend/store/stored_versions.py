@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from safetensors import SafetensorError
 
 from ml_backend.errors import StoreError
-from ml_backend.files import TEMPORARY
+from ml_backend.files import Staged, remove_folder
 from ml_backend.store.evaluation_predictions import (
     EVALUATION_FILE,
     EvaluationPredictions,
@@ -109,10 +108,10 @@ class StoredVersions(StoreFolder):
         """Write a version whole or not at all."""
         target = self.folder / VERSIONS / manifest.name
 
-        def fill(folder: Path) -> None:
-            write_weights(folder / WEIGHTS_FILE, weights)
+        def fill(folder: Staged) -> None:
+            write_weights(Staged(folder / WEIGHTS_FILE), weights)
             if evaluation_predictions is not None:
-                write_evaluation_predictions(folder / EVALUATION_FILE, evaluation_predictions)
+                write_evaluation_predictions(Staged(folder / EVALUATION_FILE), evaluation_predictions)
             (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
 
         try:
@@ -123,9 +122,7 @@ class StoredVersions(StoreFolder):
 
     def _remove_version(self, version: str) -> None:
         folder = self.folder / VERSIONS / version
-        gone = folder.with_name(f"{TEMPORARY}{version}")
         try:
-            folder.rename(gone)  # a reader sees the whole version or none, also while it is deleted
+            remove_folder(folder)
         except OSError as exc:
             raise StoreError(f"Cannot delete {folder} ({exc}); nothing was changed.") from exc
-        shutil.rmtree(gone, ignore_errors=True)

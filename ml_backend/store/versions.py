@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.files import atomic
+from ml_backend.files import Staged, atomic
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.store.library import build_model
@@ -142,7 +142,7 @@ def export_version(store: ProjectStore, version: str, out: Path) -> Path:
     build_model(manifest, store.weights(version))  # a version that cannot be loaded is not worth taking away
     argument, raw = ARGUMENTS[manifest.object_tag]
 
-    def fill(folder: Path) -> None:
+    def fill(folder: Staged) -> None:
         for name in (MANIFEST_FILE, WEIGHTS_FILE):
             shutil.copyfile(source / name, folder / name)
         (folder / "example.py").write_text(EXAMPLE.format(argument=argument, raw=raw), encoding="utf-8")

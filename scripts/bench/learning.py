@@ -22,6 +22,7 @@ from bench.strategies import PEERS_PYTHON, SCRIPTS, machine
 from ml_backend.cli.common import console, new_app, tell_errors, warn
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.encoders.text_vectors import encode
+from ml_backend.files import atomic
 from ml_backend.selection.choose import choose
 from ml_backend.selection.ordering import inputs_of
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
@@ -61,7 +62,8 @@ def main(
         folder.mkdir(parents=True, exist_ok=True)
         arrays = folder / f"curves-{splits}.npz"
         if not arrays.exists():
-            _write(arrays, _arrays(data or data_folder(), splits))
+            made_of = _arrays(data or data_folder(), splits)
+            atomic.write_with(arrays, lambda staged: np.savez(staged, **made_of))
         run(arrays, {"warm": _ours(STRATEGIES), "cold": _cold()}, folder / f"ours-{splits}.json")
         found = _read(folder / f"ours-{splits}.json")
         for name, starts in _peer_curves(arrays, folder / f"peers-{splits}.json").items():
@@ -71,7 +73,7 @@ def main(
     for name, starts in found.items():
         lines += _table(name, starts)
     if markdown:
-        markdown.write_text("\n".join(lines), encoding="utf-8")
+        atomic.write_text(markdown, "\n".join(lines))
     console.print(machine(), highlight=False, soft_wrap=True)
 
 
@@ -110,7 +112,7 @@ def _ours(names: Iterable[str]) -> dict[str, Picker]:
             if "validation" in needs and s.model is not None:
                 known["validation"], answers = s.validation
                 known["wrong"] = s.model.predict(known["validation"]) != answers
-            return choose(name, inputs_of(s.open, s.seed, **known), s.count).order
+            return np.searchsorted(s.open, choose(name, inputs_of(s.open, s.seed, **known), s.count).task_ids)
 
         return pick
 
@@ -149,9 +151,11 @@ def _peer_curves(arrays: Path, result: Path) -> Curves:
     if not PEERS_PYTHON.exists():
         warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own curves follow.")
         return {}
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from bench import learning_peers as b; b.main(*sys.argv[2:])"
+    code = "import sys; sys.path[:0] = sys.argv[1:3]; from bench import learning_peers as b; b.main(*sys.argv[3:])"
     done = subprocess.run(  # noqa: S603 - our own code in our own environment
-        [PEERS_PYTHON, "-c", code, SCRIPTS, arrays, result], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+        [PEERS_PYTHON, "-c", code, SCRIPTS, SCRIPTS.parent, arrays, result],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
     )
     if done.returncode:
         warn("A peer failed (above); the curves drawn before it follow.")
@@ -161,13 +165,6 @@ def _peer_curves(arrays: Path, result: Path) -> Curves:
 def _read(path: Path) -> Curves:
     found: Curves = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _write(path: Path, arrays: dict[str, Any]) -> None:
-    """Whole, or not at all."""
-    half = path.with_suffix(".half.npz")
-    np.savez(half, **arrays)
-    half.replace(path)
 
 
 def areas(curves: Sequence[Sequence[float]], span: tuple[int, int]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """The loop of bench_learning.py, the same for ours and the peers: fixed features, one final model, B labels a round.
 
-Imports nothing of ours: it runs in the peers' environment too.
+Of ours it imports `ml_backend.files` alone, which needs no package: it runs in the peers' environment too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils._testing import ignore_warnings
+
+from ml_backend.files import atomic
 
 FIRST, BATCH, BUDGET = 10, 10, 300
 MEMBERS = 10
@@ -138,6 +140,6 @@ def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path)
                     for seed, rows in enumerate(zip(*parts, strict=True))
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves
-                result.write_text(json.dumps(found), encoding="utf-8")
+                atomic.write_json(result, found)
                 taken = time.process_time() - started
                 print(f"{name} {start} {strategy}: {np.mean(curves):.4f}, {taken:.0f} s CPU", flush=True)

@@ -18,6 +18,7 @@ from bench.strategies import machine
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
 from ml_backend.config import ProjectSettings
 from ml_backend.evaluation.metrics import evaluate
+from ml_backend.files import atomic
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.registry import MODELS
 from ml_backend.selection.context import QueryContext, wants
@@ -97,7 +98,7 @@ def main(
     console.print(machine(), highlight=False, soft_wrap=True)
     if markdown:
         lines = [f"{machine()}; {splits} splits.", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-        markdown.write_text("\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]), encoding="utf-8")
+        atomic.write_text(markdown, "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]))
 
 
 def _run(
@@ -124,8 +125,7 @@ def _run(
         known = LabeledItems([items[i] for i in labelled], targets[labelled])
         labelled_too = known if "labelled" in wants(settings, trained=True) else None
         context = QueryContext(model, [items[i] for i in rest], rest, settings, labelled=labelled_too)
-        chosen = select(context, count=BATCH, turn=len(rest))
-        asked += rest[chosen.order].tolist()
+        asked += select(context, count=BATCH, turn=len(rest)).task_ids.tolist()
 
 
 def _spread(values: Sequence[float], places: int) -> str:

@@ -24,6 +24,7 @@ from bench.peers import cpu_seconds
 from bench.rounds import many_headlines, time_rounds
 from bench.seed_headlines import seeds_way, vectorised, vocabulary
 from ml_backend.cli.common import console, messages, new_app, tell_errors, warn
+from ml_backend.files import atomic
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.headline_files import RELATED, load_headlines
@@ -117,8 +118,8 @@ def _peer_seconds(data: Path, arrays: dict[str, Any], cases: Sequence[str]) -> d
     messages.print(f"The peers ({', '.join(cases)}) ...", highlight=False)
     with tempfile.TemporaryDirectory() as folder:
         extra = {"images": pixels(images[:BAAL_IMAGES]), "iterations": np.array(BAAL_PASSES)}
-        np.savez(Path(folder) / "arrays.npz", **arrays, **extra)
-        torch.save(plain_network(model), Path(folder) / "network.pt")
+        atomic.write_with(Path(folder) / "arrays.npz", lambda staged: np.savez(staged, **arrays, **extra))
+        atomic.write_with(Path(folder) / "network.pt", partial(torch.save, plain_network(model)))
         code = "import sys; sys.path.insert(0, sys.argv[1]); from bench import peers; peers.main(*sys.argv[2:])"
         answer = subprocess.run(  # noqa: S603 - our own code in our own environment
             [PEERS_PYTHON, "-c", code, SCRIPTS, folder, *cases],
@@ -219,7 +220,7 @@ def _write(path: Path, tables: Sequence[NamedRows]) -> None:
     for title, header, rows in tables:
         lines += [f"### {title}", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
         lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    atomic.write_text(path, "\n".join(lines))
 
 
 if __name__ == "__main__":

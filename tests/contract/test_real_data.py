@@ -30,7 +30,7 @@ def test_fifteen_labels_of_real_digits(shared_data):
             None, [pool[i] for i in rest], rest, settings, classes=10, labelled=so_far, unlabelled=unlabelled
         )
         asked = select(context, count=count)
-        labelled += rest[asked.order].tolist()
+        labelled += asked.task_ids.tolist()
     found = fit_with_pool(
         lambda: MnistCnn(tuple("0123456789")),
         LabeledItems([pool[i] for i in labelled], truth[labelled]),

@@ -172,14 +172,15 @@ def test_power_bald_draws_in_proportion_to_bald():
     p = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.1, 0.9]]])
     share = bald(p)[0] / bald(p).sum()
     first = [
-        choose("power_bald", inputs_of(np.array([1, 2]), seed, probabilities=p), 1).order[0] for seed in range(2000)
+        choose("power_bald", inputs_of(np.array([1, 2]), seed, probabilities=p), 1).task_ids[0] for seed in range(2000)
     ]
-    assert np.mean(np.array(first) == 0) == pytest.approx(share, abs=0.04)
+    assert np.mean(np.array(first) == 1) == pytest.approx(share, abs=0.04)
 
 
 def test_random_is_the_keyed_draw():
     known = inputs()
-    assert choose("random", known, 40).order.tolist() == np.argsort(-draws_for(known.task_ids, 0)).tolist()
+    drawn = np.argsort(-draws_for(known.task_ids, 0))
+    assert choose("random", known, 40).task_ids.tolist() == known.task_ids[drawn].tolist()
 
 
 def test_a_rare_class_gets_its_turn():
@@ -187,13 +188,13 @@ def test_a_rare_class_gets_its_turn():
     p = np.full((200, 1, 2), [0.55, 0.45]) + rng.uniform(-0.04, 0.04, (200, 1, 1)) * [1, -1]
     p[:20] = [0.2, 0.8]  # a class of 1 in 10, of which the model is surer
     known = inputs_of(np.arange(200), 0, probabilities=p)
-    assert (choose("entropy", known, 20).order < 20).sum() == 0
+    assert (choose("entropy", known, 20).task_ids < 20).sum() == 0
     chosen = choose("entropy", known, 40, labels_so_far={0: 10, 1: 0})
-    assert (chosen.order[:10] < 20).all()
-    assert (chosen.order < 20).sum() == 20
+    assert (chosen.task_ids[:10] < 20).all()
+    assert (chosen.task_ids < 20).sum() == 20
     assert (np.diff(chosen.utility) <= 0).all()
     plain = choose("random", known, 40, labels_so_far={0: 10, 1: 0})
-    assert plain.order.tolist() == choose("random", known, 40).order.tolist()
+    assert plain.task_ids.tolist() == choose("random", known, 40).task_ids.tolist()
 
 
 def test_an_unknown_name_lists_the_known_ones():

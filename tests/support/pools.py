@@ -12,6 +12,9 @@ MIX = "entropy:0.5,k_center:0.3,random:0.2"
 ALL = [*STRATEGIES, MIX]
 BATCH_AWARE = [name for name, entry in STRATEGIES.items() if entry.batch_aware]
 
+FIRST_ID = 1000
+"""The id of the first item."""
+
 
 def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
     """A pool of random blobs; ``of`` makes each item a copy of that one of ``items``."""
@@ -35,7 +38,7 @@ def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
         p.mean(axis=1),
     )
     return inputs_of(
-        np.arange(len(rows)) + 1000,
+        np.arange(len(rows)) + FIRST_ID,
         seed,
         neighbourhood=graph,
         probabilities=p,
@@ -46,7 +49,3 @@ def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
         validation=rng.normal(size=(30, dims)),
         wrong=np.arange(30) % 4 == 0,
     )
-
-
-def ids(chosen, known):
-    return known.task_ids[chosen.order].tolist()

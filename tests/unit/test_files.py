@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from ml_backend.files import TEMPORARY, AtomicWriter, atomic, sync
+from ml_backend.files import TEMPORARY, AtomicWriter, append_line, atomic, remove_folder, sync
 
 
 def disk_full(*_):
@@ -34,6 +34,14 @@ def test_a_file_has_what_was_written_and_nothing_lies_beside_it(tmp_path, write,
     write(path)
     assert path.read_bytes() == content
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_secret_is_its_users_alone(tmp_path):
+    path = tmp_path / "secret.json"
+    path.write_text("old, and for all to read")
+    atomic.write_private(path, "new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("writer", [AtomicWriter(sync=disk_full), AtomicWriter(rename=disk_full)])
@@ -75,6 +83,41 @@ def test_content_reaches_the_disk_before_the_name_and_the_name_after(tmp_path):
     steps.clear()
     writer.write_folder(tmp_path / "b", lambda folder: (folder / "c.txt").write_text("c"))
     assert steps == [("sync", "c.txt"), ("sync", "b"), ("rename", "b"), ("sync", tmp_path.name)]
+
+
+def test_several_files_are_placed_when_all_are_there(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+
+    def fill(folder, *, fault=False):
+        (folder / "a.txt").write_text("new")
+        if fault:
+            raise OSError(28, "No space left on device")
+        (folder / "b.txt").write_text("new too")
+
+    with pytest.raises(OSError, match="No space left"):
+        atomic.write_together(tmp_path, lambda folder: fill(folder, fault=True))
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+    steps = []
+    AtomicWriter(sync=lambda path: steps.append(path.name)).write_together(tmp_path, fill)
+    assert steps == ["a.txt", tmp_path.name, "b.txt", tmp_path.name]
+    assert [path.read_text() for path in sorted(tmp_path.iterdir())] == ["new", "new too"]
+
+
+def test_a_line_is_added_at_the_end(tmp_path):
+    path = tmp_path / "log.jsonl"
+    append_line(path, "one")
+    append_line(path, "zwölf")
+    assert path.read_text(encoding="utf-8") == "one\nzwölf\n"
+
+
+def test_a_folder_goes_as_a_whole(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.txt").write_text("b")
+    remove_folder(tmp_path / "a")
+    assert names(tmp_path) == []
+    with pytest.raises(FileNotFoundError):
+        remove_folder(tmp_path / "a")
 
 
 def test_a_folder_that_cannot_be_synced_does_not_undo_the_file(tmp_path):

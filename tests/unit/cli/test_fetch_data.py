@@ -22,6 +22,7 @@ from ml_backend.cli import download, example_data
 from ml_backend.cli.download import Network, RemoteFile, checksum
 from ml_backend.cli.example_data import fetch
 from ml_backend.errors import DataError
+from ml_backend.files import TEMPORARY
 from ml_backend.label_studio.image_files import idx_bytes
 from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.simulation.mnist_files import load_mnist
@@ -114,7 +115,7 @@ def get(target: Path, network: Network, **options):
 
 
 def leftovers(folder: Path) -> list[Path]:
-    return list(folder.rglob(".fetch-*"))
+    return list(folder.rglob(f"{TEMPORARY}*"))
 
 
 def test_everything_is_fetched_once(server, tmp_path):

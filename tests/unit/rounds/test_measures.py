@@ -77,7 +77,7 @@ def answer(by: str, guess: str | None = "a", version: str | None = "m-0001-aaaaa
 
 def test_the_random_sample_is_the_start_and_the_control_order_up_to_the_first_open_task():
     ids = np.arange(1, 21)
-    order = [int(ids[i]) for i in control_order(ids, 0, 20)]
+    order = control_order(ids, 0, 20).tolist()
     asked, first = set(order[:5]) | {order[7]}, [100, 101]
     answers = {task: answer("entropy") for task in asked} | {101: answer("random", version=None)}
     labelled = np.array(sorted(asked | set(first)))

@@ -20,33 +20,39 @@ from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.control_arm import control_order, control_places
 from ml_backend.selection.ordering import inputs_of, queue_scores
 from ml_backend.selection.scoring import score_items
-from ml_backend.selection.select import arrange, first_candidates, select
+from ml_backend.selection.select import arrange, assess, first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
+
+
+def uncertainties(model, task_ids=IDS, settings=SETTINGS):
+    """What the model says about tasks, whatever is asked first."""
+    told = assess(QueryContext(model, TEXTS, IDS, settings)).uncertainty
+    return told[task_ids - IDS[0]]
 
 
 def test_the_share_of_control_tasks(model):
     chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=50, turn=3)
     assert Counter(chosen.picked_by) == {CONTROL: 10, "entropy": 40}
-    assert len(set(chosen.order.tolist())) == 50
+    assert len(set(chosen.task_ids.tolist())) == 50
 
 
 def test_without_a_share_the_order_is_the_strategy_alone(model):
     chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS.override({"control_share": 0}, where="test")), count=20)
     assert set(chosen.picked_by) == {"entropy"}
-    expected = np.sort(chosen.scores.uncertainty)[::-1][:20]
-    np.testing.assert_array_equal(chosen.scores.uncertainty[chosen.order], expected)
+    np.testing.assert_array_equal(chosen.utility, np.sort(uncertainties(model))[::-1][:20])
+    np.testing.assert_array_equal(uncertainties(model, chosen.task_ids), chosen.utility)
 
 
 def test_strategy_picks_keep_their_order_and_control_tasks_their_place(model):
     chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=40, turn=1)
-    own = [position for position, by in zip(chosen.order, chosen.picked_by, strict=True) if by != CONTROL]
-    assert (np.diff(chosen.scores.uncertainty[own]) <= 0).all()
+    own = chosen.task_ids[[by != CONTROL for by in chosen.picked_by]]
+    assert (np.diff(uncertainties(model, own)) <= 0).all()
     scores = queue_scores(chosen.utility)
     assert (np.diff(scores) > 0).all()
     # A control task of low uncertainty must not pull down what follows it.
     np.testing.assert_allclose(
-        scores[[by != CONTROL for by in chosen.picked_by]], 1 - chosen.scores.uncertainty[own], atol=2e-6
+        scores[[by != CONTROL for by in chosen.picked_by]], 1 - uncertainties(model, own), atol=2e-6
     )
 
 
@@ -55,7 +61,7 @@ def test_control_tasks_do_not_know_the_model(model):
     without = select(QueryContext(None, TEXTS, IDS, SETTINGS), count=30)
 
     def control(chosen):
-        return [p for p, by in zip(chosen.order.tolist(), chosen.picked_by, strict=True) if by == CONTROL]
+        return [p for p, by in zip(chosen.task_ids.tolist(), chosen.picked_by, strict=True) if by == CONTROL]
 
     assert control(with_model) == control(without)
     assert {by for by in without.picked_by if by != CONTROL} == {"random"}
@@ -64,9 +70,9 @@ def test_control_tasks_do_not_know_the_model(model):
 def test_a_pick_tells_why_and_a_control_task_nothing(model):
     """A class may be called {0}: names are put in once."""
     chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=20)
-    for place, (item, by) in enumerate(zip(chosen.order, chosen.picked_by, strict=True)):
-        told = chosen.reason(place).format("{1}", "no")
-        first, second = sorted(model.probabilities([TEXTS[item]])[0, 0], reverse=True)
+    for task, by in zip(chosen.task_ids.tolist(), chosen.picked_by, strict=True):
+        told = chosen.reasons.get(task, "").format("{1}", "no")
+        first, second = sorted(model.probabilities([TEXTS[task - IDS[0]]])[0, 0], reverse=True)
         assert told == (
             ""
             if by == CONTROL
@@ -76,20 +82,33 @@ def test_a_pick_tells_why_and_a_control_task_nothing(model):
     chosen = select(
         QueryContext(model, TEXTS, IDS, typical, labelled=LabeledItems(TEXTS[:2], np.array([0, 1]))), count=8
     )
-    for place, by in enumerate(chosen.picked_by):
-        assert chosen.reason(place).startswith("typical of a cluster of " if by == "typiclust" else "")
-        assert bool(chosen.reason(place)) == (by == "typiclust")
+    assert set(chosen.picked_by) == {"typiclust", "random"}
+    for task, by in zip(chosen.task_ids.tolist(), chosen.picked_by, strict=True):
+        told = chosen.reasons.get(task, "")
+        assert told.startswith("typical of a cluster of " if by == "typiclust" else "")
+        assert bool(told) == (by == "typiclust")
+
+
+def test_a_selection_carries_what_the_model_says_of_its_own_tasks(model):
+    chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=20)
+    told = model.probabilities([TEXTS[task - IDS[0]] for task in chosen.task_ids])[:, 0]
+    assert chosen.winner.tolist() == told.argmax(axis=1).tolist()
+    assert len(set(chosen.winner.tolist())) == 2
+    np.testing.assert_allclose(chosen.confidence, told.max(axis=1), atol=1e-6)
+    without = select(QueryContext(None, TEXTS, IDS, SETTINGS), count=20)
+    assert without.winner is None
+    assert without.confidence is None
+    assert without.reasons == {}
 
 
 def test_an_unanswered_control_task_is_one_of_the_next_queue_too():
     first = control_order(IDS, 0, 6)
-    answered = first[:2]
-    left = np.setdiff1d(np.arange(len(IDS)), answered)
-    np.testing.assert_array_equal(IDS[left][control_order(IDS[left], 0, 4)], IDS[first[2:]])
+    left = np.setdiff1d(IDS, first[:2])
+    np.testing.assert_array_equal(control_order(left, 0, 4), first[2:])
 
 
 def test_control_order_is_uniform():
-    first = [int(control_order(np.arange(start, start + 10), 0, 1)[0]) for start in range(0, 20_000, 10)]
+    first = [int(control_order(np.arange(start, start + 10), 0, 1)[0]) - start for start in range(0, 20_000, 10)]
     assert chisquare(np.bincount(first, minlength=10)).pvalue > 1e-3
 
 
@@ -113,23 +132,24 @@ def test_every_place_of_a_short_head_is_a_control_place_equally_often():
 def test_reading_only_the_candidates_chooses_the_same(model, strategy, trained):
     settings = SETTINGS.override({"strategy": strategy}, where="test")
     used = model if trained else None
-    some = first_candidates(IDS, settings, trained=trained, count=8)
+    candidates = first_candidates(IDS, settings, trained=trained, count=8)
+    some = np.flatnonzero(np.isin(IDS, list(candidates)))
     whole = select(QueryContext(used, TEXTS, IDS, settings), count=8, turn=4)
     part = select(QueryContext(used, [TEXTS[i] for i in some], IDS[some], settings), count=8, turn=4)
-    assert IDS[some][part.order].tolist() == IDS[whole.order].tolist()
+    assert part.task_ids.tolist() == whole.task_ids.tolist()
     assert part.picked_by == whole.picked_by
 
 
 @pytest.mark.parametrize("count", [0, 1, 60, 1000])
 def test_any_count(model, count):
     chosen = select(QueryContext(model, TEXTS, IDS, SETTINGS), count=count)
-    assert len(chosen.order) == len(chosen.picked_by) == len(chosen.utility) == min(count, len(TEXTS))
-    assert len(np.unique(chosen.order)) == len(chosen.order)
+    assert len(chosen.task_ids) == len(chosen.picked_by) == len(chosen.utility) == min(count, len(TEXTS))
+    assert len(np.unique(chosen.task_ids)) == len(chosen.task_ids)
 
 
 def test_nothing_open(model):
     chosen = select(QueryContext(model, [], IDS[:0], SETTINGS), count=10)
-    assert chosen.order.tolist() == []
+    assert chosen.task_ids.tolist() == []
 
 
 # --- every strategy, on a real model -----------------------------------------------------------------------------
@@ -147,23 +167,23 @@ def of(strategy, **changes):
 def test_every_strategy_orders_texts(model, strategy):
     settings = of(strategy)
     chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=LABELLED, validation=EVALUATION), count=12)
-    assert len(set(chosen.order.tolist())) == 12
+    assert len(set(chosen.task_ids.tolist())) == 12
     assert set(chosen.picked_by) == {CONTROL} | {part.name for part in parse_strategy(strategy)}
     assert (np.diff(queue_scores(chosen.utility)) > 0).all()
     backwards = select(
         QueryContext(model, TEXTS[::-1], IDS[::-1], settings, labelled=LABELLED, validation=EVALUATION), count=12
     )
-    assert IDS[::-1][backwards.order].tolist() == IDS[chosen.order].tolist()
+    assert backwards.task_ids.tolist() == chosen.task_ids.tolist()
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "bald", "power_bald", "random"])
 def test_item_by_item_or_together_the_order_is_the_same(model, strategy):
-    """Scores in blocks, nothing kept, against the whole evidence."""
+    """Scores in blocks, nothing kept, against all inputs together."""
     settings = of(strategy, control_share=0)
     samples = settings.samples if "samples" in needs(strategy) else 1
     known = inputs_of(IDS, 0, probabilities=model.probabilities(TEXTS, samples=samples, seed=0))
     direct = select(QueryContext(model, TEXTS, IDS, settings), count=20)
-    assert direct.order.tolist() == choose(strategy, known, 20).order.tolist()
+    assert direct.task_ids.tolist() == choose(strategy, known, 20).task_ids.tolist()
 
 
 @pytest.mark.parametrize("strategy", ["typiclust", "probcover", "k_center", "cluster", "representative", "novelty"])
@@ -173,18 +193,18 @@ def test_strategies_that_need_no_model_work_before_one(strategy, kind):
     items = TEXTS if kind == "texts" else digits
     settings = of(strategy)
     assert strategy_in_use(settings, trained=False) == strategy
-    assert first_candidates(IDS, settings, trained=False, count=5).tolist() == list(range(60))
+    assert first_candidates(IDS, settings, trained=False, count=5) == set(IDS.tolist())
     nothing = LabeledItems([], np.zeros(0, np.int64))
     chosen = select(QueryContext(None, items, IDS, settings, classes=8, labelled=nothing), count=12)
     assert set(chosen.picked_by) == {CONTROL, strategy}
-    assert len(set(chosen.order.tolist())) == 12
+    assert len(set(chosen.task_ids.tolist())) == 12
 
 
 @pytest.mark.parametrize("items", [TEXTS[:1] * 4, ["!"] * 4, TEXTS[:1], []])
 def test_hardly_anything_before_a_model(items):
     nothing = LabeledItems([], np.zeros(0, np.int64))
     chosen = select(QueryContext(None, items, IDS[: len(items)], of("typiclust"), labelled=nothing), count=12)
-    assert sorted(chosen.order.tolist()) == list(range(len(items)))
+    assert sorted(chosen.task_ids.tolist()) == IDS[: len(items)].tolist()
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "badge", "atlas", MIX])
@@ -228,10 +248,9 @@ def test_what_cannot_be_had_is_said_before_anything_is_computed(strategy, reason
 def test_a_balanced_queue_takes_classes_in_turns(model):
     settings = of("entropy", balance=True, control_share=0)
     chosen = select(QueryContext(model, TEXTS, IDS, settings, labelled=LABELLED), count=10)
-    guesses = chosen.scores.winner[chosen.order]
-    assert 0 < guesses.sum() < 10
+    assert 0 < chosen.winner.sum() < 10
     plain = select(QueryContext(model, TEXTS, IDS, of("entropy", control_share=0)), count=10)
-    assert chosen.order.tolist() != plain.order.tolist()
+    assert chosen.task_ids.tolist() != plain.task_ids.tolist()
 
 
 @pytest.mark.parametrize("strategy", ["badge", "bald:0.5,k_center:0.5", "auto"])
@@ -246,9 +265,9 @@ def test_a_pool_too_large_for_memory(model, strategy):
     few = score_items(model, TEXTS, IDS, settings, keep=True, block=7, kept_numbers=20 * classes)
     assert few.probabilities.shape[0] == 20
     chosen = arrange(context, few, count=60)
-    assert sorted(chosen.order.tolist()) == list(range(60))
+    assert sorted(chosen.task_ids.tolist()) == IDS.tolist()
     np.testing.assert_array_equal(few.uncertainty, whole.uncertainty)
     if strategy == "badge":
-        most_uncertain = set(np.argsort(-few.uncertainty)[:20].tolist())
-        assert set(chosen.order[:20].tolist()) == most_uncertain
+        most_uncertain = set(IDS[np.argsort(-few.uncertainty)[:20]].tolist())
+        assert set(chosen.task_ids[:20].tolist()) == most_uncertain
     assert (np.diff(queue_scores(chosen.utility)) > 0).all()

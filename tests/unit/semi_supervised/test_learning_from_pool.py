@@ -135,8 +135,8 @@ def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
     settings = ProjectSettings(strategy="auto", control_share=0)
     context = QueryContext(None, [pool[i] for i in rest], rest, settings, classes=3, labelled=so_far, unlabelled=grown)
     asked = select(context, count=10)
-    assert (truth[rest[asked.order]] == 2).any()
-    labelled += rest[asked.order].tolist()
+    assert (truth[asked.task_ids] == 2).any()
+    labelled += asked.task_ids.tolist()
     found = fit_with_pool(
         lambda: MnistCnn(("upright", "across", "cross")),
         LabeledItems([pool[i] for i in labelled], truth[labelled]),

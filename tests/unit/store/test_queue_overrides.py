@@ -130,31 +130,32 @@ def test_a_damaged_document_says_what_to_do(tmp_path, content) -> None:
 
 def selected(model, front, count=40, settings=SETTINGS):
     context = QueryContext(model, TEXTS, IDS, settings)
-    return arrange(context, assess(context), count=count, turn=3, front=np.array(front, np.int64))
+    return arrange(context, assess(context), count=count, turn=3, front=front)
 
 
 def test_the_front_comes_first_in_its_order_and_the_rest_as_without_it(model) -> None:
-    chosen = selected(model, [50, 3, 41])
-    assert chosen.order[:3].tolist() == [50, 3, 41]
+    chosen = selected(model, [150, 103, 99_999, 141])
+    assert chosen.task_ids[:3].tolist() == [150, 103, 141], "a task that is not open is left out"
     assert chosen.picked_by[:3] == (PINNED,) * 3
-    assert len(set(chosen.order.tolist())) == 40
+    assert len(set(chosen.task_ids.tolist())) == 40
     assert (np.diff(queue_scores(chosen.utility)) > 0).all(), "Label Studio's order has no ties"
-    rest = [i for i, by in zip(chosen.order, chosen.picked_by, strict=True) if by not in (PINNED, CONTROL)]
-    assert (np.diff(chosen.scores.uncertainty[rest]) <= 0).all()
+    rest = [task for task, by in zip(chosen.task_ids, chosen.picked_by, strict=True) if by not in (PINNED, CONTROL)]
+    told = dict(zip(IDS.tolist(), assess(QueryContext(model, TEXTS, IDS, SETTINGS)).uncertainty, strict=True))
+    assert (np.diff([told[task] for task in rest]) <= 0).all()
 
 
 def test_the_control_arm_keeps_its_share_of_what_follows(model) -> None:
-    chosen = selected(model, list(range(10)), count=60)
+    chosen = selected(model, IDS[:10].tolist(), count=60)
     assert Counter(chosen.picked_by) == {PINNED: 10, CONTROL: 10, "entropy": 40}
-    control = [i for i, by in zip(chosen.order, chosen.picked_by, strict=True) if by == CONTROL]
-    assert not set(control) & set(range(10)), "a task that a person chose is no random one"
+    control = [task for task, by in zip(chosen.task_ids, chosen.picked_by, strict=True) if by == CONTROL]
+    assert not set(control) & set(IDS[:10]), "a task that a person chose is no random one"
 
 
-@pytest.mark.parametrize("front", [[], list(range(60)), list(range(30))])
+@pytest.mark.parametrize("front", [[], IDS.tolist(), IDS[:30].tolist()])
 def test_a_front_of_any_length(model, front) -> None:
     chosen = selected(model, front, count=20)
-    assert len(chosen.order) == len(set(chosen.order.tolist())) == len(chosen.picked_by) == 20
-    assert chosen.order[: len(front)].tolist() == front[:20]
+    assert len(chosen) == len(set(chosen.task_ids.tolist())) == len(chosen.picked_by) == 20
+    assert chosen.task_ids[: len(front)].tolist() == front[:20]
 
 
 def test_dropped_tasks_are_open_to_nothing() -> None:

@@ -162,7 +162,7 @@ def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, lear
     )
     orders = np.arange(60 - known), np.random.default_rng(1).permutation(60 - known)
     chosen = [select(context.take(order), count=20) for order in orders]
-    assert len(set(chosen[0].order.tolist())) == 20
+    assert len(set(chosen[0].task_ids.tolist())) == 20
     if strategy == "auto":
         assert set(chosen[0].picked_by) == {"auto"}
 
