@@ -85,7 +85,7 @@ def examination(context: Context, *, show: bool) -> list[Finding]:
 def show_finding(finding: Finding) -> None:
     """One line, and one more with the remedy."""
     line = Text.assemble(
-        (f"{finding.status:<8}", STYLES[finding.status]), (f"{finding.name:<28}", "bold"), finding.message
+        (f"{finding.status:<8}", STYLES[finding.status]), (f"{finding.name:<29}", "bold"), finding.message
     )
     console.print(line, highlight=False, soft_wrap=True)
     if finding.remedy:

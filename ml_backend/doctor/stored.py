@@ -87,7 +87,7 @@ def stored_files(context: Context) -> Finding:
         return Finding(
             name,
             "warning",
-            f"Readable; {queue.name} is a random order, because there is no model yet.",
+            f"Readable; {queue.name} is an order without a model, because none is trained yet.",
             f"Label tasks of two classes, then {command('sync', context, '--train')}.",
         )
     kept = f" (pinned: {current.pinned})" if current.pinned else ""

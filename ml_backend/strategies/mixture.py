@@ -1,4 +1,4 @@
-"""Mixtures of strategies, written ``entropy:0.8,novelty:0.1,random:0.1`` (Munro 2021)."""
+"""Mixtures of strategies, written ``entropy:0.8,novelty:0.1,random:0.1`` (Monarch 2021)."""
 
 from __future__ import annotations
 

@@ -86,13 +86,15 @@ def wrong_commands(text: str) -> Iterator[str]:
     """Each ``lsal`` line whose command or options do not exist."""
     shell = [line for block in code_blocks(text, "sh") for line in block.splitlines()]
     inline = re.findall(r"`(lsal [^`]+)`", text)
-    for typed in [*(part for line in shell for part in line.split("&&")), *inline]:
+    parts = [part for line in shell for part in line.split("&&")]
+    for number, typed in enumerate([*parts, *inline]):
         words = shlex.split(typed, comments=True)
-        if words[:1] == ["lsal"] and not is_command(words[1:]):
+        if words[:1] == ["lsal"] and not is_command(words[1:], whole=number < len(parts)):
             yield typed.strip()
 
 
-def is_command(words: list[str]) -> bool:
+def is_command(words: list[str], *, whole: bool) -> bool:
+    """Whether it can be typed so; one that is named in a sentence may leave out what it needs."""
     if not words or words[0] not in COMMANDS:
         return words[:1] in (["--help"], ["COMMAND"])
     command, rest = load(words[0]), words[1:]
@@ -100,8 +102,11 @@ def is_command(words: list[str]) -> bool:
         if rest and rest[0] not in children:
             return False
         command, rest = (children[rest[0]], rest[1:]) if rest else (command, rest)
-    known = {"--help"}.union(*([*p.opts, *p.secondary_opts] for p in command.params if p.param_type_name == "option"))
-    return all(word.partition("=")[0] in known for word in rest if word.startswith("-"))
+    options = [param for param in command.params if param.param_type_name == "option"]
+    known = {"--help"}.union(*([*option.opts, *option.secondary_opts] for option in options))
+    given = {word.partition("=")[0] for word in rest if word.startswith("-")}
+    lacking = any(option.required and not given.intersection(option.opts) for option in options)
+    return given <= known and not (whole and lacking and "--help" not in given)
 
 
 @each_written
@@ -112,6 +117,7 @@ def test_every_command_and_option_exists(path: Path) -> None:
 def test_a_wrong_option_is_found() -> None:
     text = "```sh\nlsal sync --project 1 && lsal sync --fast   # now\nlsal versions lst\n```\n`lsal nothing`"
     assert list(wrong_commands(text)) == ["lsal sync --fast   # now", "lsal versions lst", "lsal nothing"]
+    assert list(wrong_commands("```sh\nlsal doctor\nlsal doctor --help\n```\n`lsal doctor` says")) == ["lsal doctor"]
 
 
 @each_written
@@ -172,6 +178,15 @@ def test_a_measured_result_in_the_code_is_found(text: str) -> None:
     assert measured(f'"""{text}"""\n') == [text]
     assert measured(f"LIMIT = 1\n# {text}\n") == [f"# {text}"]
     assert measured(f"LIMIT = {text!r}\n") == []  # what users read while it runs
+
+
+def test_every_message_that_is_explained_exists() -> None:
+    text = (REPOSITORY / "docs" / "howto" / "troubleshoot.md").read_text(encoding="utf-8")
+    code = "".join(path.read_text(encoding="utf-8") for path in MODULES)
+    messages = re.findall(r"^\| `([^`]+)`", text, re.M)
+    pieces = [max(re.split(r"\.\.\.|\d+|[</\"\[(,]", message), key=len).strip() for message in messages]
+    assert [piece for piece in pieces if piece not in code] == []
+    assert len(pieces) > 10
 
 
 @each_written
