@@ -29,6 +29,7 @@ from ml_backend.web.errors import add_error_handlers
 from ml_backend.web.headers import add_security_headers
 from ml_backend.web.limits import LARGE_BODY
 from ml_backend.web.metrics import add_metrics
+from ml_backend.web.projects import KnownProjects
 from ml_backend.web.services import Services
 
 TRAINING_MODULES: Final = (run_request.__module__, "torch._dynamo")
@@ -42,6 +43,7 @@ def create_app(
     scheduler: Scheduler | None = None,
     instant: InstantLoop | None = None,
     doorkeeper: Doorkeeper | None = None,
+    projects: KnownProjects | None = None,
 ) -> Flask:
     """The backend as a WSGI application.
 
@@ -54,11 +56,12 @@ def create_app(
         scheduler: hears of changes, and starts rounds once its owner started it. Without it, only START_TRAINING does.
         instant: hears of answers, and moves what comes next once its owner started it.
         doorkeeper: decides who may ask; default: what the settings say.
+        projects: tells made-up projects from real ones; default: Label Studio does.
     """
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGE_BODY
     rounds = rounds or make_rounds(settings)
-    Services(settings, rounds, scheduler, instant).attach(app)
+    Services(settings, rounds, projects or KnownProjects(settings), scheduler, instant).attach(app)
     add_security_headers(app)
     add_metrics(app, stores_of(settings))
     add_auth(app, doorkeeper or make_doorkeeper(settings), HEADER)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from ml_backend.doctor.access import evaluation_tasks, label_studio, labeling_config, overlap, project, token
-from ml_backend.doctor.connection import backend, backend_auth, backend_state, mend_webhook, webhook
+from ml_backend.doctor.connection import backend, backend_auth, backend_state
 from ml_backend.doctor.diagnosis import Check
+from ml_backend.doctor.hooks import mend_webhook, mend_webhook_secret, webhook, webhook_secret
 from ml_backend.doctor.serving import (
     coverage,
     empty_versions,
@@ -52,6 +53,7 @@ CHECKS: Final = (
     Check("Backend", backend, ("Project",)),
     Check("Backend's password", backend_auth, ("Backend",)),
     Check("Label Studio to backend", backend_state, ("Project", "Backend")),
+    Check("Webhook's secret", webhook_secret, ("Project",), mend_webhook_secret),
     Check("Webhook", webhook, ("Project",), mend_webhook),
     Check("Task locks", locks, ("Project",)),
     Check("Order", order, ("Labeling config", "Sampling", "Served version")),

@@ -1,25 +1,17 @@
-"""The backend, its webhook, and both network directions."""
+"""The backend, and both network directions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import httpx
 
 from ml_backend.doctor.diagnosis import Context, Finding
-from ml_backend.doctor.words import command, connect_command
-from ml_backend.errors import ConfigurationError
-from ml_backend.label_studio.setup import (
-    PRIVATE_ADDRESS,
-    authorization,
-    ensure_webhook,
-    is_private,
-    refuses_address,
-)
+from ml_backend.doctor.words import connect_command
+from ml_backend.label_studio.setup import is_private, refuses_address
+from ml_backend.label_studio.webhooks import PRIVATE_ADDRESS
 
 BACKEND_TIMEOUT: Final = 10.0
-NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
 
 
 def backend(context: Context) -> Finding:
@@ -82,55 +74,3 @@ def backend_state(context: Context) -> Finding:
     if is_private(str(url)):
         remedy = f"{remedy} {PRIVATE_ADDRESS}."
     return Finding(name, "error", f"{message} It does not reach {url}.", remedy)
-
-
-def webhook(context: Context) -> Finding:
-    """One active webhook brings annotations to the backend, with the password where one is set."""
-    name, auth = "Webhook", authorization(context.settings)
-    if context.backend_url is None:
-        return Finding(name, "skipped", "Not checked: no backend is connected.")
-    wanted = f"{context.backend_url}/webhook"
-    rows = context.client.webhooks(context.project_id)
-    found = [row for row in rows if row["url"].rstrip("/") == wanted]
-    problem = ""
-    if not found:
-        others = [row["url"] for row in rows if row["url"].rstrip("/").endswith("/webhook")]
-        problem = f"{wanted} is missing{f' (there is {others[0]})' if others else ''}: annotations start no rounds."
-    elif len(found) > 1:
-        problem = f"{wanted} is there {len(found)} times: every annotation is told as often."
-    elif not found[0]["is_active"]:
-        # Not mended: somebody did that on purpose.
-        told = f"{wanted} is switched off: annotations start no rounds."
-        return Finding(name, "warning", told, "Settings > Webhooks: switch it on, unless that is meant.")
-    elif not found[0]["send_payload"]:
-        problem = f"{wanted} is sent without its payload: it does not name the project."
-    elif auth and not _authorized(found[0], auth):
-        problem = f"{wanted} carries no or another password: the backend refuses it."
-    elif not found[0]["send_for_all_actions"] and not NEEDED_ACTIONS.issubset(found[0]["actions"] or ()):
-        told = f"{wanted} is not sent for all of {', '.join(sorted(NEEDED_ACTIONS))}."
-        return Finding(name, "warning", told, "Settings > Webhooks: send it for all actions.")
-    if not problem:
-        return Finding(name, "ok", f"{wanted}, active{', with the password' if auth else ''}.")
-    remedy = f"{command('doctor', context, '--fix')}, or Settings > Webhooks."
-    if not found and is_private(wanted):
-        remedy = f"{remedy} {PRIVATE_ADDRESS}, if that is refused."
-    return Finding(name, "error", problem, remedy, fixable=True)
-
-
-def _authorized(row: dict[str, object], wanted: Mapping[str, str]) -> bool:
-    """Whether a webhook carries these headers; their names' case does not count."""
-    headers = row.get("headers")
-    given = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
-    return all(given.get(name.lower()) == value for name, value in wanted.items())
-
-
-def mend_webhook(context: Context) -> str:
-    """Make the webhook right."""
-    url = context.backend_url
-    if url is None:
-        raise ConfigurationError("No backend is connected.")
-    password = backend_auth(context)
-    if password.status == "error":  # the webhook may carry the right one, and would get the wrong one
-        raise ConfigurationError(f"{password.message} Mend that first.")
-    ensure_webhook(context.client, context.project_id, url, context.settings)
-    return f"{url}/webhook is set right."

@@ -60,11 +60,20 @@ def read_webhook_secret(settings: Settings, *, now: datetime | None = None) -> W
     return _read(path) if path.exists() else _make(path, now or datetime.now(UTC), again=False)
 
 
+def known_webhook_secret(settings: Settings) -> WebhookSecret | None:
+    """The installation's, where there is one: nothing is made.
+
+    Raises:
+        StoreError: its file is damaged.
+    """
+    return read_webhook_secret(settings) if settings.webhook_secret or secret_path(settings).exists() else None
+
+
 def rotate_webhook_secret(settings: Settings, *, now: datetime | None = None) -> WebhookSecret:
     """A new one, beside which the present one is let in until the next change.
 
     Raises:
-        StoreError: its file cannot be written. A setting gives it: change WEBHOOK_SECRET there.
+        StoreError: its file cannot be written, or a setting gives it.
     """
     if settings.webhook_secret is not None:
         raise StoreError("WEBHOOK_SECRET is set in the environment: change it there, and restart the backend.")

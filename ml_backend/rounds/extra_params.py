@@ -56,11 +56,20 @@ def read_extra_params(value: Any) -> Mapping[str, Any]:
     return params
 
 
+def check_extra_params(settings: Settings, params: Mapping[str, Any]) -> None:
+    """Refuse extra params that no round could have.
+
+    Raises:
+        ConfigurationError: a name or value is wrong.
+    """
+    settings.project_defaults().override(params, where="Extra params")
+
+
 def set_extra_params(settings: Settings, uid: str, params: Mapping[str, Any]) -> None:
     """Keep a project's extra params for all rounds to come.
 
     Raises:
         ConfigurationError: a name or value is wrong; nothing was changed.
     """
-    settings.project_defaults().override(params, where="Extra params")
+    check_extra_params(settings, params)
     stores_of(settings).get(uid).set_extra_params(params)

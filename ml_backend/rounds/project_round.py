@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,6 +13,7 @@ from ml_backend.encoders import feature_store
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client, make_fetcher
+from ml_backend.label_studio.webhooks import renew_headers
 from ml_backend.rounds.extra_params import change_params
 from ml_backend.rounds.record import record_lost_round, record_round
 from ml_backend.rounds.report import Report
@@ -20,6 +22,7 @@ from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.registry import stores_of
 
+log = logging.getLogger(__name__)
 ROUND_PATIENCE: Final = 30.0
 """Seconds that a round waits for another one of the project, on whatever machine, before it fails."""
 LIBRARY: Final = ModelLibrary()
@@ -55,7 +58,18 @@ def _round(settings: Settings, request: RoundRequest) -> Report:
     if request.settings:
         _change_params(settings, client, request)
     options = RunOptions(fit_random=request.train, draw_map=True, patience=ROUND_PATIENCE)
-    return record_round(workspace(settings, client), request, options)
+    report = record_round(workspace(settings, client), request, options)
+    _renew_webhook(settings, client, request.project_id)
+    return report
+
+
+def _renew_webhook(settings: Settings, client: LabelStudioClient, project_id: int) -> None:
+    """Webhooks of older releases carry the backend's password, and others a secret that was changed since."""
+    try:
+        for url in renew_headers(client, project_id, settings):
+            log.warning("project %s: the webhook %s carries the present secret now", project_id, url)
+    except ActiveLearningError as exc:  # the order stands; the doctor names the webhook
+        log.warning("project %s: its webhooks could not be looked at: %s", project_id, exc)
 
 
 def _summary(report: Report) -> dict[str, Any]:

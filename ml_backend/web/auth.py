@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.datastructures import Authorization
 
 from ml_backend.config import Settings
@@ -23,6 +23,8 @@ from ml_backend.web.limits import body_limit
 OPEN_PATHS: Final = frozenset({"/", "/health"})
 """Answered without a password: container health checks know none."""
 WEBHOOK_PATH: Final = "/webhook"
+TELLS_NEWS: Final = "tells_news"
+"""Name in ``flask.g``: whether a request was let in for its webhook's secret alone."""
 CHALLENGE: Final = 'Basic realm="ML backend"'
 WRONG: Final = "Wrong or missing basic auth: set the backend's user and password in Settings > Model."
 
@@ -132,6 +134,9 @@ def add_auth(app: Flask, doorkeeper: Doorkeeper, secret_header: str) -> None:
             or doorkeeper.too_large(request.path, length)
         )
         if refusal is None:
+            secret = request.headers.get(secret_header)
+            tells_news = doorkeeper.asks and doorkeeper.is_webhook(request.path, secret)
+            setattr(g, TELLS_NEWS, tells_news)
             return None
         response = error_response(refusal.status, refusal.message)
         response.headers.update(refusal.headers)

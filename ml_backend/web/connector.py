@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import NotFound
 
 from ml_backend.errors import ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.predictor import UNTRAINED, Predictor
-from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
+from ml_backend.rounds.extra_params import check_extra_params, read_extra_params, set_extra_params
 from ml_backend.store.registry import stores_of
 from ml_backend.web.limits import MOST_TASKS
 from ml_backend.web.requests import any_json, is_id, json_body, project_name, project_uid, required_text
@@ -34,7 +35,19 @@ def setup() -> Response:
     body, settings = json_body(), services().settings
     uid = project_uid(body.get("project"))
     predictor = Predictor(settings, required_text(body, "schema"), uid)
-    set_extra_params(settings, uid, read_extra_params(body.get("extra_params")))
+    params = read_extra_params(body.get("extra_params"))
+    check_extra_params(settings, params)
+    confirmed = services().projects.confirms(uid)
+    if confirmed is False:
+        raise NotFound(
+            f"Label Studio at {settings.label_studio_url} knows no project {uid}: check LABEL_STUDIO_URL, and that the "
+            "account of LABEL_STUDIO_API_KEY sees the project."
+        )
+    if confirmed is None and params:
+        raise ConfigurationError("Extra params cannot be kept: set LABEL_STUDIO_API_KEY, and restart the backend.")
+    if confirmed is None:  # nobody to ask: nothing is kept of a project that may be made up
+        return jsonify(model_version=UNTRAINED)
+    set_extra_params(settings, uid, params)
     if predictor.question is not None:
         stores_of(settings).get(uid).note_question(predictor.question)
     return jsonify(model_version=predictor.model_version_in_use())

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
+from werkzeug.exceptions import Forbidden, NotFound
 
 from ml_backend.errors import ConfigurationError
 from ml_backend.jobs.job import Job
 from ml_backend.rounds.request import RoundRequest
+from ml_backend.web.auth import TELLS_NEWS
 from ml_backend.web.requests import is_id, json_body, project_number
 from ml_backend.web.services import services
 
@@ -30,6 +32,8 @@ def webhook() -> tuple[Response, int]:
     if known.instant is not None and action == ANSWERED and project_id is not None:
         known.instant.heard(project_id, body.get("annotation"))
     if action == START_TRAINING:
+        if g.get(TELLS_NEWS):
+            raise Forbidden("The webhook's secret tells news; a training is asked for with the backend's password.")
         return jsonify(job=_start(project_id).id), 201
     relevant = action in CHANGES_OF_LABELS | CHANGES_OF_TASKS if isinstance(action, str) else False
     if not relevant or known.scheduler is None or project_id is None:
@@ -44,6 +48,8 @@ def _start(project_id: int | None) -> Job:
         raise ConfigurationError("The training request names no project.")
     if known.settings.label_studio_api_key is None:
         raise ConfigurationError("The backend cannot read labels: set LABEL_STUDIO_API_KEY and restart it.")
+    if not known.projects.exists(project_id):
+        raise NotFound(f"Label Studio at {known.settings.label_studio_url} knows no project {project_id}.")
     asked = RoundRequest(project_id)
     return known.scheduler.ask(asked) if known.scheduler is not None else known.rounds.request(asked)
 

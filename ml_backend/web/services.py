@@ -11,6 +11,7 @@ from ml_backend.config import Settings
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.scheduler import Scheduler
+from ml_backend.web.projects import KnownProjects
 
 KEY: Final = "active_learning"
 
@@ -22,6 +23,8 @@ class Services:
     settings: Settings
     rounds: Rounds
     """Where rounds are asked for."""
+    projects: KnownProjects
+    """Which projects there are."""
     scheduler: Scheduler | None = None
     """Hears of changes. Without it, only START_TRAINING starts a round."""
     instant: InstantLoop | None = None

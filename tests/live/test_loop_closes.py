@@ -1,7 +1,6 @@
 """Annotators only annotate: rounds start by themselves, behind a real Label Studio."""
 
 import json
-from base64 import b64encode
 
 from support.installation import QUICK, annotate, connect, until
 from typer.testing import CliRunner
@@ -9,7 +8,8 @@ from typer.testing import CliRunner
 from ml_backend.cli import sync
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.label_studio.setup import ensure_webhook
+from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret, rotate_webhook_secret
+from ml_backend.label_studio.webhooks import ensure_webhook, password_header, renew_headers
 from ml_backend.store.project_store import open_project
 
 WORDS = ("flood in the river", "football match tonight")
@@ -174,19 +174,19 @@ def test_a_deleted_project_is_left_alone(make_project, install, caplog):
 # --- the webhook itself ------------------------------------------------------------------------------------------
 
 
-def test_the_webhook_is_one_and_carries_basic_auth(make_project, local_server):
-    """Label Studio itself sends no basic auth to webhooks; the static header really arrives."""
+def test_the_webhook_is_one_and_carries_its_own_secret(make_project, local_server, tmp_path):
+    """Label Studio itself sends no basic auth to webhooks; the static header really arrives. Any user can read it."""
     project = headlines(make_project, labelled=0, in_all=3)
     server = local_server(lambda call: (200, "application/json", b'{"model_version": "v", "model_class": "m"}'))
-    settings = Settings(basic_auth_user="studio", basic_auth_pass="päss")
+    settings = Settings(model_dir=tmp_path, basic_auth_user="studio", basic_auth_pass="päss")
     for _ in range(2):
         body = {"project": project.id, "url": f"{server.url}/webhook", "send_payload": False}
         project.client.request("POST", "api/webhooks/", body=body)
     project.client.create_webhook(project.id, "http://127.0.0.1:9/other", {"X-Mine": "1"})
     ensure_webhook(project.client, project.id, server.url, settings)
     kept, other = project.client.webhooks(project.id)
-    expected = "Basic " + b64encode("studio:päss".encode()).decode()
-    assert (kept["url"], kept["headers"]) == (f"{server.url}/webhook", {"Authorization": expected})
+    expected = read_webhook_secret(settings).current
+    assert (kept["url"], kept["headers"]) == (f"{server.url}/webhook", {HEADER: expected})
     assert kept["is_active"]
     assert kept["send_for_all_actions"]
     assert kept["send_payload"]
@@ -195,8 +195,26 @@ def test_the_webhook_is_one_and_carries_basic_auth(make_project, local_server):
     project.client.delete_webhook(other["id"])
     project.client.annotate(project.task_ids[0], project.answer("related"))
     call = until(lambda: [call for call in server.calls if b"ANNOTATION_CREATED" in call.body], "the event")[0]
-    assert call.headers["Authorization"] == expected
+    assert call.headers[HEADER] == expected
+    assert "Authorization" not in call.headers
     assert json.loads(call.body)["project"]["id"] == project.id
+
+
+def test_a_webhook_of_an_older_release_gets_the_secret_and_loses_the_password(make_project, tmp_path):
+    project = headlines(make_project, labelled=0, in_all=3)
+    settings = Settings(model_dir=tmp_path, basic_auth_user="studio", basic_auth_pass="päss")
+    old = {"Authorization": password_header(settings), "X-Mine": "1"}
+    project.client.create_webhook(project.id, "http://127.0.0.1:9/webhook", old)
+    project.client.create_webhook(project.id, "http://127.0.0.1:9/other", {"Authorization": "Basic bWluZQ=="})
+    assert renew_headers(project.client, project.id, settings) == [], "no secret is known here"
+    read_webhook_secret(settings)
+    assert renew_headers(project.client, project.id, settings) == ["http://127.0.0.1:9/webhook"]
+    rotate_webhook_secret(settings)
+    assert renew_headers(project.client, project.id, settings) == ["http://127.0.0.1:9/webhook"]
+    mended, other = project.client.webhooks(project.id)
+    assert mended["headers"] == {"X-Mine": "1", HEADER: read_webhook_secret(settings).current}
+    assert other["headers"] == {"Authorization": "Basic bWluZQ=="}
+    assert renew_headers(project.client, project.id, settings) == []
 
 
 def test_without_its_payload_a_webhook_does_not_name_the_project(make_project, local_server):

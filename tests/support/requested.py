@@ -5,6 +5,7 @@ from support.served import UID
 
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.server import create_app
+from ml_backend.web.projects import KnownProjects
 
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t">'
@@ -15,9 +16,14 @@ TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TASKS = [{"id": 1, "project": 7, "data": {"text": "flood"}}, {"id": 2, "project": 7, "data": {"text": "football"}}]
 
 
+def projects(settings):
+    """Label Studio has two projects, 7 and 8."""
+    return KnownProjects(settings, ask={7: UID, 8: "8.1"}.get)
+
+
 @pytest.fixture
 def client(settings):
-    return create_app(settings).test_client()
+    return create_app(settings, projects=projects(settings)).test_client()
 
 
 @pytest.fixture
@@ -30,7 +36,8 @@ def trainer(settings):
         return {"queue": "q"}
 
     worker = LocalRoundQueue(run)
-    app = create_app(settings.model_copy(update={"label_studio_api_key": "x"}), rounds=worker)
+    settings = settings.model_copy(update={"label_studio_api_key": "x"})
+    app = create_app(settings, rounds=worker, projects=projects(settings))
     return app.test_client(), ran, worker
 
 

@@ -11,6 +11,8 @@ from support.serving import Backend
 from ml_backend.doctor import connection
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, examine, mend
+from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret, secret_path
+from ml_backend.label_studio.webhooks import password_header
 
 
 def test_a_deleted_webhook(installation):
@@ -38,12 +40,31 @@ def test_an_inactive_webhook_stays_off(installation):
     assert not found.fixable
 
 
-@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic d3Jvbmc="}])
-def test_a_webhook_without_the_password(installation, headers):
+@pytest.mark.parametrize("headers", [{}, {HEADER: "x" * 43}])
+def test_a_webhook_without_its_secret(installation, headers):
     (row,) = webhooks(installation)
     installation.client.change_webhook(row["id"], {"headers": headers, "actions": row["actions"]})
-    assert "carries no or another password" in installation.only("Webhook", "error").message
+    assert "carries no or another secret" in installation.only("Webhook", "error").message
     assert installation.mended().keys() == {"Webhook"}
+
+
+def test_a_webhook_that_carries_the_password(installation):
+    """As older releases made it: every user of Label Studio can read it there."""
+    (row,) = webhooks(installation)
+    headers = {"Authorization": password_header(installation.settings)}
+    installation.client.change_webhook(row["id"], {"headers": headers, "actions": row["actions"]})
+    assert "every user of Label Studio can read" in installation.only("Webhook", "warning").message
+    assert installation.mended().keys() == {"Webhook"}
+    assert webhooks(installation)[0]["headers"].keys() == {HEADER}
+
+
+def test_a_secret_that_others_can_read_is_changed(installation):
+    secret_path(installation.settings).chmod(0o644)
+    before = read_webhook_secret(installation.settings)
+    assert "can be read by other users" in installation.only("Webhook's secret", "warning").message
+    assert installation.mended().keys() == {"Webhook's secret"}
+    now = read_webhook_secret(installation.settings)
+    assert (now.previous, webhooks(installation)[0]["headers"]) == (before.current, {HEADER: now.current})
 
 
 def test_a_webhook_for_few_actions(installation):
@@ -56,14 +77,8 @@ def test_a_webhook_for_few_actions(installation):
 def test_another_password_than_the_backends(installation):
     installation.settings = installation.settings.model_copy(update={"basic_auth_pass": SecretStr("wrong")})
     found = installation.wrong()
-    assert found.keys() == {"Backend's password", "Webhook"}  # the webhook carries the right one, not this one
+    assert found.keys() == {"Backend's password"}
     assert "BASIC_AUTH_USER and BASIC_AUTH_PASS" in found["Backend's password"].remedy
-    before = webhooks(installation)
-    with installation.context() as context:
-        (done,) = mend(context, list(found.values()), CHECKS)
-    assert not done.done
-    assert "refuses the user and password that are set here" in done.message
-    assert webhooks(installation) == before
     installation.settings = installation.settings.model_copy(update={"basic_auth_user": None, "basic_auth_pass": None})
     assert "none is set here" in installation.only("Backend's password", "error").message
 

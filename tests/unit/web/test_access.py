@@ -3,10 +3,12 @@
 import base64
 
 import pytest
-from support.requested import TOKEN
+from pydantic import SecretStr
+from support.requested import TOKEN, projects
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret, rotate_webhook_secret
 from ml_backend.server import create_app
 
 ROUTES = [
@@ -65,6 +67,27 @@ def test_all_but_health_asks_for_basic_auth_where_it_is_set(settings, method, pa
         assert "Wrong or missing basic auth" in answer.status
     with client.open(path, method=method, headers=basic("u", "päss"), json={}) as answer:
         assert answer.status_code != 401
+
+
+def test_a_webhooks_secret_opens_the_webhook_for_news_and_nothing_else(settings):
+    settings = settings.model_copy(update={"basic_auth_user": "u", "basic_auth_pass": SecretStr("päss")})
+    client = create_app(settings, projects=projects(settings)).test_client()
+    secret = {HEADER: read_webhook_secret(settings).current}
+    news = {"action": "ANNOTATION_CREATED", "project": {"id": 7}}
+    assert client.post("/webhook", json=news, headers=secret).status_code == 200
+    assert client.post("/webhook", json=news, headers=basic("u", "päss")).status_code == 200, "as in older releases"
+    for wrong in ("", "x", secret[HEADER][:-1], "é" * 43):
+        assert client.post("/webhook", json=news, headers={HEADER: wrong.encode()}).status_code == 401
+    training = {"action": "START_TRAINING", "project": {"id": 7}}
+    assert client.post("/webhook", json=training, headers=secret).status_code == 403
+    for method, path in ROUTES + DASHBOARD:
+        if path != "/webhook":
+            assert client.open(path, method=method, headers=secret, json={}).status_code == 401, path
+    now = rotate_webhook_secret(settings)
+    assert client.post("/webhook", json=news, headers=secret).status_code == 200, "until it is changed once more"
+    assert client.post("/webhook", json=news, headers={HEADER: now.current}).status_code == 200
+    rotate_webhook_secret(settings)
+    assert client.post("/webhook", json=news, headers=secret).status_code == 401
 
 
 def test_health_is_open(settings):

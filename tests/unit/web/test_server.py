@@ -7,6 +7,7 @@ from support.requested import CONFIG, TASKS, TOKEN, UNSUPPORTED, predict_body, s
 from support.served import UID, VERSION, publish
 
 from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -20,6 +21,24 @@ def test_setup_before_a_first_round(client, settings):
 def test_setup_reports_the_served_version(client, settings):
     name = publish(settings, UID, {})
     assert client.post("/setup", json=setup_body()).json == {"model_version": name}
+
+
+@pytest.mark.parametrize("uid", ["7.1900000000", "9.1", "1.9999999999"])
+def test_a_made_up_project_is_refused_and_leaves_nothing(client, settings, uid):
+    answer = client.post("/setup", json=setup_body(project=uid, extra_params={"strategy": "bald"}))
+    assert answer.status_code == 404
+    assert f"knows no project {uid}" in answer.json["error"]
+    assert list(settings.model_dir.iterdir()) == []
+
+
+def test_without_anybody_to_ask_nothing_is_kept_of_an_unknown_project(settings):
+    client = create_app(settings).test_client()  # no token
+    assert client.post("/setup", json=setup_body()).json == {"model_version": "untrained"}
+    answer = client.post("/setup", json=setup_body(extra_params={"strategy": "bald"}))
+    assert (answer.status_code, "LABEL_STUDIO_API_KEY" in answer.json["error"]) == (400, True)
+    assert list(settings.model_dir.iterdir()) == []
+    ProjectStore(settings.model_dir, UID).set_extra_params({})
+    assert client.post("/setup", json=setup_body(extra_params={"strategy": "bald"})).status_code == 200
 
 
 def without_tags(text):

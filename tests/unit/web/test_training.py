@@ -11,6 +11,7 @@ from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
+from ml_backend.web.projects import KnownProjects
 
 
 @pytest.fixture
@@ -163,3 +164,16 @@ def test_is_training(settings):
 def test_an_unknown_job_is_gone(client):
     for job in ("nonsense", None, 7):
         assert client.post("/job_status", json={"job": job}).status_code == 410
+
+
+def test_300_made_up_projects_are_asked_about_a_few_times_alone(settings):
+    asked = []
+    settings = settings.model_copy(update={"label_studio_api_key": "x"})
+    known = KnownProjects(settings, ask=asked.append, clock=lambda: 0.0)
+    app = create_app(settings, rounds=LocalRoundQueue(lambda _: {}), projects=known)
+    client = app.test_client()
+    body = {"action": "START_TRAINING", "project": {"id": 7}}
+    answers = [client.post("/webhook", json=body | {"project": {"id": 1000 + n}}).status_code for n in range(300)]
+    assert (answers.count(404), answers.count(429), len(asked)) == (20, 280, 20)
+    again = [client.post("/webhook", json=body | {"project": {"id": 1000}}).status_code for _ in range(5)]
+    assert (again, len(asked)) == ([404] * 5, 20), "what was asked once is known for a while"

@@ -1,0 +1,111 @@
+"""The webhook to the backend, and the secret that it carries."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.words import command
+from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.setup import is_private
+from ml_backend.label_studio.webhook_secret import HEADER, known_webhook_secret, rotate_webhook_secret, secret_path
+from ml_backend.label_studio.webhooks import (
+    PRIVATE_ADDRESS,
+    carries,
+    carries_password,
+    ensure_webhook,
+    password_header,
+)
+
+NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
+OLD_SECRET: Final = timedelta(days=90)
+"""Every user of Label Studio can read it there: who left should not know it for ever."""
+
+
+def webhook_secret(context: Context) -> Finding:
+    """Webhooks have a secret of their own, not too old, which no other user of this machine can read."""
+    name, settings = "Webhook's secret", context.settings
+    if not password_header(settings):
+        return Finding(name, "ok", "Not needed: the backend asks for no password.")
+    secret, fix = known_webhook_secret(settings), command("doctor", context, "--fix")
+    if secret is None:
+        return Finding(name, "warning", "There is none yet: webhooks carry no secret of their own.", fix, fixable=True)
+    if settings.webhook_secret is not None:
+        return Finding(name, "ok", "WEBHOOK_SECRET gives it.")
+    if settings.store_url is not None:
+        told = "This machine made it by itself: another one that shares the store has another."
+        return Finding(name, "warning", told, "Set the same WEBHOOK_SECRET on all machines.")
+    path = secret_path(settings)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding(name, "warning", f"{path} can be read by other users of this machine.", fix, fixable=True)
+    age = context.now() - datetime.fromisoformat(secret.made)
+    if age > OLD_SECRET:
+        return Finding(name, "warning", f"It is {age.days} days old.", fix, fixable=True)
+    return Finding(name, "ok", f"Made {secret.made[:10]}; it opens the webhook alone.")
+
+
+def mend_webhook_secret(context: Context) -> str:
+    """A new secret, for this project's webhook at once and for those of others with their next round."""
+    rotate_webhook_secret(context.settings, now=context.now())
+    if context.backend_url is not None:
+        ensure_webhook(context.client, context.project_id, context.backend_url, context.settings)
+    return "A new one is made. Webhooks of other projects get it with their next round."
+
+
+def webhook(context: Context) -> Finding:
+    """One active webhook brings annotations to the backend, with its secret where a password is set."""
+    name = "Webhook"
+    if context.backend_url is None:
+        return Finding(name, "skipped", "Not checked: no backend is connected.")
+    wanted = f"{context.backend_url}/webhook"
+    rows = context.client.webhooks(context.project_id)
+    found = [row for row in rows if row["url"].rstrip("/") == wanted]
+    if len(found) == 1 and not found[0]["is_active"]:
+        # Not mended: somebody did that on purpose.
+        told = f"{wanted} is switched off: annotations start no rounds."
+        return Finding(name, "warning", told, "Settings > Webhooks: switch it on, unless that is meant.")
+    problem, status = "", "error"
+    if not found:
+        others = [row["url"] for row in rows if row["url"].rstrip("/").endswith("/webhook")]
+        problem = f"{wanted} is missing{f' (there is {others[0]})' if others else ''}: annotations start no rounds."
+    elif len(found) > 1:
+        problem = f"{wanted} is there {len(found)} times: every annotation is told as often."
+    elif not found[0]["send_payload"]:
+        problem = f"{wanted} is sent without its payload: it does not name the project."
+    else:
+        problem, status = _wrong_headers(context, found[0])
+    if problem:
+        remedy = f"{command('doctor', context, '--fix')}, or Settings > Webhooks."
+        if not found and is_private(wanted):
+            remedy = f"{remedy} {PRIVATE_ADDRESS}, if that is refused."
+        return Finding(name, "warning" if status == "warning" else "error", problem, remedy, fixable=True)
+    if not found[0]["send_for_all_actions"] and not NEEDED_ACTIONS.issubset(found[0]["actions"] or ()):
+        told = f"{wanted} is not sent for all of {', '.join(sorted(NEEDED_ACTIONS))}."
+        return Finding(name, "warning", told, "Settings > Webhooks: send it for all actions.")
+    return Finding(name, "ok", f"{wanted}, active{', with its secret' if password_header(context.settings) else ''}.")
+
+
+def _wrong_headers(context: Context, row: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong with what a webhook carries, and how bad that is."""
+    settings = context.settings
+    if not password_header(settings):
+        return "", ""
+    if carries_password(row, settings):
+        told = "carries the backend's password, which every user of Label Studio can read there"
+        return f"{row['url']} {told}: it needs a secret of its own.", "warning"
+    secret = known_webhook_secret(settings)
+    if secret is None or not any(carries(row, {HEADER: one}) for one in secret.all):
+        return f"{row['url']} carries no or another secret: the backend refuses it.", "error"
+    return "", ""
+
+
+def mend_webhook(context: Context) -> str:
+    """Make the webhook right."""
+    url = context.backend_url
+    if url is None:
+        raise ConfigurationError("No backend is connected.")
+    ensure_webhook(context.client, context.project_id, url, context.settings)
+    return f"{url}/webhook is set right."

@@ -1,0 +1,127 @@
+"""The webhook to the backend: that there is one, and that it carries the webhook's own secret."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ml_backend.config import Settings
+from ml_backend.errors import LabelStudioError, LabelStudioRejected
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.webhook_secret import HEADER, known_webhook_secret, read_webhook_secret
+
+PRIVATE_ADDRESS: Final = (
+    "Label Studio refuses addresses on its own machine or a private network unless it was started with both "
+    "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false: set both and restart it"
+)
+AUTHORIZATION: Final = "Authorization"
+
+
+def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str, settings: Settings) -> list[str]:
+    """Exactly one webhook to the backend, which names the project and carries the webhook's secret.
+
+    Label Studio makes it together with a new backend, but not for one whose URL changed; it loses it without a word
+    where only ML_BLOCK_LOCAL_IP=false is set; and it makes it without any header. In each case annotations would start
+    no rounds. One that is switched off stays so: somebody did that on purpose.
+
+    Returns:
+        What was found and done, in sentences for people; nothing where all was right.
+
+    Raises:
+        LabelStudioRejected: Label Studio takes no webhook to this address. StoreError: the secret cannot be kept.
+    """
+    wanted, headers = f"{backend_url}/webhook", webhook_headers(settings)
+    found = [row for row in client.webhooks(project_id) if row["url"].rstrip("/") == wanted]
+    if not found:
+        try:
+            client.create_webhook(project_id, wanted, headers)
+        except LabelStudioError as exc:
+            raise LabelStudioRejected(
+                f"The backend is connected, but its webhook is missing, so annotations start no training. {exc} "
+                f"{PRIVATE_ADDRESS}, and run this again."
+            ) from exc
+        return [f"The webhook {wanted} was missing; it is there now."]
+    kept = next((row for row in found if row["is_active"]), found[0])
+    told = []
+    for row in found:
+        if row is not kept:
+            client.delete_webhook(row["id"])
+            told.append(f"The webhook {wanted} was there twice; one is left.")
+    if not kept["is_active"]:
+        told.append(f"The webhook {wanted} is switched off: annotations start no training. See Settings > Webhooks.")
+    _correct(client, kept, {"send_payload": True, "headers": right_headers(kept, settings, headers)})
+    return told
+
+
+def renew_headers(client: LabelStudioClient, project_id: int, settings: Settings) -> list[str]:
+    """Give our webhooks the present secret, where they carry an older one, or the backend's password.
+
+    They are known by what they carry. Where this machine has no secret yet, nothing is changed: another one's might be
+    the right one.
+
+    Returns:
+        The addresses of those that were changed.
+    """
+    secret = known_webhook_secret(settings)
+    if secret is None or not password_header(settings):
+        return []
+    changed = []
+    for row in client.webhooks(project_id):
+        given = _given(row)
+        ours = carries_password(row, settings) or given.get(HEADER.lower(), secret.current) != secret.current
+        if ours and _correct(client, row, {"headers": right_headers(row, settings, {HEADER: secret.current})}):
+            changed.append(str(row["url"]))
+    return changed
+
+
+def webhook_headers(settings: Settings) -> dict[str, str]:
+    """What a webhook must carry to be let in; empty where the backend asks for nothing.
+
+    Raises:
+        StoreError: the secret cannot be read or kept.
+    """
+    return {HEADER: read_webhook_secret(settings).current} if password_header(settings) else {}
+
+
+def right_headers(row: Mapping[str, Any], settings: Settings, wanted: Mapping[str, str]) -> dict[str, str]:
+    """A webhook's headers with the wanted ones, and without the backend's password; others stay."""
+    replaced = {name.lower() for name in wanted}
+    if carries_password(row, settings):
+        replaced.add(AUTHORIZATION.lower())
+    headers = row.get("headers") or {}
+    return {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(wanted)
+
+
+def carries_password(row: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether a webhook carries the backend's password, which every user of Label Studio can read there."""
+    password = password_header(settings)
+    return bool(password) and _given(row).get(AUTHORIZATION.lower()) == password
+
+
+def carries(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    """Whether a webhook carries these headers; their names' case does not count."""
+    given = _given(row)
+    return all(given.get(name.lower()) == value for name, value in wanted.items())
+
+
+def password_header(settings: Settings) -> str:
+    """The backend's basic auth as a header has it; empty where it asks for none."""
+    user, password = settings.basic_auth_user, settings.basic_auth_pass
+    if not user or password is None:
+        return ""
+    return "Basic " + b64encode(f"{user}:{password.get_secret_value()}".encode()).decode()
+
+
+def _given(row: Mapping[str, Any]) -> dict[str, Any]:
+    headers = row.get("headers")
+    return {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+
+
+def _correct(client: LabelStudioClient, row: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Change a webhook where it differs; whether it did."""
+    if all(row[name] == value for name, value in right.items()):
+        return False
+    # The list of actions goes along: Label Studio empties it in a change that does not name it.
+    client.change_webhook(row["id"], {**right, "actions": row["actions"]})
+    return True

@@ -1,0 +1,108 @@
+"""Which projects there are: those that the store knows, and those that Label Studio confirms.
+
+Whoever reaches the backend can make up project ids: each would be a folder in the store, and one with a project's id
+and a later time would be shown in its place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+from werkzeug.exceptions import TooManyRequests
+
+from ml_backend.config import Settings
+from ml_backend.errors import LabelStudioNotFound
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.retries import RetryPolicy
+from ml_backend.store.registry import stores_of
+
+TIMEOUT: Final = 2.5
+"""Seconds to wait for Label Studio, which itself waits 3 for the answer of /setup."""
+REMEMBERED: Final = 30.0
+"""Seconds for which an answer is right."""
+MOST_REMEMBERED: Final = 1_000
+MOST_ASKED: Final = 20
+"""Unknown projects that Label Studio is asked about within `SPAN`."""
+SPAN: Final = 10.0
+
+Ask = Callable[[int], str | None]
+"""A project's id → its unique id; None where there is no such project."""
+
+
+class KnownProjects:
+    """Tells made-up projects from real ones. Safe to share between threads.
+
+    Args:
+        settings: the installation's.
+        ask: asks Label Studio; by default with the configured account, where there is one.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, settings: Settings, *, ask: Ask | None = None, clock: Callable[[], float] = time.monotonic):
+        self._stores = stores_of(settings)
+        self._ask = ask or (_asker(settings) if settings.label_studio_api_key else None)
+        self._clock = clock
+        self._answers: OrderedDict[int, tuple[float, str | None]] = OrderedDict()
+        self._asked: deque[float] = deque(maxlen=MOST_ASKED)
+        self._lock = Lock()
+
+    def confirms(self, uid: str) -> bool | None:
+        """Whether there is a project of this unique id; None where there is nobody to ask.
+
+        Raises:
+            LabelStudioError: Label Studio does not say. TooManyRequests: it is asked about too many.
+        """
+        if self._stores.get(uid).folder.exists():
+            return True
+        if self._ask is None:
+            return None
+        return self._uid(int(uid.partition(".")[0])) == uid
+
+    def exists(self, project_id: int) -> bool:
+        """Whether there is a project of this id; without anybody to ask, what the store knows counts.
+
+        Raises:
+            LabelStudioError: Label Studio does not say. TooManyRequests: it is asked about too many.
+        """
+        if self._stores.open(project_id) is not None:
+            return True
+        return self._ask is not None and self._uid(project_id) is not None
+
+    def _uid(self, project_id: int) -> str | None:
+        with self._lock:
+            now = self._clock()
+            known = self._answers.get(project_id)
+            if known is not None and now - known[0] < REMEMBERED:
+                return known[1]
+            if len(self._asked) == MOST_ASKED and now - self._asked[0] < SPAN:
+                told = "Too many projects that are not known here were asked for; try again in a moment."
+                raise TooManyRequests(told, retry_after=int(SPAN))
+            self._asked.append(now)
+        found = self._ask(project_id) if self._ask else None
+        with self._lock:
+            self._answers[project_id] = now, found
+            while len(self._answers) > MOST_REMEMBERED:
+                self._answers.popitem(last=False)
+        return found
+
+
+def _asker(settings: Settings) -> Ask:
+    """Asks as the configured account, without patience."""
+    clients: list[LabelStudioClient] = []
+
+    def ask(project_id: int) -> str | None:
+        if not clients:
+            key = settings.label_studio_api_key
+            once = RetryPolicy(tries=1, tries_when_locked=1)
+            token = key.get_secret_value() if key else ""
+            clients.append(LabelStudioClient(settings.label_studio_url, token, timeout=TIMEOUT, patience=once))
+        try:
+            return clients[0].project(project_id).uid
+        except LabelStudioNotFound:
+            return None
+
+    return ask
