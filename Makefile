@@ -1,6 +1,6 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
-# make endurance  the long repeats (a hundred kills, 200 labels, 10,000 events) and every benchmark once, small
+# make endurance  the long repeats (a hundred kills, 200 labels, 100 on PostgreSQL, 10,000 events) and every benchmark once, small
 # make check    format, lint, types, and the docker-compose file against its schema
 # make bench    the figures in docs/benchmarks.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew

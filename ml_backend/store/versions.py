@@ -24,11 +24,12 @@ EXAMPLE: Final = '''"""Classify with the exported model: python example.py {argu
 import sys
 from pathlib import Path
 
-from ml_backend.store.versions import load_exported
-
-model = load_exported(Path(__file__).parent)  # needs the package label-studio-active-learning
 if len(sys.argv) != 2:
     sys.exit("usage: python example.py {argument}")
+
+from ml_backend.store.versions import load_exported  # of the package label-studio-active-learning
+
+model = load_exported(Path(__file__).parent)
 item = model.read_item({raw})
 probabilities = model.probabilities([item])[0].mean(axis=0)  # [items, passes, classes] -> [classes]
 for label, probability in sorted(zip(model.labels, probabilities), key=lambda pair: -pair[1]):

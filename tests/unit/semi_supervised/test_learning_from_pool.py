@@ -91,7 +91,7 @@ def test_what_does_better_is_used(bars):
             seed=0,
             drawn=np.ones(30, np.bool_),
             evaluation=evaluation,
-            hyperparameters={"steps": 60},
+            hyperparameters=SHORT,
         )
         better = "labels" if found.labels_score > found.pool_score else "pool"
         assert found.learnt_from == better, found.reason

@@ -378,64 +378,58 @@ def test_the_lock_excludes_another_process(store):
     assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout == "free\n"
 
 
-WRITER = """
-import sys
+RACE = """
+import os, sys, traceback
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
+import torch
 from support.stores import manifest
-import torch
 from ml_backend.store.project_store import ProjectStore
 
 store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
-print("ready", flush=True)
-sys.stdin.readline()
-for turn in range(10):
-    with store.lock(timeout=60):
-        name = store.next_version_name("m", "0123abcd" * 8)
-        number = int(name.split("-")[1])
-        # Two megabytes: long enough to be caught half-way, were it not for the rename.
-        store.write_version(manifest(number, name), {"w": torch.full((500_000,), float(number))})
-        print(name, flush=True)
+
+def write(told):
+    for turn in range(10):
+        with store.lock(timeout=60):
+            name = store.next_version_name("m", "0123abcd" * 8)
+            number = int(name.split("-")[1])
+            # Two megabytes: long enough to be caught half-way, were it not for the rename.
+            store.write_version(manifest(number, name), {"w": torch.full((500_000,), float(number))})
+            print(name, file=told, flush=True)
+
+def read(told):
+    read, names = 0, []
+    while len(names) < 20:
+        names = store.versions()
+        for name in names:
+            number = store.manifest(name).number
+            weights = store.weights(name)["w"]
+            assert weights.shape == (500_000,) and torch.all(weights == number), name
+            read += 1
+    print(read, file=told, flush=True)
+
+children = []
+for name, work in (("first", write), ("second", write), ("read", read)):  # one import of torch for the three
+    child = os.fork()
+    if child == 0:
+        try:
+            with open(Path(sys.argv[4]) / name, "w") as told:
+                work(told)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
-READER = """
-import sys
-from pathlib import Path
-import torch
-from ml_backend.store.project_store import ProjectStore
-
-store = ProjectStore(Path(sys.argv[1]), sys.argv[2])
-print("ready", flush=True)
-sys.stdin.readline()  # no reading while the writers still start
-read, names = 0, []
-while len(names) < 20:
-    names = store.versions()
-    for name in names:
-        number = store.manifest(name).number
-        weights = store.weights(name)["w"]
-        assert weights.shape == (500_000,) and torch.all(weights == number), name
-        read += 1
-print(read)
-"""
 
 
-def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(store):
-    def start(code):
-        command = [sys.executable, "-c", code, str(store.folder.parent), store.uid, str(REPOSITORY / "tests")]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    processes = [start(WRITER), start(WRITER), start(READER)]
-    try:
-        for process in processes:
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        first, second, read = (process.communicate(timeout=120)[0].split() for process in processes)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    assert [process.returncode for process in processes] == [0, 0, 0]
+def test_two_writers_never_write_one_version_and_a_reader_sees_only_whole_ones(store, tmp_path_factory):
+    told = tmp_path_factory.mktemp("told")
+    arguments = [str(store.folder.parent), store.uid, str(REPOSITORY / "tests"), str(told)]
+    done = subprocess.run([sys.executable, "-c", RACE, *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first, second, read = ((told / name).read_text().split() for name in ("first", "second", "read"))
     assert (len(first), len(second)) == (10, 10)
     assert sorted(first + second) == store.versions()
     assert len(store.versions()) == 20

@@ -142,14 +142,19 @@ def test_it_explains_itself():
 # --- in the selection --------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def noise():
+    """Images without any order in them, and what is learnt of them."""
+    items = list(np.random.default_rng(0).integers(0, 256, (60, 28, 28)).astype(np.uint8))
+    return items, PoolEmbedding.learn(Gradients, items, seed=0)
+
+
 @pytest.mark.parametrize("strategy", ["auto", "auto:0.5,k_center:0.3,random:0.2"])
 @pytest.mark.parametrize("known", [0, 6])
 @pytest.mark.parametrize("learnt", [True, False])
-def test_select_goes_by_the_embedding_or_by_what_stands_in(strategy, known, learnt):
-    rng = np.random.default_rng(0)
-    items = list(rng.integers(0, 256, (60, 28, 28)).astype(np.uint8))
+def test_select_goes_by_the_embedding_or_by_what_stands_in(noise, strategy, known, learnt):
+    items, embedding = noise
     settings = ProjectSettings(strategy=strategy, control_share=0)
-    embedding = PoolEmbedding.learn(Gradients, items, seed=0)
     labelled = LabeledItems(items[:known], np.arange(known) % 2)
     open_items, ids = items[known:], np.arange(known, 60)
     context = QueryContext(
