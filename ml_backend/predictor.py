@@ -24,7 +24,7 @@ from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import score_items
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.store.registry import stores_of
 from ml_backend.strategies.mixture import itemwise
 
@@ -110,7 +110,7 @@ class Predictor:
         if not itemwise(queue.strategy):
             served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         rows_by_id = {}
-        last = {task.id for task in tasks if task.is_evaluation} | set(read_wishes(store).dropped)
+        last = {task.id for task in tasks if task.is_evaluation} | set(read_overrides(store).dropped)
         for position, task_id in enumerate(examples.task_ids.tolist()):
             # A queued task keeps the score it was published with: asking again must not change the order.
             place = queued.get(task_id)

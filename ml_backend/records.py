@@ -108,4 +108,4 @@ CONTROL: Final = "control"
 """What put a control task into a queue, where other tasks have the name of a strategy."""
 
 PINNED: Final = "pinned"
-"""The same, where a person wanted it: see `wishes`."""
+"""The same, where a person wanted it: see `queue_overrides`."""

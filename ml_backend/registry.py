@@ -13,11 +13,12 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from threading import RLock
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ml_backend.errors import PluginError
 
 T = TypeVar("T")
+U = TypeVar("U", bound="NeedsPackages")
 Problem = Callable[[str, Any], str | None]
 logger: Final = logging.getLogger(__name__)
 
@@ -119,6 +120,24 @@ class Registry(Mapping[str, T], Generic[T]):
     @staticmethod
     def _warn(message: str) -> None:
         logger.warning(message)
+
+
+class NeedsPackages(Protocol):
+    """An entry that some machines lack something for."""
+
+    def missing(self) -> str | None:
+        """What this machine lacks for it; None where nothing."""
+
+
+def first_usable(entries: Mapping[str, U]) -> tuple[U | None, str]:
+    """The first entry that this machine has all for; where there is none, what each of them lacks."""
+    lacking = []
+    for name, entry in entries.items():
+        reason = entry.missing()
+        if reason is None:
+            return entry, ""
+        lacking.append(f"{name}: {reason}")
+    return None, "; ".join(lacking)
 
 
 def _attribute(target: str) -> Any:

@@ -78,7 +78,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
 def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
     from rich.table import Table
 
-    table = Table("class", "control arm", "picked", "picked, last 100", title="Share of each class among the answers")
+    table = Table("class", "control tasks", "picked", "picked, last 100", title="Share of each class among the answers")
     for label in dict.fromkeys(name for shares in classes.values() for name in shares):
         table.add_row(label, *(f"{classes[arm].get(label, 0):.1%}" for arm in ("control", "picked", "recent")))
     return table

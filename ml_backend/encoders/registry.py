@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ml_backend.encoders.base import Encoder
 from ml_backend.errors import ConfigurationError
-from ml_backend.registry import Registry, lacking_members
+from ml_backend.registry import Registry, first_usable, lacking_members
 
 AUTO: Final = "auto"
 """As a setting: the default encoder of the project's objects."""
@@ -60,12 +60,5 @@ def choose_encoder(name: str, object_tag: str) -> tuple[type[Encoder] | None, st
     if name != AUTO and ENCODERS[name].object_tag != object_tag:
         raise ConfigurationError(f"Embedding {name!r} reads <{ENCODERS[name].object_tag}>, not <{object_tag}> objects")
     usable = ENCODERS.usable() if name == AUTO else {name: ENCODERS[name]}
-    lacking = []
-    for encoder in usable.values():
-        if encoder.object_tag != object_tag:
-            continue
-        reason = encoder.missing()
-        if reason is None:
-            return encoder, ""
-        lacking.append(f"{encoder.name}: {reason}")
-    return None, "; ".join(lacking) or f"no embedding reads <{object_tag}> objects"
+    found, lacking = first_usable({n: encoder for n, encoder in usable.items() if encoder.object_tag == object_tag})
+    return found, lacking if found or lacking else f"no embedding reads <{object_tag}> objects"

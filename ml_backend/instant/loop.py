@@ -30,7 +30,7 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_overrides import read as read_wishes
+from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.store.queue_reorderings import is_paused
 from ml_backend.store.registry import stores_of
 
@@ -195,7 +195,7 @@ class InstantLoop:
         news = self._refresh(project, store, self._client)
         if project.state is None:
             return
-        project.state.leave(read_wishes(store).dropped)
+        project.state.leave(read_overrides(store).dropped)
         answer = project.state.heard(annotation) if annotation is not None else None
         if answer is not None and (project.state.take_in(answer) or news):
             project.state.serve(answer.person, self._client)

@@ -35,8 +35,5 @@ class Rounds(Protocol):
     def running(self, project_id: int) -> bool:
         """Whether a round of the project is waiting or under way."""
 
-    def start(self) -> None:
-        """Get ready for the first request, so that it need not wait."""
-
     def close(self) -> None:
         """Take no more requests; a round that this process runs is broken off."""

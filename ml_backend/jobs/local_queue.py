@@ -57,16 +57,11 @@ class LocalRoundQueue:
             for old in list(self._jobs)[: -self._kept]:
                 if self._jobs[old].status in ("finished", "failed"):
                     del self._jobs[old]
-            self.start()
-            self._changed.notify()
-            return job
-
-    def start(self) -> None:
-        """Get ready for the first request, so that it need not wait."""
-        with self._changed:
             if self._thread is None:
                 self._thread = Thread(target=self._work, name="rounds", daemon=True)
                 self._thread.start()
+            self._changed.notify()
+            return job
 
     def close(self) -> None:
         """Break off the round under way, where that is possible."""

@@ -105,9 +105,6 @@ class RedisRoundQueue:
             raise _unreachable(exc) from exc
         return any(job is not None and job.args == (project_id,) for job in jobs)
 
-    def start(self) -> None:
-        """Nothing to get ready: workers are processes of their own."""
-
     def close(self) -> None:
         """Close the connections to Redis; rounds go on, they belong to the workers."""
         self._redis.close()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ml_backend.errors import ConfigurationError, LabelConfigError
 from ml_backend.models.base import Model
-from ml_backend.registry import Registry, lacking_members
+from ml_backend.registry import Registry, first_usable, lacking_members
 
 AUTO: Final = "auto"
 """As a setting: the default model of the project's objects."""
@@ -69,17 +69,10 @@ def model_for_object_tag(tag: str, name: str = AUTO) -> type[Model]:
     if name not in (AUTO, *MODELS):
         raise ConfigurationError(f"Unknown model {name!r}; choose {AUTO}, {', '.join(MODELS)}")
     if name == AUTO or MODELS[name].object_tag != tag:
-        return _first_that_can_be_used(candidates)
-    if lacking := MODELS[name].missing():
-        raise ConfigurationError(f"Model {name!r} cannot be used here: {lacking}")
+        found, lacking = first_usable(candidates)
+        if found is None:
+            raise ConfigurationError(f"No model can be used here: {lacking}")
+        return found
+    if reason := MODELS[name].missing():
+        raise ConfigurationError(f"Model {name!r} cannot be used here: {reason}")
     return MODELS[name]
-
-
-def _first_that_can_be_used(candidates: dict[str, type[Model]]) -> type[Model]:
-    lacking = {}
-    for name, model in candidates.items():
-        reason = model.missing()
-        if reason is None:
-            return model
-        lacking[name] = reason
-    raise ConfigurationError("No model can be used here: " + "; ".join(f"{k}: {v}" for k, v in lacking.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -57,6 +57,7 @@ def _round(settings: Settings, request: RoundRequest) -> Report:
         raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
     if request.settings:
         _change_params(settings, client, request)
+        request = replace(request, settings={})
     options = RunOptions(fit_random=request.train, draw_map=True, patience=ROUND_PATIENCE)
     report = record_round(workspace(settings, client), request, options)
     _renew_webhook(settings, client, request.project_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
+from ml_backend.errors import ConfigurationError
 from ml_backend.logs import note_version
 from ml_backend.records import Project
 from ml_backend.rounds.embedding import unlabelled
@@ -35,15 +36,21 @@ def run_round(
 
     Args:
         workspace: what rounds share.
-        request: what is asked of it; its ``settings`` are in the store already (`project_round`).
+        request: what is asked of it; changes of settings are made before, by `project_round.run_request`.
         options: how to run it.
         observer: watches the steps.
 
     Raises:
         LabelStudioError: Label Studio failed; the old order stands.
         LabelConfigError: the project does not ask one choice about one image or text.
-        ConfigurationError: wrong settings. StoreError: the store failed, or another round of the project is running.
+        ConfigurationError: wrong settings, or changes of settings that nobody has made.
+        StoreError: the store failed, or another round of the project is running.
     """
+    if request.settings:
+        raise ConfigurationError(
+            f"Nobody has made the changes of {', '.join(request.settings)} that this round is asked for: "
+            "ask for it by run_request, which does."
+        )
     report = Report(request.project_id)
     recorder = Recorder(report, observer)
     now = workspace.client.project(request.project_id)

@@ -15,11 +15,11 @@ from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
 from ml_backend.logs import note_version
-from ml_backend.models.base import LabeledItems, Model, TrainingReport
+from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
-from ml_backend.semi_supervised.choice import FEWEST_OPEN, fit_labels, fit_with_pool
+from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, better_than, library_versions, version_with
@@ -50,14 +50,14 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         if len(np.unique(targets)) < 2:
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
             return None
-        model, training, learnt_from = _fit(
-            project, examples.task_ids, LabeledItems(examples.items, targets), recorder, step.progress
-        )
-        step.detail = f"{len(targets)} labels, {training.epochs} epochs"
+        known_items = LabeledItems(examples.items, targets)
+        fitted = _fit(project, examples.task_ids, known_items, recorder, step.progress)
+        report.learnt_from = fitted.reason
+        step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
-    verdict = _judge(project, model, project.store.current().version, workspace, recorder)
+    verdict = _judge(project, fitted.model, project.store.current().version, workspace, recorder)
     with recorder.step("store") as step:
-        manifest = _store(project, model, training, learnt_from, fingerprint, verdict, report)
+        manifest = _store(project, fitted, fingerprint, verdict, report)
         note_version(manifest.name)
         step.detail = manifest.name
         workspace_pruned = project.store.prune(workspace.keep_versions)
@@ -67,35 +67,21 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     return _admitted(project, manifest, recorder)
 
 
-def _fit(
-    project: RoundProject, task_ids: Ids, known: LabeledItems, recorder: Recorder, progress: Progress
-) -> tuple[Model, TrainingReport, str]:
-    """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
-    settings, labels = project.settings, project.question.labels
-    evaluation = read_known(project.pool.evaluation, project, recorder.report)
-    if project.unlabelled is None or len(project.pool.open) < FEWEST_OPEN:
-        model, training = fit_labels(
-            lambda: project.model(labels),
-            known,
-            seed=settings.seed,
-            evaluation=evaluation,
-            hyperparameters=settings.hyperparameters,
-            progress=progress,
-        )
-        return model, training, "labels"
-    found = fit_with_pool(
+def _fit(project: RoundProject, task_ids: Ids, known: LabeledItems, recorder: Recorder, progress: Progress) -> Fit:
+    """A model of the labels and, where it is large enough, the pool."""
+    settings, labels, report = project.settings, project.question.labels, recorder.report
+    return fit(
         lambda: project.model(labels),
         known,
-        read_tasks(project.pool.open, project, recorder.report).items,
+        task_ids.tolist(),
+        lambda: read_tasks(project.pool.open, project, report).items,
+        len(project.pool.open),
         project.unlabelled,
         seed=settings.seed,
-        drawn=np.array([task in project.unlabelled.drawn for task in task_ids.tolist()], dtype=np.bool_),
-        evaluation=evaluation,
+        evaluation=read_known(project.pool.evaluation, project, report),
         hyperparameters=settings.hyperparameters,
         progress=progress,
     )
-    recorder.report.learnt_from = found.reason
-    return found.model, found.training, found.learnt_from
 
 
 @dataclass(frozen=True)
@@ -199,15 +185,8 @@ def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> 
     return better
 
 
-def _store(
-    project: RoundProject,
-    model: Model,
-    training: TrainingReport,
-    learnt_from: str,
-    fingerprint: str,
-    verdict: _Verdict,
-    report: Report,
-) -> Manifest:
+def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdict, report: Report) -> Manifest:
+    model, training, learnt_from = fitted.model, fitted.training, fitted.learnt_from
     weights, config = model.state()
     name = project.store.next_version_name(model.name, fingerprint)
     manifest = Manifest(
@@ -244,7 +223,7 @@ def _fingerprint(project: RoundProject) -> str:
         project.settings.hyperparameters,
         labelled,
     ]
-    if project.unlabelled is not None and len(project.pool.open) >= FEWEST_OPEN:
+    if project.unlabelled is not None and learns_from_pool(project.unlabelled, len(project.pool.open)):
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
     return fingerprint(content)

@@ -61,7 +61,7 @@ class Fit:
     learnt_from: str
     """``pool``, or ``labels``."""
     reason: str
-    """Why, in a sentence."""
+    """Why, in a sentence; empty where there was no pool to choose."""
     pool_score: float | None = None
     """`macro_f` of learning from the pool, where it was measured."""
     labels_score: float | None = None
@@ -118,6 +118,49 @@ def fit_with_pool(
         return _by_evaluation(trainer(trainings(make) + 1), source, known, evaluation)
     fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
     return _by_drawn(trainer, source, known, fair)
+
+
+def learns_from_pool(unlabelled: Unlabelled | None, open_items: int) -> bool:
+    """Whether there is a pool that is embedded and large enough to learn from."""
+    return unlabelled is not None and open_items >= FEWEST_OPEN
+
+
+def fit(
+    make: Callable[[], Model],
+    known: LabeledItems,
+    known_ids: Sequence[int],
+    pool: Callable[[], Sequence[Any]],
+    open_items: int,
+    unlabelled: Unlabelled | None,
+    *,
+    seed: int,
+    evaluation: LabeledItems | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    progress: Progress = no_progress,
+) -> Fit:
+    """Fit to the labels and, where it can be learnt from, the pool: a round's fit, and the simulation's.
+
+    Args:
+        make: a new model.
+        known: the labelled items.
+        known_ids: their task ids ``[L]``, which say what chance chose (`Unlabelled.drawn`).
+        pool: reads the items of the pool, where they are needed.
+        open_items: how many items are open.
+        unlabelled: an embedding of all of them, and the classes' shares; None where there is none.
+        seed: of all trainings.
+        evaluation: evaluation items.
+        hyperparameters: of the model.
+        progress: called as the trainings go on.
+
+    Raises:
+        ModelError: as from ``Model.fit``.
+    """
+    told: dict[str, Any] = {"seed": seed, "evaluation": evaluation}
+    told |= {"hyperparameters": hyperparameters, "progress": progress}
+    if unlabelled is None or not learns_from_pool(unlabelled, open_items):
+        return Fit(*fit_labels(make, known, **told), "labels", "")
+    drawn = np.array([task in unlabelled.drawn for task in known_ids], dtype=np.bool_)
+    return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, **told)
 
 
 def fit_labels(

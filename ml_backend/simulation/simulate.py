@@ -15,7 +15,7 @@ from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Model
 from ml_backend.selection.context import wants
-from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior, fit_labels, fit_with_pool
+from ml_backend.semi_supervised.choice import class_prior, fit
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
@@ -114,27 +114,17 @@ class _Run:
 
     def _fit(self) -> tuple[Model, str]:
         """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
-        data, oracle, design, unlabelled = self.data, self.oracle, self.design, self.unlabelled
-        labels = oracle.labelled
-        known, evaluation = oracle.known(labels), oracle.known(oracle.evaluation)
-        if unlabelled is None or len(oracle.open) < FEWEST_OPEN:
-            model, _ = fit_labels(
-                lambda: data.model(data.labels),
-                known,
-                seed=self.seed,
-                evaluation=evaluation,
-                hyperparameters=design.hyperparameters,
-            )
-            return model, "labels"
-        found = fit_with_pool(
+        data, oracle, labels = self.data, self.oracle, self.oracle.labelled
+        found = fit(
             lambda: data.model(data.labels),
-            known,
-            oracle.items(oracle.pool),
-            unlabelled,
+            oracle.known(labels),
+            labels.tolist(),
+            lambda: oracle.items(oracle.pool),
+            len(oracle.open),
+            self.unlabelled,
             seed=self.seed,
-            drawn=np.array([position in unlabelled.drawn for position in labels.tolist()], dtype=np.bool_),
-            evaluation=evaluation,
-            hyperparameters=design.hyperparameters,
+            evaluation=oracle.known(oracle.evaluation),
+            hyperparameters=self.design.hyperparameters,
         )
         return found.model, found.learnt_from
 

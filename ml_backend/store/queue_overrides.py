@@ -106,4 +106,6 @@ def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> QueueOverrides:
         front, dropped = content.get("front", ()), content.get("dropped", ())
         return QueueOverrides(tuple(map(int, front)), tuple(map(int, dropped)))
     except (TypeError, ValueError) as exc:
-        raise StoreError(f"{store.folder / WISHES} is damaged ({exc}); delete it: all wishes are then gone.") from exc
+        raise StoreError(
+            f"{store.folder / WISHES} is damaged ({exc}); delete it: the overrides are then gone."
+        ) from exc

@@ -38,7 +38,7 @@ COLD_SHARE: Final = 0.8
 """Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
 FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
-DOUBTED: Final = 0.25
+RIVALLING: Final = 0.25
 """A second class is named where it is at least so likely as the first, in parts of that."""
 SEARCHED: Final = 5
 """Labels for each class of the config, after which a class without any is not looked for."""
@@ -187,7 +187,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
         left[picked] = False
         nodes = graph.open[picked]
         for item, node in zip(picked, nodes, strict=True):
-            reasons[item] = FAR if alone and searching else doubt(both[node], graph.model is not None)
+            reasons[item] = FAR if alone and searching else rivals(both[node], graph.model is not None)
         answers.add(nodes, beliefs[nodes].argmax(axis=1))
     return Picks.by_place(order, reasons)
 
@@ -217,11 +217,11 @@ AUTO: Final = Strategy(
 )
 
 
-def doubt(beliefs: Floats, with_model: bool) -> str:
+def rivals(beliefs: Floats, with_model: bool) -> str:
     """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which ``[C]``."""
     second, first = np.argsort(beliefs, kind="stable")[-2:] if len(beliefs) > 1 else (0, 0)
     by = "neighbours and model" if with_model else "neighbours"
-    if beliefs[second] < DOUBTED * beliefs[first] or first == second:
+    if beliefs[second] < RIVALLING * beliefs[first] or first == second:
         return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by {by}"
     return f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by {by}"
 

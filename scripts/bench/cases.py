@@ -58,10 +58,10 @@ def one_reading(arrays: Arrays) -> float:
 
 def _ours(arrays: Arrays) -> dict[str, Callable[[], object]]:
     inputs = {
-        "entropy": _evidence(arrays["entropy"][:, None, :]),
-        "bald": _evidence(arrays["bald"]),
-        "batch_bald": _evidence(arrays["batch_bald"]),
-        "geometry": _evidence(arrays["mean"], arrays["embeddings"], arrays["labelled"]),
+        "entropy": _inputs(arrays["entropy"][:, None, :]),
+        "bald": _inputs(arrays["bald"]),
+        "batch_bald": _inputs(arrays["batch_bald"]),
+        "geometry": _inputs(arrays["mean"], arrays["embeddings"], arrays["labelled"]),
     }
     which = {"margin": "entropy", "k_center": "geometry", "badge": "geometry", "typiclust": "geometry"}
 
@@ -74,7 +74,7 @@ def _ours(arrays: Arrays) -> dict[str, Callable[[], object]]:
     return {case: call(case) for case in TITLES}
 
 
-def _evidence(p: NDArray, embeddings: NDArray | None = None, labelled: NDArray | None = None) -> StrategyInputs:
+def _inputs(p: NDArray, embeddings: NDArray | None = None, labelled: NDArray | None = None) -> StrategyInputs:
     ids = np.arange(len(p), dtype=np.int64)
     return StrategyInputs(
         ids,

@@ -15,7 +15,7 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.strategies.auto import FAR, SEARCHED, auto, between, cold_picks, doubt, explain, searches, unreached
+from ml_backend.strategies.auto import FAR, SEARCHED, auto, between, cold_picks, explain, rivals, searches, unreached
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -63,8 +63,10 @@ def test_then_it_asks_between_the_classes(groups):
 
 
 def test_of_an_item_inside_a_class_it_does_not_say_between():
-    assert doubt(np.array([0.02, 0.9, 0.08], np.float32), True) == "like many others; {1} (90%) by neighbours and model"
-    assert doubt(np.array([1.0], np.float32), False) == "like many others; {0} (100%) by neighbours"
+    assert (
+        rivals(np.array([0.02, 0.9, 0.08], np.float32), True) == "like many others; {1} (90%) by neighbours and model"
+    )
+    assert rivals(np.array([1.0], np.float32), False) == "like many others; {0} (100%) by neighbours"
 
 
 def test_what_is_asked_at_once_are_no_neighbours(groups):
