@@ -25,6 +25,7 @@ ENCODERS: Final[Registry[type[Encoder]]] = Registry(
     "ml_backend.encoders",
     {
         "gradients": "ml_backend.encoders.gradients:Gradients",
+        "photos": "ml_backend.encoders.photos:Photos",
         "minilm": "ml_backend.encoders.sentences:MiniLm",
         "wordllama": "ml_backend.encoders.sentences:WordLlama",
     },

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend import hardware
+from ml_backend.encoders.pictures import GREY_SIDE, Pixels, decode_grey
 from ml_backend.errors import ModelError
-from ml_backend.models.grey_images import SIDE, Images, read_grey
 from ml_backend.models.reading import ItemReader, one_by_one
 from ml_backend.models.torch_classifier import TorchClassifier
 
@@ -66,12 +66,12 @@ class MnistCnn(TorchClassifier["Network"]):
         }
 
     @classmethod
-    def read_item(cls, raw: bytes | str) -> Images:
-        """Decode an image to grey ``uint8 [28, 28]``; see `read_grey`."""
-        return read_grey(raw)
+    def read_item(cls, raw: bytes | str) -> Pixels:
+        """Decode an image to grey ``uint8 [28, 28]``; see `decode_grey`."""
+        return decode_grey(raw)
 
     def _plan(
-        self, items: Sequence[Images], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
+        self, items: Sequence[Pixels], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
     ) -> Plan[Network]:
         from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
@@ -92,7 +92,7 @@ class MnistCnn(TorchClassifier["Network"]):
             hidden = network.trunk(distort(x[picked], generator))
             return loss(network.head(dropout(hidden, chosen["dropout"], generator)), y[picked])
 
-        def held_out_loss(held: Sequence[Images], y: Tensor) -> Callable[[], Tensor]:
+        def held_out_loss(held: Sequence[Pixels], y: Tensor) -> Callable[[], Tensor]:
             x, y = _unit(self._stack(held)).to(device), y.to(device)
             return lambda: loss(network.head(network.trunk(x)), y)
 
@@ -103,7 +103,7 @@ class MnistCnn(TorchClassifier["Network"]):
         return Plan(network, optimizer, batch, steps, batch_loss, held_out_loss, most, {"steps": steps})
 
     @hardware.threads()
-    def _features(self, items: Sequence[Images]) -> NDArray[np.float32]:
+    def _features(self, items: Sequence[Pixels]) -> NDArray[np.float32]:
         import torch
 
         from ml_backend.models.mnist_network import CHANNELS_LAST, folded
@@ -124,10 +124,10 @@ class MnistCnn(TorchClassifier["Network"]):
         return Network(HIDDEN, len(self.labels))
 
     @staticmethod
-    def _key(item: Images) -> Hashable:
+    def _key(item: Pixels) -> Hashable:
         return hashlib.blake2b(np.asarray(item).tobytes(), digest_size=16).digest()
 
-    def _stack(self, items: Sequence[Images]) -> Tensor:
+    def _stack(self, items: Sequence[Pixels]) -> Tensor:
         """Items as ``uint8 [N, 1, 28, 28]``."""
         import torch
 
@@ -135,7 +135,7 @@ class MnistCnn(TorchClassifier["Network"]):
             pixels = np.stack(items)
         except ValueError as exc:
             raise ModelError(f"{self.name}: items differ in shape; pass what read_item returned") from exc
-        if pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
+        if pixels.shape[1:] != (GREY_SIDE, GREY_SIDE) or pixels.dtype != np.uint8:
             raise ModelError(f"{self.name}: items must be uint8 [28, 28], not {pixels.dtype} {list(pixels.shape[1:])}")
         return torch.from_numpy(pixels)[:, None]
 

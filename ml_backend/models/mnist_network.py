@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from torch import Tensor, nn
 
-from ml_backend.models.grey_images import SIDE
+from ml_backend.encoders.pictures import GREY_SIDE
 from ml_backend.models.layers import HeadedNetwork, initialise
 
 CHANNELS = (16, 32, 64)
@@ -43,7 +43,7 @@ class Network(HeadedNetwork):
             # Pooling first: batch norm and ReLU then run on a quarter of the pixels.
             convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
             layers += [convolution, _MaxPool(), nn.BatchNorm2d(after), nn.ReLU()]
-        side = SIDE // 2 ** len(CHANNELS)
+        side = GREY_SIDE // 2 ** len(CHANNELS)
         layers += [nn.Flatten(), nn.Linear(CHANNELS[-1] * side * side, hidden), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Linear(hidden, classes)

@@ -12,11 +12,11 @@ from PIL import Image
 from support.examples import EXAMPLES, FAST, LABELS, sentences
 from support.places import REPOSITORY
 
+from ml_backend.encoders.picture_limits import MAX_PIXELS
 from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models import training
 from ml_backend.models.base import LabeledItems
-from ml_backend.models.grey_images import MAX_PIXELS
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.mnist_network import distort

@@ -1,0 +1,111 @@
+"""EfficientNet-Lite0 as a function from pixels to features: inference only, batch norm folded into the convolutions.
+
+Axes: ``N`` pictures, ``[N, 3, H, W]`` pixels, ``[N, 1280]`` features.
+
+Source: Tan & Le 2019, https://arxiv.org/abs/1905.11946; the "Lite" form (no squeeze and excitation, ReLU6) by Liu 2020,
+https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIDE: Final = 224
+MEAN, SPREAD = 127.0, 128.0
+"""Pixels go in as ``(value - 127) / 128``, as in training."""
+EPSILON: Final = 1e-3
+"""Of the batch norms, as trained."""
+STAGES: Final = (  # repeats, kernel, stride, channels out; all but the first expand their input six times
+    (1, 3, 1, 16),
+    (2, 3, 2, 24),
+    (2, 5, 2, 40),
+    (3, 3, 2, 80),
+    (3, 5, 1, 112),
+    (4, 5, 2, 192),
+    (1, 3, 1, 320),
+)
+FEATURES: Final = 1_280
+
+
+class SameConv(nn.Conv2d):
+    """A convolution padded as TensorFlow pads: the odd pixel goes to the right and to the bottom."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[N, C, H, W]`` → ``[N, C', ceil(H / stride), ceil(W / stride)]``."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        pads: list[int] = []
+        for size in (input.shape[3], input.shape[2]):
+            lacking = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads += [lacking // 2, lacking - lacking // 2]
+        return super().forward(functional.pad(input, pads))
+
+
+class Block(nn.Module):
+    """An inverted residual: expand by 1 x 1, one kernel a channel, project by 1 x 1."""
+
+    def __init__(self, inside: int, out: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        wide = inside * expand
+        self.expand = nn.Conv2d(inside, wide, 1) if expand > 1 else None
+        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
+        self.project = nn.Conv2d(wide, out, 1)
+        self.skips = stride == 1 and inside == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[N, C, H, W]`` → ``[N, C', H / stride, W / stride]``."""
+        y: Tensor = x if self.expand is None else functional.relu6(self.expand(x))
+        y = self.project(functional.relu6(self.depthwise(y)))
+        return x + y if self.skips else y
+
+
+class EfficientNetLite0(nn.Module):
+    """``[N, 3, 224, 224]`` → ``[N, 1280]``: what the last layer before the classes of ImageNet sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = SameConv(3, 32, 3, 2)
+        blocks, inside = [], 32
+        for place, (repeats, kernel, stride, out) in enumerate(STAGES):
+            for repeat in range(repeats):
+                blocks.append(Block(inside, out, kernel, stride if repeat == 0 else 1, 6 if place else 1))
+                inside = out
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Conv2d(inside, FEATURES, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features, averaged over the picture."""
+        x = functional.relu6(self.stem(x))
+        x = functional.relu6(self.head(self.blocks(x)))
+        features: Tensor = x.mean(dim=(2, 3))
+        return features
+
+    @classmethod
+    def from_published(cls, weights: Mapping[str, Tensor]) -> EfficientNetLite0:
+        """From a published state dict, ``_conv_stem``, ``_bn0``, ``_blocks.I._expand_conv``, …, its norms folded in.
+
+        Raises:
+            KeyError: a weight is missing. RuntimeError: one has another shape.
+        """
+        network = cls()
+        with torch.no_grad():
+            for layer, convolution, norm in network._published_names():
+                scale = weights[f"{norm}.weight"] * torch.rsqrt(weights[f"{norm}.running_var"] + EPSILON)
+                layer.weight.copy_(weights[f"{convolution}.weight"] * scale[:, None, None, None])
+                cast(Tensor, layer.bias).copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
+        return network.eval().requires_grad_(False)
+
+    def _published_names(self) -> Iterator[tuple[nn.Conv2d, str, str]]:
+        """Each convolution, with the published names of its weights and of the norm after it."""
+        yield self.stem, "_conv_stem", "_bn0"
+        for place, block in enumerate(cast("list[Block]", self.blocks)):
+            name = f"_blocks.{place}."
+            if block.expand is not None:
+                yield block.expand, f"{name}_expand_conv", f"{name}_bn0"
+            yield block.depthwise, f"{name}_depthwise_conv", f"{name}_bn1"
+            yield block.project, f"{name}_project_conv", f"{name}_bn2"
+        yield self.head, "_conv_head", "_bn1"

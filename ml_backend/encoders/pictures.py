@@ -1,0 +1,146 @@
+"""Pictures from outside → arrays of one size: the one place where the product decodes a file that a user names.
+
+Axes: ``[H, W, 3]`` red, green and blue, or ``[H, W]`` grey, both ``uint8``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.encoders.picture_colours import eight_bits, on_white, turned, without_profile
+from ml_backend.encoders.picture_limits import PictureLimits, memory_of, problem
+from ml_backend.errors import BadItemError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Pixels = NDArray[np.uint8]
+T = TypeVar("T")
+FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+"""What is decoded. Pillow knows more; some of those (EPS) would start another program."""
+GREY_SIDE: Final = 28
+FINER: Final = 4
+"""A grey picture far larger than asked for is first averaged to this many times the side."""
+CENTRE: Final = 224 / 256
+"""Share of the shorter side that is kept: what the networks of ImageNet are tested, and were tuned, with."""
+KINDS: Final = (
+    (b"%!PS", "EPS"),
+    (b"%PDF", "PDF"),
+    (b"<svg", "SVG"),
+    (b"<html", "a web page"),
+    (b"<!doctype html", "a web page"),
+    (b"<?xml", "XML"),
+    (b"ftypheic", "HEIC"),
+    (b"ftypavif", "AVIF"),
+)
+"""How files that are mistaken for pictures begin, in small letters or as they are."""
+DEFAULT_LIMITS: Final = PictureLimits()
+
+
+def decode(raw: bytes, side: int, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:
+    """The centre of a picture of any size and mode in colour ``uint8 [side, side, 3]``.
+
+    The first frame of an animation, turned as EXIF says, in sRGB where it has a colour profile, what is transparent on
+    white. Its centre is a square of 7/8 of the shorter side.
+
+    Args:
+        raw: a file's bytes.
+        side: in pixels.
+        limits: what is refused before a pixel is decoded.
+
+    Raises:
+        BadItemError: no picture of ``FORMATS``, a damaged one, or one beyond the limits.
+    """
+
+    def shrink(image: Image.Image) -> Pixels:
+        from PIL import Image
+
+        part = CENTRE * min(image.size)
+        left, top = (image.width - part) / 2, (image.height - part) / 2
+        box = (left, top, left + part, top + part)
+        small = _plain(image).resize((side, side), Image.Resampling.BICUBIC, box=box)
+        colours = without_profile(on_white(small), image.info.get("icc_profile"))
+        return np.array(turned(colours, image), dtype=np.uint8)
+
+    return _decoded(raw, 2 * side, limits, shrink)
+
+
+def decode_grey(raw: bytes | str, side: int = GREY_SIDE, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:
+    """A picture of any size and mode in grey ``uint8 [side, side]``, as a whole.
+
+    Transparent parts become white, as annotators see them in the browser. Other sizes are scaled to fit and centred on
+    the colour of their border; a grey picture of the size that is asked for comes through unchanged.
+
+    Raises:
+        BadItemError: as `decode`.
+    """
+
+    def shrink(image: Image.Image) -> Pixels:
+        from PIL import Image, ImageOps
+
+        whole = _plain(image)
+        if (scale := FINER * side / min(image.size)) < 0.5:
+            whole = whole.resize(tuple(round(s * scale) for s in image.size), Image.Resampling.BOX)
+        grey = on_white(turned(whole, image)).convert("L")
+        if grey.size != (side, side):
+            pixels = np.asarray(grey)
+            border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+            colour = int(np.median(border))
+            grey = ImageOps.pad(grey, (side, side), method=Image.Resampling.LANCZOS, color=colour)
+        return np.array(grey, dtype=np.uint8)
+
+    return _decoded(raw, FINER * side, limits, shrink)
+
+
+def _decoded(raw: bytes | str, least: int, limits: PictureLimits, shrink: Callable[[Image.Image], T]) -> T:
+    """What ``shrink`` makes of a decoded picture.
+
+    A JPEG is decoded at an eighth, a quarter or half of its size, where its shorter side stays at ``least`` or more.
+    """
+    if not isinstance(raw, (bytes, bytearray)):
+        raise BadItemError(f"Expected the bytes of an image, got {type(raw).__name__}; check the value of <Image>")
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            pixels = image.width * image.height
+            image.draft(None, (least, least))  # None: in its own colours
+            if reason := problem(image, pixels, limits):
+                raise BadItemError(f"The image is too large to be decoded: {reason}; scale it down")
+            with limits.gate.taking(memory_of(image, pixels)):
+                image.load()
+                return shrink(image)
+    except BadItemError:
+        raise
+    except UnidentifiedImageError as exc:
+        raise BadItemError(f"Not a readable image ({len(raw):,} bytes){_kind(raw)}: save it as {_formats()}") from exc
+    # A decompression bomb, or a damaged file: Pillow's decoders raise many kinds of errors on those.
+    except Exception as exc:
+        raise BadItemError(f"Not a readable image ({len(raw):,} bytes): {exc}") from exc
+
+
+def _plain(image: Image.Image) -> Any:
+    """The picture in a mode that can be scaled: ``L``, ``RGB``, ``RGBA`` or ``CMYK``."""
+    if image.mode in ("PA", "LA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        return image.convert("RGBA")
+    if image.mode.startswith(("I", "F")):
+        return eight_bits(image)
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _kind(raw: bytes) -> str:
+    """What a file that is no picture is, where its first bytes tell."""
+    start = raw[:200].lower()
+    found = next((kind for sign, kind in KINDS if sign.lower() in start), None)
+    return f", it is {found}" if found else ""
+
+
+def _formats() -> str:
+    return f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
