@@ -16,6 +16,8 @@ from ml_backend.models.base import Targets
 def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Defaults overlaid with ``given``, each value of its default's kind; numbers finite and >= 0.
 
+    A default of None is chosen by the model itself, unless a number is given; None or ``auto`` leave it to the model.
+
     Raises:
         ModelError: an unknown name (the message lists the valid ones), or a value that is none of its kind.
     """
@@ -23,6 +25,9 @@ def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapp
     for name, value in (given or {}).items():
         if name not in defaults:
             raise ModelError(f"{model} has no hyperparameter {name!r}; valid names: {', '.join(sorted(defaults))}")
+        if defaults[name] is None and value in (None, "auto"):
+            values[name] = None
+            continue
         if isinstance(defaults[name], str):
             if not isinstance(value, str):
                 raise ModelError(f"{model}: hyperparameter {name} must be a text, not {value!r}")

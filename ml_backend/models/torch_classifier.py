@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound="HeadedNetwork")
 
 
-class TorchClassifier(ABC, Generic[Network]):
-    """A `Model`: features ``[N, D]`` of a network, then dropout and a linear head.
+class HeadedClassifier(ABC, Generic[Network]):
+    """All of a `Model` but its training: features ``[N, D]`` of a network, then dropout and a linear head.
 
     Nothing before the head is random, so K Monte-Carlo dropout passes cost one pass for the features and one matrix
     product.
@@ -55,12 +55,6 @@ class TorchClassifier(ABC, Generic[Network]):
     @abstractmethod
     def hyperparameters(cls) -> Mapping[str, Any]:
         """Names and default values accepted by ``fit``, ``dropout`` among them."""
-
-    @abstractmethod
-    def _plan(
-        self, items: Sequence[Any], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
-    ) -> Plan[Network]:
-        """A new network for the items, and how to train it; what is random comes from ``generator``."""
 
     @abstractmethod
     def _features(self, items: Sequence[Any]) -> NDArray[np.float32]:
@@ -90,36 +84,6 @@ class TorchClassifier(ABC, Generic[Network]):
     def stochastic(self) -> bool:
         """Whether dropout passes differ from each other."""
         return self._dropout > 0
-
-    @hardware.threads()
-    def fit(
-        self,
-        items: Sequence[Any],
-        targets: Targets,
-        *,
-        seed: int,
-        hyperparameters: Mapping[str, Any] | None = None,
-        validation: LabeledItems | None = None,
-        progress: Progress = no_progress,
-    ) -> TrainingReport:
-        """Train from scratch; see ``Model.fit``."""
-        import torch
-
-        from ml_backend.models import training
-
-        started = time.perf_counter()
-        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
-        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
-        generator = torch.Generator().manual_seed(seed)
-        plan = self._plan(items, y, chosen, generator)
-        watch = training.watch(self.name, plan, validation, self.labels)
-        epochs, curve = training.minimise(
-            self.name, plan, len(items), generator=generator, progress=progress, watch=watch
-        )
-        self._network, self._dropout = plan.network.eval().cpu(), chosen["dropout"]
-        self._cache = FeatureCache(self.dimensions)
-        used = chosen | dict(plan.used) | {"seed": seed}
-        return TrainingReport(len(items), len(epochs), time.perf_counter() - started, epochs, used, curve)
 
     def probabilities(self, items: Sequence[Any], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
@@ -174,3 +138,43 @@ class TorchClassifier(ABC, Generic[Network]):
         if self._network is None:
             raise ModelError(f"{self.name} was neither trained nor loaded; call fit or from_state first")
         return self._network
+
+
+class TorchClassifier(HeadedClassifier[Network]):
+    """A `Model` whose network is trained by batches."""
+
+    @abstractmethod
+    def _plan(
+        self, items: Sequence[Any], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
+    ) -> Plan[Network]:
+        """A new network for the items, and how to train it; what is random comes from ``generator``."""
+
+    @hardware.threads()
+    def fit(
+        self,
+        items: Sequence[Any],
+        targets: Targets,
+        *,
+        seed: int,
+        hyperparameters: Mapping[str, Any] | None = None,
+        validation: LabeledItems | None = None,
+        progress: Progress = no_progress,
+    ) -> TrainingReport:
+        """Train from scratch; see ``Model.fit``."""
+        import torch
+
+        from ml_backend.models import training
+
+        started = time.perf_counter()
+        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
+        generator = torch.Generator().manual_seed(seed)
+        plan = self._plan(items, y, chosen, generator)
+        watch = training.watch(self.name, plan, validation, self.labels)
+        epochs, curve = training.minimise(
+            self.name, plan, len(items), generator=generator, progress=progress, watch=watch
+        )
+        self._network, self._dropout = plan.network.eval().cpu(), chosen["dropout"]
+        self._cache = FeatureCache(self.dimensions)
+        used = chosen | dict(plan.used) | {"seed": seed}
+        return TrainingReport(len(items), len(epochs), time.perf_counter() - started, epochs, used, curve)

@@ -59,7 +59,8 @@ def test_fit_learns_and_reports(case):
     _, items, targets, model, report = case
     assert (model.probabilities(items)[:, 0].argmax(axis=1) == targets).mean() > 0.9
     assert report.examples == 24
-    assert report.epochs == len(report.loss) == 30
+    assert report.epochs == len(report.loss) <= 30
+    assert report.epochs == 30 or not model.learns_features, "only an exact optimum is found before"
     assert report.loss[-1] < report.loss[0]
     assert report.seconds > 0
     assert report.hyperparameters["steps"] == 30
@@ -102,7 +103,8 @@ def test_same_seed_same_weights(case):
     other.fit(items, targets, seed=4, hyperparameters=FAST)
     for name, value in model.state()[0].items():
         assert torch.equal(value, again.state()[0][name]), name
-    assert not np.array_equal(model.probabilities(items), other.probabilities(items))
+    # The optimum of a head over vectors that are not trained is one and the same, whatever the seed.
+    assert np.array_equal(model.probabilities(items), other.probabilities(items)) != model.learns_features
 
 
 def test_validation_items_are_only_looked_at(case):
@@ -121,7 +123,8 @@ def test_validation_items_are_only_looked_at(case):
             assert told.validation is None
             continue
         curve = told.validation
-        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, 30, training.LOOKS)
+        looks = min(training.LOOKS, report.epochs)
+        assert (curve.epochs[0], curve.epochs[-1], len(curve.epochs)) == (1, report.epochs, looks)
         assert len(curve.loss) == len(curve.epochs)
         assert 0 < curve.items <= len(validation.items)
         assert (curve.loss[-1] < curve.loss[0]) == (validation is not wrong)
@@ -241,9 +244,15 @@ def test_bad_hyperparameters(case, given, message):
 
 
 def test_diverging_loss_is_an_error(case):
-    model_class, items, targets, _, _ = case
+    model_class, items, targets, model, _ = case
+    mad = {"learning_rate": 1e38, "steps": 30}
+    if not model.learns_features:  # nothing can diverge: the way to the optimum is not the user's to set
+        same = model_class(LABELS)
+        same.fit(items, targets, seed=3, hyperparameters=mad)
+        np.testing.assert_array_equal(same.probabilities(items), model.probabilities(items))
+        return
     with pytest.raises(ModelError, match="training loss became"):
-        model_class(LABELS).fit(items, targets, seed=0, hyperparameters={"learning_rate": 1e38, "steps": 60})
+        model_class(LABELS).fit(items, targets, seed=0, hyperparameters=mad)
 
 
 def test_progress_reaches_the_end(case):

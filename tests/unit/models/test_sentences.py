@@ -97,7 +97,22 @@ def test_it_is_logistic_regression():
     items, targets = EXAMPLES["sentences"](30)
     targets = np.where(np.arange(30) % 3 == 0, 2, targets)
     model = Sentences(("a", "b", "c"))
-    model.fit(items, targets, seed=0, hyperparameters={"dropout": 0, "steps": 600, "penalty": 0.5})
+    model.fit(items, targets, seed=0, hyperparameters={"penalty": 0.5})
     x = text_encoding.encode("minilm", items)
     peer = LogisticRegression(C=1 / 0.5, class_weight="balanced", max_iter=5_000, tol=1e-8).fit(x, targets)
     assert np.allclose(model.probabilities(items)[:, 0], peer.predict_proba(x), atol=2e-3)
+
+
+def test_an_item_that_counts_twice_is_there_twice():
+    targets = np.array([0, 0, 0, 1, 1, 1])
+    counted, twice = Sentences(("a", "b")), Sentences(("a", "b"))
+    chosen = {"penalty": 0.7}
+    # Class weights go by the items' number, so each class has two that count twice.
+    weights = np.array([2, 2, 1, 2, 2, 1], np.float32)
+    counted.fit(SPORTS + DISASTERS, targets, seed=0, hyperparameters=chosen, weights=weights)
+    repeated = np.repeat(np.arange(6), weights.astype(int))
+    both = SPORTS + DISASTERS
+    # The penalty stands beside the sum of weights of mean 1: 6 items here, 10 there.
+    chosen = {"penalty": 0.7 * 10 / 6}
+    twice.fit([both[i] for i in repeated], targets[repeated], seed=0, hyperparameters=chosen)
+    np.testing.assert_allclose(counted.probabilities(both), twice.probabilities(both), atol=1e-3)

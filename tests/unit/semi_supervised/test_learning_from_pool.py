@@ -18,7 +18,7 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.semi_supervised.training import calibrate, sharpened
+from ml_backend.semi_supervised.training import calibrate
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)
@@ -280,15 +280,3 @@ def test_drawn_labels_show_that_a_class_is_rare_and_the_pool_finds_it():
     learnt_from, score = fitted_to_news(20, (2, 28), shares, drawn=drawn)
     assert learnt_from == "pool"
     assert score > 0.9
-
-
-def test_answers_are_sharpened_balanced_and_keep_their_labels():
-    beliefs = np.array([[0.6, 0.4], [0.5, 0.5], [0.9, 0.1], [0.8, 0.2]], np.float32)
-    wanted = sharpened(beliefs, np.array([3]), np.array([1]), np.full(2, 0.5, np.float32))
-    np.testing.assert_allclose(wanted.sum(axis=1), 1, atol=1e-6)
-    assert wanted[2, 0] > 0.9, "surer than before"
-    assert wanted[1, 1] > 0.5, "half of all are of the second class, so the likeliest to be are"
-    assert wanted[3].tolist() == [0, 1]
-    power = 0.9**4 / (0.9**4 + 0.1**4)
-    alone = sharpened(beliefs[2:3], np.zeros(0, np.int64), np.zeros(0, np.int64), np.array([power, 1 - power]))
-    assert alone[0, 0] == pytest.approx(power)

@@ -1,0 +1,145 @@
+"""Logistic regression over vectors of a pretrained encoder: the body of `sentences` and `photos`.
+
+``item -> vector [D] -> dropout -> W·x + c [C]``
+
+The encoder has seen a world of texts or pictures before; only the classifier is trained, so that a few labels are
+enough (a hidden layer is worse with some hundred). Its optimum is found exactly. Dropout is there for passes that are
+to disagree; the training is without.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import hardware
+from ml_backend.models import checks
+from ml_backend.models.base import LabeledItems, Targets, TrainingReport, ValidationCurve
+from ml_backend.models.torch_classifier import HeadedClassifier
+from ml_backend.records import Progress, no_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml_backend.models.layers import EncodedNetwork
+    from ml_backend.models.logistic_regression import Examples, Solution
+
+WATCHED = 2_000
+"""Validation items; their vectors are kept, as those of evaluation items are anyway."""
+UNUSED = ("batch_size", "learning_rate")
+"""Hyperparameters of earlier releases, still accepted: the optimum does not depend on the way there."""
+
+
+class LinearHead(HeadedClassifier["EncodedNetwork"]):
+    """Classifier for 2-100 classes over vectors that are not trained.
+
+    Minimises ``Σ w_y CE(W x + c, y) + penalty / 2 |W|²``, with class weights ``w`` of mean 1 over the examples: rare
+    classes count more, as in `Headlines`.
+    """
+
+    learns_features: ClassVar[bool] = False
+    weighs_items: ClassVar[bool] = True
+    """Whether ``fit`` takes ``weights``."""
+    dimensions: ClassVar[int] = 0  # what makes the vectors keeps them
+
+    @classmethod
+    def hyperparameters(cls) -> Mapping[str, Any]:
+        """Names and default values accepted by ``fit``.
+
+        ``encoder`` makes the vectors; a version remembers which it was. ``penalty`` is scikit-learn's ``1 / C``; None
+        (or ``auto``) chooses it by cross-validation. ``steps``: of the optimizer, at the most. ``batch_size`` and
+        ``learning_rate`` are of earlier releases and change nothing.
+        """
+        return {
+            "encoder": "auto",
+            "steps": 200,
+            "batch_size": 1024,
+            "learning_rate": 0.05,
+            "penalty": None,
+            "dropout": 0.2,
+        }
+
+    @abstractmethod
+    def _new(self, encoder: str, items: Sequence[Any]) -> EncodedNetwork:
+        """A network for these items, its head all 0."""
+
+    @hardware.threads()
+    def fit(
+        self,
+        items: Sequence[Any],
+        targets: Targets,
+        *,
+        seed: int,
+        hyperparameters: Mapping[str, Any] | None = None,
+        validation: LabeledItems | None = None,
+        progress: Progress = no_progress,
+        weights: NDArray[np.float32] | None = None,
+    ) -> TrainingReport:
+        """Find the optimum; see ``Model.fit``. The seed is that of the folds by which the penalty is chosen.
+
+        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike.
+        """
+        from ml_backend.models import logistic_regression as regression
+        from ml_backend.models.training import held_out
+
+        started = time.perf_counter()
+        chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
+        y = checks.check_training_data(self.name, items, targets, self.labels)
+        seen = held_out(self.name, validation, self.labels, WATCHED)
+        steps, penalty = max(int(chosen["steps"]), 1), chosen["penalty"]
+        network = self._network = self._new(chosen["encoder"], items).eval()
+        self._dropout = chosen["dropout"]
+        examples, by_class = _weighted(self._features(items), y, len(self.labels), weights)
+        if penalty is None:
+            penalty = regression.choose_penalty(examples, steps, seed)
+        path: list[Solution] = []
+
+        def on_step(solution: Solution) -> None:
+            path.append(solution.copy())
+            progress(len(path), steps)
+
+        solution, losses = regression.minimise(examples, penalty, steps, on_step=on_step)
+        if len(path) < steps:  # the optimum was found before
+            progress(steps, steps)
+        regression.put(solution, network.head)
+        curve = self._along(path, by_class, *seen) if seen else None
+        used = {name: value for name, value in chosen.items() if name not in UNUSED}
+        used |= {"encoder": network.encoder, "penalty": penalty, "seed": seed}
+        return TrainingReport(len(items), len(losses), time.perf_counter() - started, losses, used, curve)
+
+    def _along(
+        self, path: Sequence[Solution], by_class: Tensor, items: Sequence[Any], targets: Tensor
+    ) -> ValidationCurve:
+        """Loss of held-out items along the way to the optimum."""
+        import torch
+
+        from ml_backend.models.logistic_regression import cross_entropy
+        from ml_backend.models.training import looked_at
+
+        x, y = torch.from_numpy(self._features(items)), torch.eye(len(self.labels))[targets]
+        epochs = sorted(looked_at(len(path)))
+        losses = [float((by_class[targets] * cross_entropy(path[epoch - 1], x, y)).mean()) for epoch in epochs]
+        return ValidationCurve(len(items), tuple(epochs), tuple(losses))
+
+
+def _weighted(
+    vectors: NDArray[np.float32], targets: Targets, classes: int, counted: NDArray[np.float32] | None
+) -> tuple[Examples, Tensor]:
+    """Examples whose weights have mean 1, and the weight of each class by that measure ``[C]``."""
+    import torch
+
+    from ml_backend.models.logistic_regression import Examples
+    from ml_backend.models.training import class_weights
+
+    given = torch.from_numpy(targets)
+    by_class = class_weights(given, classes)
+    y = given if given.ndim == 2 else torch.eye(classes)[given]
+    weights = y @ by_class
+    if counted is not None:
+        weights = weights * torch.from_numpy(counted)
+    return Examples(torch.from_numpy(vectors), y, weights / weights.mean()), by_class / weights.mean()
