@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask
 
@@ -31,9 +31,6 @@ from ml_backend.web.limits import LARGE_BODY
 from ml_backend.web.metrics import add_metrics
 from ml_backend.web.projects import KnownProjects
 from ml_backend.web.services import Services
-
-TRAINING_MODULES: Final = (run_request.__module__, "torch._dynamo")
-"""What a round needs: torch imports the second with its first optimiser step, which takes seconds."""
 
 
 def create_app(
@@ -100,4 +97,4 @@ def make_rounds(settings: Settings) -> Rounds:
 
 def make_round_process(settings: Settings) -> RoundProcess:
     """The process that runs rounds, given what is asked of each."""
-    return RoundProcess(partial(run_request, settings=settings), preload=TRAINING_MODULES)
+    return RoundProcess(partial(run_request, settings=settings))

@@ -1,8 +1,8 @@
 """One process of its own for the rounds: a round that crashes, hangs or eats all memory takes no server with it.
 
 The server stays free to answer while a model trains (the two share no interpreter lock), and a process that dies is
-replaced. On Linux it is forked from one that has imported everything already (``forkserver``), so that a replacement is
-there at once instead of after torch's import.
+replaced. It is started anew (``spawn``): one forked from a process that has imported torch would be there seconds
+sooner, but that process takes hundreds of megabytes as long as the server runs.
 
 What the process logs is handled by the server's own handlers. When the server ends, however it ends, so does the
 process: no round goes on that nobody supervises.
@@ -16,10 +16,9 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
@@ -45,17 +44,13 @@ class RoundProcess:
 
     Args:
         function: what to run. It, its arguments and its result are pickled.
-        preload: modules that it needs, imported before the first call.
         limit: seconds that one call may take.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], *, preload: Sequence[str] = (), limit: float = LONGEST_ROUND
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], *, limit: float = LONGEST_ROUND) -> None:
         self._function = function
-        self._preload = list(preload)
         self._limit = limit
-        self._context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        self._context: Any = multiprocessing.get_context("spawn")
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._closed = False
@@ -124,15 +119,13 @@ class RoundProcess:
                 return self._process, self._connection
             log.warning("the idle trainer process ended; it is replaced")
             self._end(self._process, self._connection)
-        if self._context.get_start_method() == "forkserver":
-            self._context.set_forkserver_preload(self._preload)
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._function, _log_levels())
         # A daemon: ended with the server also where nobody closes it.
         process: BaseProcess = self._context.Process(target=_serve, args=arguments, name="trainer", daemon=True)
         try:
             process.start()
-        except (OSError, EOFError) as exc:  # no memory, or the process that it is forked from was killed
+        except (OSError, EOFError) as exc:  # no memory, or no process more
             ours.close()
             raise RoundProcessDied(
                 f"No trainer process can be started ({type(exc).__name__}: {exc}). {ADVICE}"

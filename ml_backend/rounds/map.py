@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from ml_backend.draws import Ids
 from ml_backend.errors import ActiveLearningError
+from ml_backend.extras import is_installed
 from ml_backend.models.base import Model
 from ml_backend.records import Task
 from ml_backend.rounds.projection import NOTHING, lay_out, place_new
@@ -24,10 +26,20 @@ NEEDED: Final = 2
 """Tasks that make a map."""
 
 
-def draw(project: RoundProject, report: Report, workspace: Workspace, recorder: Recorder) -> None:
-    """Draw the pool as the served version sees it, beside the version; a failure is a warning and fails no round."""
+def draw(
+    project: RoundProject,
+    report: Report,
+    workspace: Workspace,
+    recorder: Recorder,
+    *,
+    installed: Callable[[str], bool] = is_installed,
+) -> None:
+    """Draw the pool as the served version sees it, beside the version; a failure is a warning and fails no round.
+
+    Without the dashboard's extra nothing would show it, and what draws it is not there.
+    """
     version = report.version
-    if not project.settings.map or version is None:
+    if not project.settings.map or version is None or not (installed("dash") and installed("umap")):
         return
     try:
         model = workspace.library.load(project.store, version)

@@ -178,7 +178,7 @@ def test_a_pool_of_50000_is_cut_to_what_a_browser_moves() -> None:
     }
 
 
-def drawn_with(settings: ProjectSettings) -> tuple[list[str], list[int]]:
+def drawn_with(settings: ProjectSettings, missing: str = "") -> tuple[list[str], list[int]]:
     """Warnings of a round whose map fails, and how often it was tried."""
     tried: list[int] = []
 
@@ -189,7 +189,7 @@ def drawn_with(settings: ProjectSettings) -> tuple[list[str], list[int]]:
     report = Report(1, version="digits-0001-1a2b3c4d")
     project = SimpleNamespace(settings=settings, store=None, now=SimpleNamespace(id=1))
     workspace = SimpleNamespace(library=SimpleNamespace(load=broken))
-    draw(project, report, workspace, Recorder(report))
+    draw(project, report, workspace, Recorder(report), installed=lambda module: module != missing)
     return report.warnings, tried
 
 
@@ -199,3 +199,8 @@ def test_a_map_that_fails_is_a_warning() -> None:
 
 def test_maps_can_be_switched_off() -> None:
     assert drawn_with(ProjectSettings(map=False)) == ([], [])
+
+
+@pytest.mark.parametrize("missing", ["dash", "umap"])
+def test_without_the_dashboard_no_map_is_tried(missing: str) -> None:
+    assert drawn_with(ProjectSettings(), missing) == ([], [])
