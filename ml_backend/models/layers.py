@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class EncodedNetwork(HeadedNetwork):
         self.head = nn.Linear(dimensions, classes)
 
     @classmethod
-    def zeros(cls, encoder: str, dimensions: int, classes: int) -> EncodedNetwork:
+    def zeros(cls, encoder: str, dimensions: int, classes: int) -> Self:
         """All weights 0: its problem is convex, so nothing is gained by a random start."""
         with torch.device("meta"):
             network = cls(encoder, dimensions, classes)
@@ -41,6 +42,16 @@ class EncodedNetwork(HeadedNetwork):
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
         return network
+
+
+class CentredNetwork(EncodedNetwork):
+    """A head over vectors from which a ``mean`` is taken away."""
+
+    mean: Tensor
+
+    def __init__(self, encoder: str, dimensions: int, classes: int) -> None:
+        super().__init__(encoder, dimensions, classes)
+        self.register_buffer("mean", torch.zeros(dimensions))
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend import hardware
+from ml_backend.errors import ModelError
 from ml_backend.models import checks
 from ml_backend.models.base import LabeledItems, Targets, TrainingReport, ValidationCurve
 from ml_backend.models.torch_classifier import HeadedClassifier
@@ -45,6 +46,8 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     learns_features: ClassVar[bool] = False
     weighs_items: ClassVar[bool] = True
     """Whether ``fit`` takes ``weights``."""
+    centred: ClassVar[bool] = False
+    """Whether the mean of what was trained on is taken away from the vectors."""
     dimensions: ClassVar[int] = 0  # what makes the vectors keeps them
 
     @classmethod
@@ -67,6 +70,11 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     @abstractmethod
     def _new(self, encoder: str, items: Sequence[Any]) -> EncodedNetwork:
         """A network for these items, its head all 0."""
+
+    @classmethod
+    @abstractmethod
+    def _knows(cls, encoder: str) -> bool:
+        """Whether a stored name is that of an encoder."""
 
     @hardware.threads()
     def fit(
@@ -111,6 +119,26 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         used = {name: value for name, value in chosen.items() if name not in UNUSED}
         used |= {"encoder": network.encoder, "penalty": penalty, "seed": seed}
         return TrainingReport(len(items), len(losses), time.perf_counter() - started, losses, used, curve)
+
+    @hardware.threads()
+    def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
+        """What the head sees ``[N, D]``: nothing of it depends on the training but, at most, its centre."""
+        self._fitted()
+        return self._features(items)
+
+    def _config(self) -> dict[str, Any]:
+        network = self._fitted()
+        return {"encoder": network.encoder, "dimensions": network.head.in_features}
+
+    def _empty(self, config: Mapping[str, Any]) -> EncodedNetwork:
+        """The encoder itself is loaded when something is to be read."""
+        from ml_backend.models import layers
+
+        encoder = config.get("encoder")
+        if not isinstance(encoder, str) or not self._knows(encoder):
+            raise ModelError(f"{self.name}: the stored configuration names no known encoder; train again")
+        network = layers.CentredNetwork if self.centred else layers.EncodedNetwork
+        return network(encoder, int(checks.stored_number(self.name, config, "dimensions")), len(self.labels))
 
     def _along(
         self, path: Sequence[Solution], by_class: Tensor, items: Sequence[Any], targets: Tensor

@@ -26,6 +26,7 @@ MODELS: Final[Registry[type[Model]]] = Registry(
     "ml_backend.models",
     {
         "mnist_cnn": "ml_backend.models.mnist_cnn:MnistCnn",
+        "photos": "ml_backend.models.photos:Photos",
         "sentences": "ml_backend.models.sentences:Sentences",
         "headlines": "ml_backend.models.headlines:Headlines",
     },

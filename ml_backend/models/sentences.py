@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
-from ml_backend.errors import ModelError
-from ml_backend.models.checks import stored_number
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.texts import read_text
 
@@ -50,23 +47,10 @@ class Sentences(LinearHead):
         encoder = text_encoding.resolve(encoder)
         return EncodedNetwork.zeros(encoder, text_encoding.dimensions(encoder), len(self.labels))
 
-    @hardware.threads()
-    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
-        """The encoder's vectors ``[N, D]``; computed once per text and process."""
-        return self._features(items)
+    @classmethod
+    def _knows(cls, encoder: str) -> bool:
+        return text_encoding.known(encoder)
 
     def _features(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """The encoder's vectors; computed once per text and process."""
         return text_encoding.encode(self._fitted().encoder, items)
-
-    def _config(self) -> dict[str, Any]:
-        network = self._fitted()
-        return {"encoder": network.encoder, "dimensions": network.head.in_features}
-
-    def _empty(self, config: Mapping[str, Any]) -> EncodedNetwork:
-        """The encoder itself is loaded when a text is to be read."""
-        from ml_backend.models.layers import EncodedNetwork
-
-        encoder = config.get("encoder")
-        if not isinstance(encoder, str) or not text_encoding.known(encoder):
-            raise ModelError(f"{self.name}: the stored configuration names no known encoder; train again")
-        return EncodedNetwork(encoder, int(stored_number(self.name, config, "dimensions")), len(self.labels))

@@ -49,7 +49,7 @@ def test_model_for_object_tag():
     assert model_for_object_tag("Text") is Sentences
     assert model_for_object_tag("Text", "headlines") is Headlines
     assert model_for_object_tag("Image", "headlines") is MnistCnn
-    with pytest.raises(ConfigurationError, match="Unknown model 'gpt'; choose auto, mnist_cnn, sentences"):
+    with pytest.raises(ConfigurationError, match="Unknown model 'gpt'; choose auto, mnist_cnn, photos, sentences"):
         model_for_object_tag("Text", "gpt")
     with pytest.raises(LabelConfigError, match=r"<Audio>.*<Image>, <Text>"):
         model_for_object_tag("Audio")
