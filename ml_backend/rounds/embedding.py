@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.draws import draws_for
+from ml_backend.encoders.base import Encoder
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.records import Task
+from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject, read_tasks
@@ -24,7 +29,8 @@ FILE: Final = "embedding.safetensors"
 GOES_BY_IT: Final = frozenset[Need](("neighbourhood", "embeddings"))
 """What strategies need of it; those that need embeddings only before a first model."""
 AT_ONCE: Final = 1000
-"""Unknown tasks up to which a round embeds before it orders; more would keep the first order waiting."""
+"""Unknown tasks that a round embeds before it orders; more would keep the first order waiting. An encoder's own
+``at_once`` goes before."""
 
 
 def path_of(project: RoundProject) -> Path:
@@ -32,13 +38,35 @@ def path_of(project: RoundProject) -> Path:
     return project.store.folder / FILE
 
 
-def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_run: bool = False) -> Unlabelled | None:
+def first_part(project: RoundProject) -> RoundProject:
+    """The project with as many of its open tasks as can be embedded while people wait; itself where that is all.
+
+    Those that are embedded already, and some of the others as chance has it: the order of these is better than a random
+    one of all, and stands until all are embedded.
+    """
+    encoder, _ = choose_encoder(project.settings.embedding, project.question.object_tag)
+    if encoder is None or not _is_worth_it(project):
+        return project
+    at_once, tasks = getattr(encoder, "at_once", AT_ONCE), _all_tasks(project)
+    if len(tasks) <= at_once:
+        return project
+    kept = _kept(project, encoder)
+    project.items.update(known_items(tasks, project.question, project.reader, project.media))
+    embedded = {task for task, item in project.items.items() if kept is not None and kept.knows([item])}
+    if sum(task.id not in embedded for task in tasks) <= at_once:
+        return project
+    new = np.array([task.id for task in project.pool.open if task.id not in embedded], dtype=np.int64)
+    first = new[np.argsort(draws_for(new, project.settings.seed))[:at_once]]
+    chosen = embedded | set(first.tolist())
+    return replace(project, pool=replace(project.pool, open=[t for t in project.pool.open if t.id in chosen]))
+
+
+def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = False) -> Unlabelled | None:
     """The embedding of all tasks that train or are open, and the classes' expected shares.
 
     Args:
         project: as the round read it.
         recorder: times the work, and takes what is missing.
-        at_once: only if it is quick: None where more than `AT_ONCE` tasks would have to be embedded first.
         dry_run: write nothing to the store.
 
     Raises:
@@ -53,18 +81,13 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
     if encoder is None:
         recorder.report.learnt_from = f"labels alone ({lacking})"
         return None
-    # Where nothing goes by it, it is not worth the wait.
-    if len(project.pool.open) < FEWEST_OPEN and not needs(settings.strategy) & GOES_BY_IT:
+    tasks = _all_tasks(project)
+    if not tasks or not _is_worth_it(project):
         return None
-    kept = _kept(project)
-    if kept is not None and kept.made_of != made_of(encoder, settings.seed, settings.embedding_options):
-        kept = None
-    tasks = [task for task, _ in project.pool.training] + list(project.pool.open)
-    if not tasks or (at_once and len(tasks) - (len(kept) if kept else 0) > AT_ONCE):
-        return None
-    items = read_tasks(tasks, project, recorder.report).items
+    items = _read(tasks, project, recorder)
     if not items:
         return None
+    kept = _kept(project, encoder)
     if kept is None or not kept.knows(items):
         with recorder.step("embed") as step:
             if kept is not None:
@@ -79,12 +102,36 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, at_once: bool, dry_
     return Unlabelled(kept, _prior(project, drawn), drawn)
 
 
-def _kept(project: RoundProject) -> PoolEmbedding | None:
-    """The stored embedding; None where there is none that can be used."""
+def _is_worth_it(project: RoundProject) -> bool:
+    """Whether something goes by the embedding; else nobody should wait for it."""
+    settings = project.settings
+    large = len(project.pool.open) >= FEWEST_OPEN
+    return settings.learn_from_pool and (large or bool(needs(settings.strategy) & GOES_BY_IT))
+
+
+def _all_tasks(project: RoundProject) -> list[Task]:
+    return [task for task, _ in project.pool.training] + list(project.pool.open)
+
+
+def _read(tasks: Sequence[Task], project: RoundProject, recorder: Recorder) -> list[Any]:
+    """Their items; pictures that this machine has not seen may take minutes, which people should see."""
+    if project.question.object_tag == "Text" or all(task.id in project.items for task in tasks):
+        return read_tasks(tasks, project, recorder.report).items
+    with recorder.step("read content") as step:
+        items = read_tasks(tasks, project, recorder.report, step.progress).items
+        step.detail = f"{len(items)} of {len(tasks)} tasks"
+    return items
+
+
+def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None:
+    """The stored embedding; None where there is none that can be used, or it was made otherwise."""
     try:
-        return PoolEmbedding.load(path_of(project)) if path_of(project).exists() else None
+        kept = PoolEmbedding.load(path_of(project)) if path_of(project).exists() else None
     except StoreError:
         return None  # it can be computed again
+    settings = project.settings
+    wanted = made_of(encoder, settings.seed, settings.embedding_options)
+    return kept if kept is not None and kept.made_of == wanted else None
 
 
 def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:

@@ -60,6 +60,18 @@ def read_items(
     return Examples(ids, [item for _, item in kept], left_out)
 
 
+def known_items(
+    tasks: Sequence[Task], question: ChoiceQuestion, reader: ItemReader, media: MediaReader
+) -> dict[int, Any]:
+    """Task id → item, of the tasks that can be read without fetching anything: texts, and pictures kept on disk."""
+    if question.object_tag == "Text":
+        examples = read_items(tasks, question, reader, media)
+        return dict(zip(examples.task_ids.tolist(), examples.items, strict=True))
+    urls = {task.id: url for task in tasks if (url := _url_key(task, question)) is not None}
+    known = _known(reader, list(urls.values()))
+    return {task: known[url] for task, url in urls.items() if url in known}
+
+
 def _pictures(
     tasks: Sequence[Task], question: ChoiceQuestion, reader: ItemReader, media: MediaReader, progress: Progress
 ) -> list[Any]:

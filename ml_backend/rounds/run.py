@@ -8,7 +8,7 @@ from dataclasses import replace
 from ml_backend.errors import ConfigurationError
 from ml_backend.logs import note_version
 from ml_backend.records import Project
-from ml_backend.rounds.embedding import unlabelled
+from ml_backend.rounds.embedding import first_part, unlabelled
 from ml_backend.rounds.label_review import recheck
 from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
@@ -62,14 +62,14 @@ def run_round(
             now = _settled(now, store, workspace, unpin=request.unpin)
         note_version(store.current().version)
         read = read_project(now, store, workspace, recorder, options)
-        project = replace(read, unlabelled=unlabelled(read, recorder, at_once=True, dry_run=options.dry_run))
-        _fit_and_serve(project, workspace, request, options, recorder)
+        first = first_part(read)
+        if first is not read:  # embedding the pool may take long: an order stands meanwhile
+            _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
+            if options.dry_run:
+                return report
+        project = _fit_and_serve(read, workspace, request, options, recorder)
         if options.dry_run:
             return report
-        if project.unlabelled is None:  # embedding the pool may take long: an order stands meanwhile
-            project = replace(read, unlabelled=unlabelled(read, recorder, at_once=False))
-            if project.unlabelled is not None:
-                _fit_and_serve(project, workspace, request, options, recorder)
         _conclude(project, workspace, request, options, recorder)
     return report
 
@@ -85,11 +85,33 @@ def _settled(now: Project, store: ProjectStore, workspace: Workspace, *, unpin: 
 
 
 def _fit_and_serve(
-    project: RoundProject, workspace: Workspace, request: RoundRequest, options: RunOptions, recorder: Recorder
-) -> None:
-    """One pass: a new version where one is asked for and due, then the order by the version in use."""
-    newest = train_version(project, workspace, recorder) if request.train and not options.dry_run else None
+    read: RoundProject,
+    workspace: Workspace,
+    request: RoundRequest,
+    options: RunOptions,
+    recorder: Recorder,
+    *,
+    with_pool: bool = True,
+) -> RoundProject:
+    """One pass: embed the pool, a new version where one is asked for and due, the order by the version in use.
+
+    Args:
+        read: the project as it was read, or a part of its pool.
+        workspace: what rounds share.
+        request: whether to train, and what to pin.
+        options: how the round runs.
+        recorder: times the steps.
+        with_pool: whether the version learns from the pool, and the embedding is kept: not from a part.
+
+    Returns:
+        The project with its pool embedded.
+    """
+    project = replace(read, unlabelled=unlabelled(read, recorder, dry_run=options.dry_run or not with_pool))
+    newest = None
+    if request.train and not options.dry_run:
+        newest = train_version(project if with_pool else read, workspace, recorder)
     serve(project, newest, workspace, recorder, options, request.pin)
+    return project
 
 
 def _conclude(
