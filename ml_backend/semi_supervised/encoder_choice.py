@@ -27,9 +27,9 @@ CLEAR: Final = 2.0
 def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Positions, classes: int) -> NDArray[np.bool_]:
     """Whether each label is guessed right from the other labels ``[L]``.
 
-    With ``M = (I - a S)^-1`` at the labelled items ``[L, L]``, label ``l`` is guessed as the class ``c`` with the
-    largest mean of ``M[l, m]`` over the other labelled items ``m`` of that class (label propagation of Zhou et al.
-    2004, one label left out).
+    With ``M = (I - a S)^-1``, label ``l`` gets from class ``c`` the share ``Σ M[l, m] / Σ_i M[i, m]`` of what the
+    other labelled items ``m`` of that class send to all items: label propagation (Zhou et al. 2004) with class masses
+    normalised (Zhu, Ghahramani & Lafferty 2003), one label left out. The largest share is the guess.
 
     Args:
         views: the items in each of their guises, `Encoder.views`; the first is the item itself ``T x [N, D]``.
@@ -40,14 +40,14 @@ def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Position
     weights = affinity(nearest(views, views[0], NEIGHBOURS + 1))
     sources = np.zeros((weights.shape[0], len(labelled)), np.float32)
     sources[labelled, np.arange(len(labelled))] = 1.0
-    mass = propagate(weights, sources)[labelled]
-    np.fill_diagonal(mass, 0.0)
-    by_class = np.zeros((len(labelled), classes), np.float32)
-    np.add.at(by_class.T, targets, mass.T)
-    counts = np.bincount(targets, minlength=classes)[None, :] - np.eye(classes, dtype=np.int64)[targets]
-    means = np.where(counts > 0, by_class / np.maximum(counts, 1), 0.0)
-    reached = means.max(axis=1) > 0
-    return np.asarray((means.argmax(axis=1) == targets) & reached)
+    sent = propagate(weights, sources)
+    mass, totals = sent[labelled], np.repeat(sent.sum(axis=0)[None, :], len(labelled), axis=0)
+    for own in (mass, totals):
+        np.fill_diagonal(own, 0.0)
+    of_class = np.eye(classes, dtype=np.float32)[targets]  # [L, C]
+    received, all_sent = mass @ of_class, totals @ of_class
+    shares = np.where(all_sent > 0, received / np.maximum(all_sent, np.float32(1e-12)), 0.0)
+    return np.asarray((shares.argmax(axis=1) == targets) & (shares.max(axis=1) > 0))
 
 
 def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> str:

@@ -48,6 +48,15 @@ def test_the_largest_class_gains_nothing_by_its_size() -> None:
     assert right[-5:].all()
 
 
+def test_a_class_of_hubs_does_not_win_everywhere() -> None:
+    draws = np.random.default_rng(1)
+    classes = np.array([0] * 94 + [1] * 6)
+    rows = draws.normal(size=(400, 16)).astype(np.float32)
+    rows[94:100] *= 0.1  # in the middle: near to all others
+    right = left_out_right([rows], np.arange(100), classes, 2)
+    assert right[:94].mean() > 0.25  # in noise half are right at best; by plain means of mass hardly one is
+
+
 A, B, C = np.arange(40) < 30, np.arange(40) < 31, np.arange(40) < 38
 
 
