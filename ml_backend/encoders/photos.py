@@ -28,6 +28,8 @@ class Photos:
 
     name: ClassVar[str] = "photos"
     object_tag: ClassVar[str] = "Image"
+    at_once: ClassVar[int] = 300
+    """New pictures that a round reads before it orders, see `rounds.embedding`: some seconds of work."""
 
     def __init__(self, mean: Features) -> None:
         self._mean = mean
