@@ -8,54 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ml_backend.encoders.registry import AUTO, ENCODERS, check_encoder_name
-from ml_backend.errors import AcquisitionError, ConfigurationError
+from ml_backend.encoders.registry import AUTO, ENCODERS
+from ml_backend.errors import ConfigurationError
 from ml_backend.fetching.addresses import parse_rules
 from ml_backend.hardware import Hardware
-from ml_backend.models.registry import check_model_name
-from ml_backend.strategies.mixture import parse_strategy
+from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
 from ml_backend.strategies.registry import STRATEGIES
 
 LARGEST_QUEUE = 100_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-
-
-def _known_strategy(value: str) -> str:
-    try:
-        parse_strategy(value)
-    except AcquisitionError as exc:
-        raise ValueError(str(exc)) from None
-    return value
-
-
-Strategy = Annotated[str, AfterValidator(_known_strategy)]
-
-
-def _known_text_model(value: str) -> str:
-    try:
-        check_model_name(value, "Text")
-    except ConfigurationError as exc:
-        raise ValueError(str(exc)) from None
-    return value
-
-
-TextModel = Annotated[str, AfterValidator(_known_text_model)]
-
-
-def _known_image_model(value: str) -> str:
-    try:
-        check_model_name(value, "Image")
-    except ConfigurationError as exc:
-        raise ValueError(str(exc)) from None
-    return value
-
-
-ImageModel = Annotated[str, AfterValidator(_known_image_model)]
 
 
 class ProjectSettings(BaseModel):
@@ -64,7 +30,9 @@ class ProjectSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     strategy: Strategy = Field(
-        "auto", description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES)
+        "auto",
+        max_length=1000,
+        description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES),
     )
     samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
@@ -86,9 +54,9 @@ class ProjectSettings(BaseModel):
         le=1,
         description="a new model that loses more accuracy than this is not served; null: always served",
     )
-    train_after_labels: int = Field(10, ge=1, description="new labels that start a round")
+    train_after_labels: int = Field(10, ge=1, le=1_000_000, description="new labels that start a round")
     train_after_seconds: float = Field(
-        60.0, ge=0, allow_inf_nan=False, description="seconds after the first change that start one at the latest"
+        60.0, ge=0, le=30 * 86400, description="seconds after the first change that start one at the latest"
     )
     recheck: int = Field(
         0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
@@ -109,36 +77,21 @@ class ProjectSettings(BaseModel):
     instant: bool = Field(
         True, description="between two rounds, let each answer change what comes next (of what auto chose)"
     )
-    embedding: str = Field(
+    embedding: Embedding = Field(
         AUTO, description="what embeds tasks without labels; auto: the best that is there: " + ", ".join(ENCODERS)
     )
-    embedding_options: dict[str, float] = Field(
+    embedding_options: dict[str, Finite] = Field(
         default_factory=dict,
+        max_length=20,
         description="of the embedding; of gradients the largest distortions that leave a label as it is: rotation "
         "(degrees), shear, scale, shift (shares)",
     )
-    class_shares: dict[str, float] = Field(
+    class_shares: ClassShares = Field(
         default_factory=dict,
         description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
     )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
-    hyperparameters: dict[str, Any] = Field(default_factory=dict, description="passed to the model's training")
-
-    @field_validator("embedding")
-    @classmethod
-    def _embedding(cls, value: str) -> str:
-        try:
-            check_encoder_name(value)
-        except ConfigurationError as exc:
-            raise ValueError(str(exc)) from None
-        return value
-
-    @field_validator("class_shares")
-    @classmethod
-    def _class_shares(cls, value: dict[str, float]) -> dict[str, float]:
-        if value and not (all(0 <= share < float("inf") for share in value.values()) and sum(value.values()) > 0):
-            raise ValueError("must be numbers from 0, not all of them 0")
-        return value
+    hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
         """A copy with some values changed; ``where`` tells the user which place to mend.
@@ -207,6 +160,16 @@ class Settings(BaseSettings):
         ge=0,
         allow_inf_nan=False,
         description="seconds between polls for changes that no webhook reported; 0: never",
+    )
+    round_seconds: float = Field(
+        3600.0, ge=10, le=7 * 86400, description="how long a round may take before it is broken off"
+    )
+    round_processes: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="how many rounds of different projects may train at once in the server; the second process starts "
+        "only when it is needed",
     )
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
     keep_queues_seconds: float = Field(

@@ -14,6 +14,7 @@
     ├── RequestMalformed          a request's body is none that the backend can read
     ├── RequestTooLarge           a request has more than the backend takes
     ├── RoundProcessDied          the process that runs rounds ended in the middle of one
+    │   └── RoundCancelled            because somebody cancelled it
     └── LabelStudioError          Label Studio did not do what it was asked
         ├── LabelStudioUnreachable    no answer: wrong URL, server down, time-out
         ├── LabelStudioUnauthorized   the token is wrong, expired or of a disabled kind
@@ -72,6 +73,10 @@ class RequestTooLarge(ActiveLearningError):
 
 class RoundProcessDied(ActiveLearningError):
     """The process that runs rounds ended in the middle of one."""
+
+
+class RoundCancelled(RoundProcessDied):
+    """Somebody cancelled the round."""
 
 
 class LabelStudioError(ActiveLearningError):

@@ -14,6 +14,7 @@ from ml_backend.errors import RoundProcessDied
 from ml_backend.extras import require
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.jobs.job import Rounds
+from ml_backend.jobs.lane import Lane
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.process import RoundProcess
 from ml_backend.jobs.scheduler import Scheduler
@@ -75,26 +76,34 @@ def make_doorkeeper(settings: Settings) -> Doorkeeper:
 
 
 def make_rounds(settings: Settings) -> Rounds:
-    """Where rounds run: behind Redis where REDIS_URL is set, else in one process beside this one."""
+    """Where rounds run: behind Redis where REDIS_URL is set, else in processes beside this one."""
     if settings.redis_url is not None:
         require("REDIS_URL", "redis", "rq")
         from ml_backend.jobs.redis_queue import RedisRoundQueue
 
-        return RedisRoundQueue(settings.redis_url.get_secret_value())
-    round_process = make_round_process(settings)
+        return RedisRoundQueue(settings.redis_url.get_secret_value(), limit=settings.round_seconds)
+    first, *more = (_lane(settings) for _ in range(settings.round_processes))
+    quick = _lane(settings, quick=True)
+    return LocalRoundQueue(first.run, close=first.close, cancel=first.cancel, more=(*more, quick))
+
+
+def _lane(settings: Settings, *, quick: bool = False) -> Lane:
+    """A process for rounds, and how a round is remembered that ended with it."""
+    process = make_round_process(settings)
 
     def run(request: RoundRequest) -> dict[str, Any]:
         started = datetime.now(UTC)
         try:
-            result: dict[str, Any] = round_process.run(request)
+            result: dict[str, Any] = process.run(request)
         except RoundProcessDied as exc:
             record_lost_round(stores_of(settings), request, started=started, error=exc)
             raise
         return result
 
-    return LocalRoundQueue(run, prepare=round_process.start, close=round_process.close)
+    return Lane(run, cancel=process.cancel, rest=process.rest, close=process.close, quick=quick)
 
 
 def make_round_process(settings: Settings) -> RoundProcess:
     """The process that runs rounds, given what is asked of each."""
-    return RoundProcess(partial(run_request, settings=settings))
+    run = partial(run_request, settings=settings)
+    return RoundProcess(run, limit=settings.round_seconds)

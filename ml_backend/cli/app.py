@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "sync": ("sync", "Reorder a project: the most informative open tasks first."),
     "doctor": ("doctor", "Check one installation end to end, and mend it."),
     "measures": ("measures", "What a project's loop is worth."),
+    "rounds": ("rounds", "Rounds of a project: cancel them."),
     "versions": ("versions", "Model versions of a project: list, show, roll back, pin, export, delete."),
     "export": ("export_annotations", "Export a project's annotations, each with what asked for it."),
     "report": ("report", "Write what the dashboard shows into files."),

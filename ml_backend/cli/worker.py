@@ -24,6 +24,7 @@ def main() -> None:
     import redis
 
     import ml_backend.rounds.project_round  # noqa: F401 - once here, so that each round's forked process has it already
+    from ml_backend.jobs.redis_jobs import RoundJob, WorkerData
     from ml_backend.jobs.redis_queue import QUEUE_NAME
     from ml_backend.logs import configure_logging, library_level
 
@@ -33,5 +34,6 @@ def main() -> None:
         connection.ping()
     except redis.RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
-    queue = rq.Queue(QUEUE_NAME, connection=connection)
-    rq.Worker([queue], connection=connection).work(logging_level=library_level(settings))
+    kinds = {"serializer": WorkerData, "job_class": RoundJob}
+    queue = rq.Queue(QUEUE_NAME, connection=connection, **kinds)
+    rq.Worker([queue], connection=connection, **kinds).work(logging_level=library_level(settings))

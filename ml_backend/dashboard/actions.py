@@ -58,3 +58,14 @@ def ask(
         log.error("dashboard: asking for a round failed", exc_info=exc)
         return parts.notice("The round could not be asked for; the backend's log says why.", "error")
     return parts.notice(f"{asked.words} {more}".strip(), "good" if asked.new else "info")
+
+
+def cancel_round(services: Services, path: str | None) -> Any:
+    """Cancel the rounds of the page's project; a message for people, whatever happens."""
+    try:
+        found = services.cancel(project_of(path))
+    except ActiveLearningError as exc:
+        return parts.notice(str(exc), "error")
+    if not found:
+        return parts.notice("There is no round to cancel: it has ended.", "info")
+    return parts.notice("The round was cancelled; model and order are as they were.", "good")

@@ -22,6 +22,7 @@ def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
         "project": project_id,
         "running": progress is not None or services.running(project_id),
         "progress": progress and {name: progress[name] for name in ("step", "done", "total", "started", "trigger")},
+        "waits_for": services.ahead(project_id),
         "labels_waiting": outlook.labels_waiting,
         "labels_to_go": outlook.labels_to_go,
         "seconds_to_go": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),

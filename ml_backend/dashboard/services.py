@@ -108,6 +108,21 @@ class Services:
         except ConfigurationError:
             return False
 
+    def ahead(self, project_id: int) -> list[int]:
+        """Projects whose rounds come before the one of this project that waits."""
+        try:
+            return list(self._rounds.ahead(project_id))
+        except ConfigurationError:
+            return []
+
+    def cancel(self, project_id: int) -> bool:
+        """Cancel the rounds of a project; whether one waited or was under way.
+
+        Raises:
+            ConfigurationError: Redis does not answer.
+        """
+        return self._rounds.cancel(project_id)
+
     def progress(self, project_id: int, store: ProjectStore) -> dict[str, Any] | None:
         """The step of the round under way, whoever runs it; None where there is none."""
         found = progress.read(store)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ml_backend.rounds.request import RoundRequest
+
+CANCELLED: Final = "Cancelled by a person; model and order are as they were."
+"""The error of a round that somebody cancelled. It is not tried again by itself."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,11 @@ class Job:
     error: str | None = None
     result: dict[str, Any] | None = None
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled it."""
+        return self.error == CANCELLED
+
 
 class Rounds(Protocol):
     """Where a server asks for rounds."""
@@ -34,6 +42,12 @@ class Rounds(Protocol):
 
     def running(self, project_id: int) -> bool:
         """Whether a round of the project is waiting or under way."""
+
+    def ahead(self, project_id: int) -> tuple[int, ...]:
+        """Projects whose rounds come before the one of this project that waits; none where none waits."""
+
+    def cancel(self, project_id: int) -> bool:
+        """Cancel the rounds of a project: model and order stay as they are; whether one waited or was under way."""
 
     def close(self) -> None:
         """Take no more requests; a round that this process runs is broken off."""

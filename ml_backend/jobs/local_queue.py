@@ -1,48 +1,60 @@
-"""Rounds in the background of the server: one at a time, at most one waiting per project."""
+"""Rounds in the background of the server: at most one at a time and one waiting per project, in the order asked for.
+
+Rounds of several projects run in several lanes. A lane takes a round only where those before it are busy; the last one
+takes those alone that do not train. As a project has one round waiting at most, projects come in turn.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Condition, Thread
 from typing import Any, Final
 from uuid import uuid4
 
-from ml_backend.jobs.job import Job
+from ml_backend.jobs.job import CANCELLED, Job
+from ml_backend.jobs.lane import Lane, nothing
 from ml_backend.rounds.request import RoundRequest
 
 log = logging.getLogger(__name__)
 KEPT_JOBS: Final = 200
+REST_AFTER: Final = 300.0
+"""Seconds without a round after which a lane gives back its memory; the first one never does."""
 
 
 class LocalRoundQueue:
-    """Runs requested rounds in one background thread, which starts with ``start`` or the first request.
+    """Runs requested rounds in background threads, which start with ``start`` or the first request.
 
     Args:
         run: runs one round.
-        prepare: called once, in the thread, before the first round.
         close: called by ``close``; what ``run`` is doing then should end with an error.
+        cancel: breaks off the round that ``run`` is doing.
+        more: further lanes beside this one, in the order in which they are used.
         kept: jobs that are remembered; those that wait or run always are.
+        rest_after: seconds without a round after which a further lane rests.
     """
 
     def __init__(
         self,
         run: Callable[[RoundRequest], dict[str, Any]],
         *,
-        prepare: Callable[[], None] | None = None,
-        close: Callable[[], None] | None = None,
+        close: Callable[[], None] = nothing,
+        cancel: Callable[[], None] = nothing,
+        more: Sequence[Lane] = (),
         kept: int = KEPT_JOBS,
+        rest_after: float = REST_AFTER,
     ) -> None:
-        self._run = run
-        self._prepare = prepare
-        self._close = close
-        self._kept = kept
+        self._lanes = [Lane(run, cancel=cancel, close=close), *more]
+        self._kept, self._rest_after = kept, rest_after
         self._jobs: dict[str, Job] = {}
         self._waiting: list[str] = []
+        self._busy: dict[int, str] = {}
+        """Lane → the job that it runs."""
+        self._cancelled: set[str] = set()
         self._changed = Condition()
-        self._thread: Thread | None = None
+        self._threads: list[Thread] = []
 
     def request(self, request: RoundRequest) -> Job:
         """Ask for a round. One that is still waiting for the same project takes the request in, instead of a second."""
@@ -57,16 +69,21 @@ class LocalRoundQueue:
             for old in list(self._jobs)[: -self._kept]:
                 if self._jobs[old].status in ("finished", "failed"):
                     del self._jobs[old]
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="rounds", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            if not self._threads:
+                self._start()
+            self._changed.notify_all()
             return job
 
+    def _start(self) -> None:
+        numbers = range(len(self._lanes))
+        self._threads = [Thread(target=self._work, args=(n,), name=f"rounds {n + 1}", daemon=True) for n in numbers]
+        for thread in self._threads:
+            thread.start()
+
     def close(self) -> None:
-        """Break off the round under way, where that is possible."""
-        if self._close is not None:
-            self._close()
+        """Break off the rounds under way, where that is possible."""
+        for lane in self._lanes:
+            lane.close()
 
     def job(self, job_id: str) -> Job | None:
         """A job by its id; None if it is unknown or long over."""
@@ -81,25 +98,83 @@ class LocalRoundQueue:
                 for job in self._jobs.values()
             )
 
-    def _work(self) -> None:
-        if self._prepare is not None:
-            try:
-                self._prepare()
-            except Exception as exc:  # the first round will try again, and tell
-                log.warning("getting ready for rounds failed: %s", exc)
+    def ahead(self, project_id: int) -> tuple[int, ...]:
+        """Projects whose rounds come before the one of this project that waits; none where none waits."""
+        with self._changed:
+            order = [self._project(job) for job in (*self._busy.values(), *self._waiting)]
+            waits = [self._project(job) for job in self._waiting]
+            if project_id not in waits:
+                return ()
+            before = order[: len(self._busy) + waits.index(project_id)]
+            return tuple(dict.fromkeys(before))
+
+    def cancel(self, project_id: int) -> bool:
+        """Cancel the rounds of a project, waiting or under way; whether there was one."""
+        with self._changed:
+            waiting = [job for job in self._waiting if self._project(job) == project_id]
+            running = {lane: job for lane, job in self._busy.items() if self._project(job) == project_id}
+            for job in waiting:
+                self._waiting.remove(job)
+                self._update(job, status="failed", error=CANCELLED, ended_at=datetime.now(UTC))
+            for lane, job in running.items():  # under the lock: the lane takes no other round meanwhile
+                self._cancelled.add(job)
+                self._lanes[lane].cancel()
+            self._changed.notify_all()
+            return bool(waiting or running)
+
+    def _project(self, job_id: str) -> int:
+        return self._jobs[job_id].request.project_id
+
+    def _work(self, number: int) -> None:
+        lane = self._lanes[number]
+        rested = True
         while True:
             with self._changed:
-                while not self._waiting:
-                    self._changed.wait()
-                job = self._update(self._waiting.pop(0), status="started")
-            try:
-                result = self._run(job.request)
-            except Exception as exc:  # whatever a round raises, the next one must still run
-                log.exception("project %s: the round failed; the old order stands", job.request.project_id)
-                self._update(job.id, status="failed", error=str(exc), ended_at=datetime.now(UTC))
-            else:
-                log.info("project %s: round done: %s", job.request.project_id, result.get("queue"))
-                self._update(job.id, status="finished", result=result, ended_at=datetime.now(UTC))
+                job = self._take(number)
+                if job is None:
+                    woken = self._changed.wait(None if rested or number == 0 else self._rest_after)
+            if job is not None:
+                self._run(number, job)
+                rested = False
+            elif not woken:
+                lane.rest()
+                rested = True
+
+    def _take(self, number: int) -> Job | None:
+        """The first waiting round that is this lane's to run now; None where there is none. The lock is held."""
+        at_work = {self._project(job) for job in self._busy.values()}
+        for job_id in self._waiting:
+            request = self._jobs[job_id].request
+            fit = [
+                n for n, lane in enumerate(self._lanes) if n not in self._busy and not (lane.quick and request.train)
+            ]
+            if request.project_id not in at_work and fit and fit[0] == number:
+                self._waiting.remove(job_id)
+                self._busy[number] = job_id
+                self._changed.notify_all()  # the next one may be another lane's now
+                return self._update(job_id, status="started")
+        return None
+
+    def _run(self, number: int, job: Job) -> None:
+        project_id = job.request.project_id
+        result, error = None, None
+        try:
+            result = self._lanes[number].run(job.request)
+        except Exception as exc:  # whatever a round raises, the next one must still run
+            error = str(exc)
+            if job.id not in self._cancelled:
+                log.exception("project %s: the round failed; the old order stands", project_id)
+        with self._changed:
+            if error is not None and job.id in self._cancelled:
+                error = CANCELLED
+                log.warning("project %s: the round was cancelled", project_id)
+            self._cancelled.discard(job.id)
+            if error is None:
+                log.info("project %s: round done: %s", project_id, (result or {}).get("queue"))
+            status = "finished" if error is None else "failed"
+            self._update(job.id, status=status, error=error, result=result, ended_at=datetime.now(UTC))
+            del self._busy[number]
+            self._changed.notify_all()
 
     def _update(self, job_id: str, **changes: Any) -> Job:
         with self._changed:

@@ -24,12 +24,13 @@ from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 from typing import Any, Final
 
-from ml_backend.errors import RoundProcessDied
+from ml_backend.errors import RoundCancelled, RoundProcessDied
+from ml_backend.jobs.job import CANCELLED
 from ml_backend.logs import relay
 
 log = logging.getLogger(__name__)
-LONGEST_ROUND: Final = 6 * 3600
-"""Seconds after which a round is broken off: it hangs."""
+LONGEST_ROUND: Final = 3600.0
+"""Seconds after which a round is broken off, where no setting says otherwise."""
 NICENESS: Final = 5
 """Rounds give way to the server and to Label Studio, for which people wait."""
 STOP_TIMEOUT: Final = 5.0
@@ -54,6 +55,7 @@ class RoundProcess:
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._closed = False
+        self._cancelled = False
         self._lock = Lock()
         """Held by the one thread that starts the process or waits for it."""
 
@@ -76,21 +78,26 @@ class RoundProcess:
         """Call the function in the process; what it returns.
 
         Raises:
+            RoundCancelled: somebody cancelled the call.
             RoundProcessDied: the process ended before the call did, or the call took longer than the limit.
             Exception: whatever the function raises.
         """
         with self._lock:
+            self._cancelled = False
             process, connection = self._started()
             try:
                 connection.send(arguments)
                 answer = _answer(process, connection, time.monotonic() + self._limit)
             except (EOFError, OSError, pickle.UnpicklingError) as exc:  # it is gone, perhaps in the middle of a word
                 self._end(process, connection)
+                if self._cancelled and not self._closed:
+                    raise RoundCancelled(CANCELLED) from exc
                 raise RoundProcessDied(STOPPING if self._closed else _obituary(process)) from exc
             if answer is None:
                 self._end(process, connection)
                 raise RoundProcessDied(
-                    f"The round took longer than {self._limit:,.0f} seconds and was broken off. {ADVICE}"
+                    f"The round took longer than {self._limit:,.0f} seconds and was broken off; ROUND_SECONDS is the "
+                    f"limit. {ADVICE}"
                 )
         returned, value = answer
         if returned:
@@ -110,6 +117,23 @@ class RoundProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, number)
             wait([process.sentinel], STOP_TIMEOUT)
+
+    def cancel(self) -> None:
+        """Break off the call under way, which raises RoundCancelled; it returns at once. The next call is taken."""
+        self._cancelled = True
+        process = self._process
+        if process is not None and process.pid is not None and not wait([process.sentinel], 0):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+
+    def rest(self) -> None:
+        """End the process, where no call is under way: the next call starts another."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._process is not None and self._connection is not None:
+                    self._end(self._process, self._connection)
+            finally:
+                self._lock.release()
 
     def _started(self) -> tuple[BaseProcess, Connection]:
         if self._closed:

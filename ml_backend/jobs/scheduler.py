@@ -16,11 +16,11 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.jobs.job import Job, Rounds
+from ml_backend.jobs.status import project_status
 from ml_backend.jobs.trigger import LONGEST_WAIT, NextRound, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
-from ml_backend.rounds.log import Seen, last_seen, look, rounds
-from ml_backend.rounds.measures import stored
+from ml_backend.rounds.log import Seen, last_seen, look
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
@@ -56,6 +56,8 @@ class Scheduler:
         self._next_poll = clock()
         self._poll_failures = 0
         self._poll_error: str | None = None
+        self._left_alone: dict[int, Seen] = {}
+        """Projects whose round somebody cancelled, as they were then: nothing starts by itself until they change."""
         self._gone: set[str] = set()
         """Stores of deleted projects: by uid, because Label Studio may give the id again."""
         self._stop = Event()
@@ -79,6 +81,7 @@ class Scheduler:
         if not request.train:  # labels go on waiting for a round that does
             return self._rounds.request(request)
         with self._lock:
+            self._left_alone.pop(request.project_id, None)
             self._trigger.started(request.project_id, by_hand=True)
         try:
             return self._request(request)
@@ -94,35 +97,14 @@ class Scheduler:
 
     def status(self) -> dict[str, Any]:
         """Every known project and how polling for lost changes goes, for people. Asks nothing of Label Studio."""
-        projects = {str(i): self._project_status(i, store) for i, store in self._stores.known().items()}
+        projects = {
+            str(i): project_status(i, store, self.outlook(i), self._rounds, is_deleted=store.uid in self._gone)
+            for i, store in self._stores.known().items()
+        }
         return {
             "projects": projects,
             "polling": {"every_seconds": self._settings.poll_seconds, "error": self._poll_error},
         }
-
-    def _project_status(self, project_id: int, store: ProjectStore) -> dict[str, Any]:
-        outlook = self.outlook(project_id)
-        last = next(iter(rounds(store, newest=1)), None)
-        status = {
-            "last_round": last,
-            "labels_waiting": outlook.labels_waiting,
-            "next_round_in": None
-            if outlook.seconds_to_go is None
-            else {"labels": outlook.labels_to_go, "seconds": round(outlook.seconds_to_go, 1)},
-            "failures": outlook.failures,
-            "last_error": outlook.error or (last or {}).get("error"),
-            "deleted": store.uid in self._gone,
-        }
-        try:
-            current = store.current()
-            return status | {
-                "version": current.version,
-                "queue": current.queue,
-                "measures": stored(store),
-                "running": self._rounds.running(project_id),
-            }
-        except ActiveLearningError as exc:  # the other projects are shown all the same
-            return status | {"version": None, "queue": None, "measures": {}, "running": None, "last_error": str(exc)}
 
     # --- the thread ----------------------------------------------------------------------------------------------
 
@@ -170,13 +152,22 @@ class Scheduler:
             job = self._rounds.job(job_id)
             if job is not None and job.status in ("queued", "started"):
                 continue
+            if job is not None and job.is_cancelled:
+                self._leave_alone(project_id)
             with self._lock:
                 if self._trigger.running().get(project_id) != job_id:
                     continue  # asked for again meanwhile: that round counts
-                if job is not None and job.status == "finished":
+                if job is not None and (job.status == "finished" or job.is_cancelled):
                     self._trigger.done(project_id)
                 else:
                     self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
+
+    def _leave_alone(self, project_id: int) -> None:
+        """What is there now starts no round by itself: somebody cancelled the one that would have taken it up."""
+        try:
+            self._left_alone[project_id] = look(self._client(), project_id)
+        except ActiveLearningError as exc:
+            log.warning("project %s: its cancelled round may start again by itself: %s", project_id, exc)
 
     def _poll(self) -> None:
         """Poll all known projects, from time to time."""
@@ -214,7 +205,7 @@ class Scheduler:
         except LabelStudioNotFound:
             self._forget(project_id)
             return
-        if found != before:
+        if found not in (before, self._left_alone.get(project_id)):
             with self._lock:
                 if project_id not in self._trigger.running():
                     self._trigger.found(project_id, _new_labels(before, found))
@@ -255,7 +246,8 @@ class Scheduler:
             outlook = self._trigger.outlook(project_id)
             if outlook.job:
                 return  # asked for by hand meanwhile
-            if found == (last_seen(store) if store is not None else Seen()) and not outlook.by_hand:
+            known = (last_seen(store) if store is not None else Seen(), self._left_alone.get(project_id))
+            if found in known and not outlook.by_hand:
                 self._trigger.done(project_id)
                 return
         self._request(RoundRequest(project_id, reason))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,71 @@ from ml_backend.errors import ModelError
 from ml_backend.models.base import Targets
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Between which values a number may lie."""
+
+    least: float
+    most: float
+    below: bool = False
+    """Whether ``most`` itself is too much."""
+
+    def __str__(self) -> str:
+        if math.isinf(self.most):
+            return f"from {self.least:g}"
+        return f"from {self.least:g} to {'below ' if self.below else ''}{self.most:,.10g}"
+
+    def hold(self, value: float) -> bool:
+        """Whether a value lies between them."""
+        if not math.isfinite(value):
+            return False
+        return self.least <= value < self.most if self.below else self.least <= value <= self.most
+
+
+BOUNDS: Final[Mapping[str, Bounds]] = {
+    "steps": Bounds(0, 100_000),
+    "batch_size": Bounds(1, 16_384),
+    "learning_rate": Bounds(0, math.inf),  # too large a one costs no time: the loss becomes NaN, which is told
+    "weight_decay": Bounds(0, math.inf),
+    "penalty": Bounds(0, 1e6),
+    "dropout": Bounds(0, 1, below=True),
+    "feature_dropout": Bounds(0, 1, below=True),
+    "label_smoothing": Bounds(0, 1, below=True),
+}
+"""Of hyperparameters that several models have: what lies beyond keeps all others waiting, or trains nothing."""
+MOST_HYPERPARAMETERS: Final = 50
+LONGEST_TEXT: Final = 1_000
+ANY_NUMBER: Final = Bounds(0, 1e6)
+"""Of a number that is not listed."""
+
+
+def bounds_of(name: str) -> Bounds:
+    """Between which values a hyperparameter may lie."""
+    return BOUNDS.get(name, ANY_NUMBER)
+
+
+def bounded_hyperparameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Hyperparameters of a model that is not known yet, as a setting has them.
+
+    Raises:
+        ModelError: too many, a number out of its bounds, a text that is too long, or neither of the two.
+    """
+    if len(given) > MOST_HYPERPARAMETERS:
+        raise ModelError(f"at most {MOST_HYPERPARAMETERS} of them, not {len(given)}")
+    for name, value in given.items():
+        if isinstance(value, str):
+            if len(value) > LONGEST_TEXT:
+                raise ModelError(f"{name} must be a text of at most {LONGEST_TEXT} characters")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            if not bounds_of(name).hold(value):
+                raise ModelError(f"{name} must be a number {bounds_of(name)}")
+        elif value is not None and not isinstance(value, bool):  # None: the default again
+            raise ModelError(f"{name} must be a number or a text")
+    return dict(given)
+
+
 def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Defaults overlaid with ``given``, each value of its default's kind; numbers finite and >= 0.
+    """Defaults overlaid with ``given``, each value of its default's kind; numbers within `bounds_of` their names.
 
     A default of None is chosen by the model itself, unless a number is given; None or ``auto`` leave it to the model.
 
@@ -35,15 +99,11 @@ def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapp
             continue
         wants_int = isinstance(defaults[name], int)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or value < 0 or (wants_int and value != int(value)):
-            kind = "a whole number" if wants_int else "a finite number"
-            raise ModelError(f"{model}: hyperparameter {name} must be {kind} >= 0, not {value!r}")
+        bounds = bounds_of(name)
+        if not is_number or not bounds.hold(value) or (wants_int and value != int(value)):
+            kind = "a whole number" if wants_int else "a number"
+            raise ModelError(f"{model}: hyperparameter {name} must be {kind} {bounds}, not {value!r}")
         values[name] = int(value) if wants_int else float(value)
-    for name in ("dropout", "label_smoothing", "feature_dropout"):
-        if values.get(name, 0.0) >= 1:
-            raise ModelError(f"{model}: hyperparameter {name} must be below 1, not {values[name]!r}")
-    if values.get("batch_size", 1) < 1:
-        raise ModelError(f"{model}: hyperparameter batch_size must be at least 1")
     return values
 
 

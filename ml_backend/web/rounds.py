@@ -61,6 +61,15 @@ def job_status() -> tuple[Response, int]:
     return (jsonify(_job_json(job)), 200) if job else (jsonify(error="unknown job"), 410)
 
 
+@blueprint.post("/rounds/cancel")
+def cancel() -> Response:
+    """Cancel the rounds of `project`, waiting or under way: model and order stay as they are."""
+    project_id = project_number(json_body().get("project"))
+    if project_id is None:
+        raise ConfigurationError('Send {"project": N}: the project whose rounds are to be cancelled.')
+    return jsonify(cancelled=services().rounds.cancel(project_id))
+
+
 @blueprint.get("/is_training")
 def is_training() -> Response:
     """Whether a round of `project` runs."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import ServerProcess, free_port
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from support.label_studio import MakeProject
 from support.places import REPOSITORY
 from support.redis_server import REDIS_PASSWORD, wait_until
@@ -20,7 +22,8 @@ from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.jobs import queued_round
 from ml_backend.jobs.job import Job
-from ml_backend.jobs.redis_queue import WAITS_FOR, RedisRoundQueue, request_key, requested
+from ml_backend.jobs.redis_jobs import RoundJob, WorkerData
+from ml_backend.jobs.redis_queue import QUEUE_NAME, WAITS_FOR, RedisRoundQueue, request_key, requested
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
@@ -117,12 +120,74 @@ def test_a_worker_runs_the_merged_request_and_what_older_servers_queued(
     rounds.request(RoundRequest(7, "labels"))
     rounds.request(RoundRequest(7, pin="v1", settings={"seed": 3}))
     old = {"train": False, "pin": "v2", "unpin": False, "changes": {"samples": None}}
-    rounds._queue.enqueue("ml_backend.backend.run_project_round", 8, trigger="asked", options=old)
-    SimpleWorker([rounds._queue], connection=rounds._redis).work(burst=True)
+    older = Queue(QUEUE_NAME, connection=rounds._redis)  # as RQ is by itself: with pickles
+    older.enqueue("ml_backend.backend.run_project_round", 8, trigger="asked", options=old)
+    work(rounds)
     assert ran == [
         RoundRequest(7, "labels", pin="v1", settings={"seed": 3}),
         RoundRequest(8, train=False, pin="v2", settings={"samples": None}),
     ]
+
+
+def work(rounds: RedisRoundQueue) -> None:
+    """Work off the queue as ``lsal worker`` does, in this process."""
+    kinds = {"serializer": WorkerData, "job_class": RoundJob}
+    queue = Queue(QUEUE_NAME, connection=rounds._redis, **kinds)
+    SimpleWorker([queue], connection=rounds._redis, **kinds).work(burst=True)
+
+
+class Evil:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_planted_job_runs_nothing(rounds: RedisRoundQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where the server reads it, nor where a worker takes it: pickles, foreign functions, callbacks."""
+    ran: list[RoundRequest] = []
+    monkeypatch.setattr(queued_round, "run_request", lambda request, settings: ran.append(request) or {})
+    mark = tmp_path / "mark"
+    pickled = Queue(QUEUE_NAME, connection=rounds._redis)
+    planted = [
+        pickled.enqueue("ml_backend.backend.run_project_round", Evil(mark)),
+        pickled.enqueue("os.system", f"touch {mark}"),
+        rounds._queue.enqueue("os.system", f"touch {mark}"),
+        rounds._queue.enqueue("subprocess.call", ["touch", str(mark)]),
+    ]
+    hooked = rounds.request(RoundRequest(7))
+    for name in ("success_callback_name", "failure_callback_name", "stopped_callback_name"):
+        rounds._redis.hset(f"rq:job:{hooked.id}", name, "os.abort")
+    rounds._redis.hset(f"rq:job:{planted[0].id}", "meta", zlib.compress(pickle.dumps(Evil(mark))))
+
+    assert [rounds.job(job.id) for job in planted] == [None] * 4
+    assert not rounds.running(9)
+    assert rounds.ahead(7) == ()
+    assert rounds.request(RoundRequest(8)).status == "queued"
+    work(rounds)
+    assert ran == [RoundRequest(7), RoundRequest(8)]
+    assert [job.get_status().value for job in planted] == ["failed"] * 4
+    assert not mark.exists()
+
+
+def test_a_cancelled_round_that_waits_never_runs(rounds: RedisRoundQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[RoundRequest] = []
+    monkeypatch.setattr(queued_round, "run_request", lambda request, settings: ran.append(request) or {})
+    first = rounds.request(RoundRequest(7))
+    rounds.request(RoundRequest(8))
+    rounds.request(RoundRequest(9, train=False))
+    assert (rounds.ahead(8), rounds.ahead(7), rounds.ahead(9)) == ((9, 7), (9,), ())
+    assert rounds.cancel(7)
+    assert not rounds.cancel(7)
+    assert not rounds.running(7)
+    work(rounds)
+    assert [request.project_id for request in ran] == [9, 8], "what trains nothing comes first"
+    job = rounds.job(first.id)
+    assert job is not None
+    assert (job.status, job.is_cancelled) == ("failed", True)
 
 
 def test_without_redis_the_error_says_what_to_do() -> None:
@@ -156,7 +221,8 @@ def test_a_worker_process_runs_the_rounds(
         assert answer.status_code == 201
         return str(answer.json["job"])
 
-    jobs = [start(987_654), start(project.id)]
+    assert web.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 987_654}}).status_code == 404
+    jobs = [scheduler.ask(RoundRequest(987_654)).id, start(project.id)]
     command = [sys.executable, str(REPOSITORY / "scripts" / "worker.py")]
     with ServerProcess("worker", command, log=tmp_path / "worker.log", env=env) as worker:
         wait_until(lambda: all(over(rounds.job(job)) for job in jobs) or not worker.running)

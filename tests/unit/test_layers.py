@@ -18,6 +18,7 @@ LAYERS = (
     ("evaluation",),
     ("semi_supervised",),
     ("strategies",),
+    ("setting_kinds",),
     ("config",),
     ("logs",),
     ("label_studio",),

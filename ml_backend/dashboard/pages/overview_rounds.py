@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from dash import ALL, Dash, Input, Output, State, dcc, html, no_update
 
 from ml_backend.dashboard import parts, words
-from ml_backend.dashboard.actions import ask, store_of
+from ml_backend.dashboard.actions import ask, cancel_round, store_of
 from ml_backend.dashboard.pages.base import Data
 from ml_backend.dashboard.reading.form import changes
 from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
+
+MOST_NAMED: Final = 3
+"""Projects that are named where a round waits for others."""
 
 
 def round_section(pulse: dict[str, Any] | None) -> Any:
@@ -25,12 +28,11 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
         told = f" {done:,} of {total:,}" if total else ""
         step = words.step(progress["step"])
         content = [html.P([html.Strong("A round is under way: "), f"{step}{told}"])]
-        return html.Div([*content, parts.bar(done, total, name=f"Progress of: {step}")], className="notice")
+        bar = parts.bar(done, total, name=f"Progress of: {step}")
+        return html.Div([*content, bar, _cancel_button()], className="notice")
     if pulse["running"]:
-        return html.Div(
-            [html.P(html.Strong("A round is about to start.")), parts.bar(0, 0, name="Waiting for the round")],
-            className="notice",
-        )
+        bar = parts.bar(0, 0, name="Waiting for the round")
+        return html.Div([html.P(html.Strong(_waiting(pulse))), bar, _cancel_button()], className="notice")
     if pulse["labels_to_go"] is not None:
         waiting = words.count(pulse["labels_waiting"], "new label")
         seconds = words.duration(pulse["seconds_to_go"] or 0)
@@ -38,6 +40,18 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
         labels = words.count(pulse["labels_to_go"], "label")
         return parts.notice(f"Next round in {labels}, or in {seconds} at the latest; {waiting} so far.{again}")
     return None
+
+
+def _waiting(pulse: dict[str, Any]) -> str:
+    ahead = [f"project {number}" for number in pulse.get("waits_for") or ()]
+    if not ahead:
+        return "A round is about to start."
+    more = f" and {words.count(len(ahead) - MOST_NAMED, 'other')}" if len(ahead) > MOST_NAMED else ""
+    return f"A round waits for those of {', '.join(ahead[:MOST_NAMED])}{more}."
+
+
+def _cancel_button() -> html.Button:
+    return html.Button("Cancel", id="cancel-round", n_clicks=0, className="button plain")
 
 
 def section(data: Data) -> html.Section:
@@ -118,6 +132,15 @@ def register(app: Dash, services: Services) -> None:
     def show_round(pulse: dict[str, Any] | None, key: Any) -> Any:
         del key
         return round_section(pulse)
+
+    @app.callback(
+        Output("train-answer", "children", allow_duplicate=True),
+        Input("cancel-round", "n_clicks"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def cancel(clicks: int | None, path: str) -> Any:
+        return cancel_round(services, path) if clicks else no_update
 
     _register_train(app, services)
     _register_pins(app, services)

@@ -12,7 +12,7 @@ from ml_backend.encoders.registry import ENCODERS
 from ml_backend.encoders.text_vectors import PACKAGED
 from ml_backend.errors import ActiveLearningError
 from ml_backend.models.base import Model
-from ml_backend.models.checks import resolve_hyperparameters
+from ml_backend.models.checks import bounds_of, resolve_hyperparameters
 from ml_backend.models.registry import AUTO, MODELS, model_for_object_tag
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
@@ -70,7 +70,8 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
     tuned = stored.get("hyperparameters")
     known = tuned if isinstance(tuned, Mapping) else {}
     for name, default in hyperparameters(settings, store).items():
-        rows.append(_row(PREFIX + name, TUNED.get(name, name), known.get(name), default, NOTES.get(name, "")))
+        note = NOTES.get(name, "") if isinstance(default, str) else f"{bounds_of(name)}. {NOTES.get(name, '')}".strip()
+        rows.append(_row(PREFIX + name, TUNED.get(name, name), known.get(name), default, note))
     return rows
 
 

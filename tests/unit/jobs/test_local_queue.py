@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from ml_backend.errors import StoreError
+from ml_backend.errors import RoundCancelled, StoreError
+from ml_backend.jobs.job import CANCELLED
+from ml_backend.jobs.lane import Lane
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.rounds.request import RoundRequest
 
@@ -22,6 +24,11 @@ class Rounds:
         self.fails = {}
         self._let_through = threading.Semaphore(0)
         self._lock = threading.Lock()
+        self._cancelled = threading.Event()
+
+    def cancel(self):
+        self._cancelled.set()
+        self.let_through()
 
     def __call__(self, request):
         project_id = request.project_id
@@ -32,6 +39,9 @@ class Rounds:
         assert self._let_through.acquire(timeout=PATIENCE)
         with self._lock:
             self.at_once -= 1
+        if self._cancelled.is_set():
+            self._cancelled.clear()
+            raise RoundCancelled("it was killed")
         if project_id in self.fails:
             raise self.fails[project_id]
         return {"queue": f"queue of {project_id}"}
@@ -160,3 +170,89 @@ def test_no_request_no_thread(rounds):
     before = threading.active_count()
     LocalRoundQueue(rounds)
     assert threading.active_count() == before
+
+
+class Lanes:
+    """Two lanes for all and one for what does not train, whose rounds wait to be let through or cancelled."""
+
+    def __init__(self):
+        self.rounds = [Rounds(), Rounds(), Rounds()]
+        self.rested = []
+
+    def queue(self, rest_after=PATIENCE):
+        lanes = [
+            Lane(self.rounds[n], cancel=self.rounds[n].cancel, rest=lambda n=n: self.rested.append(n), quick=n == 2)
+            for n in (1, 2)
+        ]
+        first = self.rounds[0]
+        return LocalRoundQueue(first, cancel=first.cancel, more=lanes, rest_after=rest_after)
+
+    @property
+    def started(self):
+        return [rounds.started for rounds in self.rounds]
+
+
+@pytest.fixture
+def lanes():
+    found = Lanes()
+    yield found
+    for rounds in found.rounds:
+        rounds.let_through(1000)
+
+
+def test_another_project_need_not_wait_for_one_that_trains_without_end(lanes):
+    queue = lanes.queue()
+    queue.request(RoundRequest(1))
+    until(lambda: lanes.started == [[1], [], []])
+    queue.request(RoundRequest(2))
+    until(lambda: lanes.started == [[1], [2], []])
+    queue.request(RoundRequest(3))
+    assert queue.ahead(3) == (1, 2)
+    queue.request(RoundRequest(4, train=False))
+    until(lambda: lanes.started == [[1], [2], [4]])
+    queue.request(RoundRequest(1))
+    assert queue.ahead(1) == (1, 2, 4, 3)
+    assert queue.ahead(2) == ()
+    lanes.rounds[1].let_through()
+    until(lambda: lanes.started == [[1], [2, 3], [4]])
+
+
+def test_a_project_never_has_two_rounds_at_once(lanes):
+    queue = lanes.queue()
+    queue.request(RoundRequest(1))
+    until(lambda: lanes.started[0] == [1])
+    queue.request(RoundRequest(1, train=False))
+    queue.request(RoundRequest(2))
+    until(lambda: lanes.started[1] == [2])  # a later one: the earlier had its chance
+    assert lanes.started == [[1], [2], []]
+    lanes.rounds[0].let_through()
+    until(lambda: lanes.started[0] == [1, 1])
+
+
+def test_a_cancelled_round_ends_and_one_that_waits_never_begins(lanes, caplog):
+    queue = lanes.queue()
+    running = queue.request(RoundRequest(1))
+    until(lambda: lanes.started[0] == [1])
+    waiting, other = queue.request(RoundRequest(1)), queue.request(RoundRequest(2))
+    until(lambda: lanes.started[1] == [2])
+    assert queue.cancel(1)
+    until(lambda: not queue.running(1))
+    for job in (running, waiting):
+        ended = queue.job(job.id)
+        assert (ended.status, ended.error, ended.is_cancelled) == ("failed", CANCELLED, True)
+    assert queue.job(other.id).status == "started"
+    assert not queue.cancel(1)
+    queue.request(RoundRequest(3))
+    until(lambda: lanes.started[0] == [1, 3])
+    assert "Traceback" not in caplog.text
+
+
+def test_a_lane_that_has_nothing_to_do_rests_but_for_the_first(lanes):
+    queue = lanes.queue(rest_after=0.05)
+    queue.request(RoundRequest(1))
+    until(lambda: lanes.started[0] == [1])
+    queue.request(RoundRequest(2))
+    until(lambda: lanes.started[1] == [2])
+    for rounds in lanes.rounds[:2]:
+        rounds.let_through()
+    until(lambda: lanes.rested == [1])

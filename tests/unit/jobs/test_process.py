@@ -17,7 +17,7 @@ import pytest
 from support.process_groups import group_lives
 from support.trainer_work import work
 
-from ml_backend.errors import RoundProcessDied, StoreError
+from ml_backend.errors import RoundCancelled, RoundProcessDied, StoreError
 from ml_backend.jobs.process import RoundProcess
 
 PATIENCE = 60.0
@@ -134,6 +134,24 @@ def test_closing_breaks_off_and_takes_no_more(round_process: RoundProcess) -> No
     with pytest.raises(RoundProcessDied, match="The server is stopping"):
         round_process.run("give")
     round_process.close()
+
+
+def test_a_cancelled_call_ends_and_the_next_is_taken(round_process: RoundProcess) -> None:
+    round_process.start()
+    threading.Timer(0.2, round_process.cancel).start()
+    with pytest.raises(RoundCancelled, match="model and order are as they were"):
+        round_process.run("sleep", PATIENCE)
+    round_process.cancel()  # nothing is under way
+    assert round_process.run("give", 1)[1] == 1
+
+
+def test_at_rest_it_has_no_process_and_starts_another(round_process: RoundProcess) -> None:
+    round_process.rest()
+    assert round_process.run("give", 1)[1] == 1
+    assert round_process.pid is not None
+    round_process.rest()
+    assert round_process.pid is None
+    assert round_process.run("give", 1)[1] == 1
 
 
 SERVER = """

@@ -11,7 +11,7 @@ import pytest
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
-from ml_backend.jobs.job import Job
+from ml_backend.jobs.job import CANCELLED, Job
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.log import Seen, append, last_seen, rounds
 from ml_backend.rounds.record import record_round
@@ -38,6 +38,9 @@ class Rounds:
 
     def running(self, project_id):
         return any(job.request.project_id == project_id and job.status in ("queued", "started") for job in self.jobs)
+
+    def ahead(self, project_id):
+        return ()
 
     def end(self, status="finished", error=None):
         last = self.jobs[-1]
@@ -418,3 +421,26 @@ def test_a_round_that_did_not_train_leaves_the_labels_unseen_and_a_dry_run_leave
     assert last_seen(recorded.store) == Seen()
     recorded(dry_run=True)
     assert len(rounds(recorded.store)) == 1
+
+
+def test_a_cancelled_round_starts_again_only_when_something_changes_or_somebody_asks(world):
+    w = world(poll_seconds=30)
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 20)
+    w.scheduler.tick()
+    assert len(w.rounds.jobs) == 1
+    w.rounds.end("failed", CANCELLED)
+    w.pass_by(600)
+    assert len(w.rounds.jobs) == 1, "neither polls nor the changes that it took up"
+    assert (w.of(7)["failures"], w.of(7)["next_round_in"]) == (0, None)
+    w.seen[7] = Seen(40, 23, "t3")
+    w.pass_by(120)
+    assert len(w.rounds.jobs) == 2
+    w.rounds.end("failed", CANCELLED)
+    w.pass_by(120)
+    w.scheduler.ask(RoundRequest(7))
+    assert len(w.rounds.jobs) == 3
+    w.rounds.end("failed", "no memory")
+    w.pass_by(120)
+    assert len(w.rounds.jobs) > 3, "a round that fails by itself is tried again"

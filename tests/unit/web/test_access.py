@@ -21,6 +21,7 @@ ROUTES = [
     ("POST", "/versions"),
     ("POST", "/validate"),
     ("POST", "/job_status"),
+    ("POST", "/rounds/cancel"),
     ("GET", "/is_training"),
     ("POST", "/delete"),
     ("POST", "/duplicate_model"),

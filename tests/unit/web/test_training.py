@@ -101,6 +101,7 @@ def test_status(automatic, settings):
         "queue": name,
         "measures": {},
         "running": False,
+        "waits_for": [],
         "last_round": None,
         "labels_waiting": 0,
         "next_round_in": None,

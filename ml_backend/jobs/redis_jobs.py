@@ -1,0 +1,119 @@
+"""Jobs of RQ that can be nothing but our rounds: their data is JSON, and our own function is all they can call.
+
+Whoever can write to Redis can plant a job. RQ's own jobs are pickles, which run code when they are merely read, and
+name any function to call, before and after. Here:
+
+- data and results are JSON; what older releases queued is a pickle of plain values, which `Plain` reads without being
+  able to name a class or function;
+- `RoundJob` calls `run_project_round`, whatever a job says, and has no callbacks.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from typing import Any, Final
+
+from rq.exceptions import DeserializationError
+from rq.job import Job
+
+from ml_backend.bounded_json import JsonBounds, JsonMalformed, JsonTooLarge, read_json
+from ml_backend.errors import ConfigurationError
+
+ROUND: Final = "ml_backend.backend.run_project_round"
+"""What a queued job calls, by name: workers of all releases know it."""
+LARGEST: Final = 1024 * 1024
+"""Bytes of a job's data; a round's result may hold many warnings."""
+PICKLED: Final = b"\x80"
+"""How the data of older releases begins."""
+BOUNDS: Final = JsonBounds(nodes=100_000, depth=20, text=LARGEST)
+
+
+class Plain(pickle.Unpickler):
+    """Reads numbers, texts, lists, tuples and mappings. Anything else needs a name, and no name is found."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse.
+
+        Raises:
+            UnpicklingError: always.
+        """
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a job")
+
+
+class JsonData:
+    """How the server writes and reads jobs; a serializer of RQ. What older releases queued, it cannot read."""
+
+    @staticmethod
+    def dumps(content: Any, /) -> bytes:
+        """As JSON."""
+        return json.dumps(content).encode()
+
+    @staticmethod
+    def loads(data: bytes, /) -> Any:
+        """What was written.
+
+        Raises:
+            ValueError: it is no JSON, or too much.
+        """
+        if len(data) > LARGEST:
+            raise JsonTooLarge(f"has {len(data):,} bytes")
+        return read_json(data, BOUNDS)
+
+
+class WorkerData(JsonData):
+    """How workers do; they read what older releases queued, too."""
+
+    @staticmethod
+    def loads(data: bytes, /) -> Any:
+        """What was written.
+
+        Raises:
+            ValueError: it is no JSON, and no pickle of plain values, or too much.
+        """
+        if len(data) > LARGEST or not data.startswith(PICKLED):
+            return JsonData.loads(data)
+        try:
+            return Plain(io.BytesIO(data)).load()
+        except Exception as exc:  # whatever a made-up pickle does
+            raise JsonMalformed(f"is no pickle of plain values ({type(exc).__name__})") from None
+
+
+class RoundJob(Job):
+    """A job that is a round of ours, or nothing."""
+
+    @property
+    def success_callback(self) -> None:
+        """None, whatever the job says."""
+        return None
+
+    @property
+    def failure_callback(self) -> None:
+        """None, whatever the job says."""
+        return None
+
+    @property
+    def stopped_callback(self) -> None:
+        """None, whatever the job says."""
+        return None
+
+    @property
+    def project_id(self) -> int | None:
+        """The project that it is about; None where it is none of ours, or cannot be read here."""
+        try:
+            found = list(self.args or ()) if self.func_name == ROUND else []
+        except (DeserializationError, ValueError, TypeError):
+            return None
+        return found[0] if len(found) == 1 and type(found[0]) is int and found[0] > 0 else None
+
+    @property
+    def func(self) -> Any:
+        """Our function; no other is looked up.
+
+        Raises:
+            ConfigurationError: the job names another.
+        """
+        if self.func_name != ROUND or self.instance is not None:
+            raise ConfigurationError("A job in Redis is none of our rounds, and was declined. Who else writes there?")
+        return super().func
