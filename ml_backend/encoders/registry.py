@@ -28,6 +28,7 @@ ENCODERS: Final[Registry[type[Encoder]]] = Registry(
         "photos": "ml_backend.encoders.photos:Photos",
         "minilm": "ml_backend.encoders.sentences:MiniLm",
         "wordllama": "ml_backend.encoders.sentences:WordLlama",
+        "multilingual": "ml_backend.encoders.sentences:Multilingual",
     },
     _problem,
 )

