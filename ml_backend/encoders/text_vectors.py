@@ -6,6 +6,7 @@ sentence-transformers knows, from a folder or its cache.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
