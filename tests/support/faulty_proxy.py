@@ -82,6 +82,8 @@ class FaultyProxy:
     def listen(self) -> None:
         if self._server is not None:
             return
+        if self._thread is not None:  # the closed socket's port is free when nobody waits at it any more
+            self._thread.join()
         server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler(), bind_and_activate=False)
         server.daemon_threads = True
         server.allow_reuse_address = True

@@ -18,6 +18,7 @@ ALLOWED = {
     ("live/test_loop_closes.py", "ml_backend.store.project_store.ProjectStore.write_version"): "a full disk",
     ("live/test_pool.py", "project_embedding.AT_ONCE"): "an embedding of 1,001 images takes a minute",
     ("live/test_rounds_redis.py", "queued_round.run_request"): "RQ calls the job by its name",
+    ("unit/encoders/test_picture_vectors.py", "socket.socket.connect"): "whoever asks the network fails",
     ("unit/models/test_hardware.py", "torch.cuda.is_available"): "a machine with a GPU, or without one",
     ("unit/models/test_sentences.py", "socket.socket.connect"): "whoever asks the network fails",
     ("unit/test_docs.py", "sys.argv"): "a launcher run in this process",
