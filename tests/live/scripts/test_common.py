@@ -82,7 +82,7 @@ def test_ctrl_c_ends_with_130_and_a_plain_line(run, local_server, tmp_path):
     over = threading.Event()
 
     def press(call):
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # it waits for this answer
         over.wait(600)
         return 200, "application/json", b"{}"
 
