@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
+from ml_backend.models.temperature import best_factor
+
 TOLERANCE: Final = 1e-5
 """Largest derivative of the mean loss at which the optimum counts as found."""
 LEAST_GAIN: Final = 1e-7
@@ -100,26 +102,32 @@ def minimise(
 
 
 def choose_penalty(examples: Examples, steps: int, seed: int) -> float:
-    """The one of `PENALTIES` whose models say most of examples left out: least weighted log-loss over `FOLDS` folds.
+    """The one of `PENALTIES` whose models say most of examples left out, over `FOLDS` folds.
 
-    Of ties the strongest.
+    By the weighted log-loss of their likeliest classes at each penalty's best temperature: a strong penalty makes
+    small weights, which says nothing about the order of the answers. Of ties the strongest.
 
     Args:
         examples: as of `minimise`; more than `MOST` are thinned out, each class by its share.
         steps: of each fit, at the most.
         seed: of the folds.
     """
-    fold = folds(examples.y.argmax(dim=1).numpy(), seed)
+    classes = examples.y.argmax(dim=1).numpy()
+    fold = folds(classes, seed)
     if fold is None:
         return USUAL
-    scores = np.zeros(len(PENALTIES))
+    logits = np.zeros((len(PENALTIES), *examples.y.shape), np.float32)
     for number in range(FOLDS):
-        train, test = (examples.take(np.flatnonzero(rows)) for rows in ((fold >= 0) & (fold != number), fold == number))
+        tested = np.flatnonzero(fold == number)
+        train, x = examples.take(np.flatnonzero((fold >= 0) & (fold != number))), examples.x[torch.from_numpy(tested)]
         solution = None
         for position, penalty in enumerate(PENALTIES):
             solution, _ = minimise(train, penalty, steps, start=solution)
-            scores[position] += float(test.weights @ cross_entropy(solution, test.x, test.y))
-    return PENALTIES[int(scores.argmin())]
+            logits[position, tested] = answers(solution, x).numpy()
+    told = np.flatnonzero((fold >= 0) & (fold < FOLDS))
+    weights = examples.weights.numpy()[told]
+    losses = [best_factor(rows[told], classes[told], weights)[1] for rows in logits]
+    return PENALTIES[int(np.argmin(losses))]
 
 
 def folds(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
@@ -139,10 +147,15 @@ def folds(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
     return fold
 
 
-def cross_entropy(solution: Solution, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of each item ``[N]``, in nats."""
+def answers(solution: Solution, x: Tensor) -> Tensor:
+    """Logits ``[N, C]``."""
     both = torch.from_numpy(solution.astype(np.float32))
-    return -(y * log_softmax(torch.addmm(both[:, -1], x, both[:, :-1].T), dim=1)).sum(dim=1)
+    return torch.addmm(both[:, -1], x, both[:, :-1].T)
+
+
+def cross_entropy(solution: Solution, x: Tensor, y: Tensor) -> Tensor:
+    """Of each item ``[N]``, in nats."""
+    return -(y * log_softmax(answers(solution, x), dim=1)).sum(dim=1)
 
 
 def put(solution: Solution, head: nn.Linear) -> None:

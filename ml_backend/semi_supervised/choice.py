@@ -26,6 +26,7 @@ from ml_backend.semi_supervised.training import (
     PoolFitter,
     Stages,
     TrainingPool,
+    Tuned,
     calibrate,
     calibrate_across,
     cross_validated,
@@ -34,12 +35,10 @@ from ml_backend.semi_supervised.training import (
     from_pool,
     trainings,
 )
+from ml_backend.semi_supervised.tuning import tune
 
 FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""
-ENOUGH_PER_CLASS: Final = 100
-"""Labels a class above which a classifier over a fixed encoder learns from them alone, unless the pool clearly does
-better: the pool's lead shrinks with labels, and turns into a loss."""
 TRUSTED_PER_CLASS: Final = 10
 """Labels a class above which its shares of the classes are not taken on trust, see `plausible`."""
 LEAST_SHARE: Final = 1 / 3
@@ -186,7 +185,7 @@ def fit_labels(
 
 def _by_evaluation(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, evaluation: LabeledItems) -> Fit:
     """The better one on the evaluation items, calibrated on them."""
-    by_pool = from_pool(trainer, pool, pool.labelled, known.targets)
+    by_pool = from_pool(trainer, pool, pool.labelled, known.targets, _tuned(trainer, pool, known))
     by_labels = from_labels(trainer, known)
     scores = _score(by_pool[0], evaluation), _score(by_labels[0], evaluation)
     wins = scores[0] >= scores[1]
@@ -205,22 +204,29 @@ def _by_drawn(
     folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
     trainer = make_trainer(folds + trainings(make) + guessed)
     by_labels = from_labels(trainer, known) if guessed else None
-    wins = learns or labels <= ENOUGH_PER_CLASS
-    wins = wins and (by_labels is None or plausible(pool.prior, by_labels[0], pool.items))
+    wins = by_labels is None or plausible(pool.prior, by_labels[0], pool.items)
     scores = np.nan, np.nan
+    tuned = _tuned(trainer, pool, known) if told or wins else None
     if told:
         truth = known.targets[fair]
-        pool_says, labels_say = (says[fair] for says in cross_validated(trainer, pool, known))
+        pool_says, labels_say = (says[fair] for says in cross_validated(trainer, pool, known, tuned))
         scores = macro_f(truth, pool_says), macro_f(truth, labels_say)
         clear = compare(pool_says == truth, labels_say == truth, against="labels").p_value < CHANCE
         wins = not (clear and scores[0] < scores[1]) if wins else clear and scores[0] > scores[1]
     if wins:
-        fitted = from_pool(trainer, pool, pool.labelled, known.targets)
+        fitted = from_pool(trainer, pool, pool.labelled, known.targets, tuned)
     else:
         fitted = by_labels or from_labels(trainer, known)
         calibrate_across(trainer, fitted[0], known)
     where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
     return _fit(*fitted, wins, pool, where, *scores)
+
+
+def _tuned(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> Tuned | None:
+    model = trainer.make()
+    if model.learns_features or model.hyperparameters().get("penalty", 0.0) is not None:
+        return None
+    return tune(trainer, pool, known)
 
 
 def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) -> bool:

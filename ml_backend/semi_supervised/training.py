@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
-from ml_backend.records import Progress
+from ml_backend.models.temperature import best_factor
+from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.graph import (
     NEIGHBOURS,
     Floats,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
-POOL_PENALTY: Final = 1.0
-"""Of a classifier of the pool: cross-validation inside the pool would take neighbours' spread labels for truth."""
 FOLDS: Final = 3
 FOLD_STEPS: Final = 200
 
@@ -93,6 +92,10 @@ class PoolFitter:
         )
         return model, report
 
+    def quiet(self) -> PoolFitter:
+        """The same, without any progress."""
+        return replace(self, stages=Stages(no_progress, 1))
+
     def penalised(self, penalty: float) -> PoolFitter:
         """With this penalty, where the model would choose one itself and none is set."""
         given = dict(self.hyperparameters or {})
@@ -113,6 +116,11 @@ class TrainingPool:
     """Expected share of each class ``[C]``."""
     labelled: Positions
     """Node of each labelled item ``[L]``."""
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.prior)
 
     @classmethod
     def of(cls, items: Sequence[Any], known: LabeledItems, unlabelled: Unlabelled) -> Self:
@@ -136,19 +144,34 @@ class TrainingPool:
         return label_probabilities(mass, labelled, targets, self.prior)
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """What labels left out say of a classifier over a fixed encoder that learns from the pool."""
+
+    penalty: float
+    factor: float
+    """What all its logits are multiplied by, see `temperature.best_factor`."""
+
+
 def trainings(make: Callable[[], Model]) -> int:
     """How many trainings `from_pool` takes."""
     return 2 if make().learns_features else 1
 
 
 def from_pool(
-    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions
+    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions, tuned: Tuned | None = None
 ) -> tuple[Model, TrainingReport]:
-    """A model of the pool and some labels; calibrated as well as may be, until somebody has something better."""
+    """A model of the pool and some labels; calibrated as well as may be, until somebody has something better.
+
+    ``tuned`` is what labels left out say of a classifier over a fixed encoder (`tuning.tune`).
+    """
     beliefs = pool.label_probabilities(labelled, targets)
-    if not trainer.make().learns_features:
-        return _spread_once(trainer, pool, beliefs)
-    return _spread_again(trainer, pool, beliefs, labelled, targets)
+    if trainer.make().learns_features:
+        return _spread_again(trainer, pool, beliefs, labelled, targets)
+    model, report = spread_once(trainer.penalised(tuned.penalty) if tuned else trainer, pool.items, beliefs)
+    if tuned:
+        model.sharpen(tuned.factor)
+    return model, report
 
 
 def _spread_again(
@@ -165,14 +188,13 @@ def _spread_again(
     return model, report
 
 
-def _spread_once(trainer: PoolFitter, pool: TrainingPool, beliefs: Floats) -> tuple[Model, TrainingReport]:
-    """Each item has its likeliest class, and counts by how likely that is.
+def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> tuple[Model, TrainingReport]:
+    """Each item has its likeliest class, and counts by how likely that is ``[N, C]``.
 
-    Beliefs themselves as targets would teach the classifier to waver wherever the graph does (on photographs ten points
-    of accuracy are lost by that); the class moves its border to where few items are.
+    Beliefs themselves as targets would teach the classifier to waver wherever the graph does; a class moves its border
+    to where few items are.
     """
-    likeliest = beliefs.argmax(axis=1)
-    return trainer.penalised(POOL_PENALTY).fit(pool.items, likeliest, weights=beliefs.max(axis=1))
+    return trainer.fit(items, beliefs.argmax(axis=1), weights=beliefs.max(axis=1))
 
 
 def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, TrainingReport]:
@@ -180,7 +202,9 @@ def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, Traini
     return trainer.fit(known.items, known.targets)
 
 
-def cross_validated(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> tuple[Positions, Positions]:
+def cross_validated(
+    trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, tuned: Tuned | None = None
+) -> tuple[Positions, Positions]:
     """What learning from the pool says of labels left out, and what a model of the labels alone ``[L]``.
 
     For a model that learns its features, the spread labels stand for learning from the pool: it improves on them, so
@@ -193,9 +217,13 @@ def cross_validated(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         left_out = [known.items[i] for i in test]
-        beliefs = _beliefs(trainer, pool, pool.labelled[train], known.targets[train])
-        pool_says[test] = beliefs[pool.labelled[test]].argmax(axis=1)
-        model, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
+        labelled, targets = pool.labelled[train], known.targets[train]
+        if trainer.make().learns_features:
+            beliefs = pool.label_probabilities(labelled, targets)[pool.labelled[test]]
+        else:
+            beliefs = from_pool(trainer, pool, labelled, targets, tuned)[0].probabilities(left_out)[:, 0]
+        pool_says[test] = beliefs.argmax(axis=1)
+        model, _ = trainer.fit([known.items[i] for i in train], targets, FOLD_STEPS)
         labels_say[test] = model.probabilities(left_out)[:, 0].argmax(axis=1)
     return pool_says, labels_say
 
@@ -205,16 +233,9 @@ def cross_validations(make: Callable[[], Model]) -> int:
     return FOLDS * (1 if make().learns_features else 2)
 
 
-def _beliefs(trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions) -> Floats:
-    if trainer.make().learns_features:
-        return pool.label_probabilities(labelled, targets)
-    model, _ = from_pool(trainer, pool, labelled, targets)
-    return model.probabilities(pool.items)[:, 0]
-
-
 def calibrate(model: Model, known: LabeledItems) -> float:
     """Set the model's temperature to what makes the known labels most likely; the temperature."""
-    factor = sharpening(model.probabilities(known.items)[:, 0], known.targets)
+    factor, _ = best_factor(log_probabilities(model.probabilities(known.items)[:, 0]), known.targets)
     model.sharpen(factor)
     return 1.0 / factor
 
@@ -235,22 +256,9 @@ def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems) -> 
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
         fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
         found[test] = fold.probabilities([known.items[i] for i in test])[:, 0]
-    model.sharpen(sharpening(found, known.targets))
+    model.sharpen(best_factor(log_probabilities(found), known.targets)[0])
 
 
-def sharpening(probabilities: Floats, targets: Targets) -> float:
-    """What all logits are to be multiplied by, to make the targets ``[V]`` most likely under ``[V, C]``.
-
-    One number for all classes (Guo et al. 2017, https://arxiv.org/abs/1706.04599): no answer changes.
-    """
-    from scipy.optimize import minimize_scalar
-
-    logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
-    rows = np.arange(len(logits))
-
-    def nll(log_factor: float) -> float:
-        scaled = logits * np.exp(log_factor)
-        top = scaled.max(axis=1)
-        return float((top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[rows, targets]).mean())
-
-    return float(np.exp(minimize_scalar(nll, bounds=(-3.0, 3.0), method="bounded").x))
+def log_probabilities(probabilities: Floats) -> Floats:
+    """Of each class ``[N, C]``; none is minus infinity."""
+    return np.asarray(np.log(np.maximum(probabilities, 1e-12)), dtype=np.float32)

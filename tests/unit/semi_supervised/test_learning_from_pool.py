@@ -262,7 +262,7 @@ def fitted_to_news(floods, of_each, prior=TWO, **others):
         (2, (12, 12), TWO, "pool"),
         (20, (12, 12), TWO, "labels"),  # the labels alone find few of what is taken to be half of the pool
         (20, (12, 12), np.array([0.05, 0.95]), "pool"),
-        (2, (101, 101), TWO, "labels"),
+        (2, (101, 101), TWO, "pool"),  # no number of labels ends it, only a measurement
     ],
 )
 def test_a_classifier_over_a_fixed_encoder_learns_from_the_pool_as_long_as_that_helps(floods, of_each, prior, source):

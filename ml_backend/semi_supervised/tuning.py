@@ -1,0 +1,85 @@
+"""Penalty and temperature of a classifier over a fixed encoder that learns from the pool, by labels left out.
+
+Axes: ``N`` items of the pool, ``L`` labelled ones among them, ``P`` penalties, ``C`` classes.
+
+Cross-validation within the pool would not do: the spread labels of neighbours are alike, right or wrong, so that it
+takes the graph's mistakes for truth and shrinks too little. Here some labels are left out, the others are spread anew,
+and what the classifiers then say of the labels left out decides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ml_backend.models.base import LabeledItems
+from ml_backend.models.temperature import best_factor
+from ml_backend.semi_supervised.graph import Floats, Positions
+from ml_backend.semi_supervised.training import (
+    PoolFitter,
+    TrainingPool,
+    Tuned,
+    log_probabilities,
+    spread_once,
+)
+
+PENALTIES: Final = (10.0, 3.0, 1.0, 0.3, 0.1)
+"""What is chosen from, the strongest first."""
+USUAL: Final = 1.0
+"""Where too few labels can be left out."""
+FEWEST: Final = 8
+"""Labels left out, below which they tell nothing."""
+MOST: Final = 4_000
+"""Items of the pool that a trial learns from."""
+
+
+def tune(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, *, most: int = MOST) -> Tuned:
+    """The penalty whose classifiers say most of labels left out, and the temperature at which they do.
+
+    By log-loss at each penalty's best temperature, in three folds. A label counts where its class has others.
+
+    Args:
+        trainer: of the classifiers.
+        pool: what they learn from, and how labels spread over it.
+        known: the labelled items, in the order of ``pool.labelled``.
+        most: items of the pool that a trial learns from, at the most, beside the labelled ones.
+    """
+    from ml_backend.models.logistic_regression import folds
+
+    fold = folds(known.targets, trainer.seed)
+    tested = np.zeros(0, np.int64) if fold is None else np.flatnonzero((fold >= 0) & (fold < 3))
+    if fold is None or len(tested) < FEWEST:
+        return Tuned(USUAL, 1.0)
+    nodes = sample(pool, trainer.seed, most)
+    # A penalty stands beside a sum over items: what is best for a few of them is scaled to all.
+    scale = len(pool.items) / len(nodes)
+    found = np.zeros((len(PENALTIES), len(known.items), pool.classes), np.float32)
+    for number in range(3):
+        test = np.flatnonzero(fold == number)
+        if len(test):
+            train = np.flatnonzero((fold >= 0) & (fold != number))
+            found[:, test] = _say(trainer.quiet(), pool, known, train, test, nodes)
+    factors = [best_factor(rows[tested], known.targets[tested]) for rows in found]
+    best = int(np.argmin([loss for _, loss in factors]))
+    return Tuned(PENALTIES[best] * scale, factors[best][0])
+
+
+def _say(
+    trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, train: Positions, test: Positions, nodes: Positions
+) -> Floats:
+    """Log-probabilities of labels left out at each penalty ``[P, T, C]``."""
+    beliefs = pool.label_probabilities(pool.labelled[train], known.targets[train])[nodes]
+    items, left_out = [pool.items[i] for i in nodes], [known.items[i] for i in test]
+    says = []
+    for penalty in PENALTIES:
+        model, _ = spread_once(trainer.penalised(penalty), items, beliefs)
+        says.append(log_probabilities(model.probabilities(left_out)[:, 0]))
+    return np.stack(says)
+
+
+def sample(pool: TrainingPool, seed: int, most: int) -> Positions:
+    """Nodes that trials learn from, the labelled ones among them, rising."""
+    if len(pool.items) <= most:
+        return np.arange(len(pool.items))
+    return np.union1d(np.random.default_rng([seed, 22]).permutation(len(pool.items))[:most], pool.labelled)
