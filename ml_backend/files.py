@@ -1,10 +1,12 @@
-"""Files as bytes and as UTF-8 text, with errors that name the place; whole writes; fingerprints of content.
+"""Files as bytes and as UTF-8 text, with errors that name the place; whole writes; who may read; fingerprints.
 
 All that is kept is written here; `tests/unit/test_writers.py` reads the sources for any other way.
 
 A file is written whole or not at all: into a temporary folder beside it, then to the disk, then by one rename into its
 place, and the rename to the disk as well. Readers see the old content or all of the new, also after a power cut. A
 writer that fails removes what it began; one that is killed leaves a folder named ``.tmp-…``, which nobody reads.
+
+What the product keeps holds texts and images of tasks: it is for the user alone who runs the product.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +30,33 @@ TEMPORARY: Final = ".tmp-"
 
 Staged = NewType("Staged", Path)
 """A path that an `AtomicWriter` gave out, or one below it: what is written there comes to its place whole."""
+
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+OTHERS: Final = 0o077
+"""What these leave out: group and all others."""
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, and what is missing above it, for this user alone; one that is there stays. Raises OSError."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Make an empty file for this user alone where there is none; close one that is there to others. Raises OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+    keep_private(path)
+
+
+def keep_private(root: Path) -> None:
+    """Close a folder, and all that is in it, to others, as far as it is ours; older versions left it open."""
+    for path in (root, *root.rglob("*")):
+        with suppress(OSError):  # another user's, or gone in the meantime
+            if not path.is_symlink() and (mode := stat.S_IMODE(path.stat().st_mode)) & OTHERS:
+                path.chmod(mode & ~OTHERS)
 
 
 def sync(path: Path) -> None:
@@ -48,6 +78,8 @@ class AtomicWriter:
         OSError: it cannot be written; what was there before is unchanged.
     """
 
+    private: bool = True
+    """For this user alone; else as the umask says."""
     sync: Callable[[Path], None] = sync
     rename: Callable[[Path, Path], None] = os.replace
 
@@ -81,15 +113,6 @@ class AtomicWriter:
         """Write text as UTF-8, its line ends as they are."""
         self.write_bytes(path, text.encode())
 
-    def write_private(self, path: Path, text: str) -> None:
-        """Write text that only this user may read."""
-
-        def write(staged: Staged) -> None:
-            staged.touch(mode=0o600)  # before there is a secret in it
-            staged.write_bytes(text.encode())
-
-        self.write_with(path, write)
-
     def write_json(self, path: Path, content: Any, *, indent: int | None = None) -> None:
         """Write JSON. Raises TypeError where ``content`` is none."""
         self.write_text(path, json.dumps(content, indent=indent))
@@ -97,15 +120,23 @@ class AtomicWriter:
     def place(self, finished: Path, path: Path) -> None:
         """Move a finished file or folder, on the same disk, to its place."""
         for part in sorted(finished.rglob("*")):
+            self._close(part)
             self.sync(part)
+        self._close(finished)
         self.sync(finished)  # before the rename: a power cut must not leave a name without content
         self.rename(finished, path)
         with suppress(OSError):  # it is in its place; some network file systems cannot sync a folder
             self.sync(path.parent)
 
+    def _close(self, path: Path) -> None:
+        if self.private:
+            path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
+
 
 atomic: Final = AtomicWriter()
-"""Writes to this machine's disk."""
+"""Writes what the product keeps."""
+for_people: Final = AtomicWriter(private=False)
+"""Writes what somebody asked for: an export, a report."""
 
 
 @contextmanager
@@ -115,13 +146,18 @@ def _staging(folder: Path) -> Iterator[Staged]:
         yield Staged(Path(staging))
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a file; one that is new is for this user alone."""
+    return os.open(path, flags, FILE_MODE)
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line to a file and see it to the disk. Killed meanwhile, it may leave half a line at the end.
 
     Raises:
         OSError: it cannot be written.
     """
-    with path.open("a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8", opener=_private) as file:
         file.write(f"{line}\n")
         file.flush()
         os.fsync(file.fileno())

@@ -43,7 +43,7 @@ def load_secrets(path: Path) -> Secrets:
         known = replace(known, label_studio_port=free_port())
     if port_is_taken(known.backend_port):
         known = replace(known, backend_port=free_port())
-    atomic.write_private(path, json.dumps(asdict(known)))
+    atomic.write_text(path, json.dumps(asdict(known)))
     return known
 
 

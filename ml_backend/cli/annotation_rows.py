@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ml_backend.errors import DataError, LabelStudioError
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.files import AtomicWriter, atomic
+from ml_backend.files import AtomicWriter, for_people
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of
 from ml_backend.label_studio.queue_names import parse_queue_name
@@ -118,7 +118,7 @@ def _cell(value: Any, *, full: bool) -> str:
     return value
 
 
-def write_whole(path: Path, text: str, writer: AtomicWriter = atomic) -> None:
+def write_whole(path: Path, text: str, writer: AtomicWriter = for_people) -> None:
     """Write a file whole or not at all.
 
     Raises:

@@ -23,7 +23,7 @@ from ml_backend.dashboard.report_plots import write_plots
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import StoreError
 from ml_backend.extras import require
-from ml_backend.files import atomic
+from ml_backend.files import for_people
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.store.project_store import ProjectStore
 
@@ -46,7 +46,7 @@ def write_report(services: Services, project_id: int, out: Path) -> list[Path]:
     page = html_report(services, store, overview, learning, mistakes, versions)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(out / "report.html", page)
+        for_people.write_text(out / "report.html", page)
         return [out / "report.html", *write_plots(out, learning, mistakes)]
     except OSError as exc:
         raise StoreError(f"Cannot write to {out} ({exc}); choose another folder with --out.") from exc

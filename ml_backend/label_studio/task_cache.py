@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ml_backend.errors import StoreError
+from ml_backend.files import private_file, private_folder
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
+from ml_backend.label_studio.file_paths import file_path
 from ml_backend.records import Project, Task
 
 SCHEMA = """
@@ -24,6 +26,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
+MEDIA_CHECKED = 1
+"""``user_version`` of files whose media come from where they may."""
 NOTHING_READ = (0, 0)
 MOST_PARAMETERS = 500
 """Of one query; SQLite's limit depends on how it was built."""
@@ -59,10 +63,12 @@ class TaskCache:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._path.parent)
+            private_file(self._path)
             # isolation_level=None: transactions are begun and ended by hand, so that a refresh is exactly one.
             with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as db:
                 db.executescript(SCHEMA)
+                _forget_foreign_media(db)
                 yield db
         except (sqlite3.Error, OSError) as exc:
             raise StoreError(
@@ -138,6 +144,16 @@ class TaskCache:
         """Remember fetched content by its URL."""
         with self._open() as db:
             db.execute("INSERT OR REPLACE INTO media (url, content) VALUES (?, ?)", (url, content))
+
+
+def _forget_foreign_media(db: sqlite3.Connection) -> None:
+    """Drop what 0.1 fetched with the token from paths of Label Studio that hold no files of tasks. Done once."""
+    if db.execute("PRAGMA user_version").fetchone()[0] >= MEDIA_CHECKED:
+        return
+    for (url,) in db.execute("SELECT url FROM media").fetchall():
+        if "/api/" in url or (url.startswith("/") and file_path(url, "") is None):
+            db.execute("DELETE FROM media WHERE url = ?", (url,))
+    db.execute(f"PRAGMA user_version = {MEDIA_CHECKED}")
 
 
 def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listener: Listener) -> int:

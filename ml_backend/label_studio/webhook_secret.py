@@ -106,7 +106,7 @@ def _make(path: Path, now: datetime, *, again: bool) -> WebhookSecret:
             made = WebhookSecret(
                 secrets.token_urlsafe(BYTES), before.current if before else None, now.isoformat(timespec="seconds")
             )
-            atomic.write_private(path, json.dumps(asdict(made)))
+            atomic.write_text(path, json.dumps(asdict(made)))
     except (OSError, Timeout) as exc:
         raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
     return made

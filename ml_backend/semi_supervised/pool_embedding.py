@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from ml_backend.encoders.base import Encoder, Rows
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
-from ml_backend.files import atomic
+from ml_backend.files import atomic, private_folder
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
 
@@ -135,7 +135,7 @@ class PoolEmbedding:
             tensors[name] = torch.from_numpy(np.ascontiguousarray(values))
         about = json.dumps({"format": FORMAT, "made_of": dict(self.made_of), "config": config})
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             atomic.write_with(path, lambda staged: save_file(tensors, staged, metadata={"embedding": about}))
         except (OSError, SafetensorError) as exc:
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
 from ml_backend.evaluation.learning_curves import Curve
-from ml_backend.files import append_line, atomic
+from ml_backend.files import append_line, for_people
 from ml_backend.simulation.design import MEASURES, Round
 
 ROUNDS_FILE: Final = "rounds.jsonl"
@@ -72,13 +72,13 @@ class ResultFolder:
                 raise DataError(
                     f"{self.folder} holds results with {name} = {before}, not {now}; choose another --out, or delete it"
                 )
-        atomic.write_text(path, json.dumps(self._settings, indent=1) + "\n")
+        for_people.write_text(path, json.dumps(self._settings, indent=1) + "\n")
 
     def _drop_torn_line(self) -> None:
         """Cut off half a line that a crash left: what is appended next must start on its own line."""
         path = self.folder / ROUNDS_FILE
         if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
-            atomic.write_bytes(path, content[: content.rfind(b"\n") + 1])
+            for_people.write_bytes(path, content[: content.rfind(b"\n") + 1])
 
 
 def read_rounds(folder: Path) -> Runs:
@@ -118,7 +118,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     """Write a CSV file, whole or not at all."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([header, *rows])
-    atomic.write_text(path, text.getvalue())
+    for_people.write_text(path, text.getvalue())
 
 
 def write_rounds(folder: Path, runs: Runs) -> Path:

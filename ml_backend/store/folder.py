@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from ml_backend.errors import StoreError
-from ml_backend.files import TEMPORARY, AtomicWriter, atomic
+from ml_backend.files import TEMPORARY, AtomicWriter, atomic, private_folder
 from ml_backend.store.documents import TASK_CACHE
 
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
@@ -99,7 +99,7 @@ class StoreFolder:
 
     def _make_folder(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
         except OSError as exc:
             raise StoreError(f"Cannot write to {self.folder} ({exc}); check MODEL_DIR.") from exc
 
@@ -107,7 +107,7 @@ class StoreFolder:
         """Make a folder, and remove what killed writers left in it. The caller holds the lock."""
         directory = self.folder / folder
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            private_folder(directory)
         except OSError as exc:
             raise StoreError(f"Cannot write to {directory} ({exc}); check MODEL_DIR and the disk.") from exc
         for left_over in directory.glob(f"{TEMPORARY}*"):
@@ -136,7 +136,7 @@ class StoreFolder:
     def _write(self, name: str, write: Callable[[Path], None]) -> None:
         path = self.folder / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             write(path)
         except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc

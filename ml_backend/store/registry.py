@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
+from ml_backend.files import keep_private, private_folder
 from ml_backend.store.documents import CURRENT, Shared, named
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 from ml_backend.store.redis_locks import LEASE_SECONDS, hold_lease
@@ -179,7 +180,7 @@ class StoreRegistry:
                 shared.pull_loose(name)
             head = shared.head()
             if head.digest != reader.digest:
-                folder.mkdir(parents=True, exist_ok=True)
+                private_folder(folder)
                 # A round at work here has pulled by itself, and its files are nobody's to replace.
                 with FileLock(folder / "pull.lock", timeout=0):
                     reader.digest = shared.pull(exact=False).digest
@@ -206,7 +207,7 @@ class StoreRegistry:
             return
         for name in names:
             if STORE_NAME.fullmatch(name):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+                private_folder(self.root / name)
 
     def _tell(self, problem: StoreError) -> None:
         if str(problem) != self._problem:  # once, not every few seconds
@@ -289,12 +290,11 @@ class StoreRegistry:
 
 @lru_cache(maxsize=8)
 def stores_of(settings: Settings) -> StoreRegistry:
-    """The stores that settings name, one for all requests with these settings.
+    """The stores that settings name, one for all requests with these settings, closed to other users.
 
     Raises:
         ConfigurationError: STORE_URL is none that can be used.
     """
-    remote = Remote(settings.store_url.get_secret_value()) if settings.store_url else None
-    return StoreRegistry(
-        settings.model_dir, remote, settings.redis_url.get_secret_value() if settings.redis_url else None
-    )
+    keep_private(settings.model_dir)
+    url, redis = (secret.get_secret_value() if secret else None for secret in (settings.store_url, settings.redis_url))
+    return StoreRegistry(settings.model_dir, Remote(url) if url else None, redis)

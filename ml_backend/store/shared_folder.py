@@ -29,7 +29,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.files import TEMPORARY, atomic, remove_folder
+from ml_backend.files import TEMPORARY, atomic, private_folder, remove_folder
 from ml_backend.store.documents import CURRENT, Shared, how_shared
 from ml_backend.store.manifest import MANIFEST_FILE
 from ml_backend.store.remote import Gone, Remote, sha256
@@ -147,7 +147,7 @@ class SharedFolder:
         path = self._folder / name
         try:
             if content is not None and (not path.exists() or path.read_bytes() != content):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                private_folder(path.parent)
                 atomic.write_bytes(path, content)
         except OSError as exc:
             raise StoreError(f"Cannot write {path} ({exc}); check MODEL_DIR and the disk.") from exc
@@ -160,7 +160,7 @@ class SharedFolder:
     # --- the local side ----------------------------------------------------------------------------------------
 
     def _apply(self, head: Head, *, exact: bool) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         for left_over in self._folder.glob(f"{STAGING}*"):
             shutil.rmtree(left_over, ignore_errors=True)
         local = scan(self._folder)
@@ -168,7 +168,7 @@ class SharedFolder:
         changed = [name for name, entry in head.files.items() if _hash(local, name) != entry.sha256]
         with tempfile.TemporaryDirectory(prefix=STAGING, dir=self._folder) as staging:
             for name in changed:
-                (Path(staging) / name).parent.mkdir(parents=True, exist_ok=True)
+                private_folder((Path(staging) / name).parent)
             targets = {Path(staging) / name: head.files[name].sha256 for name in changed}
             self._remote.download(self._folder.name, targets)
             for path, name in zip(targets, changed, strict=True):
@@ -184,10 +184,10 @@ class SharedFolder:
         if how_shared(name) is Shared.MERGED:
             merge_rounds(target, staged.read_text(encoding="utf-8"))
         elif name.startswith(f"{VERSIONS}/") and not target.parent.exists():
-            target.parent.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(target.parent.parent)
             atomic.place(staged.parent, target.parent)  # a new version appears whole
         elif staged.exists():  # else its version came as a whole
-            target.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(target.parent)
             atomic.place(staged, target)
 
     def _drop(self, names: list[str], head: Head, used: set[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.files import Staged, atomic
+from ml_backend.files import Staged, for_people
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.store.library import build_model
@@ -152,7 +152,7 @@ def export_version(store: ProjectStore, version: str, out: Path) -> Path:
         if out.exists() and any(out.iterdir()):
             raise StoreError(f"{out} is not empty; choose a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_folder(out, fill)
+        for_people.write_folder(out, fill)
     except OSError as exc:
         raise StoreError(f"Cannot write to {out} ({exc}).") from exc
     return out

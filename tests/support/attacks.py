@@ -28,10 +28,13 @@ class AttackedServer:
         self.model_dir = folder / "versions"
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment |= {"MODEL_DIR": str(self.model_dir), "PORT": str(self.port), "TEXT_MODEL": "headlines"} | settings
-        command = [sys.executable, "-m", "ml_backend", "serve"]
-        self.process = ServerProcess("The backend", command, log=folder / "backend.log", env=environment)
+        self.process = ServerProcess("The backend", self.command(), log=folder / "backend.log", env=environment)
         self.process.wait_healthy(f"{self.url}/health")
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE)
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [sys.executable, "-m", "ml_backend", "serve"]
 
     @property
     def log(self) -> str:

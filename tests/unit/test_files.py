@@ -7,7 +7,18 @@ import threading
 
 import pytest
 
-from ml_backend.files import TEMPORARY, AtomicWriter, append_line, atomic, remove_folder, sync
+from ml_backend.files import (
+    TEMPORARY,
+    AtomicWriter,
+    append_line,
+    atomic,
+    for_people,
+    keep_private,
+    private_file,
+    private_folder,
+    remove_folder,
+    sync,
+)
 
 
 def disk_full(*_):
@@ -36,12 +47,40 @@ def test_a_file_has_what_was_written_and_nothing_lies_beside_it(tmp_path, write,
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_secret_is_its_users_alone(tmp_path):
-    path = tmp_path / "secret.json"
-    path.write_text("old, and for all to read")
-    atomic.write_private(path, "new")
-    assert path.read_text() == "new"
-    assert path.stat().st_mode & 0o777 == 0o600
+def modes(root):
+    return {path.name: oct(path.stat().st_mode & 0o777) for path in root.rglob("*")}
+
+
+def test_what_is_kept_is_its_users_alone(tmp_path):
+    (tmp_path / "old").write_text("for all to read")
+    atomic.write_text(tmp_path / "old", "new")
+    atomic.write_folder(tmp_path / "version", lambda folder: (folder / "weights").write_text("new"))
+    private_folder(tmp_path / "a" / "b")
+    private_folder(tmp_path / "a" / "b")
+    private_file(tmp_path / "database")
+    append_line(tmp_path / "log", "line")
+    assert modes(tmp_path) == {
+        **dict.fromkeys(("old", "weights", "database", "log"), "0o600"),
+        **dict.fromkeys(("version", "a", "b"), "0o700"),
+    }
+
+
+def test_what_people_asked_for_is_as_open_as_their_other_files(tmp_path):
+    (tmp_path / "usual").write_text("x")
+    for_people.write_text(tmp_path / "export", "x")
+    assert len(set(modes(tmp_path).values())) == 1
+
+
+def test_what_was_left_open_is_closed(tmp_path):
+    (tmp_path / "store").mkdir(mode=0o755)
+    (tmp_path / "store" / "tasks.db").write_text("x")
+    (tmp_path / "outside").write_text("x")
+    (tmp_path / "outside").chmod(0o644)
+    (tmp_path / "store" / "tasks.db").chmod(0o664)
+    (tmp_path / "store" / "link").symlink_to(tmp_path / "outside")
+    keep_private(tmp_path / "store")
+    keep_private(tmp_path / "nothing")
+    assert modes(tmp_path) == {"store": "0o700", "tasks.db": "0o600", "outside": "0o644", "link": "0o644"}
 
 
 @pytest.mark.parametrize("writer", [AtomicWriter(sync=disk_full), AtomicWriter(rename=disk_full)])

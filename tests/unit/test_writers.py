@@ -29,7 +29,7 @@ OF_MODULES = frozenset(
     }
 )
 TAKES_STAGED = frozenset({"write_with", "write_folder", "write_together"})
-WRITERS = frozenset({"atomic", "writer", "_writer"})
+WRITERS = frozenset({"atomic", "for_people", "writer", "_writer"})
 """What an `AtomicWriter` is called."""
 
 
