@@ -156,15 +156,15 @@ def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> Iterator[Fe
         yield picture if isinstance(picture, BadItemError) else next(rows)
 
 
-class _Encoder:
-    """A network where it computes, and as precisely as that is quick."""
+class Encoder:
+    """A network where it computes, and as precisely as that is quick, unless a precision is asked for."""
 
-    def __init__(self, network: picture_networks.Network) -> None:
+    def __init__(self, network: picture_networks.Network, dtype: torch.dtype | None = None) -> None:
         import torch
 
         self.network = network
         self._device = hardware.device()
-        self._dtype = _precision(self._device)
+        self._dtype = dtype or _precision(self._device)
         network.module.to(device=self._device, dtype=self._dtype)
         network.module.to(memory_format=torch.channels_last)
         self._mean, self._spread = (torch.tensor(v, device=self._device) for v in (network.mean, network.spread))
@@ -172,6 +172,7 @@ class _Encoder:
         self.dims = self._forward(np.zeros((1, network.side, network.side, 3), np.uint8)).shape[1]
 
     def compute(self, pictures: Sequence[Pixels]) -> Features:
+        """Features of pictures; see `encode`."""
         wanted = (self.network.side, self.network.side, 3)
         for picture in pictures:
             if np.shape(picture) != wanted:
@@ -202,9 +203,9 @@ def _precision(device: torch.device) -> torch.dtype:
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str) -> _Encoder:
+def _loaded(name: str) -> Encoder:
     try:
-        return _Encoder(_network(name))
+        return Encoder(_network(name))
     except ConfigurationError:
         raise
     except ImportError as exc:

@@ -16,6 +16,7 @@ SMALL = {
     "sync": ("--tasks", "2300", "--queue", "50"),
     "loop": ("--submits", "20", "--events", "100", "--sizes", "300,600"),
     "strategies": ("--only", "strategies"),
+    "encoders": ("--items", "60", "--seeds", "1"),
 }
 
 
