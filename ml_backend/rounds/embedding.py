@@ -38,20 +38,25 @@ def path_of(project: RoundProject) -> Path:
     return project.store.folder / FILE
 
 
-def first_part(project: RoundProject) -> RoundProject:
+def first_part(project: RoundProject, most: int | None = None) -> RoundProject:
     """The project with as many of its open tasks as can be embedded while people wait; itself where that is all.
 
     Those that are embedded already, and some of the others as chance has it: the order of these is better than a random
     one of all, and stands until all are embedded.
+
+    Args:
+        project: as the round read it.
+        most: how many of the others; None: `AT_ONCE`, or the encoder's own ``at_once``.
     """
     encoder, _ = choose_encoder(project.settings.embedding, project.question.object_tag)
     if encoder is None or not _is_worth_it(project):
         return project
-    at_once, tasks = getattr(encoder, "at_once", AT_ONCE), _all_tasks(project)
+    tasks = _all_tasks(project)
+    at_once: int = getattr(encoder, "at_once", AT_ONCE) if most is None else most
     if len(tasks) <= at_once:
         return project
     kept = _kept(project, encoder)
-    project.items.update(known_items(tasks, project.question, project.reader, project.media))
+    _take_known(tasks, project)
     embedded = {task for task, item in project.items.items() if kept is not None and kept.knows([item])}
     if sum(task.id not in embedded for task in tasks) <= at_once:
         return project
@@ -114,13 +119,20 @@ def _all_tasks(project: RoundProject) -> list[Task]:
 
 
 def _read(tasks: Sequence[Task], project: RoundProject, recorder: Recorder) -> list[Any]:
-    """Their items; pictures that this machine has not seen may take minutes, which people should see."""
-    if project.question.object_tag == "Text" or all(task.id in project.items for task in tasks):
+    """Their items; what has to be fetched may take minutes, which people should see."""
+    _take_known(tasks, project)
+    if all(task.id in project.items for task in tasks):
         return read_tasks(tasks, project, recorder.report).items
     with recorder.step("read content") as step:
         items = read_tasks(tasks, project, recorder.report, step.progress).items
         step.detail = f"{len(items)} of {len(tasks)} tasks"
     return items
+
+
+def _take_known(tasks: Sequence[Task], project: RoundProject) -> None:
+    """Into the project's items what need not be fetched."""
+    unread = [task for task in tasks if task.id not in project.items]
+    project.items.update(known_items(unread, project.question, project.reader, project.media))
 
 
 def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None:

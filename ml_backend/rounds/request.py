@@ -81,6 +81,8 @@ class RunOptions:
     """After the new order stands, draw a map of the pool, unless the project's settings say not to."""
     patience: float = 0
     """Seconds to wait for another round of the project."""
+    at_once: int | None = None
+    """New tasks up to which all are embedded before there is an order; None: as many as suit the encoder."""
 
 
 ORDINARY_RUN: Final = RunOptions()

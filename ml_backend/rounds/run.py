@@ -62,7 +62,7 @@ def run_round(
             now = _settled(now, store, workspace, unpin=request.unpin)
         note_version(store.current().version)
         read = read_project(now, store, workspace, recorder, options)
-        first = first_part(read)
+        first = first_part(read, options.at_once)
         if first is not read:  # embedding the pool may take long: an order stands meanwhile
             _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
             if options.dry_run:

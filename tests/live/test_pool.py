@@ -46,15 +46,19 @@ def steps_of(report):
     return [step.name for step in report.steps]
 
 
-def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path, monkeypatch):
+def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path):
     project, kinds = bars
     workspace = Workspace(project.client, tmp_path, SETTINGS, keep_queues=timedelta(0))
-    monkeypatch.setattr(project_embedding, "AT_ONCE", 100)
 
-    first = run_round(workspace, RoundRequest(project.id))
+    first = run_round(workspace, RoundRequest(project.id), RunOptions(at_once=100))
     store = ProjectStore(tmp_path, project.project.uid)
     assert steps_of(first).count("switch") == 2, "an order stands while the embedding is learnt, then a better one"
-    assert steps_of(first).index("switch") < steps_of(first).index("embed")
+    order = [step for step in steps_of(first) if step in ("embed", "switch")]
+    assert order == ["embed", "switch", "embed", "switch"], "a part of the pool comes first"
+    assert [step.detail for step in first.steps if step.name == "embed"] == [
+        "100 items by gradients",
+        "230 items by gradients",
+    ]
     assert first.queue.name == "start.auto-0002"
     assert "until there are 8 labels (0 now)" in first.choice
     assert "raw features" not in first.choice

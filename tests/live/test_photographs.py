@@ -1,0 +1,87 @@
+"""A project of photographs against a real Label Studio: seen by the pretrained encoder, read once, kept small."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from support.picture_files import coloured_shapes
+
+from ml_backend.config import ProjectSettings, load_settings
+from ml_backend.encoders import feature_store
+from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.predictor import Predictor
+from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.rounds.run import Workspace, run_round
+from ml_backend.store.project_store import ProjectStore
+
+CONFIG = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="shape" toName="image">
+    <Choice value="square"/><Choice value="circle"/><Choice value="triangle"/>
+  </Choices>
+</View>"""
+COUNT = 240
+
+
+@pytest.fixture(scope="module")
+def shapes(make_project):
+    """240 colour pictures of three shapes, nothing labelled."""
+    pictures, kinds = coloured_shapes(COUNT)
+    uris = ["data:image/jpeg;base64," + base64.b64encode(raw).decode() for raw in pictures]
+    project = make_project("shapes", [{"image": uri} for uri in uris], config=CONFIG)
+    return project, dict(zip(project.task_ids, kinds, strict=True))
+
+
+@pytest.fixture
+def features(tmp_path):
+    before = feature_store.kept()
+    feature_store.use(tmp_path)
+    yield tmp_path / feature_store.FOLDER
+    feature_store._Kept.store = before
+
+
+def steps_of(report):
+    return [step.name for step in report.steps]
+
+
+def test_from_no_label_to_a_model_of_photographs(shapes, label_studio, tmp_path, features):
+    project, kinds = shapes
+    workspace = Workspace(project.client, tmp_path, ProjectSettings(queue_size=24), keep_queues=timedelta(0))
+
+    first = run_round(workspace, RoundRequest(project.id), RunOptions(at_once=50))
+    assert first.encoder_choice.startswith("photos (efficientnet_lite0): ")
+    assert "in colour" in first.encoder_choice
+    assert [s.detail for s in first.steps if s.name == "embed"] == ["50 items by photos", f"{COUNT} items by photos"]
+    assert len(first.queue.predictions) == 24
+
+    for prediction in first.queue.predictions:
+        project.client.annotate(prediction.task_id, project.answer(kinds[prediction.task_id]))
+    second = run_round(workspace, RoundRequest(project.id))
+    assert "read content" not in steps_of(second), "what the first round read is kept"
+    assert "24 labels" in second.encoder_choice
+    store = ProjectStore(tmp_path, project.project.uid)
+    manifest = store.manifest(second.version)
+    assert (manifest.model, manifest.config["encoder"]) == ("photos", "efficientnet_lite0")
+    assert np.mean([kinds[p.task_id] == p.label for p in second.queue.predictions]) > 0.6
+    assert sum(path.stat().st_size for path in features.iterdir()) < COUNT * 6_000
+
+    settings = load_settings(
+        label_studio_url=label_studio.url, label_studio_api_key=label_studio.token, model_dir=tmp_path
+    )
+    known = {task.id: task for task in TaskCache(store.task_cache_path).tasks()}
+    rows = [{"id": p.task_id, "data": dict(known[p.task_id].data)} for p in second.queue.predictions[:3]]
+    answers = Predictor(settings, CONFIG, project.project.uid).predict(rows)
+    shown = [answer["result"][0]["value"]["choices"][0] for answer in answers if answer["result"]]
+    expected = [p.label for p in second.queue.predictions[:3] if p.picked_by != "control"]
+    assert shown == expected
+
+
+def test_the_image_model_can_be_set_by_hand(shapes, tmp_path, features):
+    project, _ = shapes
+    workspace = Workspace(project.client, tmp_path, ProjectSettings(image_model="mnist_cnn"))
+    report = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(dry_run=True))
+    assert report.encoder_choice == ""
+    assert [path.name for path in features.iterdir()] == ["contents.sqlite", "grey-28.sqlite"]
