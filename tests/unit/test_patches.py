@@ -16,7 +16,6 @@ ALLOWED = {
     ("live/test_faults_round.py", "training.datetime"): "our clock jumps; training reads it itself",
     ("live/test_logs.py", "serving.publish"): "an error that nobody foresaw",
     ("live/test_loop_closes.py", "ml_backend.store.project_store.ProjectStore.write_version"): "a full disk",
-    ("live/test_pool.py", "project_embedding.AT_ONCE"): "an embedding of 1,001 images takes a minute",
     ("live/test_rounds_redis.py", "queued_round.run_request"): "RQ calls the job by its name",
     ("unit/encoders/test_picture_vectors.py", "socket.socket.connect"): "whoever asks the network fails",
     ("unit/models/test_hardware.py", "torch.cuda.is_available"): "a machine with a GPU, or without one",
