@@ -17,6 +17,11 @@ from ml_backend.errors import StoreError
 from ml_backend.files import TEMPORARY, AtomicWriter, atomic, private_folder
 from ml_backend.store.documents import TASK_CACHE
 
+UID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
+NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
+"""Of a version or queue: it becomes a part of a path, and is read from files that others may have written."""
+LARGEST_DOCUMENT = 256 * 1024 * 1024
+"""Bytes; a queue of 100,000 tasks has 30 MB."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
 
 
@@ -53,8 +58,8 @@ class StoreFolder:
     """
 
     def __init__(self, root: Path, uid: str, sharing: Sharing | None = None, *, writer: AtomicWriter = atomic) -> None:
-        if not re.fullmatch(r"[\w.-]+", uid):
-            raise StoreError(f"{uid!r} is no project id.")
+        if not UID.fullmatch(uid):
+            raise StoreError(f"{uid[:100]!r} is no project id.")
         self.folder = root / f"project-{uid}"
         self.uid = uid
         self._sharing = sharing
@@ -114,10 +119,15 @@ class StoreFolder:
             shutil.rmtree(left_over, ignore_errors=True)
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
         try:
-            content = json.loads((self.folder / name).read_bytes())
+            if path.stat().st_size > LARGEST_DOCUMENT:
+                raise ValueError(f"larger than {LARGEST_DOCUMENT:,} bytes")
+            content = json.loads(path.read_bytes(), parse_constant=_no_constant)
         except FileNotFoundError:
             return None
+        except RecursionError as exc:
+            raise self._damaged(name, ValueError("nested too deep")) from exc
         except (OSError, ValueError) as exc:
             raise self._damaged(name, exc) from exc
         if not isinstance(content, dict):
@@ -128,7 +138,11 @@ class StoreFolder:
         return StoreError(f"{self.folder / name} is damaged ({reason}); delete it and run a round.")
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        self._write_text(name, json.dumps(content))
+        try:
+            text = json.dumps(content, allow_nan=False)
+        except ValueError as exc:
+            raise StoreError(f"{self.folder / name} was not written: a number in it is not finite ({exc}).") from exc
+        self._write_text(name, text)
 
     def _write_text(self, name: str, text: str) -> None:
         self._write(name, lambda path: self._writer.write_text(path, text))
@@ -155,6 +169,21 @@ class ProjectLock(FileLock):
         except OSError as exc:
             raise StoreError(f"Cannot write {self.lock_file} ({exc}); check MODEL_DIR and the disk.") from exc
         return self
+
+
+def checked_name(name: str) -> str:
+    """The name of a version or queue, which is a part of a path.
+
+    Raises:
+        StoreError: it could lead elsewhere.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise StoreError(f"{str(name)[:100]!r} is no name of a version or queue.")
+    return name
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def number_of(name: str) -> int:

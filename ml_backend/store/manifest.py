@@ -105,9 +105,13 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
     path = folder / WEIGHTS_FILE
     try:
-        return load_file(path)
+        found = load_file(path)
     except (OSError, SafetensorError) as exc:
         raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
+    for name, tensor in found.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise StoreError(f"{path} is damaged ({name} has NaN or infinite values); delete its folder, train again.")
+    return found
 
 
 def write_weights(path: Staged, weights: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from ml_backend.errors import StoreError
 from ml_backend.records import Prediction, Queue
 from ml_backend.store.documents import ANNOUNCED, CURRENT, MOVES
-from ml_backend.store.folder import StoreFolder, number_of
+from ml_backend.store.folder import NAME, StoreFolder, checked_name, number_of
 from ml_backend.store.queue_reorderings import reordered
 
 QUEUES: Final = "queues"
@@ -22,6 +22,18 @@ class Current:
     queue: str | None = None
     pinned: str | None = None
     """The version that somebody asked to keep, whatever is trained meanwhile."""
+
+
+def _named(found: Current) -> Current:
+    """The choice, where it holds names.
+
+    Raises:
+        TypeError: it does not.
+    """
+    for name in (found.version, found.queue, found.pinned):
+        if name is not None and (not isinstance(name, str) or not NAME.fullmatch(name)):
+            raise TypeError(f"{str(name)[:100]!r} is no name of a version or queue")
+    return found
 
 
 class StoredQueues(StoreFolder):
@@ -42,13 +54,13 @@ class StoredQueues(StoreFolder):
     def write_queue(self, queue: Queue) -> None:
         """Store an order that is to be published."""
         self._sweep(QUEUES)
-        self._write_json(f"{QUEUES}/{queue.name}.json", asdict(queue))
+        self._write_json(f"{QUEUES}/{checked_name(queue.name)}.json", asdict(queue))
         if self._sharing is not None:
             self._sharing.prepare(self.folder)
 
     def queue(self, name: str) -> Queue:
         """A stored order, as it is served: with what was moved in it since (`queue_reorderings`)."""
-        raw = self._read_json(f"{QUEUES}/{name}.json")
+        raw = self._read_json(f"{QUEUES}/{checked_name(name)}.json")
         if raw is None:
             raise StoreError(f"Queue {name!r} is not in {self.folder}; run a round to publish a new one.")
         try:
@@ -63,7 +75,7 @@ class StoredQueues(StoreFolder):
     def current(self) -> Current:
         """What annotators get now; empty before the first round."""
         try:
-            return Current(**(self._read_json(CURRENT) or {}))
+            return _named(Current(**(self._read_json(CURRENT) or {})))
         except TypeError as exc:
             raise self._damaged(CURRENT, exc) from exc
 
@@ -81,7 +93,7 @@ class StoredQueues(StoreFolder):
         """What is being published; None where nothing is."""
         raw = self._read_json(ANNOUNCED)
         try:
-            return Current(**raw) if raw is not None else None
+            return _named(Current(**raw)) if raw is not None else None
         except TypeError as exc:
             raise self._damaged(ANNOUNCED, exc) from exc
 

@@ -16,7 +16,7 @@ from ml_backend.store.evaluation_predictions import (
     read_evaluation_predictions,
     write_evaluation_predictions,
 )
-from ml_backend.store.folder import StoreFolder, number_of
+from ml_backend.store.folder import NAME, StoreFolder, checked_name, number_of
 from ml_backend.store.manifest import (
     MANIFEST_FILE,
     WEIGHTS_FILE,
@@ -42,30 +42,30 @@ class StoredVersions(StoreFolder):
 
     def versions(self) -> list[str]:
         """Names of all versions, oldest first."""
-        return sorted(self._names(VERSIONS, ""), key=number_of)
+        return sorted((name for name in self._names(VERSIONS, "") if NAME.fullmatch(name)), key=number_of)
 
     def manifest(self, version: str) -> Manifest:
         """Everything about a version but its weights."""
         try:
-            return read_manifest(self.folder / VERSIONS / version)
+            return read_manifest(self.folder / VERSIONS / checked_name(version))
         except FileNotFoundError as exc:
             known = ", ".join(self.versions()) or "none"
             raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.") from exc
 
     def weights(self, version: str) -> dict[str, Tensor]:
         """Weights of a version, on the CPU."""
-        return read_weights(self.folder / VERSIONS / version)
+        return read_weights(self.folder / VERSIONS / checked_name(version))
 
     def evaluation_predictions(self, version: str) -> EvaluationPredictions | None:
         """What a version said about the evaluation tasks; None where it was not measured."""
-        return read_evaluation_predictions(self.folder / VERSIONS / version)
+        return read_evaluation_predictions(self.folder / VERSIONS / checked_name(version))
 
     def version_folder(self, version: str) -> Path:
         """Where the files of a stored version lie."""
         if version not in self.versions():
             known = ", ".join(self.versions()) or "none"
             raise StoreError(f"Version {version!r} is not in {self.folder}; versions there: {known}.")
-        return self.folder / VERSIONS / version
+        return self.folder / VERSIONS / checked_name(version)
 
     def update_manifest(self, manifest: Manifest, evaluation_predictions: EvaluationPredictions | None = None) -> None:
         """Replace what is told about a stored version; its weights stay."""
@@ -80,11 +80,11 @@ class StoredVersions(StoreFolder):
 
     def map(self, version: str) -> PoolMap | None:
         """The map of the pool as a version saw it; None where none was drawn."""
-        return read_map(self.folder / VERSIONS / version)
+        return read_map(self.folder / VERSIONS / checked_name(version))
 
     def mapped_versions(self) -> list[str]:
         """Names of the versions that have a map, oldest first."""
-        return [name for name in self.versions() if (self.folder / VERSIONS / name / MAP_FILE).exists()]
+        return [name for name in self.versions() if (self.folder / VERSIONS / checked_name(name) / MAP_FILE).exists()]
 
     def write_map(self, version: str, drawn: PoolMap) -> None:
         """Add a map to a stored version, or replace its map."""
@@ -106,7 +106,7 @@ class StoredVersions(StoreFolder):
         evaluation_predictions: EvaluationPredictions | None = None,
     ) -> None:
         """Write a version whole or not at all."""
-        target = self.folder / VERSIONS / manifest.name
+        target = self.folder / VERSIONS / checked_name(manifest.name)
 
         def fill(folder: Staged) -> None:
             write_weights(Staged(folder / WEIGHTS_FILE), weights)
@@ -121,7 +121,7 @@ class StoredVersions(StoreFolder):
             raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
 
     def _remove_version(self, version: str) -> None:
-        folder = self.folder / VERSIONS / version
+        folder = self.folder / VERSIONS / checked_name(version)
         try:
             remove_folder(folder)
         except OSError as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from importlib.metadata import version as installed
@@ -16,6 +17,7 @@ from ml_backend.store.library import build_model
 from ml_backend.store.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
 from ml_backend.store.project_store import ProjectStore
 
+log = logging.getLogger(__name__)
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
 """What a version depends on besides labels and settings."""
 
@@ -53,15 +55,24 @@ def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
 
 def version_with(store: ProjectStore, fingerprint: str) -> str | None:
     """The version that was trained on this data with these settings."""
-    names = (name for name in reversed(store.versions()) if name.endswith(f"-{fingerprint[:8]}"))
-    return next((name for name in names if store.manifest(name).fingerprint == fingerprint), None)
+    for name in reversed(store.versions()):
+        try:
+            if name.endswith(f"-{fingerprint[:8]}") and store.manifest(name).fingerprint == fingerprint:
+                return name
+        except StoreError as exc:  # it is trained once more
+            log.warning("project %s: version %s is passed over: %s", store.uid, name, exc)
+    return None
 
 
 def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_only: bool) -> str | None:
     """The newest version that answers the question; one that was not promoted only where there is no other."""
     fallback = None
     for name in reversed(store.versions()):
-        manifest = store.manifest(name)
+        try:
+            manifest = store.manifest(name)
+        except StoreError as exc:  # an older one that is whole can be served
+            log.warning("project %s: version %s is passed over: %s", store.uid, name, exc)
+            continue
         if answers(manifest, question):
             if manifest.promoted or not promoted_only:
                 return name

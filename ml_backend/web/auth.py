@@ -5,13 +5,13 @@ The same doorkeeper stands before a request's body is read (`listening`) and bef
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from flask import Flask, Response, g, request
-from werkzeug.datastructures import Authorization
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
@@ -145,10 +145,20 @@ def add_auth(app: Flask, doorkeeper: Doorkeeper, secret_header: str) -> None:
 
 def _basic(header: str | None) -> tuple[str, str] | None:
     """User and password of an ``Authorization`` header; None where it is of another kind, or none at all."""
+    kind, _, encoded = (header or "").partition(" ")
+    if kind.lower() != "basic":
+        return None
     try:
-        found = Authorization.from_header(header) if header else None
-    except ValueError:
+        decoded = base64.b64decode(encoded.strip(), validate=True)
+    except ValueError:  # also where it is not ASCII
         return None
-    if found is None or found.type != "basic" or not isinstance(found.username, str):
-        return None
-    return found.username, found.password or ""
+    user, _, password = _text(decoded).partition(":")
+    return user, password
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, or Latin-1: Label Studio sends what it was given in the second, where that has it."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

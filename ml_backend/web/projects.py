@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import closing
 from threading import Lock
 from typing import Final
 
@@ -92,17 +93,16 @@ class KnownProjects:
 
 def _asker(settings: Settings) -> Ask:
     """Asks as the configured account, without patience."""
-    clients: list[LabelStudioClient] = []
 
     def ask(project_id: int) -> str | None:
-        if not clients:
-            key = settings.label_studio_api_key
-            once = RetryPolicy(tries=1, tries_when_locked=1)
-            token = key.get_secret_value() if key else ""
-            clients.append(LabelStudioClient(settings.label_studio_url, token, timeout=TIMEOUT, patience=once))
-        try:
-            return clients[0].project(project_id).uid
-        except LabelStudioNotFound:
-            return None
+        key, once = settings.label_studio_api_key, RetryPolicy(tries=1, tries_when_locked=1)
+        token = key.get_secret_value() if key else ""
+        # A client for each: unknown projects are few, and nobody would close one that is kept.
+        client = LabelStudioClient(settings.label_studio_url, token, timeout=TIMEOUT, patience=once)
+        with closing(client):
+            try:
+                return client.project(project_id).uid
+            except LabelStudioNotFound:
+                return None
 
     return ask

@@ -90,10 +90,9 @@ def test_label_studio_has_an_old_password(installation):
     try:
         installation.settings = again.settings
         found = installation.wrong()
-        assert found.keys() == {"Label Studio to backend", "Webhook"}
+        assert found.keys() == {"Label Studio to backend"}
         assert "Wrong or missing basic auth" in found["Label Studio to backend"].message
         assert "lsal create-project" in found["Label Studio to backend"].remedy
-        assert found["Webhook"].fixable
     finally:
         again.close()
 
@@ -103,7 +102,7 @@ def test_a_backend_that_is_not_connected(installation):
     try:
         installation.given_url = again.url
         found = installation.wrong()
-        assert found.keys() == {"Label Studio to backend", "Webhook"}
+        assert found.keys() == {"Label Studio to backend"}
         assert "is not connected to the project" in found["Label Studio to backend"].message
         assert f"--backend-url {again.url}" in found["Label Studio to backend"].remedy
     finally:

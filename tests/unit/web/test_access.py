@@ -70,6 +70,16 @@ def test_all_but_health_asks_for_basic_auth_where_it_is_set(settings, method, pa
         assert answer.status_code != 401
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_password_in_either_encoding_is_right(settings, encoding):
+    """Label Studio's client writes Latin-1, browsers write UTF-8."""
+    header = "Basic " + base64.b64encode("u:päss".encode(encoding)).decode()
+    client = locked(settings)
+    assert client.get("/status", headers={"Authorization": header}).status_code == 200
+    for odd in ("Basic", "Basic !", "Basic é", "Basic dQ==", "Basic " + "A" * 10_000, "basic", "Digest x", " "):
+        assert client.get("/status", headers={"Authorization": odd}).status_code in (401, 429)
+
+
 def test_a_webhooks_secret_opens_the_webhook_for_news_and_nothing_else(settings):
     settings = settings.model_copy(update={"basic_auth_user": "u", "basic_auth_pass": SecretStr("päss")})
     client = create_app(settings, projects=projects(settings)).test_client()
