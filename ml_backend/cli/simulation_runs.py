@@ -74,6 +74,7 @@ def run_all(
     Raises:
         ConfigurationError: a hyperparameter that the model does not have. DataError: a run failed.
     """
+    source = replace(source, features=wanted.out)
     loaded = source.load()
     design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
     if not design.held_out:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from ml_backend.encoders import feature_store
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
@@ -25,6 +26,7 @@ from ml_backend.records import Task
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
 from ml_backend.simulation.mnist_files import load_mnist
+from ml_backend.simulation.photo_files import load_photos
 
 AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
 AG_FOLDERS: Final = ("ag_news", "")
@@ -42,6 +44,8 @@ class Source:
     label_column: str | None = None
     text_column: str | None = None
     images: bool = False
+    features: Path | None = None
+    """Folder that keeps what encoders compute, for all processes; None: each computes it again."""
 
     def load(self) -> LabelledData:
         """Read the items.
@@ -49,6 +53,8 @@ class Source:
         Raises:
             DataError: they are missing, malformed, or fewer than two classes.
         """
+        if self.features is not None:
+            feature_store.use(self.features)
         return LOADERS[self.kind](self)
 
 
@@ -137,6 +143,7 @@ def load_own(source: Source) -> LabelledData:
 
 
 LOADERS: Final = {
+    "photos": lambda source: load_photos(source.path),
     "mnist": load_digits,
     "digits": load_scans,
     "ag_news": load_ag_news,

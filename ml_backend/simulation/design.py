@@ -33,6 +33,8 @@ class LabelledData:
     targets: NDArray[np.int64]
     """Indices into ``labels [N]``."""
     source: str = ""
+    test: NDArray[np.int64] | None = None
+    """Items that the data's authors set apart to judge on; None: a random draw judges."""
 
 
 @dataclass(frozen=True)

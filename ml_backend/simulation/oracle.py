@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ml_backend.errors import DataError
 from ml_backend.models.base import LabeledItems
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.strategies.picks import Positions
@@ -18,13 +19,19 @@ class Oracle:
     def __init__(self, data: LabelledData, design: Design, seed: int) -> None:
         design.check(len(data.items))
         order = np.random.default_rng(seed).permutation(len(data.items)).astype(np.int64)
+        if data.test is not None:
+            if design.held_out > len(data.test):
+                raise DataError(f"{data.name}: {len(data.test):,} items are set apart, not {design.held_out:,}")
+            # Those that are set apart first; what is not needed of them stays out of the pool, too.
+            apart = np.isin(order, data.test)
+            order = np.concatenate([order[apart][: design.held_out], order[~apart]])
         self.data = data
         self.held_out: Positions = order[: design.held_out]
         rest = order[design.held_out :]
         self.evaluation, rest = rest[: design.evaluation], rest[design.evaluation :]
-        self._open = np.zeros(len(order), dtype=bool)
+        self._open = np.zeros(len(data.items), dtype=bool)
         self._open[rest] = True
-        self._labelled = np.zeros(len(order), dtype=bool)
+        self._labelled = np.zeros(len(data.items), dtype=bool)
         self.first: Positions = rest[: design.initial]
         """A random draw, the same for all strategies with this seed."""
 

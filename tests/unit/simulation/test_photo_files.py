@@ -1,0 +1,77 @@
+"""The grocery photographs: read with their official split, and what is wrong with a table of them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.examples import EXAMPLES, LABELS
+
+from ml_backend.encoders import feature_store
+from ml_backend.errors import DataError
+from ml_backend.models.photos import Photos
+from ml_backend.simulation.data import Source
+from ml_backend.simulation.design import Design, LabelledData
+from ml_backend.simulation.oracle import Oracle
+
+
+@pytest.fixture
+def folder(tmp_path):
+    lines = ["path,label,fine_label,official_split"]
+    for number, (label, split) in enumerate([("Pear", "train"), ("Apple", "val"), ("Apple", "test"), ("Pear", "test")]):
+        path = tmp_path / "groceries" / label / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 40), (60 * number, 200, 90)).save(path)
+        lines.append(f"{label}/{number}.jpg,{label},x,{split}")
+    (tmp_path / "groceries.csv").write_text("\n".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    yield
+    feature_store.use(None)
+
+
+def test_photographs_with_their_official_split(folder):
+    loaded = Source("photos", folder, features=folder / "out").load()
+    assert (loaded.model, loaded.labels) == (Photos, ("Apple", "Pear"))
+    assert loaded.targets.tolist() == [1, 0, 0, 1]
+    assert loaded.test.tolist() == [2, 3]
+    assert loaded.items[0].shape == (1280,)
+    for path in (folder / "groceries").rglob("*.jpg"):
+        assert path.exists()
+    again = Source("photos", folder, features=folder / "out").load()
+    np.testing.assert_array_equal(again.items, loaded.items)
+    assert list((folder / "out" / "features").glob("*.sqlite"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("groceries.csv", None, "No grocery photographs"),
+        ("groceries.csv", "path,label\nPear/0.jpg,Pear", "each row needs path, label, official_split"),
+        ("groceries/Pear/0.jpg", None, r"Cannot read .*0\.jpg"),
+        ("groceries/Pear/0.jpg", "no picture", "cannot be read"),
+    ],
+)
+def test_what_is_wrong_is_said(folder, name, content, message):
+    path = folder / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        Source("photos", folder).load()
+
+
+def test_what_is_set_apart_judges_and_is_never_asked_for():
+    items, targets = EXAMPLES["photos"](40)
+    apart = np.arange(30, 40)
+    data = LabelledData("made up", Photos, LABELS, items, targets, test=apart)
+    for seed in range(3):
+        oracle = Oracle(data, Design(10, 2, 2, 8), seed)
+        assert sorted(oracle.held_out.tolist()) == apart.tolist()
+        assert oracle.pool.tolist() == list(range(30))
+    part = Oracle(data, Design(4, 2, 2, 8), 0)
+    assert set(part.held_out) < set(apart)
+    assert part.pool.tolist() == list(range(30)), "the rest of it is no pool"
+    with pytest.raises(DataError, match="10 items are set apart, not 11"):
+        Oracle(data, Design(11, 2, 2, 8), 0)
