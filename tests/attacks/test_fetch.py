@@ -138,10 +138,10 @@ def test_health_answers_while_images_never_end(alone: AttackedServer, misbehavin
     assert len(sent) <= 24
 
 
-def test_bombs_and_endless_data(alone: AttackedServer, misbehaving: Misbehaving) -> None:
+def test_a_packed_image_is_not_unpacked_whole(alone: AttackedServer, misbehaving: Misbehaving) -> None:
     before = alone.memory()
     bomb = misbehaving(answer(gzip_bomb(1000), "Content-Encoding: gzip"))
-    assert predict(alone, f"{bomb.url}/x.png", "data:image/png;base64," + "A" * (17 << 20)) == [False, False]
+    assert predict(alone, f"{bomb.url}/x.png") == [False]
     assert alone.memory() - before < 700 << 20  # torch and the model, which the first prediction loads, among it
 
 

@@ -4,8 +4,10 @@ import time
 
 import pytest
 
+from ml_backend.errors import BadItemError
 from ml_backend.label_studio.error_pages import MOST_READ, page_text
 from ml_backend.label_studio.file_paths import file_path, is_own
+from ml_backend.label_studio.media import LONGEST_DATA_URI, decode_data_uri
 
 STUDIO = "http://studio:8080"
 FILES = [
@@ -75,6 +77,13 @@ def test_the_text_of_an_error_page():
     page = "<html><head><title>no</title></head><STYLE>p {}</Style><body><h1>It &gt; broke</h1>\n<p class='x'>badly</p>"
     assert page_text(page) == "It &gt; broke badly"
     assert page_text("plain words") == "plain words"
+
+
+def test_the_longest_data_uri():
+    head = "data:,"
+    assert len(decode_data_uri(head + "x" * (LONGEST_DATA_URI - len(head)))) == LONGEST_DATA_URI - len(head)
+    with pytest.raises(BadItemError, match="use URLs"):
+        decode_data_uri(head + "x" * (LONGEST_DATA_URI - len(head) + 1))
 
 
 @pytest.mark.parametrize(
