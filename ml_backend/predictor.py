@@ -98,7 +98,8 @@ class Predictor:
         model = LIBRARY.load(store, queue.version or "")
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
-        reader = reader_of(type(model), store.manifest(queue.version or "").training.get("hyperparameters", {}))
+        manifest = store.manifest(queue.version or "")
+        reader = reader_of(type(model), manifest.training.get("hyperparameters", {}))
         budget = Budget(FETCH_SECONDS, what="one prediction")
         media = MediaReader(client_of(self.settings), fetcher=make_fetcher(self.settings), budget=budget)
         examples = read_items(tasks, question, reader, media)
@@ -109,6 +110,7 @@ class Predictor:
         served = served_score(scores.uncertainty, np.array(1.0))
         if not itemwise(queue.strategy):
             served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
+        shown = settings.prelabel and not manifest.guesses
         rows_by_id = {}
         last = {task.id for task in tasks if task.is_evaluation} | set(read_overrides(store).dropped)
         for position, task_id in enumerate(examples.task_ids.tolist()):
@@ -117,7 +119,7 @@ class Predictor:
             score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
-            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=settings.prelabel)
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=shown)
         return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
 
     def model_version_in_use(self) -> str:

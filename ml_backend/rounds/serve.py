@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_studio.publishing import delete_replaced, publish
@@ -15,6 +16,9 @@ from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.project_store import Current
 from ml_backend.store.versions import answers, newest_usable
+
+COVERAGE: Final = "typiclust"
+"""Strategy of the order while the model is no better than guessing."""
 
 
 def serve(
@@ -42,9 +46,15 @@ def serve(
     version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
     report.version = version
     note_version(version)
-    report.metrics = store.manifest(version).metrics if version else None
-    loaded = workspace.library.load(store, version) if version else None
-    if pool.open:
+    manifest = store.manifest(version) if version else None
+    report.metrics = manifest.metrics if manifest else None
+    guesses = manifest.guesses if manifest else ""
+    if guesses:
+        recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
+    if pool.open and guesses:
+        report.queue = make_queue(_covering(project), None, version, workspace, recorder, options)
+    elif pool.open:
+        loaded = workspace.library.load(store, version) if version else None
         report.queue = make_queue(project, loaded, version, workspace, recorder, options)
     if report.queue and report.queue.predictions:
         if not options.dry_run:
@@ -56,6 +66,11 @@ def serve(
         recorder.warn("No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.")
     if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
         store.set_current(replace(store.current(), pinned=pin))
+
+
+def _covering(project: RoundProject) -> RoundProject:
+    """The project with a strategy that goes by the pool alone: what a model that guesses is sure of says nothing."""
+    return replace(project, settings=project.settings.override({"strategy": COVERAGE}, where="Coverage"))
 
 
 def _pinned_version(project: RoundProject, pin: str | None, newest: str | None, recorder: Recorder) -> str | None:

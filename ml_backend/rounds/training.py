@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from ml_backend.files import fingerprint
 from ml_backend.logs import note_version
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
+from ml_backend.rounds.guessing import by_cross_validation, by_evaluation
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
@@ -56,6 +57,11 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
     verdict = _judge(project, fitted.model, project.store.current().version, workspace, recorder)
+    if verdict.evaluation_predictions is None:
+        with recorder.step("cross-validate") as step:
+            verdict = replace(
+                verdict, guessing=by_cross_validation(project, examples.task_ids, known_items, step.progress)
+            )
     with recorder.step("store") as step:
         manifest = _store(project, fitted, fingerprint, verdict, report)
         note_version(manifest.name)
@@ -93,6 +99,7 @@ class _Verdict:
     count: int = 0
     fingerprint: str | None = None
     comparison: Comparison | None = None
+    guessing: dict[str, Any] | None = None
 
     def as_fields(self, margin: float | None) -> dict[str, Any]:
         """As fields of a manifest."""
@@ -102,6 +109,7 @@ class _Verdict:
             "evaluation_fingerprint": self.fingerprint,
             "promoted": is_promoted(self.comparison, margin),
             "comparison": asdict(self.comparison) if self.comparison else None,
+            "guessing": self.guessing,
         }
 
 
@@ -133,7 +141,8 @@ def _judge(
         if rival and before:
             winners = before.probabilities(examples.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
             comparison = compare(probabilities.argmax(axis=1) == targets, winners == targets, against=rival)
-    return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison)
+    guessing = by_evaluation(project, judged)
+    return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison, guessing)
 
 
 def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace, recorder: Recorder) -> Model | None:

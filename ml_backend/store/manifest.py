@@ -70,6 +70,14 @@ class Manifest(BaseModel):
     """``pool``: from unlabelled tasks too; ``labels``: from the labelled ones alone."""
     comparison: dict[str, Any] | None = None
     """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
+    guessing: dict[str, Any] | None = None
+    """Whether it can be told from guessing: `rounds.guessing`; None where there was nothing to tell by."""
+
+    @property
+    def guesses(self) -> str:
+        """Why it is taken for no better than guessing, in a sentence; empty where it is not."""
+        found = self.guessing or {}
+        return str(found.get("sentence") or "") if found.get("guessing") else ""
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -91,6 +91,9 @@ def _standing(data: Data) -> html.Section:
     if then:
         note.append(f" · changes against {before['name']}, on the same evaluation tasks")
     content: list[Any] = [parts.figures(rows), _explained(data)]
+    if data["guesses"]:
+        told = f"This model is {data['guesses']}. Its guesses are not shown to annotators."
+        content.append(parts.notice(told, "warning"))
     if data["held_back"]:
         content.append(
             parts.notice(
@@ -116,7 +119,8 @@ def _open_tasks(data: Data) -> str | None:
 
 def _stop_or_go(data: Data) -> html.Section:
     saved = data["labels_saved"]
-    text: list[Any] = [html.P(data["hint"], className="hint-sentence")]
+    hint = f"The model is {data['guesses']}." if data["guesses"] else data["hint"]
+    text: list[Any] = [html.P(hint, className="hint-sentence")]
     if saved:
         most = " or more" if saved["at_least"] else ""
         needed, gain = saved["random_labels"], saved["saved"]

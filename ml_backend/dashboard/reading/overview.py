@@ -49,6 +49,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "round": log[-1] if log else None,
         "warnings": list((good or {}).get("messages") or ()),
         "held_back": (good or {}).get("held_back"),
+        "guesses": manifest.guesses if manifest else "",
         "next_round": {
             "labels_waiting": outlook.labels_waiting,
             "labels": outlook.labels_to_go,
