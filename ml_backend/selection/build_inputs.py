@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -69,7 +70,7 @@ def neighbourhood(items: Sequence[Any], done: LabeledItems, learnt: Unlabelled, 
     embedding = learnt.embedding.extended([*items, *done.items])
     return Neighbourhood(
         embedding.weights,
-        embedding.coordinates,
+        lambda: embedding.coordinates,
         embedding.places(items),
         embedding.places(done.items),
         done.targets,
@@ -92,7 +93,7 @@ def _stand_in(
     open_nodes = nodes[: len(rows)][np.argsort(by_id, kind="stable")]
     labelled = nodes[len(rows) :]
     return Neighbourhood(
-        weights, coordinates(weights), open_nodes, labelled, targets, prior, _mean_probabilities(scores)
+        weights, partial(coordinates, weights), open_nodes, labelled, targets, prior, _mean_probabilities(scores)
     )
 
 

@@ -5,7 +5,7 @@ Axes: ``N`` items, ``T`` views of one item, ``D`` embedding dimensions, ``k`` ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -40,8 +40,8 @@ class Neighbourhood:
 
     weights: sparse.csr_matrix
     """`affinity` ``[N, N]``."""
-    coordinates: Floats
-    """`coordinates` ``[N, G]``."""
+    coordinates: Callable[[], Floats]
+    """Computes `coordinates` ``[N, G]``: a cold start alone goes by them, and in a large graph they take long."""
     open: Positions
     """Node of each open item; copies share one ``[O]``."""
     labelled: Positions

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from safetensors.numpy import save_file
 from ml_backend.errors import StoreError
 from ml_backend.files import atomic
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.semi_supervised.graph import Neighbourhood
+from ml_backend.semi_supervised.graph import Neighbourhood, coordinates
 
 FILE: Final = "instant.safetensors"
 ABOUT: Final = "about"
@@ -85,7 +86,7 @@ def read(folder: Path) -> InstantGraph | None:
         nodes = {name: arrays[name].astype(np.int64) for name in ("open", "labelled", "targets")}
         graph = Neighbourhood(
             weights,
-            np.zeros((size, 0), np.float32),  # coordinates: of a cold start alone
+            partial(coordinates, weights),
             nodes["open"],
             nodes["labelled"],
             nodes["targets"],

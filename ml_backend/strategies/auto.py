@@ -228,7 +228,7 @@ def rivals(beliefs: Floats, with_model: bool) -> str:
 
 def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     """The cold picks, as many clusters as are still wanted, then the same again with these as labelled."""
-    points = graph.coordinates
+    points = graph.coordinates()
     first = min(count, max(cold_picks(graph.classes) - len(graph.labelled), 1))
     chosen = typiclust(points[graph.open], points[graph.labelled], first, rng)
     rest = np.setdiff1d(np.arange(len(graph.open)), chosen.order)

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -134,14 +135,14 @@ class _Graph:
 
     def __init__(self) -> None:
         self._features: NDArray[np.float64] | None = None
-        self._made: tuple[sparse.csr_matrix, NDArray[np.float32]] | None = None
+        self._made: tuple[sparse.csr_matrix, Callable[[], NDArray[np.float32]]] | None = None
 
     def around(self, s: State) -> Neighbourhood:
         """The state's items in it."""
         if self._made is None or self._features is not s.features:
             rows = s.features.astype(np.float32)
             weights = affinity(nearest([rows], rows, NEIGHBOURS + 1))
-            self._features, self._made = s.features, (weights, coordinates(weights))
+            self._features, self._made = s.features, (weights, cache(partial(coordinates, weights)))
         model = s.probabilities.astype(np.float32) if s.model is not None else None
         prior = np.full(s.classes, 1.0 / s.classes)
         return Neighbourhood(*self._made, s.open, s.labelled, s.targets, prior, model)

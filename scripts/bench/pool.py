@@ -80,7 +80,7 @@ def _answered(embedding: PoolEmbedding, targets: np.ndarray, answers: int) -> tu
     first = np.array([int(np.flatnonzero(targets == digit)[0]) for digit in range(10)])
     rest = np.setdiff1d(np.arange(len(embedding)), first)
     prior = np.full(10, 0.1)
-    graph = Neighbourhood(embedding.weights, embedding.coordinates, rest, first, np.arange(10), prior)
+    graph = Neighbourhood(embedding.weights, lambda: embedding.coordinates, rest, first, np.arange(10), prior)
     picked = auto(graph, QUEUE, np.random.default_rng(0))
     places = zip(rest[picked.order].tolist(), queue_scores(picked.utility).tolist(), strict=True)
     queue = InstantQueue(graph, rest, [Prediction(task, None, 0.0, score, "auto") for task, score in places])

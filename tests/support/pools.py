@@ -1,5 +1,7 @@
 """Pools of random items as strategies see them."""
 
+from functools import partial
+
 import numpy as np
 from scipy import sparse
 
@@ -30,7 +32,7 @@ def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
     nodes, weights = nodes.reshape(-1), affinity(nearest([points], points, 9))
     graph = Neighbourhood(
         weights,
-        coordinates(weights),
+        partial(coordinates, weights),
         nodes[:-2],
         nodes[-2:],
         np.arange(2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from ml_backend.instant.served_queue import ServedQueue
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.selection.ordering import queue_scores
-from ml_backend.semi_supervised.graph import Neighbourhood, affinity, nearest
+from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
 from ml_backend.store.project_store import Current, ProjectStore
@@ -114,10 +115,10 @@ def groups(size=30, seed=0):
 def graph_of(points, labelled=(0, 30), targets=(0, 1)):
     weights = affinity(nearest([points], points, 6))
     rest = np.setdiff1d(np.arange(len(points)), labelled)
-    empty = np.zeros((len(points), 0), np.float32)
-    return Neighbourhood(
-        weights, empty, rest, np.array(labelled), np.array(targets, np.int64), np.full(2, 0.5)
-    ), rest + 1000
+    found = Neighbourhood(
+        weights, partial(coordinates, weights), rest, np.array(labelled), np.array(targets, np.int64), np.full(2, 0.5)
+    )
+    return found, rest + 1000
 
 
 def auto_queue(tasks, count=20):

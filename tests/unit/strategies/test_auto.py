@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def neighbourhood(rows, labelled=(), targets=(), classes=3):
     labelled = np.array(labelled, dtype=np.int64)
     rest = np.setdiff1d(np.arange(len(rows)), labelled)
     prior = np.full(classes, 1 / classes)
-    return Neighbourhood(weights, coordinates(weights), rest, labelled, np.array(targets, dtype=np.int64), prior)
+    return Neighbourhood(
+        weights, partial(coordinates, weights), rest, labelled, np.array(targets, dtype=np.int64), prior
+    )
 
 
 def test_the_first_picks_meet_every_group(groups):
@@ -149,6 +152,23 @@ def noise():
     """Images without any order in them, and what is learnt of them."""
     items = list(np.random.default_rng(0).integers(0, 256, (60, 28, 28)).astype(np.uint8))
     return items, PoolEmbedding.learn(Gradients, items, seed=0)
+
+
+@pytest.mark.parametrize("known", [0, 6])
+def test_eigenvectors_are_computed_for_a_cold_start_alone(known):
+    items = list(np.random.default_rng(1).integers(0, 256, (40, 28, 28)).astype(np.uint8))
+    embedding = PoolEmbedding.learn(Gradients, items, seed=0)
+    labelled = LabeledItems(items[:known], np.arange(known) % 2)
+    context = QueryContext(
+        None,
+        items[known:],
+        np.arange(known, 40),
+        ProjectSettings(strategy="auto", control_share=0),
+        labelled=labelled,
+        unlabelled=Unlabelled(embedding, np.full(2, 0.5)),
+    )
+    select(context, count=5)
+    assert ("coordinates" in vars(embedding)) == (known == 0)
 
 
 @pytest.mark.parametrize("strategy", ["auto", "auto:0.5,k_center:0.3,random:0.2"])
