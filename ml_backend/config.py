@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ml_backend.encoders.folders import check_folder, parse_folders
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.fetching.addresses import parse_rules
@@ -155,6 +156,11 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds that one round may spend on fetching images; the next round goes on with the rest",
     )
+    encoder_folders: str = Field(
+        "",
+        description="folders, with the system's path separator between them, below which a project's encoder may be a "
+        "folder; unset: none",
+    )
     poll_seconds: float = Field(
         60.0,
         ge=0,
@@ -207,6 +213,12 @@ class Settings(BaseSettings):
         parse_rules(value or "", local=False)
         return value
 
+    @field_validator("encoder_folders")
+    @classmethod
+    def _encoder_folders(cls, value: str) -> str:
+        parse_folders(value)
+        return value
+
     @field_validator("store_url")
     @classmethod
     def _store_url(cls, value: SecretStr | None) -> SecretStr | None:
@@ -229,6 +241,28 @@ class Settings(BaseSettings):
         """Per-project settings before a project's own overrides."""
         changes = {"strategy": self.strategy, "queue_size": self.queue_size, "text_model": self.text_model}
         return ProjectSettings().override(changes, where="Environment")
+
+    def project_settings(self, changes: Mapping[str, Any], *, where: str) -> ProjectSettings:
+        """The settings of a project that changes some; ``where`` tells the user which place to mend.
+
+        Raises:
+            ConfigurationError: an unknown name or an invalid value.
+        """
+        found = self.project_defaults().override(changes, where=where)
+        try:
+            self.check_encoder(found.hyperparameters.get("encoder"))
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"{where}: {exc}") from exc
+        return found
+
+    def check_encoder(self, name: Any) -> None:
+        """Refuse an encoder's name that is a folder outside ENCODER_FOLDERS.
+
+        Raises:
+            ConfigurationError: it is.
+        """
+        if isinstance(name, str):
+            check_folder(name, parse_folders(self.encoder_folders))
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -47,8 +47,10 @@ def private_folder(path: Path) -> None:
 
 def private_file(path: Path) -> None:
     """Make an empty file for this user alone where there is none; close one that is there to others. Raises OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
-    keep_private(path)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+    except FileExistsError:
+        keep_private(path)  # not opened: closing it would let go of the locks that SQLite holds on it in this process
 
 
 def keep_private(root: Path) -> None:

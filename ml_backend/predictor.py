@@ -10,7 +10,7 @@ import numpy as np
 
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.encoders import feature_store
+from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import LabelStudioError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.connection import make_fetcher
@@ -56,6 +56,7 @@ class Predictor:
         self.settings = settings
         hardware.use(settings.hardware())
         feature_store.use(settings.model_dir)
+        folders.allow(folders.parse_folders(settings.encoder_folders))
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.cli.common import connect, console, messages, progress_bar, warn
+from ml_backend.config import load_settings
+from ml_backend.encoders.folders import parse_folders
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.simulation.data import Source, data_folder
 from ml_backend.simulation.design import Design, LabelledData, Round
@@ -74,7 +76,8 @@ def run_all(
     Raises:
         ConfigurationError: a hyperparameter that the model does not have. DataError: a run failed.
     """
-    source = replace(source, features=wanted.out)
+    allowed = parse_folders(load_settings().encoder_folders)
+    source = replace(source, features=wanted.out, encoder_folders=allowed)
     loaded = source.load()
     design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
     if not design.held_out:

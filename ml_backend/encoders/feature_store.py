@@ -19,6 +19,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.files import private_file, private_folder
+
 log = logging.getLogger(__name__)
 FOLDER: Final = "features"
 """Where an installation keeps them, beside its stores."""
@@ -85,7 +87,8 @@ class FeatureStore:
             for key, value in rows.items()
         ]
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self._folder)
+            private_file(path)
             with self._open(path) as db, db:
                 db.executemany("INSERT OR IGNORE INTO rows (key, dtype, shape, value) VALUES (?, ?, ?, ?)", content)
         except (sqlite3.Error, OSError) as exc:

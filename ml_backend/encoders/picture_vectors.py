@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ml_backend import extras, hardware
 from ml_backend.encoders import picture_networks
+from ml_backend.encoders.folders import check_folder
 from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
 
@@ -77,7 +78,7 @@ def resolve(name: str) -> str:
     """The encoder that a name, maybe ``auto``, stands for on this machine.
 
     Raises:
-        ConfigurationError: an unknown name, or none can be used.
+        ConfigurationError: an unknown name, a folder that is not allowed (`folders`), or none can be used.
     """
     if not known(name):
         raise ConfigurationError(
@@ -85,6 +86,7 @@ def resolve(name: str) -> str:
             "or the path of a folder."
         )
     if name != AUTO:
+        check_folder(name)
         return name
     lacking = {packaged: missing(packaged) for packaged in PACKAGED}
     usable = [packaged for packaged, reason in lacking.items() if reason is None]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ml_backend import extras, hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.encoders.feature_store import content_key, through_store
+from ml_backend.encoders.folders import LIBRARY, check_folder
 from ml_backend.errors import ConfigurationError
 
 Vectors = NDArray[np.float32]
@@ -26,7 +27,7 @@ Compute = Callable[[Sequence[str]], Vectors]
 
 AUTO: Final = "auto"
 """The first of ``PACKAGED`` whose package is there."""
-NAMED: Final = "sentence_transformers:"
+NAMED: Final = LIBRARY
 """Begins the name of any other encoder: a folder, or a name in sentence-transformers' cache."""
 BATCH: Final = 64
 """Texts of about the same length that are encoded together: more do not make a CPU faster."""
@@ -49,13 +50,14 @@ def resolve(name: str) -> str:
     """The encoder that a name, maybe ``auto``, stands for on this machine.
 
     Raises:
-        ConfigurationError: an unknown name, or none can be used.
+        ConfigurationError: an unknown name, a folder that is not allowed (`folders`), or none can be used.
     """
     if not known(name):
         raise ConfigurationError(
             f"Unknown text encoder {name!r}; choose {AUTO}, {', '.join(PACKAGED)}, or {NAMED} and a name or folder."
         )
     if name != AUTO:
+        check_folder(name)
         return name
     lacking = {packaged: missing(packaged) for packaged in PACKAGED}
     usable = [packaged for packaged, reason in lacking.items() if reason is None]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Sentences(LinearHead):
     """Text classifier for 2-100 classes over a pretrained encoder, see `LinearHead`.
 
-    The encoder is ``auto``, a packaged one, or ``sentence_transformers:`` and a name or folder.
+    The encoder is ``auto``, a packaged one, or ``sentence_transformers:`` and a name, or a folder (`encoders.folders`).
     """
 
     name: ClassVar[str] = "sentences"

@@ -26,7 +26,7 @@ def change_params(settings: Settings, client: LabelStudioClient, project_id: int
     """
     store = stores_of(settings).get(client.project(project_id).uid)
     params = applied(store.extra_params(), changes)
-    settings.project_defaults().override(params, where=f"Settings of project {project_id}")
+    settings.project_settings(params, where=f"Settings of project {project_id}")
     rows = client.backends(project_id)
     ours = [row for row in rows if row["title"] == BACKEND_TITLE] or (rows if len(rows) == 1 else [])
     secret = settings.basic_auth_pass
@@ -62,7 +62,7 @@ def check_extra_params(settings: Settings, params: Mapping[str, Any]) -> None:
     Raises:
         ConfigurationError: a name or value is wrong.
     """
-    settings.project_defaults().override(params, where="Extra params")
+    settings.project_settings(params, where="Extra params")
 
 
 def set_extra_params(settings: Settings, uid: str, params: Mapping[str, Any]) -> None:

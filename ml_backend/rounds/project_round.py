@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ml_backend import hardware
 from ml_backend.config import Settings, load_settings
-from ml_backend.encoders import feature_store
+from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client, make_fetcher
@@ -105,6 +105,7 @@ def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
     """What rounds need, from settings; from then on this process computes as these say."""
     hardware.use(settings.hardware())
     feature_store.use(settings.model_dir)
+    folders.allow(folders.parse_folders(settings.encoder_folders))
     return Workspace(
         client,
         settings.model_dir,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ml_backend.encoders import feature_store
+from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
@@ -46,6 +46,8 @@ class Source:
     images: bool = False
     features: Path | None = None
     """Folder that keeps what encoders compute, for all processes; None: each computes it again."""
+    encoder_folders: tuple[Path, ...] = ()
+    """Folders below which an encoder may lie."""
 
     def load(self) -> LabelledData:
         """Read the items.
@@ -55,6 +57,7 @@ class Source:
         """
         if self.features is not None:
             feature_store.use(self.features)
+        folders.allow(self.encoder_folders)
         return LOADERS[self.kind](self)
 
 

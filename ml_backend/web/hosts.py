@@ -14,6 +14,7 @@ from typing import Final
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.fetching.addresses import is_loopback
 
 ANY: Final = "*"
 OWN_NAMES: Final = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
@@ -25,21 +26,13 @@ class OpenDoor(ConfigurationError):
     """The backend would answer everybody who reaches this machine."""
 
 
-def is_local(host: str) -> bool:
-    """Whether whoever listens on this address is reached from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
-
-
 def refuse_open_door(settings: Settings) -> None:
     """Refuse to listen beyond this machine where no password is asked for, unless that was said aloud.
 
     Raises:
         OpenDoor: it would.
     """
-    if settings.insecure or is_local(settings.host) or (settings.basic_auth_user and settings.basic_auth_pass):
+    if settings.insecure or is_loopback(settings.host) or (settings.basic_auth_user and settings.basic_auth_pass):
         return
     raise OpenDoor(
         f"HOST={settings.host} opens the backend to other machines, and no password is set: whoever reaches the port "
@@ -63,7 +56,7 @@ class AllowedHosts:
     ) -> None:
         given = {name.strip().strip("[]").lower() for name in settings.allowed_hosts.split(",")} - {""}
         self._any = ANY in given
-        self._local = is_local(settings.host)
+        self._local = is_loopback(settings.host)
         machine = () if self._local else own_names()
         self.names: frozenset[str] = OWN_NAMES | given | {settings.host.lower(), *(name.lower() for name in machine)}
         """Names, in lower case."""

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import sqlite3
+import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -63,6 +66,18 @@ def test_what_is_kept_is_its_users_alone(tmp_path):
         **dict.fromkeys(("old", "weights", "database", "log"), "0o600"),
         **dict.fromkeys(("version", "a", "b"), "0o700"),
     }
+
+
+def test_making_a_file_private_lets_no_lock_on_it_go(tmp_path):
+    """POSIX: closing any descriptor of a file ends all locks that the process holds on it."""
+    path = tmp_path / "database"
+    private_file(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        private_file(path)
+        other = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('CREATE TABLE a (b)')"
+        ended = subprocess.run([sys.executable, "-c", other, str(path)], capture_output=True, text=True, check=False)
+        assert "database is locked" in ended.stderr
 
 
 def test_what_people_asked_for_is_as_open_as_their_other_files(tmp_path):

