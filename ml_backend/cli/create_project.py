@@ -33,12 +33,15 @@ def main(
     from ml_backend.files import read_text
     from ml_backend.label_studio.labeling_config import parse_label_config
     from ml_backend.label_studio.setup import connect_backend, make_project
+    from ml_backend.rounds.encoder_preview import preview
 
     xml = read_text(config if config.exists() else example(config))
     question = parse_label_config(xml, project=f'"{title}" ({config})')
     settings, client = connect(url)
+    eyes = preview(question, settings.project_defaults(), [])
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
+    console.print(eyes, highlight=False, soft_wrap=True, markup=False)
     if backend_url:
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
             warn(line)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ml_backend.cli.common import progress_bar, warn
-from ml_backend.errors import DataError
+from ml_backend.cli.common import console, progress_bar, warn
+from ml_backend.config import Settings
+from ml_backend.errors import ActiveLearningError, DataError
 from ml_backend.files import read_text
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.importing import NewTask, read_tasks
@@ -125,6 +126,24 @@ def tell_problems(problems: Sequence[str]) -> None:
         warn(line)
     if len(problems) > SHOWN_PROBLEMS:
         warn(f"... and {len(problems) - SHOWN_PROBLEMS:,} more")
+
+
+def tell_eyes(
+    client: LabelStudioClient, settings: Settings, project_id: int, question: ChoiceQuestion, plan: Plan
+) -> None:
+    """Print which model and encoder the tasks of a plan are read with at first; what keeps that from being told, too.
+
+    The import is done by then: it has not failed where this does.
+    """
+    from ml_backend.rounds.encoder_preview import preview, settings_of
+
+    values = [str(task.data[question.field]) for task in plan.tasks]
+    try:
+        line = preview(question, settings_of(settings, client, project_id), values)
+    except ActiveLearningError as exc:
+        warn(f"What will read these tasks cannot be told: {exc}")
+    else:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> str:

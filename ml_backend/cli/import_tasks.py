@@ -61,10 +61,10 @@ def main(
     Running it again, after an interruption or with a longer file, imports only what is not there yet. The access
     token of Label Studio comes from LABEL_STUDIO_API_KEY.
     """
-    from ml_backend.cli.import_plan import draw_evaluation, make_plan, send_new, summary, tell_problems
+    from ml_backend.cli.import_plan import draw_evaluation, make_plan, send_new, summary, tell_eyes, tell_problems
     from ml_backend.label_studio.labeling_config import parse_label_config
 
-    _, client = connect(url)
+    settings, client = connect(url)
     there = client.project(project)
     question = parse_label_config(there.label_config, project=project)
     plan = make_plan(
@@ -84,3 +84,4 @@ def main(
     console.print(summary(rows, plan, skipped=len(plan.tasks) - len(rows)), highlight=False, soft_wrap=True)
     if not plan.tasks:
         raise DataError(f"Nothing in {path} could be imported")
+    tell_eyes(client, settings, project, question, plan)

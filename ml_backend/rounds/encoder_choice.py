@@ -195,11 +195,28 @@ def _measured(
     right = {name: _right(_with(project, option), labelled, others, recorder) for name, option in options.items()}
     measured_before = str(known["choice"]) if known.get("labels") else None
     best = best_encoder(right, measured_before)
-    told = ", ".join(f"{name} {int(found.sum())}" for name, found in right.items())
-    reason = f"{best}: of {len(labelled)} labels, each guessed from the others, were right: {told}"
     counts = {name: int(found.sum()) for name, found in right.items()}
+    reason = in_words(best, counts, len(labelled))
     kept = {"choice": best, "labels": len(project.pool.training), "of": len(labelled), "right": counts}
     return Choice(options[best], reason), {**kept, "reason": reason}
+
+
+def in_words(best: str, right: Mapping[str, int], labels: int) -> str:
+    """Why a candidate is used: `sentences (minilm): guesses 81 of 100 labels from the others; multilingual 76`.
+
+    Args:
+        best: its name, a model with its encoder in brackets.
+        right: name → labels guessed right, of all candidates.
+        labels: how many were guessed.
+    """
+    model = best.partition(" (")[0]
+    rivals = [
+        f"{name.removeprefix(f'{model} (').removesuffix(')') if name.startswith(f'{model} (') else name} {count}"
+        for name, count in right.items()
+        if name != best
+    ]
+    kept = ", not clearly more" if max(right.values()) > right[best] else ""
+    return f"{best}: guesses {right[best]} of {labels} labels from the others; {', '.join(rivals)}{kept}"
 
 
 def _right(

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from ml_backend.encoders.languages import language_hint
 from ml_backend.errors import BadItemError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.records import Task
 
 LOOKED_AT: Final = 40
-"""Pictures, or five times as many texts."""
+"""Pictures."""
 SMALL: Final = 64
 """Sides up to which grey pictures are drawings or digits rather than photographs."""
 COLOUR: Final = 12.0
@@ -46,8 +47,7 @@ def hint(
     """
     if question.object_tag == "Image":
         return picture_hint(list(_looks(tasks, question, media)), names)
-    texts = [str(task.data.get(question.field) or "") for task in tasks[: 5 * LOOKED_AT]]
-    return text_hint(texts, names)
+    return text_hint([str(task.data.get(question.field) or "") for task in tasks], names)
 
 
 def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> tuple[str, str]:
@@ -63,10 +63,15 @@ def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> tuple[str, s
     return chosen, f"{chosen}: {told}; measured as soon as there are labels"
 
 
-def text_hint(texts: Sequence[str], names: Collection[str]) -> tuple[str, str]:  # noqa: ARG001
-    """English texts are for the encoder of English, others for that of many languages."""
+def text_hint(texts: Sequence[str], names: Collection[str]) -> tuple[str, str]:
+    """English texts are for the encoder of English, others for that of many languages (`languages.language_hint`)."""
     first = next(iter(names))
-    return first, f"{first}: measured as soon as there are labels"
+    told = language_hint(texts)
+    chosen = next((name for name in names if name.endswith(f"({told.encoder})")), None)
+    reason = told.reason.rstrip(".")
+    if chosen is None:
+        return first, f"{first}: {reason}; {told.encoder} cannot be used here. Measured as soon as there are labels"
+    return chosen, f"{chosen}: {reason}; measured as soon as there are labels"
 
 
 def _looks(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader) -> Iterator[Looks]:

@@ -1,0 +1,104 @@
+"""What a project's items are read with before there are labels, and how a choice is told to a person who labels."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml_backend.config import ProjectSettings
+from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.rounds.encoder_choice import in_words
+from ml_backend.rounds.encoder_hint import Looks, picture_hint, text_hint
+from ml_backend.rounds.encoder_preview import preview
+
+TEXTS = ["sentences (minilm)", "sentences (multilingual)", "sentences (wordllama)"]
+PICTURES = ["mnist_cnn (gradients)", "photos (efficientnet_lite0)"]
+ENGLISH = ["The police have said that all of them are well after the fire", "What you should know about your new phone"]
+GERMAN = ["Die Feuerwehr rettet drei Kinder aus dem brennenden Haus", "Was man über das neue Telefon wissen sollte"]
+RUSSIAN = ["Пожарные спасли троих детей", "Какой новый телефон лучше купить"]
+TOPIC = ChoiceQuestion("topic", "text", "Text", "text", ("a", "b"))
+DIGIT = ChoiceQuestion("digit", "image", "Image", "image", ("0", "1"))
+
+
+@pytest.mark.parametrize(("texts", "expected"), [(ENGLISH, TEXTS[0]), (GERMAN, TEXTS[1]), (RUSSIAN, TEXTS[1])])
+def test_english_texts_begin_with_its_encoder_and_others_with_that_of_many_languages(
+    texts: list[str], expected: str
+) -> None:
+    chosen, reason = text_hint(texts * 5, TEXTS)
+    assert chosen == expected
+    assert reason.startswith(f"{expected}: ")
+    assert reason.endswith("; measured as soon as there are labels")
+
+
+def test_an_encoder_that_is_wanted_and_not_installed_is_named() -> None:
+    chosen, reason = text_hint(GERMAN * 5, ["sentences (minilm)", "sentences (wordllama)"])
+    assert chosen == "sentences (minilm)"
+    assert "the texts are not English; multilingual cannot be used here" in reason
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        (Looks(28, 0.0), PICTURES[0]),
+        (Looks(28, 40.0), PICTURES[1]),
+        (Looks(800, 0.0), PICTURES[1]),
+    ],
+)
+def test_only_small_grey_pictures_are_for_the_network_that_learns_them(looks: Looks, expected: str) -> None:
+    assert picture_hint([looks] * 3, PICTURES)[0] == expected
+
+
+def test_a_measured_choice_is_told_in_plain_words() -> None:
+    right = {"sentences (minilm)": 81, "sentences (multilingual)": 76, "sentences (wordllama)": 70}
+    told = "sentences (minilm): guesses 81 of 100 labels from the others; multilingual 76, wordllama 70"
+    assert in_words("sentences (minilm)", right, 100) == told
+
+
+def test_a_rival_of_another_model_keeps_its_whole_name_and_one_that_is_a_little_ahead_is_explained() -> None:
+    told = "mnist_cnn (gradients): guesses 30 of 40 labels from the others; photos (efficientnet_lite0) 31"
+    right = {"mnist_cnn (gradients)": 30, "photos (efficientnet_lite0)": 31}
+    assert in_words("mnist_cnn (gradients)", right, 40) == f"{told}, not clearly more"
+
+
+def photograph(value: int) -> str:
+    """A colour picture as it stands in a task."""
+    pixels = np.full((300, 200, 3), (value, 90, 200 - value), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def digit(value: int) -> str:
+    """A small grey one."""
+    pixels: NDArray[np.uint8] = np.full((28, 28), value, np.uint8)
+    return png_data_uri(pixels)
+
+
+def test_an_import_is_told_what_reads_its_texts() -> None:
+    assert preview(TOPIC, ProjectSettings(), ENGLISH * 5).startswith("Read with sentences (minilm): ")
+    assert preview(TOPIC, ProjectSettings(), RUSSIAN * 5).startswith("Read with sentences (multilingual): 100% of")
+
+
+def test_an_import_is_told_what_reads_its_pictures() -> None:
+    assert "mnist_cnn" in preview(DIGIT, ProjectSettings(), [digit(value) for value in range(60)]).split(":")[0]
+    photographs = [*map(photograph, range(60)), "data:image/png;base64,no picture"]
+    assert "photos" in preview(DIGIT, ProjectSettings(), photographs).split(":")[0]
+
+
+def test_where_nothing_can_be_looked_at_the_candidates_are_named() -> None:
+    by_url = preview(DIGIT, ProjectSettings(), ["https://pictures.example.org/1.jpg"])
+    assert "mnist_cnn" in by_url
+    assert "the first round looks at some pictures" in by_url
+    assert "the first texts tell" in preview(TOPIC, ProjectSettings(), [])
+
+
+def test_a_choice_by_hand_is_told_as_one() -> None:
+    by_hand = ProjectSettings(hyperparameters={"encoder": "wordllama"}, embedding="wordllama")
+    told = "Read with sentences (wordllama): the settings and what is installed leave no other."
+    assert preview(TOPIC, by_hand, RUSSIAN) == told
