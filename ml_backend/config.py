@@ -91,6 +91,14 @@ class ProjectSettings(BaseModel):
         default_factory=dict,
         description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
     )
+    learn_from_names: bool = Field(
+        True,
+        description="let what the classes are called stand for some labels of texts, as far as the labels bear it out",
+    )
+    class_descriptions: dict[str, str] = Field(
+        default_factory=dict,
+        description="label → what belongs to it, in a few words; unset: the hint of its Choice, else its name",
+    )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ class ChoiceQuestion:
     """Task data field that the object shows."""
     labels: tuple[str, ...]
     """Stored values in the order of the config: a choice's ``alias`` where it has one, else its ``value``."""
+    descriptions: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """What says to people what each label means: its ``hint`` where it has one, else its ``value``."""
 
 
 def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
@@ -61,7 +64,13 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
         raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
     if tag.get("value", "").startswith("$") or tag.get("apiUrl"):
         raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
-    return ChoiceQuestion(tag.attrib["name"], *_object(tree, tag.attrib["toName"], where), labels=_labels(tree, where))
+    labels = _labels(tree, where)
+    return ChoiceQuestion(
+        tag.attrib["name"],
+        *_object(tree, tag.attrib["toName"], where),
+        labels=labels,
+        descriptions=_descriptions(tree, labels),
+    )
 
 
 def _is_control(tag: Element) -> bool:
@@ -103,6 +112,12 @@ def _labels(tree: Element, where: str) -> tuple[str, ...]:
             f"{where} has {len(labels)} choices; {MIN_CLASSES} to {MAX_CLASSES} are supported. {NEXT_STEP}"
         )
     return labels
+
+
+def _descriptions(tree: Element, labels: Iterable[str]) -> tuple[str, ...]:
+    tags = tree.findall(".//Choices//Choice")
+    said = (tag.get("hint", "").strip() or tag.get("value", "").strip() for tag in tags)
+    return tuple(text or label for text, label in zip(said, labels, strict=True))
 
 
 def label_of(result: Iterable[Mapping[str, Any]], question: ChoiceQuestion) -> str | None:

@@ -15,6 +15,7 @@ from ml_backend.encoders.base import Encoder
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.records import Task
+from ml_backend.rounds.class_descriptions import names
 from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
@@ -104,7 +105,7 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
     drawn = _drawn(project, dry_run=dry_run)
-    return Unlabelled(kept, _prior(project, drawn), drawn)
+    return Unlabelled(kept, _prior(project, drawn), drawn, names(project.question, settings, kept.encoder))
 
 
 def _is_worth_it(project: RoundProject) -> bool:

@@ -17,6 +17,7 @@ from ml_backend.files import fingerprint
 from ml_backend.logs import note_version
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
+from ml_backend.rounds.class_descriptions import descriptions
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
@@ -235,4 +236,6 @@ def _fingerprint(project: RoundProject) -> str:
     if project.unlabelled is not None and learns_from_pool(project.unlabelled, len(project.pool.open)):
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
+        if project.unlabelled.names is not None:
+            content.append(descriptions(project.question, project.settings))
     return fingerprint(content)

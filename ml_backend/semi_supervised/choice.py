@@ -11,7 +11,7 @@ so the graph does far worse on them than on the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.records import Progress, no_progress
+from ml_backend.semi_supervised.class_names import strength
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.semi_supervised.training import (
     FOLDS,
@@ -114,9 +115,17 @@ def fit_with_pool(
         return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
 
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
-        return _by_evaluation(trainer(trainings(make) + 1), source, known, evaluation)
+        return _told(_by_evaluation(trainer(trainings(make) + 1), source, known, evaluation), source, known)
     fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
-    return _by_drawn(trainer, source, known, fair)
+    return _told(_by_drawn(trainer, source, known, fair), source, known)
+
+
+def _told(found: Fit, pool: TrainingPool, known: LabeledItems) -> Fit:
+    """With what the classes' names counted for in the reason, where they did."""
+    if found.learnt_from != "pool" or pool.names is None:
+        return found
+    counted = round(strength(pool.names, pool.labelled, known.targets, pool.prior))
+    return replace(found, reason=f"{found.reason}; the classes' names count as {counted} labels of each")
 
 
 def learns_from_pool(unlabelled: Unlabelled | None, open_items: int) -> bool:

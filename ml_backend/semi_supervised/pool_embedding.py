@@ -199,3 +199,5 @@ class Unlabelled:
     """Expected share of each class ``[C]``."""
     drawn: frozenset[int] = frozenset()
     """Labelled tasks that chance chose: what is measured on them holds for the pool."""
+    names: Rows | None = None
+    """Vectors of the classes' descriptions ``[C, D]``, by the same encoder; None where they are not used."""

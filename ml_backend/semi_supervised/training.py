@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
 from ml_backend.models.temperature import best_factor
 from ml_backend.records import Progress, no_progress
+from ml_backend.semi_supervised.class_names import label_probabilities_by_names, name_mass
 from ml_backend.semi_supervised.graph import (
     NEIGHBOURS,
     Floats,
@@ -116,6 +117,8 @@ class TrainingPool:
     """Expected share of each class ``[C]``."""
     labelled: Positions
     """Node of each labelled item ``[L]``."""
+    names: Floats | None = None
+    """`class_names.name_mass` ``[N, C]``; None where the classes' names are not used."""
 
     @property
     def classes(self) -> int:
@@ -129,11 +132,13 @@ class TrainingPool:
         embedding = unlabelled.embedding.extended(both)
         places = embedding.places(both)
         nodes, first = np.unique(places, return_index=True)
+        weights, names = embedding.weights[nodes][:, nodes], unlabelled.names
         return cls(
             [both[i] for i in first.tolist()],
-            embedding.weights[nodes][:, nodes],
+            weights,
             unlabelled.prior,
             np.searchsorted(nodes, places[: len(known.items)]),
+            None if names is None else name_mass(weights, embedding.rows[nodes], names),
         )
 
     def label_probabilities(
@@ -141,6 +146,8 @@ class TrainingPool:
     ) -> Floats:
         """Beliefs about all items ``[N, C]``, by the pool's own graph or another."""
         mass = label_mass(self.weights if weights is None else weights, labelled, targets, len(self.prior))
+        if self.names is not None:
+            return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior)
         return label_probabilities(mass, labelled, targets, self.prior)
 
 

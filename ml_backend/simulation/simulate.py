@@ -16,6 +16,7 @@ from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Model
 from ml_backend.selection.context import wants
 from ml_backend.semi_supervised.choice import class_prior, fit
+from ml_backend.semi_supervised.class_names import embedded
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
@@ -162,10 +163,10 @@ def _unlabelled(
         try:
             kept = PoolEmbedding.load(path)
             if kept.made_of == made_of(encoder, seed, None):
-                return Unlabelled(kept.extended(items), prior, drawn)
+                return Unlabelled(kept.extended(items), prior, drawn, embedded(kept.encoder, data.labels))
         except StoreError:
             pass  # half a file, or of another release: it is computed again
     embedding = PoolEmbedding.learn(encoder, items, seed=seed)
     if path is not None:
         embedding.save(path)
-    return Unlabelled(embedding, prior, drawn)
+    return Unlabelled(embedding, prior, drawn, embedded(embedding.encoder, data.labels))

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +93,8 @@ def read(folder: Path) -> InstantGraph | None:
             arrays["prior"],
             arrays.get("model"),
         )
-        question = ChoiceQuestion(**about["question"] | {"labels": tuple(about["question"]["labels"])})
+        asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["question"].items()}
+        question = ChoiceQuestion(**asked)
         return InstantGraph(about["queue"], question, about["newest"], arrays["task_ids"], graph)
     except FileNotFoundError:
         return None

@@ -12,10 +12,11 @@ SCRIPTS = (create_project, import_tasks, export_annotations)
 
 
 @pytest.fixture
-def run(label_studio, monkeypatch):
+def run(label_studio, monkeypatch, tmp_path):
     """Run a script's command in this process, as the first account."""
     monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "versions"))
     monkeypatch.setenv("COLUMNS", "200")
     for name in ("BASIC_AUTH_USER", "BASIC_AUTH_PASS", "ACTIVE_LEARNING_VERBOSE"):
         monkeypatch.delenv(name, raising=False)

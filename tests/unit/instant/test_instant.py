@@ -30,7 +30,7 @@ from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import record
 from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, reordered, with_reordering
 
-QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"))
+QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"), ("of the first kind", "of the second"))
 NAME = "cnn-0001-0123abcd.auto-0001"
 KINDS = ("auto", "auto", CONTROL, "auto", PINNED, "auto", "auto", CONTROL, "auto", "auto")
 TASKS = tuple(range(101, 101 + len(KINDS)))
@@ -189,6 +189,7 @@ def test_the_file_keeps_everything(store):
     found = read(store.folder)
     graph, tasks = graph_of(groups()[0])
     assert (found.queue, found.question, found.graph.model) == (NAME, QUESTION, None)
+    assert found.question.descriptions == QUESTION.descriptions
     assert (found.task_ids == tasks).all()
     assert (found.graph.weights != graph.weights).nnz == 0
     model = np.full((len(tasks), 2), 0.5, np.float32)

@@ -56,6 +56,18 @@ def test_an_alias_is_what_annotations_hold():
     assert question.labels == ("yes", "No")
 
 
+def test_a_choice_is_described_by_its_hint_else_by_what_the_page_shows():
+    choices = '<Choice value="Sport" alias="1" hint=" matches and players "/><Choice value="Money" alias="2"/>'
+    question = parse_label_config(config(choices))
+    assert question.descriptions == ("matches and players", "Money")
+
+
+def test_another_hint_is_the_same_question():
+    hinted = parse_label_config(config('<Choice value="a" hint="the first"/><Choice value="b"/>'))
+    assert hinted == parse_label_config(config())
+    assert hinted.descriptions != parse_label_config(config()).descriptions
+
+
 def test_labels_keep_the_order_of_the_config():
     assert parse_label_config(config('<Choice value="z"/><Choice value="a"/><Choice value="m"/>')).labels == (
         "z",
