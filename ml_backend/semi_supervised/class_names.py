@@ -29,6 +29,9 @@ SCALE: Final = 20.0
 STRENGTH: Final = 20.0
 """Labels of each class that descriptions count as which guess all labels right."""
 
+EMPTY: Final = 5
+"""Labels for each class, after which a class without any is taken to have no items."""
+
 
 def embedded(encoder: Encoder, descriptions: Sequence[str]) -> Rows | None:
     """Vectors of the classes' descriptions ``[C, D]``; None of an encoder that reads no texts."""
@@ -84,8 +87,8 @@ def label_probabilities_by_names(
     """`graph.label_probabilities`, with the descriptions counted as some labels of each class ``[N, C]``.
 
     ``F_c = (labels' mass_c + s names_c) / (n_c + s)``, ``s`` the `strength`, ``n_c`` the labels of the class: what the
-    descriptions say falls as labels come. The expected share of a class without a label is at most ``1 / (L + 1)``,
-    before the shares are made to sum to 1.
+    descriptions say falls as labels come. A class without a label gets its share by its description alone, until
+    `EMPTY` labels for each class have been given, none of them to it.
 
     Args:
         mass: `graph.label_mass` ``[N, C]``.
@@ -98,7 +101,8 @@ def label_probabilities_by_names(
     if counted <= 0:
         return label_probabilities(mass, labelled, targets, prior)
     counts = np.bincount(targets, minlength=len(prior))
-    shares = np.where(counts > 0, prior, np.minimum(prior, 1.0 / (len(targets) + 1)))
+    expected = (counts > 0) | (len(targets) < EMPTY * len(prior))
+    shares = np.where(expected, prior, 0.0)
     rows = _rows((mass + counted * names) / (counts + counted), shares / shares.sum())
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0

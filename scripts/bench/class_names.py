@@ -76,7 +76,7 @@ def main(
     labels that `auto` asks for, one by one, and the pool.
     """
     console.print(f"Pool of at most {items:,}, {seeds} splits, {encoder} {load()}")
-    for case in (_ag(data, titles_only=True), _ag(data, titles_only=False), _headlines(data)):
+    for case in (_ag(data, titles_only=True), _headlines(data), _ag(data, titles_only=False)):
         table = Table(case.title, "0 labels", *(f"{n} labels" for n in LABELS))
         measured = np.array([_split(case, items, encoder, seed) for seed in range(seeds)])  # [S, A, 1 + labels]
         for arm, runs in zip(ARMS, np.moveaxis(measured, 1, 0), strict=True):
