@@ -17,18 +17,22 @@ from ml_backend.label_studio.connection import make_fetcher
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
+from ml_backend.models.base import Model
 from ml_backend.models.reading import reader_of
 from ml_backend.records import Prediction, Queue, Task
 from ml_backend.rounds.item_reading import read_items
 from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import score_items
+from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.store.registry import stores_of
+from ml_backend.store.served_model import ServedModels
 from ml_backend.strategies.mixture import itemwise
 
 log = logging.getLogger(__name__)
+SERVED = ServedModels(LIBRARY)
 UNTRAINED = "untrained"
 """Version reported before a first round."""
 FETCH_SECONDS = 20.0
@@ -86,20 +90,24 @@ class Predictor:
                 else self._unknown(name)
                 for t in tasks
             ]
-        manifest = store.manifest(current.version)
         question = self.question or parse_label_config(self._label_config)
+        manifest, model = SERVED.load(store, current.version, question)
         if question.labels != manifest.labels:
-            log.warning("project %s: labels changed since %s was trained", store.uid, current.version)
+            log.warning("project %s: labels changed since %s was trained", store.uid, manifest.name)
             return [self._unknown(name) for _ in tasks]
-        return self._predict(tasks, store, store.queue(name), question)
+        return self._predict(tasks, store, store.queue(name), question, (manifest, model))
 
     def _predict(
-        self, rows: Sequence[Mapping[str, Any]], store: ProjectStore, queue: Queue, question: ChoiceQuestion
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        store: ProjectStore,
+        queue: Queue,
+        question: ChoiceQuestion,
+        loaded: tuple[Manifest, Model],
     ) -> list[dict[str, Any]]:
-        model = LIBRARY.load(store, queue.version or "")
+        manifest, model = loaded
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
-        manifest = store.manifest(queue.version or "")
         reader = reader_of(type(model), manifest.training.get("hyperparameters", {}))
         budget = Budget(FETCH_SECONDS, what="one prediction")
         media = MediaReader(client_of(self.settings), fetcher=make_fetcher(self.settings), budget=budget)

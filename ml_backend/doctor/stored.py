@@ -13,6 +13,7 @@ from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command, duration
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.rounds.log import SEEN_NAME, rounds
+from ml_backend.store.versions import serving_problem
 
 SMALL_DISK: Final = 10**9
 """Bytes; a round needs a few megabytes, and fails without them."""
@@ -72,6 +73,10 @@ def stored_files(context: Context) -> Finding:
     """The current choice, its queue and every version can be read."""
     name, store = "Stored files", context.store
     current, queue, versions = context.current, context.queue, store.versions()
+    if current.version and (problem := serving_problem(store, current.version)):
+        return Finding(
+            name, "error", problem, f"Delete that version's folder, then {command('sync', context, '--train')}."
+        )
     if current.version:
         store.weights(current.version)
     for version in versions:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from ml_backend.errors import StoreError
 from ml_backend.files import Staged
@@ -101,6 +101,20 @@ def _parsed(path: Path, inode: int, changed: int, size: int) -> Manifest:
     """Read once: every page of the dashboard asks for all of a project's manifests. Files are only ever replaced."""
     del inode, changed, size
     return Manifest.model_validate_json(path.read_bytes())
+
+
+def check_weights(folder: Path) -> None:
+    """See to it that a version's weights are there and whole, as far as their header tells; torch is not needed.
+
+    Raises:
+        StoreError: they are not.
+    """
+    path = folder / WEIGHTS_FILE
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (OSError, SafetensorError) as exc:
+        raise StoreError(f"{path} is missing or damaged ({exc}); delete its folder and train again.") from exc
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from ml_backend.store.manifest import (
     MANIFEST_FILE,
     WEIGHTS_FILE,
     Manifest,
+    check_weights,
     read_manifest,
     read_weights,
     write_weights,
@@ -55,6 +56,15 @@ class StoredVersions(StoreFolder):
     def weights(self, version: str) -> dict[str, Tensor]:
         """Weights of a version, on the CPU."""
         return read_weights(self.folder / VERSIONS / checked_name(version))
+
+    def problem(self, version: str) -> str | None:
+        """Why a version cannot be used, without reading all of its weights; None: nothing speaks against it."""
+        try:
+            self.manifest(version)
+            check_weights(self.folder / VERSIONS / checked_name(version))
+        except StoreError as exc:
+            return str(exc)
+        return None
 
     def evaluation_predictions(self, version: str) -> EvaluationPredictions | None:
         """What a version said about the evaluation tasks; None where it was not measured."""

@@ -15,7 +15,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.store.library import build_model
 from ml_backend.store.manifest import MANIFEST_FILE, WEIGHTS_FILE, Manifest, read_manifest, read_weights
-from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.project_store import QUESTION, ProjectStore
 
 log = logging.getLogger(__name__)
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
@@ -68,16 +68,36 @@ def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_onl
     """The newest version that answers the question; one that was not promoted only where there is no other."""
     fallback = None
     for name in reversed(store.versions()):
-        try:
-            manifest = store.manifest(name)
-        except StoreError as exc:  # an older one that is whole can be served
-            log.warning("project %s: version %s is passed over: %s", store.uid, name, exc)
+        if problem := store.problem(name):  # an older one that is whole can be served
+            log.warning("project %s: version %s is passed over: %s", store.uid, name, problem)
             continue
+        manifest = store.manifest(name)
         if answers(manifest, question):
             if manifest.promoted or not promoted_only:
                 return name
             fallback = fallback or name
     return fallback
+
+
+def stand_ins(store: ProjectStore, version: str, object_tag: str, labels: Sequence[str]) -> list[str]:
+    """Versions that can answer in the place of a damaged one: the newest first, those that were not promoted last."""
+    names = [name for name in reversed(store.versions()) if name != version and store.problem(name) is None]
+    manifests = [store.manifest(name) for name in names]
+    fit = [m for m in manifests if (m.object_tag, m.labels) == (object_tag, tuple(labels))]
+    return [m.name for m in sorted(fit, key=lambda m: not m.promoted)]
+
+
+def serving_problem(store: ProjectStore, version: str) -> str | None:
+    """That a served version is damaged, and which one answers in its place, in a sentence; None where it is whole.
+
+    The question is the one that the store has noted.
+    """
+    problem = store.problem(version)
+    if problem is None:
+        return None
+    asked = store.document(QUESTION)
+    others = stand_ins(store, version, str(asked.get("object_tag")), asked.get("labels") or ())
+    return f"{problem} {others[0]} answers in its place." if others else f"{problem} No other version can answer."
 
 
 def better_than(store: ProjectStore, manifest: Manifest, question: ChoiceQuestion) -> str | None:

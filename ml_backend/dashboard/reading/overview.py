@@ -13,7 +13,7 @@ from ml_backend.rounds.measures import stored
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded
-from ml_backend.store.versions import version_before
+from ml_backend.store.versions import serving_problem, version_before
 from ml_backend.strategies.registry import STRATEGIES
 
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
@@ -127,10 +127,11 @@ def _measures(store: ProjectStore, problems: list[str]) -> dict[str, Any]:
 
 
 def _manifest(store: ProjectStore, version: str | None, problems: list[str]) -> Manifest | None:
+    if version and (problem := serving_problem(store, version)):
+        problems.append(problem)
     try:
         return store.manifest(version) if version else None
-    except StoreError as exc:
-        problems.append(str(exc))
+    except StoreError:  # said already
         return None
 
 

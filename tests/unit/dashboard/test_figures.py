@@ -14,6 +14,7 @@ from ml_backend.dashboard.pages.learning import loss_part
 from ml_backend.dashboard.reading.form import changes, read_form
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
+from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.routing import render
 from ml_backend.encoders.registry import ENCODERS
@@ -146,7 +147,7 @@ def test_the_form_offers_what_is_registered_for_the_projects_objects(services):
     ("name", "value", "said"),
     [
         ("text_model", "best", "must be one of: auto, sentences, headlines"),
-        ("embedding", "best", "must be one of: auto, gradients, minilm, wordllama"),
+        ("embedding", "best", "must be one of: auto, gradients"),
         ("strategy", "best", "Unknown strategy 'best'"),
         ("strategy", "entropy:0.9,random:0.2", "add up to 1.1"),
         ("queue_size", "0", "greater than or equal to 1"),
@@ -176,3 +177,15 @@ def test_a_default_takes_the_setting_away(own):
     assert problems == {}
     assert found == {"queue_size": None, "hyperparameters": {"steps": None}, "samples": 40}
     assert changes(services.settings, store, {"queue_size": "30"})[0] == {}
+
+
+@pytest.mark.parametrize("part", ["model.json", "weights.safetensors"])
+def test_a_damaged_version_in_use_is_told_and_what_answers_in_its_place(own, part):
+    store, services = own
+    assert read_overview(services, store)["problems"] == []
+    current = store.current().version
+    (store.version_folder(current) / part).write_bytes(b"torn")
+    (problem,) = read_overview(services, store)["problems"]
+    assert part in problem
+    assert problem.endswith(f"{store.versions()[0]} answers in its place.")
+    assert store.versions()[0] != current

@@ -7,6 +7,7 @@ from support.requested import CONFIG, TASKS, TOKEN, UNSUPPORTED, predict_body, s
 from support.served import UID, VERSION, publish
 
 from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.rounds.project_round import LIBRARY
 from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
 
@@ -229,6 +230,44 @@ def test_our_errors_become_one_line_of_latin_1(client, monkeypatch):
     assert answer.status == "503 first line X-Injected: yes ?? ? über"
     assert "X-Injected" not in answer.headers
     assert answer.json["error"].endswith("洪水 → über")
+
+
+def stand_in(settings, **changes):
+    """Store an older version beside the published one."""
+    store = ProjectStore(settings.model_dir, UID)
+    whole = store.manifest(VERSION)
+    older = {"name": "headlines-0000-0123abcd", "number": 0} | changes
+    store.write_version(whole.model_copy(update=older), store.weights(VERSION))
+    return older["name"]
+
+
+@pytest.mark.parametrize("part", ["model.json", "weights.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\x00" * 100])
+def test_the_newest_whole_version_answers_for_a_damaged_one(client, settings, caplog, part, content):
+    name = publish(settings, UID, {2: 0.125})
+    whole = client.post("/predict", json=predict_body()).json
+    LIBRARY._models.clear()
+    older = stand_in(settings)
+    (settings.model_dir / f"project-{UID}" / "versions" / VERSION / part).write_bytes(content)
+    for _ in range(2):
+        answer = client.post("/predict", json=predict_body())
+        assert answer.status_code == 200
+        assert answer.json == whole, "the same queue and order"
+    assert answer.json["model_version"] == name
+    told = [line for line in caplog.messages if f"{older} answers in the place of {VERSION}" in line]
+    assert len(told) == 1
+    assert part in told[0]
+
+
+@pytest.mark.parametrize("changes", [{"labels": ("no", "yes")}, {"object_tag": "Image"}])
+def test_no_version_with_another_question_stands_in(client, settings, changes):
+    publish(settings, UID, {})
+    LIBRARY._models.clear()
+    stand_in(settings, **changes)
+    (settings.model_dir / f"project-{UID}" / "versions" / VERSION / "weights.safetensors").write_bytes(b"")
+    answer = client.post("/predict", json=predict_body())
+    assert answer.status_code == 503
+    assert "weights.safetensors is missing or damaged" in answer.json["error"]
 
 
 def test_a_damaged_store_is_explained(client, settings):
