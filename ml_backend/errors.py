@@ -11,6 +11,7 @@
     ├── ModelError                a model cannot be trained, loaded or asked for what it was asked
     ├── AcquisitionError          probabilities or strategy settings that cannot be scored
     ├── StoreError                a stored version or queue is missing or damaged
+    │   └── ProjectBusy               another process holds the project's lock; nothing is wrong with either
     ├── RequestMalformed          a request's body is none that the backend can read
     ├── RequestTooLarge           a request has more than the backend takes
     ├── RoundProcessDied          the process that runs rounds ended in the middle of one
@@ -25,6 +26,12 @@ A message says what failed, where, and what to do next. It never contains a toke
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+BUSY: Final = "Another process is working on this project"
+"""How the message of a `ProjectBusy` begins."""
+DOCUMENT_BUSY: Final = "Another process is changing this document of the project"
 
 
 class ActiveLearningError(Exception):
@@ -61,6 +68,13 @@ class AcquisitionError(ActiveLearningError):
 
 class StoreError(ActiveLearningError):
     """A stored version or queue is missing or damaged."""
+
+
+class ProjectBusy(StoreError):
+    """Another process holds the project's lock: a round, or a change by hand. It has not failed, nor has anything here.
+
+    Its message begins with `BUSY`, by which it is known where only the message arrives (RQ, `rounds.jsonl`).
+    """
 
 
 class RequestMalformed(ActiveLearningError):

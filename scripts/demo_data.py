@@ -30,7 +30,7 @@ class DemoProject:
     """Tasks as Label Studio imports them."""
     source: str
     counts: dict[str, int]
-    """How many tasks are held out, labelled first, and open."""
+    """How many of them are held out, labelled first, and open."""
 
 
 def mnist_project(data: Path, *, initial: int, seed: int = 0) -> DemoProject:
@@ -69,5 +69,9 @@ def _project(title: str, config: str, parts: Sequence[list[NewTask]], source: st
     evaluation = {task.key for task in held_out}
     unique = {task.key: task for part in (unlabelled, labelled, held_out) for task in part}  # the last one wins
     rows = [import_row(task, question, evaluation) for task in reversed(unique.values())]
-    counts = {"held out": len(held_out), "labelled": len(labelled), "open": len(unlabelled)}
+    counts = {
+        "held out": len(evaluation),
+        "labelled": len({task.key for task in labelled} - evaluation),
+        "open": sum(task.label is None for task in unique.values()),
+    }
     return DemoProject(title, xml, question, rows, source, counts)

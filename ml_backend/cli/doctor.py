@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,11 +12,16 @@ import typer
 from rich.text import Text
 
 from ml_backend.cli.common import ProjectOption, UrlOption, console, new_app, tell_errors, warn
+from ml_backend.cli.joining import NowOption, joined
+from ml_backend.errors import ActiveLearningError
 
 if TYPE_CHECKING:
+    from ml_backend.config import Settings
     from ml_backend.doctor.diagnosis import Context, Finding, Mended, Status
 
 STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error": "bold red", "skipped": "dim"}
+NAME_WIDTH: Final = 28
+"""Of the longest name of a check; a longer one only moves its line."""
 
 app = new_app()
 
@@ -33,6 +39,7 @@ def main(
         typer.Option("--order", min=1, help="Answer the next K tasks, compare them with the queue, take it all back."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    now: NowOption = False,
     url: UrlOption = None,
 ) -> None:
     """Check one installation end to end: what is right, what is wrong, and the command or setting that mends it.
@@ -46,14 +53,15 @@ def main(
 
     settings = load_settings(label_studio_url=url)
     if order:
+        wait_for_rounds(settings, project, now=now)
         warn(f"The order proof answers the next {order} tasks as this account, and deletes these answers at the end.")
     context = Context(settings, project, backend_url, order)
     # Mending comes before the proof: what it mends is often the order.
     findings = examination(replace(context, order=None if fix else order), show=not as_json)
     mended: list[Mended] = []
     if fix and (order or any(finding.fixable for finding in findings)):
-        with context.fresh() as now:
-            mended = list(mend(now, findings, CHECKS))
+        with context.fresh() as fresh:
+            mended = list(mend(fresh, findings, CHECKS))
         if not as_json:
             show_mended(mended)
         findings = examination(context, show=not as_json)
@@ -66,6 +74,20 @@ def main(
         console.print(summary(findings), style="bold", highlight=False, soft_wrap=True)
     if errors:
         raise typer.Exit(1)
+
+
+def wait_for_rounds(settings: Settings, project: int, *, now: bool) -> None:
+    """The order is proved while nobody else works on the project: an import may have started a round."""
+    from ml_backend.store.registry import stores_of
+
+    def attempt() -> None:
+        store = stores_of(settings).open(project)
+        if store is not None:
+            with store.lock():
+                pass
+
+    with suppress(ActiveLearningError):  # the findings tell it
+        joined(attempt, project, settings, now=now)
 
 
 def examination(context: Context, *, show: bool) -> list[Finding]:
@@ -84,9 +106,8 @@ def examination(context: Context, *, show: bool) -> list[Finding]:
 
 def show_finding(finding: Finding) -> None:
     """One line, and one more with the remedy."""
-    line = Text.assemble(
-        (f"{finding.status:<8}", STYLES[finding.status]), (f"{finding.name:<29}", "bold"), finding.message
-    )
+    name = f"{finding.name:<{NAME_WIDTH}} "
+    line = Text.assemble((f"{finding.status:<8}", STYLES[finding.status]), (name, "bold"), finding.message)
     console.print(line, highlight=False, soft_wrap=True)
     if finding.remedy:
         console.print(Text(f"{'':<8}→ {finding.remedy}", style="cyan"), highlight=False, soft_wrap=True)

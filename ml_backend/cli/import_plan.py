@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ class Plan:
     """A line for each item that is left out."""
     doubles: int
     """Items whose content came earlier in the same file."""
+    conflicts: list[str] = field(default_factory=list)
+    """A line for each of them that has another label: the first label of a content counts."""
     evaluation: set[str] = field(default_factory=set)
     """Keys of the tasks that are held out for measuring."""
 
@@ -63,6 +65,8 @@ def make_plan(
 ) -> Plan:
     """Read all items; those with an unknown label (if ``check`` is true) or a content seen before are left out.
 
+    Of a content that comes several times the first label counts.
+
     Raises:
         DataError: the file or folder as a whole cannot be read.
     """
@@ -78,15 +82,19 @@ def make_plan(
         labels_path=labels,
         problems=unreadable,
     )
-    doubles = 0
+    doubles, conflicts = 0, list[str]()
     for task in items:
         if check and task.label is not None and task.label not in question.labels:
             unknown.append(f'{task.where}: label "{task.label}" is not in the labeling config; left out')
-        elif task.key in tasks:
+        elif (first := tasks.get(task.key)) is not None:
             doubles += 1
+            if first.label is None:
+                tasks[task.key] = replace(first, label=task.label, where=task.where)
+            elif check and task.label not in (None, first.label):
+                conflicts.append(f'{task.where}: label "{task.label}"; {first.where} has "{first.label}", which counts')
         else:
             tasks[task.key] = task
-    return Plan(list(tasks.values()), unreadable + unknown, doubles)
+    return Plan(list(tasks.values()), unreadable + unknown, doubles, conflicts)
 
 
 def _usual_label_column(path: Path) -> str | None:
@@ -150,7 +158,9 @@ def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> s
     """What happened, in one line."""
     labelled = sum("annotations" in row for row in rows)
     held_out = sum(row["data"].get(EVALUATION_FIELD) == EVALUATION_SPLIT for row in rows)
+    twice = f" ({len(plan.conflicts):,} with another label: the first one counts)" if plan.conflicts else ""
     return (
         f"Imported {len(rows):,} tasks ({labelled:,} with a label, {held_out:,} for evaluation); "
-        f"skipped {skipped:,} that were there and {plan.doubles:,} doubles; left out {len(plan.problems):,} bad items."
+        f"skipped {skipped:,} that were there and {plan.doubles:,} doubles{twice}; "
+        f"left out {len(plan.problems):,} bad items."
     )

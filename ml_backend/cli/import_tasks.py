@@ -76,8 +76,9 @@ def main(
         check=with_labels or evaluation is not None,
     )
     tell_problems(plan.problems)
-    if strict and plan.problems:
-        raise DataError(f"{len(plan.problems):,} items of {path} have problems; nothing was imported (--strict)")
+    tell_problems(plan.conflicts)
+    if strict and (wrong := len(plan.problems) + len(plan.conflicts)):
+        raise DataError(f"{wrong:,} items of {path} have problems; nothing was imported (--strict)")
     if evaluation is not None:
         plan.evaluation = draw_evaluation(plan.tasks, evaluation, seed)
     rows = send_new(client, there, question, plan, with_labels=with_labels)

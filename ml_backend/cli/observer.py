@@ -34,7 +34,9 @@ class ProgressObserver:
         self._progress.stop()
 
     def step_started(self, name: str) -> None:
-        """Show the step."""
+        """Show the step, in the place of one whose end nobody told."""
+        if self._bar is not None:
+            self._progress.remove_task(self._bar)
         self._bar = self._progress.add_task(name, total=None)
 
     def progress(self, name: str, done: int, total: int) -> None:
@@ -46,6 +48,7 @@ class ProgressObserver:
         """Replace the bar by a line."""
         if self._bar is not None:
             self._progress.remove_task(self._bar)
+            self._bar = None
         line = f"[green]✓[/] {step.seconds:6.1f} s    {step.name:7} {escape(step.detail)}"
         self._console.print(line, highlight=False, soft_wrap=True)
 

@@ -160,15 +160,18 @@ def _run(
     todo = [Run(*key, tuple(rounds)) for key, rounds in wanted.items() if not is_finished(rounds, design.budget)]
     if len(todo) < len(wanted):
         messages.print(f"{data.name}: {len(wanted) - len(todo)} of {len(wanted)} runs are done already.")
-    rounds = 1 + -(-(design.budget - design.initial) // design.batch)
+    total = len(todo) * (1 + -(-(design.budget - design.initial) // design.batch))
     with progress_bar() as progress:
-        bar = progress.add_task(data.name, total=rounds * len(todo), completed=sum(len(run.done) for run in todo))
+        bar = progress.add_task(data.name, total=total, completed=sum(len(run.done) for run in todo))
 
         def on_round(entry: Round) -> None:
             results.add(entry)
-            where = f"{data.name}: {entry.strategy} {entry.seed}, {entry.labels} labels"
             done = sum(len(results.runs.get((run.strategy, run.seed), ())) for run in todo)
-            progress.update(bar, completed=done, description=f"{where}, accuracy {entry.measures['accuracy']:.3f}")
+            where = f"{data.name}: {entry.strategy} {entry.seed}, {entry.labels} labels"
+            told = f"{where}, accuracy {entry.measures['accuracy']:.3f}"
+            progress.update(bar, completed=done, description=told)
+            if not messages.is_terminal:  # no bar is drawn there: a log gets a line a round
+                messages.print(f"{told} (round {done:,} of {total:,})", highlight=False, soft_wrap=True, markup=False)
 
         return doing(todo, on_round)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors
+from ml_backend.cli.joining import NowOption, joined_round
 from ml_backend.errors import AcquisitionError
 from ml_backend.strategies.mixture import parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
@@ -47,30 +48,24 @@ def main(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the order; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
+    now: NowOption = False,
     url: UrlOption = None,
 ) -> None:
     """Reorder a project."""
-    from ml_backend.cli.observer import ProgressObserver, show_report
-    from ml_backend.rounds.project_round import workspace
-    from ml_backend.rounds.record import record_round
+    from ml_backend.cli.observer import show_report
     from ml_backend.rounds.request import RoundRequest, RunOptions
 
     settings, client = connect(url)
     if model_dir:
         settings = settings.model_copy(update={"model_dir": model_dir})
     given = {"strategy": strategy, "samples": samples, "queue_size": queue, "seed": seed}
-    with ProgressObserver(messages) as observer:
-        report = record_round(
-            workspace(settings, client),
-            RoundRequest(project, "sync", train=train),
-            RunOptions(
-                overrides={name: value for name, value in given.items() if value is not None},
-                whole_pool=everything,
-                dry_run=dry_run,
-                draw_map=train,
-            ),
-            observer=observer,
-        )
+    options = RunOptions(
+        overrides={name: value for name, value in given.items() if value is not None},
+        whole_pool=everything,
+        dry_run=dry_run,
+        draw_map=train,
+    )
+    report = joined_round(settings, client, RoundRequest(project, "sync", train=train), options, now=now)
     if as_json:
         console.print_json(json.dumps(as_dict(report)))
         return

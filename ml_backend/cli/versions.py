@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, messages, new_app, tell_errors, warn
+from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors, warn
+from ml_backend.cli.joining import NowOption, joined, joined_round
 from ml_backend.errors import StoreError
 
 if TYPE_CHECKING:
-    from ml_backend.store.manifest import Manifest
+    from ml_backend.config import Settings
     from ml_backend.store.project_store import ProjectStore
 
-PATIENCE: Final = 10.0
-"""Seconds to wait for a round of the project that is under way."""
 ModelDirOption = Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")]
 VersionArgument = Annotated[str, typer.Argument(help="Name of the version, or its number.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -44,17 +42,14 @@ def main() -> None:
 @tell_errors
 def list_versions(project: ProjectOption, as_json: JsonOption = False, model_dir: ModelDirOption = None) -> None:
     """Show all versions, oldest first: what they were trained on, how good they are, which one is in use."""
-    store = _store(project, model_dir)
-    rows = [_row(store, name) for name in store.versions()]
+    from ml_backend.cli.version_table import print_versions, version_row
+
+    _, store = _store(project, model_dir)
+    rows = [version_row(store, name) for name in store.versions()]
     if as_json:
         console.print_json(json.dumps(rows))
-        return
-    from rich.table import Table
-
-    table = Table("version", "created", "labels", "accuracy", "F", "AUC", "promoted", "in use", "size")
-    for row in rows:
-        table.add_row(*_cells(row))
-    console.print(table)
+    else:
+        print_versions(console, rows)
 
 
 @app.command()
@@ -65,11 +60,12 @@ def show(
     """Show everything about one version."""
     from rich.table import Table
 
+    from ml_backend.cli.version_table import use_of
     from ml_backend.store.versions import find_version, size
 
-    store = _store(project, model_dir)
+    _, store = _store(project, model_dir)
     name = find_version(store, version)
-    content = store.manifest(name).model_dump(mode="json") | {"bytes": size(store, name), "use": _use(store, name)}
+    content = store.manifest(name).model_dump(mode="json") | {"bytes": size(store, name), "use": use_of(store, name)}
     if as_json:
         console.print_json(json.dumps(content))
         return
@@ -85,13 +81,11 @@ def rollback(
     project: ProjectOption,
     version: Annotated[str | None, typer.Argument(help="Name or number. [default: the one used before]")] = None,
     model_dir: ModelDirOption = None,
+    now: NowOption = False,
     url: UrlOption = None,
 ) -> None:
     """Serve an older version: publish an order scored by it, and pin it, so that the next round does not undo it."""
-    from ml_backend.cli.observer import ProgressObserver
-    from ml_backend.rounds.project_round import workspace
-    from ml_backend.rounds.record import record_round
-    from ml_backend.rounds.request import RoundRequest
+    from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest
     from ml_backend.store.registry import stores_of
     from ml_backend.store.versions import find_version, version_before
 
@@ -100,10 +94,8 @@ def rollback(
         settings = settings.model_copy(update={"model_dir": model_dir})
     store = stores_of(settings).get(client.project(project).uid)
     name = find_version(store, version) if version else version_before(store)
-    with ProgressObserver(messages) as observer:
-        report = record_round(
-            workspace(settings, client), RoundRequest(project, "rollback", train=False, pin=name), observer=observer
-        )
+    request = RoundRequest(project, "rollback", train=False, pin=name)
+    report = joined_round(settings, client, request, ORDINARY_RUN, now=now)
     for warning in report.warnings:
         warn(f"  {warning}")
     if report.published and report.queue:
@@ -115,9 +107,10 @@ def rollback(
 
 @app.command()
 @tell_errors
-def unpin(project: ProjectOption, model_dir: ModelDirOption = None) -> None:
+def unpin(project: ProjectOption, model_dir: ModelDirOption = None, now: NowOption = False) -> None:
     """Let the next round serve the newest promoted version again."""
-    pinned = _store(project, model_dir).unpin(timeout=PATIENCE)
+    settings, store = _store(project, model_dir)
+    pinned = joined(store.unpin, project, settings, now=now)
     text = (
         f"{pinned} is no longer pinned; the next round (or lsal sync) decides anew." if pinned else "None was pinned."
     )
@@ -139,7 +132,7 @@ def export(
 
     if best and version:
         raise typer.BadParameter("give a version or --best, not both")
-    store = _store(project, model_dir)
+    _, store = _store(project, model_dir)
     if best:
         name = best_version([store.manifest(each) for each in store.versions()], by.value)
     else:
@@ -150,18 +143,25 @@ def export(
 
 @app.command()
 @tell_errors
-def delete(project: ProjectOption, version: VersionArgument, model_dir: ModelDirOption = None) -> None:
+def delete(
+    project: ProjectOption, version: VersionArgument, model_dir: ModelDirOption = None, now: NowOption = False
+) -> None:
     """Delete a version, which must be neither in use nor pinned. A round with the same labels trains it again."""
     from ml_backend.store.versions import find_version
 
-    store = _store(project, model_dir)
-    with store.lock(timeout=PATIENCE):
-        name = find_version(store, version)
-        store.delete_version(name)
+    settings, store = _store(project, model_dir)
+
+    def attempt() -> str:
+        with store.lock():
+            name = find_version(store, version)
+            store.delete_version(name)
+            return name
+
+    name = joined(attempt, project, settings, now=now)
     console.print(f"Deleted {name}.", highlight=False, soft_wrap=True)
 
 
-def _store(project: int, model_dir: Path | None) -> ProjectStore:
+def _store(project: int, model_dir: Path | None) -> tuple[Settings, ProjectStore]:
     from ml_backend.config import load_settings
     from ml_backend.store.registry import stores_of
     from ml_backend.store.remote import shown_url
@@ -172,7 +172,7 @@ def _store(project: int, model_dir: Path | None) -> ProjectStore:
         shared = f" or {shown_url(settings.store_url.get_secret_value())}" if settings.store_url else ""
         place = f"{settings.model_dir.resolve()}{shared}"
         raise StoreError(f"Nothing of project {project} is stored in {place}: check --project and MODEL_DIR.")
-    return store
+    return settings, store
 
 
 def _in_use(store: ProjectStore) -> str:
@@ -180,50 +180,3 @@ def _in_use(store: ProjectStore) -> str:
     if name is None:
         raise StoreError("No model is in use yet; name a version (lsal versions list), or train one.")
     return name
-
-
-def _use(store: ProjectStore, name: str) -> str:
-    current = store.current()
-    uses = {"current": current.version, "pinned": current.pinned}
-    return ", ".join(word for word, used in uses.items() if used == name)
-
-
-def _row(store: ProjectStore, name: str) -> dict[str, Any]:
-    """One version of the list; a damaged one is told apart instead of hiding the others."""
-    from ml_backend.store.versions import size
-
-    try:
-        manifest: Manifest | None = store.manifest(name)
-        size_in_bytes: int | None = size(store, name)
-    except (StoreError, OSError):  # deleted meanwhile, or damaged
-        manifest = size_in_bytes = None
-    metrics = (manifest and manifest.metrics) or {}
-    return {
-        "version": name,
-        "damaged": manifest is None,
-        "created_at": manifest.created_at.isoformat() if manifest else None,
-        "labels": manifest.examples if manifest else None,
-        "accuracy": metrics.get("accuracy"),
-        "f": metrics.get("f_positive") if metrics.get("f_positive") is not None else metrics.get("f_macro"),
-        "auc": metrics.get("auc"),
-        "promoted": manifest.promoted if manifest else None,
-        "use": _use(store, name),
-        "bytes": size_in_bytes,
-    }
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    if row["damaged"]:
-        return [row["version"], "damaged", "", "", "", "", "", row["use"], ""]
-    created = datetime.fromisoformat(row["created_at"]).astimezone().strftime("%Y-%m-%d %H:%M")
-    figures = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("accuracy", "f", "auc")]
-    promoted = "yes" if row["promoted"] else "no"
-    return [
-        row["version"],
-        created,
-        f"{row['labels']:,}",
-        *figures,
-        promoted,
-        row["use"],
-        f"{row['bytes'] / 1e6:.1f} MB",
-    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from ml_backend.errors import BUSY
 from ml_backend.rounds.request import RoundRequest
 
 CANCELLED: Final = "Cancelled by a person; model and order are as they were."
@@ -29,6 +30,11 @@ class Job:
     def is_cancelled(self) -> bool:
         """Whether somebody cancelled it."""
         return self.error == CANCELLED
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it found somebody else at work on the project, longer than a round waits."""
+        return BUSY in (self.error or "")  # RQ puts the class's name before it
 
 
 class Rounds(Protocol):

@@ -14,6 +14,7 @@ from threading import Condition, Thread
 from typing import Any, Final
 from uuid import uuid4
 
+from ml_backend.errors import ProjectBusy
 from ml_backend.jobs.job import CANCELLED, Job
 from ml_backend.jobs.lane import Lane, nothing
 from ml_backend.rounds.request import RoundRequest
@@ -160,6 +161,9 @@ class LocalRoundQueue:
         result, error = None, None
         try:
             result = self._lanes[number].run(job.request)
+        except ProjectBusy as exc:
+            error = str(exc)
+            log.info("project %s: no round was run: %s", project_id, exc)
         except Exception as exc:  # whatever a round raises, the next one must still run
             error = str(exc)
             if job.id not in self._cancelled:

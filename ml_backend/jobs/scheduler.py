@@ -159,6 +159,8 @@ class Scheduler:
                     continue  # asked for again meanwhile: that round counts
                 if job is not None and (job.status == "finished" or job.is_cancelled):
                     self._trigger.done(project_id)
+                elif job is not None and job.is_refused:
+                    self._trigger.refused(project_id)
                 else:
                     self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
 

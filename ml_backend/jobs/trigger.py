@@ -4,7 +4,8 @@ A state machine without threads, clocks or calls: the scheduler brings the time 
 
     quiet ── changed ──► waiting ── due ──► started ── done ──► quiet, or waiting where news came meanwhile
                             ▲                  │
-                            └── failed, after a growing wait
+                            ├── failed, after a growing wait
+                            └── refused, after a short one: somebody else works on the project
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class _Project:
     failures: int = 0
     not_before: float = 0.0
     error: str | None = None
+    again: bool = False
+    """It was due once, and has not succeeded since."""
 
 
 @dataclass(frozen=True)
@@ -121,20 +124,27 @@ class Trigger:
         if project.job is None:
             project.since, project.labels = None, 0
         project.job, project.by_hand = None, False
-        project.failures, project.not_before, project.error = 0, 0.0, None
+        project.failures, project.not_before, project.error, project.again = 0, 0.0, None, False
 
     def failed(self, project_id: int, error: str) -> None:
         """The round failed, or could not be asked for: its changes wait again, each time twice as long."""
         project = self._project(project_id)
+        # The exponent is bounded, so that a project that fails for weeks does not overflow.
+        self._wait_again(project, min(FIRST_WAIT * 2 ** min(project.failures, 30), LONGEST_WAIT))
+        project.failures += 1
+        project.error = error
+
+    def refused(self, project_id: int) -> None:
+        """Somebody else worked on the project, so that no round ran: its changes wait again, and nothing failed."""
+        self._wait_again(self._project(project_id), FIRST_WAIT)
+
+    def _wait_again(self, project: _Project, seconds: float) -> None:
         now = self._clock()
         if project.job is not None:
             since, labels = project.taken
             project.since, project.labels, project.job = since, project.labels + labels, None
         project.since = now if project.since is None else project.since
-        # The exponent is bounded, so that a project that fails for weeks does not overflow.
-        project.not_before = now + min(FIRST_WAIT * 2 ** min(project.failures, 30), LONGEST_WAIT)
-        project.failures += 1
-        project.error = error
+        project.not_before, project.again = now + seconds, True
 
     def forget(self, project_id: int) -> None:
         """The project is gone."""
@@ -151,7 +161,7 @@ class Trigger:
         else:
             to_go = max(0, project.rule.labels - project.labels)
             rest = max(0.0, project.since + project.rule.seconds - self._clock())
-            seconds = max(held_back, 0.0 if to_go == 0 or project.failures else rest)
+            seconds = max(held_back, 0.0 if to_go == 0 or project.again else rest)
         return NextRound(project.labels, to_go, seconds, project.job, project.by_hand, project.failures, project.error)
 
     def _project(self, project_id: int) -> _Project:
@@ -161,5 +171,5 @@ class Trigger:
 def _is_due(project: _Project, since: float, now: float) -> bool:
     if project.job is not None or now < project.not_before:
         return False
-    # What was due once and failed need not reach the rule again.
-    return project.failures > 0 or project.labels >= project.rule.labels or now - since >= project.rule.seconds
+    # What was due once need not reach the rule again.
+    return project.again or project.labels >= project.rule.labels or now - since >= project.rule.seconds

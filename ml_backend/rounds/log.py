@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_backend.errors import ActiveLearningError, StoreError
+from ml_backend.errors import BUSY, ActiveLearningError, StoreError
 from ml_backend.files import atomic
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.store.documents import LOG_NAME
@@ -104,10 +104,14 @@ def append(store: ProjectStore, line: Mapping[str, Any], *, keep: int = KEPT_ROU
 
 def rounds(store: ProjectStore, *, newest: int = KEPT_ROUNDS) -> list[dict[str, Any]]:
     """The project's last rounds, oldest first."""
-    found = []
-    for line in read_lines(store.folder / LOG_NAME)[-newest:]:
+    found: list[dict[str, Any]] = []
+    for text in reversed(read_lines(store.folder / LOG_NAME)):
+        if len(found) == newest:
+            break
         try:
-            found.append(json.loads(line))
+            line = json.loads(text)
         except ValueError:
             continue
-    return found
+        if not str(line.get("error") or "").startswith(BUSY):  # older releases logged attempts that were refused
+            found.append(line)
+    return found[::-1]

@@ -45,6 +45,8 @@ class LiveProgress:
     ) -> None:
         self.done: list[StepTime] = []
         """Finished steps: a round that fails has no report."""
+        self.has_begun = False
+        """Whether any step has started: by then the round holds the project's lock."""
         self._observer = observer
         self._find = store
         self._store: ProjectStore | None = None
@@ -54,6 +56,7 @@ class LiveProgress:
 
     def step_started(self, name: str) -> None:
         """Tell the step at once."""
+        self.has_begun = True
         self._observer.step_started(name)
         self._write(name, 0, 0)
 

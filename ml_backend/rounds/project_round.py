@@ -10,12 +10,12 @@ from typing import Any, Final
 from ml_backend import hardware
 from ml_backend.config import Settings, load_settings
 from ml_backend.encoders import feature_store, folders
-from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError
+from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError, ProjectBusy, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client, make_fetcher
 from ml_backend.label_studio.webhooks import renew_headers
 from ml_backend.rounds.extra_params import change_params
-from ml_backend.rounds.record import record_lost_round, record_round
+from ml_backend.rounds.record import record_failure, record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.workspace import Workspace
@@ -25,6 +25,8 @@ from ml_backend.store.registry import stores_of
 log = logging.getLogger(__name__)
 ROUND_PATIENCE: Final = 30.0
 """Seconds that a round waits for another one of the project, on whatever machine, before it fails."""
+ASKED_PATIENCE: Final = 600.0
+"""The same, of a round that does what no later one would do in its place."""
 LIBRARY: Final = ModelLibrary()
 """Shared by all requests and rounds of this process."""
 
@@ -58,8 +60,17 @@ def _round(settings: Settings, request: RoundRequest) -> Report:
     if request.settings:
         _change_params(settings, client, request)
         request = replace(request, settings={})
-    options = RunOptions(fit_random=request.train, draw_map=True, patience=ROUND_PATIENCE)
-    report = record_round(workspace(settings, client), request, options)
+    patience = ASKED_PATIENCE if request.is_one_of_a_kind else ROUND_PATIENCE
+    options = RunOptions(fit_random=request.train, draw_map=True, patience=patience)
+    started = datetime.now(UTC)
+    try:
+        report = record_round(workspace(settings, client), request, options)
+    except ProjectBusy as exc:
+        if not request.is_one_of_a_kind:
+            raise
+        error = StoreError(f"What was asked for was not done: others worked on the project for {patience:.0f} seconds.")
+        record_failure(stores_of(settings), request, started=started, error=error)
+        raise error from exc
     _renew_webhook(settings, client, request.project_id)
     return report
 
@@ -89,7 +100,7 @@ def _change_params(settings: Settings, client: LabelStudioClient, request: Round
     try:
         change_params(settings, client, request.project_id, request.settings)
     except ActiveLearningError as exc:
-        record_lost_round(stores_of(settings), request, started=started, error=exc)
+        record_failure(stores_of(settings), request, started=started, error=exc)
         raise
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-from ml_backend.errors import ActiveLearningError
+from ml_backend.errors import ActiveLearningError, ProjectBusy
 from ml_backend.logs import in_round
 from ml_backend.rounds.log import NOTES_PATIENCE, look, remember
 from ml_backend.rounds.progress import LiveProgress, clear
@@ -24,6 +24,7 @@ from ml_backend.store.registry import StoreRegistry
 log = logging.getLogger(__name__)
 MOST_MESSAGES: Final = 20
 """Warnings of a round that its line repeats."""
+INTERRUPTED: Final = "Interrupted by the person who ran it; model and order are as they were."
 UNFORESEEN: Final = "unforeseen"
 """Before the name of an error that is none of ours: its text may hold anything."""
 
@@ -67,7 +68,9 @@ def record_round(
             seen = look(workspace.client, project_id)
             report = run(workspace, request, options, observer=steps)
         except BaseException as exc:
-            keep(_line(facts, now(), steps.done, error=_told(exc)))
+            error = _told(exc)
+            if _is_the_projects(exc, options, has_begun=steps.has_begun):
+                keep(_line(facts, now(), steps.done, error=error))
             raise
         finally:
             steps.end()
@@ -78,8 +81,20 @@ def record_round(
     return report
 
 
+def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:
+    """Whether a failure is one of the project's rounds, and not of an attempt or a dry run, which leave no line."""
+    is_round = not options.dry_run and not isinstance(exc, ProjectBusy)
+    return is_round and (has_begun or options.log_attempts)
+
+
 def _told(exc: BaseException) -> str:
     """What the log keeps of an error, told to the process's log as well."""
+    if isinstance(exc, ProjectBusy):
+        log.info("no round was run: %s", exc)
+        return str(exc)
+    if isinstance(exc, KeyboardInterrupt):
+        log.warning("round interrupted; the old order stands")
+        return INTERRUPTED
     ours = isinstance(exc, ActiveLearningError)
     error = str(exc) if ours else f"{UNFORESEEN} {type(exc).__name__}"
     log.error("round failed; the old order stands: %s", error, exc_info=None if ours else exc)
@@ -90,10 +105,17 @@ def record_lost_round(
     stores: StoreRegistry, request: RoundRequest, *, started: datetime, error: ActiveLearningError
 ) -> None:
     """Remember a round whose process died before it could do so itself."""
-    facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": request.trigger}
     store = open_project(stores.root, request.project_id)
     if store is not None:
         clear(store)
+    record_failure(stores, request, started=started, error=error)
+
+
+def record_failure(
+    stores: StoreRegistry, request: RoundRequest, *, started: datetime, error: ActiveLearningError
+) -> None:
+    """Remember a round that was asked for and could not begin."""
+    facts = {"round": uuid4().hex[:12], "started": started.isoformat(), "trigger": request.trigger}
     remember(stores.root, stores, request.project_id, _line(facts, datetime.now(UTC), (), error=str(error)))
 
 

@@ -44,6 +44,11 @@ class RoundRequest:
             settings=merged(self.settings, later.settings),
         )
 
+    @property
+    def is_one_of_a_kind(self) -> bool:
+        """Whether it does what no later round would do by itself in its place: choose a version, or order at once."""
+        return bool(self.pin) or self.unpin or not self.train
+
     def as_options(self) -> dict[str, Any]:
         """What the request says beside project and trigger, for Redis; ``from_options`` reads it."""
         return {"train": self.train, "pin": self.pin, "unpin": self.unpin, "changes": dict(self.settings)}
@@ -81,6 +86,9 @@ class RunOptions:
     """After the new order stands, draw a map of the pool, unless the project's settings say not to."""
     patience: float = 0
     """Seconds to wait for another round of the project."""
+    log_attempts: bool = True
+    """Whether the project's log keeps a failure from before the first step too: not where a person at a terminal reads
+    it (a wrong token, a wrong URL), and nothing of the project failed. That the project was busy is never kept."""
     at_once: int | None = None
     """New tasks up to which all are embedded before there is an order; None: as many as suit the encoder."""
 

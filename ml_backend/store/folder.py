@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from ml_backend.errors import StoreError
+from ml_backend.errors import BUSY, DOCUMENT_BUSY, ProjectBusy, StoreError
 from ml_backend.files import TEMPORARY, AtomicWriter, atomic, private_folder
 from ml_backend.store.documents import TASK_CACHE
 
@@ -84,7 +84,7 @@ class StoreFolder:
             timeout: seconds to wait for another writer.
 
         Raises:
-            StoreError: another one is at work, or sharing failed.
+            ProjectBusy: another one is at work. StoreError: sharing failed.
         """
         self._make_folder()
         return self._locked(timeout)
@@ -156,19 +156,27 @@ class StoreFolder:
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
 
-class ProjectLock(FileLock):
+class StoreLock(FileLock):
     """A file lock whose refusal is one of our errors."""
 
-    def __enter__(self) -> ProjectLock:
+    refusal: type[StoreError] = StoreError
+    refused: str = DOCUMENT_BUSY
+
+    def __enter__(self) -> Self:
         try:
             super().__enter__()
         except Timeout as exc:
-            raise StoreError(
-                f"Another process is working on this project ({self.lock_file}); try again when it is done."
-            ) from exc
+            raise self.refusal(f"{self.refused} ({self.lock_file}); try again when it is done.") from exc
         except OSError as exc:
             raise StoreError(f"Cannot write {self.lock_file} ({exc}); check MODEL_DIR and the disk.") from exc
         return self
+
+
+class ProjectLock(StoreLock):
+    """The lock of a project."""
+
+    refusal = ProjectBusy
+    refused = BUSY
 
 
 def checked_name(name: str) -> str:

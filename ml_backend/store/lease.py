@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
-from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.errors import BUSY, DOCUMENT_BUSY, ConfigurationError, ProjectBusy, StoreError
 
 log = logging.getLogger(__name__)
 RENEWALS: Final = 3
@@ -23,22 +23,25 @@ PREFIX: Final = "active-learning:project:"
 
 
 class Lease:
-    """The lock of one project; use it as a context manager.
+    """The lock of one project, or of one of its documents; use it as a context manager.
 
     Args:
         redis: where the lock is.
         uid: the project.
         timeout: seconds to wait for another holder.
         seconds: how long the lock outlives a holder that dies.
+        document: the document; empty for the project itself.
 
     Raises:
-        StoreError: somebody else holds it. ConfigurationError: Redis does not answer.
+        ProjectBusy: somebody else holds the project's. StoreError: or the document's.
+        ConfigurationError: Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float) -> None:
+    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float, document: str = "") -> None:
         # Not thread-local: the renewing thread uses the same token.
-        self._lock = Lock(redis, f"{PREFIX}{uid}", timeout=seconds, thread_local=False)
-        self._uid = uid
+        key = f"{uid}:{document}" if document else uid
+        self._lock = Lock(redis, f"{PREFIX}{key}", timeout=seconds, thread_local=False)
+        self._uid, self._document = uid, document
         self._timeout = timeout
         self._pause = seconds / RENEWALS
         self._stop = Event()
@@ -50,10 +53,8 @@ class Lease:
         except RedisError as exc:
             raise _unreachable(exc) from exc
         if not mine:
-            raise StoreError(
-                f"Another process is working on this project (lock {self._lock.name} in Redis); try again when it is "
-                "done."
-            )
+            refusal, told = (StoreError, DOCUMENT_BUSY) if self._document else (ProjectBusy, BUSY)
+            raise refusal(f"{told} (lock {self._lock.name} in Redis); try again when it is done.")
         self._thread = Thread(target=self._renew, name=f"lease {self._uid}", daemon=True)
         self._thread.start()
         return self

@@ -30,13 +30,16 @@ def connect(redis_url: str) -> Redis:
     return client
 
 
-def hold_lease(held: ExitStack, redis_url: str, key: str, *, timeout: float, seconds: float) -> Lease:
-    """Hold the lock of this name until ``held`` is closed.
+def hold_lease(
+    held: ExitStack, redis_url: str, uid: str, *, timeout: float, seconds: float, document: str = ""
+) -> Lease:
+    """Hold the lock of a project, or of one of its documents, until ``held`` is closed.
 
     Raises:
-        ConfigurationError: redis is not installed, or does not answer. StoreError: somebody else holds it.
+        ConfigurationError: redis is not installed, or does not answer.
+        ProjectBusy: somebody else holds the project's. StoreError: or the document's.
     """
     redis = held.enter_context(connect(redis_url))
     from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra
 
-    return held.enter_context(Lease(redis, key, timeout=timeout, seconds=seconds))
+    return held.enter_context(Lease(redis, uid, timeout=timeout, seconds=seconds, document=document))

@@ -271,16 +271,16 @@ class StoreRegistry:
         Without Redis two machines that edit within the same moment may lose one of the two edits.
         """
         with ExitStack() as held:
-            self._lease(held, f"{folder.name.removeprefix('project-')}:{name}", EDIT_PATIENCE)
+            self._lease(held, folder.name.removeprefix("project-"), EDIT_PATIENCE, document=name)
             if self._remote is not None:
                 SharedFolder(self._remote, folder).pull_loose(name)
             yield
 
-    def _lease(self, held: ExitStack, key: str, timeout: float) -> Lease | None:
-        """Hold the lock of this name in Redis, where there is one, until ``held`` is closed."""
+    def _lease(self, held: ExitStack, uid: str, timeout: float, document: str = "") -> Lease | None:
+        """Hold the lock of a project, or of one document, in Redis, where there is one, until ``held`` is closed."""
         if self._redis_url is None:
             return None
-        return hold_lease(held, self._redis_url, key, timeout=timeout, seconds=self._lease_seconds)
+        return hold_lease(held, self._redis_url, uid, timeout=timeout, seconds=self._lease_seconds, document=document)
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
         """Tell the other machines a loose document."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.store.documents import PARAMS, QUESTION
-from ml_backend.store.folder import ProjectLock, StoreFolder
+from ml_backend.store.folder import StoreFolder, StoreLock
 
 EDIT_PATIENCE: Final = 10.0
 """Seconds to wait for somebody else's edit of a document."""
@@ -44,7 +44,7 @@ class StoredDocuments(StoreFolder):
         """
         self._make_folder()
         others = self._sharing.editing(self.folder, name) if self._sharing else nullcontext()
-        with ProjectLock(str(self.folder / f"{name}.lock"), timeout=timeout), others:
+        with StoreLock(str(self.folder / f"{name}.lock"), timeout=timeout), others:
             before = self.document(name)
             content = dict(change(before))
             if content != before:

@@ -20,27 +20,8 @@ from ml_backend.store.project_store import QUESTION, ProjectStore
 log = logging.getLogger(__name__)
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
 """What a version depends on besides labels and settings."""
-
-EXAMPLE: Final = '''"""Classify with the exported model: python example.py {argument}."""
-
-import sys
-from pathlib import Path
-
-if len(sys.argv) != 2:
-    sys.exit("usage: python example.py {argument}")
-
-from ml_backend.store.versions import load_exported  # of the package label-studio-active-learning
-
-model = load_exported(Path(__file__).parent)
-item = model.read_item({raw})
-probabilities = model.probabilities([item])[0].mean(axis=0)  # [items, passes, classes] -> [classes]
-for label, probability in sorted(zip(model.labels, probabilities), key=lambda pair: -pair[1]):
-    print(f"{{probability:.4f}}  {{label}}")
-'''
-ARGUMENTS: Final = {
-    "Image": ("IMAGE_FILE", "Path(sys.argv[1]).read_bytes()"),
-    "Text": ("TEXT", "sys.argv[1]"),
-}
+EXAMPLE: Final = Path(__file__).with_name("example.py")
+"""Is copied beside an exported model."""
 
 
 def library_versions() -> dict[str, str]:
@@ -170,14 +151,12 @@ def export_version(store: ProjectStore, version: str, out: Path) -> Path:
         StoreError: the version is missing or damaged, or the folder cannot be written or is not empty.
     """
     source = store.version_folder(version)
-    manifest = store.manifest(version)
-    build_model(manifest, store.weights(version))  # a version that cannot be loaded is not worth taking away
-    argument, raw = ARGUMENTS[manifest.object_tag]
+    # A version that cannot be loaded is not worth taking away.
+    build_model(store.manifest(version), store.weights(version))
 
     def fill(folder: Staged) -> None:
-        for name in (MANIFEST_FILE, WEIGHTS_FILE):
-            shutil.copyfile(source / name, folder / name)
-        (folder / "example.py").write_text(EXAMPLE.format(argument=argument, raw=raw), encoding="utf-8")
+        for path in (source / MANIFEST_FILE, source / WEIGHTS_FILE, EXAMPLE):
+            shutil.copyfile(path, folder / path.name)
 
     try:
         if out.exists() and any(out.iterdir()):

@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, html, no_update
 
-from ml_backend.dashboard import parts
+from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import project_of
 from ml_backend.dashboard.pages.base import Data
 from ml_backend.dashboard.reading.overview import read_examination
@@ -30,12 +30,20 @@ def doctor_result(found: dict[str, Any] | None) -> Any:
         return parts.notice("The doctor is at work …")
     if found["error"]:
         return parts.notice(found["error"], "error")
-    if not found["findings"]:
-        return parts.notice(f"All {found['checks']} checks are fine.", "good")
-    return [
-        parts.notice([html.Strong(f"{item['name']}: "), item["message"], _remedy(item)], item["status"])
-        for item in found["findings"]
-    ]
+    if found["findings"]:
+        shown = [_finding(item) for item in found["findings"]]
+    else:
+        shown = [parts.notice(f"All {found['checks']} checks that were made are fine.", "good")]
+    if not found["skipped"]:
+        return shown
+    count = words.count(len(found["skipped"]), "check")
+    skipped = [html.Summary(f"{count} not made"), *map(_finding, found["skipped"])]
+    return [*shown, html.Details(skipped)]
+
+
+def _finding(item: dict[str, Any]) -> Any:
+    status = "" if item["status"] == "skipped" else item["status"]
+    return parts.notice([html.Strong(f"{item['name']}: "), item["message"], _remedy(item)], status)
 
 
 def _remedy(item: dict[str, Any]) -> Any:

@@ -69,19 +69,27 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
 
 
 def read_examination(examination: Examination | None) -> dict[str, Any] | None:
-    """The doctor's last run: ``running``, ``ended``, ``error`` and what it found that is not right."""
+    """The doctor's last run: ``running``, ``ended``, ``error``, how many ``checks`` it made, and what is not right.
+
+    ``findings`` are the warnings and errors, ``skipped`` what was not checked, each with its reason.
+    """
     if examination is None:
         return None
-    wrong = [finding for finding in examination.findings if finding.status in ("warning", "error")]
-    shown = [{"name": f.name, "status": f.status, "message": f.message, "remedy": f.remedy} for f in wrong]
+    rows = [
+        {"name": f.name, "status": f.status, "message": f.message, "remedy": f.remedy}
+        for f in examination.findings
+        if f.status != "ok"
+    ]
+    skipped = [row for row in rows if row["status"] == "skipped"]
     ended = examination.ended.isoformat() if examination.ended else None
-    checks = len(examination.findings)
+    checks = len(examination.findings) - len(skipped)
     return {
         "running": examination.running,
         "ended": ended,
         "error": examination.error,
         "checks": checks,
-        "findings": shown,
+        "findings": [row for row in rows if row["status"] != "skipped"],
+        "skipped": skipped,
     }
 
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ml_backend.cli.doctor import show_finding
 from ml_backend.doctor import access
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Check, Finding, Mended, examine, mend
@@ -56,3 +57,12 @@ def test_private_addresses_are_told_apart():
     assert is_private("http://192.168.1.7")
     assert not is_private("http://8.8.8.8/webhook")
     assert not is_private("http://name.invalid")
+
+
+def test_a_line_of_the_terminal_parts_name_and_message(capsys):
+    longest = max((check.name for check in CHECKS), key=len)
+    for name in (longest, "x" * 60):
+        show_finding(Finding(name, "ok", "None."))
+    told = capsys.readouterr().out
+    assert f"{longest} None." in told
+    assert f"{'x' * 60} None." in told

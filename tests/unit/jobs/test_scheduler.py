@@ -10,11 +10,18 @@ from types import SimpleNamespace
 import pytest
 
 from ml_backend.config import ProjectSettings, Settings
-from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnreachable, StoreError
+from ml_backend.errors import (
+    BUSY,
+    ConfigurationError,
+    LabelStudioNotFound,
+    LabelStudioUnreachable,
+    ProjectBusy,
+    StoreError,
+)
 from ml_backend.jobs.job import CANCELLED, Job
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.rounds.log import Seen, append, last_seen, rounds
-from ml_backend.rounds.record import record_round
+from ml_backend.rounds.record import INTERRUPTED, record_round
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.workspace import Workspace
@@ -223,6 +230,20 @@ def test_a_round_that_fails_is_tried_again(world):
     assert (w.of(7)["last_error"], w.of(7)["failures"]) == (None, 0)
 
 
+@pytest.mark.parametrize("error", [f"{BUSY} (/x/lock)", f"ml_backend.errors.ProjectBusy: {BUSY} (/x/lock)"])
+def test_a_round_that_found_the_project_busy_has_not_failed_and_is_asked_for_again(world, error):
+    w = world()
+    w.known(7, OLD)
+    w.seen[7] = NEW
+    w.scheduler.changed(7, 10)
+    w.scheduler.tick()
+    w.rounds.end("failed", error)
+    w.scheduler.tick()
+    assert (w.of(7)["last_error"], w.of(7)["failures"], w.of(7)["labels_waiting"]) == (None, 0, 10)
+    w.pass_by(6)
+    assert len(w.rounds.jobs) == 2
+
+
 def test_by_hand_it_runs_though_nothing_changed_and_is_tried_again(world):
     w = world()
     w.known(7, OLD)
@@ -337,7 +358,7 @@ def test_the_log_keeps_the_last_lines_and_skips_torn_ones(tmp_path):
     assert [line["number"] for line in rounds(store)] == [2, 3, 4, 5, 6]
     with (store.folder / "rounds.jsonl").open("a") as file:
         file.write('{"numb')
-    assert [line["number"] for line in rounds(store, newest=3)] == [5, 6]
+    assert [line["number"] for line in rounds(store, newest=3)] == [4, 5, 6]
 
 
 def test_many_writers_lose_no_line(tmp_path):
@@ -376,20 +397,21 @@ def recorded(tmp_path):
     project = SimpleNamespace(task_count=NEW.tasks, annotation_count=NEW.annotations)
     client = SimpleNamespace(newest_update=lambda _: NEW.newest, project=lambda _: project)
 
-    def run(error=None, *, train=True, dry_run=False):
+    def run(error=None, *, train=True, dry_run=False, begins=True, log_attempts=True):
         def run_round(workspace, request, options, *, observer):
             report = Report(
                 request.project_id, version="v", label_counts={"a": 3}, metrics={"accuracy": 0.5}, warnings=["w"]
             )
             recorder = Recorder(report, observer)
-            with recorder.step("read"):
-                pass
+            if begins:
+                with recorder.step("read"):
+                    pass
             if error:
                 raise error
             return report
 
         workspace, asked = Workspace(client, tmp_path, ProjectSettings()), RoundRequest(7, "time", train=train)
-        record_round(workspace, asked, RunOptions(dry_run=dry_run), run=run_round)
+        record_round(workspace, asked, RunOptions(dry_run=dry_run, log_attempts=log_attempts), run=run_round)
 
     run.store = store
     return run
@@ -404,6 +426,35 @@ def test_a_round_is_remembered(recorded):
     assert line["error"] is None
     assert line["started"] <= line["ended"]
     assert last_seen(recorded.store) == NEW
+
+
+def test_a_round_that_found_the_project_busy_leaves_no_line_nor_do_those_of_older_releases(recorded):
+    recorded()
+    append(recorded.store, {"round": "old", "error": f"{BUSY} (/x/lock); try again when it is done.", "steps": []})
+    with pytest.raises(ProjectBusy):
+        recorded(ProjectBusy(BUSY))
+    (line,) = rounds(recorded.store)
+    assert rounds(recorded.store, newest=1) == [line]
+    assert line["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("begins", "log_attempts", "lines"), [(True, True, 1), (True, False, 1), (False, True, 1), (False, False, 0)]
+)
+def test_a_command_that_came_to_nothing_before_its_first_step_is_no_round(recorded, begins, log_attempts, lines):
+    with pytest.raises(LabelStudioUnreachable):
+        recorded(LabelStudioUnreachable("gone"), begins=begins, log_attempts=log_attempts)
+    assert len(rounds(recorded.store)) == lines
+
+
+def test_a_failed_dry_run_and_an_interrupted_round(recorded):
+    with pytest.raises(StoreError):
+        recorded(StoreError("no"), dry_run=True)
+    assert rounds(recorded.store) == []
+    with pytest.raises(KeyboardInterrupt):
+        recorded(KeyboardInterrupt())
+    (line,) = rounds(recorded.store)
+    assert line["error"] == INTERRUPTED
 
 
 def test_a_failed_round_is_remembered_with_its_steps_but_has_seen_nothing(recorded):

@@ -113,6 +113,25 @@ def test_failures_wait_5_10_20_seconds_up_to_10_minutes(trigger, clock):
     assert (trigger.outlook(7).failures, trigger.outlook(7).error) == (0, None)
 
 
+def test_a_refused_round_is_no_failure_and_is_asked_for_again_after_a_short_wait(trigger, clock):
+    trigger.changed(7, 3)
+    clock.now += 60
+    for _ in range(4):
+        assert trigger.due() == [7]
+        trigger.started(7, "job")
+        trigger.changed(7, 1)
+        trigger.refused(7)
+        clock.now += FIRST_WAIT - 0.001
+        assert trigger.due() == []
+        clock.now += 0.002
+    assert (trigger.outlook(7).failures, trigger.outlook(7).error) == (0, None)
+    assert trigger.outlook(7).labels_waiting == 7
+    trigger.started(7, "job")
+    trigger.done(7)
+    trigger.changed(7, 1)
+    assert trigger.due() == []
+
+
 def test_new_labels_do_not_shorten_the_wait_of_a_failure(trigger, clock):
     trigger.changed(7, 10)
     trigger.started(7, "job")

@@ -157,3 +157,17 @@ def test_a_store_that_cannot_be_written_fails_no_round(tmp_path):
     live.step_started("read")
     live.end()
     assert progress.read(store) == {}
+
+
+@pytest.mark.parametrize(
+    ("request_", "wanted"),
+    [
+        (RoundRequest(7), False),
+        (RoundRequest(7, settings={"seed": 1}), False),
+        (RoundRequest(7, pin="v"), True),
+        (RoundRequest(7, unpin=True), True),
+        (RoundRequest(7, train=False), True),
+    ],
+)
+def test_what_no_later_round_would_do_in_its_place_is_told_apart(request_, wanted):
+    assert request_.is_one_of_a_kind is wanted

@@ -163,6 +163,12 @@ def test_the_command_leaves_tables_and_plots_and_does_nothing_twice(csv_file, tm
     page = (folder / "learning_curves.html").read_text(encoding="utf-8")
     assert "<script src=" not in page  # plotly.js is inside
     assert "entropy (2)" in page
+    # No terminal, no bar: a line a round.
+    lines = [line for line in first.stderr.splitlines() if "(round " in line]
+    assert len(lines) == 12
+    assert re.fullmatch(
+        r"topics: (random|entropy) [01], \d+ labels, accuracy [01]\.\d{3} \(round 12 of 12\)", lines[-1]
+    )
     before = (folder / "rounds.jsonl").read_bytes()
     second = call(*args)
     assert second.exit_code == 0, second.output

@@ -85,8 +85,26 @@ def test_an_exported_image_model_classifies_a_file(store, tmp_path):
     winner = model.labels[int(expected.argmax())]
     assert done.stdout.splitlines()[0] == f"{expected.max():.4f}  {winner}"
     assert np.array_equal(load_exported(out).probabilities(items), model.probabilities(items))
-    wrong = subprocess.run(run[:2], capture_output=True, text=True, timeout=120, check=False)
-    assert (wrong.returncode, wrong.stderr) == (1, "usage: python example.py IMAGE_FILE\n")
+    (out / "other.png").write_bytes(png_bytes(images[1]))
+    (out / "list.txt").write_text(f"{out / 'image.png'}\n\n{out / 'other.png'}\n", encoding="utf-8")
+    listed = subprocess.run(
+        [*run[:2], "--file", out / "list.txt"], capture_output=True, text=True, timeout=120, check=True
+    )
+    winners = [model.labels[int(row.argmax())] for row in model.probabilities(items[:2])[:, 0]]
+    assert [line.split("  ", 1)[1] for line in listed.stdout.splitlines()] == [
+        f"{winners[0]}  {out / 'image.png'}",
+        f"{winners[1]}  {out / 'other.png'}",
+    ]
+    for wrong, told in (
+        ([], "usage: python example.py IMAGE_FILE ..."),
+        (["--file"], "usage: python example.py IMAGE_FILE ..."),
+        ([out / "no.png"], "No such file"),
+        ([out / "model.json"], "example.py: "),
+    ):
+        done = subprocess.run([*run[:2], *wrong], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_folder_without_a_model(tmp_path):
