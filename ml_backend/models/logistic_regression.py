@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from ml_backend.models.temperature import best_factor
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 TOLERANCE: Final = 1e-5
 """Largest derivative of the mean loss at which the optimum counts as found."""
@@ -97,8 +101,21 @@ def minimise(
 
     first = np.zeros(examples.shape) if start is None else start
     options = {"maxiter": max(steps, 1), "ftol": LEAST_GAIN, "gtol": TOLERANCE}
-    found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
+    with _blas().limit(limits=1, user_api="blas"):
+        found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
     return found.x.reshape(examples.shape), tuple(losses or [float(found.fun)])
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    """The libraries below scipy, which is loaded by now.
+
+    Their threads wait for each other at every step of the optimizer, beside a busy process a hundred times as long as
+    the step takes.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def choose_penalty(examples: Examples, steps: int, seed: int) -> float:

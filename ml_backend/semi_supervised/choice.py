@@ -42,8 +42,9 @@ FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""
 TRUSTED_PER_CLASS: Final = 10
 """Labels a class above which its shares of the classes are not taken on trust, see `plausible`."""
-LEAST_SHARE: Final = 1 / 3
-"""What a class must get of its expected share. Below, the expectation is taken to be wrong."""
+FARTHEST: Final = 2 / 3
+"""Of the way from equal shares of the classes to all items in one class: beyond, equal shares are taken to be wrong.
+Of two classes one then has less than a sixth."""
 FEWEST_EVALUATED: Final = 30
 """Evaluation items below which cross-validation decides."""
 FEWEST_DRAWN: Final = 20
@@ -239,14 +240,15 @@ def _tuned(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> Tune
 
 
 def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) -> bool:
-    """Whether a model of the labels alone finds at least a third of each class's expected share.
+    """Whether a model of the labels alone finds shares of the classes not too far from those expected.
 
-    Shares that nobody stated and no drawn labels showed are taken as equal. Where a class is rare they make the pool a
-    bad teacher, and a model of the labels alone then finds it hardly at all, however evenly the strategy found the
-    classes.
+    Shares that nobody stated and no drawn labels showed are taken as equal. Where a class is very rare they make the
+    pool a bad teacher, and a model of the labels alone then finds it hardly at all, however evenly the strategy found
+    the classes. The distance is that of all classes together (total variation, in parts of the largest there is): of
+    many classes such a model always misses some, and the pool is the better teacher even where they differ fivefold.
     """
     found = np.bincount(model.probabilities(items)[:, 0].argmax(axis=1), minlength=len(prior)) / len(items)
-    return bool((found >= LEAST_SHARE * prior).all())
+    return bool(np.abs(found - prior).sum() / 2 <= FARTHEST * (1 - prior.min()))
 
 
 def _fit(

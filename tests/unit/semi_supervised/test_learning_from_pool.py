@@ -16,7 +16,7 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
-from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f
+from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f, plausible
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.training import calibrate
 
@@ -280,3 +280,30 @@ def test_drawn_labels_show_that_a_class_is_rare_and_the_pool_finds_it():
     learnt_from, score = fitted_to_news(20, (2, 28), shares, drawn=drawn)
     assert learnt_from == "pool"
     assert score > 0.9
+
+
+class Says:
+    """A model that gives each item the class that the item is."""
+
+    def __init__(self, classes):
+        self.classes = classes
+
+    def probabilities(self, items):
+        return np.eye(self.classes, dtype=np.float32)[np.asarray(items)][:, None]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((50, 50), True),
+        ((84, 17), True),  # just above a sixth
+        ((84, 16), False),
+        ((92, 8), False),
+        ((20, 18, 15, 13, 11, 9, 7, 5, 2, 0, 0, 0), True),  # twelve classes, of which a few labels miss some
+        ((90, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0), False),
+    ],
+)
+def test_equal_shares_are_given_up_where_nearly_all_is_of_one_class(counts, expected):
+    items = np.repeat(np.arange(len(counts)), counts)
+    prior = np.full(len(counts), 1 / len(counts))
+    assert plausible(prior, Says(len(counts)), items.tolist()) is expected
