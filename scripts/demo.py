@@ -1,4 +1,4 @@
-"""Everything on one machine: a stock Label Studio, the ML backend, two projects that serve the best task first."""
+"""Everything on one machine: a stock Label Studio, the ML backend, and projects that serve the best task first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import requests
 import typer
-from demo_data import DemoProject, headline_project, mnist_project
+from demo_data import DemoProject, headline_project, mnist_project, photo_project
 from demo_folder import CheckFailed, Secrets, load_secrets, only_one
 from processes import (
     LIGHT_IMPORTS,
@@ -24,6 +24,7 @@ from processes import (
 )
 from rich.panel import Panel
 from rich.table import Table
+from served_pictures import bring_photographs, local_files, serve_folder
 
 from ml_backend.cli.common import messages, new_app, tell_errors, warn
 from ml_backend.cli.example_data import fetch
@@ -39,6 +40,7 @@ from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.simulation.photo_table import holds_photographs
 from ml_backend.store.registry import stores_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
@@ -64,8 +66,9 @@ def main(
     pool: Annotated[int, typer.Option(help="Most open headlines to import.", min=1)] = 5_000,
     check: Annotated[bool, typer.Option("--check", help="Prove the served order, then stop.")] = False,
 ) -> None:
-    """Start Label Studio and the ML backend, make and connect two projects, train them, publish their queues.
+    """Start Label Studio and the ML backend, make and connect projects, train them, publish their queues.
 
+    Digits and headlines; photographs, too, where --from or --data names a folder with groceries.csv.
     Ctrl-C stops everything. The next start resumes with the same projects and labels.
     """
     signal.signal(signal.SIGTERM, _interrupt)
@@ -73,7 +76,7 @@ def main(
     with only_one(folder), ExitStack() as children:
         get_data(data, source, offline=offline)
         known = load_secrets(folder / "secrets.json")
-        studio = start_studio(folder, known)
+        studio = start_studio(folder, known, data)
         children.callback(studio.stop)
         settings = load_settings(
             label_studio_url=studio.url,
@@ -90,7 +93,7 @@ def main(
         ready: list[tuple[int, DemoProject, bool]] = []
         for project in demo_projects(data, initial=initial, pool=pool):
             project_id = bring_up(client, project, settings)
-            ready.append((project_id, project, train(client, project_id, settings)))
+            ready.append((project_id, project, train(client, project_id, project, settings)))
         if check:
             for project_id, project, published in ready:
                 if published:
@@ -109,9 +112,11 @@ def get_data(data: Path, source: Path | None, *, offline: bool) -> None:
         report = fetch(data, source, offline=offline, console=messages if messages.is_terminal else None)
         for note in report.notes:
             messages.print(f"  {note}", style="yellow", highlight=False, soft_wrap=True)
+        if source:
+            bring_photographs(source, data)
 
 
-def start_studio(folder: Path, known: Secrets) -> LabelStudioServer:
+def start_studio(folder: Path, known: Secrets, data: Path) -> LabelStudioServer:
     """Start Label Studio and wait until it answers."""
     with timed("Label Studio (the first start takes a minute)"):
         return start_label_studio(
@@ -120,16 +125,18 @@ def start_studio(folder: Path, known: Secrets) -> LabelStudioServer:
             username=EMAIL,
             password=known.password,
             token=known.token,
-            extra_env=LIGHT_IMPORTS,
+            extra_env=LIGHT_IMPORTS | (local_files(data) if holds_photographs(data) else {}),
         )
 
 
 def demo_projects(data: Path, *, initial: int, pool: int) -> Iterator[DemoProject]:
-    """The two projects, each prepared when it is its turn."""
+    """The two projects, and that of the photographs where there are some; each prepared when it is its turn."""
     with timed("Digits: prepare the images"):
         digits = mnist_project(data, initial=initial)
     yield digits
     yield headline_project(data, pool=pool)
+    if holds_photographs(data):
+        yield photo_project(data)
 
 
 def start_backend(settings: Settings, log: Path) -> ServerProcess:
@@ -158,31 +165,32 @@ def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings
         there = make_project(client, project.title, project.config, project.question)
         for line in connect_backend(client, there.id, f"http://{LOCALHOST}:{settings.port}", settings):
             warn(line)
+        if project.pictures:
+            serve_folder(client, there.id, project.pictures)
         known = known_keys(client, there.id, project.question) if there.task_count else set[str]()
         send(client, there.id, [row for row in project.rows if row["data"]["import_key"] not in known])
     return there.id
 
 
-def train(client: LabelStudioClient, project_id: int, settings: Settings) -> bool:
+def train(client: LabelStudioClient, project_id: int, project: DemoProject, settings: Settings) -> bool:
     """Run one round and show it; whether it published a queue."""
+    # Learning from the pool takes minutes more: that is for the rounds in the background. Without labels nothing is
+    # trained, and the pool's embedding is all that an order can go by.
+    overrides = {"learn_from_pool": False} if project.counts["labelled"] else {}
     with ProgressObserver(messages) as observer:
-        report = _patient_round(settings, client, project_id, observer)
+        report = _patient_round(settings, client, RoundRequest(project_id, "demo"), RunOptions(overrides), observer)
     show_report(messages, report, first=0)
     return report.published
 
 
-def _patient_round(settings: Settings, client: LabelStudioClient, project_id: int, observer: Observer) -> Report:
+def _patient_round(
+    settings: Settings, client: LabelStudioClient, request: RoundRequest, options: RunOptions, observer: Observer
+) -> Report:
     """A round, once the backend has ended the one that the import may have started there."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            # Learning from the pool takes a minute more: that is for the rounds in the background.
-            return record_round(
-                workspace(settings, client),
-                RoundRequest(project_id, "demo"),
-                RunOptions(overrides={"learn_from_pool": False}),
-                observer=observer,
-            )
+            return record_round(workspace(settings, client), request, options, observer=observer)
         except StoreError:
             if time.monotonic() > end:
                 raise

@@ -1,4 +1,4 @@
-"""The demo's two projects: which tasks they hold, which of them are labelled, and which are held out."""
+"""The demo's projects: which tasks they hold, which of them are labelled, and which are held out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from served_pictures import picture_url
 
 from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.importing import NewTask, content_key
@@ -15,6 +16,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.label_studio.new_tasks import import_row
 from ml_backend.simulation.headline_files import LabelledText, load_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
+from ml_backend.simulation.photo_table import FOLDER, TABLE, Photograph, read_photographs
 
 CONFIGS = Path(__file__).resolve().parents[1] / "label_configs"
 
@@ -31,6 +33,8 @@ class DemoProject:
     source: str
     counts: dict[str, int]
     """How many of them are held out, labelled first, and open."""
+    pictures: Path | None = None
+    """The folder whose files its tasks name, for Label Studio to serve; None: the tasks hold all themselves."""
 
 
 def mnist_project(data: Path, *, initial: int, seed: int = 0) -> DemoProject:
@@ -62,7 +66,30 @@ def headline_project(data: Path, *, pool: int, seed: int = 0) -> DemoProject:
     return _project("Disaster headlines (active learning)", "headlines.xml", parts, headlines.source)
 
 
-def _project(title: str, config: str, parts: Sequence[list[NewTask]], source: str) -> DemoProject:
+def photo_project(data: Path) -> DemoProject:
+    """Photographs of groceries, none labelled: the part that is set apart held out, all others open.
+
+    The tasks name files that Label Studio serves from the folder. As data URIs they would make each list of tasks,
+    which it and we read again and again, a hundred times as large.
+    """
+    photographs = read_photographs(data)
+
+    def tasks(test: bool) -> list[NewTask]:
+        chosen = [photograph for photograph in photographs if photograph.test == test]
+        return [_photo_task(photograph, labelled=test) for photograph in chosen]
+
+    parts: tuple[list[NewTask], ...] = (tasks(True), [], tasks(False))
+    return _project("Grocery photographs (active learning)", "photos.xml", parts, TABLE, (data / FOLDER).resolve())
+
+
+def _photo_task(photograph: Photograph, *, labelled: bool) -> NewTask:
+    url = picture_url(f"{FOLDER}/{photograph.path}")
+    return NewTask({"image": url}, photograph.label if labelled else None, content_key(url))
+
+
+def _project(
+    title: str, config: str, parts: Sequence[list[NewTask]], source: str, pictures: Path | None = None
+) -> DemoProject:
     xml = (CONFIGS / config).read_text(encoding="utf-8")
     question = parse_label_config(xml, project=title)
     held_out, labelled, unlabelled = parts
@@ -74,4 +101,4 @@ def _project(title: str, config: str, parts: Sequence[list[NewTask]], source: st
         "labelled": len({task.key for task in labelled} - evaluation),
         "open": sum(task.label is None for task in unique.values()),
     }
-    return DemoProject(title, xml, question, rows, source, counts)
+    return DemoProject(title, xml, question, rows, source, counts, pictures)

@@ -17,7 +17,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    config: Annotated[Path, typer.Option("--config", "-c", help="Labeling config: a file, or mnist or headlines.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="A file, or mnist, headlines or photos.")],
     title: Annotated[str, typer.Option("--title", "-t", help="Title of the project. One of this title is used again.")],
     backend_url: Annotated[
         str | None, typer.Option("--backend-url", help="Connect the ML backend at this URL.")

@@ -33,6 +33,8 @@ def test_the_shipped_configs():
 
     assert shipped("mnist") == ChoiceQuestion("digit", "image", "Image", "image", tuple("0123456789"))
     assert shipped("headlines") == ChoiceQuestion("relevance", "headline", "Text", "text", ("related", "not related"))
+    photos = shipped("photos")
+    assert (photos.object_tag, photos.field, len(photos.labels)) == ("Image", "image", 12)
 
 
 @pytest.mark.parametrize(
