@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from support.picture_files import coloured_shapes
+from bench.shapes import coloured_shapes
 
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.encoders import feature_store

@@ -1,4 +1,4 @@
-"""Picture files that tests make: seeded, so that they are the same everywhere."""
+"""Picture files of coloured shapes, for benchmarks and tests: seeded, so that they are the same everywhere."""
 
 from __future__ import annotations
 
