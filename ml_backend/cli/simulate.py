@@ -38,7 +38,11 @@ EvaluationOption = Annotated[
 ]
 SamplesOption = Annotated[int, typer.Option(min=2, help="Dropout passes of the strategies that need them.")]
 ColdOption = Annotated[
-    bool, typer.Option("--cold/--warm", help="Whether the strategy chooses the first labels too, or chance does.")
+    bool | None,
+    typer.Option(
+        "--cold/--warm",
+        help="Whether the strategy chooses the first labels too, or chance does. [default: as the preset; else warm]",
+    ),
 ]
 LearnFromPoolOption = Annotated[
     bool, typer.Option("--pool/--labels-only", help="Whether models learn from unlabelled items too.")
@@ -60,6 +64,9 @@ TargetOption = Annotated[
 LabelColumnOption = Annotated[str, typer.Option(help="Column or key of the label.")]
 TextColumnOption = Annotated[str | None, typer.Option(help="Column or key of the text. [default: found by name]")]
 ImagesOption = Annotated[bool, typer.Option("--images", help="A table's column holds images, not texts.")]
+ImageModelOption = Annotated[
+    str, typer.Option(help="Model of own images, such as photos or mnist_cnn. [default: by what they look like]")
+]
 JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportOnlyOption = Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")]
@@ -83,7 +90,7 @@ def main(
     held_out: HeldOutOption = None,
     evaluation: EvaluationOption = 0,
     samples: SamplesOption = 20,
-    cold: ColdOption = False,
+    cold: ColdOption = None,
     learn_from_pool: LearnFromPoolOption = True,
     control_share: ControlShareOption = 0.0,
     instant: InstantOption = False,
@@ -93,6 +100,7 @@ def main(
     label_column: LabelColumnOption = "label",
     text_column: TextColumnOption = None,
     images: ImagesOption = False,
+    image_model: ImageModelOption = "auto",
     jobs: JobsOption = None,
     out: OutOption = Path("simulations"),
     report_only: ReportOnlyOption = False,
@@ -113,10 +121,10 @@ def main(
     wanted = Wanted(
         strategy or list(STRATEGIES.usable()), range(seeds), jobs, out, report_only, label_studio, measure, target
     )
-    sources = sources_of(path, preset, data, label_column, text_column, images=images)
-    sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out}
+    sources = sources_of(path, preset, data, label_column, text_column, images=images, image_model=image_model)
+    sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out, "cold": cold}
     changes: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    changes |= {"samples": samples, "cold": cold, "control_share": control_share, "learn_from_pool": learn_from_pool}
+    changes |= {"samples": samples, "control_share": control_share, "learn_from_pool": learn_from_pool}
     changes |= {"instant": instant, "evaluation": evaluation}
     for entry, source in sources:
         run_all(entry, source, changes, hyperparameter or (), wanted)

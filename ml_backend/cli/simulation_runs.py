@@ -13,6 +13,7 @@ from ml_backend.cli.common import connect, console, messages, progress_bar, warn
 from ml_backend.config import load_settings
 from ml_backend.encoders.folders import parse_folders
 from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.models.registry import AUTO
 from ml_backend.simulation.data import Source, data_folder
 from ml_backend.simulation.design import Design, LabelledData, Round
 from ml_backend.simulation.files import ResultFolder, curves, is_finished, write_rounds
@@ -61,11 +62,12 @@ def sources_of(
     text_column: str | None,
     *,
     images: bool,
+    image_model: str = AUTO,
 ) -> list[tuple[Preset, Source]]:
     """The data sets of a command, each with its usual sizes: one's own, or those of a preset."""
     if preset:
         return [(entry, Source(entry.kind, data or data_folder())) for entry in PRESETS[preset]]
-    return [(OWN, Source("own", path, label_column, text_column, images))] if path else []
+    return [(OWN, Source("own", path, label_column, text_column, images, image_model=image_model))] if path else []
 
 
 def run_all(
@@ -76,9 +78,16 @@ def run_all(
     Raises:
         ConfigurationError: a hyperparameter that the model does not have. DataError: a run failed.
     """
-    allowed = parse_folders(load_settings().encoder_folders)
-    source = replace(source, features=wanted.out, encoder_folders=allowed)
+    encoder = next((pair.partition("=")[2] for pair in hyperparameters if pair.startswith("encoder=")), AUTO)
+    source = replace(
+        source,
+        features=wanted.out,
+        encoder_folders=parse_folders(load_settings().encoder_folders),
+        encoder=encoder or AUTO,
+        keep_values=wanted.label_studio is not None,
+    )
     loaded = source.load()
+    messages.print(f"{loaded.name}: {loaded.source}, model {loaded.model.name}", highlight=False, soft_wrap=True)
     design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
     if not design.held_out:
         design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,19 +19,25 @@ from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.files import read_text
-from ml_backend.label_studio.importing import read_tasks
+from ml_backend.label_studio.importing import NewTask, read_tasks
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.models.registry import model_for_object_tag
+from ml_backend.models.reading import ItemReader, reader_of
+from ml_backend.models.registry import AUTO, model_for_object_tag
 from ml_backend.records import Task
+from ml_backend.rounds.encoder_hint import LOOKED_AT
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
 from ml_backend.simulation.mnist_files import load_mnist
+from ml_backend.simulation.own_pictures import picture_model, sampled_files
 from ml_backend.simulation.photo_files import load_photos
+from ml_backend.simulation.picture_items import BLOCK, read_pictures
 
 AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
 AG_FOLDERS: Final = ("ag_news", "")
 VALUE: Final = "value"
+GREY: Final = "mnist_cnn"
+"""The model of the digits' presets."""
 TEXT_KINDS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 
 
@@ -48,6 +55,12 @@ class Source:
     """Folder that keeps what encoders compute, for all processes; None: each computes it again."""
     encoder_folders: tuple[Path, ...] = ()
     """Folders below which an encoder may lie."""
+    image_model: str = AUTO
+    """Of one's own pictures; ``auto``: by what they look like."""
+    encoder: str = AUTO
+    """That the model reads one's own pictures through."""
+    keep_values: bool = False
+    """Whether the data are to go into a Label Studio, which wants pictures as files, not as what a model sees."""
 
     def load(self) -> LabelledData:
         """Read the items.
@@ -64,7 +77,7 @@ class Source:
 def load_digits(source: Source) -> LabelledData:
     """MNIST digits, as the MNIST workflow uses them."""
     images, digits, where = load_mnist(source.path)
-    model = model_for_object_tag("Image")
+    model = model_for_object_tag("Image", GREY)
     labels = tuple(str(digit) for digit in range(10))
     return LabelledData("mnist", model, labels, list(images), digits.astype(np.int64), where)
 
@@ -73,7 +86,7 @@ def load_scans(source: Source) -> LabelledData:  # noqa: ARG001 (they come with 
     """The 1,797 digits of 8 x 8 pixels that scikit-learn brings (Alpaydin & Kaynak 1998), as the model reads images."""
     from sklearn.datasets import load_digits as bundled
 
-    found, model = bundled(), model_for_object_tag("Image")
+    found, model = bundled(), model_for_object_tag("Image", GREY)
     items = []
     for pixels in found.images:
         content = io.BytesIO()
@@ -114,8 +127,35 @@ def load_disasters(source: Source) -> LabelledData:
 def load_own(source: Source) -> LabelledData:
     """Any labelled file or folder; its labels in the order of the alphabet."""
     tag = "Text" if source.path.is_file() and source.path.suffix in TEXT_KINDS and not source.images else "Image"
-    model, problems = model_for_object_tag(tag), list[str]()
-    tasks = read_tasks(
+    problems: list[str] = []
+    found, unlabelled = _labelled(_own_tasks(source, tag, problems))
+    media = MediaReader(fetcher=Fetcher(AddressRules(local=True)))
+    model = model_for_object_tag(tag) if tag == "Text" else picture_model(source.image_model, _sample(source, media))
+    reader = reader_of(model, {"encoder": source.encoder} if "encoder" in model.hyperparameters() else {})
+    rows: dict[str, tuple[Any, str, str]] = {}
+    for block in _blocks(found, BLOCK):
+        raws = [_raw(task, media, tag) for task in block]
+        for task, item in zip(block, _read(reader, raws), strict=True):
+            if isinstance(item, BadItemError):
+                problems.append(f"{task.where}: {item}")
+            else:
+                value = str(task.data[VALUE]) if source.keep_values else ""
+                rows.setdefault(task.key, (item, str(task.label), value))
+    labels = tuple(sorted({label for _, label, _ in rows.values()}))
+    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
+        left_out = f"; {len(unlabelled):,} items have no label (--label-column)" if unlabelled else ""
+        left_out += f"; {len(problems):,} cannot be read, first: {problems[0]}" if problems else ""
+        raise DataError(
+            f"{source.path} has {len(labels)} different labels; {MIN_CLASSES} to {MAX_CLASSES} are needed{left_out}"
+        )
+    targets = np.array([labels.index(label) for _, label, _ in rows.values()], dtype=np.int64)
+    items, values = [item for item, _, _ in rows.values()], [value for _, _, value in rows.values() if value]
+    about = f"{source.path.name}, {len(items):,} items"
+    return LabelledData(source.path.stem, model, labels, items, targets, about, values=values)
+
+
+def _own_tasks(source: Source, tag: str, problems: list[str]) -> Iterator[NewTask]:
+    return read_tasks(
         source.path,
         config_object_tag=tag,
         value_key=VALUE,
@@ -123,30 +163,52 @@ def load_own(source: Source) -> LabelledData:
         text_column=source.text_column,
         problems=problems,
     )
-    media, pairs, unlabelled = MediaReader(fetcher=Fetcher(AddressRules(local=True))), dict[str, tuple[Any, str]](), 0
-    for number, task in enumerate(tasks):
-        if task.label is None:
-            unlabelled += 1
-            continue
-        try:
-            raw = media.read(Task(number, task.data), field=VALUE, object_tag=tag)
-            pairs.setdefault(task.key, (model.read_item(raw), task.label))
-        except BadItemError as exc:
-            problems.append(f"{task.where}: {exc}")
-    labels = tuple(sorted({label for _, label in pairs.values()}))
-    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
-        left_out = f"; {unlabelled:,} items have no label (--label-column)" if unlabelled else ""
-        left_out += f"; {len(problems):,} cannot be read, first: {problems[0]}" if problems else ""
-        raise DataError(
-            f"{source.path} has {len(labels)} different labels; {MIN_CLASSES} to {MAX_CLASSES} are needed{left_out}"
-        )
-    items = [item for item, _ in pairs.values()]
-    targets = np.array([labels.index(label) for _, label in pairs.values()], dtype=np.int64)
-    return LabelledData(source.path.stem, model, labels, items, targets, f"{source.path.name}, {len(items):,} items")
+
+
+def _labelled(tasks: Iterable[NewTask]) -> tuple[Iterator[NewTask], list[str]]:
+    """Those with a label, and where those without stand, which is known when all are read."""
+    without: list[str] = []
+
+    def labelled() -> Iterator[NewTask]:
+        for task in tasks:
+            if task.label is None:
+                without.append(task.where)
+            else:
+                yield task
+
+    return labelled(), without
+
+
+def _sample(source: Source, media: MediaReader) -> Iterator[bytes]:
+    """Some pictures, to see what they look like."""
+    if source.path.is_dir():
+        yield from sampled_files(source.path)
+    tasks = () if source.path.is_dir() else islice(_own_tasks(source, "Image", []), LOOKED_AT)
+    yield from (raw for task in tasks if isinstance(raw := _raw(task, media, "Image"), bytes))
+
+
+def _raw(task: NewTask, media: MediaReader, tag: str) -> bytes | str | BadItemError:
+    try:
+        return media.read(Task(0, task.data), field=VALUE, object_tag=tag)
+    except BadItemError as exc:
+        return exc
+
+
+def _read(reader: ItemReader, raws: Sequence[Any]) -> list[Any]:
+    """Items of what could be had; the errors stay in their places."""
+    good = [raw for raw in raws if not isinstance(raw, BadItemError)]
+    items = iter(read_pictures(reader, good) if good else ())
+    return [raw if isinstance(raw, BadItemError) else next(items) for raw in raws]
+
+
+def _blocks(tasks: Iterable[NewTask], size: int) -> Iterator[list[NewTask]]:
+    tasks = iter(tasks)
+    while block := list(islice(tasks, size)):
+        yield block
 
 
 LOADERS: Final = {
-    "photos": lambda source: load_photos(source.path),
+    "photos": lambda source: load_photos(source.path, keep_values=source.keep_values),
     "mnist": load_digits,
     "digits": load_scans,
     "ag_news": load_ag_news,

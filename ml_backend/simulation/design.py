@@ -35,6 +35,8 @@ class LabelledData:
     source: str = ""
     test: NDArray[np.int64] | None = None
     """Items that the data's authors set apart to judge on; None: a random draw judges."""
+    values: Sequence[str] = ()
+    """What a task of Label Studio holds for each item ``[N]``; empty: the item, or a picture made of it."""
 
 
 @dataclass(frozen=True)

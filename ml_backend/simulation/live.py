@@ -103,8 +103,7 @@ def _import(
     labelled = set() if cold else set(oracle.first.tolist())
 
     def task(position: int, known: bool) -> NewTask:
-        item = oracle.data.items[position]
-        value = png_data_uri(item) if oracle.data.model.object_tag == "Image" else item
+        value = value_of(oracle.data, position)
         label = oracle.data.labels[oracle.data.targets[position]] if known else None
         return NewTask({FIELD: value, POSITION: position}, label, f"{position} {content_key(value)}")
 
@@ -112,6 +111,14 @@ def _import(
     others = [task(position, position in labelled) for position in oracle.open.tolist()]
     evaluation = {entry.key for entry in held_out}
     send(client, project_id, [import_row(entry, question, evaluation) for entry in (*held_out, *others)])
+
+
+def value_of(data: LabelledData, position: int) -> str:
+    """What the task of an item holds."""
+    if data.values:
+        return data.values[position]
+    item = data.items[position]
+    return png_data_uri(item) if data.model.object_tag == "Image" else str(item)
 
 
 def _answer_next(client: LabelStudioClient, project_id: int, data: LabelledData, question: ChoiceQuestion) -> int:

@@ -22,7 +22,7 @@ class Preset:
 PRESETS: Final[dict[str, tuple[Preset, ...]]] = {
     "mnist": (Preset("mnist", Design(2000, 100, 10, 300), "accuracy", (0.95, 0.97, 0.98)),),
     "digits": (Preset("digits", Design(397, 20, 10, 200), "accuracy", (0.9, 0.95, 0.97)),),
-    "photos": (Preset("photos", Design(1554, 20, 10, 200), "accuracy", (0.75, 0.82, 0.86)),),
+    "photos": (Preset("photos", Design(1554, 20, 10, 200, cold=True), "accuracy", (0.75, 0.82, 0.86)),),
     "headlines": (
         Preset("ag_news", Design(2000, 40, 10, 300), "accuracy", (0.75, 0.77, 0.78)),
         Preset("disasters", Design(647, 40, 10, 300), "auc", (0.85, 0.9, 0.92)),

@@ -71,19 +71,21 @@ def main(
 ) -> None:
     """Of each number of labels, how many draws picked an encoder that is worse with a thousand."""
     feature_store.use(keep)
-    table = Table("set", "right", *(f"{n} labels" for n in LABELS), title=f"wrong choices {load()}")
+    table = Table("set", *(f"{n} labels" for n in LABELS), "picked", title=f"wrong choices {load()}")
     wrong = total = 0
     for case in _cases(data, items, only or ("digits", "photographs", "shapes", "titles")):
         accuracy = {name: _accuracy(case, name) for name in case.items}
-        messages.print(case.name, {name: f"{share:.1%}" for name, share in accuracy.items()})
+        told = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
+        console.print(f"{case.name}, with many labels: {told}", soft_wrap=True)
         right = {name for name, share in accuracy.items() if share >= max(accuracy.values()) - EQUAL}
-        cells = []
+        cells, picked = [], Counter[str]()
         for count in LABELS:
             picks = Counter(_picked(case, count, seed) for seed in range(seeds))
             missed = sum(times for name, times in picks.items() if name not in right)
             wrong, total = wrong + missed, total + seeds
-            cells.append(f"{missed} of {seeds}" + (f" ({', '.join(sorted(set(picks) - right))})" if missed else ""))
-        table.add_row(case.name, ", ".join(f"{name} {accuracy[name]:.1%}" for name in accuracy), *cells)
+            cells.append(f"{missed} of {seeds}")
+            picked += Counter({name: times for name, times in picks.items() if name not in right})
+        table.add_row(case.name, *cells, ", ".join(f"{name} {times}" for name, times in picked.most_common()))
     console.print(table)
     console.print(f"Wrong: {wrong} of {total}")
 

@@ -17,6 +17,8 @@ SMALL = {
     "loop": ("--submits", "20", "--events", "100", "--sizes", "300,600"),
     "strategies": ("--only", "strategies"),
     "encoders": ("--items", "60", "--seeds", "1"),
+    "encoder_choice": ("--items", "200", "--seeds", "1"),
+    "first_order": ("--pictures", "300"),
 }
 
 
