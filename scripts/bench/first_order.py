@@ -1,0 +1,156 @@
+"""Time photographs in a real Label Studio: from an import to the first order, to all vectors, and the orders after."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import typer
+from demo_data import CONFIGS
+from PIL import Image
+from rich.table import Table
+from served_pictures import local_files, picture_url, serve_folder
+
+from bench.start import start_studio
+from bench.timing import load
+from ml_backend.cli.common import console, messages, new_app, tell_errors
+from ml_backend.encoders.feature_store import FOLDER as FEATURES
+from ml_backend.files import atomic
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.importing import NewTask, content_key
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.new_tasks import annotation_result, import_row, send
+from ml_backend.label_studio.setup import make_project
+from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.report import Silent, StepTime
+from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.rounds.run import run_round
+from ml_backend.simulation.data import data_folder
+from ml_backend.simulation.photo_table import FOLDER, read_photographs
+
+ORDERED: Final = "switch"
+"""The step with which an order stands."""
+MEDIA_SECONDS: Final = 3_600.0
+"""That a round may fetch: all is to be read in one."""
+
+app = new_app()
+
+
+class Marks(Silent):
+    """Seconds on the clock, and of this process's CPU, at each order of a round."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[float, float]] = []
+        self.began = _now()
+
+    def step_finished(self, step: StepTime) -> None:
+        """Note when an order stands."""
+        if step.name == ORDERED:
+            self.times.append(_now())
+
+    def row(self, order: int) -> tuple[str, str]:
+        """Seconds and CPU seconds from the start to an order."""
+        ended = self.times[order]
+        return f"{ended[0] - self.began[0]:.1f}", f"{ended[1] - self.began[1]:.1f}"
+
+
+@app.command()
+@tell_errors
+def main(
+    data: Annotated[Path | None, typer.Option(help="Folder with groceries/. [default: as the tests']")] = None,
+    pictures: Annotated[int, typer.Option(min=50, help="Photographs in the project.")] = 8_000,
+    labels: Annotated[int, typer.Option(min=2, help="Given between the first round and the next.")] = 20,
+) -> None:
+    """Import photographs, order them, label some, order them again, and sync."""
+    source = data or data_folder()
+    table = Table("what", "seconds", "CPU s of the backend", title=f"{pictures:,} photographs {load()}")
+    with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        known = _make_pictures(source, root / "files" / "pictures", pictures)
+        served = local_files(root / "files")
+        client, settings = start_studio(children, root, extra_env=served, media_seconds=MEDIA_SECONDS)
+        project = _project(client, known, root / "files" / "pictures")
+        rounds = workspace(settings, client)
+
+        def ordered(request: RoundRequest) -> Marks:
+            marks = Marks()
+            run_round(rounds, request, RunOptions(), observer=marks)
+            return marks
+
+        messages.print("First round ...")
+        first = ordered(RoundRequest(project))
+        table.add_row("import to first order", *first.row(0))
+        table.add_row("import to the order of all vectors", *first.row(-1))
+        _annotate(client, project, known, labels)
+        table.add_row(f"next round, {labels} labels", *ordered(RoundRequest(project)).row(-1))
+        table.add_row("sync", *ordered(RoundRequest(project, train=False)).row(-1))
+        sizes = _sizes(settings.model_dir)
+    console.print(table)
+    console.print("On disk, MB: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()))
+
+
+def _make_pictures(source: Path, folder: Path, count: int) -> dict[str, str]:
+    """So many files, no two alike; URL → label."""
+    rows = read_photographs(source)
+    order = np.random.default_rng(0).permutation(len(rows))
+    known = {}
+    for number in range(count):
+        row = rows[order[number % len(rows)]]
+        raw, copy = (source / FOLDER / row.path).read_bytes(), number // len(rows)
+        name = f"{number:05}.jpg"
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(folder / name, _changed(raw, copy) if copy else raw)
+        known[picture_url(f"{folder.name}/{name}")] = row.label
+    return known
+
+
+def _changed(raw: bytes, copy: int) -> bytes:
+    """The same picture, but for a pixel."""
+    image, content = Image.open(io.BytesIO(raw)).convert("RGB"), io.BytesIO()
+    image.putpixel((copy, copy), (255, 0, 255))
+    image.save(content, "JPEG", quality=90)
+    return content.getvalue()
+
+
+def _project(client: LabelStudioClient, known: dict[str, str], folder: Path) -> int:
+    """A project of these photographs, none labelled; its id."""
+    xml = (CONFIGS / "photos.xml").read_text(encoding="utf-8")
+    question = parse_label_config(xml, project="bench")
+    project = make_project(client, "first order", xml, question).id
+    serve_folder(client, project, folder)
+    messages.print(f"Importing {len(known):,} photographs ...")
+    send(
+        client, project, [import_row(NewTask({"image": url}, None, content_key(url)), question, set()) for url in known]
+    )
+    return project
+
+
+def _annotate(client: LabelStudioClient, project: int, known: dict[str, str], count: int) -> None:
+    question = parse_label_config(client.project(project).label_config, project=project)
+    for _ in range(count):
+        task = client.next_task(project)
+        if task is None:
+            return
+        client.annotate(task["id"], annotation_result(known[task["data"]["image"]], question))
+
+
+def _sizes(root: Path) -> dict[str, float]:
+    """Megabytes of the kept features, and of all else that the backend keeps."""
+    sizes = {path: path.stat().st_size / 1e6 for path in root.rglob("*") if path.is_file()}
+    features = {path: size for path, size in sizes.items() if path.is_relative_to(root / FEATURES)}
+    largest = max(sizes.keys() - features.keys(), key=lambda path: sizes[path])
+    rest = sum(sizes.values()) - sum(features.values())
+    return {"features": sum(features.values()), "all else": rest, f"of it {largest.name}": sizes[largest]}
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+if __name__ == "__main__":
+    app()
