@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,12 +32,15 @@ LIBRARY: Final = ModelLibrary()
 """Shared by all requests and rounds of this process."""
 
 
-def run_request(request: RoundRequest, *, settings: Settings | None = None) -> dict[str, Any]:
+def run_request(
+    request: RoundRequest, *, settings: Settings | None = None, run: Callable[..., Report] = record_round
+) -> dict[str, Any]:
     """One round: train, judge, publish a new queue. The labels are read from Label Studio.
 
     Args:
         request: what is asked of the round.
         settings: the installation's; default: the environment's.
+        run: does the round: called as ``record_round``.
 
     Returns:
         JSON-able summary: version, queue, metrics, warnings, steps.
@@ -46,14 +50,14 @@ def run_request(request: RoundRequest, *, settings: Settings | None = None) -> d
             those that are none of ours may quote a task.
     """
     try:
-        return _summary(_round(settings or load_settings(), request))
+        return _summary(_round(settings or load_settings(), request, run))
     except ActiveLearningError as exc:
         raise type(exc)(str(exc)) from None
     except Exception as exc:
         raise ActiveLearningError(f"The round failed ({type(exc).__name__}); the log says where.") from None
 
 
-def _round(settings: Settings, request: RoundRequest) -> Report:
+def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]) -> Report:
     client = client_of(settings)
     if client is None:
         raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
@@ -64,7 +68,7 @@ def _round(settings: Settings, request: RoundRequest) -> Report:
     options = RunOptions(fit_random=request.train, draw_map=True, patience=patience)
     started = datetime.now(UTC)
     try:
-        report = record_round(workspace(settings, client), request, options)
+        report = run(workspace(settings, client), request, options)
     except ProjectBusy as exc:
         if not request.is_one_of_a_kind:
             raise

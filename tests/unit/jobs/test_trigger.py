@@ -143,6 +143,14 @@ def test_new_labels_do_not_shorten_the_wait_of_a_failure(trigger, clock):
     assert trigger.outlook(7).labels_waiting == 110
 
 
+def test_a_round_asked_for_by_hand_that_is_refused_is_asked_for_again_without_any_change(trigger, clock):
+    trigger.started(7, "job", by_hand=True)
+    trigger.refused(7)
+    clock.now += FIRST_WAIT
+    assert trigger.due() == [7]
+    assert trigger.outlook(7).by_hand
+
+
 def test_a_round_asked_for_by_hand_that_fails_is_tried_again_without_any_change(trigger, clock):
     trigger.started(7, "job", by_hand=True)
     trigger.failed(7, "no")
