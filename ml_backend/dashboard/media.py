@@ -48,7 +48,7 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
             return decode_data_uri(value.strip())
         except BadItemError:
             return None
-    return TaskCache(store.task_cache_path).cached_media(value.strip())
+    return TaskCache(store.task_cache_path).picture(value.strip())
 
 
 def content_type(content: bytes) -> str | None:

@@ -39,6 +39,10 @@ KINDS: Final = (
     (b"ftypavif", "AVIF"),
 )
 """How files that are mistaken for pictures begin, in small letters or as they are."""
+THUMBNAIL: Final = 160
+SMALL_FILE: Final = 4_096
+"""Bytes of a file that is its own thumbnail."""
+JPEG_QUALITY: Final = 70
 DEFAULT_LIMITS: Final = PictureLimits()
 
 
@@ -95,6 +99,26 @@ def decode_grey(raw: bytes | str, side: int = GREY_SIDE, *, limits: PictureLimit
         return np.array(grey, dtype=np.uint8)
 
     return _decoded(raw, FINER * side, limits, shrink)
+
+
+def thumbnail(raw: bytes, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+    """A small picture file for a page: of `THUMBNAIL` pixels at most a side, as JPEG; a small file stays as it is.
+
+    Raises:
+        BadItemError: as `decode`.
+    """
+
+    def shrink(image: Image.Image) -> bytes:
+        if len(raw) <= SMALL_FILE:
+            return raw
+        small = _plain(image)
+        small.thumbnail((THUMBNAIL, THUMBNAIL))
+        colours = without_profile(on_white(small), image.info.get("icc_profile"))
+        content = io.BytesIO()
+        turned(colours, image).convert("RGB").save(content, "JPEG", quality=JPEG_QUALITY)
+        return content.getvalue()
+
+    return _decoded(raw, THUMBNAIL, limits, shrink)
 
 
 def _decoded(raw: bytes | str, least: int, limits: PictureLimits, shrink: Callable[[Image.Image], T]) -> T:

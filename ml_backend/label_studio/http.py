@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -70,13 +71,15 @@ class LabelStudioHttp:
             event_hooks={"response": [bound_answer]},
             transport=transport,
         )
+        # Many are made for one question and dropped: their connections end with them, not with the collector's.
+        self._end = weakref.finalize(self, self._http.close)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
     def close(self) -> None:
         """Close the connections; the client cannot be used any more."""
-        self._http.close()
+        self._end()
 
     def request(
         self,

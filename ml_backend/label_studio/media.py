@@ -30,7 +30,7 @@ class MediaReader:
     Args:
         client: asks Label Studio; None: its files cannot be read.
         cached: URL → content that was fetched earlier.
-        fetched: keeps fetched content.
+        fetched: takes content as it comes, from elsewhere or from what was fetched earlier.
         fetcher: asks all others.
         budget: seconds for all that this reader fetches.
     """
@@ -66,7 +66,7 @@ class MediaReader:
                     content = self._fetch(url)
             except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
                 raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
-            self.fetched(url, content)
+        self.fetched(url, content)
         return content
 
     def _fetch(self, url: str) -> bytes:

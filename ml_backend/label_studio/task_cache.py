@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ml_backend.errors import StoreError
+from ml_backend.encoders.pictures import thumbnail
+from ml_backend.errors import BadItemError, StoreError
 from ml_backend.files import private_file, private_folder
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.file_paths import file_path
@@ -24,7 +25,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY, annotations INTEGER NOT NULL, row TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS thumbnails (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
+"""``media`` holds whole files, of versions up to 0.1; each becomes a thumbnail when it is read once more."""
 UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
 MEDIA_CHECKED = 1
 """``user_version`` of files whose media come from where they may."""
@@ -135,15 +138,40 @@ class TaskCache:
                     yield task_from_row(json.loads(row))
 
     def cached_media(self, url: str) -> bytes | None:
-        """Content fetched earlier from ``url``."""
+        """A whole file that an older version fetched from ``url``."""
         with self._open() as db:
             found = db.execute("SELECT content FROM media WHERE url = ?", (url,)).fetchone()
         return found[0] if found else None
 
-    def keep_media(self, url: str, content: bytes) -> None:
-        """Remember fetched content by its URL."""
+    def keep_thumbnail(self, url: str, content: bytes) -> None:
+        """Remember a file as a small picture, for pages; what is no picture is not kept.
+
+        What models see of it is kept elsewhere (`encoders.feature_store`): pools of whole files would fill disks.
+        """
+        try:
+            small = thumbnail(content)
+        except BadItemError:
+            return
         with self._open() as db:
-            db.execute("INSERT OR REPLACE INTO media (url, content) VALUES (?, ?)", (url, content))
+            db.execute("INSERT OR REPLACE INTO thumbnails (url, content) VALUES (?, ?)", (url, small))
+            db.execute("DELETE FROM media WHERE url = ?", (url,))
+
+    def picture(self, url: str) -> bytes | None:
+        """The picture at ``url`` as pages show it; None where no round has read it."""
+        with self._open() as db:
+            for table in ("thumbnails", "media"):
+                found = db.execute(f"SELECT content FROM {table} WHERE url = ?", (url,)).fetchone()  # noqa: S608
+                if found:
+                    return bytes(found[0])
+        return None
+
+    def shrink(self) -> None:
+        """Give the disk back what whole files took, once all of them are thumbnails."""
+        with self._open() as db:
+            empty = db.execute("SELECT COUNT(*) FROM media").fetchone()[0] == 0
+            free, pages = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
+            if empty and free > pages // 2:
+                db.execute("VACUUM")
 
 
 def _forget_foreign_media(db: sqlite3.Connection) -> None:

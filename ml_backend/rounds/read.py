@@ -40,12 +40,13 @@ def read_project(
         question = parse_label_config(now.label_config, project=now.id)
         settings = _settings(workspace, store, options.overrides, now.id)
         cache = TaskCache(store.task_cache_path)
+        cache.shrink()
         refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
         budget = Budget(workspace.media_seconds, what="one round")
-        media = MediaReader(workspace.client, cache.cached_media, cache.keep_media, workspace.fetcher, budget)
+        media = MediaReader(workspace.client, cache.cached_media, cache.keep_thumbnail, workspace.fetcher, budget)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
