@@ -1,5 +1,7 @@
 """The doctor, and what may be wrong with backend and webhook."""
 
+from contextlib import closing
+
 import pytest
 from pydantic import SecretStr
 from support.connected import TITLE
@@ -102,7 +104,7 @@ def test_a_backend_that_is_not_connected(installation):
     try:
         installation.given_url = again.url
         found = installation.wrong()
-        assert found.keys() == {"Label Studio to backend"}
+        assert found.keys() == {"Label Studio to backend", "Webhook"}
         assert "is not connected to the project" in found["Label Studio to backend"].message
         assert f"--backend-url {again.url}" in found["Label Studio to backend"].remedy
     finally:
@@ -155,13 +157,14 @@ def test_a_label_studio_that_refuses_private_addresses(installation, tmp_path_fa
     with live_label_studio(tmp_path_factory, env) as other:
         changes = {"label_studio_url": other.url, "label_studio_api_key": SecretStr(other.token)}
         settings = installation.settings.model_copy(update=changes)
-        with Context(settings, 1) as context:
+        server = Backend(settings)  # one of its own: it is set up for projects that its Label Studio has
+        with closing(server), Context(settings, 1) as context:
             config = (REPOSITORY / "label_configs" / "headlines.xml").read_text(encoding="utf-8")
             project = context.client.create_project("Strict", config)
             context.project_id = project.id
             user = {"user": "studio", "password": "right"}
             with pytest.raises(Exception, match="reserved network address"):
-                context.client.connect_backend(project.id, installation.server.url, title=TITLE, **user)
+                context.client.connect_backend(project.id, server.url, title=TITLE, **user)
             found = {item.name: item for item in examine(context, CHECKS)}
             assert found["Label Studio to backend"].status == "ok"
             assert "is missing" in found["Webhook"].message
