@@ -23,6 +23,7 @@ from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.class_names import strength
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.semi_supervised.training import (
+    FOLD_STEPS,
     FOLDS,
     PoolFitter,
     Stages,
@@ -116,7 +117,8 @@ def fit_with_pool(
         return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
 
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
-        return _told(_by_evaluation(trainer(trainings(make) + 1), source, known, evaluation), source, known)
+        count = trainings(make) + rival_trainings(make)
+        return _told(_by_evaluation(trainer(count), source, known, evaluation), source, known)
     fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
     return _told(_by_drawn(trainer, source, known, fair), source, known)
 
@@ -196,12 +198,31 @@ def fit_labels(
 def _by_evaluation(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, evaluation: LabeledItems) -> Fit:
     """The better one on the evaluation items, calibrated on them."""
     by_pool = from_pool(trainer, pool, pool.labelled, known.targets, _tuned(trainer, pool, known))
-    by_labels = from_labels(trainer, known)
+    by_labels = labels_rival(trainer, known, by_pool[0], evaluation)
     scores = _score(by_pool[0], evaluation), _score(by_labels[0], evaluation)
     wins = scores[0] >= scores[1]
     model, report = by_pool if wins else by_labels
     calibrate(model, evaluation)
     return _fit(model, report, wins, pool, f"on {len(evaluation.items):,} evaluation tasks", *scores)
+
+
+def rival_trainings(make: Callable[[], Model]) -> int:
+    """How many trainings the rival on evaluation items takes."""
+    return 2 if make().learns_features else 1
+
+
+def labels_rival(
+    trainer: PoolFitter, known: LabeledItems, by_pool: Model, evaluation: LabeledItems
+) -> tuple[Model, TrainingReport]:
+    """A model of the labels alone; where it learns its features, and is clearly behind after a short training, that."""
+    if not by_pool.learns_features:
+        return from_labels(trainer, known)
+    short = trainer.fit(known.items, known.targets, FOLD_STEPS)
+    right = (_answers(model, evaluation) == evaluation.targets for model in (short[0], by_pool))
+    if compare(*right, against="pool").p_value < CHANCE and _score(short[0], evaluation) < _score(by_pool, evaluation):
+        trainer.stages.skip()
+        return short
+    return from_labels(trainer, known)
 
 
 def _by_drawn(
@@ -264,7 +285,11 @@ def _fit(
 
 
 def _score(model: Model, known: LabeledItems) -> float:
-    return macro_f(known.targets, model.probabilities(known.items)[:, 0].argmax(axis=1))
+    return macro_f(known.targets, _answers(model, known))
+
+
+def _answers(model: Model, known: LabeledItems) -> NDArray[np.int64]:
+    return np.asarray(model.probabilities(known.items)[:, 0].argmax(axis=1))
 
 
 def macro_f(targets: NDArray[np.int64], answers: NDArray[np.int64]) -> float:

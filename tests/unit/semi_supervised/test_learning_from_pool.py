@@ -16,9 +16,16 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
-from ml_backend.semi_supervised.choice import class_prior, fit_labels, fit_with_pool, macro_f, plausible
+from ml_backend.semi_supervised.choice import (
+    class_prior,
+    fit_labels,
+    fit_with_pool,
+    labels_rival,
+    macro_f,
+    plausible,
+)
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.semi_supervised.training import calibrate
+from ml_backend.semi_supervised.training import FOLD_STEPS, PoolFitter, Stages, calibrate
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)
@@ -67,6 +74,34 @@ def test_evaluation_items_choose_and_calibrate(bars):
     assert "60 evaluation tasks" in found.reason
     assert found.training.validation.epochs[-1] == found.training.epochs
     assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+class Counted(MnistCnn):
+    """Notes the steps of its trainings."""
+
+    def __init__(self, seen):
+        super().__init__(("upright", "across"))
+        self._seen = seen
+
+    def fit(self, items, targets, **others):
+        report = super().fit(items, targets, **others)
+        self._seen.append(report.hyperparameters["steps"])
+        return report
+
+
+@pytest.mark.parametrize(("right", "steps"), [(False, [FOLD_STEPS]), (True, [FOLD_STEPS, FOLD_STEPS + 40])])
+def test_a_rival_that_is_clearly_behind_is_not_trained_to_the_end(bars, right, steps):
+    items, targets, _ = bars
+    by_pool, trained, seen = make(), [], []
+    by_pool.fit(items, targets, seed=0, hyperparameters=SHORT)
+    few = known(bars, range(20))
+    few = few if right else LabeledItems(few.items, 1 - few.targets)
+    stages = Stages(lambda done, total: seen.append(done / total), 2)
+    chosen = {"steps": FOLD_STEPS + 40, "batch_size": 20}
+    trainer = PoolFitter(lambda: Counted(trained), 0, chosen, stages)
+    labels_rival(trainer, few, by_pool, known(bars, range(240, 300)))
+    assert trained == steps
     assert seen[-1] == 1
 
 
