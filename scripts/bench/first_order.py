@@ -17,6 +17,7 @@ from rich.table import Table
 from served_pictures import local_files, picture_url, serve_folder
 
 from bench.start import start_studio
+from bench.sync import steps_of
 from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.encoders.feature_store import FOLDER as FEATURES
@@ -79,7 +80,7 @@ def main(
 
         def ordered(request: RoundRequest) -> Marks:
             marks = Marks()
-            run_round(rounds, request, RunOptions(), observer=marks)
+            messages.print(steps_of(run_round(rounds, request, RunOptions(), observer=marks)))
             return marks
 
         messages.print("First round ...")
