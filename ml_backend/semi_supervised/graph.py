@@ -148,7 +148,9 @@ def label_mass(weights: sparse.csr_matrix, labelled: Positions, targets: Positio
     return propagate(weights, sources)
 
 
-def label_probabilities(mass: Floats, labelled: Positions, targets: Positions, prior: NDArray[np.floating]) -> Floats:
+def label_probabilities(
+    mass: Floats, labelled: Positions, targets: Positions, prior: NDArray[np.floating], power: float = 1.0
+) -> Floats:
     """Class probabilities of every item from the labels of a few, their totals balanced ``[N, C]``.
 
     ``F = (I - a S)^-1 Y`` with each class's labels weighing 1 together (Zhou et al. 2004); rows become
@@ -161,12 +163,19 @@ def label_probabilities(mass: Floats, labelled: Positions, targets: Positions, p
         labelled: positions of the labelled items ``[L]``.
         targets: their classes ``[L]``.
         prior: expected share of each class ``[C]``.
+        power: of the rows before they are balanced. What arrives over a graph hardly differs between the classes; at 1
+            the shares bind these sums alone, and one share a little above the others can make its class the likeliest
+            of all items. At a high power they bind how many items each class is the likeliest of.
     """
     counts = np.bincount(targets, minlength=len(prior)).astype(np.float32)
     wanted = seen_shares(prior, targets)
     rows = mass / np.maximum(counts, 1.0)
     totals = rows.sum(axis=1, keepdims=True)
-    rows = balanced(np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted), wanted)
+    rows = np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted)
+    if power != 1:
+        rows = (rows / rows.max(axis=1, keepdims=True)) ** power
+        rows /= rows.sum(axis=1, keepdims=True)
+    rows = balanced(rows, wanted)
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0
     return np.asarray(rows, dtype=np.float32)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
+BINDING: Final = 16.0
+"""Power of beliefs before they are balanced, at which shares bind the likeliest classes."""
 FOLDS: Final = 3
 FOLD_STEPS: Final = 200
 
@@ -164,6 +166,17 @@ class Tuned:
     """What all its logits are multiplied by, see `temperature.best_factor`."""
 
 
+def class_beliefs(pool: TrainingPool, labelled: Positions, targets: Positions) -> Floats:
+    """What a classifier over a fixed encoder learns from ``[N, C]``, each row's likeliest class.
+
+    Shares of the classes that somebody stated, or drawn labels showed, hold for the likeliest classes. Equal shares are
+    a mere assumption, and bind loosely.
+    """
+    mass = label_mass(pool.weights, labelled, targets, pool.classes)
+    power = BINDING if np.ptp(pool.prior) > 0 else 1.0
+    return label_probabilities(mass, labelled, targets, pool.prior, power)
+
+
 def trainings(make: Callable[[], Model]) -> int:
     """How many trainings `from_pool` takes."""
     return 2 if make().learns_features else 1
@@ -176,9 +189,9 @@ def from_pool(
 
     ``tuned`` is what labels left out say of a classifier over a fixed encoder (`tuning.tune`).
     """
-    beliefs = pool.label_probabilities(labelled, targets)
     if trainer.make().learns_features:
-        return _spread_again(trainer, pool, beliefs, labelled, targets)
+        return _spread_again(trainer, pool, pool.label_probabilities(labelled, targets), labelled, targets)
+    beliefs = class_beliefs(pool, labelled, targets)
     model, report = spread_once(trainer.penalised(tuned.penalty) if tuned else trainer, pool.items, beliefs)
     if tuned:
         model.sharpen(tuned.factor)

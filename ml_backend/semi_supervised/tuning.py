@@ -20,6 +20,7 @@ from ml_backend.semi_supervised.training import (
     PoolFitter,
     TrainingPool,
     Tuned,
+    class_beliefs,
     log_probabilities,
     spread_once,
 )
@@ -69,7 +70,7 @@ def _say(
     trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, train: Positions, test: Positions, nodes: Positions
 ) -> Floats:
     """Log-probabilities of labels left out at each penalty ``[P, T, C]``."""
-    beliefs = pool.label_probabilities(pool.labelled[train], known.targets[train])[nodes]
+    beliefs = class_beliefs(pool, pool.labelled[train], known.targets[train])[nodes]
     items, left_out = [pool.items[i] for i in nodes], [known.items[i] for i in test]
     says = []
     for penalty in PENALTIES:

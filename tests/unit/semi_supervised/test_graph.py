@@ -123,3 +123,16 @@ def test_coordinates_of_one_group_point_one_way():
     cosine = found @ found.T
     assert cosine[:40, :40].mean() > cosine[:40, 40:].mean() + 0.1
     np.testing.assert_array_equal(found, coordinates(graph_of(rows, 6)))
+
+
+def test_known_shares_bind_the_likeliest_classes_at_a_high_power():
+    """Six of ten lean to one class, four to the other, none by much: soft sums of 0.7 and 0.3 make all of the first."""
+    mass = np.array([[0.52, 0.48]] * 6 + [[0.48, 0.52]] * 4, np.float32)
+    labelled, targets, shares = np.array([0, 9]), np.array([0, 1]), np.array([0.7, 0.3])
+    loosely = label_probabilities(mass, labelled, targets, shares)
+    firmly = label_probabilities(mass, labelled, targets, np.array([0.6, 0.4]), power=16.0)
+    assert (loosely[1:9].argmax(axis=1) == 0).all()
+    assert firmly.argmax(axis=1).tolist() == [0] * 6 + [1] * 4
+    np.testing.assert_allclose(firmly.sum(axis=1), 1, atol=1e-5)
+    alike = label_probabilities(mass, labelled, targets, np.array([0.6, 0.4]), power=1e4)
+    assert np.isfinite(alike).all()
