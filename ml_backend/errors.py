@@ -21,6 +21,7 @@
         ├── LabelStudioUnauthorized   the token is wrong, expired or of a disabled kind
         ├── LabelStudioNotFound       no such project, task or backend
         └── LabelStudioRejected       Label Studio refused the request, or took only a part of it
+            └── LabelStudioUnanswerable   it fails on what was asked for, or that is more than is read
 
 A message says what failed, where, and what to do next. It never contains a token.
 """
@@ -111,3 +112,7 @@ class LabelStudioNotFound(LabelStudioError):
 
 class LabelStudioRejected(LabelStudioError):
     """Label Studio refused the request, or took only a part of it."""
+
+
+class LabelStudioUnanswerable(LabelStudioRejected):
+    """Label Studio fails on what was asked for, or that is more than is read: less of it may be answered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ml_backend.doctor import installation
 from ml_backend.doctor.access import evaluation_tasks, label_studio, labeling_config, overlap, project, token
 from ml_backend.doctor.connection import backend, backend_auth, backend_state
 from ml_backend.doctor.diagnosis import Check
@@ -37,6 +38,11 @@ CHECKS: Final = (
     Check("Labeling config", labeling_config, ("Project",)),
     Check("Annotations per task", overlap, ("Project",)),
     Check("Evaluation tasks", evaluation_tasks, ("Project",)),
+    Check("Installation: port", installation.port),
+    Check("Installation: names", installation.names),
+    Check("Installation: Redis", installation.redis_password),
+    Check("Installation: files", installation.files, (), installation.mend_files),
+    Check("Installation: images", installation.images),
     Check("Disk space", disk),
     Check("Redis", redis),
     Check("Shared store", shared_store),
@@ -52,6 +58,7 @@ CHECKS: Final = (
     Check("Data Manager tab", tab, ("Labeling config",), mend_tab),
     Check("Backend", backend, ("Project",)),
     Check("Backend's password", backend_auth, ("Backend",)),
+    Check("Installation: own server", installation.own_server, ("Project",)),
     Check("Label Studio to backend", backend_state, ("Project", "Backend")),
     Check("Webhook's secret", webhook_secret, ("Project",), mend_webhook_secret),
     Check("Webhook", webhook, ("Project",), mend_webhook),

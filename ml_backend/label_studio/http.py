@@ -18,13 +18,14 @@ from ml_backend.errors import (
     LabelStudioError,
     LabelStudioNotFound,
     LabelStudioRejected,
+    LabelStudioUnanswerable,
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
 from ml_backend.fetching.bodies import ACCEPT_ENCODING, BodyError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.auth import TOKEN_HELP, TokenAuth
-from ml_backend.label_studio.bounded_answers import bound_answer, cost
+from ml_backend.label_studio.bounded_answers import MOST_BYTES, bound_answer, cost
 from ml_backend.label_studio.error_pages import MOST_SAID, page_text
 from ml_backend.label_studio.retries import LOCKED, RetryPolicy, send
 
@@ -90,6 +91,7 @@ class LabelStudioHttp:
         body: Any = None,
         once: bool = False,
         what: str = "",
+        most_bytes: int = MOST_BYTES,
     ) -> httpx.Response:
         """Send one request; turn every failure into one of ours.
 
@@ -100,11 +102,12 @@ class LabelStudioHttp:
             body: JSON body.
             once: it must not happen twice: repeat it only where Label Studio cannot have got it.
             what: what the request is about, for the message: "Project 7".
+            most_bytes: of the answer, unpacked.
         """
         url = f"{self.url}/{path.lstrip('/')}"
 
         def send_once() -> httpx.Response:
-            return self._http.request(method, url, params=params or None, json=body)
+            return self._http.request(method, url, params=params or None, json=body, extensions=cost(most_bytes))
 
         return self._answered(send_once, what, f"{method} {path}", repeatable=not once)
 
@@ -136,7 +139,7 @@ class LabelStudioHttp:
         except httpx.HTTPStatusError as exc:  # while a personal access token was exchanged
             raise self._refusal(exc.response, what) from exc
         except BodyError as exc:
-            raise LabelStudioRejected(f"{what or call}: the answer of {self.url} was not read: {exc}.") from exc
+            raise LabelStudioUnanswerable(f"{what or call}: the answer of {self.url} was not read: {exc}.") from exc
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             raise self._silence(exc, call) from exc
         if response.status_code >= 400:
@@ -188,7 +191,8 @@ class LabelStudioHttp:
                 "many annotators at once, run Label Studio on PostgreSQL."
             )
         if status >= 500:
-            return LabelStudioRejected(f"{what}: {self.url} failed with {status} ({detail}). Try again; see its log.")
+            kind = LabelStudioUnanswerable if status == 500 else LabelStudioRejected
+            return kind(f"{what}: {self.url} failed with {status} ({detail}). Try again; see its log.")
         return LabelStudioRejected(f"{what}: {self.url} answered {status} ({detail}).")
 
     @staticmethod

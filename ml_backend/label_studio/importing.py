@@ -69,6 +69,18 @@ class _Fields:
         return next((name for name in wanted if name in present), None)
 
 
+def whole_characters(value: Any) -> Any:
+    """JSON-like content, with U+FFFD in the place of half a character (a lone surrogate).
+
+    Label Studio takes such a text and then fails on every page of tasks that shows it.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {whole_characters(name): whole_characters(inner) for name, inner in value.items()}
+    return [whole_characters(inner) for inner in value] if isinstance(value, list) else value
+
+
 def content_key(value: str) -> str:
     """A stable key of a text or an image URI: equal content, equal key (SHA-256, 32 hex digits; outer spaces aside)."""
     return hashlib.sha256(value.strip().encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
@@ -136,8 +148,9 @@ def _tasks(items: Iterable[_Item | BadItemError], wanted: _Fields, report: Calla
         except BadItemError as exc:
             report(f"{exc}; left out")
             continue
-        data = {name: kept for name, kept in item.fields.items() if name not in (item.field, wanted.label)}
-        label = "" if item.label is None else str(item.label).strip()
+        kept = {name: value for name, value in item.fields.items() if name not in (item.field, wanted.label)}
+        data, value = whole_characters(kept), whole_characters(value)
+        label = "" if item.label is None else whole_characters(str(item.label).strip())
         yield NewTask(data | {wanted.value_key: value}, label or None, content_key(value), item.where)
 
 

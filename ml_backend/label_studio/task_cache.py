@@ -51,6 +51,8 @@ class Refresh:
     """Rows read."""
     full: bool
     """Whether everything was read again."""
+    left_out: tuple[int, ...] = ()
+    """Tasks that cannot be read: Label Studio fails on them, or they are too large."""
 
 
 class TaskCache:
@@ -101,24 +103,26 @@ class TaskCache:
         self, db: sqlite3.Connection, client: LabelStudioClient, project_id: int, listener: Listener
     ) -> Refresh:
         read = 0
+        left_out: list[int] = list(_get(db, "left_out", ()))
         cursor = _get(db, "cursor")
         if cursor is not None:
             for _ in range(2):  # twice: an annotation may be written between the read and the count
                 start = client.newest_change(project_id)
                 if start < cursor:  # Label Studio's clock was set back: changes since then seem older than the cursor
                     break
-                read += _apply(db, client.changed_tasks(project_id, cursor), listener)
+                read += _apply(db, client.changed_tasks(project_id, cursor, left_out.append), listener)
                 cursor = start
                 project = client.project(project_id)
                 if _gap(db, project) == _get(db, "gap", NOTHING_READ):
-                    _set(db, cursor=cursor)
-                    return Refresh(project, read, full=False)
+                    _set(db, cursor=cursor, left_out=_unread(db, left_out))
+                    return Refresh(project, read, False, _get(db, "left_out"))
         start = client.newest_change(project_id)
         db.execute("DELETE FROM tasks")
-        read += _apply(db, client.all_tasks(project_id), listener)
+        left_out.clear()
+        read += _apply(db, client.all_tasks(project_id, left_out.append), listener)
         project = client.project(project_id)
-        _set(db, cursor=start, gap=_gap(db, project))
-        return Refresh(project, read, full=True)
+        _set(db, cursor=start, gap=_gap(db, project), left_out=_unread(db, left_out))
+        return Refresh(project, read, True, _get(db, "left_out"))
 
     def tasks(self) -> Iterator[Task]:
         """All tasks by rising id."""
@@ -191,6 +195,12 @@ def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listen
         count += len(page)
         listener(count)
     return count
+
+
+def _unread(db: sqlite3.Connection, left_out: Iterable[int]) -> list[int]:
+    """Those of the tasks that were left out that have not been read since."""
+    ids = sorted(set(left_out))
+    return [i for i in ids if db.execute("SELECT 1 FROM tasks WHERE id = ?", (i,)).fetchone() is None]
 
 
 def _gap(db: sqlite3.Connection, project: Project) -> tuple[int, int]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ml_backend.errors import LabelStudioNotFound
 from ml_backend.label_studio.projects import ProjectCalls
+
+EXPORT_BYTES: Final = 2 * 1024**3
+"""Of an export, which comes in one piece: pictures that tasks embed add up."""
 
 
 class TaskCalls(ProjectCalls):
@@ -62,5 +65,6 @@ class TaskCalls(ProjectCalls):
             f"api/projects/{project_id}/export",
             params={"exportType": "JSON", "download_all_tasks": "false"},
             what=f"Project {project_id}",
+            most_bytes=EXPORT_BYTES,
         )
         return rows

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.files import atomic
+from ml_backend.files import FILE_MODE, atomic
 
 HEADER: Final = "X-Active-Learning-Webhook"
 FOLDER: Final = "installation"
@@ -99,7 +99,7 @@ def _read(path: Path) -> WebhookSecret:
 def _make(path: Path, now: datetime, *, again: bool) -> WebhookSecret:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(f"{path}.lock", timeout=PATIENCE):
+        with FileLock(f"{path}.lock", timeout=PATIENCE, mode=FILE_MODE):
             before = _read(path) if path.exists() else None
             if before is not None and not again:
                 return before  # another process was first

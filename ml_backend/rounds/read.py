@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_backend.config import ProjectSettings
@@ -56,6 +56,7 @@ def read_project(
         store.note_question(question, now.title)
         _forget_overrides(project)
     _warn_about(project, recorder)
+    _warn_unread(refresh.left_out, recorder)
     return project
 
 
@@ -73,6 +74,15 @@ def _forget_overrides(project: RoundProject) -> None:
     if front or dropped:
         open_ids = {task.id for task in project.pool.open} | project.pool.dropped
         forget(project.store, {*front, *dropped} - open_ids)
+
+
+def _warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
+    if left_out:
+        shown = ", ".join(map(str, left_out[:5]))
+        recorder.warn(
+            f"{len(left_out)} tasks cannot be read and are left out: {shown}. Label Studio fails on them (half a "
+            "character in a text?), or they are too large; delete them, and import them corrected."
+        )
 
 
 def _warn_about(project: RoundProject, recorder: Recorder) -> None:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from ml_backend.errors import BUSY, DOCUMENT_BUSY, ProjectBusy, StoreError
-from ml_backend.files import TEMPORARY, AtomicWriter, atomic, private_folder
+from ml_backend.files import FILE_MODE, TEMPORARY, AtomicWriter, atomic, private_folder
 from ml_backend.store.documents import TASK_CACHE
 
 UID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
@@ -92,7 +92,7 @@ class StoreFolder:
     @contextmanager
     def _locked(self, timeout: float) -> Iterator[None]:
         shared = self._sharing.exclusive(self.folder, timeout) if self._sharing else nullcontext()
-        with ProjectLock(str(self.folder / "lock"), timeout=timeout), shared:
+        with ProjectLock(str(self.folder / "lock"), timeout=timeout, mode=FILE_MODE), shared:
             yield
 
     def _names(self, folder: str, suffix: str) -> list[str]:

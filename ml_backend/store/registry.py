@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
-from ml_backend.files import keep_private, private_folder
+from ml_backend.files import FILE_MODE, keep_private, private_folder
 from ml_backend.store.documents import CURRENT, Shared, named
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 from ml_backend.store.redis_locks import LEASE_SECONDS, hold_lease
@@ -182,7 +182,7 @@ class StoreRegistry:
             if head.digest != reader.digest:
                 private_folder(folder)
                 # A round at work here has pulled by itself, and its files are nobody's to replace.
-                with FileLock(folder / "pull.lock", timeout=0):
+                with FileLock(folder / "pull.lock", timeout=0, mode=FILE_MODE):
                     reader.digest = shared.pull(exact=False).digest
         except Timeout:
             return
@@ -228,7 +228,7 @@ class StoreRegistry:
             writer = self._writers[folder] = _Writer(lease)
             held.callback(self._writers.pop, folder)
             if self._remote is not None:
-                held.enter_context(FileLock(folder / "pull.lock", timeout=PULL_PATIENCE))
+                held.enter_context(FileLock(folder / "pull.lock", timeout=PULL_PATIENCE, mode=FILE_MODE))
                 writer.shared = SharedFolder(self._remote, folder)
                 writer.head = writer.shared.pull(exact=True)
                 for name in named(Shared.AT_ONCE):

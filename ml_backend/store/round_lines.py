@@ -8,7 +8,7 @@ from typing import Final
 
 from filelock import FileLock
 
-from ml_backend.files import atomic
+from ml_backend.files import FILE_MODE, atomic
 
 KEPT_ROUNDS: Final = 1000
 PATIENCE: Final = 30.0
@@ -29,13 +29,13 @@ def append_line(path: Path, line: str, *, keep: int = KEPT_ROUNDS) -> None:
     Raises:
         OSError: it cannot be written, or another writer takes too long.
     """
-    with FileLock(f"{path}.lock", timeout=PATIENCE):
+    with FileLock(f"{path}.lock", timeout=PATIENCE, mode=FILE_MODE):
         atomic.write_text(path, "".join(f"{row}\n" for row in [*read_lines(path), line][-keep:]))
 
 
 def merge_rounds(path: Path, theirs: str) -> None:
     """Add another machine's rounds to the log, by time; whoever wrote a line, it is kept once."""
-    with FileLock(f"{path}.lock", timeout=PATIENCE):
+    with FileLock(f"{path}.lock", timeout=PATIENCE, mode=FILE_MODE):
         lines = dict.fromkeys([*theirs.splitlines(), *read_lines(path)])
         started = {line: _started(line) for line in lines}
         kept = sorted((line for line in lines if started[line] is not None), key=lambda line: started[line] or "")

@@ -19,6 +19,8 @@ from ml_backend.errors import (
 )
 from ml_backend.label_studio.client import TIME_FORMAT, UNCERTAINTY_SAMPLING, LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import label_of, result_for
+from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.label_studio.task_pages import Wanted
 
 LONG_AGO = "2000-01-01T00:00:00.000000Z"
 MISSING_PROJECT = 987_654
@@ -464,3 +466,25 @@ def test_a_token_that_no_header_can_carry_is_told(local_server, client_of):
     with pytest.raises(LabelStudioError) as caught:
         client_of(server.url, "tökén").whoami()
     assert "tökén" not in str(caught.value)
+
+
+def test_a_task_on_which_label_studio_fails_is_left_out(make_project, tmp_path):
+    """Half a character: Label Studio takes it, and then answers 500 to each page that shows it."""
+    project = make_project(tasks=5)
+    texts = ["whole", "half \ud83d", "whole too"]
+    answer = project.client._http.post(
+        f"{project.client.url}/api/projects/{project.id}/import",
+        params={"return_task_ids": "true"},
+        content=json.dumps([{"data": {"text": text}} for text in texts]),
+        headers={"Content-Type": "application/json"},
+    )
+    before, bad, after = answer.json()["task_ids"]
+    with pytest.raises(LabelStudioRejected, match="500"):
+        project.client.page(Wanted(project.id, "tasks:id", "id,data"))
+    cache = TaskCache(tmp_path / "tasks.sqlite")
+    for _ in range(2):
+        assert cache.refresh(project.client, project.id).left_out == (bad,)
+        assert [task.id for task in cache.tasks()] == [*project.task_ids, before, after]
+    assert bad not in {row["id"] for page in project.client.changed_tasks(project.id, LONG_AGO) for row in page}
+    project.client.request("DELETE", f"api/tasks/{bad}/")
+    assert cache.refresh(project.client, project.id).left_out == ()

@@ -208,3 +208,14 @@ def test_real_files():
     first = next(digits)
     assert first.label == "7"
     assert len(first.data["image"]) < 600
+
+
+def test_half_a_character_is_imported_as_browsers_show_it(tmp_path):
+    path = tmp_path / "tweets.jsonl"
+    path.write_text(
+        '{"text": "storm \\ud83d", "more": {"\\ude00": ["\\ud83d\\ude00", 1, null]}, "label": "a\\udfff"}\n'
+    )
+    (task,) = read_tasks(path, config_object_tag="Text", value_key="text", label_column="label")
+    assert task.data == {"text": "storm \ufffd", "more": {"\ufffd": ["\U0001f600", 1, None]}}
+    assert task.label == "a\ufffd"
+    assert task.key == content_key("storm \ufffd")

@@ -1,0 +1,101 @@
+"""How the installation is open to others: its port, names, Redis, files, and what images may be fetched from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.fetching.addresses import is_loopback, parse_rules
+from ml_backend.files import OTHERS, keep_private
+
+SET_ONE: Final = "Set BASIC_AUTH_USER and BASIC_AUTH_PASS for the backend, and the same in Settings > Model."
+WIDEST: Final = {4: 8, 6: 16}
+"""Bits of a network's prefix; one with fewer is no single network of somebody's own."""
+ANY: Final = "*"
+CONTAINER_NAMES: Final = frozenset({"host.docker.internal", "host.containers.internal"})
+"""Names under which a container reaches its own machine."""
+
+
+def port(context: Context) -> Finding:
+    """Whoever reaches the port needs a password."""
+    name, settings = "Installation: port", context.settings
+    if is_loopback(settings.host):
+        return Finding(name, "ok", f"{settings.host}: this machine alone reaches it.")
+    if settings.basic_auth_user and settings.basic_auth_pass:
+        return Finding(name, "ok", f"{settings.host}: others need the password.")
+    if settings.insecure:
+        open_to = f"{settings.host} without a password (INSECURE): whoever reaches the port may do everything."
+        return Finding(name, "warning", open_to, SET_ONE)
+    return Finding(name, "error", f"{settings.host} without a password: the backend refuses to start.", SET_ONE)
+
+
+def names(context: Context) -> Finding:
+    """The backend answers under its own names alone."""
+    name, given = "Installation: names", context.settings.allowed_hosts
+    if ANY in {part.strip() for part in given.split(",")}:
+        told = "ALLOWED_HOSTS is *: a page of any site can have its own name lead to the backend."
+        return Finding(name, "warning", told, "List the names under which it is reached, with commas between them.")
+    return Finding(name, "ok", f"Its own, and {given}." if given else "Its own.")
+
+
+def redis_password(context: Context) -> Finding:
+    """A Redis that other machines reach asks for a password."""
+    name, url = "Installation: Redis", context.settings.redis_url
+    if url is None:
+        return Finding(name, "ok", "None is used.")
+    found = urlsplit(url.get_secret_value())
+    if found.scheme == "unix" or found.password or is_loopback(found.hostname or "localhost"):
+        return Finding(name, "ok", "It asks for a password, or this machine alone reaches it.")
+    told = f"REDIS_URL has no password, and {found.hostname} is another machine: whoever reaches it can ask for rounds."
+    return Finding(name, "warning", told, "Set requirepass in Redis, and REDIS_URL=redis://:PASSWORD@HOST:PORT/0.")
+
+
+def _open_files(root: Path) -> list[Path]:
+    return [path for path in (root, *root.rglob("*")) if not path.is_symlink() and path.lstat().st_mode & OTHERS]
+
+
+def files(context: Context, *, is_posix: bool = os.name == "posix") -> Finding:
+    """What is kept is readable by the backend's user alone."""
+    name, root = "Installation: files", context.settings.model_dir
+    found = _open_files(root) if is_posix and root.exists() else []
+    if not found:
+        return Finding(name, "ok", f"{root} is closed to other users.")
+    told = f"{len(found):,} files and folders of {root} are open to other users; they hold texts and images of tasks."
+    return Finding(name, "warning", told, f"lsal doctor --fix, or chmod -R go= {root}", fixable=True)
+
+
+def mend_files(context: Context) -> str:
+    """Close them."""
+    keep_private(context.settings.model_dir)
+    left = len(_open_files(context.settings.model_dir))
+    return "Closed." if not left else f"Closed, but {left:,} that belong to somebody else."
+
+
+def images(context: Context) -> Finding:
+    """MEDIA_ALLOW names single hosts and networks of one's own."""
+    name, given = "Installation: images", context.settings.media_allow or ""
+    networks = parse_rules(given, local=False).networks
+    wide = [network for network in networks if network.prefixlen < WIDEST[network.version]]
+    if wide:
+        told = f"MEDIA_ALLOW opens {', '.join(map(str, wide))}: a task's image may be fetched from nearly everywhere."
+        return Finding(name, "warning", told, "Name the hosts that keep pictures, or their networks.")
+    return Finding(name, "ok", f"Public addresses, and {given}." if given else "As HOST says; none is added.")
+
+
+def own_server(context: Context) -> Finding:
+    """HOST says what a WSGI server of one's own listens on: it cannot be asked."""
+    name, settings = "Installation: own server", context.settings
+    host = urlsplit(context.backend_url or "").hostname or ""
+    if not host or is_loopback(host) or host in CONTAINER_NAMES or not is_loopback(settings.host):
+        return Finding(name, "ok", "HOST says where the backend is reached.")
+    if settings.trusted_proxy:
+        return Finding(name, "ok", f"{host} is a proxy's, and HOST is {settings.host}.")
+    told = (
+        f"The backend is reached as {host}, but HOST is {settings.host}: then images may be fetched from all private "
+        "addresses, and no password is asked for."
+    )
+    remedy = "Under gunicorn and the like, set HOST to what it listens on; behind a proxy, set TRUSTED_PROXY."
+    return Finding(name, "warning", told, remedy)
