@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, Final
 
+from ml_backend.files import FILE_MODE
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.store.documents import PARAMS, QUESTION
 from ml_backend.store.folder import StoreFolder, StoreLock
@@ -44,7 +45,7 @@ class StoredDocuments(StoreFolder):
         """
         self._make_folder()
         others = self._sharing.editing(self.folder, name) if self._sharing else nullcontext()
-        with StoreLock(str(self.folder / f"{name}.lock"), timeout=timeout), others:
+        with StoreLock(str(self.folder / f"{name}.lock"), timeout=timeout, mode=FILE_MODE), others:
             before = self.document(name)
             content = dict(change(before))
             if content != before:
