@@ -193,8 +193,14 @@ def _measured(
     labelled = sorted(project.pool.training, key=lambda pair: pair[0].id, reverse=True)[:MOST_LABELS]
     others = _spread(project.pool.open, SAMPLE)
     right = {name: _right(_with(project, option), labelled, others, recorder) for name, option in options.items()}
-    measured_before = str(known["choice"]) if known.get("labels") else None
-    best = best_encoder(right, measured_before)
+    if known.get("labels"):
+        before: str | None = str(known["choice"])
+    elif project.question.object_tag == "Text":
+        # Encoders of texts differ by little, which few labels cannot tell: the language says more at first.
+        before = _hinted(project, options, known).candidate.name
+    else:
+        before = None
+    best = best_encoder(right, before)
     counts = {name: int(found.sum()) for name, found in right.items()}
     reason = in_words(best, counts, len(labelled))
     kept = {"choice": best, "labels": len(project.pool.training), "of": len(labelled), "right": counts}

@@ -59,7 +59,7 @@ def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> 
 
     Args:
         right: name → whether each label is guessed right ``[L]``, the preferred first.
-        in_use: the encoder that the project was measured to need before.
+        in_use: the encoder that the project was measured to need before, or that its language speaks for.
     """
     best = max(right, key=lambda name: int(right[name].sum()))
     if in_use is None or in_use not in right or best == in_use:
