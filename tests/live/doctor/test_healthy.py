@@ -14,7 +14,7 @@ def test_a_healthy_installation_has_nothing_wrong(installation, run):
     assert "Legacy token of " in found["Token"].message
     assert found["Coverage"].message == f"{QUEUE} of 14 open tasks are in the served order."
     assert f"{QUEUE} are between 0 and 1" in found["Scores"].message
-    assert "with the password" in found["Webhook"].message
+    assert "with its secret" in found["Webhook"].message
     assert "refuses others" in found["Backend's password"].message
     assert [check.name for check in CHECKS] == list(found)
     # Looking changes nothing, and --fix finds nothing to do.
