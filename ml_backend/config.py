@@ -49,6 +49,11 @@ class ProjectSettings(BaseModel):
         False, description="spread each queue over the model's guesses, classes with the fewest labels first"
     )
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
+    check_guessing: bool = Field(
+        True,
+        description="a model that cannot be told from guessing the most frequent class: its guesses are not shown, and "
+        "the order covers the pool instead",
+    )
     promote_margin: float | None = Field(
         0.02,
         ge=0,

@@ -64,13 +64,9 @@ def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
         raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
     if tag.get("value", "").startswith("$") or tag.get("apiUrl"):
         raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
+    shown = _object(tree, tag.attrib["toName"], where)
     labels = _labels(tree, where)
-    return ChoiceQuestion(
-        tag.attrib["name"],
-        *_object(tree, tag.attrib["toName"], where),
-        labels=labels,
-        descriptions=_descriptions(tree, labels),
-    )
+    return ChoiceQuestion(tag.attrib["name"], *shown, labels=labels, descriptions=_descriptions(tree, labels))
 
 
 def _is_control(tag: Element) -> bool:

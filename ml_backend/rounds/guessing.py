@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend.draws import Ids
 from ml_backend.evaluation.guessing import GuessingVerdict, guessing_verdict
@@ -21,15 +22,31 @@ FOLD_STEPS: Final = 200
 """Training steps of each fold, at the most."""
 
 
-def by_evaluation(project: RoundProject, judged: EvaluationPredictions) -> dict[str, Any]:
-    """The verdict of the evaluation tasks, as a version keeps it."""
+def by_evaluation(project: RoundProject, judged: EvaluationPredictions) -> dict[str, Any] | None:
+    """The verdict of the evaluation tasks, as a version keeps it; None where the settings want none."""
+    if not project.settings.check_guessing:
+        return None
     return as_stored(guessing_verdict(judged.probabilities, judged.targets, project.question.labels))
+
+
+def has_enough(project: RoundProject, task_ids: Ids, known: LabeledItems) -> bool:
+    """Whether there are enough labels that chance drew, and enough of two classes, to cross-validate."""
+    return bool(
+        project.settings.check_guessing
+        and _drawn(project, task_ids).sum() >= FEWEST_DRAWN
+        and (np.bincount(known.targets) >= FOLDS).sum() >= 2
+    )
+
+
+def _drawn(project: RoundProject, task_ids: Ids) -> NDArray[np.bool_]:
+    drawn = project.unlabelled.drawn if project.unlabelled is not None else frozenset[int]()
+    return np.array([task in drawn for task in task_ids.tolist()], dtype=np.bool_)
 
 
 def by_cross_validation(
     project: RoundProject, task_ids: Ids, known: LabeledItems, progress: Progress
-) -> dict[str, Any] | None:
-    """The verdict of the labels that chance drew, each guessed by a model that does not know it; None for too few.
+) -> dict[str, Any]:
+    """The verdict of the labels that chance drew, each guessed by a model that does not know it.
 
     Labels that a strategy asked for are harder than the pool, and would make a good model look like a guess.
 
@@ -39,11 +56,7 @@ def by_cross_validation(
         known: the labelled items.
         progress: of the folds.
     """
-    drawn = project.unlabelled.drawn if project.unlabelled is not None else frozenset[int]()
-    fair = np.array([task in drawn for task in task_ids.tolist()], dtype=np.bool_)
-    counts = np.bincount(known.targets)
-    if fair.sum() < FEWEST_DRAWN or (counts >= FOLDS).sum() < 2:
-        return None
+    fair = _drawn(project, task_ids)
     chosen = dict(project.settings.hyperparameters)
     if "steps" in project.model.hyperparameters():
         chosen["steps"] = min(int(chosen.get("steps") or FOLD_STEPS), FOLD_STEPS)

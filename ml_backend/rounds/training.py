@@ -18,7 +18,7 @@ from ml_backend.logs import note_version
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
 from ml_backend.rounds.class_descriptions import descriptions
-from ml_backend.rounds.guessing import by_cross_validation, by_evaluation
+from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
@@ -58,7 +58,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
     verdict = _judge(project, fitted.model, project.store.current().version, workspace, recorder)
-    if verdict.evaluation_predictions is None:
+    if verdict.evaluation_predictions is None and has_enough(project, examples.task_ids, known_items):
         with recorder.step("cross-validate") as step:
             verdict = replace(
                 verdict, guessing=by_cross_validation(project, examples.task_ids, known_items, step.progress)

@@ -77,6 +77,7 @@ def project_settings(data: LabelledData, design: Design, strategy: str, seed: in
         "queue_size": design.batch,
         "seed": seed,
         "prelabel": False,
+        "check_guessing": False,  # the strategy itself is simulated
         "promote_margin": None,
         "control_share": design.control_share,
         "learn_from_pool": design.learn_from_pool,

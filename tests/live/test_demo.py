@@ -69,6 +69,6 @@ def test_ctrl_c_stops_everything_and_the_next_start_resumes(folder: Path) -> Non
     assert again.stderr.count("served as published") == 2
     assert "Check passed" in again.stderr
     assert "fit" not in again.stderr, "no new label, so nothing is trained again"
-    stores = [path.name for path in (folder / "servers" / "versions").iterdir()]
+    stores = [path.name for path in (folder / "servers" / "versions").glob("project-*")]
     assert len(stores) == 2, "the same two projects"
     assert all(name.startswith("project-") for name in stores)

@@ -4,8 +4,8 @@ import io
 import sqlite3
 from contextlib import closing
 
+from bench.shapes import coloured_shapes
 from PIL import Image
-from support.picture_files import coloured_shapes
 
 from ml_backend.encoders.pictures import SMALL_FILE
 from ml_backend.label_studio.task_cache import TaskCache
