@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
-from ml_backend.models.temperature import best_factor
+from ml_backend.models.temperature import best_factor, cross_entropies
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -122,7 +122,7 @@ def choose_penalty(examples: Examples, steps: int, seed: int) -> float:
     """The one of `PENALTIES` whose models say most of examples left out, over `FOLDS` folds.
 
     By the weighted log-loss of their likeliest classes at each penalty's best temperature: a strong penalty makes
-    small weights, which says nothing about the order of the answers. Of ties the strongest.
+    small weights, which says nothing about the order of the answers; see `strongest_of_the_best`.
 
     Args:
         examples: as of `minimise`; more than `MOST` are thinned out, each class by its share.
@@ -143,8 +143,23 @@ def choose_penalty(examples: Examples, steps: int, seed: int) -> float:
             logits[position, tested] = answers(solution, x).numpy()
     told = np.flatnonzero((fold >= 0) & (fold < FOLDS))
     weights = examples.weights.numpy()[told]
-    losses = [best_factor(rows[told], classes[told], weights)[1] for rows in logits]
-    return PENALTIES[int(np.argmin(losses))]
+    factors = [best_factor(rows[told], classes[told], weights)[0] for rows in logits]
+    losses = [cross_entropies(rows[told], classes[told], f) for rows, f in zip(logits, factors, strict=True)]
+    return PENALTIES[strongest_of_the_best(np.stack(losses), weights)]
+
+
+def strongest_of_the_best(losses: NDArray[np.floating], weights: NDArray[np.floating]) -> int:
+    """The first row of ``losses [P, N]`` that is no more than one standard error above the best, paired by item.
+
+    The rule of one standard error (Breiman, Friedman, Olshen & Stone 1984): a few labels cannot tell penalties apart
+    that are close, and a weak one ranks worse where the choice errs.
+    """
+    shares = weights / weights.sum()
+    best = losses[int(np.argmin(losses @ shares))]
+    apart = losses - best
+    means = apart @ shares
+    errors = np.sqrt(((apart - means[:, None]) ** 2) @ shares**2)
+    return int(np.argmax(means <= errors))
 
 
 def folds(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:

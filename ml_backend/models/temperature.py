@@ -23,13 +23,20 @@ def best_factor(
     """
     from scipy.optimize import minimize_scalar
 
-    z, rows = logits.astype(np.float64), np.arange(len(logits))
+    z = logits.astype(np.float64)
 
     def loss(log_factor: float) -> float:
-        scaled = z * np.exp(log_factor)
-        top = scaled.max(axis=1)
-        each = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1)) - scaled[rows, targets]
-        return float(np.average(each, weights=weights))
+        return float(np.average(cross_entropies(z, targets, float(np.exp(log_factor))), weights=weights))
 
     found = minimize_scalar(loss, bounds=(-WIDEST, WIDEST), method="bounded")
     return float(np.exp(found.x)), float(found.fun)
+
+
+def cross_entropies(
+    logits: NDArray[np.floating], targets: NDArray[np.integer], factor: float = 1.0
+) -> NDArray[np.float64]:
+    """``ln Σ_c exp(f z_ic) - f z_iy`` of each item ``[V]``, in nats."""
+    scaled = logits.astype(np.float64) * factor
+    top = scaled.max(axis=1)
+    sums = np.log(np.exp(scaled - top[:, None]).sum(axis=1))
+    return np.asarray(top + sums - scaled[np.arange(len(scaled)), targets])

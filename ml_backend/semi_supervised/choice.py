@@ -191,7 +191,7 @@ def fit_labels(
     if told is not None:
         calibrate(model, told)
     else:
-        calibrate_across(trainer, model, known)
+        calibrate_across(trainer, model, known, report.hyperparameters.get("penalty"))
     return model, report
 
 
@@ -248,7 +248,7 @@ def _by_drawn(
         fitted = from_pool(trainer, pool, pool.labelled, known.targets, tuned)
     else:
         fitted = by_labels or from_labels(trainer, known)
-        calibrate_across(trainer, fitted[0], known)
+        calibrate_across(trainer, fitted[0], known, fitted[1].hyperparameters.get("penalty"))
     where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
     return _fit(*fitted, wins, pool, where, *scores)
 

@@ -264,8 +264,10 @@ def calibrate(model: Model, known: LabeledItems) -> float:
     return 1.0 / factor
 
 
-def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems) -> None:
+def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems, penalty: float | None) -> None:
     """The same without other labels than those it was trained on: by what short trainings say of labels left out.
+
+    They have the model's ``penalty``: another would give logits of another size.
 
     Only for a classifier over a fixed encoder, which is trained in a moment, and with `FOLDS` labels of each class or
     more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
@@ -276,6 +278,8 @@ def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems) -> 
     counts = np.bincount(known.targets)
     if model.learns_features or counts[counts > 0].min() < FOLDS:
         return
+    if penalty is not None:
+        trainer = trainer.penalised(penalty)
     found = np.empty((len(known.items), len(trainer.make().labels)), np.float32)
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
         fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)

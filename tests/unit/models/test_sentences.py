@@ -17,6 +17,7 @@ from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError
 from ml_backend.models.headlines import Headlines
+from ml_backend.models.logistic_regression import strongest_of_the_best
 from ml_backend.models.registry import AUTO, model_for_object_tag
 from ml_backend.models.sentences import Sentences
 
@@ -122,3 +123,12 @@ def test_an_item_that_counts_twice_is_there_twice():
     chosen = {"penalty": 0.7 * 10 / 6}
     twice.fit([both[i] for i in repeated], targets[repeated], seed=0, hyperparameters=chosen)
     np.testing.assert_allclose(counted.probabilities(both), twice.probabilities(both), atol=1e-3)
+
+
+def test_of_penalties_that_labels_cannot_tell_apart_the_strongest_is_taken():
+    weights, noise = np.ones(4), np.array([0.3, -0.1, 0.2, -0.3])
+    best = np.array([0.5, 0.6, 0.4, 0.5])
+    clearly, hardly = best + 1 + noise, best + 0.05 + noise  # mean differences 1.025 and 0.075, standard error 0.12
+    assert strongest_of_the_best(np.stack([clearly, hardly, best]), weights) == 1
+    assert strongest_of_the_best(np.stack([clearly, best, best + 1]), weights) == 1
+    assert strongest_of_the_best(np.stack([best, best]), weights) == 0
