@@ -88,7 +88,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         progress: Progress = no_progress,
         weights: NDArray[np.float32] | None = None,
     ) -> TrainingReport:
-        """Find the optimum; see ``Model.fit``. The seed is that of the folds by which the penalty is chosen.
+        """Find the optimum; see ``Model.fit``. Nothing is drawn: the seed changes nothing.
 
         ``weights``: how much each item counts, > 0 ``[N]``; None: all alike.
         """
@@ -104,7 +104,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         self._dropout = chosen["dropout"]
         examples, by_class = _weighted(self._features(items), y, len(self.labels), weights)
         if penalty is None:
-            penalty = regression.choose_penalty(examples, steps, seed)
+            penalty = regression.choose_penalty(examples, steps)
         path: list[Solution] = []
 
         def on_step(solution: Solution) -> None:

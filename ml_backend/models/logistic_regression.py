@@ -28,6 +28,8 @@ LEAST_GAIN: Final = 1e-7
 PENALTIES: Final = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
 """What cross-validation chooses from, the strongest first."""
 FOLDS: Final = 3
+FOLD_SEED: Final = 0
+"""The same folds whatever the training's seed: nothing else about it is drawn."""
 MOST: Final = 3_000
 """Examples that the penalty is chosen with, at the most."""
 USUAL: Final = 1.0
@@ -118,7 +120,7 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def choose_penalty(examples: Examples, steps: int, seed: int) -> float:
+def choose_penalty(examples: Examples, steps: int) -> float:
     """The one of `PENALTIES` whose models say most of examples left out, over `FOLDS` folds.
 
     By the weighted log-loss of their likeliest classes at each penalty's best temperature: a strong penalty makes
@@ -127,10 +129,9 @@ def choose_penalty(examples: Examples, steps: int, seed: int) -> float:
     Args:
         examples: as of `minimise`; more than `MOST` are thinned out, each class by its share.
         steps: of each fit, at the most.
-        seed: of the folds.
     """
     classes = examples.y.argmax(dim=1).numpy()
-    fold = folds(classes, seed)
+    fold = folds(classes, FOLD_SEED)
     if fold is None:
         return USUAL
     logits = np.zeros((len(PENALTIES), *examples.y.shape), np.float32)

@@ -82,7 +82,7 @@ def strength(mass: Floats, labelled: Positions, targets: Positions, prior: Prior
 
 
 def label_probabilities_by_names(
-    mass: Floats, names: Floats, labelled: Positions, targets: Positions, prior: Prior
+    mass: Floats, names: Floats, labelled: Positions, targets: Positions, prior: Prior, power: float = 1.0
 ) -> Floats:
     """`graph.label_probabilities`, with the descriptions counted as some labels of each class ``[N, C]``.
 
@@ -96,21 +96,22 @@ def label_probabilities_by_names(
         labelled: positions of the labelled items ``[L]``.
         targets: their classes ``[L]``.
         prior: expected share of each class ``[C]``.
+        power: as of `graph.label_probabilities`.
     """
     counted = strength(names, labelled, targets, prior)
     if counted <= 0:
-        return label_probabilities(mass, labelled, targets, prior)
+        return label_probabilities(mass, labelled, targets, prior, power)
     counts = np.bincount(targets, minlength=len(prior))
     expected = (counts > 0) | (len(targets) < EMPTY * len(prior))
     shares = np.where(expected, prior, 0.0)
-    rows = _rows((mass + counted * names) / (counts + counted), shares / shares.sum())
+    rows = _rows((mass + counted * names) / (counts + counted), shares / shares.sum(), power)
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0
     return rows
 
 
-def _rows(mass: Floats, shares: Prior) -> Floats:
+def _rows(mass: Floats, shares: Prior, power: float = 1.0) -> Floats:
     """Rows of probabilities with these shares of the classes; an item that nothing reaches gets the shares."""
     totals = mass.sum(axis=1, keepdims=True)
     rows = np.where(totals > 1e-12, mass / np.maximum(totals, 1e-12), shares)
-    return balanced(np.asarray(rows, dtype=np.float32), np.asarray(shares, dtype=np.float32))
+    return balanced(np.asarray(rows, dtype=np.float32), np.asarray(shares, dtype=np.float32), power)

@@ -171,11 +171,7 @@ def label_probabilities(
     wanted = seen_shares(prior, targets)
     rows = mass / np.maximum(counts, 1.0)
     totals = rows.sum(axis=1, keepdims=True)
-    rows = np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted)
-    if power != 1:
-        rows = (rows / rows.max(axis=1, keepdims=True)) ** power
-        rows /= rows.sum(axis=1, keepdims=True)
-    rows = balanced(rows, wanted)
+    rows = balanced(np.where(totals > 1e-12, rows / np.maximum(totals, 1e-12), wanted), wanted, power)
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0
     return np.asarray(rows, dtype=np.float32)
@@ -188,9 +184,12 @@ def seen_shares(prior: NDArray[np.floating], targets: Positions) -> Floats:
     return np.asarray(wanted / max(float(wanted.sum()), 1e-12), dtype=np.float32)
 
 
-def balanced(rows: Floats, shares: Floats) -> Floats:
-    """Rows of probabilities, columns scaled to the shares' totals and rows to 1 in turns ``[N, C]``."""
+def balanced(rows: Floats, shares: Floats, power: float = 1.0) -> Floats:
+    """Rows of probabilities, to a power, columns scaled to the shares' totals and rows to 1 in turns ``[N, C]``."""
     scaled = rows.copy()
+    if power != 1:
+        scaled = (scaled / np.maximum(scaled.max(axis=1, keepdims=True), 1e-30)) ** power
+        scaled /= np.maximum(scaled.sum(axis=1, keepdims=True), 1e-12)
     for _ in range(BALANCING):
         scaled *= shares / np.maximum(scaled.mean(axis=0), 1e-9)
         scaled /= np.maximum(scaled.sum(axis=1, keepdims=True), 1e-12)

@@ -148,13 +148,13 @@ class TrainingPool:
         )
 
     def label_probabilities(
-        self, labelled: Positions, targets: Positions, weights: sparse.csr_matrix | None = None
+        self, labelled: Positions, targets: Positions, weights: sparse.csr_matrix | None = None, power: float = 1.0
     ) -> Floats:
-        """Beliefs about all items ``[N, C]``, by the pool's own graph or another."""
+        """Beliefs about all items ``[N, C]``, by the pool's own graph or another; ``power`` as of the graph's."""
         mass = label_mass(self.weights if weights is None else weights, labelled, targets, len(self.prior))
         if self.names is not None:
-            return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior)
-        return label_probabilities(mass, labelled, targets, self.prior)
+            return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior, power)
+        return label_probabilities(mass, labelled, targets, self.prior, power)
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,7 @@ def class_beliefs(pool: TrainingPool, labelled: Positions, targets: Positions) -
     Shares of the classes that somebody stated, or drawn labels showed, hold for the likeliest classes. Equal shares are
     a mere assumption, and bind loosely.
     """
-    mass = label_mass(pool.weights, labelled, targets, pool.classes)
-    power = BINDING if np.ptp(pool.prior) > 0 else 1.0
-    return label_probabilities(mass, labelled, targets, pool.prior, power)
+    return pool.label_probabilities(labelled, targets, power=BINDING if np.ptp(pool.prior) > 0 else 1.0)
 
 
 def trainings(make: Callable[[], Model]) -> int:
