@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -124,8 +125,14 @@ def _ask_token(url: str) -> str:
     if not _at_terminal():
         raise ConfigurationError(f"LABEL_STUDIO_API_KEY is not set. {TOKEN_PLACE}, and export it under that name.")
     messages.print(f"{TOKEN_PLACE} (or set LABEL_STUDIO_API_KEY).", highlight=False)
-    token: str = typer.prompt(f"Access token for {url}", hide_input=True, err=True)
-    return token.strip()
+    token = ""
+    while not token:
+        try:
+            # Not typer's prompt: it shows its text before the terminal stops showing what is typed.
+            token = getpass(f"Access token for {url}: ").strip()
+        except EOFError as exc:
+            raise typer.Abort from exc
+    return token
 
 
 def progress_bar() -> Progress:

@@ -63,8 +63,10 @@ def test_a_webhook_that_carries_the_password(installation):
 def test_a_secret_that_others_can_read_is_changed(installation):
     secret_path(installation.settings).chmod(0o644)
     before = read_webhook_secret(installation.settings)
-    assert "can be read by other users" in installation.only("Webhook's secret", "warning").message
-    assert installation.mended().keys() == {"Webhook's secret"}
+    found = installation.wrong()
+    assert found.keys() == {"Webhook's secret", "Installation: files"}
+    assert "can be read by other users" in found["Webhook's secret"].message
+    assert "Webhook's secret" in installation.mended()
     now = read_webhook_secret(installation.settings)
     assert (now.previous, webhooks(installation)[0]["headers"]) == (before.current, {HEADER: now.current})
 
