@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from io import BytesIO
 from typing import Final
 
 from flask import Response, request
-from PIL import Image, UnidentifiedImageError
 
+from ml_backend.encoders.pictures import header
 from ml_backend.errors import BadItemError, LabelConfigError
 from ml_backend.label_studio.media import decode_data_uri
 from ml_backend.label_studio.task_cache import TaskCache
@@ -54,9 +53,8 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
 def content_type(content: bytes) -> str | None:
     """By its first bytes, never by what a server once called it; None where it is no image that a page may show."""
     try:
-        with Image.open(BytesIO(content)) as image:
-            return TYPES.get(image.format or "")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return TYPES.get(header(content).format)
+    except BadItemError:
         return None
 
 

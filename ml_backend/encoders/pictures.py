@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -44,6 +45,31 @@ SMALL_FILE: Final = 4_096
 """Bytes of a file that is its own thumbnail."""
 JPEG_QUALITY: Final = 70
 DEFAULT_LIMITS: Final = PictureLimits()
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a file says of its picture before a pixel is decoded."""
+
+    format: str
+    """One of ``FORMATS``."""
+    width: int
+    height: int
+
+
+def header(raw: bytes) -> PictureHeader:
+    """Read it.
+
+    Raises:
+        BadItemError: no picture of ``FORMATS``.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            return PictureHeader(str(image.format), *image.size)
+    except Exception as exc:  # a damaged file: Pillow raises many kinds of errors on those
+        raise BadItemError(f"Not a readable image ({len(raw):,} bytes){_kind(raw)}: save it as {_formats()}") from exc
 
 
 def decode(raw: bytes, side: int, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ml_backend.encoders.pictures import header, thumbnail
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.files import read_bytes
 
@@ -88,9 +89,8 @@ def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
         raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {most_bytes:,}); use URLs")
     raw = read_bytes(path)
     try:
-        with Image.open(io.BytesIO(raw)) as image:
-            mime = Image.MIME[image.format or ""]
-            image.load()
-    except (OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError) as exc:
-        raise BadItemError(f"{path}: not a readable image ({exc})") from exc
+        thumbnail(raw)  # all of it is decoded: what is damaged shows here, not to annotators
+        mime = Image.MIME[header(raw).format]
+    except BadItemError as exc:
+        raise BadItemError(f"{path}: {exc}") from exc
     return f"data:{mime};base64,{base64.b64encode(raw).decode('ascii')}"

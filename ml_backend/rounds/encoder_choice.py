@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import text_vectors
-from ml_backend.encoders.registry import AUTO, ENCODERS
-from ml_backend.errors import StoreError
+from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
+from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag, models_for
 from ml_backend.records import Task
@@ -84,7 +84,25 @@ def candidates(tag: str, settings: ProjectSettings) -> list[Candidate]:
     if wanted == AUTO and tag == "Image":
         # A plug-in's model is used where it is asked for.
         models += [m for m in models_for(tag).values() if m is not preferred and _own_embedding(m) and not m.missing()]
-    return [Candidate(model, *pair) for model in models for pair in _encoders(model, settings)]
+    found = dict.fromkeys(Candidate(model, *pair) for model in models for pair in _encoders(model, settings))
+    fitting = [each for each in found if _fits(each, settings)]
+    if not fitting:
+        raise ConfigurationError(
+            f"Model {preferred.name} cannot be used with the embedding {settings.embedding!r}"
+            + (f" and its options {', '.join(settings.embedding_options)}" if settings.embedding_options else "")
+            + ": set embedding to auto and take embedding_options away, or name another model."
+        )
+    return fitting
+
+
+def _fits(candidate: Candidate, settings: ProjectSettings) -> bool:
+    """Whether the embedding that the settings want reads the model's items, and knows the options they give it."""
+    own = _own_embedding(candidate.model)
+    of_others = {_own_embedding(model) for model in models_for(candidate.model.object_tag).values()} - {own, None}
+    if own is not None and candidate.embedding in of_others:
+        return False
+    encoder, _ = choose_encoder(candidate.embedding, candidate.model.object_tag)
+    return encoder is None or settings.embedding_options.keys() <= encoder.options().keys()
 
 
 def _own_embedding(model: type[Model]) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+import numpy as np
+
 from ml_backend.encoders.languages import language_hint
+from ml_backend.encoders.pictures import decode, header
 from ml_backend.errors import BadItemError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
@@ -95,15 +97,6 @@ def looks_of(raw: bytes) -> Looks:
     Raises:
         BadItemError: it is none.
     """
-    import numpy as np
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(raw)) as image:
-            side = min(image.size)
-            image.draft("RGB", (SMALL, SMALL))
-            image.thumbnail((SMALL, SMALL))
-            pixels = np.asarray(image.convert("RGB"), dtype=np.int16)
-    except Exception as exc:  # Pillow's decoders raise many kinds of errors on damaged files
-        raise BadItemError(f"not a readable picture ({type(exc).__name__})") from exc
-    return Looks(side, float((pixels.max(axis=2) - pixels.min(axis=2)).mean()))
+    size = header(raw)
+    pixels = decode(raw, SMALL).astype(np.int16)
+    return Looks(min(size.width, size.height), float((pixels.max(axis=2) - pixels.min(axis=2)).mean()))

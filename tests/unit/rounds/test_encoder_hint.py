@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ml_backend.config import ProjectSettings
-from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.errors import BadItemError
+from ml_backend.label_studio.image_files import embedded_image, png_data_uri
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.rounds.encoder_choice import in_words
-from ml_backend.rounds.encoder_hint import Looks, picture_hint, text_hint
+from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
 from ml_backend.rounds.encoder_preview import preview
 
 TEXTS = ["sentences (minilm)", "sentences (multilingual)", "sentences (wordllama)"]
@@ -102,3 +105,27 @@ def test_a_choice_by_hand_is_told_as_one() -> None:
     by_hand = ProjectSettings(hyperparameters={"encoder": "wordllama"}, embedding="wordllama")
     told = "Read with sentences (wordllama): the settings and what is installed leave no other."
     assert preview(TOPIC, by_hand, RUSSIAN) == told
+
+
+def test_a_look_at_a_file_starts_no_other_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an EPS file Pillow would call Ghostscript, whatever the file is called."""
+    called = tmp_path / "called"
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {called}\n", encoding="utf-8")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\nshowpage\n"
+    file = tmp_path / "picture.png"
+    file.write_bytes(eps)
+    with pytest.raises(BadItemError, match="it is EPS"):
+        looks_of(eps)
+    with pytest.raises(BadItemError, match="it is EPS"):
+        embedded_image(file)
+    assert not called.exists()
+
+
+def test_a_bomb_is_not_decoded_to_be_looked_at() -> None:
+    content = io.BytesIO()
+    Image.new("1", (9_000, 9_000)).save(content, "PNG")
+    with pytest.raises(BadItemError, match="too large"):
+        looks_of(content.getvalue())
