@@ -8,7 +8,7 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import store_of
-from ml_backend.dashboard.figures import MEASURES, curve_figure, loss_figure
+from ml_backend.dashboard.figures import MEASURES, curve_figure, curve_points, loss_figure
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.services import Services
@@ -67,11 +67,21 @@ def curve_part(data: Data, measure: str) -> Any:
     name = MEASURES[measure]
     if not rows:
         return parts.notice(f"No version has an {name}: the evaluation tasks need labels of two classes.")
-    first, last = rows[0], rows[-1]
-    summary = (
-        f"{name} went from {words.percent(first[measure])} with {first['labels']:,} labels to "
-        f"{words.percent(last[measure])} with {last['labels']:,}."
-    )
+    served, held_back = curve_points(data["versions"], measure)
+    if not served:
+        summary = "No version was served: each was clearly worse than the one before."
+    elif len(served) == 1:
+        summary = f"{name} is {words.percent(served[0][measure])} with {words.count(served[0]['labels'], 'label')}."
+    else:
+        first, last = served[0], served[-1]
+        summary = (
+            f"{name} went from {words.percent(first[measure])} with {first['labels']:,} labels to "
+            f"{words.percent(last[measure])} with {last['labels']:,}."
+        )
+    if held_back:
+        summary += (
+            f" {words.count(len(held_back), 'version')} held back: clearly worse than the one before, not served."
+        )
     table = parts.table(
         ("Version", "Labels", name, "Evaluation tasks"),
         [

@@ -108,7 +108,9 @@ def test_the_queue_says_why_each_task_is_there(own):
 def test_both_losses_of_a_version(own):
     store, _ = own
     first, second = read_learning(store)["versions"]
-    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["training"], "an older version has no other"
+    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["labels learnt from"], (
+        "an older version has no other"
+    )
     training, validation = loss_figure(second)["data"]
     assert (training["x"], validation["x"]) == ([1, 2, 3, 4, 5, 6], [1, 3, 6])
     assert validation["y"] == [0.9, 0.5, 0.6]
