@@ -71,7 +71,7 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path):
     second = run_round(workspace, RoundRequest(project.id))
     assert "embed" not in steps_of(second)
     assert steps_of(second).count("switch") == 1
-    assert second.learnt_from.startswith("learnt from the 230 items of the pool")
+    assert second.learnt_from.startswith("learnt from all 230 tasks, labelled or not")
     manifest = store.manifest(second.version)
     assert (manifest.learnt_from, manifest.examples) == ("pool", 8)
     assert "between the classes" in second.choice
