@@ -15,6 +15,8 @@ NARROWEST: Final = 0.02
 """Span of a percent axis at least: less would draw noise as if it were a change."""
 LOG_FROM: Final = 8.0
 """Largest count over smallest from which an axis of counts is logarithmic."""
+GRIDS: Final = (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 5))
+"""Of a logarithmic axis: first digits, and which powers of ten have them; the first that is not too dense is taken."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def count_axis(values: Sequence[float], *, by_ratio: bool = True) -> Axis:
     if by_ratio and smallest > 0 and largest / smallest >= LOG_FROM:
         room = (largest / smallest) ** PAD
         low, high = smallest / room, largest * room
-        ticks = next(found for digits in ((1, 2, 5), (1, 3), (1,)) if len(found := _powers(low, high, digits)) < 8)
+        choices = (_powers(low, high, digits, every) for digits, every in GRIDS)
+        ticks = next(found for found in choices if len(found) < MOST_TICKS + 2)
         return Axis(low, high, ticks, tuple(f"{tick:,.0f}" for tick in ticks), is_log=True)
     low, high = _padded(values, 2.0)
     step = max(1.0, nice_step(high - low))
@@ -63,8 +66,8 @@ def count_axis(values: Sequence[float], *, by_ratio: bool = True) -> Axis:
     return Axis(low, high, ticks, tuple(f"{tick:,.0f}" for tick in ticks))
 
 
-def _powers(low: float, high: float, digits: Sequence[int]) -> tuple[float, ...]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+def _powers(low: float, high: float, digits: Sequence[int], every: int) -> tuple[float, ...]:
+    decades = range(0, math.ceil(math.log10(high)) + 1, every)
     found = (digit * 10.0**power for power in decades for digit in digits)
     return tuple(tick for tick in found if low <= tick <= high and tick >= 1)
 

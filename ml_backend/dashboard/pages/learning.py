@@ -15,9 +15,8 @@ from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
 LOSS_NOTE: Final = (
-    "Training loss is that of distorted items under dropout (of a model that learns from the pool: against "
-    "probabilities, not classes), and can lie above the validation loss. Evaluation tasks are only looked at: they "
-    "teach the model nothing, and stop no training."
+    "How far the model's probabilities were from the labels while it was trained: 0 is perfect. Evaluation tasks are "
+    "only looked at on the way: they teach the model nothing, and stop no training."
 )
 
 
@@ -42,7 +41,13 @@ def view(data: Data) -> Any:
         choice = parts.select("Measure", MEASURES.items(), data["measure"], identity="measure")
         chart = html.Div(curve_part(data, data["measure"]), id="curve")
         content.append(
-            parts.section("Against labels", html.Div(choice, className="form pickers"), chart, _saved(data) or "")
+            parts.section(
+                "How good, with how many labels",
+                html.Div(choice, className="form pickers"),
+                chart,
+                _saved(data) or "",
+                topic="accuracy",
+            )
         )
     else:
         content.append(
@@ -57,7 +62,7 @@ def view(data: Data) -> Any:
         choice = parts.select("Version", names, names[0], identity="loss-version")
         pickers = html.Div(choice, className="form pickers")
         chart = html.Div(loss_part(losses[-1]), id="loss")
-        content.append(parts.section("Loss by epoch", pickers, chart, note=LOSS_NOTE))
+        content.append(parts.section("How a training went", pickers, chart, note=LOSS_NOTE, topic="loss"))
     return parts.page("Learning curve", *content, lead=lead)
 
 
@@ -119,12 +124,13 @@ def loss_part(row: dict[str, Any]) -> Any:
     """Loss of one version by epoch."""
     loss, validation = row["loss"], row["validation"]
     summary = (
-        f"{row['name']}: training loss from {loss[0]:.3f} to {loss[-1]:.3f} nats in {words.count(len(loss), 'epoch')}"
+        f"{row['name']}: loss on the labels learnt from {loss[0]:.3f} at first, {loss[-1]:.3f} after "
+        f"{words.count(len(loss), 'epoch')}"
     )
     if validation:
         lowest, epoch = min(zip(validation["loss"], validation["epochs"], strict=True))
         summary += (
-            f"; validation loss, of {words.count(validation['items'], 'evaluation task')}, "
+            f"; of {words.count(validation['items'], 'evaluation task')}, "
             f"{validation['loss'][-1]:.3f} at the end, lowest ({lowest:.3f}) at epoch {epoch:,}"
         )
     chart = loss_figure(row)

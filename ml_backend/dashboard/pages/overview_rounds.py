@@ -77,7 +77,10 @@ def section(data: Data) -> html.Section:
     form = html.Details(
         [
             html.Summary("Settings of the rounds"),
-            html.P("They hold for this round and all later ones; empty means the default.", className="note"),
+            html.P(
+                ["They hold for this round and all later ones; empty means the default.", parts.explain("settings")],
+                className="note",
+            ),
             html.Div(fields, className="form"),
         ],
         id="train-settings",
@@ -87,7 +90,12 @@ def section(data: Data) -> html.Section:
         f"{rule['every_seconds']:g} seconds after the first new one."
     )
     return parts.section(
-        "Rounds", form, html.Div(buttons, className="actions"), html.Div(id="train-answer", role="status"), note=note
+        "Rounds",
+        form,
+        html.Div(buttons, className="actions"),
+        html.Div(id="train-answer", role="status"),
+        note=note,
+        topic="rounds",
     )
 
 

@@ -82,6 +82,11 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
     return rows
 
 
+def setting_label(name: str) -> str:
+    """What the form calls a setting, or the hyperparameter that a comparison of versions names."""
+    return OFFERED.get(name) or TUNED.get(name.removeprefix("hyperparameter ")) or name
+
+
 def hyperparameters(settings: Settings, store: ProjectStore) -> dict[str, Any]:
     """Names and defaults of the project's model; empty where no round has read the question yet."""
     try:
