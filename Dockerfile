@@ -4,6 +4,7 @@ FROM python:3.12-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml README.md LICENSE ./
+COPY docs docs
 COPY ml_backend ml_backend
 # Texts, dashboard, report, workers and "Re-check"; not the demo, nor Label Studio itself.
 ARG EXTRAS=text,dashboard,report,cluster,review

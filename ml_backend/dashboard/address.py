@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from werkzeug.routing import IntegerConverter
 
 PREFIX: Final = "/dashboard/"
 UPDATE_PATH: Final = "/_dash-update-component"
 """The end of the address at which Dash updates pages."""
+ICON: Final = "data:image/svg+xml," + quote(
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5' cy='11' r='4' fill='#1f5fb8'/>"
+    "<circle cx='11' cy='5' r='4' fill='#d9730d'/></svg>"
+)
+"""The pages' icon, in each page itself: a file would be fetched anew with every change of the title."""
 ADDRESS: Final = re.compile(rf"{PREFIX}(?P<project>[^/]*)/?(?P<page>[^/]*)/?")
 NOWHERE: Final = "?"
 """In place of a project: the path has none of our forms."""

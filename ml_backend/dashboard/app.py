@@ -36,7 +36,7 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
     """
 
     def make() -> Flask:
-        require("The dashboard", "plotly", "dash")
+        require("The dashboard", "plotly", "markdown_it", "dash")
         from ml_backend.dashboard.site import make_site
 
         site = make_site(settings, rounds, scheduler)

@@ -18,6 +18,8 @@ BAND: Final = "rgba(139, 143, 152, 0.22)"
 """Of an interval around it."""
 SCALE: Final = ((0.0, "rgba(59, 125, 216, 0.0)"), (0.02, "rgba(59, 125, 216, 0.14)"), (1.0, "rgba(59, 125, 216, 0.62)"))
 """From nothing to much, on any background, with the page's ink readable on all of it."""
+STANDOFF: Final = 12
+"""Pixels between the numbers of an axis and its title."""
 
 Figure = dict[str, Any]
 
@@ -30,14 +32,16 @@ def text(value: object) -> str:
 def figure(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, **layout: Any) -> Figure:
     """A figure with titled axes; ``layout`` is merged into Plotly's, ``xaxis`` and ``yaxis`` entry by entry."""
     axis: dict[str, Any] = {"zeroline": False, "automargin": True, "ticks": ""}
+    # With a standoff Plotly counts the numbers' width when it places a title; without one it may write over them.
     base: dict[str, Any] = {
-        "xaxis": {**axis, "title": {"text": x}, **layout.pop("xaxis", {})},
-        "yaxis": {**axis, "title": {"text": y}, **layout.pop("yaxis", {})},
+        "xaxis": {**axis, "title": {"text": x, "standoff": STANDOFF}, **layout.pop("xaxis", {})},
+        "yaxis": {**axis, "title": {"text": y, "standoff": STANDOFF}, **layout.pop("yaxis", {})},
         "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13},
         "hovermode": "closest",
+        "dragmode": False,
         "showlegend": len([t for t in traces if t.get("name") and t.get("showlegend", True)]) > 1,
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "uirevision": "kept",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ml_backend.dashboard import charts, words
+from ml_backend.dashboard.axes import count_axis, number_axis, percent_axis
 
 DOTTED: Final = 50
 """Epochs up to which each is a dot on its line."""
 MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
+LABELS_AXIS: Final = {False: "labels", True: "labels (logarithmic scale)"}
+"""Title of an axis of labels, by whether it is logarithmic."""
 FEW: Final = 12
 """Classes up to which a cell shows its number."""
 FITTING: Final = 40
@@ -17,23 +21,61 @@ FITTING: Final = 40
 Data = dict[str, Any]
 
 
+def curve_points(rows: Sequence[Data], measure: str) -> tuple[list[Data], list[Data]]:
+    """Of versions in the order of training: those that are joined to a line, one a number of labels, and the others.
+
+    Of several versions of the same labels the newest that was served counts. Those held back because they were clearly
+    worse are shown, but lie on no line: nobody was served by them.
+    """
+    measured = [row for row in rows if row[measure] is not None]
+    served = {row["labels"]: row for row in measured if row["promoted"]}
+    return [served[labels] for labels in sorted(served)], [row for row in measured if not row["promoted"]]
+
+
 def curve_figure(data: Data, measure: str) -> charts.Figure:
     """The measure of each version against its labels; for accuracy with the random baseline and the labels saved."""
-    rows = [row for row in data["versions"] if row[measure] is not None]
-    hover = [
-        f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>{MEASURES[measure]} {words.percent(row[measure])}"
-        + ("" if row["promoted"] else "<br>not served: clearly worse")
-        for row in rows
-    ]
-    own = charts.line([row["labels"] for row in rows], [row[measure] for row in rows], name="active order", hover=hover)
-    traces = [own]
+    served, held_back = curve_points(data["versions"], measure)
+    traces = [_version_trace(served, measure, "order by the model")] if served else []
+    if held_back:
+        traces.append(_version_trace(held_back, measure, "held back") | {"mode": "markers"})
+        traces[-1]["marker"] = {"size": 9, "symbol": "x-thin", "line": {"width": 2, "color": charts.COLOURS[5]}}
     if measure == "accuracy":
-        served = next((row for row in rows if row["name"] == data["current"]), None)
-        saved = _saved_traces(data["labels_saved"], served["accuracy"]) if data["labels_saved"] and served else []
-        traces = [*_random_traces(data["random"]), own, *saved]
-    return charts.figure(
-        traces, x="labels", y=MEASURES[measure].lower(), yaxis={"tickformat": ".0%"}, xaxis={"rangemode": "tozero"}
+        now = next((row for row in data["versions"] if row["name"] == data["current"]), None)
+        saved = _saved_traces(data["labels_saved"], now["accuracy"]) if data["labels_saved"] and now else []
+        traces = [*_random_traces(data["random"]), *traces, *saved]
+    x = count_axis([value for trace in traces for value in _reaching(trace, "x")])
+    y = percent_axis([value for trace in traces for value in _reaching(trace, "y")])
+    return charts.figure(traces, x=LABELS_AXIS[x.is_log], y=MEASURES[measure], xaxis=x.plotly(), yaxis=y.plotly())
+
+
+def _version_trace(rows: Sequence[Data], measure: str, name: str) -> dict[str, Any]:
+    """Versions with the interval of their measure, where it has one."""
+    values = [row[measure] for row in rows]
+    trace = charts.line([row["labels"] for row in rows], values, name=name, hover=[_told(r, measure) for r in rows])
+    if measure != "accuracy" or not all(row["interval"] for row in rows):
+        return trace
+    lows, highs = [row["interval"]["low"] for row in rows], [row["interval"]["high"] for row in rows]
+    return trace | {"error_y": charts.reach(values, lows, highs, colour=charts.COLOURS[0]) | {"thickness": 1}}
+
+
+def _told(row: Data, measure: str) -> str:
+    interval = row["interval"] if measure == "accuracy" else None
+    between = f" ({words.percent(interval['low'])} to {words.percent(interval['high'])})" if interval else ""
+    worse = "" if row["promoted"] else "<br>not served: clearly worse"
+    return (
+        f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>"
+        f"{MEASURES[measure]} {words.percent(row[measure])}{between}{worse}"
     )
+
+
+def _reaching(trace: Data, axis: str) -> list[float]:
+    """All values that a trace takes on an axis, the ends of its intervals among them."""
+    values = [value for value in trace[axis] if value is not None]
+    bars = trace.get(f"error_{axis}")
+    if not bars:
+        return values
+    highs = [value + more for value, more in zip(values, bars["array"], strict=True)]
+    return [*values, *highs, *(value - less for value, less in zip(values, bars["arrayminus"], strict=True))]
 
 
 def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,14 +85,14 @@ def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     if random["curve"]:
         x, y = [point["labels"] for point in random["curve"]], [point["accuracy"] for point in random["curve"]]
-        law = charts.line(x, y, name="random labels, power law", colour=charts.QUIET)
+        law = charts.line(x, y, name="random order, drawn on", colour=charts.QUIET)
         dotted = {"color": charts.QUIET, "width": 2, "dash": "dot"}
         traces.append(law | {"mode": "lines", "line": dotted, "hoverinfo": "skip"})
     accuracy = [model["accuracy"] for model in models]
     dots = charts.line(
         [model["labels"] for model in models],
         accuracy,
-        name="random labels alone",
+        name="random order",
         hover=[_random_told(model) for model in models],
         colour=charts.QUIET,
     )
@@ -79,14 +121,21 @@ def _random_told(model: dict[str, Any]) -> str:
 def loss_figure(row: dict[str, Any]) -> charts.Figure:
     """Training loss, and validation loss where the version has one."""
     epochs = list(range(1, len(row["loss"]) + 1))
-    training = charts.line(epochs, row["loss"], name="training")
+    training = charts.line(epochs, row["loss"], name="labels learnt from")
     if len(epochs) > DOTTED:
         training["mode"] = "lines"
     traces = [training]
     if row["validation"]:
         seen, losses = row["validation"]["epochs"], row["validation"]["loss"]
-        traces.append(charts.line(seen, losses, name="validation", colour=charts.COLOURS[1]))
-    return charts.figure(traces, x="epoch", y="loss (nats)", yaxis={"rangemode": "tozero"})
+        traces.append(charts.line(seen, losses, name="evaluation tasks", colour=charts.COLOURS[1]))
+    y = number_axis([value for trace in traces for value in trace["y"]])
+    return charts.figure(
+        traces,
+        x="epoch (one pass over the labels)",
+        y="loss",
+        xaxis=count_axis(epochs, by_ratio=False).plotly(),
+        yaxis=y.plotly(),
+    )
 
 
 def confusion_figure(data: Data) -> charts.Figure:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from dash import dcc, html
 
+from ml_backend.dashboard.documents import address_of
+
+FITTING: Final = 3
+"""Columns of a table that fit a phone side by side."""
 Children = Any
 """What Dash takes as children: text, a component, or a list of both."""
 
@@ -16,16 +20,26 @@ def aria(**facts: str) -> dict[str, Any]:
     return {f"aria-{name}": value for name, value in facts.items()}
 
 
+def explain(topic: str) -> html.A:
+    """A question mark that opens what is said about a topic of `documents.EXPLAINED`."""
+    name = f"What is said about {topic} (opens in a new tab)"
+    return html.A("?", href=address_of(topic), target="_blank", className="explain", title=name, **aria(label=name))
+
+
 def page(title: str, *content: Children, lead: Children = None) -> html.Div:
     """A page: its heading, one sentence on what it shows, and its sections."""
     opening = [html.H1(title)] + ([html.P(lead, className="lead")] if lead else [])
     return html.Div([html.Div(opening, className="page-head"), *content], className="page")
 
 
-def section(title: str, *content: Children, note: Children = None, name: str = "") -> html.Section:
-    """A part of a page with a heading, which names it to a screen reader."""
+def section(
+    title: str, *content: Children, note: Children = None, name: str = "", topic: str | None = None
+) -> html.Section:
+    """A part of a page with a heading, which names it to a screen reader; ``topic`` is explained beside it."""
     anchor = name or "-".join(title.lower().split())
-    head = [html.H2(title, id=f"h-{anchor}")] + ([html.P(note, className="note")] if note else [])
+    heading = html.H2(title, id=f"h-{anchor}")
+    head: list[Any] = [html.Div([heading, explain(topic)], className="explained") if topic else heading]
+    head += [html.P(note, className="note")] if note else []
     return html.Section([*head, *content], className="card", **aria(labelledby=f"h-{anchor}"))
 
 
@@ -42,11 +56,11 @@ def nothing_yet(what: str, next_step: Children) -> html.Div:
     return html.Div([html.P(what, className="empty-what"), html.P(next_step)], className="empty")
 
 
-def figures(items: Iterable[tuple[str, Children, Children]]) -> html.Dl:
-    """Large figures: name, value, remark."""
+def figures(items: Iterable[tuple[str, Children, Children, str | None]]) -> html.Dl:
+    """Large figures: name, value, remark, and the topic under which they are explained."""
     cells = []
-    for name, value, remark in items:
-        content = [html.Dt(name), html.Dd(value, className="value")]
+    for name, value, remark, topic in items:
+        content = [html.Dt([name, explain(topic)] if topic else name), html.Dd(value, className="value")]
         cells.append(html.Div([*content, html.Dd(remark, className="remark")] if remark else content))
     return html.Dl(cells, className="figures")
 
@@ -56,25 +70,32 @@ def table(
 ) -> html.Div:
     """A table that scrolls by itself where it is wider than the page. ``numbers``: columns set to the right.
 
-    A cell may be an ``html.Td`` already: one component less to draw than something inside one.
+    A cell may be an ``html.Td`` already: one component less to draw than something inside one. On a phone each row of
+    more than `FITTING` columns is a card, in which ``data-label`` says what a cell is.
     """
-    right = set(numbers)
+    right, cards = set(numbers), len(head) > FITTING
 
     def style(column: int) -> str:
         return "number" if column in right else ""
 
     # An empty heading would be read out as one: it is an ordinary cell.
     titles = [html.Th(text, scope="col", className=style(i)) if text else html.Td() for i, text in enumerate(head)]
-    body = [
-        html.Tr(
-            [cell if isinstance(cell, html.Td) else html.Td(cell, className=style(i)) for i, cell in enumerate(row)]
-        )
-        for row in rows
-    ]
+    body = [html.Tr([_cell(cell, style(i), head[i] if cards else "") for i, cell in enumerate(row)]) for row in rows]
     content = [html.Caption(caption, className="quiet"), html.Thead(html.Tr(titles)), html.Tbody(body)]
     return html.Div(
-        html.Table(content), className="table", tabIndex=0, role="region", **aria(label=caption)
+        html.Table(content),
+        className="table cards" if cards else "table",
+        tabIndex=0,
+        role="region",
+        **aria(label=caption),
     )  # tabIndex: a keyboard must reach what scrolls
+
+
+def _cell(content: Children, style: str, label: Children) -> html.Td:
+    made = content if isinstance(content, html.Td) else html.Td(content, className=style)
+    if isinstance(label, str) and label:
+        setattr(made, "data-label", label)
+    return made
 
 
 def graph(chart: Mapping[str, Any], *, name: str, summary: str, identity: str, height: int = 360) -> html.Figure:

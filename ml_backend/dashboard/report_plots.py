@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ml_backend.dashboard import charts
-from ml_backend.dashboard.figures import MEASURES
+from ml_backend.dashboard.axes import count_axis, percent_axis
+from ml_backend.dashboard.figures import LABELS_AXIS, MEASURES, curve_points
 from ml_backend.files import atomic
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ def write_plots(out: Path, learning: dict[str, Any], mistakes: dict[str, Any]) -
     # Dollar signs of users are no formulas.
     with mpl.rc_context({**style, "text.parse_math": False, "savefig.dpi": DPI}):
         for measure, name in MEASURES.items():
-            rows = [row for row in learning["versions"] if row[measure] is not None]
-            if rows:
-                yield _save(_curve(rows, learning, measure, name), out / f"{measure}.png")
+            if any(row[measure] is not None for row in learning["versions"]):
+                yield _save(_curve(learning, measure, name), out / f"{measure}.png")
         trained = [row for row in learning["versions"] if row["loss"]]
         if trained:
             yield _save(_loss(trained[-1]), out / "loss.png")
@@ -51,28 +51,53 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _curve(rows: Sequence[dict[str, Any]], learning: dict[str, Any], measure: str, name: str) -> Figure:
-    figure, axes = _axes("labels", name.lower())
+def _curve(learning: dict[str, Any], measure: str, name: str) -> Figure:
+    """As `figures.curve_figure` draws it."""
+    served, held_back = curve_points(learning["versions"], measure)
     models = learning["random"]["models"] if measure == "accuracy" else []
+    axis = count_axis([row["labels"] for row in [*served, *held_back, *models]])
+    figure, axes = _axes(LABELS_AXIS[axis.is_log], name)
     if models:
-        height = np.array([model["accuracy"] for model in models])
-        reach = np.abs([[model["low"], model["high"]] for model in models] - height[:, None]).T
-        sizes = [model["labels"] for model in models]
-        axes.errorbar(sizes, height, yerr=reach, fmt="o", color=charts.QUIET, capsize=3, label="random labels alone")
-    labels, values = [row["labels"] for row in rows], [row[measure] for row in rows]
-    axes.plot(labels, values, marker="o", color=charts.COLOURS[0], label="active order")
-    if models:
+        _with_intervals(axes, models, measure, color=charts.QUIET, fmt="o", label="random order")
+    if served and measure == "accuracy" and all(row["interval"] for row in served):
+        rows = [row | row["interval"] for row in served]
+        _with_intervals(axes, rows, measure, color=charts.COLOURS[0], fmt="o-", label="order by the model")
+    elif served:
+        labels, values = [row["labels"] for row in served], [row[measure] for row in served]
+        axes.plot(labels, values, marker="o", color=charts.COLOURS[0], label="order by the model")
+    if held_back:
+        labels, values = [row["labels"] for row in held_back], [row[measure] for row in held_back]
+        axes.plot(labels, values, "x", color=charts.COLOURS[5], label="held back")
+    axes.set_xscale("log" if axis.is_log else "linear")
+    axes.set_xticks(axis.ticks, axis.texts)
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(axis.low, axis.high)
+    low, high = axes.get_ylim()
+    shares = percent_axis([low, high])
+    axes.set_yticks(shares.ticks, shares.texts)
+    axes.set_ylim(shares.low, shares.high)
+    if models or held_back:
         axes.legend(frameon=False)
     return figure
 
 
+def _with_intervals(axes: Any, rows: Sequence[dict[str, Any]], measure: str, **style: Any) -> None:
+    """Points with their ``low`` and ``high``."""
+    height = np.array([row[measure] for row in rows])
+    reach = np.abs([[row["low"], row["high"]] for row in rows] - height[:, None]).T
+    axes.errorbar([row["labels"] for row in rows], height, yerr=reach, capsize=3, **style)
+
+
 def _loss(row: dict[str, Any]) -> Figure:
-    figure, axes = _axes("epoch", "loss (nats)")
-    axes.plot(range(1, len(row["loss"]) + 1), row["loss"], color=charts.COLOURS[0], label="training")
+    figure, axes = _axes("epoch (one pass over the labels)", "loss")
+    epochs = range(1, len(row["loss"]) + 1)
+    axes.plot(epochs, row["loss"], color=charts.COLOURS[0], label="labels learnt from")
     if row["validation"]:
         seen = row["validation"]
-        axes.plot(seen["epochs"], seen["loss"], color=charts.COLOURS[1], marker="o", label="validation")
+        axes.plot(seen["epochs"], seen["loss"], color=charts.COLOURS[1], marker="o", label="evaluation tasks")
         axes.legend(frameon=False)
+    axis = count_axis(epochs, by_ratio=False)
+    axes.set_xticks(axis.ticks, axis.texts)
     return figure
 
 

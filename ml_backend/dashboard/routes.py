@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from ml_backend.dashboard import media, projects
 from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.documents import add_documents
 from ml_backend.dashboard.overrides import override
 from ml_backend.dashboard.packing import compact, zipped
 from ml_backend.dashboard.pages.base import View
@@ -29,6 +30,7 @@ MOST_ITEMS: Final = 200
 
 def add_routes(site: Flask, services: Services) -> None:
     """Add all of them."""
+    add_documents(site)
     _add_data(site, services)
     _add_files(site, services)
     _add_overrides(site, services)

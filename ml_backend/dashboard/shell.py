@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote
 
 from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import ICON, PREFIX
+from ml_backend.dashboard.documents import ADDRESS
 
 TICK: Final = 1_500
 """Milliseconds between two questions for news; an answer without news changes nothing on the page."""
-
-ICON: Final = (
-    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5' cy='11' r='4' fill='#1f5fb8'/>"
-    "<circle cx='11' cy='5' r='4' fill='#d9730d'/></svg>"
-)
-"""In the page itself: a file would be fetched anew with every change of the title."""
 
 INDEX: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -26,7 +20,7 @@ INDEX: Final = """<!DOCTYPE html>
     {%metas%}
     <meta name="color-scheme" content="light dark">
     <title>{%title%}</title>
-    <link rel="icon" href="data:image/svg+xml,ICON">
+    <link rel="icon" href="ICON">
     {%css%}
   </head>
   <body>
@@ -34,7 +28,7 @@ INDEX: Final = """<!DOCTYPE html>
     <footer>{%config%}{%scripts%}{%renderer%}</footer>
   </body>
 </html>
-""".replace("ICON", quote(ICON))
+""".replace("ICON", ICON)
 """Dash's own has a script for Internet Explorer, and names no language."""
 
 
@@ -65,8 +59,9 @@ def frame() -> html.Div:
 def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title: str, here: str | None) -> list[Any]:
     """Name of the project, and its pages; ``pages`` are (path, title)."""
     home = dcc.Link("Active learning", href=PREFIX, className="home")
+    told = html.A("Documentation", href=ADDRESS, className="to-documents")
     if project_id is None:
-        return [html.Div([home], className="bar-top")]
+        return [html.Div([home, told], className="bar-top")]
     entries = []
     for path, name in pages:
         address = f"{PREFIX}{project_id}/{path}"
@@ -76,7 +71,7 @@ def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title:
             else dcc.Link(name, href=address)
         )
         entries.append(html.Li(entry))
-    top = html.Div([home, html.Span(title, className="project-title")], className="bar-top")
+    top = html.Div([home, html.Span(title, className="project-title"), told], className="bar-top")
     return [top, html.Nav(html.Ul(entries), **parts.aria(label="Pages of this project"))]
 
 

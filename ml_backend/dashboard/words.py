@@ -9,7 +9,11 @@ MISSING: Final = "-"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 STEPS: Final = {
     "read": "reading tasks and labels",
+    "read content": "reading texts and images",
+    "encoder": "choosing how to look at the tasks",
+    "embed": "looking at the open tasks",
     "fit": "training",
+    "cross-validate": "checking that the model does not just guess",
     "judge": "judging on the evaluation tasks",
     "store": "storing the version",
     "score": "scoring the open tasks",
@@ -19,6 +23,7 @@ STEPS: Final = {
     "tidy": "tidying up",
     "map": "drawing the map",
     "measure": "measuring",
+    "random arm": "training a model of random labels, to compare with",
     "re-check": "looking for doubtful labels",
 }
 """Step of a round → what it does."""

@@ -20,7 +20,9 @@ Features = NDArray[np.float32]
 
 
 class Photos:
-    """Items are features of ``picture_vectors`` ``float32 [D]``: centred on those of the pool, and of length 1.
+    """What a pretrained network sees in photographs, compared with what all of the pool share.
+
+    Items are features of ``picture_vectors`` ``float32 [D]``: centred on those of the pool, and of length 1.
 
     ``(x - m) / |x - m|``. What all pictures of a pool share tells none of them apart, and with features that are never
     negative it is most of each.

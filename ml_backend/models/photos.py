@@ -24,10 +24,10 @@ Features = NDArray[np.float32]
 
 
 class Photos(LinearHead):
-    """Photograph classifier for 2-100 classes over a pretrained encoder, see `LinearHead`.
+    """Photograph classifier over a pretrained encoder, for 2-100 classes.
 
-    Items are what `picture_vectors.read` makes of pictures, ``float32 [D]``: the encoder runs once a picture, wherever
-    it is read.
+    A `LinearHead`: items are what `picture_vectors.read` makes of pictures, ``float32 [D]``: the encoder runs once a
+    picture, wherever it is read.
     """
 
     name: ClassVar[str] = "photos"

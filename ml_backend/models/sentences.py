@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class Sentences(LinearHead):
-    """Text classifier for 2-100 classes over a pretrained encoder, see `LinearHead`.
+    """Text classifier over a pretrained encoder, for 2-100 classes.
 
-    The encoder is ``auto``, a packaged one, or ``sentence_transformers:`` and a name, or a folder (`encoders.folders`).
+    A `LinearHead`. The encoder is ``auto``, a packaged one, or ``sentence_transformers:`` and a name, or a folder
+    (`encoders.folders`).
     """
 
     name: ClassVar[str] = "sentences"

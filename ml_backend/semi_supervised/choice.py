@@ -275,12 +275,12 @@ def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) ->
 def _fit(
     model: Model, report: TrainingReport, wins: bool, pool: TrainingPool, where: str, of_pool: float, of_labels: float
 ) -> Fit:
-    source = f"the {len(pool.items):,} items of the pool" if wins else "the labels alone"
+    source = f"all {len(pool.items):,} tasks, labelled or not" if wins else "the labels alone"
     learnt_from = "pool" if wins else "labels"
     if np.isnan(of_pool):
         why = "too few evaluation tasks or randomly drawn labels to compare"
         return Fit(model, report, learnt_from, f"learnt from {source}: {why}")
-    why = f"macro F {of_pool:.3f} with the pool, {of_labels:.3f} from the labels alone, {where}"
+    why = f"mean F-score of the classes {of_pool:.1%} from all tasks, {of_labels:.1%} from the labels alone, {where}"
     return Fit(model, report, learnt_from, f"learnt from {source}: {why}", of_pool, of_labels)
 
 

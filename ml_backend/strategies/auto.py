@@ -77,10 +77,10 @@ def explain(labels: int, seen: int, classes: int) -> str:
     """
     cold = cold_picks(classes)
     if is_cold(labels, seen, classes) and labels >= cold:
-        return f"auto: typical items of clusters without a label, until a second class is found ({labels} labels now)"
+        return f"auto: typical items of groups without a label, until a second class is found ({labels} labels now)"
     if labels < cold:
-        return f"auto: typical items of clusters without a label, until there are {cold} labels ({labels} now)"
-    found = f"auto: items between the classes of the neighbour graph, and like many others ({labels} labels)"
+        return f"auto: typical items of groups without a label, until there are {cold} labels ({labels} now)"
+    found = f"auto: items between two classes that many others are like ({labels} labels)"
     if misses_a_class(labels, seen, classes):
         return (
             f"{found}; every second one among those that no label reaches: {seen} of {classes} classes have been seen"
@@ -187,7 +187,8 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
         left[picked] = False
         nodes = graph.open[picked]
         for item, node in zip(picked, nodes, strict=True):
-            reasons[item] = FAR if alone and searching else rivals(both[node], graph.model is not None)
+            said = None if graph.model is None else graph.model[item]
+            reasons[item] = FAR if alone and searching else rivals(beliefs[node], said)
         answers.add(nodes, beliefs[nodes].argmax(axis=1))
     return Picks.by_place(order, reasons)
 
@@ -206,7 +207,8 @@ def _nodes(inputs: StrategyInputs) -> NDArray[np.floating]:
 
 
 AUTO: Final = Strategy(
-    "typical items of clusters first, then items between the classes that are like many others; the default",
+    "typical items of each group of similar ones first, then items between two classes that many others are like; the "
+    "default",
     "`m · S S m`, `m = 1 - (p₁ - p₂)`, p spread over the graph S, averaged with the model's",
     "Zhou et al. 2004; Hacohen, Dekel & Weinshall 2022",
     "O(N k C) a pick, beside the graph",
@@ -217,13 +219,25 @@ AUTO: Final = Strategy(
 )
 
 
-def rivals(beliefs: Floats, with_model: bool) -> str:
-    """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which ``[C]``."""
+def rivals(beliefs: Floats, model: Floats | None) -> str:
+    """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which.
+
+    Labels of similar items and the model are told apart, because their mean is neither what the model says nor what
+    people see beside the item as its guess.
+
+    Args:
+        beliefs: of the graph, by labels of items like it ``[C]``.
+        model: of the model ``[C]``, where there is one.
+    """
     second, first = np.argsort(beliefs, kind="stable")[-2:] if len(beliefs) > 1 else (0, 0)
-    by = "neighbours and model" if with_model else "neighbours"
+    guess = -1 if model is None else int(np.argmax(model))
+    model_says = "" if model is None else f"the model says {{{guess}}} ({model[guess]:.0%})"
+    if model is not None and guess != first:
+        return f"{model_says}, items like it {{{first}}} ({beliefs[first]:.0%})"
     if beliefs[second] < RIVALLING * beliefs[first] or first == second:
-        return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by {by}"
-    return f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by {by}"
+        return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by items like it"
+    between = f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by items like it"
+    return f"{between}; {model_says}" if model_says else between
 
 
 def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:

@@ -159,15 +159,15 @@ def test_from_the_printed_url_to_the_tenth_round(
     expect(person.get_by_text("No labels yet.")).to_be_visible()
 
     # Wrong values are explained beside their fields, and start nothing.
-    train(person, Queue_size="none", Training_steps="-3")
+    train(person, Tasks_in_a_queue="none", Training_steps="-3")
     expect(person.get_by_text("correct the marked settings")).to_be_visible()
     expect(person.get_by_text("Must be a whole number")).to_be_visible()
     assert rounds(store) == []
     train(
         person,
         Training_steps="",
-        Queue_size="12",
-        Strategy_or_mixture="entropy:0.8,random:0.2",
+        Tasks_in_a_queue="12",
+        or_a_mixture="entropy:0.8,random:0.2",
         Labels_that_start_a_round="2",
     )
     expect(person.locator("#train-answer")).to_contain_text("A round was asked for")
@@ -264,7 +264,7 @@ def test_the_pages_of_images(
 ) -> None:
     """The click leads to the very task, in Label Studio's own page."""
     person.goto(f"{product.url}/dashboard/{images.id}/overview")
-    train(person, Queue_size="6", Training_steps="20")
+    train(person, Tasks_in_a_queue="6", Training_steps="20")
     expect(person.get_by_role("heading", name="Current version")).to_be_visible(timeout=PATIENCE)
     person.get_by_role("link", name="Mistakes").click()
     first = person.locator("section", has=person.get_by_role("heading", name="Errors")).locator("li.task").first

@@ -12,8 +12,11 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
+from ml_backend.simulation.data import Source
 from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.simulation.mnist_files import load_mnist
+from ml_backend.simulation.photo_table import FOLDER, read_photographs
+from ml_backend.simulation.presets import PRESETS
 
 
 def test_fifteen_labels_of_real_digits(shared_data):
@@ -60,3 +63,23 @@ def test_after_95_headlines_it_knows_more_than_ngrams(shared_data):
         found[name] = evaluate(model.probabilities(held_out)[:, 0], truth, labels, "related").auc
     assert found["sentences"] > 0.87
     assert found["sentences"] > found["headlines"] + 0.1
+
+
+def test_presets_read_the_real_data(shared_data):
+    entries = [entry for several in PRESETS.values() for entry in several if entry.kind != "photos"]
+    found = {entry.kind: Source(entry.kind, shared_data).load() for entry in entries}
+    for entry in entries:
+        entry.design.check(len(found[entry.kind].items))
+    assert len(found["mnist"].items) == 10_000
+    assert len(found["ag_news"].items) > 7_500
+    assert found["disasters"].labels == ("not related", "related")
+    assert len(found["disasters"].items) > 1_250
+
+
+def test_the_preset_of_photographs_fits_their_official_split(shared_data):
+    """Their table alone: the network would look at all of them for a minute."""
+    rows = read_photographs(shared_data)
+    (entry,) = PRESETS["photos"]
+    entry.design.check(len(rows))
+    assert sum(row.test for row in rows) == entry.design.held_out
+    assert all((shared_data / FOLDER / row.path).is_file() for row in rows)

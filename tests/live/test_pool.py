@@ -14,9 +14,9 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
 from ml_backend.jobs.local_queue import LocalRoundQueue
-from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import CONTROL
 from ml_backend.rounds import embedding as project_embedding
@@ -71,7 +71,7 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path):
     second = run_round(workspace, RoundRequest(project.id))
     assert "embed" not in steps_of(second)
     assert steps_of(second).count("switch") == 1
-    assert second.learnt_from.startswith("learnt from the 230 items of the pool")
+    assert second.learnt_from.startswith("learnt from all 230 tasks, labelled or not")
     manifest = store.manifest(second.version)
     assert (manifest.learnt_from, manifest.examples) == ("pool", 8)
     assert "between the classes" in second.choice

@@ -8,16 +8,15 @@ from dash import Dash, Input, Output, State, html, no_update
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import store_of
-from ml_backend.dashboard.figures import MEASURES, curve_figure, loss_figure
+from ml_backend.dashboard.figures import MEASURES, curve_figure, curve_points, loss_figure
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
 LOSS_NOTE: Final = (
-    "Training loss is that of distorted items under dropout (of a model that learns from the pool: against "
-    "probabilities, not classes), and can lie above the validation loss. Evaluation tasks are only looked at: they "
-    "teach the model nothing, and stop no training."
+    "How far the model's probabilities were from the labels while it was trained: 0 is perfect. Evaluation tasks are "
+    "only looked at on the way: they teach the model nothing, and stop no training."
 )
 
 
@@ -42,7 +41,13 @@ def view(data: Data) -> Any:
         choice = parts.select("Measure", MEASURES.items(), data["measure"], identity="measure")
         chart = html.Div(curve_part(data, data["measure"]), id="curve")
         content.append(
-            parts.section("Against labels", html.Div(choice, className="form pickers"), chart, _saved(data) or "")
+            parts.section(
+                "How good, with how many labels",
+                html.Div(choice, className="form pickers"),
+                chart,
+                _saved(data) or "",
+                topic="accuracy",
+            )
         )
     else:
         content.append(
@@ -57,7 +62,7 @@ def view(data: Data) -> Any:
         choice = parts.select("Version", names, names[0], identity="loss-version")
         pickers = html.Div(choice, className="form pickers")
         chart = html.Div(loss_part(losses[-1]), id="loss")
-        content.append(parts.section("Loss by epoch", pickers, chart, note=LOSS_NOTE))
+        content.append(parts.section("How a training went", pickers, chart, note=LOSS_NOTE, topic="loss"))
     return parts.page("Learning curve", *content, lead=lead)
 
 
@@ -67,11 +72,21 @@ def curve_part(data: Data, measure: str) -> Any:
     name = MEASURES[measure]
     if not rows:
         return parts.notice(f"No version has an {name}: the evaluation tasks need labels of two classes.")
-    first, last = rows[0], rows[-1]
-    summary = (
-        f"{name} went from {words.percent(first[measure])} with {first['labels']:,} labels to "
-        f"{words.percent(last[measure])} with {last['labels']:,}."
-    )
+    served, held_back = curve_points(data["versions"], measure)
+    if not served:
+        summary = "No version was served: each was clearly worse than the one before."
+    elif len(served) == 1:
+        summary = f"{name} is {words.percent(served[0][measure])} with {words.count(served[0]['labels'], 'label')}."
+    else:
+        first, last = served[0], served[-1]
+        summary = (
+            f"{name} went from {words.percent(first[measure])} with {first['labels']:,} labels to "
+            f"{words.percent(last[measure])} with {last['labels']:,}."
+        )
+    if held_back:
+        summary += (
+            f" {words.count(len(held_back), 'version')} held back: clearly worse than the one before, not served."
+        )
     table = parts.table(
         ("Version", "Labels", name, "Evaluation tasks"),
         [
@@ -109,12 +124,13 @@ def loss_part(row: dict[str, Any]) -> Any:
     """Loss of one version by epoch."""
     loss, validation = row["loss"], row["validation"]
     summary = (
-        f"{row['name']}: training loss from {loss[0]:.3f} to {loss[-1]:.3f} nats in {words.count(len(loss), 'epoch')}"
+        f"{row['name']}: loss on the labels learnt from {loss[0]:.3f} at first, {loss[-1]:.3f} after "
+        f"{words.count(len(loss), 'epoch')}"
     )
     if validation:
         lowest, epoch = min(zip(validation["loss"], validation["epochs"], strict=True))
         summary += (
-            f"; validation loss, of {words.count(validation['items'], 'evaluation task')}, "
+            f"; of {words.count(validation['items'], 'evaluation task')}, "
             f"{validation['loss'][-1]:.3f} at the end, lowest ({lowest:.3f}) at epoch {epoch:,}"
         )
     chart = loss_figure(row)

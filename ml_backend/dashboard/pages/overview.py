@@ -16,7 +16,7 @@ from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
-SOURCES: Final = {"labels": "the labels alone", "pool": "the labels and the whole pool"}
+SOURCES: Final = {"labels": "the labels alone", "pool": "all tasks, labelled or not"}
 
 
 def read(view: View) -> Data:
@@ -74,17 +74,20 @@ def _standing(data: Data) -> html.Section:
     version, before = data["version"], data["before"]
     metrics = version["metrics"] or {}
     then = (before or {}).get("metrics") or {} if data["comparable"] else {}
-    names = [("accuracy", "Accuracy"), ("f_macro", "F-score"), ("auc", "AUC")]
+    names = [("accuracy", "Accuracy", "accuracy"), ("f_macro", "F-score", "f-score"), ("auc", "AUC", "AUC")]
     if metrics.get("f_positive") is not None:
-        names[1] = ("f_positive", f"F-score of “{metrics['positive']}”")
-    rows: list[tuple[str, Any, Any]] = [("Labels so far", f"{data['labels'] or 0:,}", _open_tasks(data))]
-    for name, label in names:
-        rows.append((label, words.percent(metrics.get(name)), words.change(metrics.get(name), then.get(name)) or None))
+        names[1] = ("f_positive", f"F-score of “{metrics['positive']}”", "f-score")
+    labels = ("Labels so far", f"{data['labels'] or 0:,}", _open_tasks(data), "labels")
+    rows: list[tuple[str, Any, Any, str | None]] = [labels]
+    for name, label, topic in names:
+        change = words.change(metrics.get(name), then.get(name)) or None
+        rows.append((label, words.percent(metrics.get(name)), change, topic))
     if not metrics:
-        rows = [*rows[:1], ("Held-out accuracy", words.MISSING, "no labelled evaluation tasks yet")]
+        rows = [labels, ("Accuracy", words.MISSING, "no labelled evaluation tasks yet", "evaluation tasks")]
     queue = data["queue"]
     if queue:
-        rows.append(("Queue", f"{queue['answered']} of {queue['size']:,}", f"answered · by {queue['strategy']}"))
+        answered = f"{queue['answered']} of {queue['size']:,}"
+        rows.append(("Queue", answered, f"answered · by {queue['strategy']}", "queue"))
     pinned = " · pinned" if data["pinned"] == version["name"] else ""
     trained = words.ago(version["created_at"], datetime.fromisoformat(data["now"]))
     note = [html.Span(version["name"], className="code"), f" · trained {trained}{pinned}"]
@@ -107,10 +110,14 @@ def _explained(data: Data) -> html.Dl:
     """What the version learnt from, and what is asked for now."""
     why, source = data["version"]["learnt_why"], SOURCES.get(data["version"]["learnt_from"])
     told = (why or "").removeprefix("learnt from ") or source
-    rows = [("Learnt from", told), ("Asked now", data["asks"])]
-    return html.Dl(
-        [cell for name, text in rows if text for cell in (html.Dt(name), html.Dd(f"{text}."))], className="facts-list"
-    )
+    rows = [("Learnt from", told, "learning from tasks without a label"), ("Asked now", data["asks"], "strategies")]
+    cells = [
+        cell
+        for name, text, topic in rows
+        if text
+        for cell in (html.Dt([name, parts.explain(topic)]), html.Dd(f"{text}."))
+    ]
+    return html.Dl(cells, className="facts-list")
 
 
 def _open_tasks(data: Data) -> str | None:
@@ -131,7 +138,7 @@ def _stop_or_go(data: Data) -> html.Section:
                 className="note",
             )
         )
-    return parts.section("Go on or stop?", *text)
+    return parts.section("Go on or stop?", *text, topic="going on")
 
 
 def _key(data: Data) -> list[Any]:

@@ -77,7 +77,10 @@ def section(data: Data) -> html.Section:
     form = html.Details(
         [
             html.Summary("Settings of the rounds"),
-            html.P("They hold for this round and all later ones; empty means the default.", className="note"),
+            html.P(
+                ["They hold for this round and all later ones; empty means the default.", parts.explain("settings")],
+                className="note",
+            ),
             html.Div(fields, className="form"),
         ],
         id="train-settings",
@@ -87,38 +90,62 @@ def section(data: Data) -> html.Section:
         f"{rule['every_seconds']:g} seconds after the first new one."
     )
     return parts.section(
-        "Rounds", form, html.Div(buttons, className="actions"), html.Div(id="train-answer", role="status"), note=note
+        "Rounds",
+        form,
+        html.Div(buttons, className="actions"),
+        html.Div(id="train-answer", role="status"),
+        note=note,
+        topic="rounds",
     )
 
 
 def _field(row: dict[str, Any]) -> html.Div:
-    name, value = row["name"], row["value"]
-    more: dict[str, Any] = {"list": f"options-{name}"} if "options" in row else {}
-    control = dcc.Input(
-        id={"type": "setting", "name": name},
-        type="text",
-        value="" if value is None else str(value),
-        placeholder=str(row["default"]),
-        autoComplete="off",
-        spellCheck="false",
-        **more,
-    )
-    default = f"Default: {row['default']}."
+    """A setting: a menu where its values are registered names, and a box to type in where others are possible."""
+    name, value, default = row["name"], row["value"], f"Default: {row['default']}."
+    box: dict[str, Any] = {
+        "id": {"type": "setting", "name": name},
+        "type": "text",
+        "value": "" if value is None else str(value),
+        "placeholder": str(row["default"]),
+        "autoComplete": "off",
+        "spellCheck": "false",
+    }
+    label, control = row["label"], list[Any]()
+    if not row.get("options"):
+        control = [html.Label([html.Span(label, className="field-name"), dcc.Input(**box)])]
+    elif row["typed"]:
+        typed = html.Label([html.Span("or a mixture", className="field-name"), dcc.Input(**box)])
+        control = [_menu(row), typed]
+    else:
+        control = [_menu(row), dcc.Input(**box | {"type": "hidden"})]
     return html.Div(
         [
-            html.Label([html.Span(row["label"], className="field-name"), control]),
+            *control,
             html.Div([default, f" {_sentence(row['note'])}" if row["note"] else ""], className="hint"),
             html.Div(id={"type": "problem", "name": name}, className="problem", role="alert"),
-            *([_options(row)] if "options" in row else []),
         ],
         className="field",
     )
 
 
-def _options(row: dict[str, Any]) -> html.Datalist:
-    """What the browser offers while somebody types."""
-    entries = [html.Option(value=name, label=told or name) for name, told in row["options"]]
-    return html.Datalist(entries, id=f"options-{row['name']}")
+def _menu(row: dict[str, Any]) -> html.Div:
+    """A native menu with a sentence an entry; ``assets/select.js`` writes what is chosen into the setting's box."""
+    default = str(row["default"])
+    chosen = default if row["value"] is None else str(row["value"])
+    entries = []
+    for name, told in row["options"]:
+        remark = " (default)" if name == default else ""
+        entries.append(html.Option(f"{name}{remark}: {told}" if told else name, value=name, selected=chosen == name))
+    if chosen not in dict(row["options"]):
+        entries.insert(0, html.Option(chosen, value=chosen, selected=True))
+    identity = f"setting-menu-{row['name']}"
+    fills: dict[str, Any] = {"data-fills": row["name"]}
+    return html.Div(
+        [
+            html.Label(row["label"], htmlFor=identity, className="field-name"),
+            html.Select(entries, id=identity, **fills),
+        ]
+    )
 
 
 def _sentence(text: str) -> str:

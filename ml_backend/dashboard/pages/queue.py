@@ -15,7 +15,7 @@ from ml_backend.records import CONTROL, PINNED
 from ml_backend.store.queue_reorderings import INSTANT
 
 WHY: Final = {
-    CONTROL: "control: drawn at random",
+    CONTROL: "control task",
     INSTANT: "instant: an answer since the last round brought it forward",
     PINNED: "pinned by a person",
 }
@@ -64,9 +64,9 @@ def view(data: Data) -> Any:
 def _facts(data: Data) -> Any:
     control = "without a guess, also in Label Studio: they measure the model" if data["control"] else None
     figures = [
-        ("Queued", f"{data['total']:,}", f"by {data['strategy']}"),
-        ("Pinned", f"{data['pinned']:,}", None),
-        ("Control tasks", f"{data['control']:,}", control),
+        ("Queued", f"{data['total']:,}", f"by {data['strategy']}", "queue"),
+        ("Pinned", f"{data['pinned']:,}", None, "pinning"),
+        ("Control tasks", f"{data['control']:,}", control, "control tasks"),
     ]
     return parts.section("Now", parts.figures(figures), _made_of(data["parts"]))
 
@@ -89,7 +89,7 @@ def _rows(data: Data, told: Any) -> Any:
         [
             html.H2(head, id="h-places"),
             told,
-            html.Ol(items, className="queue", start=str(data["start"] + 1)),
+            html.Ol(items, className=f"queue {_looks(data['rows'])}", start=str(data["start"] + 1)),
             _pages(data, last),
         ],
         className="card",
@@ -99,39 +99,46 @@ def _rows(data: Data, told: Any) -> Any:
 
 
 def _row(row: Data, data: Data) -> Any:
+    """One task. On a phone its reason and buttons come with “Why” (``assets/more.js``): a queue fits some screens."""
     task = row["task_id"]
-    guess = f"{row['guess']}, {words.percent(row['confidence'], 0)}" if row["guess"] is not None else None
-    if row["why"] == CONTROL:
-        guess = "not shown"
-    facts = [
-        html.Span(f"{row['place']:,}", className="place"),
-        parts.item(row["item"], task),
-        html.Div(
-            [
-                html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
-                *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
-                *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
-                *([html.P(_sentence(row["reason"]))] if row["reason"] else []),
-                html.P(f"Guess: {guess or 'none yet'}{_score(row)}", className="quiet"),
-                parts.out(f"Task {task}", f"{data['task_link']}{task}"),
-            ],
-            className="facts",
-        ),
-        _buttons(row),
+    guess = f"{row['guess']}, {words.percent(row['confidence'], 0)}" if row["guess"] is not None else "none yet"
+    guess = "not shown" if row["why"] == CONTROL else guess
+    said = [
+        html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
+        *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
+        *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
+        html.Span([html.Span("Guess: ", className="word"), guess], className="quiet guess"),
     ]
-    return html.Li(facts, className="queued", id=f"task-{task}")
+    told = "drawn at random, to measure the model by" if row["why"] == CONTROL else row["reason"]
+    reason = [html.P(_sentence(told))] if told else []
+    about: dict[str, Any] = {"data-more": f"task-{task}"}
+    return html.Li(
+        [
+            html.Span(f"{row['place']:,}", className="place"),
+            parts.item(row["item"], task),
+            html.Div(said, className="said"),
+            html.Button(
+                "Why", className="more", **about, **parts.aria(expanded="false", label=f"Why, and change: task {task}")
+            ),
+            html.Div([*reason, parts.out(f"Task {task}", f"{data['task_link']}{task}")], className="facts"),
+            _buttons(row),
+        ],
+        className="queued",
+        id=f"task-{task}",
+    )
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
+def _looks(rows: list[Data]) -> str:
+    """Images stand side by side on a phone, texts below each other."""
+    return "pictures" if any("image" in (row["item"] or {}) for row in rows) else "texts"
+
+
 def _kind(row: Data) -> str:
     return {CONTROL: "control", PINNED: "pinned"}.get(row["why"], "model")
-
-
-def _score(row: Data) -> str:
-    return "" if row["score"] is None else f" · score {words.figure(row['score'])}"
 
 
 def _buttons(row: Data) -> Any:

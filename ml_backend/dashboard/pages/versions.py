@@ -11,16 +11,17 @@ from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import ask, store_of
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.reading.form import setting_label
 from ml_backend.dashboard.reading.versions import read_comparison, read_versions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError, StoreError
 
 NAMES: Final = {
     "accuracy": "Accuracy",
-    "f_macro": "F-score (macro)",
-    "f_positive": "F-score (rare class)",
+    "f_macro": "F-score, mean of the classes",
+    "f_positive": "F-score of the rarer class",
     "auc": "AUC",
-    "nll": "Negative log-likelihood",
+    "nll": "Loss on the evaluation tasks",
     "ece": "Calibration error",
     "n": "Evaluation tasks",
     "labels": "Labels",
@@ -28,6 +29,9 @@ NAMES: Final = {
     "model": "Model",
     "learnt from": "Learnt from",
 }
+SHARES: Final = ("accuracy", "f_macro", "f_positive", "auc")
+"""Shown in percent, as on all other pages."""
+LEARNT_FROM: Final = {"labels": "labels", "pool": "all tasks"}
 
 
 def read(view: View) -> Data:
@@ -92,13 +96,13 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
         name,
         html.Td(datetime.fromisoformat(row["created_at"]).strftime("%Y-%m-%d %H:%M"), className="nowrap"),
         f"{row['labels']:,}",
-        row["learnt_from"],
-        words.figure(metrics.get("accuracy")),
-        words.figure(f_score),
-        words.figure(metrics.get("auc")),
+        LEARNT_FROM.get(row["learnt_from"], row["learnt_from"]),
+        words.percent(metrics.get("accuracy")),
+        words.percent(f_score),
+        words.percent(metrics.get("auc")),
         words.size(row["bytes"]),
         ", ".join(use),
-        html.Td(actions, className="row-actions"),
+        html.Td(html.Div(actions), className="row-actions"),
     )
 
 
@@ -110,7 +114,7 @@ def _compare(data: Data) -> html.Section:
         ],
         className="form pickers",
     )
-    return parts.section("Compare two", pickers, html.Div(comparison(data), id="comparison"))
+    return parts.section("Compare two", pickers, html.Div(comparison(data), id="comparison"), topic="held back")
 
 
 def comparison(data: Data) -> Any:
@@ -122,12 +126,15 @@ def comparison(data: Data) -> Any:
         return None
     head = ("", found["a"], found["b"])
     rows = [
-        (NAMES.get(row["name"], row["name"]), _cell(row["a"]), _cell(row["b"]))
+        (_name(row["name"]), _cell(row["name"], row["a"]), _cell(row["name"], row["b"]))
         for row in [*found["facts"], *found["metrics"]]
+        if row["a"] is not None or row["b"] is not None
     ]
     content: list[Any] = [_verdict(found), parts.table(head, rows, caption="Figures", numbers=(1, 2))]
     if found["settings"]:
-        differences = [(row["name"], _cell(row["a"]), _cell(row["b"])) for row in found["settings"]]
+        differences = [
+            (setting_label(row["name"]), _cell("", row["a"]), _cell("", row["b"])) for row in found["settings"]
+        ]
         content.append(parts.table(head, differences, caption="Settings that differ", numbers=(1, 2)))
     else:
         content.append(html.P("Both were trained with the same settings.", className="note"))
@@ -143,13 +150,24 @@ def _verdict(found: dict[str, Any]) -> Any:
     chance = "" if better == 0 else f" Chance alone would bring so much in {words.percent(test['p_value'])} of cases."
     return parts.notice(
         f"On the same {test['n']:,} evaluation tasks {found['b']} is {word} {found['a']}: "
-        f"{words.count(test['won'], 'task')} won, {test['lost']:,} lost.{chance} (Exact McNemar test, one-sided.)"
+        f"{words.count(test['won'], 'task')} more right, {test['lost']:,} more wrong.{chance}"
     )
 
 
-def _cell(value: Any) -> str:
+def _name(figure: str) -> Any:
+    """A figure's name, with what explains it."""
+    topics = {"ece": "calibration error", "nll": "loss", "auc": "AUC", "f_macro": "f-score", "f_positive": "f-score"}
+    name = NAMES.get(figure, figure)
+    return [name, parts.explain(topics[figure])] if figure in topics else name
+
+
+def _cell(name: str, value: Any) -> str:
     if value is None:
         return words.MISSING
+    if name in SHARES:
+        return words.percent(value)
+    if name == "learnt from":
+        return LEARNT_FROM.get(value, str(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

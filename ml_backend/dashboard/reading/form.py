@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.config import ProjectSettings, Settings
@@ -18,15 +19,15 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.strategies.registry import STRATEGIES
 
 OFFERED: Final = {
-    "strategy": "Strategy or mixture",
-    "text_model": "Text model",
-    "image_model": "Image model",
-    "embedding": "Embedding of the pool",
-    "queue_size": "Queue size",
-    "samples": "Dropout samples",
-    "control_share": "Random share",
+    "strategy": "Strategy",
+    "text_model": "Model of texts",
+    "image_model": "Model of images",
+    "embedding": "What compares tasks",
+    "queue_size": "Tasks in a queue",
+    "samples": "Guesses a task",
+    "control_share": "Share of control tasks",
     "train_after_labels": "Labels that start a round",
-    "seed": "Seed",
+    "seed": "Number that fixes chance",
     "recheck": "Doubtful labels to list",
 }
 """Project setting → its label in the form."""
@@ -36,13 +37,20 @@ TUNED: Final = {
     "learning_rate": "Learning rate",
     "weight_decay": "Weight decay",
     "penalty": "Penalty of large weights",
-    "encoder": "Text encoder",
-    "dropout": "Dropout",
-    "feature_dropout": "Word dropout",
+    "encoder": "Encoder of texts",
+    "dropout": "Share of the network left out in training",
+    "feature_dropout": "Share of the words left out in training",
     "label_smoothing": "Label smoothing",
 }
 """Hyperparameter → its label."""
 NOTES: Final = {
+    "strategy": "What is asked first. Or type a mixture, such as entropy:0.8,random:0.2.",
+    "text_model": "auto: the first that is installed",
+    "image_model": "auto: the one that guesses the labels best, and before there are labels by the images' looks",
+    "embedding": "By its numbers tasks are alike or not, also those without a label; auto: the best that is there",
+    "samples": "Only some strategies use it: how often the model guesses a task, each time with other parts left out",
+    "control_share": "Tasks drawn at random and shown without a guess: what the rest is measured against",
+    "seed": "The same number, the same training and order",
     "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
     "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder (ENCODER_FOLDERS).",
 }
@@ -54,7 +62,8 @@ MODEL_SETTINGS: Final = {"Text": "text_model", "Image": "image_model"}
 def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
     """A row for each setting: ``name``, ``label``, ``value`` (None: the default holds), ``default``, ``note``.
 
-    ``options``, of settings that name something registered, are pairs of a name and what it does.
+    ``options``, of settings that name something registered, are pairs of a name and what it does; ``typed`` says
+    whether other values than these are possible.
     """
     stored, defaults = store.extra_params(), settings.project_defaults()
     options = _options(about(store).get("object_tag"))
@@ -62,17 +71,20 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
     for name, label in OFFERED.items():
         if name in MODEL_SETTINGS.values() and not options[name]:
             continue
-        note = ProjectSettings.model_fields[name].description or ""
-        if name == "strategy":
-            note = "One of the strategies, or a mixture such as entropy:0.8,random:0.2."
+        note = NOTES.get(name) or ProjectSettings.model_fields[name].description or ""
         row = _row(name, label, stored.get(name), getattr(defaults, name), note)
-        rows.append(row | ({"options": options[name]} if name in options else {}))
+        rows.append(row | ({"options": options[name], "typed": name == "strategy"} if name in options else {}))
     tuned = stored.get("hyperparameters")
     known = tuned if isinstance(tuned, Mapping) else {}
     for name, default in hyperparameters(settings, store).items():
         note = NOTES.get(name, "") if isinstance(default, str) else f"{bounds_of(name)}. {NOTES.get(name, '')}".strip()
         rows.append(_row(PREFIX + name, TUNED.get(name, name), known.get(name), default, note))
     return rows
+
+
+def setting_label(name: str) -> str:
+    """What the form calls a setting, or the hyperparameter that a comparison of versions names."""
+    return OFFERED.get(name) or TUNED.get(name.removeprefix("hyperparameter ")) or name
 
 
 def hyperparameters(settings: Settings, store: ProjectStore) -> dict[str, Any]:
@@ -107,9 +119,15 @@ def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
     encoders = [name for name, encoder in ENCODERS.usable().items() if tag in (None, encoder.object_tag)]
     return {
         "strategy": [(name, strategy.when) for name, strategy in STRATEGIES.usable().items()],
-        **{setting: [(name, "") for name in (AUTO, *names) if names] for setting, names in models.items()},
-        "embedding": [(name, "") for name in (AUTO, *encoders)],
+        **{setting: _described(names, MODELS.usable()) for setting, names in models.items()},
+        "embedding": _described(encoders, ENCODERS.usable()),
     }
+
+
+def _described(names: Sequence[str], entries: Mapping[str, object]) -> list[tuple[str, str]]:
+    """`AUTO` and the names, each with the first sentence of its docstring; nothing where there are no names."""
+    told = [(name, (inspect.getdoc(entries[name]) or "").partition("\n")[0].rstrip(".")) for name in names]
+    return [(AUTO, "chosen for this project"), *told] if names else []
 
 
 def changes(

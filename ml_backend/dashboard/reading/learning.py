@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -61,12 +62,22 @@ def _point(manifest: Manifest) -> dict[str, Any]:
         "promoted": manifest.promoted,
         "evaluated": metrics.get("n", 0),
         "accuracy": metrics.get("accuracy"),
+        "interval": _interval(metrics),
         "f": positive if positive is not None else metrics.get("f_macro"),
         "auc": metrics.get("auc"),
         "evaluation": manifest.evaluation_fingerprint,
         "loss": list(training.get("loss") or ()),
         "validation": training.get("validation"),
     }
+
+
+def _interval(metrics: Mapping[str, Any]) -> dict[str, float] | None:
+    """95 % interval of the accuracy (Wilson); None of a version that was not measured."""
+    tasks, accuracy = metrics.get("n"), metrics.get("accuracy")
+    if not tasks or accuracy is None:
+        return None
+    found = wilson(round(accuracy * tasks), tasks)
+    return {"low": found.low, "high": found.high}
 
 
 def _random(store: ProjectStore, served: Manifest, most: int) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def test_what_is_asked_and_learnt_from_is_explained(own):
     assert "auto: items between the classes." in words(render(services, "/dashboard/1/overview", "")[1])
     store.update_manifest(store.manifest(SECOND).model_copy(update={"learnt_from": "pool"}))
     (store.folder / "rounds.jsonl").unlink()  # the log goes back some rounds only
-    assert "the labels and the whole pool." in words(render(services, "/dashboard/1/overview", "")[1])
-    assert "pool" in words(render(services, "/dashboard/1/versions", "")[1])
+    assert "all tasks, labelled or not." in words(render(services, "/dashboard/1/overview", "")[1])
+    assert "all tasks" in words(render(services, "/dashboard/1/versions", "")[1])
 
 
 def test_the_queue_says_why_each_task_is_there(own):
@@ -108,7 +108,9 @@ def test_the_queue_says_why_each_task_is_there(own):
 def test_both_losses_of_a_version(own):
     store, _ = own
     first, second = read_learning(store)["versions"]
-    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["training"], "an older version has no other"
+    assert [trace["name"] for trace in loss_figure(first)["data"]] == ["labels learnt from"], (
+        "an older version has no other"
+    )
     training, validation = loss_figure(second)["data"]
     assert (training["x"], validation["x"]) == ([1, 2, 3, 4, 5, 6], [1, 3, 6])
     assert validation["y"] == [0.9, 0.5, 0.6]

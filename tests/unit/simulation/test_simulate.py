@@ -16,7 +16,6 @@ from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.files import ResultFolder, read_rounds
 from ml_backend.simulation.oracle import Oracle
-from ml_backend.simulation.presets import PRESETS
 from ml_backend.simulation.simulate import simulate
 from ml_backend.simulation.workers import Run, run_parallel
 
@@ -233,17 +232,6 @@ def test_one_class_is_not_enough(tmp_path):
     (tmp_path / "one.csv").write_text("text,label\nflood,wet\nrain,wet\ndust,\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"1 different labels; 2 to 100 are needed; 1 items have no label"):
         Source("own", tmp_path / "one.csv", "label").load()
-
-
-def test_presets_read_the_real_data(shared_data):
-    found = {entry.kind: Source(entry.kind, shared_data).load() for entries in PRESETS.values() for entry in entries}
-    for entries in PRESETS.values():
-        for entry in entries:
-            entry.design.check(len(found[entry.kind].items))
-    assert len(found["mnist"].items) == 10_000
-    assert len(found["ag_news"].items) > 7_500
-    assert found["disasters"].labels == ("not related", "related")
-    assert len(found["disasters"].items) > 1_250
 
 
 def test_a_folder_of_images_is_data_too(tmp_path):

@@ -62,14 +62,21 @@ def test_then_it_asks_between_the_classes(groups):
     (told,) = found.reasons.values()
     assert {"{0}", "{1}"} == set(re.findall(r"\{\d\}", told))
     assert told.startswith("between ")
-    assert told.endswith(" by neighbours")
+    assert told.endswith(" by items like it")
 
 
 def test_of_an_item_inside_a_class_it_does_not_say_between():
-    assert (
-        rivals(np.array([0.02, 0.9, 0.08], np.float32), True) == "like many others; {1} (90%) by neighbours and model"
-    )
-    assert rivals(np.array([1.0], np.float32), False) == "like many others; {0} (100%) by neighbours"
+    inside = np.array([0.02, 0.9, 0.08], np.float32)
+    assert rivals(inside, None) == "like many others; {1} (90%) by items like it"
+    assert rivals(inside, inside) == "like many others; {1} (90%) by items like it"
+    assert rivals(np.array([1.0], np.float32), None) == "like many others; {0} (100%) by items like it"
+
+
+def test_a_reason_names_the_guess_that_people_see_beside_it():
+    """The mean of both said "57 % related or 43 % not", beside the guess "related, 99 %"."""
+    between, sure = np.array([0.55, 0.45], np.float32), np.array([0.99, 0.01], np.float32)
+    assert rivals(between, sure) == "between {0} (55%) and {1} (45%) by items like it; the model says {0} (99%)"
+    assert rivals(between[::-1], sure) == "the model says {0} (99%), items like it {1} (55%)"
 
 
 def test_what_is_asked_at_once_are_no_neighbours(groups):
@@ -137,9 +144,9 @@ def test_without_a_second_class_nothing_lies_between():
 def test_it_explains_itself():
     assert cold_picks(10) == 8
     assert (cold_picks(2), cold_picks(1000)) == (4, 50)
-    assert "typical items of clusters without a label, until there are 8 labels (3 now)" in explain(3, 2, 10)
+    assert "typical items of groups without a label, until there are 8 labels (3 now)" in explain(3, 2, 10)
     assert "until a second class is found (9 labels now)" in explain(9, 1, 2)
-    assert explain(8, 10, 10).endswith("like many others (8 labels)")
+    assert explain(8, 10, 10).endswith("that many others are like (8 labels)")
     assert explain(8, 5, 10).endswith("no label reaches: 5 of 10 classes have been seen")
     assert "no label reaches" not in explain(50, 9, 10)
 

@@ -1,0 +1,167 @@
+"""The documentation, as pages of this server: without network, and from an installed package as well.
+
+``docs/`` beside this file links to each document of the repository; a wheel holds their text in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from html import escape
+from pathlib import Path
+from posixpath import dirname, join, normpath
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Flask, Response
+from werkzeug.exceptions import NotFound
+
+from ml_backend.dashboard.address import ICON, PREFIX
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+FOLDER: Final = Path(__file__).parent / "docs"
+ADDRESS: Final = f"{PREFIX}docs/"
+GROUPS: Final = {"": "Start here", "explanation": "What it means", "howto": "How to", "reference": "Reference"}
+"""Folder → its heading in the list of documents, in this order."""
+EXPLAINED: Final = {
+    "labels": "explanation/measures#labels-so-far",
+    "accuracy": "explanation/measures#accuracy",
+    "f-score": "explanation/measures#f-score",
+    "AUC": "explanation/measures#auc",
+    "queue": "explanation/measures#the-queue",
+    "control tasks": "explanation/measures#control-tasks",
+    "labels saved": "explanation/measures#labels-saved",
+    "going on": "explanation/measures#go-on-or-stop",
+    "loss": "explanation/measures#loss",
+    "calibration error": "explanation/measures#calibration-error",
+    "evaluation tasks": "explanation/measures#evaluation-tasks",
+    "held back": "explanation/measures#better-worse-held-back",
+    "learning from tasks without a label": "explanation/learning-from-the-pool",
+    "strategies": "reference/strategies",
+    "settings": "howto/tune",
+    "rounds": "explanation/rounds",
+    "map": "howto/dashboard#the-map",
+    "pinning": "howto/dashboard#change-the-order",
+    "reasons": "howto/dashboard#why-a-task-is-queued",
+}
+"""What a page explains with a `?` → the document and its heading."""
+PAGE: Final = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · Active learning</title>
+<link rel="icon" href="{icon}">
+<link rel="stylesheet" href="{prefix}assets/dashboard.css"></head>
+<body><a class="skip" href="#main">Skip to the content</a>
+<header id="masthead"><div class="bar-top"><a class="home" href="{prefix}">Active learning</a>
+<a href="{address}">Documentation</a></div></header>
+<main id="main" tabindex="-1"><article class="card document">{body}</article></main></body></html>
+"""
+
+
+def address_of(topic: str) -> str:
+    """Where a topic of `EXPLAINED` is explained."""
+    return ADDRESS + EXPLAINED[topic]
+
+
+def names() -> list[str]:
+    """All documents, such as ``explanation/measures``."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.md"))
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def title(name: str) -> str:
+    """A document's first heading."""
+    with (FOLDER / f"{name}.md").open(encoding="utf-8") as lines:
+        return next((line[2:].strip() for line in lines if line.startswith("# ")), name)
+
+
+@cache
+def rendered(name: str) -> str:
+    """A document of `names` as HTML; what it holds of HTML itself is shown as text."""
+    from markdown_it import MarkdownIt
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
+    drawn: str = reader.renderer.render(_adapted(tokens, name, set(names())), reader.options, {})
+    # A keyboard must reach what scrolls.
+    drawn = drawn.replace("<table>", '<div class="table" tabindex="0" role="region" aria-label="Table"><table>')
+    return drawn.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+
+
+def _adapted(tokens: list[Token], name: str, known: set[str]) -> list[Token]:
+    """With anchors at headings, links that lead to our pages, and the words of images in their place."""
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "heading_open" and following is not None:
+            token.attrSet("id", slug(_text(following)))
+        if token.children:
+            token.children = list(_inline(token.children, name, known))
+    return tokens
+
+
+def _text(inline: Token) -> str:
+    return "".join(child.content for child in inline.children or ())
+
+
+def _inline(children: Iterable[Token], name: str, known: set[str]) -> Iterator[Token]:
+    left_out = 0
+    for child in children:
+        if child.type == "link_open":
+            target = _target(str(child.attrGet("href")), name, known)
+            if target is None:  # a file that is not carried along: its words stay
+                left_out += 1
+                continue
+            child.attrSet("href", target)
+        elif child.type == "link_close" and left_out:
+            left_out -= 1
+            continue
+        elif child.type == "image":
+            child.type, child.tag, child.attrs = "text", "", {}
+        yield child
+
+
+def _target(href: str, name: str, known: set[str]) -> str | None:
+    """Where a link of a document leads on this server; None where it leads to nothing here."""
+    if href.startswith(("http://", "https://", "#")):
+        return href
+    path, _, anchor = href.partition("#")
+    found = normpath(join(dirname(name), path)).removesuffix(".md")
+    return f"{ADDRESS}{found}" + (f"#{anchor}" if anchor else "") if found in known else None
+
+
+def index() -> str:
+    """The list of documents."""
+    groups: dict[str, list[str]] = {folder: [] for folder in GROUPS}
+    for name in names():
+        groups.setdefault(dirname(name), []).append(name)
+    content = ["<h1>Documentation</h1>"]
+    for folder, found in groups.items():
+        entries = "".join(f'<li><a href="{ADDRESS}{name}">{escape(title(name))}</a></li>' for name in found)
+        content.append(f"<h2>{escape(GROUPS.get(folder, folder))}</h2><ul>{entries}</ul>")
+    return "".join(content)
+
+
+def page(heading: str, body: str) -> str:
+    """A whole page."""
+    return PAGE.format(title=escape(heading), prefix=PREFIX, icon=ICON, address=ADDRESS, body=body)
+
+
+def add_documents(site: Flask) -> None:
+    """Answer below `ADDRESS`."""
+    views: Mapping[str, Any] = {"mimetype": "text/html"}
+
+    @site.get(ADDRESS)
+    def documents() -> Response:
+        """The documentation: the list of its pages."""
+        return Response(page("Documentation", index()), **views)
+
+    @site.get(f"{ADDRESS}<path:name>")
+    def document(name: str) -> Response:
+        """A page of the documentation."""
+        if name not in names():
+            raise NotFound(f"There is no document of this name; {ADDRESS} lists all.")
+        return Response(page(title(name), rendered(name)), **views)
