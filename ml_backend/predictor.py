@@ -14,7 +14,7 @@ from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import LabelStudioError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.connection import make_fetcher
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, read_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.models.base import Model
@@ -64,9 +64,10 @@ class Predictor:
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None
-        self.question: ChoiceQuestion | None = (
-            parse_label_config(label_config, project=number) if label_config else None
-        )
+        config = read_label_config(label_config, project=number) if label_config else None
+        self.question: ChoiceQuestion | None = config.question if config else None
+        self.config_warnings = config.warnings if config else ()
+        """What to know about the labeling config when a project is connected."""
 
     def predict(self, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One prediction per task: the winning label, its probability, and the score that orders the queue.

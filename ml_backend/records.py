@@ -20,7 +20,8 @@ class Annotation:
     id: int
     annotator: int | None
     updated_at: datetime
-    result: tuple[Mapping[str, Any], ...] = ()
+    result: Any = ()
+    """As Label Studio keeps it: mostly a list of objects, but anything may have been imported. `answers` reads it."""
     cancelled: bool = False
     """Skipped by the annotator."""
     label: str | None = None

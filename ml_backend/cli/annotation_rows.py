@@ -13,8 +13,9 @@ from typing import Any, Final
 from ml_backend.errors import DataError, LabelStudioError
 from ml_backend.evaluation.agreement import consensus
 from ml_backend.files import AtomicWriter, for_people
+from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.records import Annotation
 
@@ -80,7 +81,7 @@ def _record(annotation: Mapping[str, Any], question: ChoiceQuestion) -> Annotati
         annotator=annotation.get("completed_by"),
         updated_at=datetime.fromisoformat(annotation["updated_at"]),
         cancelled=bool(annotation.get("was_cancelled")),
-        label=label_of(annotation.get("result") or (), question),
+        label=label_of(annotation.get("result"), question),
     )
 
 
@@ -92,7 +93,7 @@ def _origin(prediction: Mapping[str, Any], question: ChoiceQuestion) -> dict[str
         "queue": name if queue else None,
         "model_version": queue.version if queue else name,
         "strategy": queue.strategy if queue else None,
-        "predicted_label": label_of(prediction.get("result") or (), question),
+        "predicted_label": label_of(prediction.get("result"), question),
     }
 
 

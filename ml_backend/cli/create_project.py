@@ -31,13 +31,16 @@ def main(
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.files import read_text
-    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.label_studio.labeling_config import read_label_config
     from ml_backend.label_studio.setup import connect_backend, make_project
     from ml_backend.rounds.encoder_preview import preview
 
     xml = read_text(config if config.exists() else example(config))
-    question = parse_label_config(xml, project=f'"{title}" ({config})')
+    asked = read_label_config(xml, project=f'"{title}" ({config})')
+    question = asked.question
     settings, client = connect(url)
+    for warning in asked.warnings:
+        warn(f"{warning}.")
     eyes = preview(question, settings.project_defaults(), [])
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)

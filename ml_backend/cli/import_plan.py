@@ -145,7 +145,7 @@ def tell_eyes(
     """
     from ml_backend.rounds.encoder_preview import preview, settings_of
 
-    values = [str(task.data[question.field]) for task in plan.tasks]
+    values = [str(question.value(task.data)) for task in plan.tasks]
     try:
         line = preview(question, settings_of(settings, client, project_id), values)
     except ActiveLearningError as exc:

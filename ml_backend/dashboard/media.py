@@ -11,6 +11,7 @@ from ml_backend.encoders.pictures import header
 from ml_backend.errors import BadItemError, LabelConfigError
 from ml_backend.label_studio.media import decode_data_uri
 from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.label_studio.task_fields import field_value
 from ml_backend.records import Task
 from ml_backend.store.project_store import ProjectStore
 
@@ -39,7 +40,7 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
     Raises:
         StoreError: the task cache is damaged.
     """
-    value = task.data.get(field)
+    value = field_value(task.data, field)
     if not isinstance(value, str):
         return None
     if value.strip().startswith("data:"):

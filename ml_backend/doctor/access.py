@@ -11,6 +11,7 @@ from typing import Final
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command
 from ml_backend.label_studio.client import installed_version
+from ml_backend.label_studio.labeling_config import NEXT_STEP
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
 
 TESTED_WITH: Final = "1.23.2"
@@ -63,11 +64,12 @@ def project(context: Context) -> Finding:
 
 
 def labeling_config(context: Context) -> Finding:
-    """It asks one choice about one image or text."""
-    question = context.question
-    return Finding(
-        "Labeling config", "ok", f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
-    )
+    """It asks one choice about one image or text, and all annotators see it."""
+    name, question = "Labeling config", context.question
+    message = f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
+    if not context.config.warnings:
+        return Finding(name, "ok", message)
+    return Finding(name, "warning", f"{message} {'. '.join(context.config.warnings)}.", NEXT_STEP)
 
 
 def overlap(context: Context) -> Finding:

@@ -23,7 +23,7 @@ from ml_backend.errors import (
     StoreError,
 )
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
 from ml_backend.records import Project, Queue, Task
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import stores_of
@@ -104,9 +104,14 @@ class Context:
         return self.client.project(self.project_id)
 
     @cached_property
+    def config(self) -> LabelingConfig:
+        """The project's labeling config."""
+        return read_label_config(self.project.label_config, project=self.project_id)
+
+    @property
     def question(self) -> ChoiceQuestion:
         """What the project asks."""
-        return parse_label_config(self.project.label_config, project=self.project_id)
+        return self.config.question
 
     @cached_property
     def tasks(self) -> list[Task]:

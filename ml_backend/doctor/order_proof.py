@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, result_for
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Queue
 from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore

@@ -12,6 +12,7 @@ from ml_backend.errors import StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.publishing import TAB, TAB_TITLE, is_over
 from ml_backend.label_studio.queue_names import parse_queue_name
+from ml_backend.label_studio.task_fields import top_field
 
 
 def sampling(context: Context) -> Finding:
@@ -216,6 +217,6 @@ def mend_left_overs(context: Context) -> str:
 
 def mend_tab(context: Context) -> str:
     """Make the tab again."""
-    shown = ("id", f"data.{context.question.field}", "predictions_score")
+    shown = ("id", f"data.{top_field(context.question.field)}", "predictions_score")
     context.client.ensure_tab(context.project_id, TAB_TITLE, TAB, columns=shown)
     return f'"{TAB_TITLE}" is there again.'

@@ -9,8 +9,8 @@ from typing import Any, Final
 from ml_backend.evaluation.agreement import consensus
 from ml_backend.instant.queue import WORTH_IT, InstantQueue
 from ml_backend.instant.served_queue import Person, Swap
+from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
-from ml_backend.label_studio.labeling_config import label_of
 from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
@@ -71,7 +71,7 @@ class InstantProject:
         """The answer in an event's annotation; None where it is malformed, or answers another question."""
         try:
             task, person, skipped = annotation["task"], annotation.get("completed_by"), annotation.get("was_cancelled")
-            label = None if skipped else label_of(annotation["result"], self._question)
+            label = None if skipped else read_answer(annotation["result"], self._question).label
         except (KeyError, TypeError, AttributeError):
             return None
         if not isinstance(task, int) or (not skipped and label not in self._question.labels):
@@ -96,7 +96,9 @@ class InstantProject:
         task = task_from_row(row)
         if not task.annotations:
             return None
-        label = consensus(replace(each, label=label_of(each.result, self._question)) for each in task.annotations)
+        label = consensus(
+            replace(each, label=read_answer(each.result, self._question).label) for each in task.annotations
+        )
         if label not in self._question.labels and not task.is_skipped:
             return None
         return Answer(task.id, None if task.is_skipped else label, task.annotations[-1].annotator)

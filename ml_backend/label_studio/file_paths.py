@@ -57,4 +57,4 @@ def is_own(url: str, label_studio: str) -> bool:
     if url.startswith("/"):
         return not url.startswith("//")
     ours, theirs = urlsplit(label_studio), urlsplit(url)
-    return (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+    return (ours.scheme, ours.netloc.lower()) == (theirs.scheme, theirs.netloc.lower())

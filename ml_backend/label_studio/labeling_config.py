@@ -1,24 +1,27 @@
-"""Labeling config ↔ labels: which question a project asks, and how its answers are written."""
+"""Labeling config → the one question that a project asks, and what about it is not as it seems.
+
+What the page and the server of Label Studio 1.23.2 make of a config was read in their code, and tried.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NoReturn
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
-from defusedxml import DefusedXmlException, ElementTree
-
 from ml_backend.errors import LabelConfigError
+from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, is_object, read_tree
+from ml_backend.label_studio.config_words import check_words
+from ml_backend.label_studio.hidden_questions import hidden
+from ml_backend.label_studio.task_fields import FIELD, VARIABLE, field_value
 
-OBJECT_TAGS = ("Image", "Text")
+OBJECT_TAGS: Final = ("Image", "Text")
 MIN_CLASSES, MAX_CLASSES = 2, 100
-SINGLE_CHOICE = ("single", "single-radio")
-NEXT_STEP = "Change it in Settings > Labeling Interface."
-FIELD = re.compile(r"^\$([\w-]+)$")
+SINGLE_CHOICE: Final = ("single", "single-radio")
+NEXT_STEP: Final = "Change it in Settings > Labeling Interface."
 
 
 @dataclass(frozen=True)
@@ -32,115 +35,183 @@ class ChoiceQuestion:
     object_tag: str
     """``Image`` or ``Text``."""
     field: str
-    """Task data field that the object shows."""
+    """Task data field that the object shows: ``text``, or a way into the data (``meta.text``, ``texts[0]``)."""
     labels: tuple[str, ...]
     """Stored values in the order of the config: a choice's ``alias`` where it has one, else its ``value``."""
     descriptions: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     """What says to people what each label means: its ``hint`` where it has one, else its ``value``."""
+    nested: bool = False
+    """Answers are stored as ``[["label"]]``: the config has ``allowNested``."""
+    by_url: bool = False
+    """The field of a text holds its URL (``valueType="url"``)."""
+    encoding: str = "none"
+    """Of a text: ``none``, ``base64`` or ``base64unicode``."""
+
+    def value(self, data: Mapping[str, Any]) -> Any:
+        """What a task's data hold in the field; None where there is nothing."""
+        return field_value(data, self.field)
+
+
+@dataclass(frozen=True)
+class LabelingConfig:
+    """A config that can be learnt from."""
+
+    question: ChoiceQuestion
+    warnings: tuple[str, ...] = ()
+    """What annotators see otherwise than the config seems to say, and what that does to the answers."""
 
 
 def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
-    """Read the one question that a labeling config asks.
+    """The one question that a labeling config asks.
+
+    Raises:
+        LabelConfigError: as `read_label_config`.
+    """
+    return read_label_config(xml, project=project).question
+
+
+def read_label_config(xml: str, *, project: object = "?") -> LabelingConfig:
+    """The question of a labeling config, and what to know about it when a project is connected.
 
     Raises:
         LabelConfigError: no XML, not exactly one ``<Choices>``, not single choice, labels that come from the task
-            (``value="$field"``) or are nested, fewer than 2 or more than 100 classes, or an object other than
-            ``<Image>`` and ``<Text>``.
+            (``value="$field"``) or are nested, fewer than 2 or more than 100 classes, an object other than ``<Image>``
+            and ``<Text>``, a question that the page does not show, or a word that it does not know.
     """
-    where = f"The labeling config of project {project}"
     try:
-        tree = ElementTree.fromstring(xml)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as exc:
-        raise LabelConfigError(f"{where} cannot be read ({exc}). {NEXT_STEP}") from exc
-    controls = {tag.attrib["name"]: tag for tag in tree.iter() if _is_control(tag)}  # of one name the last counts
-    choices = [tag for tag in controls.values() if tag.tag == "Choices"]
+        return _read(read_tree(xml))
+    except ConfigUnreadable as exc:
+        reason = f" cannot be read ({exc})."
+    except _Refused as exc:
+        reason = str(exc)
+    raise LabelConfigError(f"The labeling config of project {project}{reason} {NEXT_STEP}")
+
+
+class _Refused(ValueError):
+    """Why a config cannot be learnt from. Goes on after the name of the project."""
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise _Refused(reason)
+
+
+def _read(tree: ConfigTree) -> LabelingConfig:
+    control = _control(tree)
+    shown = _object(tree, control.attrib["toname"])
+    field = _field(tree, shown)
+    choices = _choices(tree, control)
+    for tag in (control, shown, *choices):
+        if (unknown := check_words(tag)) is not None:
+            _refuse(f": <{tree.spelling[tag]}> has {unknown}.")
+    warnings = [*hidden(tree, control, "the question"), *hidden(tree, shown, f"what <{shown.tag.title()}> shows")]
+    if refused := next((found for found in warnings if found.never), None):
+        _refuse(f": {refused.text}.")
+    labels = _labels(choices)
+    question = ChoiceQuestion(
+        control.attrib["name"],
+        shown.attrib["name"],
+        shown.tag.title(),
+        field,
+        labels,
+        _descriptions(choices, labels),
+        nested=control.get("allownested") == "true",
+        by_url=shown.tag == "text" and shown.get("valuetype") == "url",
+        encoding=shown.get("encoding", "none") if shown.tag == "text" else "none",
+    )
+    return LabelingConfig(question, (*(found.text for found in warnings), *_about_choices(choices, labels)))
+
+
+def _control(tree: ConfigTree) -> Element:
+    controls = {tag.attrib["name"]: tag for tag in tree.tags() if is_control(tag)}  # of one name the last counts
+    choices = [tag for tag in controls.values() if tag.tag == "choices"]
     if len(choices) != 1:
-        raise LabelConfigError(f"{where} has {len(choices)} <Choices> controls, exactly one is needed. {NEXT_STEP}")
+        _refuse(f" has {len(choices)} <Choices> controls, exactly one is needed.")
     tag = choices[0]
     choice = tag.get("choice", "single")
     if choice not in SINGLE_CHOICE:
-        raise LabelConfigError(f'{where} has <Choices choice="{choice}">; set choice="single". {NEXT_STEP}')
-    if tag.get("perRegion") == "true" or tag.get("perItem") == "true":
-        raise LabelConfigError(f"{where} asks per region or per item; ask once per task. {NEXT_STEP}")
-    if tag.get("value", "").startswith("$") or tag.get("apiUrl"):
-        raise LabelConfigError(f"{where} takes its choices from the task; list them as <Choice> tags. {NEXT_STEP}")
-    shown = _object(tree, tag.attrib["toName"], where)
-    labels = _labels(tree, where)
-    return ChoiceQuestion(tag.attrib["name"], *shown, labels=labels, descriptions=_descriptions(tree, labels))
+        _refuse(f' has <Choices choice="{choice}">; set choice="single".')
+    if "true" in (tag.get("perregion"), tag.get("peritem")):
+        _refuse(" asks per region or per item; ask once per task.")
+    if "$" in tag.get("value", "") or tag.get("apiurl"):
+        _refuse(" takes its choices from the task; list them as <Choice> tags.")
+    return tag
 
 
-def _is_control(tag: Element) -> bool:
-    """Whether a tag asks something about an object, as Label Studio tells controls from objects."""
-    return bool(tag.get("name") and tag.get("toName"))
-
-
-def _is_object(tag: Element) -> bool:
-    """Whether a tag shows something of the task."""
-    return bool(tag.get("name") and (tag.get("value") or tag.get("valueList"))) and not _is_control(tag)
-
-
-def _object(tree: Element, to_name: str, where: str) -> tuple[str, str, str]:
-    """Name, tag and task data field of the object that the question is about."""
-    target = {tag.attrib["name"]: tag for tag in tree.iter() if _is_object(tag)}.get(to_name)
+def _object(tree: ConfigTree, to_name: str) -> Element:
+    """The object that the question is about."""
+    target = {tag.attrib["name"]: tag for tag in tree.tags() if is_object(tag)}.get(to_name)
     if target is None:
-        raise LabelConfigError(f"{where}: <Choices> must point to one object by its toName. {NEXT_STEP}")
-    if target.tag not in OBJECT_TAGS:
+        _refuse(": <Choices> must point to one object by its toName.")
+    if target.tag.title() not in OBJECT_TAGS:
         wanted = " or ".join(f"<{tag}>" for tag in OBJECT_TAGS)
-        raise LabelConfigError(f"{where} asks about <{target.tag}>; supported: {wanted}. {NEXT_STEP}")
-    value = target.get("value", "")  # a valueList would be several images
-    field = FIELD.match(value)
-    if field is None:
-        shown = f'<{target.tag} value="{value}">'
-        raise LabelConfigError(f'{where} has {shown}; its value must be one task field, like "$text". {NEXT_STEP}')
-    return target.attrib["name"], target.tag, field.group(1)
+        _refuse(f" asks about <{tree.spelling[target]}>; supported: {wanted}.")
+    if target.get("resolver"):
+        _refuse(f' has <{tree.spelling[target]} resolver="{target.get("resolver")}">, which is not read; delete it.')
+    return target
 
 
-def _labels(tree: Element, where: str) -> tuple[str, ...]:
-    choice_tags = tree.findall(".//Choices//Choice")
-    if any(tag.find("Choice") is not None for tag in choice_tags):
-        raise LabelConfigError(f"{where} has nested <Choice> tags; make them one flat list. {NEXT_STEP}")
-    labels = tuple(tag.get("alias") or tag.get("value") or "" for tag in choice_tags)
+def _field(tree: ConfigTree, shown: Element) -> str:
+    """The task data field that an object shows."""
+    value = shown.get("value", "")  # a valueList would be several images
+    field = FIELD.fullmatch(value)
+    if field is not None:
+        return field.group(1)
+    sees = VARIABLE.sub("…", value)
+    seen = f" (annotators would see {sees!r}, with what the task has for each …)" if sees else ""
+    _refuse(
+        f' has <{tree.spelling[shown]} value="{value}">; its value must be one task field, like "$text" or '
+        f'"$meta.text", of the letters a to z, digits and _{seen}.'
+    )
+
+
+def _choices(tree: ConfigTree, control: Element) -> list[Element]:
+    choices = list(control.iter("choice"))
+    if any(tree.parents[tag].tag == "choice" for tag in choices):
+        _refuse(" has nested <Choice> tags; make them one flat list.")
+    for tag in choices:
+        if VARIABLE.search(tag.get("value", "")) and not tag.get("alias"):
+            _refuse(
+                f' has <Choice value="{tag.get("value")}">, which annotators see, and Label Studio stores, with what '
+                "each task has in its place; list the choices by their names, without $, or give each an alias."
+            )
+    return choices
+
+
+def _labels(choices: list[Element]) -> tuple[str, ...]:
+    labels = tuple(tag.get("alias", tag.get("value", "")) for tag in choices)  # an empty alias is stored: as ""
     doubled = [label for label, count in Counter(labels).items() if count > 1 or not label]
     if doubled:
-        raise LabelConfigError(f"{where} has an empty or doubled choice: {doubled[0]!r}. {NEXT_STEP}")
+        _refuse(f" has an empty or doubled choice: {doubled[0]!r}.")
     if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
-        raise LabelConfigError(
-            f"{where} has {len(labels)} choices; {MIN_CLASSES} to {MAX_CLASSES} are supported. {NEXT_STEP}"
-        )
+        _refuse(f" has {len(labels)} choices; {MIN_CLASSES} to {MAX_CLASSES} are supported.")
     return labels
 
 
-def _descriptions(tree: Element, labels: Iterable[str]) -> tuple[str, ...]:
-    tags = tree.findall(".//Choices//Choice")
-    said = (tag.get("hint", "").strip() or tag.get("value", "").strip() for tag in tags)
+def _descriptions(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:
+    said = (tag.get("hint", "").strip() or _own_words(tag) for tag in choices)
     return tuple(text or label for text, label in zip(said, labels, strict=True))
 
 
-def label_of(result: Iterable[Mapping[str, Any]], question: ChoiceQuestion) -> str | None:
-    """The label in an annotation's ``result``, or None where the question was left open.
-
-    An answer that the config does not (or no longer) list is returned as it is: the caller reports it.
-    """
-    for region in result:
-        if region.get("from_name") == question.control and region.get("type") == "choices":
-            chosen = region.get("value", {}).get("choices") or []
-            if len(chosen) == 1 and isinstance(chosen[0], str):
-                return chosen[0]
-    return None
+def _own_words(choice: Element) -> str:
+    """What the page shows for a choice, where that is the same for all tasks."""
+    value = choice.get("value", "").strip()
+    return "" if VARIABLE.search(value) else value
 
 
-def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[str, Any]]:
-    """A prediction's ``result``: the label, with its probability as the region's score.
-
-    Label Studio needs region ids to be strings.
-    """
-    return [
-        {
-            "id": "choice",
-            "from_name": question.control,
-            "to_name": question.object,
-            "type": "choices",
-            "score": round(float(score), 6),
-            "value": {"choices": [label]},
-        }
-    ]
+def _about_choices(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:
+    warnings = []
+    for tag, label in zip(choices, labels, strict=True):
+        if VARIABLE.search(tag.get("value", "")):
+            warnings.append(
+                f"Annotators see the choice {label!r} with what each task has for {tag.get('value')!r}; the model "
+                f"knows it only as {label!r}"
+            )
+        elif not (tag.get("value") or tag.get("html")):
+            warnings.append(f"Annotators see a choice without a word; {label!r} is stored")
+        if tag.get("selected") == "true":
+            warnings.append(f"Annotators find {label!r} chosen already: who only presses Submit has answered it")
+        if tag.get("visible") == "false":
+            warnings.append(f"Annotators do not see the choice {label!r}")
+        if tag.get("readonly") == "true":
+            warnings.append(f"Annotators cannot choose {label!r}: it is readonly")
+    return tuple(warnings)

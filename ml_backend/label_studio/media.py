@@ -1,4 +1,4 @@
-"""Task data field → raw content: text as it is, images from wherever Label Studio keeps them."""
+"""Task data field → raw content: texts and images, from the task itself or from wherever Label Studio keeps them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.fetching.urls import SHOWN
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.file_paths import file_path, is_own
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.task_fields import field_value
+from ml_backend.label_studio.url_kinds import scheme_of, storage_path
 from ml_backend.records import Task
 
 LONGEST_DATA_URI: Final = 16 * 1024 * 1024
@@ -41,29 +44,46 @@ class MediaReader:
     fetcher: Fetcher = field(default_factory=Fetcher)
     budget: Budget = field(default_factory=Budget)
 
+    def shown(self, task: Task, question: ChoiceQuestion) -> bytes | str:
+        """What annotators see of a task: the raw content of an image, or the text.
+
+        Raises:
+            BadItemError: as `read`.
+        """
+        if not question.by_url:
+            content = self.read(task, field=question.field, object_tag=question.object_tag)
+        else:
+            content = self.read(task, field=question.field, object_tag="URL")
+        return content if question.object_tag == "Image" else decoded_text(content, question)
+
+    def known_text(self, task: Task, question: ChoiceQuestion) -> bool:
+        """Whether the text of a task can be read without fetching it."""
+        url = question.value(task.data)
+        return not question.by_url or (isinstance(url, str) and self.cached(url.strip()) is not None)
+
     def read(self, task: Task, *, field: str, object_tag: str) -> bytes | str:
-        """Raw content of ``task.data[field]``.
+        """Raw content of a task data field: of a ``Text`` the field's own, of others that of its URL.
 
         Raises:
             BadItemError: the field is missing or empty, the URL is of an unknown kind, or its content cannot be had.
         """
-        if field not in task.data:
+        value = field_value(task.data, field)
+        if value is None:
             raise BadItemError(f'no field "{field}" in the task\'s data; fields: {", ".join(task.data) or "none"}')
-        value = task.data[field]
         if object_tag == "Text":
             return text_of(value, field)
         if not isinstance(value, str) or not value.strip():
-            raise BadItemError(f'field "{field}" holds no image URL')
-        return self._image(value.strip())
+            raise BadItemError(f'field "{field}" holds no {"image " if object_tag == "Image" else ""}URL')
+        return self._content(value.strip(), task.id)
 
-    def _image(self, url: str) -> bytes:
-        if url.startswith("data:"):
+    def _content(self, url: str, task_id: int) -> bytes:
+        if scheme_of(url) == "data":
             return decode_data_uri(url)
         content = self.cached(url)
         if content is None:
             try:
                 with self.budget.spend():
-                    content = self._fetch(url)
+                    content = self._fetch(storage_path(url, task_id) or url)
             except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
                 raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
         self.fetched(url, content)
@@ -124,6 +144,28 @@ def text_of(value: Any, field: str) -> str:
     return text
 
 
+def decoded_text(content: bytes | str, question: ChoiceQuestion) -> str:
+    """A text as the config says that it is encoded.
+
+    Bytes are UTF-8, as for the page. Of the base64 encodings the page shows ``base64`` byte by byte, so that letters
+    beyond ASCII come out wrong there; they are read as what they were written for.
+
+    Raises:
+        BadItemError: it is not encoded so, or nothing but white space.
+    """
+    text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
+    if question.encoding != "none":
+        try:
+            raw = base64.b64decode("".join(text.split()), validate=True)
+        except ValueError as exc:
+            raise BadItemError(f'field "{question.field}" is not in {question.encoding}: {exc}') from exc
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+    return text_of(text, question.field)
+
+
 def decode_data_uri(uri: str) -> bytes:
     """Content of a ``data:`` URI (RFC 2397).
 
@@ -137,6 +179,6 @@ def decode_data_uri(uri: str) -> bytes:
         raise BadItemError("malformed data URI: no comma")
     try:
         raw = unquote_to_bytes(body)
-        return base64.b64decode(raw, validate=True) if head.endswith(";base64") else raw
+        return base64.b64decode(raw, validate=True) if head.lower().endswith(";base64") else raw
     except (binascii.Error, ValueError) as exc:
         raise BadItemError(f"malformed data URI: {exc}") from exc

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.importing import NewTask, content_key
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, result_for
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_progress
 
 KEY_FIELD: Final = "import_key"
@@ -23,7 +24,7 @@ def known_keys(client: LabelStudioClient, project_id: int, question: ChoiceQuest
     for page in client.all_tasks(project_id):
         for row in page:
             data = row["data"]
-            keys.add(data.get(KEY_FIELD) or content_key(str(data.get(question.field, ""))))
+            keys.add(data.get(KEY_FIELD) or content_key(str(question.value(data) or "")))
     return keys
 
 
@@ -37,11 +38,6 @@ def import_row(
     if task.label is not None and (with_labels or held_out):
         row["annotations"] = [{"result": annotation_result(task.label, question), "ground_truth": held_out}]
     return row
-
-
-def annotation_result(label: str, question: ChoiceQuestion) -> list[dict[str, Any]]:
-    """A person's answer; unlike a prediction's, it has no score."""
-    return [{name: value for name, value in part.items() if name != "score"} for part in result_for(label, 1, question)]
 
 
 def send(

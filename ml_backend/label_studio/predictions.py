@@ -39,6 +39,16 @@ class PredictionCalls(LabelStudioHttp):
                 f"its labeling config and the model's differ, or tasks were deleted meanwhile. Run the sync again."
             )
 
+    def create_prediction(self, prediction: Mapping[str, Any]) -> None:
+        """Write one prediction, which Label Studio does not hold against the labeling config."""
+        self._json(
+            "POST",
+            "api/predictions/",
+            body=dict(prediction),
+            once=True,
+            what=f"Prediction of task {prediction['task']}",
+        )
+
     def serve_version(self, project_id: int, version: str) -> None:
         """Serve the predictions of ``version``, lowest score first. Both settings change in one request."""
         self.request(

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY, annotations INTEGER NO
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thumbnails (url TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS texts (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
 """``media`` holds whole files, of versions up to 0.1; each becomes a thumbnail when it is read once more."""
 UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
@@ -159,6 +160,17 @@ class TaskCache:
         with self._open() as db:
             db.execute("INSERT OR REPLACE INTO thumbnails (url, content) VALUES (?, ?)", (url, small))
             db.execute("DELETE FROM media WHERE url = ?", (url,))
+
+    def cached_text(self, url: str) -> bytes | None:
+        """The file at ``url``, of tasks that name their texts by URL; None where no round has read it."""
+        with self._open() as db:
+            found = db.execute("SELECT content FROM texts WHERE url = ?", (url,)).fetchone()
+        return bytes(found[0]) if found else None
+
+    def keep_text(self, url: str, content: bytes) -> None:
+        """Remember the file of a text."""
+        with self._open() as db:
+            db.execute("INSERT OR IGNORE INTO texts (url, content) VALUES (?, ?)", (url, content))
 
     def picture(self, url: str) -> bytes | None:
         """The picture at ``url`` as pages show it; None where no round has read it."""

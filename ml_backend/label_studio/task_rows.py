@@ -18,7 +18,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
             id=item["id"],
             annotator=item.get("completed_by"),
             updated_at=parse_time(item["updated_at"]),
-            result=tuple(item.get("result") or ()),
+            result=item.get("result"),
             cancelled=bool(item.get("was_cancelled")),
         )
         for item in row.get("annotations") or ()

@@ -18,7 +18,7 @@ from ml_backend.label_studio.media import MediaReader
 from ml_backend.records import Task
 
 LOOKED_AT: Final = 40
-"""Pictures."""
+"""Pictures, or texts that have to be fetched."""
 SMALL: Final = 64
 """Sides up to which grey pictures are drawings or digits rather than photographs."""
 COLOUR: Final = 12.0
@@ -49,7 +49,7 @@ def hint(
     """
     if question.object_tag == "Image":
         return picture_hint(list(_looks(tasks, question, media)), names)
-    return text_hint([str(task.data.get(question.field) or "") for task in tasks], names)
+    return text_hint(list(_some_texts(tasks, question, media)), names)
 
 
 def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> tuple[str, str]:
@@ -83,9 +83,19 @@ def _looks(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader) 
         yield from (look for look in found if look is not None)
 
 
+def _some_texts(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader) -> Iterator[str]:
+    """The texts; where they have to be fetched, some of them."""
+    step = max(1, len(tasks) // LOOKED_AT) if question.by_url else 1
+    for task in tasks[::step]:
+        try:
+            yield str(media.shown(task, question))
+        except BadItemError:
+            continue
+
+
 def _look(task: Task, question: ChoiceQuestion, media: MediaReader) -> Looks | None:
     try:
-        raw = media.read(task, field=question.field, object_tag=question.object_tag)
+        raw = media.shown(task, question)
         return looks_of(raw) if isinstance(raw, bytes) else None
     except BadItemError:
         return None

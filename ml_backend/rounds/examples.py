@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ml_backend.evaluation.agreement import answers, majority
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, label_of
-from ml_backend.records import Task
+from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.records import Annotation, Task
 
 
 @dataclass
@@ -24,6 +25,8 @@ class TaskPool:
     """Open tasks that somebody does not want to be asked."""
     foreign_labels: Counter[str] = field(default_factory=Counter)
     """Answers that the labeling config does not list (any more)."""
+    unreadable: dict[int, str] = field(default_factory=dict)
+    """Task id → why an answer to it cannot be read; its other answers count."""
     several: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Task id → answers, of tasks that at least two people answered."""
 
@@ -41,7 +44,7 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     """
     pool, unwanted = TaskPool(), frozenset(dropped)
     for task in tasks:
-        given = answers(replace(a, label=label_of(a.result, question)) for a in task.annotations)
+        given = answers(_read(task, question, pool.unreadable))
         if len(given) > 1:
             pool.several[task.id] = given
         label = majority(given)
@@ -57,3 +60,12 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
             else:
                 pool.open.append(task)
     return pool
+
+
+def _read(task: Task, question: ChoiceQuestion, unreadable: dict[int, str]) -> Iterator[Annotation]:
+    """A task's annotations with their labels; why one cannot be read is noted."""
+    for annotation in task.annotations:
+        answer = read_answer(annotation.result, question)
+        if answer.problem is not None and not annotation.cancelled:
+            unreadable.setdefault(task.id, f"annotation {annotation.id}: {answer.problem}")
+        yield replace(annotation, label=answer.label)

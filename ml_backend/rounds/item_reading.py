@@ -51,7 +51,7 @@ def read_items(
 ) -> Examples:
     """Read the content of tasks into items of a model; a task that cannot be read is left out with its reason."""
     if question.object_tag == "Text":
-        contents = _read(reader, [_raw(task, question, media) for task in tasks])
+        contents = _read(reader, _texts(tasks, question, media, progress))
     else:
         contents = _pictures(tasks, question, reader, media, progress)
     kept = [(task.id, item) for task, item in zip(tasks, contents, strict=True) if not isinstance(item, BadItemError)]
@@ -65,11 +65,23 @@ def known_items(
 ) -> dict[int, Any]:
     """Task id → item, of the tasks that can be read without fetching anything: texts, and pictures kept on disk."""
     if question.object_tag == "Text":
-        examples = read_items(tasks, question, reader, media)
+        examples = read_items([task for task in tasks if media.known_text(task, question)], question, reader, media)
         return dict(zip(examples.task_ids.tolist(), examples.items, strict=True))
     urls = {task.id: url for task in tasks if (url := _url_key(task, question)) is not None}
     known = _known(reader, list(urls.values()))
     return {task: known[url] for task, url in urls.items() if url in known}
+
+
+def _texts(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader, progress: Progress) -> list[Any]:
+    """The text of each task, or its `BadItemError`."""
+    if not question.by_url:
+        return [_raw(task, question, media) for task in tasks]
+    texts: list[Any] = []
+    with ThreadPoolExecutor(FETCHERS) as executor:
+        for text in executor.map(lambda task: _raw(task, question, media), tasks):
+            texts.append(text)
+            progress(len(texts), len(tasks))
+    return texts
 
 
 def _pictures(
@@ -94,7 +106,7 @@ def _pictures(
 
 def _raw(task: Task, question: ChoiceQuestion, media: MediaReader) -> Any:
     try:
-        return media.read(task, field=question.field, object_tag=question.object_tag)
+        return media.shown(task, question)
     except BadItemError as exc:
         return exc
 
@@ -110,7 +122,7 @@ def _read(reader: ItemReader, raws: Sequence[Any]) -> list[Any]:
 
 
 def _url_key(task: Task, question: ChoiceQuestion) -> bytes | None:
-    value = task.data.get(question.field)
+    value = question.value(task.data)
     return content_key(value.strip()) if isinstance(value, str) else None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
 from ml_backend.files import fingerprint
+from ml_backend.label_studio.task_fields import top_field
 from ml_backend.rounds.report import Recorder, Step
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks, target_indices
 
@@ -55,7 +56,7 @@ def _list(project: RoundProject, known: dict[str, Any], workspace: Workspace, re
         known.get("tab"),
         TAB_TITLE,
         {"filters": tasks_filter(shown)},
-        columns=("id", f"data.{project.question.field}", "annotations_results", "annotators"),
+        columns=("id", f"data.{top_field(project.question.field)}", "annotations_results", "annotators"),
     )
     project.store.write_document(DOCUMENT, {"tab": tab, "fingerprint": fingerprint, "doubted": doubted})
     recorder.report.doubted = shown

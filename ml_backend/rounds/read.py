@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ml_backend.config import ProjectSettings
 from ml_backend.evaluation import agreement
@@ -21,6 +21,9 @@ from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import forget
 from ml_backend.store.queue_overrides import read as read_overrides
+
+SHOWN_ANSWERS: Final = 20
+"""Tasks with unreadable answers that a warning names."""
 
 
 def read_project(
@@ -46,7 +49,8 @@ def read_project(
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
         budget = Budget(workspace.media_seconds, what="one round")
-        media = MediaReader(workspace.client, cache.cached_media, cache.keep_thumbnail, workspace.fetcher, budget)
+        kept = (cache.cached_text, cache.keep_text) if question.by_url else (cache.cached_media, cache.keep_thumbnail)
+        media = MediaReader(workspace.client, *kept, workspace.fetcher, budget)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.agreement = agreement.measure(pool.several.values())
@@ -94,6 +98,13 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
+    if pool.unreadable:
+        shown = "; ".join(f"task {task_id}, {why}" for task_id, why in list(pool.unreadable.items())[:SHOWN_ANSWERS])
+        more = len(pool.unreadable) - SHOWN_ANSWERS
+        recorder.warn(
+            f"Answers to {len(pool.unreadable)} tasks cannot be read and are left out: {shown}"
+            f"{f'; and {more} more' if more > 0 else ''}. Open these tasks and answer them anew."
+        )
     if pool.tied:
         shown = ", ".join(map(str, pool.tied[:5]))
         recorder.warn(f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.")

@@ -224,7 +224,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
 
 def _fingerprint(project: RoundProject) -> str:
     """Hash of all that shapes the weights: two rounds with the same one would train the same model."""
-    labelled = sorted((task.id, label, task.data.get(project.question.field)) for task, label in project.pool.training)
+    labelled = sorted((task.id, label, project.question.value(task.data)) for task, label in project.pool.training)
     content = [
         FINGERPRINT_FORMAT,
         project.model.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any, Final
 
 from ml_backend.files import FILE_MODE
@@ -58,10 +59,18 @@ class StoredDocuments(StoreFolder):
     def note_question(self, question: ChoiceQuestion, title: str | None = None) -> None:
         """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
         known = self.document(QUESTION)
-        found = {"title": title or known.get("title"), "field": question.field, "object_tag": question.object_tag}
-        found["labels"] = list(question.labels)
+        asked = {name: value for name, value in asdict(question).items() if name != "descriptions"}
+        found = {"title": title or known.get("title"), **asked, "labels": list(question.labels)}
         if found != known:
             self.write_document(QUESTION, found)
+
+    def noted_question(self) -> ChoiceQuestion | None:
+        """What the project asks, as it was noted; None where it never was, or by a version up to 0.1."""
+        known = {name: value for name, value in self.document(QUESTION).items() if name != "title"}
+        try:
+            return ChoiceQuestion(**{**known, "labels": tuple(known["labels"])})
+        except (KeyError, TypeError):
+            return None
 
     def extra_params(self) -> dict[str, Any]:
         """The JSON typed into the backend's settings in Label Studio."""

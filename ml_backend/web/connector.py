@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
 from ml_backend.errors import ConfigurationError, RequestTooLarge
-from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.labeling_config import read_label_config
 from ml_backend.predictor import UNTRAINED, Predictor
 from ml_backend.rounds.extra_params import check_extra_params, read_extra_params, set_extra_params
 from ml_backend.store.registry import stores_of
@@ -16,6 +17,7 @@ from ml_backend.web.limits import MOST_TASKS
 from ml_backend.web.requests import any_json, is_id, json_body, project_name, project_uid, required_text
 from ml_backend.web.services import services
 
+log = logging.getLogger(__name__)
 MODEL_CLASS: Final = "ActiveLearningBackend"
 """What Label Studio is told; label-studio-ml's own server tells the class that we have there."""
 blueprint = Blueprint("connector", __name__)
@@ -48,6 +50,8 @@ def setup() -> Response:
     if confirmed is None:  # nobody to ask: nothing is kept of a project that may be made up
         return jsonify(model_version=UNTRAINED)
     set_extra_params(settings, uid, params)
+    for warning in predictor.config_warnings:
+        log.warning("project %s: labeling config: %s", uid, warning)
     if predictor.question is not None:
         stores_of(settings).get(uid).note_question(predictor.question)
     return jsonify(model_version=predictor.model_version_in_use())
@@ -81,9 +85,9 @@ def versions() -> Response:
 
 @blueprint.post("/validate")
 def validate() -> Response:
-    """Whether a labeling config (`config`) can be learnt from; 422 says why not."""
-    parse_label_config(required_text(json_body(), "config"))
-    return jsonify(status="ok")
+    """Whether a labeling config (`config`) can be learnt from, and what to know about it; 422 says why not."""
+    found = read_label_config(required_text(json_body(), "config"))
+    return jsonify(status="ok", warnings=list(found.warnings))
 
 
 @blueprint.post("/delete")

@@ -17,8 +17,8 @@ from ml_backend.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
+from ml_backend.label_studio.answers import label_of, result_for
 from ml_backend.label_studio.client import TIME_FORMAT, UNCERTAINTY_SAMPLING, LabelStudioClient, task_from_row
-from ml_backend.label_studio.labeling_config import label_of, result_for
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_pages import Wanted
 

@@ -5,7 +5,7 @@ from support.places import REPOSITORY
 from typer.testing import CliRunner
 
 from ml_backend.cli import create_project, export_annotations, import_tasks
-from ml_backend.label_studio.labeling_config import label_of
+from ml_backend.label_studio.answers import label_of
 
 HEADLINES = str(REPOSITORY / "label_configs" / "headlines.xml")
 SCRIPTS = (create_project, import_tasks, export_annotations)

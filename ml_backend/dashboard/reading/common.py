@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.errors import BadItemError, StoreError
-from ml_backend.label_studio.media import text_of
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.store.project_store import QUESTION, ProjectStore
 
@@ -36,22 +37,30 @@ def media_field(store: ProjectStore) -> str | None:
     return str(found["field"]) if found.get("object_tag") == "Image" else None
 
 
+def question_of(store: ProjectStore) -> ChoiceQuestion:
+    """What the project asks; of a note by a version up to 0.1 only what that wrote down."""
+    found = about(store)
+    field, tag, labels = str(found.get("field", "")), str(found.get("object_tag", "")), found.get("labels") or ()
+    return store.noted_question() or ChoiceQuestion("", "", tag, field, tuple(labels))
+
+
 def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """What people are shown of tasks: ``{"text": ...}``, or ``{"image": URL on this server}``; by task id.
 
     Tasks that this machine has not read (they are deleted, or rounds run elsewhere) are missing.
     """
-    found = about(store)
-    field, is_image = str(found.get("field", "")), found.get("object_tag") == "Image"
+    question = question_of(store)
     items: dict[int, dict[str, Any]] = {}
     if not store.task_cache_path.exists():
         return items
-    for task in TaskCache(store.task_cache_path).find(task_ids):
-        if is_image:
+    cache = TaskCache(store.task_cache_path)
+    media = MediaReader(cached=cache.cached_text)
+    for task in cache.find(task_ids):
+        if question.object_tag == "Image":
             items[task.id] = {"image": f"{PREFIX}{project_number(store)}/media/{task.id}"}
         else:
             try:
-                text = text_of(task.data.get(field), field)
+                text = str(media.shown(task, question)) if media.known_text(task, question) else ""
             except BadItemError:
                 text = ""
             items[task.id] = {"text": text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"}

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ml_backend.dashboard.reading.common import readable_versions, shown_items
+from ml_backend.dashboard.reading.common import question_of, readable_versions, shown_items
 from ml_backend.errors import StoreError
+from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.label_review import DOCUMENT
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
@@ -135,12 +136,8 @@ def _given(store: ProjectStore, task_ids: list[int]) -> dict[int, list[str]]:
     if not store.task_cache_path.exists():
         return {}
     found: dict[int, list[str]] = {}
+    question = question_of(store)
     for task in TaskCache(store.task_cache_path).find(task_ids):
-        choices = [
-            str(choice)
-            for annotation in task.annotations
-            for region in annotation.result
-            for choice in (region.get("value") or {}).get("choices", [])
-        ]
-        found[task.id] = list(dict.fromkeys(choices))
+        given = (read_answer(annotation.result, question).label for annotation in task.annotations)
+        found[task.id] = list(dict.fromkeys(label for label in given if label is not None))
     return found

@@ -9,7 +9,7 @@ from support.scripts import tasks_of, write
 from ml_backend.cli import annotation_rows, export_annotations, import_tasks
 from ml_backend.errors import DataError
 from ml_backend.files import AtomicWriter
-from ml_backend.label_studio.labeling_config import result_for
+from ml_backend.label_studio.answers import result_for
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.label_studio.labeling_config import (
     MAX_CLASSES,
     ChoiceQuestion,
-    label_of,
     parse_label_config,
-    result_for,
+    read_label_config,
 )
 
 CONFIGS = REPOSITORY / "label_configs"
@@ -22,6 +21,10 @@ QUESTION = ChoiceQuestion("c", "t", "Text", "text", ("a", "b"))
 
 def config(choices=AB, attributes='name="c" toName="t"', objects=TEXT, more=""):
     return f"<View>{objects}<Choices {attributes}>{choices}</Choices>{more}</View>"
+
+
+def case(name):
+    return (REPOSITORY / "tests" / "data" / "cases" / name).read_text(encoding="utf-8")
 
 
 # --- supported ---------------------------------------------------------------------------------------------------
@@ -46,8 +49,25 @@ def test_the_shipped_configs():
         config(more='<TextArea name="why" toName="t"/><Rating name="stars" toName="t"/>'),
         config(choices=f"<View>{AB}</View>"),
         f"<!-- a comment -->\n{config()}",
+        config().replace("View", "view").replace("Choice", "choice").replace("Text", "TEXT"),
+        config(attributes='name="c" toName="t" CHOICE="single-radio" PerRegion="false"'),
+        config(attributes='name="c" toName="t" visibleWhen="no-region-selected"'),
+        config(objects='<Text name="t" value="$text" valueType="text" encoding="none"/>'),
+        config(more='<View visibleWhen="region-selected"><Text name="u" value="$u"/></View>'),
     ],
-    ids=["plain", "single", "single-radio", "other controls beside", "grouped", "comment"],
+    ids=[
+        "plain",
+        "single",
+        "single-radio",
+        "other controls beside",
+        "grouped",
+        "comment",
+        "tags in any case",
+        "attributes in any case",
+        "shown at first",
+        "what is usual, said",
+        "something else is hidden",
+    ],
 )
 def test_supported(xml):
     assert parse_label_config(xml) == QUESTION
@@ -90,6 +110,82 @@ def test_letters_of_any_script():
     )
 
 
+def test_tags_in_small_letters():
+    assert parse_label_config(case("lowercase_tags.xml")) == ChoiceQuestion("c", "t", "Text", "text", ("A", "B"))
+
+
+def test_answers_are_nested_where_the_config_says_so():
+    assert parse_label_config(case("allownested_flat.xml")).nested
+    assert parse_label_config(config(attributes='name="c" toName="t" allownested="true"')).nested
+    assert not parse_label_config(config(attributes='name="c" toName="t" allowNested="false"')).nested
+
+
+def test_a_text_by_url_and_an_encoded_one():
+    by_url = parse_label_config(case("valuetype_url.xml"))
+    assert (by_url.by_url, by_url.encoding, by_url.field) == (True, "none", "text")
+    encoded = parse_label_config(case("encoding_base64.xml"))
+    assert (encoded.by_url, encoded.encoding) == (False, "base64")
+    both = parse_label_config(config(objects='<Text name="t" value="$u" VALUETYPE="url" Encoding="base64unicode"/>'))
+    assert (both.by_url, both.encoding) == (True, "base64unicode")
+
+
+@pytest.mark.parametrize(
+    ("value", "field"), [("$meta.text", "meta.text"), ("$texts[0]", "texts[0]"), ("$a.b[12].c", "a.b[12].c")]
+)
+def test_a_field_inside_another(value, field):
+    assert parse_label_config(config(objects=f'<Text name="t" value="{value}"/>')).field == field
+
+
+def test_a_nested_field_of_a_task():
+    question = parse_label_config(case("nested_field.xml"))
+    assert question.value({"meta": {"text": "inside"}, "text": "outside"}) == "inside"
+    assert question.value({"meta.text": "by its name", "meta": {"text": "inside"}}) == "by its name"
+    assert [question.value(data) for data in ({}, {"meta": "x"}, {"meta": {}}, {"meta": ["x"]})] == [None] * 4
+
+
+def test_an_alias_stands_for_what_each_task_calls_a_choice():
+    read = read_label_config(config('<Choice value="$first" alias="first"/><Choice value="none"/>'))
+    assert read.question.labels == ("first", "none")
+    assert read.question.descriptions == ("first", "none")
+    assert "what each task has for '$first'" in read.warnings[0]
+
+
+def test_spaces_are_part_of_a_label():
+    assert parse_label_config(config('<Choice value=" a "/><Choice value="b&#10;x"/>')).labels == (" a ", "b\nx")
+
+
+WARNED = {
+    "after another": (
+        config(attributes='name="c" toName="t" visibleWhen="choice-selected" whenTagName="first"'),
+        "only once 'first' is chosen",
+    ),
+    "in a view, until": (
+        f'<View>{TEXT}<View VisibleWhen="choice-unselected"><Choices name="c" toName="t">{AB}</Choices></View></View>',
+        "only until 'another question' is chosen",
+    ),
+    "the text after another": (
+        config(objects=f'<View visibleWhen="choice-selected" whenChoiceValue="a">{TEXT}</View>'),
+        "annotators see what <Text> shows only once 'a' is chosen",
+    ),
+    "chosen already": (config('<Choice value="a" selected="true"/><Choice value="b"/>'), "find 'a' chosen already"),
+    "hidden choice": (config('<Choice value="a" visible="false"/><Choice value="b"/>'), "do not see the choice 'a'"),
+    "dead choice": (config('<Choice value="a" readonly="true"/><Choice value="b"/>'), "cannot choose 'a'"),
+    "wordless": (config('<Choice value="" alias="a"/><Choice value="b"/>'), "a choice without a word; 'a' is stored"),
+}
+
+
+@pytest.mark.parametrize(("xml", "warning"), WARNED.values(), ids=WARNED)
+def test_what_annotators_see_otherwise_is_said(xml, warning):
+    (said,) = read_label_config(xml).warnings
+    assert warning in said
+    assert not said.endswith(".")
+
+
+def test_nothing_is_said_about_the_shipped_configs():
+    for path in CONFIGS.glob("*.xml"):
+        assert read_label_config(path.read_text(encoding="utf-8")).warnings == ()
+
+
 # --- unsupported -------------------------------------------------------------------------------------------------
 
 UNSUPPORTED = {
@@ -120,6 +216,33 @@ UNSUPPORTED = {
     "fixed text": (config(objects='<Text name="t" value="Hello"/>'), "must be one task field"),
     "several images": (config(objects='<Image name="t" valueList="$images"/>'), "must be one task field"),
     "points nowhere": (config(attributes='name="c" toName="nothing"'), "must point to one object"),
+    "choices from fields": (case("choice_from_task.xml"), 'has <Choice value="$a">, which annotators see'),
+    "a price in a choice": (config('<Choice value="costs $5"/><Choice value="b"/>'), "list the choices by their names"),
+    "empty alias": (config('<Choice value="a" alias=""/><Choice value="b"/>'), "empty or doubled choice: ''"),
+    "Cyrillic field": (case("nonascii_field.xml"), "annotators would see '$текст'"),
+    "hyphen": (config(objects='<Text name="t" value="$my-text"/>'), "annotators would see '…-text'"),
+    "braces": (config(objects='<Text name="t" value="${text}"/>'), "must be one task field"),
+    "trailing dot": (config(objects='<Text name="t" value="$text."/>'), "must be one task field"),
+    "resolver": (config(objects='<Text name="t" value="$f" resolver="csv"/>'), 'resolver="csv">, which is not read'),
+    "in a region": (
+        config(attributes='name="c" toName="t" visibleWhen="region-selected"'),
+        "shows the question only while a region is selected",
+    ),
+    "in a view in a region": (f'<View visibleWhen="region-selected">{config()}</View>', "only while a region"),
+    "not displayed": (f'<View style="color: red; display: none">{config()}</View>', "hides the question"),
+    "a message that is no text": (
+        config(attributes='name="c" toName="t" requiredMessage="true"'),
+        "write it otherwise",
+    ),
+    "repeated": (f'<Repeater on="$list">{config()}</Repeater>', "<Repeater> repeats the question"),
+    "name in capitals": (config(attributes='NAME="c" toName="t"'), "Label Studio's server finds it only as name"),
+    "toname": (config(attributes='name="c" toname="t"'), "finds it only as toName"),
+    "twice": (config(attributes='name="c" toName="t" choice="single" Choice="multiple"'), "choice twice"),
+    "True": (config(attributes='name="c" toName="t" allowNested="True"'), "it may be true, false"),
+    "unknown encoding": (config(objects='<Text name="t" value="$x" encoding="utf8"/>'), "none, base64, base64unicode"),
+    "alias that is no text": (config('<Choice value="a" alias="true"/><Choice value="b"/>'), "write it otherwise"),
+    "declaration": (f'<?xml version="1.0" encoding="utf-8"?>{config()}', "delete that line"),
+    "DOCTYPE": (f"<!DOCTYPE View>{config()}", "cannot be read"),
     "points to two": (
         config(attributes='name="c" toName="t,u"', objects=TEXT + '<Text name="u" value="$u"/>'),
         "must point to one object",
@@ -146,49 +269,3 @@ def test_whatever_is_typed_the_error_is_ours(text):
         except LabelConfigError:
             continue
         assert len(question.labels) >= 2
-
-
-# --- answers -----------------------------------------------------------------------------------------------------
-
-
-@given(st.text(min_size=1), st.floats(0, 1))
-def test_what_is_written_can_be_read(label, score):
-    question = ChoiceQuestion("c", "t", "Text", "text", (label, label + "!"))
-    assert label_of(result_for(label, score, question), question) == label
-
-
-def test_a_result_as_label_studio_wants_it():
-    (region,) = result_for("a", 0.98765432, QUESTION)
-    assert isinstance(region["id"], str)
-    assert region == {
-        "id": "choice",
-        "from_name": "c",
-        "to_name": "t",
-        "type": "choices",
-        "score": 0.987654,
-        "value": {"choices": ["a"]},
-    }
-
-
-def region(chosen, control="c", kind="choices"):
-    return {"from_name": control, "to_name": "t", "type": kind, "value": {kind: chosen}}
-
-
-@pytest.mark.parametrize(
-    ("result", "label"),
-    [
-        ([], None),
-        ([region(["b"])], "b"),
-        ([region(["why"], control="d"), region(["b"])], "b"),
-        ([region(["a"], control="d")], None),
-        ([region(["a"], kind="textarea")], None),
-        ([region([])], None),
-        ([region(["a", "b"])], None),
-        ([region([["a", "sub"]])], None),
-        ([region(["no longer listed"])], "no longer listed"),
-        ([{"from_name": "c", "type": "choices"}], None),
-        ([{"id": "relation", "type": "relation"}], None),
-    ],
-)
-def test_label_of(result, label):
-    assert label_of(result, QUESTION) == label

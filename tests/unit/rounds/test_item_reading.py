@@ -11,7 +11,7 @@ import pytest
 
 from ml_backend.encoders import feature_store
 from ml_backend.errors import BadItemError
-from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.models.reading import ItemReader
 from ml_backend.records import Task
 from ml_backend.rounds.item_reading import BLOCK, known_items, read_items
@@ -27,8 +27,8 @@ class Media:
     def __init__(self) -> None:
         self.fetched: list[str] = []
 
-    def read(self, task: Task, *, field: str, object_tag: str) -> bytes:
-        url = task.data[field]
+    def shown(self, task: Task, question: ChoiceQuestion) -> bytes:
+        url = task.data[question.field]
         self.fetched.append(url)
         if url.startswith("gone"):
             raise BadItemError(f"{url} is not there")
@@ -96,8 +96,8 @@ def test_what_cannot_be_read_is_left_out_and_tried_again() -> None:
 
 def test_a_field_that_is_missing_is_said() -> None:
     class Strict(Media):
-        def read(self, task: Task, *, field: str, object_tag: str) -> bytes:
-            raise BadItemError(f'no field "{field}"')
+        def shown(self, task: Task, question: ChoiceQuestion) -> bytes:
+            raise BadItemError(f'no field "{question.field}"')
 
     found = read_items([Task(1, {"text": "x"})], QUESTION, Reads().reader, Strict())
     assert found.left_out == {1: 'no field "image"'}

@@ -1,0 +1,118 @@
+"""Results of annotations and predictions ↔ labels: the one place that reads and writes them.
+
+A result that cannot be read is not one that leaves the question open: people answered, and should be told.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+
+KIND: Final = "choices"
+LONGEST_NUMBER: Final = 64
+"""Bits of a number that stands for a label."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one result says to the question. Neither label nor problem: it leaves the question open."""
+
+    label: str | None = None
+    """Perhaps one that the config does not (or no longer) list: the caller reports it."""
+    problem: str | None = None
+    """Why it cannot be read."""
+
+
+OPEN: Final = Answer()
+
+
+class _Unreadable(ValueError):
+    """Why."""
+
+
+def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
+    """What a result, as Label Studio keeps it, answers to the question. Never fails, whatever the result is."""
+    try:
+        labels = list(dict.fromkeys(_labels(result, question)))
+    except _Unreadable as exc:
+        return Answer(problem=str(exc))
+    if len(labels) > 1:
+        return Answer(problem=f"it has {len(labels)} choices where one is asked for: {_shown(labels)}")
+    return Answer(labels[0]) if labels else OPEN
+
+
+def label_of(result: Any, question: ChoiceQuestion) -> str | None:
+    """The label in a result; None where the question was left open, or the answer cannot be read."""
+    return read_answer(result, question).label
+
+
+def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[str, Any]]:
+    """A prediction's ``result``: the label, with its probability as the region's score.
+
+    Label Studio needs region ids to be strings.
+    """
+    return [
+        {
+            "id": "choice",
+            "from_name": question.control,
+            "to_name": question.object,
+            "type": KIND,
+            "score": round(float(score), 6),
+            "value": {KIND: [[label] if question.nested else label]},
+        }
+    ]
+
+
+def annotation_result(label: str, question: ChoiceQuestion) -> list[dict[str, Any]]:
+    """A person's answer; unlike a prediction's, it has no score."""
+    return [{name: value for name, value in part.items() if name != "score"} for part in result_for(label, 1, question)]
+
+
+def _labels(result: Any, question: ChoiceQuestion) -> Iterator[str]:
+    if result is None:
+        return
+    if not isinstance(result, list | tuple):
+        raise _Unreadable(f"its result is {_shown(result)}, not a list")
+    for region in result:
+        if not isinstance(region, Mapping):
+            raise _Unreadable(f"its result holds {_shown(region)}, not an object")
+        if region.get("from_name") == question.control:
+            yield from _chosen(region)
+
+
+def _chosen(region: Mapping[str, Any]) -> Iterator[str]:
+    value = region.get("value")
+    if not isinstance(value, Mapping):
+        raise _Unreadable(f"its value is {_shown(value)}, not an object")
+    if KIND not in value:
+        raise _Unreadable(f"it is of the type {_shown(region.get('type'))}, and has no choices")
+    chosen = value[KIND]
+    if isinstance(chosen, str):  # plain what is meant, though Label Studio writes lists
+        chosen = [chosen]
+    if not isinstance(chosen, list):
+        raise _Unreadable(f"its choices are {_shown(chosen)}, not a list")
+    for choice in chosen:
+        yield _label(choice)
+
+
+def _label(choice: Any) -> str:
+    if isinstance(choice, list) and len(choice) == 1:  # as allowNested stores it
+        choice = choice[0]
+    if isinstance(choice, str):
+        return choice
+    whole = isinstance(choice, int) and not isinstance(choice, bool)
+    if whole and choice.bit_length() <= LONGEST_NUMBER:  # JSON of other tools: 7 for the label "7"
+        return str(choice)
+    raise _Unreadable(f"its choice is {_shown(choice)}, not a text")
+
+
+def _shown(value: Any) -> str:
+    """A value in a few characters, however large and deep it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a number of thousands of digits
+        return f"a {type(value).__name__}"
