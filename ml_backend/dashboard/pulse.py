@@ -8,6 +8,7 @@ from dash import Dash, Input, Output, State, no_update
 
 from ml_backend.dashboard import shell
 from ml_backend.dashboard.address import number, parse_address
+from ml_backend.dashboard.reading.waiting import read_round
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
@@ -17,12 +18,9 @@ def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
     store = services.store(project_id)
     current, outlook = store.current(), services.outlook(project_id)
     last = services.last_round(store) or {}
-    progress = services.progress(project_id, store)
     return {
         "project": project_id,
-        "running": progress is not None or services.running(project_id),
-        "progress": progress and {name: progress[name] for name in ("step", "done", "total", "started", "trigger")},
-        "waits_for": services.ahead(project_id),
+        **read_round(services, project_id, store),
         "labels_waiting": outlook.labels_waiting,
         "labels_to_go": outlook.labels_to_go,
         "seconds_to_go": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),

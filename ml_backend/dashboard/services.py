@@ -131,6 +131,10 @@ class Services:
         age = (self._now() - datetime.fromisoformat(found["updated"])).total_seconds()
         return found if self.running(project_id) or age < FRESH else None
 
+    def seconds_since(self, moment: datetime) -> float:
+        """How long ago a moment was; never negative, whatever another machine's clock says."""
+        return max(0.0, (self._now() - moment).total_seconds())
+
     def last_round(self, store: ProjectStore) -> Mapping[str, Any] | None:
         """The newest line of the project's log."""
         return next(iter(logged_rounds(store, newest=1)), None)

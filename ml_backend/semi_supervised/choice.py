@@ -117,8 +117,8 @@ def fit_with_pool(
         return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
 
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
-        count = trainings(make) + rival_trainings(make)
-        return _told(_by_evaluation(trainer(count), source, known, evaluation), source, known)
+        fitter = trainer(trainings(make) + rival_trainings(make))
+        return _told(_by_evaluation(fitter, source, known, evaluation), source, known)
     fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
     return _told(_by_drawn(trainer, source, known, fair), source, known)
 
@@ -151,17 +151,12 @@ def fit(
 ) -> Fit:
     """Fit to the labels and, where it can be learnt from, the pool: a round's fit, and the simulation's.
 
-    Args:
+    Args, beside those of `fit_with_pool`:
         make: a new model.
-        known: the labelled items.
         known_ids: their task ids ``[L]``, which say what chance chose (`Unlabelled.drawn`).
         pool: reads the items of the pool, where they are needed.
         open_items: how many items are open.
         unlabelled: an embedding of all of them, and the classes' shares; None where there is none.
-        seed: of all trainings.
-        evaluation: evaluation items.
-        hyperparameters: of the model.
-        progress: called as the trainings go on.
 
     Raises:
         ModelError: as from ``Model.fit``.
@@ -192,6 +187,7 @@ def fit_labels(
         calibrate(model, told)
     else:
         calibrate_across(trainer, model, known, report.hyperparameters.get("penalty"))
+    trainer.stages.end()
     return model, report
 
 
@@ -203,6 +199,7 @@ def _by_evaluation(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems,
     wins = scores[0] >= scores[1]
     model, report = by_pool if wins else by_labels
     calibrate(model, evaluation)
+    trainer.stages.end()
     return _fit(model, report, wins, pool, f"on {len(evaluation.items):,} evaluation tasks", *scores)
 
 
@@ -249,6 +246,7 @@ def _by_drawn(
     else:
         fitted = by_labels or from_labels(trainer, known)
         calibrate_across(trainer, fitted[0], known, fitted[1].hyperparameters.get("penalty"))
+    trainer.stages.end()
     where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"
     return _fit(*fitted, wins, pool, where, *scores)
 
@@ -276,12 +274,13 @@ def _fit(
     model: Model, report: TrainingReport, wins: bool, pool: TrainingPool, where: str, of_pool: float, of_labels: float
 ) -> Fit:
     source = f"all {len(pool.items):,} tasks, labelled or not" if wins else "the labels alone"
-    learnt_from = "pool" if wins else "labels"
-    if np.isnan(of_pool):
-        why = "too few evaluation tasks or randomly drawn labels to compare"
-        return Fit(model, report, learnt_from, f"learnt from {source}: {why}")
-    why = f"mean F-score of the classes {of_pool:.1%} from all tasks, {of_labels:.1%} from the labels alone, {where}"
-    return Fit(model, report, learnt_from, f"learnt from {source}: {why}", of_pool, of_labels)
+    compared = () if np.isnan(of_pool) else (of_pool, of_labels)
+    why = "too few evaluation tasks or randomly drawn labels to compare"
+    if compared:
+        why = (
+            f"mean F-score of the classes {of_pool:.1%} from all tasks, {of_labels:.1%} from the labels alone, {where}"
+        )
+    return Fit(model, report, "pool" if wins else "labels", f"learnt from {source}: {why}", *compared)
 
 
 def _score(model: Model, known: LabeledItems) -> float:

@@ -60,13 +60,18 @@ class Stages:
         self._done += 1
 
         def report(done: int, total: int) -> None:
-            self._progress(round(1000 * (before + done / max(total, 1))), 1000 * self._count)
+            whole = 1000 * self._count
+            self._progress(min(round(1000 * (before + done / max(total, 1))), whole), whole)
 
         return report
 
     def skip(self) -> None:
         """A training that is not needed counts as done."""
         self.next()(1, 1)
+
+    def end(self) -> None:
+        """All are done: some that were counted were not needed."""
+        self._progress(1000 * self._count, 1000 * self._count)
 
 
 @dataclass(frozen=True)

@@ -277,6 +277,7 @@ def news(floods, count=300):
 def fitted_to_news(floods, of_each, prior=TWO, **others):
     items, targets, embedding = news(floods)
     positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
+    seen: list[tuple[int, int]] = []
     found = fit_with_pool(
         lambda: Sentences(("flood", "sport")),
         LabeledItems([items[i] for i in positions], targets[positions]),
@@ -284,8 +285,11 @@ def fitted_to_news(floods, of_each, prior=TWO, **others):
         Unlabelled(embedding, prior),
         seed=0,
         hyperparameters={"encoder": "wordllama", "steps": 30},
+        progress=lambda done, total: seen.append((done, total)),
         **others,
     )
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1], "to the end, however many of the trainings that were counted were needed"
     answers = found.model.probabilities(items)[:, 0].argmax(axis=1)
     return found.learnt_from, macro_f(targets, answers)
 

@@ -24,15 +24,12 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
         return None
     progress = pulse.get("progress")
     if progress:
-        done, total = int(progress["done"]), int(progress["total"])
-        told = f" {done:,} of {total:,}" if total else ""
         step = words.step(progress["step"])
-        content = [html.P([html.Strong("A round is under way: "), f"{step}{told}"])]
-        bar = parts.bar(done, total, name=f"Progress of: {step}")
-        return html.Div([*content, bar, _cancel_button()], className="notice")
+        share = "" if progress["share"] is None else f", {words.percent(progress['share'], 0)} of it done"
+        told = [html.Strong("A round is under way: "), f"{step}{share}. {_how_long(progress)}"]
+        return _under_way(told, progress["share"], f"Progress of: {step}")
     if pulse["running"]:
-        bar = parts.bar(0, 0, name="Waiting for the round")
-        return html.Div([html.P(html.Strong(_waiting(pulse))), bar, _cancel_button()], className="notice")
+        return _under_way(html.Strong(_waiting(pulse["waits_for"])), None, "Waiting for the round")
     if pulse["labels_to_go"] is not None:
         waiting = words.count(pulse["labels_waiting"], "new label")
         seconds = words.duration(pulse["seconds_to_go"] or 0)
@@ -42,12 +39,39 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
     return None
 
 
-def _waiting(pulse: dict[str, Any]) -> str:
-    ahead = [f"project {number}" for number in pulse.get("waits_for") or ()]
+def _under_way(told: Any, share: float | None, name: str) -> html.Div:
+    """A round with how far it is, and what cancels it beside."""
+    bar = parts.bar(round(100 * share), 100, name=name) if share is not None else parts.bar(0, 0, name=name)
+    return html.Div([html.Div([html.P(told), _cancel_button()], className="beside"), bar], className="notice")
+
+
+def _how_long(told: dict[str, Any]) -> str:
+    """Since when a round is under way, and what is left of the usual time."""
+    seconds, usual = told["seconds"], told["usual"]
+    since = f"Under way for {words.duration(seconds)}" if seconds else "It has just begun"
+    if usual is None:
+        return f"{since}."
+    if usual > seconds:
+        return f"{since}; about {words.duration(max(usual - seconds, 1))} left, as the last rounds took."
+    return f"{since}; the last rounds took {words.duration(usual)}."
+
+
+def _waiting(ahead: list[dict[str, Any]]) -> str:
+    """Who is waited for, since when, and how long that usually takes."""
     if not ahead:
-        return "A round is about to start."
+        return "The round is about to start: what trains is being made ready."
     more = f" and {words.count(len(ahead) - MOST_NAMED, 'other')}" if len(ahead) > MOST_NAMED else ""
-    return f"A round waits for those of {', '.join(ahead[:MOST_NAMED])}{more}."
+    return f"The round waits for {', '.join(map(_named, ahead[:MOST_NAMED]))}{more}."
+
+
+def _named(other: dict[str, Any]) -> str:
+    name = f"project {other['project']}" + (f", “{other['title']}”" if other["title"] else "")
+    told = []
+    if other["step"]:
+        told.append(f"{words.step(other['step'])} for {words.duration(other['seconds'])}")
+    if other["usual"]:
+        told.append(f"its rounds take about {words.duration(max(other['usual'], 1))}")
+    return f"{name} ({'; '.join(told)})" if told else name
 
 
 def _cancel_button() -> html.Button:
