@@ -69,10 +69,11 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         )
     else:
         told.append(
-            f"Labels saved: not known yet. It takes evaluation tasks, and models of random labels "
-            f"({found['random_labels']:,} so far), of which each round in the background fits one."
+            f"Labels saved: not known yet. It {found.get('saved_missing') or 'needs another round'} "
+            f"({found['random_labels']:,} random labels so far)."
         )
-    return [*told, found["hint"]]
+    guesses = [f"The model is {found['guesses']}."] if found.get("guesses") else []
+    return [*told, *guesses, found["hint"]]
 
 
 def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:

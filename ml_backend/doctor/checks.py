@@ -29,7 +29,7 @@ from ml_backend.doctor.serving import (
     tab,
 )
 from ml_backend.doctor.sharing import redis, shared_store
-from ml_backend.doctor.stored import disk, last_round, store, stored_files
+from ml_backend.doctor.stored import disk, guessing, last_round, store, stored_files
 
 CHECKS: Final = (
     Check("Label Studio", label_studio),
@@ -49,6 +49,7 @@ CHECKS: Final = (
     Check("Store", store, ("Project",)),
     Check("Stored files", stored_files, ("Store",)),
     Check("Last round", last_round, ("Stored files",)),
+    Check("Guessing", guessing, ("Stored files",)),
     Check("Sampling", sampling, ("Project",), mend_sampling),
     Check("Served version", served_version, ("Stored files",), mend_served_version),
     Check("Versions without predictions", empty_versions, ("Project",)),

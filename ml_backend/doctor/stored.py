@@ -11,6 +11,7 @@ from typing import Final
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command, duration
+from ml_backend.evaluation.guessing import WHAT_TO_TRY
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.rounds.log import SEEN_NAME, rounds
 from ml_backend.store.versions import serving_problem
@@ -97,6 +98,32 @@ def stored_files(context: Context) -> Finding:
         )
     kept = f" (pinned: {current.pinned})" if current.pinned else ""
     return Finding(name, "ok", f"{len(versions)} versions, current {current.version}{kept}, queue {queue.name}.")
+
+
+def guessing(context: Context) -> Finding:
+    """The model in use can be told from guessing the most frequent class."""
+    name, version = "Guessing", context.current.version
+    if not version:
+        return Finding(name, "ok", "No model guesses yet.")
+    manifest = context.store.manifest(version)
+    if manifest.guesses:
+        verdict = manifest.guesses.partition(";")[0]
+        return Finding(
+            name,
+            "warning",
+            f"{version} is {verdict}. Its guesses are not shown, and the order covers the pool.",
+            f"{WHAT_TO_TRY[:1].upper()}{WHAT_TO_TRY[1:]}.",
+        )
+    told = manifest.guessing or {}
+    if told.get("guessing") is None:
+        why = told.get("sentence") or "there is too little to tell by, or check_guessing is off"
+        return Finding(name, "ok", f"Not known of {version}: {why}.")
+    return Finding(
+        name,
+        "ok",
+        f"{version} knows more than guessing: {told['right']:,} of {told['n']:,} answers to tasks left out are right, "
+        f"{told['frequent']:,} would be by always saying {told['most_frequent']!r}.",
+    )
 
 
 def last_round(context: Context) -> Finding:

@@ -81,7 +81,7 @@ def wilson(successes: int, trials: int) -> Interval:
     return Interval(successes / trials, float(found.low), float(found.high))
 
 
-def power_law(labels: Floats, errors: Floats, tasks: int) -> tuple[float, float]:
+def power_law(labels: Floats, errors: Floats, tasks: int, *, flattest: float = FLATTEST) -> tuple[float, float]:
     """``(a, b)`` of ``error = a labels^-b``, by weighted least squares of the logarithms.
 
     The weights are the inverse variances of ``ln error`` by the delta method, ``E e / (1 - e)``, for errors ``e [M]``
@@ -95,7 +95,7 @@ def power_law(labels: Floats, errors: Floats, tasks: int) -> tuple[float, float]
         raise ValueError("A learning curve needs models of at least two different numbers of labels.")
     e = np.clip(errors, 0.5 / tasks, 1 - 0.5 / tasks)
     slope, intercept = np.polyfit(np.log(labels), np.log(e), 1, w=np.sqrt(tasks * e / (1 - e)))
-    return float(np.exp(intercept)), max(float(-slope), FLATTEST)
+    return float(np.exp(intercept)), max(float(-slope), flattest)
 
 
 def labels_saved(
@@ -135,8 +135,9 @@ def forecast(curve: Sequence[Judged], now: Judged, *, labels: int, generator: np
     """Accuracy that the model would likely have with ``labels`` labels, were the past to go on.
 
     ``error(labels) = e (n / labels)^b``: from the error ``e`` that the newest model has with its ``n`` labels, by the
-    exponent of a power law through the models so far, at most 1. A first steep fall (each label brings another class)
-    does not go on; exponents of long curves lie below 1 (Hestness et al. 2017, https://arxiv.org/abs/1712.00409).
+    exponent of a power law through the models so far, from 0 (they do not get better) to 1. A first steep fall (each
+    label brings another class) does not go on; exponents of long curves lie below 1 (Hestness et al. 2017,
+    https://arxiv.org/abs/1712.00409).
     Bootstrap over evaluation tasks and models.
 
     Args:
@@ -155,7 +156,7 @@ def forecast(curve: Sequence[Judged], now: Judged, *, labels: int, generator: np
     tasks = right.shape[1]
 
     def expected(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-        _, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks)
+        _, b = power_law(sizes[rows], 1.0 - right[np.ix_(rows, columns)].mean(axis=1), tasks, flattest=0.0)
         error = max(1.0 - float(now.right[columns].mean()), 0.5 / tasks)
         return float(1.0 - error * math.pow(now.labels / labels, min(b, STEEPEST)))
 

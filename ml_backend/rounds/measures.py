@@ -5,24 +5,15 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
 from ml_backend.errors import ActiveLearningError
-from ml_backend.evaluation.stopping import (
-    Interval,
-    Judged,
-    Saved,
-    agreement,
-    forecast,
-    has_settled,
-    labels_saved,
-    wilson,
-)
+from ml_backend.evaluation.stopping import Judged, Saved, labels_saved, wilson
 from ml_backend.records import CONTROL
+from ml_backend.rounds.outlook import FEWEST_EVALUATED, outlook, saved_missing, too_few_evaluated
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject
@@ -34,46 +25,6 @@ log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
 RECENT: Final = 100
 """Newest answers that "recent" and live accuracy are about."""
-CURVE: Final = 30
-"""Newest versions that the outlook rests on."""
-FEWEST_EVALUATED: Final = 30
-"""Evaluation tasks below which nothing is concluded from versions."""
-AHEAD: Final = 10
-"""Rounds that the outlook looks ahead."""
-WORTH_IT: Final = 0.005
-"""Gain in accuracy below which ten more rounds are called hardly worth it."""
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """Whether to go on."""
-
-    agreement: tuple[float, ...]
-    """Cohen's kappa of each version with the one before, newest last."""
-    settled: bool
-    """Predictions have stopped changing."""
-    accuracy: float
-    """Of the newest version."""
-    labels_ahead: int
-    """Labels that ten more rounds would bring."""
-    expected: Interval | None
-    """Accuracy with them; None with too few versions."""
-
-    @property
-    def hint(self) -> str:
-        """In one sentence."""
-        if self.expected is None:
-            return "Too few versions to tell what more labels would bring."
-        e, gain = self.expected, self.expected.value - self.accuracy
-        ahead = (
-            f"{AHEAD} more rounds ({self.labels_ahead} labels) would likely bring the accuracy from "
-            f"{self.accuracy:.1%} to {e.value:.1%} ({e.low:.1%} to {e.high:.1%})"
-        )
-        if self.settled and gain < WORTH_IT:
-            return f"You can stop: predictions have stopped changing, and {ahead}."
-        if self.settled:
-            return f"Predictions have stopped changing; {ahead}."
-        return f"Go on: predictions still change, and {ahead}."
 
 
 def update(
@@ -101,7 +52,8 @@ def update(
         if fit_random and judged is not None and enough and later:
             fit_next(project, judged, [*first, *later], recorder)
         with recorder.step("measure"):
-            found = _measures(project, version, judged if enough else None, answers, labels, len(first) + len(later))
+            sample = len(first) + len(later), len(later)
+            found = _measures(project, version, judged if enough else None, answers, labels, sample)
             project.store.write_document(DOCUMENT, found)
         return found
     except Exception as exc:  # whatever it is: model and order of this round stand
@@ -122,53 +74,48 @@ def _measures(
     judged: EvaluationPredictions | None,
     answers: Mapping[int, QueryLogEntry],
     labels: Mapping[int, str],
-    sample: int,
+    sample: tuple[int, int],
 ) -> dict[str, Any]:
+    """The document; ``sample`` counts labels that chance drew, and the answers to control tasks among them."""
+    evaluated = len(project.pool.evaluation)
+    share = project.settings.control_share
     found: dict[str, Any] = {
         "version": version,
         "labels": len(labels),
-        "random_labels": sample,
+        "random_labels": sample[0],
         "live": live_accuracy(answers, labels),
         "classes": class_shares(answers, labels),
         "labels_saved": None,
+        "saved_missing": saved_missing(evaluated, *sample, 0, share),
         "outlook": None,
-        "hint": "No version has been measured on enough evaluation tasks yet.",
+        "hint": _unmeasured(evaluated, version),
+        "guesses": project.store.manifest(version).guesses if version else "",
     }
     if judged is None or version is None:
         return found
     generator = np.random.default_rng(project.settings.seed)
     now = Judged(project.store.manifest(version).examples, judged.right)
     tasks = len(labels) + len(project.pool.open)
-    saved = labels_saved(random_models(project, judged), now, pool=tasks, generator=generator)
-    outlook = _outlook(project, version, judged, now, generator)
+    models = random_models(project, judged)
+    saved = labels_saved(models, now, pool=tasks, generator=generator)
+    ahead = outlook(project, version, judged, now, generator)
     return found | {
         "labels_saved": _saved(saved),
-        "outlook": asdict(outlook) | {"agreement": list(outlook.agreement)},
-        "hint": outlook.hint,
+        "saved_missing": "" if saved else saved_missing(evaluated, *sample, len(models), share),
+        "outlook": asdict(ahead) | {"agreement": list(ahead.agreement)},
+        "hint": ahead.hint,
     }
+
+
+def _unmeasured(evaluated: int, version: str | None) -> str:
+    if version is None:
+        return "Go on: a model is trained as soon as tasks of two classes have labels."
+    missing = too_few_evaluated(evaluated) or "needs a version that was measured on the present evaluation tasks"
+    return f"Go on: what more labels bring is not known yet. It {missing}."
 
 
 def _saved(saved: Saved | None) -> dict[str, Any] | None:
     return asdict(saved) | {"saved": asdict(saved.saved)} if saved else None
-
-
-def _outlook(
-    project: RoundProject, version: str, judged: EvaluationPredictions, now: Judged, generator: np.random.Generator
-) -> Outlook:
-    """Versions that learnt in another way than the one in use lie on another curve: they count as answers alone."""
-    curve, guesses = [], []
-    learnt_from = project.store.manifest(version).learnt_from
-    for name in project.store.versions()[-CURVE:]:
-        past = project.store.evaluation_predictions(name)
-        if past is not None and past.about_same_tasks(judged):
-            manifest = project.store.manifest(name)
-            if manifest.learnt_from == learnt_from:
-                curve.append(Judged(manifest.examples, past.right))
-            guesses.append(past.guesses)
-    agreements = tuple(agreement(a, b) for a, b in pairwise(guesses))
-    ahead = AHEAD * project.settings.train_after_labels
-    expected = forecast(curve, now, labels=now.labels + ahead, generator=generator)
-    return Outlook(agreements, has_settled(agreements), 1.0 - now.error, ahead, expected)
 
 
 def live_accuracy(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:

@@ -33,6 +33,8 @@ GROWTH: Final = 1.3
 REPEATS: Final = 2
 """Models of each size, on different random labels."""
 SUBSET_STREAM: Final = 16
+FEWEST_MODELS: Final = 4
+"""Models, of two sizes, through which a curve is drawn."""
 
 
 def random_sample(
@@ -62,6 +64,14 @@ def sizes(labels: int) -> list[int]:
     while size <= labels:
         found.append(int(size))
         size *= GROWTH
+    return found
+
+
+def labels_for(models: int) -> int:
+    """Random labels that so many models take, of two sizes at least."""
+    found = SMALLEST
+    while len(sizes(found)) < max(-(-models // REPEATS), 2):
+        found += 1
     return found
 
 

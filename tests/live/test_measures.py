@@ -73,7 +73,7 @@ def test_the_control_arm_is_blind_and_the_measures_follow(project: LiveProject, 
     store = ProjectStore(tmp_path, project.project.uid)
     assert len(store.document(DOCUMENT)["fits"]) == 1
     assert [step.name for step in report.steps].index("random arm") > [s.name for s in report.steps].index("switch")
-    assert "Too few versions" in found["hint"]
+    assert "It takes 4 versions of different numbers of labels" in found["hint"]
     assert stored(store) == found
 
     # Nothing new: no training, but the random arm goes on until its curve is whole, and then rests.

@@ -110,8 +110,8 @@ def curve_part(data: Data, measure: str) -> Any:
 def _saved(data: Data) -> Any:
     saved = data["labels_saved"]
     if not saved:
-        note = "Labels saved: not known yet. It takes evaluation tasks, and a few rounds with a random share."
-        return html.P(note, className="note")
+        note = f"Labels saved: not known yet. It {data['saved_missing'] or 'needs another round'}."
+        return html.P([note, parts.explain("labels saved")], className="note")
     gain, most = saved["saved"], " or more" if saved["at_least"] else ""
     return html.P(
         f"Labels saved against random order: {gain['value']:+,.0f} ({gain['low']:+,.0f} to {gain['high']:+,.0f}{most}, "

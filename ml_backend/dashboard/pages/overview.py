@@ -15,7 +15,10 @@ from ml_backend.dashboard.reading.form import read_form
 from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
+from ml_backend.records import CONTROL
 
+ENOUGH_LIVE: Final = 20
+"""Answers to control tasks from which their share is taken as it is."""
 SOURCES: Final = {"labels": "the labels alone", "pool": "all tasks, labelled or not"}
 
 
@@ -125,20 +128,34 @@ def _open_tasks(data: Data) -> str | None:
 
 
 def _stop_or_go(data: Data) -> html.Section:
-    saved = data["labels_saved"]
-    hint = f"The model is {data['guesses']}." if data["guesses"] else data["hint"]
-    text: list[Any] = [html.P(hint, className="hint-sentence")]
-    if saved:
-        most = " or more" if saved["at_least"] else ""
-        needed, gain = saved["random_labels"], saved["saved"]
-        text.append(
-            html.P(
-                f"These {saved['labels']:,} labels are worth about {needed['value']:,.0f} random ones "
-                f"({needed['low']:,.0f} to {needed['high']:,.0f}{most}): {gain['value']:+,.0f} labels saved.",
-                className="note",
-            )
+    """What more labels bring, how good the model is on what is open, and what the order has saved."""
+    text: list[Any] = [html.P(data["hint"], className="hint-sentence")]
+    if data["guesses"]:
+        text.insert(0, html.P(f"The model is {data['guesses']}.", className="hint-sentence"))
+    live = (data["live"] or {}).get(CONTROL)
+    if live:
+        told = (
+            f"Of the last {words.count(live['n'], 'control task')} people answered "
+            f"{words.percent(live['accuracy'], 0)} as the model had guessed "
+            f"({words.percent(live['low'], 0)} to {words.percent(live['high'], 0)}): so good it is on what is open."
         )
+        lacking = ENOUGH_LIVE - live["n"]
+        more = f" {words.count(lacking, 'more answer')} to control tasks would make that surer." if lacking > 0 else ""
+        text.append(html.P([told, more, parts.explain("control tasks")], className="note"))
+    text.append(html.P([_saved(data), parts.explain("labels saved")], className="note"))
     return parts.section("Go on or stop?", *text, topic="going on")
+
+
+def _saved(data: Data) -> str:
+    saved = data["labels_saved"]
+    if not saved:
+        return f"Labels saved: not known yet. It {data['saved_missing'] or 'needs another round'}."
+    most = " or more" if saved["at_least"] else ""
+    needed, gain = saved["random_labels"], saved["saved"]
+    return (
+        f"These {saved['labels']:,} labels are worth about {needed['value']:,.0f} random ones "
+        f"({needed['low']:,.0f} to {needed['high']:,.0f}{most}): {gain['value']:+,.0f} labels saved."
+    )
 
 
 def _key(data: Data) -> list[Any]:

@@ -33,9 +33,10 @@ def read_learning(store: ProjectStore) -> dict[str, Any]:
     served = next((manifest for manifest in manifests if manifest.name == current), None)
     problems: list[str] = []
     random: dict[str, Any] = {"models": [], "curve": []}
-    saved = None
+    saved, missing = None, ""
     try:
-        saved = stored(store).get("labels_saved")
+        measures = stored(store)
+        saved, missing = measures.get("labels_saved"), measures.get("saved_missing") or ""
         if served is not None:
             most = max(served.examples, round((saved or {}).get("random_labels", {}).get("value", 0)))
             random = _random(store, served, most)
@@ -46,6 +47,7 @@ def read_learning(store: ProjectStore) -> dict[str, Any]:
         "versions": [_point(manifest) for manifest in manifests],
         "random": random,
         "labels_saved": saved,
+        "saved_missing": missing,
         "problems": problems,
     }
 

@@ -61,6 +61,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         },
         "hint": measures.get("hint") if measures else None,
         "labels_saved": measures.get("labels_saved") if measures else None,
+        "saved_missing": measures.get("saved_missing") if measures else None,
         "live": measures.get("live") if measures else None,
         "kind": about(store).get("object_tag"),
         "doctor": read_examination(services.examination(project_id)),

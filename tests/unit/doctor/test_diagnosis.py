@@ -4,14 +4,19 @@ import base64
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from support.stores import manifest
 
 from ml_backend.cli.doctor import show_finding
 from ml_backend.doctor import access
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Check, Finding, Mended, examine, mend
+from ml_backend.doctor.stored import guessing
 from ml_backend.errors import LabelConfigError, StoreError
+from ml_backend.evaluation.guessing import guessing_verdict
 from ml_backend.label_studio.setup import is_private
+from ml_backend.rounds.guessing import as_stored
 
 
 def test_a_check_that_breaks_hides_no_other():
@@ -66,3 +71,37 @@ def test_a_line_of_the_terminal_parts_name_and_message(capsys):
     told = capsys.readouterr().out
     assert f"{longest} None." in told
     assert f"{'x' * 60} None." in told
+
+
+class Stored:
+    """The part of a context that a check of the store reads."""
+
+    def __init__(self, told):
+        self.current = SimpleNamespace(version="m-0003-aaaaaaaa")
+        made = manifest(3).model_copy(update={"guessing": told})
+        self.store = SimpleNamespace(manifest=lambda _: made)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "status", "said"),
+    [
+        (np.tile([0.6, 0.4], (60, 1)), "warning", "no better than guessing: 40 of 60 answers"),
+        (
+            np.repeat([[0.9, 0.1], [0.1, 0.9]], (40, 20), axis=0),
+            "ok",
+            "60 of 60 answers to tasks left out are right, 40",
+        ),
+    ],
+)
+def test_a_model_that_guesses_is_told_with_what_to_try(probabilities, status, said):
+    verdict = guessing_verdict(probabilities, np.repeat([0, 1], (40, 20)), ("no", "yes"))
+    found = guessing(Stored(as_stored(verdict)))
+    assert (found.status, said in found.message) == (status, True), found
+    assert ("label more" in found.remedy.lower()) == (status == "warning")
+
+
+def test_where_nobody_can_tell_whether_a_model_guesses_nothing_is_wrong():
+    few = guessing_verdict(np.tile([0.6, 0.4], (3, 1)), np.array([0, 0, 1]), ("no", "yes"))
+    for told in (None, as_stored(few)):
+        assert guessing(Stored(told)).status == "ok"
+        assert "Not known of m-0003-aaaaaaaa" in guessing(Stored(told)).message

@@ -15,8 +15,9 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.records import CONTROL, Prediction, Queue
-from ml_backend.rounds.measures import _outlook, class_shares, live_accuracy
-from ml_backend.rounds.random_baseline import random_sample, sizes
+from ml_backend.rounds.measures import class_shares, live_accuracy
+from ml_backend.rounds.outlook import Outlook, outlook, saved_missing, too_few_evaluated
+from ml_backend.rounds.random_baseline import labels_for, random_sample, sizes
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store import query_log as answers_module
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
@@ -133,11 +134,66 @@ def test_the_outlook_goes_by_versions_that_learnt_as_the_one_in_use_did(store):
     for number, labels in enumerate((20, 40, 80, 160), 2):
         judged = write(number, labels, 4 / labels, "pool")
     project = SimpleNamespace(store=store, settings=ProjectSettings(train_after_labels=16))
-    found = _outlook(project, manifest(5).name, judged, Judged(160, judged.right), np.random.default_rng(0))
+    found = outlook(project, manifest(5).name, judged, Judged(160, judged.right), np.random.default_rng(0))
     assert found.labels_ahead == 160
     assert found.expected.value == pytest.approx(1 - 0.0125, abs=1e-6)
     assert len(found.agreement) == 4
-    assert "from 97.5% to 98.8%" in found.hint
+    assert "from 97.5% to" in found.hint
+    assert "10 more rounds (160 labels) to 98.8%" in found.hint
+    assert found.accuracy < found.soon.value < found.expected.value
+
+
+def of_versions(store, *made: tuple[int, str]) -> Outlook:
+    """The outlook after versions that learnt from so many labels in such a way, and all have 40 % of 1,000 right."""
+    rows = np.arange(1000)
+    probabilities = np.where((rows < 600)[:, None], [[0.2, 0.8]], [[0.9, 0.1]])
+    judged = evaluation_predictions(rows, np.zeros(1000, np.int64), probabilities)
+    for number, (labels, learnt_from) in enumerate(made, 1):
+        version = manifest(number).model_copy(update={"examples": labels, "learnt_from": learnt_from})
+        store.write_version(version, WEIGHTS, judged)
+    project = SimpleNamespace(store=store, settings=ProjectSettings(train_after_labels=10))
+    last = manifest(len(made)).name
+    return outlook(project, last, judged, Judged(made[-1][0], judged.right), np.random.default_rng(0))
+
+
+def test_nine_unchanged_versions_of_two_ways_say_that_more_labels_bring_little(store):
+    """Five of them learnt as the present one did not: that hid the others, and nothing was said."""
+    ways = ["labels"] * 6 + ["pool"] * 3
+    found = of_versions(store, *((20 + 10 * n, way) for n, way in enumerate(ways)))
+    assert found.settled
+    assert found.hint.startswith(
+        "You can stop: predictions have stopped changing, and 10 more labels would likely bring"
+    )
+    assert "from 40.0% to 40.0% (" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            [(20, "pool")],
+            "after about 30 more (3 rounds). It takes 4 versions of different numbers of labels; there is 1",
+        ),
+        ([(20, "pool"), (30, "pool")], "after about 20 more (2 rounds)"),
+        ([(60, "pool")] * 9, "after about 10 more (1 round)"),
+        ([(60, "pool")] * 9, "9 versions of one number of labels, with 40.0% of the evaluation tasks right."),
+    ],
+)
+def test_where_it_cannot_be_told_what_more_labels_bring_it_says_what_is_missing(store, made, said):
+    hint = of_versions(store, *made).hint
+    assert hint.startswith("Go on: ")
+    assert said in hint
+
+
+def test_what_is_missing_to_tell_the_labels_saved():
+    assert too_few_evaluated(30) == ""
+    assert "needs 18 more labelled evaluation tasks (there are 12 of 30" in saved_missing(12, 0, 0, 0, 0.1)
+    assert labels_for(4) == 26
+    assert saved_missing(30, 14, 4, 1, 0.1) == "needs 12 more answers to control tasks"
+    assert saved_missing(30, 500, 0, 0, 0.1) == "needs 1 more answer to control tasks"
+    assert "control_share" in saved_missing(30, 14, 0, 0, 0.0)
+    assert saved_missing(30, 26, 4, 1, 0.1).startswith("needs 3 more rounds in the background")
+    assert "two numbers of random labels" in saved_missing(30, 26, 4, 4, 0.1)
 
 
 def test_the_script_says_what_to_do_without_a_round(tmp_path):
