@@ -8,9 +8,12 @@ from waitress.server import MultiSocketServer
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.instant.loop import InstantLoop
+from ml_backend.instant.task_reading import TaskReading
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.webhook_secret import HEADER
+from ml_backend.rounds.tally import tally
 from ml_backend.server import create_app, make_doorkeeper, make_rounds
+from ml_backend.store.project_store import ProjectStore
 from ml_backend.web.listening import make_server
 
 
@@ -24,7 +27,8 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._rounds = make_rounds(settings)
-        self._scheduler = Scheduler(settings, self._rounds)
+        self._reading = TaskReading(settings, told=self._count)
+        self._scheduler = Scheduler(settings, self._rounds, news=self._reading.changed)
         self._instant = InstantLoop(settings)
         self._doorkeeper = make_doorkeeper(settings)
         self.web: Flask = create_app(
@@ -78,6 +82,7 @@ class Application:
         """
         if self._settings.label_studio_api_key is None:
             return
+        self._reading.start()
         self._scheduler.start()
         self._instant.start()
 
@@ -85,4 +90,11 @@ class Application:
         """End what ``start`` began."""
         self._instant.stop()
         self._scheduler.stop()
+        self._reading.stop()
         self._rounds.close()
+
+    def _count(self, project_id: int, store: ProjectStore) -> None:
+        """After the copy of a project's tasks is up to date."""
+        found = tally(store)
+        if found is not None:
+            self._scheduler.counted(project_id, found.new)

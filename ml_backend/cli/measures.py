@@ -1,6 +1,7 @@
 """What a project's loop is worth: live accuracy, labels saved against random, the outlook, the classes it finds.
 
-Reads what the last round wrote down; asks nothing of Label Studio.
+Reads what the last round wrote down, and counts the answers that are known on this machine: all of them while a
+server runs, those of the last round else. Asks nothing of Label Studio.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def measures(
 ) -> None:
     """Show a project's measures."""
     from ml_backend.config import load_settings
-    from ml_backend.rounds.measures import stored
+    from ml_backend.rounds.measures import present
     from ml_backend.store.registry import stores_of
 
     settings = load_settings(model_dir=model_dir)
     store = stores_of(settings).open(project)
-    found = stored(store) if store else {}
+    found = present(store) if store else {}
     if not found:
         raise StoreError(
             f"No round of project {project} is known in {settings.model_dir}; "
@@ -53,6 +54,8 @@ def measures(
 def lines(found: Mapping[str, Any]) -> list[str]:
     """The measures in sentences."""
     told = [f"{found['version'] or 'No model yet'}: {found['labels']:,} labels."]
+    if numbers := found.get("numbers"):
+        told.append(counted(numbers))
     for arm, live in sorted(found["live"].items(), key=lambda pair: pair[0] != CONTROL):
         what = "control tasks (random, no guess shown)" if arm == CONTROL else f"tasks picked by {arm}"
         told.append(
@@ -74,6 +77,20 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         )
     guesses = [f"The model is {found['guesses']}."] if found.get("guesses") else []
     return [*told, *guesses, found["hint"]]
+
+
+def counted(numbers: Mapping[str, Any]) -> str:
+    """What people answered, in a sentence."""
+    names = {"control": "control tasks", "evaluation": "evaluation tasks", "skipped": "skipped", "tied": "tied"}
+    parts = [f"{numbers[name]:,} {words}" for name, words in names.items()]
+    queue = numbers["queue"]
+    told = f"Answered: {', '.join(parts[:2])}; {', '.join(parts[2:])}; {numbers['open']:,} tasks are open."
+    if queue:
+        told += (
+            f" Of the queue's {queue['size']:,} tasks {queue['answered']:,} are answered, {queue['waiting']:,} wait; "
+        )
+        told += f"{queue['elsewhere']:,} others were answered outside the queue."
+    return told
 
 
 def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:

@@ -11,6 +11,7 @@ from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
+from ml_backend.rounds.tally import tally
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -23,13 +24,13 @@ def _row(services: Services, project_id: int, store: ProjectStore) -> dict[str, 
     row: dict[str, Any] = {"id": project_id, "title": f"Project {project_id}", "error": None}
     try:
         last = services.last_round(store) or {}
-        current = store.current()
+        current, now = store.current(), tally(store)
         metrics = store.manifest(current.version).metrics if current.version else None
         return row | {
             "title": title(store),
             "version": current.version,
             "accuracy": (metrics or {}).get("accuracy"),
-            "labels": last.get("labels"),
+            "labels": now.labels if now else last.get("labels"),
             "last_round": last.get("ended"),
             "last_error": last.get("error"),
             "running": services.running(project_id),
@@ -61,7 +62,7 @@ def _card(row: dict[str, Any]) -> html.Li:
         labels = words.count(row["labels"] or 0, "label")
         told = f"{labels} · accuracy {words.percent(row['accuracy'])} · {row['version']}"
     else:
-        told = "No model yet."
+        told = f"{words.count(row['labels'], 'label')}, and no model yet." if row["labels"] else "No model yet."
     content: list[Any] = [html.H2(link), html.P(told)]
     if row["running"]:
         content.append(html.P("A round is under way.", className="note"))

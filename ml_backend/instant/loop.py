@@ -22,12 +22,12 @@ from threading import Event, Thread
 from typing import Any, Final
 
 from ml_backend.config import Settings
-from ml_backend.errors import ActiveLearningError, ConfigurationError
+from ml_backend.errors import ActiveLearningError
 from ml_backend.instant.project import InstantProject, open_instant
 from ml_backend.instant.queue import WORTH_IT
 from ml_backend.instant.served_queue import Person
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.retries import RetryPolicy
+from ml_backend.label_studio.connection import hasty_client
 from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -88,7 +88,7 @@ class InstantLoop:
         worth_it: float = WORTH_IT,
     ) -> None:
         self._stores = stores_of(settings)
-        self._new_client = client or (lambda: _hasty_client(settings))
+        self._new_client = client or (lambda: hasty_client(settings, timeout=TIMEOUT))
         self._client: LabelStudioClient | None = None
         self._clock, self._now, self._pause, self._worth_it = clock, now, pause, worth_it
         self._events: Queue[tuple[int, Mapping[str, Any]] | None] = Queue(MOST_WAITING)
@@ -226,15 +226,3 @@ class InstantLoop:
                 project.state.follow(before)
         project.queue = current
         return news
-
-
-def _hasty_client(settings: Settings) -> LabelStudioClient:
-    """The configured account, without patience.
-
-    Raises:
-        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
-    """
-    if settings.label_studio_api_key is None:
-        raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
-    key, once = settings.label_studio_api_key.get_secret_value(), RetryPolicy(tries=1, tries_when_locked=1)
-    return LabelStudioClient(settings.label_studio_url, key, timeout=TIMEOUT, patience=once)

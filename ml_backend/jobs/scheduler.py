@@ -33,7 +33,10 @@ FIRST_POLL_WAIT = 5.0
 
 
 class Scheduler:
-    """Hands due projects to ``rounds``. ``start`` starts its thread, ``stop`` ends it."""
+    """Hands due projects to ``rounds``. ``start`` starts its thread, ``stop`` ends it.
+
+    ``news`` is called with each project that changed, also from requests: it must not wait.
+    """
 
     def __init__(
         self,
@@ -43,11 +46,13 @@ class Scheduler:
         client: Callable[[], LabelStudioClient] | None = None,
         clock: Callable[[], float] = time.monotonic,
         tick_seconds: float = TICK,
+        news: Callable[[int], None] = lambda project_id: None,  # noqa: ARG005
     ) -> None:
         self._settings = settings
         self._rounds = rounds
         self._client = client or (lambda: make_client(settings))
         self._clock = clock
+        self._news = news
         self._tick_seconds = tick_seconds
         self._stores = stores_of(settings)
         self._trigger = Trigger(clock)
@@ -69,6 +74,12 @@ class Scheduler:
         """Somebody says that the project changed, by so many labels."""
         with self._lock:
             self._trigger.changed(project_id, labels)
+        self._news(project_id)
+
+    def counted(self, project_id: int, labels: int) -> None:
+        """Somebody counted the labels that no round has taken up: they were heard of twice, or are taken back."""
+        with self._lock:
+            self._trigger.counted(project_id, labels)
 
     def ask(self, request: RoundRequest) -> Job:
         """Ask for a round by hand: one that trains takes up what is waiting, and is tried again like any other.
@@ -211,6 +222,7 @@ class Scheduler:
             with self._lock:
                 if project_id not in self._trigger.running():
                     self._trigger.found(project_id, _new_labels(before, found))
+            self._news(project_id)
 
     def _hand_over(self) -> None:
         """Ask for the rounds that are due."""

@@ -8,7 +8,8 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.trigger import NextRound
 from ml_backend.rounds.log import rounds as logged_rounds
-from ml_backend.rounds.measures import stored
+from ml_backend.rounds.measures import present
+from ml_backend.rounds.tally import tally
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -28,14 +29,16 @@ def project_status(
         "deleted": is_deleted,
     }
     try:
-        current = store.current()
+        current, now = store.current(), tally(store)
         return status | {
             "version": current.version,
             "queue": current.queue,
-            "measures": stored(store),
+            "numbers": now and now.numbers,
+            "measures": present(store),
             "running": rounds.running(project_id),
             "waits_for": list(rounds.ahead(project_id)),
         }
     except ActiveLearningError as exc:  # the other projects are shown all the same
-        unknown: dict[str, Any] = {"version": None, "queue": None, "measures": {}, "running": None, "waits_for": []}
+        unknown: dict[str, Any] = {"version": None, "queue": None, "numbers": None, "measures": {}}
+        unknown |= {"running": None, "waits_for": []}
         return status | unknown | {"last_error": str(exc)}

@@ -89,6 +89,12 @@ class Trigger:
         known = self._projects.get(project_id)
         self.changed(project_id, labels - (known.labels if known else 0))
 
+    def counted(self, project_id: int, labels: int) -> None:
+        """So many labels wait, by a count; of a project with a round under way nobody can tell which it took up."""
+        project = self._projects.get(project_id)
+        if project is not None and project.since is not None and project.job is None:
+            project.labels = labels
+
     def set_rule(self, project_id: int, rule: Rule) -> None:
         """Use the project's own rule from now on."""
         self._project(project_id).rule = rule

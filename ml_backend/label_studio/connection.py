@@ -9,6 +9,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.fetching.addresses import is_loopback, parse_rules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.retries import RetryPolicy
 
 
 @lru_cache(maxsize=4)
@@ -18,10 +19,23 @@ def make_client(settings: Settings) -> LabelStudioClient:
     Raises:
         ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
     """
+    return LabelStudioClient(settings.label_studio_url, _key(settings), timeout=settings.request_timeout)
+
+
+def hasty_client(settings: Settings, *, timeout: float) -> LabelStudioClient:
+    """The configured account, without patience: a new client, which its owner closes.
+
+    Raises:
+        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+    """
+    once = RetryPolicy(tries=1, tries_when_locked=1)
+    return LabelStudioClient(settings.label_studio_url, _key(settings), timeout=timeout, patience=once)
+
+
+def _key(settings: Settings) -> str:
     if settings.label_studio_api_key is None:
         raise ConfigurationError("No Label Studio token: set LABEL_STUDIO_API_KEY (Label Studio > Account & Settings).")
-    key = settings.label_studio_api_key.get_secret_value()
-    return LabelStudioClient(settings.label_studio_url, key, timeout=settings.request_timeout)
+    return settings.label_studio_api_key.get_secret_value()
 
 
 @lru_cache(maxsize=4)

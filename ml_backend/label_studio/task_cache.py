@@ -19,7 +19,7 @@ from ml_backend.errors import BadItemError, StoreError
 from ml_backend.files import private_file, private_folder
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.file_paths import file_path
-from ml_backend.records import Project, Task
+from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project, Task
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (id INTEGER PRIMARY KEY, annotations INTEGER NOT NULL, row TEXT NOT NULL);
@@ -54,6 +54,8 @@ class Refresh:
     """Whether everything was read again."""
     left_out: tuple[int, ...] = ()
     """Tasks that cannot be read: Label Studio fails on them, or they are too large."""
+    is_whole: bool = True
+    """Whether the copy agrees with Label Studio's counts now."""
 
 
 class TaskCache:
@@ -82,17 +84,21 @@ class TaskCache:
                 "the next round makes it anew."
             ) from exc
 
-    def refresh(self, client: LabelStudioClient, project_id: int, *, listener: Listener = _ignore) -> Refresh:
+    def refresh(
+        self, client: LabelStudioClient, project_id: int, *, listener: Listener = _ignore, changes_only: bool = False
+    ) -> Refresh:
         """Bring the copy up to date: one incremental read, or a full one the first time and when counts disagree.
 
         The incremental read sees new and edited tasks and written or deleted annotations, but not deleted tasks;
         those show in the project's own counts, which are compared after every read. A difference that a full
         read leaves standing (a counter of Label Studio's that is off) is remembered and not chased again.
+
+        With ``changes_only`` nothing is ever read in full: that is left to a round, which would have to wait for it.
         """
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                refresh = self._refresh(db, client, project_id, listener)
+                refresh = self._refresh(db, client, project_id, listener, changes_only=changes_only)
             except BaseException:
                 if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
                     db.execute("ROLLBACK")
@@ -101,7 +107,13 @@ class TaskCache:
             return refresh
 
     def _refresh(
-        self, db: sqlite3.Connection, client: LabelStudioClient, project_id: int, listener: Listener
+        self,
+        db: sqlite3.Connection,
+        client: LabelStudioClient,
+        project_id: int,
+        listener: Listener,
+        *,
+        changes_only: bool,
     ) -> Refresh:
         read = 0
         left_out: list[int] = list(_get(db, "left_out", ()))
@@ -117,6 +129,8 @@ class TaskCache:
                 if _gap(db, project) == _get(db, "gap", NOTHING_READ):
                     _set(db, cursor=cursor, left_out=_unread(db, left_out))
                     return Refresh(project, read, False, _get(db, "left_out"))
+        if changes_only:
+            return Refresh(client.project(project_id), read, False, is_whole=False)
         start = client.newest_change(project_id)
         db.execute("DELETE FROM tasks")
         left_out.clear()
@@ -130,6 +144,27 @@ class TaskCache:
         with self._open() as db:
             for (row,) in db.execute("SELECT row FROM tasks ORDER BY id"):
                 yield task_from_row(json.loads(row))
+
+    def annotated(self) -> Iterator[Task]:
+        """Tasks that somebody annotated or skipped, by rising id."""
+        with self._open() as db:
+            for (row,) in db.execute("SELECT row FROM tasks WHERE annotations > 0 ORDER BY id"):
+                yield task_from_row(json.loads(row))
+
+    def untouched(self) -> int:
+        """How many tasks nobody annotated or skipped, those aside that are held out for measuring."""
+        with self._open() as db:
+            (count,) = db.execute("SELECT COUNT(*) FROM tasks WHERE annotations = 0").fetchone()
+            # Inside a text the quotes would be escaped: only fields of this name are found, also of nested objects.
+            mark = json.dumps({EVALUATION_FIELD: EVALUATION_SPLIT})[1:-1]
+            held_out = db.execute("SELECT row FROM tasks WHERE annotations = 0 AND instr(row, ?)", (mark,))
+            return int(count) - sum(task_from_row(json.loads(row)).is_evaluation for (row,) in held_out)
+
+    def missing(self, task_ids: Iterable[int]) -> int:
+        """How many of these tasks are not there (any more)."""
+        wanted = set(task_ids)
+        with self._open() as db:
+            return len(wanted - {task for (task,) in db.execute("SELECT id FROM tasks")})
 
     def find(self, task_ids: Iterable[int]) -> Iterator[Task]:
         """These tasks, those that are known, by rising id."""

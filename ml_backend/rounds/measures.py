@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
 from ml_backend.errors import ActiveLearningError
-from ml_backend.evaluation.stopping import Judged, Saved, labels_saved, wilson
-from ml_backend.records import CONTROL
+from ml_backend.evaluation.stopping import Judged, Saved, labels_saved
 from ml_backend.rounds.outlook import FEWEST_EVALUATED, outlook, saved_missing, too_few_evaluated
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
 from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.tally import class_shares, live_accuracy, tally
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
@@ -23,8 +22,6 @@ from ml_backend.store.query_log import QueryLogEntry, record
 
 log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
-RECENT: Final = 100
-"""Newest answers that "recent" and live accuracy are about."""
 
 
 def update(
@@ -66,6 +63,18 @@ def update(
 def stored(store: ProjectStore) -> dict[str, Any]:
     """The measures of the last round; empty before a first one."""
     return store.document(DOCUMENT)
+
+
+def present(store: ProjectStore) -> dict[str, Any]:
+    """The measures of the last round, with what people answered since; empty before a first one.
+
+    Raises:
+        StoreError: something stored is damaged.
+    """
+    found, now = stored(store), tally(store)
+    if not found or now is None:
+        return found
+    return found | {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
 
 
 def _measures(
@@ -116,33 +125,3 @@ def _unmeasured(evaluated: int, version: str | None) -> str:
 
 def _saved(saved: Saved | None) -> dict[str, Any] | None:
     return asdict(saved) | {"saved": asdict(saved.saved)} if saved else None
-
-
-def live_accuracy(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """How often people agreed with the guess, among the last 100 answers of each arm.
-
-    Each guess was made before the answer, by the version of that time. Control tasks are a random sample of the open
-    tasks and show no guess: their figure estimates the accuracy on what is still open. Those of a strategy are its
-    picks, hence the hardest: expect less. Intervals: Wilson 1927.
-    """
-    by_arm: dict[str, list[bool]] = {}
-    for task, answer in answers.items():
-        if answer.guess is not None and task in labels:
-            by_arm.setdefault(answer.picked_by, []).append(answer.guess == labels[task])
-    found = {}
-    for arm, hits in by_arm.items():
-        recent = hits[-RECENT:]
-        interval = wilson(sum(recent), len(recent))
-        found[arm] = {"n": len(recent), "accuracy": interval.value, "low": interval.low, "high": interval.high}
-    return found
-
-
-def class_shares(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """Share of each class among the answers: of the control arm, of all other picks, and of the last 100 of those."""
-    control = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by == CONTROL]
-    picked = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by != CONTROL]
-    return {"control": _shares(control), "picked": _shares(picked), "recent": _shares(picked[-RECENT:])}
-
-
-def _shares(labels: Sequence[str]) -> dict[str, float]:
-    return {label: count / len(labels) for label, count in Counter(labels).most_common()}

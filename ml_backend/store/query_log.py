@@ -29,6 +29,8 @@ class QueryLogEntry:
     picked_by: str
     guess: str | None
     confidence: float
+    place: int | None = None
+    """In the order as it was served, 1 first; None in entries of older releases."""
 
 
 def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
@@ -45,23 +47,30 @@ def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLog
 
     A task that no queue asked about (imported with its label, say) is not noted: a queue holds open tasks only.
     """
+    before, answers = recorded(store), looked_up(store, labelled)
+    if len(answers) > len(before):
+        store.write_document(DOCUMENT, {"answers": {str(task): asdict(answer) for task, answer in answers.items()}})
+    return answers
+
+
+def looked_up(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLogEntry]:
+    """What `record` gives; nothing is noted."""
     answers = recorded(store)
     new = [task for task in labelled if task not in answers]
     if not new:
         return answers
     found: dict[int, QueryLogEntry] = {}
     for queue in _last_queues(store):
-        for prediction in queue.predictions:
-            if prediction.task_id in found or not prediction.picked_by:
-                continue
-            found[prediction.task_id] = QueryLogEntry(
-                queue.name, queue.version, prediction.picked_by, prediction.label, prediction.confidence
-            )
-    fresh = {task: found[task] for task in sorted(new) if task in found}
-    if fresh:
-        answers |= fresh
-        store.write_document(DOCUMENT, {"answers": {str(task): asdict(answer) for task, answer in answers.items()}})
-    return answers
+        for place, prediction in enumerate(queue.predictions, 1):
+            if prediction.task_id not in found and prediction.picked_by:
+                found[prediction.task_id] = entry(queue, place)
+    return answers | {task: found[task] for task in sorted(new) if task in found}
+
+
+def entry(queue: Queue, place: int) -> QueryLogEntry:
+    """What is to be noted of the task at a place of a queue, the first being 1."""
+    asked = queue.predictions[place - 1]
+    return QueryLogEntry(queue.name, queue.version, asked.picked_by, asked.label, asked.confidence, place)
 
 
 def _last_queues(store: ProjectStore) -> Iterator[Queue]:

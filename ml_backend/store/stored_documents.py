@@ -13,6 +13,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.store.documents import PARAMS, QUESTION
 from ml_backend.store.folder import StoreFolder, StoreLock
 
+ASKED: Final = ("control", "object", "object_tag", "field")
+"""Fields of a `ChoiceQuestion` that are kept as they are."""
 EDIT_PATIENCE: Final = 10.0
 """Seconds to wait for somebody else's edit of a document."""
 

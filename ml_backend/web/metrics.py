@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from ml_backend.errors import ActiveLearningError
 from ml_backend.rounds.log import rounds
+from ml_backend.rounds.tally import Tally, tally
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import StoreRegistry
@@ -36,8 +37,8 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "seconds_since_good_round": ("Seconds since the last round that did not fail ended", ()),
     "last_round_seconds": ("Duration of the last round", ()),
     "last_round_step_seconds": ("Duration of each finished step of the last round", ("step",)),
-    "labels": ("Training labels in the last good round that read them", ()),
-    "open_tasks": ("Tasks that still want a label, in the last good round", ()),
+    "labels": ("Training labels; where this machine has no copy of the tasks, those of the last good round", ()),
+    "open_tasks": ("Tasks that still want a label; likewise", ()),
     "queue_tasks": ("Tasks in the served order", ()),
     "stored_versions": ("Stored model versions", ()),
     "version_number": ("Number of the served model version; 0 before a first one", ()),
@@ -140,7 +141,7 @@ def project_samples(store: ProjectStore, now: datetime) -> list[Sample]:
         ("version_pinned", (), float(current.pinned is not None)),
         ("version_held_back", (), float(bool(versions) and not store.manifest(versions[-1]).promoted)),
     ]
-    return samples + _measures(served) + _round_samples(rounds(store), now)
+    return samples + _measures(served) + _round_samples(rounds(store), now, tally(store))
 
 
 def _measures(served: Manifest | None) -> list[Sample]:
@@ -148,7 +149,7 @@ def _measures(served: Manifest | None) -> list[Sample]:
     return [(name, (), float(found[field])) for name, field in MEASURES.items() if found.get(field) is not None]
 
 
-def _round_samples(lines: Sequence[Mapping[str, Any]], now: datetime) -> list[Sample]:
+def _round_samples(lines: Sequence[Mapping[str, Any]], now: datetime, counted: Tally | None) -> list[Sample]:
     counts = Counter(map(outcome, lines))
     samples: list[Sample] = [("logged_rounds", (name,), counts[name]) for name in OUTCOMES]
     failed = sum(1 for _ in takewhile(lambda line: line["error"], reversed(lines)))
@@ -163,8 +164,10 @@ def _round_samples(lines: Sequence[Mapping[str, Any]], now: datetime) -> list[Sa
         samples += [("last_round_step_seconds", (name,), value) for name, value in seconds.items()]
     if good:
         samples.append(("seconds_since_good_round", (), (now - _time(good[-1]["ended"])).total_seconds()))
-        if "open_tasks" in good[-1]:  # not in the lines of older releases
-            samples.append(("open_tasks", (), good[-1]["open_tasks"]))
+    if counted is not None:
+        return [*samples, ("open_tasks", (), counted.open), ("labels", (), counted.labels)]
+    if good and "open_tasks" in good[-1]:  # not in the lines of older releases
+        samples.append(("open_tasks", (), good[-1]["open_tasks"]))
     labels = next((line["labels"] for line in reversed(good) if line.get("labels")), 0)
     return [*samples, ("labels", (), labels)]
 

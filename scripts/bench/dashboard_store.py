@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import compare
 from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_cache import UPSERT, TaskCache
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.log import append
 from ml_backend.store.evaluation_predictions import evaluation_predictions
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, PoolMap
-from ml_backend.store.project_store import QUESTION, Current, ProjectStore
+from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import QueryLogEntry
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -74,7 +75,7 @@ def make_store(
     label_of |= {task_id: labels[int(generator.integers(len(labels)))] for task_id in trained_on}
     fill_cache(store, tasks, label_of)
     field = _field(kind)
-    store.write_document(QUESTION, {"title": title, "field": field, "object_tag": kind, "labels": list(labels)})
+    store.note_question(ChoiceQuestion("choice", "item", kind, field, labels), title)
     before: tuple[str, NDArray[np.bool_]] | None = None
     answers: dict[str, Any] = {}
     for number in range(1, versions + 1):

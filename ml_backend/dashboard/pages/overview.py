@@ -61,6 +61,9 @@ def live(data: Data) -> list[Any]:
 
 
 def _empty(data: Data) -> html.Div:
+    if data["labels"] is None:
+        step = ["The first round reads what is labelled; it starts by itself, or by “Train now” below. ", _open(data)]
+        return parts.nothing_yet("The labels are not counted yet.", step)
     if not data["labels"]:
         step = ["Open the project in Label Studio and label tasks of two classes: ", _open(data), "."]
         return parts.nothing_yet("No labels yet.", step)
@@ -80,7 +83,8 @@ def _standing(data: Data) -> html.Section:
     names = [("accuracy", "Accuracy", "accuracy"), ("f_macro", "F-score", "f-score"), ("auc", "AUC", "AUC")]
     if metrics.get("f_positive") is not None:
         names[1] = ("f_positive", f"F-score of “{metrics['positive']}”", "f-score")
-    labels = ("Labels so far", f"{data['labels'] or 0:,}", _open_tasks(data), "labels")
+    count = words.MISSING if data["labels"] is None else f"{data['labels']:,}"
+    labels = ("Labels so far", count, _open_tasks(data), "labels")
     rows: list[tuple[str, Any, Any, str | None]] = [labels]
     for name, label, topic in names:
         change = words.change(metrics.get(name), then.get(name)) or None
@@ -89,7 +93,8 @@ def _standing(data: Data) -> html.Section:
         rows = [labels, ("Accuracy", words.MISSING, "no labelled evaluation tasks yet", "evaluation tasks")]
     queue = data["queue"]
     if queue:
-        answered = f"{queue['answered']} of {queue['size']:,}"
+        count = words.MISSING if queue["answered"] is None else f"{queue['answered']:,}"
+        answered = f"{count} of {queue['size']:,}"
         rows.append(("Queue", answered, f"answered · by {queue['strategy']}", "queue"))
     pinned = " · pinned" if data["pinned"] == version["name"] else ""
     trained = words.ago(version["created_at"], datetime.fromisoformat(data["now"]))
@@ -161,7 +166,7 @@ def _saved(data: Data) -> str:
 def _key(data: Data) -> list[Any]:
     """What the live part depends on."""
     pulse = (data["round"] or {}).get("round"), (data["version"] or {}).get("name")
-    return [*pulse, (data["queue"] or {}).get("name"), data["next_round"]["labels_waiting"]]
+    return [*pulse, (data["queue"] or {}).get("name"), data["next_round"]["labels_waiting"], data["numbers"]]
 
 
 def register(app: Dash, services: Services) -> None:
@@ -178,7 +183,8 @@ def register(app: Dash, services: Services) -> None:
         prevent_initial_call=True,
     )
     def show_live(pulse: dict[str, Any] | None, key: list[Any], path: str) -> tuple[Any, Any]:
-        if not pulse or [pulse["round"], pulse["version"], pulse["queue"], pulse["labels_waiting"]] == key:
+        names = ("round", "version", "queue", "labels_waiting", "numbers")
+        if not pulse or [pulse[name] for name in names] == key:
             return no_update, no_update
         try:
             project_id = project_of(path)

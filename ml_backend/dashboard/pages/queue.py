@@ -19,6 +19,11 @@ WHY: Final = {
     INSTANT: "instant: an answer since the last round brought it forward",
     PINNED: "pinned by a person",
 }
+BESIDE: Final = {
+    "skipped": "skipped",
+    "gone": "deleted",
+    "elsewhere": "answered outside the queue",
+}
 STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in the project any more"}
 
 
@@ -65,10 +70,19 @@ def _facts(data: Data) -> Any:
     control = "without a guess, also in Label Studio: they measure the model" if data["control"] else None
     figures = [
         ("Queued", f"{data['total']:,}", f"by {data['strategy']}", "queue"),
+        *_answered((data["numbers"] or {}).get("queue")),
         ("Pinned", f"{data['pinned']:,}", None, "pinning"),
         ("Control tasks", f"{data['control']:,}", control, "control tasks"),
     ]
     return parts.section("Now", parts.figures(figures), _made_of(data["parts"]))
+
+
+def _answered(queue: Data | None) -> list[tuple[str, str, str, str]]:
+    """What became of the queue's tasks so far; nothing where nobody has counted."""
+    if queue is None:
+        return []
+    other = [f"{queue[name]:,} {words}" for name, words in BESIDE.items() if queue[name]]
+    return [("Answered", f"{queue['answered']:,}", ", ".join([f"{queue['waiting']:,} wait", *other]), "queue")]
 
 
 def _made_of(found: list[Data]) -> Any:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ml_backend.dashboard.reading.common import about, project_number, title
 from ml_backend.dashboard.services import Examination, Services
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.measures import stored
+from ml_backend.rounds.measures import present
+from ml_backend.rounds.tally import Tally, tally
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.query_log import recorded
 from ml_backend.store.versions import serving_problem, version_before
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -22,12 +23,14 @@ FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece",
 def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
     """The present state; every part that cannot be read is None, and ``problems`` say why.
 
-    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``queue`` holds ``name, size, strategy,
-    answered``; ``round`` is the last line of the round log; ``next_round`` is the scheduler's outlook.
+    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `tally`, and
+    ``queue`` holds ``strategy`` beside its numbers; ``round`` is the last line of the round log; ``next_round`` is the
+    scheduler's outlook.
     """
     project_id = project_number(store)
     problems: list[str] = []
-    current, measures, log = store.current(), _measures(store, problems), rounds(store, newest=50)
+    current, now, log = store.current(), _numbers(store, problems), rounds(store, newest=50)
+    measures = _measures(store, problems)
     good = next((line for line in reversed(log) if not line.get("error")), None)
     manifest = _manifest(store, current.version, problems)
     before = _manifest(store, manifest.parent, []) if manifest and manifest.parent else None
@@ -36,15 +39,16 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "project": project_id,
         "title": title(store),
         "label_studio": services.label_studio_link(project_id),
-        "labels": measures.get("labels") if measures else (good or {}).get("labels"),
-        "open_tasks": (good or {}).get("open_tasks"),
+        "numbers": now and now.numbers,
+        "labels": now.labels if now else measures.get("labels", (good or {}).get("labels")),
+        "open_tasks": now.open if now else (good or {}).get("open_tasks"),
         "version": manifest and _version(manifest) | _learnt(manifest, log),
         "before": before and _version(before),
         "comparable": bool(manifest and before and _same_evaluation(manifest, before)),
         "pinned": current.pinned,
         "roll_back_to": _roll_back_to(store),
         "asks": _asks(store, current.queue, good),
-        "queue": _queue(store, current.queue, outlook.labels_waiting, problems),
+        "queue": _queue(store, current.queue, now, problems),
         "running": services.running(project_id),
         "round": log[-1] if log else None,
         "warnings": list((good or {}).get("messages") or ()),
@@ -127,11 +131,20 @@ def _same_evaluation(a: Manifest, b: Manifest) -> bool:
     return a.metrics is not None and b.metrics is not None and a.evaluation_fingerprint == b.evaluation_fingerprint
 
 
-def _measures(store: ProjectStore, problems: list[str]) -> dict[str, Any]:
+def _numbers(store: ProjectStore, problems: list[str]) -> Tally | None:
     try:
-        return stored(store)
+        return tally(store)
     except StoreError as exc:
         problems.append(str(exc))
+        return None
+
+
+def _measures(store: ProjectStore, problems: list[str]) -> dict[str, Any]:
+    try:
+        return present(store)
+    except StoreError as exc:
+        if str(exc) not in problems:
+            problems.append(str(exc))
         return {}
 
 
@@ -144,18 +157,17 @@ def _manifest(store: ProjectStore, version: str | None, problems: list[str]) -> 
         return None
 
 
-def _queue(store: ProjectStore, name: str | None, waiting: int, problems: list[str]) -> dict[str, Any] | None:
+def _queue(store: ProjectStore, name: str | None, now: Tally | None, problems: list[str]) -> dict[str, Any] | None:
     if name is None:
         return None
     try:
-        queue, known = store.queue(name), recorded(store)
+        queue = store.queue(name)
     except StoreError as exc:
-        problems.append(str(exc))
+        if str(exc) not in problems:
+            problems.append(str(exc))
         return None
-    size = len(queue.predictions)
-    # What a round has seen, and what webhooks have told since.
-    answered = sum(prediction.task_id in known for prediction in queue.predictions)
-    return {"name": name, "size": size, "strategy": queue.strategy, "answered": min(size, max(answered, waiting))}
+    counted = asdict(now.queue) if now and now.queue and now.queue.name == name else {"answered": None}
+    return {"name": name, "size": len(queue.predictions), "strategy": queue.strategy} | counted
 
 
 def _roll_back_to(store: ProjectStore) -> str | None:

@@ -9,6 +9,7 @@ from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
+from ml_backend.rounds.tally import state_of, tally
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -28,10 +29,9 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
     strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
     ``gone``), ``wish`` (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no
     guess. ``parts`` are what the queue is made of: ``name``, ``share``, ``tasks`` and ``asks``, what it asks first.
-
-    Answers are those that the last round read.
+    ``numbers`` are those of `tally`.
     """
-    current, overrides = store.current(), read_overrides(store)
+    now, current, overrides = tally(store), store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
     picked = queue.predictions if queue else ()
     total = len(picked)
@@ -47,6 +47,7 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
         "version": current.version,
         "strategy": queue.strategy if queue else None,
         "parts": _parts(queue),
+        "numbers": now and now.numbers,
         "total": total,
         "start": start,
         "count": count,
@@ -105,11 +106,10 @@ def _parts(queue: Queue | None) -> list[dict[str, Any]]:
 
 
 def _states(store: ProjectStore, task_ids: list[int]) -> dict[int, str]:
-    """What became of tasks, as far as the last round knows; where rounds run elsewhere, all are taken to wait."""
+    """What became of tasks; where rounds run elsewhere, all are taken to wait."""
     if not store.task_cache_path.exists():
         return dict.fromkeys(task_ids, "waiting")
     found = {}
     for task in TaskCache(store.task_cache_path).find(task_ids):
-        answered = task.is_labeled or any(not each.cancelled for each in task.annotations)
-        found[task.id] = "answered" if answered else "skipped" if task.is_skipped else "waiting"
+        found[task.id] = state_of(task)
     return found

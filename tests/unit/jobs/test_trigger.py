@@ -68,6 +68,20 @@ def test_what_a_look_finds_is_not_added_to_what_was_told(trigger):
     assert trigger.outlook(7).labels_waiting == 6
 
 
+def test_a_count_corrects_what_was_told(trigger, clock):
+    trigger.counted(7, 5)  # nothing has changed: a count alone starts nothing
+    assert trigger.outlook(7) == NextRound()
+    trigger.changed(7, 24)  # a proof's answers, say
+    trigger.counted(7, 0)
+    assert trigger.due() == []
+    assert (trigger.outlook(7).labels_waiting, trigger.outlook(7).labels_to_go) == (0, 10)
+    clock.now += 60
+    trigger.started(7, "job")
+    trigger.changed(7, 3)
+    trigger.counted(7, 9)  # some of them are in the round: nobody knows which
+    assert trigger.outlook(7).labels_waiting == 3
+
+
 def test_one_round_at_a_time_and_what_comes_meanwhile_waits(trigger, clock):
     trigger.changed(7, 10)
     trigger.started(7)

@@ -15,9 +15,9 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.records import CONTROL, Prediction, Queue
-from ml_backend.rounds.measures import class_shares, live_accuracy
 from ml_backend.rounds.outlook import Outlook, outlook, saved_missing, too_few_evaluated
 from ml_backend.rounds.random_baseline import labels_for, random_sample, sizes
+from ml_backend.rounds.tally import class_shares, live_accuracy
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store import query_log as answers_module
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
@@ -45,7 +45,7 @@ def serve(store: ProjectStore, served: Queue) -> None:
 
 def test_answers_are_noted_once_with_the_newest_queue_that_asked(store):
     serve(store, queue(1, pick(1), pick(2, label="b"), pick(3, CONTROL)))
-    assert record(store, {1}) == {1: QueryLogEntry(queue(1).name, "m-0001-aaaaaaaa", "entropy", "a", 0.6)}
+    assert record(store, {1}) == {1: QueryLogEntry(queue(1).name, "m-0001-aaaaaaaa", "entropy", "a", 0.6, place=1)}
     serve(store, queue(2, pick(2), pick(3, CONTROL)))
     found = record(store, {1, 2, 3, 99})  # 99 was labelled without a queue
     assert list(found) == [1, 2, 3]

@@ -99,6 +99,7 @@ def test_status(automatic, settings):
         "instant": None,
         "version": VERSION,
         "queue": name,
+        "numbers": None,
         "measures": {},
         "running": False,
         "waits_for": [],

@@ -1,0 +1,275 @@
+"""Every place that names a number of answers names the same one, and Label Studio's, whatever people do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import requests
+from support.installation import PATIENCE, QUICK, connect
+from support.label_studio import LiveProject
+from support.serving import ServedApp, forget_client
+from typer.testing import CliRunner
+
+from ml_backend.application import Application
+from ml_backend.cli import measures
+from ml_backend.cli.annotation_rows import annotation_rows
+from ml_backend.config import Settings
+from ml_backend.doctor.order_proof import prove_order, standing
+from ml_backend.records import CONTROL
+from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.store.project_store import open_project
+from ml_backend.web.metrics import PREFIX
+
+WORDS = ("flood in the river", "football match tonight")
+LABELS = ("related", "not related")
+EVALUATED, IN_ALL, QUEUE = 8, 60, 20
+
+
+class People:
+    """Two people who do things at random, and the count that somebody who watches them would keep."""
+
+    def __init__(self, project: LiveProject, other, settings: Settings) -> None:
+        self.project, self.settings = project, settings
+        self.clients = (project.client, other.client)
+        self.random = np.random.default_rng(15)
+        self.held_out = set(project.task_ids[:EVALUATED])
+        self.answers: dict[int, tuple[int, int, str | None]] = {}
+        """Annotation → task, person, label or None for a skipped one; in the order of the last change."""
+        self.control: set[int] = set()
+        """Tasks that were control tasks of the queue when somebody first answered them."""
+        self.seen: set[int] = set()
+        """Annotations that the last round that trained knew, as they are."""
+
+    @property
+    def store(self):
+        return open_project(self.settings.model_dir, self.project.id)
+
+    @property
+    def queued(self):
+        store = self.store
+        return {p.task_id: p.picked_by for p in store.queue(store.current().queue).predictions}
+
+    def labels(self) -> dict[int, str]:
+        """Task → the label it has; a tie has none."""
+        given: dict[int, dict[int, str]] = {}
+        for task, person, label in self.answers.values():
+            if label is not None:
+                given.setdefault(task, {})[person] = label
+        found = {}
+        for task, by_person in given.items():
+            top = Counter(by_person.values()).most_common(2)
+            if len(top) == 1 or top[0][1] > top[1][1]:
+                found[task] = top[0][0]
+        return found
+
+    def expected(self):
+        labels, touched, queued = self.labels(), {}, self.queued
+        for task, _, label in self.answers.values():
+            touched.setdefault(task, []).append(label)
+        answered = {task for task, given in touched.items() if any(given)}
+        new = {self.answers[a][0] for a in self.answers if a not in self.seen}
+        training = labels.keys() - self.held_out
+        queue_answered, queue_skipped = answered & queued.keys(), (touched.keys() - answered) & queued.keys()
+        return {
+            "labels": len(training),
+            "evaluation": len(labels.keys() & self.held_out),
+            "control": len(training & self.control),
+            "tied": len(answered - labels.keys()),
+            "queue": {
+                "name": self.store.current().queue,
+                "size": QUEUE,
+                "answered": len(queue_answered),
+                "skipped": len(queue_skipped),
+                "waiting": QUEUE - len(queue_answered) - len(queue_skipped),
+                "gone": 0,
+                "elsewhere": len((new & labels.keys()) - queued.keys()),
+            },
+        }
+
+    # --- what they do -------------------------------------------------------------------------------------------
+
+    def note(self, annotation: int, task: int, person: int, label: str | None) -> None:
+        self.answers.pop(annotation, None)
+        self.seen.discard(annotation)
+        if label is not None and task not in self.labels() and self.queued.get(task) == CONTROL:
+            self.control.add(task)
+        self.answers[annotation] = task, person, label
+
+    def give(self, task: int, person: int, label: str | None) -> None:
+        client = self.clients[person]
+        result = self.project.answer(label) if label else []
+        self.note(client.annotate(task, result, cancelled=label is None), task, person, label)
+
+    def any_label(self) -> str:
+        return LABELS[int(self.random.integers(2))]
+
+    def untouched(self, tasks) -> list[int]:
+        touched = {task for task, _, _ in self.answers.values()}
+        return sorted(set(tasks) - touched)
+
+    def annotate(self):
+        person = int(self.random.integers(2))
+        self.give(self.clients[person].next_task(self.project.id)["id"], person, self.any_label())
+
+    def skip(self):
+        self.give(self.clients[0].next_task(self.project.id)["id"], 0, None)
+
+    def elsewhere(self):
+        free = self.untouched(set(self.project.task_ids) - self.queued.keys() - self.held_out)
+        self.give(int(self.random.choice(free)), 0, self.any_label())
+
+    def evaluate(self):
+        self.give(self.untouched(self.held_out)[0], 1, self.any_label())
+
+    def second_answer(self):
+        task, person, label = next(entry for entry in reversed(self.answers.values()) if entry[2])
+        if not any(other == (task, 1 - person) for *other, _ in map(list, self.answers.values())):
+            self.give(task, 1 - person, LABELS[1 - LABELS.index(label)])
+
+    def change(self):
+        annotation = int(self.random.choice([a for a, entry in self.answers.items() if entry[2]]))
+        task, person, label = self.answers[annotation]
+        other = LABELS[1 - LABELS.index(label)]
+        body = {"result": self.project.answer(other)}
+        self.clients[person].request("PATCH", f"api/annotations/{annotation}/", body=body)
+        self.note(annotation, task, person, other)
+
+    def delete(self):
+        annotation = int(self.random.choice(list(self.answers)))
+        self.project.client.delete_annotation(annotation)
+        del self.answers[annotation]
+
+    def train(self):
+        self.sync(train=True)
+        self.seen = set(self.answers)
+
+    def sync(self, *, train=False):
+        run_request(RoundRequest(self.project.id, "sync", train=train), settings=self.settings)
+
+    def prove(self):
+        """As the doctor does."""
+        store = self.store
+        with standing(store):
+            queue, taken = store.queue(store.current().queue), {task for task, _, _ in self.answers.values()}
+            left = type(queue)(
+                **vars(queue) | {"predictions": tuple(p for p in queue.predictions if p.task_id not in taken)}
+            )
+            prove_order(self.clients[0], self.project.id, left, self.project.question, count=4)
+
+
+ACTIONS = {
+    "annotate": 6,
+    "skip": 2,
+    "elsewhere": 2,
+    "evaluate": 2,
+    "second_answer": 2,
+    "change": 2,
+    "delete": 3,
+    "train": 1,
+    "sync": 1,
+    "prove": 1,
+}
+"""Action → how often."""
+
+
+@pytest.fixture
+def people(make_project, label_studio, tmp_path, monkeypatch):
+    """A project with a first order, the product beside it, and two people."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEXT_MODEL", "headlines")
+    project = make_project("headlines")
+    rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(IN_ALL)]
+    for row in rows[:EVALUATED]:
+        row["data"]["split"] = "evaluation"
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    settings = Settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path / "versions",
+        queue_size=QUEUE,
+        poll_seconds=0,
+    )
+    application = Application(settings)
+    served = ServedApp(application.web, application._doorkeeper)
+    rules = {"strategy": "auto", "control_share": 0.25, "train_after_labels": 10_000, "train_after_seconds": 86_400.0}
+    connect(project, served.url, settings, **QUICK | rules)
+    people = People(project, label_studio.create_user(), settings)
+    people.url = served.url
+    people.train()
+    application.start()
+    yield people
+    application.stop()
+    served.close()
+    forget_client(settings)
+
+
+def places(people: People) -> dict[str, dict]:
+    """What each place says, in the words of `expected`, as far as it says it."""
+    number = people.project.id
+    get = lambda path: requests.get(people.url + path, timeout=30)  # noqa: E731
+    status = get("/status").json()["projects"][str(number)]
+    overview = get(f"/dashboard/api/projects/{number}/overview").json()
+    queue = get(f"/dashboard/api/projects/{number}/queue?count=500").json()
+    listed = next(row for row in get("/dashboard/api/projects").json()["projects"] if row["id"] == number)
+    metrics = dict(line.rsplit(" ", 1) for line in get("/metrics").text.splitlines() if not line.startswith("#"))
+    states = Counter(row["state"] for row in queue["rows"])
+    told = CliRunner().invoke(
+        measures.app, ["--project", str(number), "--json", "--model-dir", str(people.settings.model_dir)]
+    )
+    assert told.exit_code == 0, told.output
+    measured = json.loads(told.stdout)
+    return {
+        "status": status["numbers"],
+        "status, measures": {"labels": status["measures"]["labels"]},
+        "overview": overview["numbers"],
+        "overview, figures": {"labels": overview["labels"], "queue": {"answered": overview["queue"]["answered"]}},
+        "queue": queue["numbers"],
+        "queue, rows": {"queue": {name: states[name] for name in ("answered", "skipped", "waiting", "gone")}},
+        "projects": {"labels": listed["labels"]},
+        "metrics": {"labels": float(metrics[f'{PREFIX}labels{{project="{number}"}}'])},
+        "measures": measured["numbers"] | {"labels": measured["labels"]},
+        "export": exported(people),
+    }
+
+
+def exported(people: People) -> dict:
+    """The same counts from an export, which asks Label Studio."""
+    rows = list(annotation_rows(people.project.client.export(people.project.id), people.project.question, {}))
+    labels = {row["task_id"] for row in rows if row["consensus_label"] is not None}
+    tied = {row["task_id"] for row in rows if row["label"] is not None} - labels
+    held_out = labels & people.held_out
+    return {"labels": len(labels - held_out), "evaluation": len(held_out), "tied": len(tied)}
+
+
+def differences(people: People) -> dict:
+    """Place → what it says that is not so."""
+    expected = people.expected()
+    found = {}
+    for place, told in places(people).items():
+        wanted = {name: expected[name] for name in told if name in expected}
+        told = {name: told[name] for name in wanted}
+        if "queue" in told:
+            wanted["queue"] = {name: expected["queue"][name] for name in told["queue"]}
+        if told != wanted:
+            found[place] = told, wanted
+    return found
+
+
+def test_all_places_name_the_same_numbers_whatever_people_do(people):
+    """A seeded sequence of what people and commands do; a moment after each, no place lags behind."""
+    drawn = np.random.default_rng(3).permutation([name for name, count in ACTIONS.items() for _ in range(count)])
+    done = []
+    for name in ["annotate", "annotate", "elsewhere", "train", "annotate", "second_answer", "prove", *drawn.tolist()]:
+        getattr(people, name)()
+        done.append(name)
+        end = time.monotonic() + min(PATIENCE, 30)
+        while found := differences(people):
+            assert time.monotonic() < end, (done, found)
+            time.sleep(0.2)
+        assert people.project.project.annotation_count == len(people.answers), done
