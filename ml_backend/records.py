@@ -95,6 +95,8 @@ class Queue:
     seed: int
     predictions: tuple[Prediction, ...]
     """In the order they are served."""
+    prelabel: bool = True
+    """Whether people see the guesses, those of control tasks aside."""
 
 
 Progress = Callable[[int, int], None]

@@ -1,42 +1,72 @@
-"""Export a project's annotations: one row for each, with the model and the strategy that asked for it."""
+"""Export a project's annotations, each with what asked for it, in the forms that other tools read."""
 
 from __future__ import annotations
 
-import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors
-from ml_backend.errors import DataError
+from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors, warn
 
 app = new_app()
+
+
+class Form(StrEnum):
+    """Of `exporting.export.FORMS`, which is not imported for the help."""
+
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+    LABEL_STUDIO = "label-studio"
+    DATASETS = "datasets"
+
+
+class Images(StrEnum):
+    """Where a data set has its images."""
+
+    BESIDE = "beside"
+    URL = "url"
 
 
 @app.command()
 @tell_errors
 def main(
     project: ProjectOption,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write: its name ends in .json or .csv.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The file to write (.csv, .json, .jsonl), or a new folder for datasets.")
+    ],
+    form: Annotated[
+        Form | None, typer.Option("--format", help="What to write. [default: by the name of --out]")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Do not shorten embedded images in a CSV file.")] = False,
+    images: Annotated[
+        Images, typer.Option("--images", help="In a datasets folder: image files beside the rows, or as in the tasks.")
+    ] = Images.BESIDE,
     url: UrlOption = None,
 ) -> None:
-    """Export the annotations of a project, one row for each, as JSON or CSV.
+    """Export the annotations of a project, one row for each.
 
     A row tells the task and its data, the label, who gave it, when and in how many seconds, whether the task was
-    skipped, the label that all annotators of the task agree on, and which queue, model version and strategy put the
-    task in front of the person. The access token of Label Studio comes from LABEL_STUDIO_API_KEY.
+    skipped, the label that all annotators of the task agree on, what chose the task, at which place of which queue, and
+    the guess with its probability. `csv`, `json` and `jsonl` are rows; `datasets` is a folder for Hugging Face's
+    `load_dataset`, with the splits train, control and evaluation; `label-studio` is all tasks in Label Studio's own
+    form, to be imported again. The access token of Label Studio comes from LABEL_STUDIO_API_KEY, and what chose the
+    tasks from the store in MODEL_DIR.
     """
-    from ml_backend.cli.annotation_rows import annotation_rows, annotators, csv_text, write_whole
-    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.exporting.export import FORMS, WHOLE, Options, form_of, read_export
+    from ml_backend.label_studio.connection import make_fetcher
+    from ml_backend.label_studio.media import MediaReader
+    from ml_backend.store.registry import stores_of
 
-    kind = out.suffix.lower()
-    if kind not in (".json", ".csv"):
-        raise DataError(f"--out {out}: the name must end in .json or .csv")
-    _, client = connect(url)
-    question = parse_label_config(client.project(project).label_config, project=project)
-    rows = list(annotation_rows(client.export(project), question, annotators(client)))
-    text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n" if kind == ".json" else csv_text(rows, full=full)
-    write_whole(out, text)
-    console.print(f"Exported {len(rows):,} annotations to {out}", highlight=False, soft_wrap=True)
+    wanted = form_of(out, form)
+    settings, client = connect(url)
+    store = stores_of(settings).open(project)
+    if store is None:
+        warn(f"Nothing is known of project {project} in {settings.model_dir}: shares and places are left out.")
+    export = read_export(client, project, store, whole=wanted == WHOLE)
+    beside = images is Images.BESIDE
+    media = MediaReader(client, fetcher=make_fetcher(settings)) if beside else None
+    FORMS[wanted](export, out, Options(full=full, media=media))
+    console.print(f"Exported {len(export.rows):,} annotations to {out}", highlight=False, soft_wrap=True)

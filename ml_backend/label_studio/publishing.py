@@ -60,7 +60,6 @@ def publish(
     queue: Queue,
     question: ChoiceQuestion,
     *,
-    prelabel: bool,
     step: Step,
 ) -> None:
     """Import a queue and switch the project to it.
@@ -74,7 +73,7 @@ def publish(
     What a failure leaves written is taken back, now or by a later ``delete_replaced``, and the old order stands.
     """
     rows = [
-        {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=prelabel)}
+        {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=queue.prelabel)}
         for item in queue.predictions
     ]
     try:

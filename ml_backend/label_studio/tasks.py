@@ -58,12 +58,12 @@ class TaskCalls(ProjectCalls):
         """Delete one annotation."""
         self.request("DELETE", f"api/annotations/{annotation_id}/", what=f"Annotation {annotation_id}")
 
-    def export(self, project_id: int) -> list[dict[str, Any]]:
-        """Annotated tasks in Label Studio's own JSON export format."""
+    def export(self, project_id: int, *, everything: bool = False) -> list[dict[str, Any]]:
+        """Annotated tasks, or all of them, in Label Studio's own JSON export format."""
         rows: list[dict[str, Any]] = self._json(
             "GET",
             f"api/projects/{project_id}/export",
-            params={"exportType": "JSON", "download_all_tasks": "false"},
+            params={"exportType": "JSON", "download_all_tasks": str(everything).lower()},
             what=f"Project {project_id}",
             most_bytes=EXPORT_BYTES,
         )

@@ -60,7 +60,7 @@ def make_queue(
             step.detail += f" ({recorder.report.choice})"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
-    queue = Queue(name, version, strategy, samples, settings.seed, predictions)
+    queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
     if not options.dry_run:
         write_live_graph(project, queue, context, scores, recorder.report)
     return queue

@@ -106,11 +106,14 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
     client, project_id, question = workspace.client, project.now.id, project.question
     project.store.write_queue(queue)
     project.store.announce(Current(queue.version, queue.name, pinned))
-    publish(client, project_id, queue, question, prelabel=project.settings.prelabel, step=recorder.step)
+    replaced = project.store.current().queue
+    publish(client, project_id, queue, question, step=recorder.step)
     project.store.settle(queue.name)
     recorder.report.published = True
     try:
         with recorder.step("tidy"):
+            if replaced:
+                project.store.keep_as_served(replaced)
             recorder.report.replaced = delete_replaced(client, project_id, queue, question, keep=workspace.keep_queues)
-    except LabelStudioError as exc:  # annotators have the new order: a later round makes the rest right
+    except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
         recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -71,6 +72,16 @@ class StoredQueues(StoreFolder):
             return reordered(queue, self._read_json(MOVES) or {})
         except StoreError:
             return queue  # as it was published
+
+    def keep_as_served(self, name: str) -> None:
+        """Write a replaced order down with what was moved in it: moves of the last few orders alone are kept."""
+        path = f"{QUEUES}/{checked_name(name)}.json"
+        raw = self._read_json(path)
+        if raw is None:
+            return
+        served = json.loads(json.dumps(asdict(self.queue(name))))
+        if served["predictions"] != raw["predictions"]:
+            self._write_json(path, served)
 
     def current(self) -> Current:
         """What annotators get now; empty before the first round."""

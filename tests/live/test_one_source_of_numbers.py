@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from ml_backend.application import Application
 from ml_backend.cli import measures
-from ml_backend.cli.annotation_rows import annotation_rows
 from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import prove_order, standing
+from ml_backend.exporting.datasets_folder import SPLITS
+from ml_backend.exporting.rows import annotation_rows
 from ml_backend.records import CONTROL
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
@@ -240,11 +241,13 @@ def places(people: People) -> dict[str, dict]:
 
 def exported(people: People) -> dict:
     """The same counts from an export, which asks Label Studio."""
-    rows = list(annotation_rows(people.project.client.export(people.project.id), people.project.question, {}))
+    tasks = people.project.client.export(people.project.id)
+    rows = list(annotation_rows(tasks, people.project.question, {}, people.store))
     labels = {row["task_id"] for row in rows if row["consensus_label"] is not None}
     tied = {row["task_id"] for row in rows if row["label"] is not None} - labels
-    held_out = labels & people.held_out
-    return {"labels": len(labels - held_out), "evaluation": len(held_out), "tied": len(tied)}
+    by_split = {name: {row["task_id"] for row in rows if row["split"] == name} & labels for name in SPLITS}
+    counts = {"evaluation": len(by_split["evaluation"]), "control": len(by_split["control"]), "tied": len(tied)}
+    return {"labels": len(by_split["train"] | by_split["control"])} | counts
 
 
 def differences(people: People) -> dict:

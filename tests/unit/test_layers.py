@@ -27,6 +27,7 @@ LAYERS = (
     ("instant",),
     ("rounds",),
     ("jobs",),
+    ("exporting",),
     ("simulation",),
     ("doctor",),
     ("dashboard",),

@@ -34,7 +34,6 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
     good = next((line for line in reversed(log) if not line.get("error")), None)
     manifest = _manifest(store, current.version, problems)
     before = _manifest(store, manifest.parent, []) if manifest and manifest.parent else None
-    outlook = services.outlook(project_id)
     return {
         "project": project_id,
         "title": title(store),
@@ -54,15 +53,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "warnings": list((good or {}).get("messages") or ()),
         "held_back": (good or {}).get("held_back"),
         "guesses": manifest.guesses if manifest else "",
-        "next_round": {
-            "labels_waiting": outlook.labels_waiting,
-            "labels": outlook.labels_to_go,
-            "seconds": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),
-            "failures": outlook.failures,
-            "error": outlook.error,
-            "every_labels": services.project_settings(store).train_after_labels,
-            "every_seconds": services.project_settings(store).train_after_seconds,
-        },
+        "next_round": _next_round(services, store),
         "hint": measures.get("hint") if measures else None,
         "labels_saved": measures.get("labels_saved") if measures else None,
         "saved_missing": measures.get("saved_missing") if measures else None,
@@ -70,6 +61,19 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "kind": about(store).get("object_tag"),
         "doctor": read_examination(services.examination(project_id)),
         "problems": problems,
+    }
+
+
+def _next_round(services: Services, store: ProjectStore) -> dict[str, Any]:
+    outlook, settings = services.outlook(project_number(store)), services.project_settings(store)
+    return {
+        "labels_waiting": outlook.labels_waiting,
+        "labels": outlook.labels_to_go,
+        "seconds": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),
+        "failures": outlook.failures,
+        "error": outlook.error,
+        "every_labels": settings.train_after_labels,
+        "every_seconds": settings.train_after_seconds,
     }
 
 

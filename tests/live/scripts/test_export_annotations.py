@@ -6,10 +6,21 @@ import json
 import pytest
 from support.scripts import tasks_of, write
 
-from ml_backend.cli import annotation_rows, export_annotations, import_tasks
+from ml_backend.cli import export_annotations, import_tasks
+from ml_backend.config import Settings
 from ml_backend.errors import DataError
+from ml_backend.exporting.export import write_whole
+from ml_backend.exporting.provenance import MARK
+from ml_backend.exporting.rows import COLUMNS, annotation_rows
 from ml_backend.files import AtomicWriter
 from ml_backend.label_studio.answers import result_for
+from ml_backend.records import CONTROL
+from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.store.project_store import open_project
+
+WORDS = ("flood in the river", "football match tonight")
+LABELS = ("related", "not related")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +71,7 @@ def test_json_rows_tell_who_when_what_and_why(run, annotated, label_studio, tmp_
     assert [row["predicted_label"] for row in rows] == ["related", None, "related", "related", None]
     assert rows[0]["data"] == {"text": 'one, "two"\nthree', "n": 1}
     assert rows[0]["queue"] == "start.random-0001"
-    assert set(rows[0]) == {*annotation_rows.COLUMNS, "data"}
+    assert set(rows[0]) == {*COLUMNS, "data"}
 
 
 def test_csv_has_a_column_for_each_data_field(run, annotated, tmp_path):
@@ -69,8 +80,8 @@ def test_csv_has_a_column_for_each_data_field(run, annotated, tmp_path):
     run(export_annotations, "--project", project.id, "--out", out)
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[: len(annotation_rows.COLUMNS)] == list(annotation_rows.COLUMNS)
-    assert sorted(list(rows[0])[len(annotation_rows.COLUMNS) :]) == ["data.n", "data.tags", "data.text"]
+    assert list(rows[0])[: len(COLUMNS)] == list(COLUMNS)
+    assert sorted(list(rows[0])[len(COLUMNS) :]) == ["data.n", "data.tags", "data.text"]
     assert [row["data.text"] for row in rows] == ['one, "two"\nthree', 'one, "two"\nthree', "ü", "c", "d"]
     assert [row["data.tags"] for row in rows] == ["", "", "", '["x"]', ""]
     assert [row["skipped"] for row in rows] == ["false"] * 4 + ["true"]
@@ -103,7 +114,7 @@ def test_an_export_without_annotations_is_an_empty_file(run, make_project, tmp_p
     run(export_annotations, "--project", project.id, "--out", tmp_path / "a.json")
     run(export_annotations, "--project", project.id, "--out", tmp_path / "a.csv")
     assert json.loads((tmp_path / "a.json").read_text()) == []
-    assert (tmp_path / "a.csv").read_text() == ",".join(annotation_rows.COLUMNS) + "\n"
+    assert (tmp_path / "a.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("name", ["a.txt", "missing/a.json"])
@@ -120,12 +131,118 @@ def test_an_older_export_survives_a_failed_one(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(DataError, match=r"a\.json cannot be written: No space left on device"):
-        annotation_rows.write_whole(out, "new", AtomicWriter(sync=full))
+        write_whole(out, "new", AtomicWriter(sync=full))
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert out.read_text() == "old"
 
 
 def test_accounts_that_cannot_be_read_are_told_by_their_numbers(annotated):
     project, other = annotated
-    rows = list(annotation_rows.annotation_rows(project.client.export(project.id), project.question, {}))
+    rows = list(annotation_rows(project.client.export(project.id), project.question, {}))
     assert rows[1]["annotator"] == other.id
+
+
+@pytest.fixture
+def asked(make_project, label_studio, monkeypatch, tmp_path):
+    """Two people who answered what two queues asked: sampled and control tasks, a skip, a tie, and a held-out task."""
+    project = make_project("headlines")
+    rows = [{"data": {"text": f" {WORDS[number % 2]},\tstory {number} \n", "n": number}} for number in range(24)]
+    for number, row in enumerate(rows[:8]):
+        row["annotations"] = [{"result": project.answer(LABELS[number % 2]), "ground_truth": False}]
+        row["meta"] = {"source": "wire"}
+    rows[8]["data"]["split"] = "evaluation"
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
+    foreign = {
+        "task": project.task_ids[9],
+        "result": project.answer("related"),
+        "score": 0.5,
+        "model_version": "theirs",
+    }
+    project.client.import_predictions(project.id, [foreign])
+    for name, value in {"TEXT_MODEL": "headlines", "CONTROL_SHARE": "0.4", "QUEUE_SIZE": "10"}.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(
+        label_studio_url=label_studio.url, label_studio_api_key=label_studio.token, model_dir=tmp_path / "versions"
+    )
+    other = label_studio.create_user()
+    for person in (project.client, other.client):
+        run_request(RoundRequest(project.id, settings={"strategy": "entropy"}), settings=settings)
+        for number in range(4):
+            task = person.next_task(project.id)
+            person.annotate(task["id"], project.answer(LABELS[number % 2]), cancelled=number == 3)
+    other.client.annotate(task["id"], project.answer("related"))
+    other.client.annotate(project.task_ids[8], project.answer("related"))
+    first = open_project(settings.model_dir, project.id).queue
+    return project, first
+
+
+def test_rows_tell_what_each_annotation_was_asked_under(run, asked, tmp_path):
+    project, stored = asked
+    run(export_annotations, "--project", project.id, "--out", tmp_path / "a.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text(encoding="utf-8").split("\n") if line]
+    queued = [row for row in rows if row["queue"]]
+    assert len(queued) == 9
+    for row in queued:
+        picked = {item.task_id: (place, item) for place, item in enumerate(stored(row["queue"]).predictions, 1)}
+        place, item = picked[row["task_id"]]
+        assert row["place"] == place
+        assert row["share"] == ("control" if item.picked_by == CONTROL else "sampled")
+        assert row["split"] == ("control" if item.picked_by == CONTROL else "train")
+        assert row["strategy"] == ("random" if item.picked_by == CONTROL else "entropy")
+        assert (row["guess"], row["probability"]) == (item.label, pytest.approx(item.confidence, abs=1e-6))
+        assert row["guess_shown"] == (item.picked_by != CONTROL)
+    assert {row["share"] for row in queued} == {"control", "sampled"}
+    assert len({row["queue"] for row in queued}) == 2
+    assert [row["share"] for row in rows if row["task_id"] in project.task_ids[:8]] == [None] * 8
+    assert [row["share"] for row in rows if row["task_id"] == project.task_ids[8]] == ["evaluation"]
+    assert rows[0]["data"]["text"] == f" {WORDS[0]},\tstory 0 \n"
+
+
+def test_a_whole_export_comes_back_the_same_after_label_studios_own_import(run, asked, make_project, tmp_path):
+    project, _ = asked
+    copy = make_project("headlines")
+    run(export_annotations, "--project", project.id, "--out", tmp_path / "a.json", "--format", "label-studio")
+    tasks = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    copy.client.import_tasks(copy.id, tasks)
+    run(export_annotations, "--project", copy.id, "--out", tmp_path / "b.json", "--format", "label-studio")
+    again = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
+    assert len(tasks) == len(again) == 24
+    assert [same(task) for task in again] == [same(task) for task in tasks]
+    assert again[0]["meta"]["source"] == "wire"
+    assert [p["model_version"] for task in again for p in task["predictions"]] == ["theirs"]
+    for name, number in (("a.csv", project.id), ("b.csv", copy.id)):
+        run(export_annotations, "--project", number, "--out", tmp_path / name)
+    first, second = (list(csv.DictReader((tmp_path / name).open(newline=""))) for name in ("a.csv", "b.csv"))
+    ids = ("task_id", "annotation_id")
+    plain = lambda rows: [{name: value for name, value in row.items() if name not in ids} for row in rows]  # noqa: E731
+    assert plain(second) == plain(first)
+
+
+def same(task):
+    """What two exports of the same content share: all but ids, and what Label Studio says of its own import."""
+    given = [
+        {name: annotation[name] for name in ("result", "was_cancelled", "ground_truth", "lead_time")}
+        | {"who": annotation["completed_by"]}
+        for annotation in task["annotations"]
+    ]
+    marks = list(task["meta"].get(MARK, {}).values())
+    meta = {name: value for name, value in task["meta"].items() if name != MARK}
+    return task["data"], meta, marks, given, task["predictions"]
+
+
+def test_a_dataset_folder_is_new_and_has_its_splits(run, asked, tmp_path):
+    project, _ = asked
+    out = tmp_path / "dataset"
+    run(export_annotations, "--project", project.id, "--out", out)
+    assert {path.name for path in (out / "data").iterdir()} == {"train", "control", "evaluation"}
+    assert "Name a new folder" in run(export_annotations, "--project", project.id, "--out", out, code=1).stderr
+
+
+def test_images_of_a_dataset_stand_beside_the_rows(run, make_project, tmp_path):
+    project = make_project("mnist", tasks=2)
+    project.client.annotate(project.task_ids[0], project.answer("7"))
+    run(export_annotations, "--project", project.id, "--out", tmp_path / "images")
+    (picture,) = (tmp_path / "images" / "data" / "train").glob("*.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    run(export_annotations, "--project", project.id, "--out", tmp_path / "urls", "--images", "url")
+    assert "data:image/png" in (tmp_path / "urls" / "data" / "train" / "rows.jsonl").read_text()

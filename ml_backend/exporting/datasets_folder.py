@@ -1,0 +1,170 @@
+"""Rows as a folder that ``datasets.load_dataset`` of Hugging Face reads: JSON Lines by split, images beside, a card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ml_backend.errors import DataError
+from ml_backend.exporting.rows import COLUMNS
+from ml_backend.exporting.tables import DATA_PREFIX, json_lines
+from ml_backend.files import Staged
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.task_rows import TIME_FORMAT, parse_time
+
+SPLITS: Final = ("train", "control", "evaluation")
+CLASSES: Final = ("label", "consensus_label", "guess", "predicted_label")
+TYPES: Final = {
+    "task_id": "int64",
+    "annotation_id": "int64",
+    "created_at": "timestamp[us, tz=UTC]",
+    "updated_at": "timestamp[us, tz=UTC]",
+    "lead_time": "float64",
+    "place": "int64",
+    "probability": "float64",
+} | dict.fromkeys(("tied", "skipped", "ground_truth", "guess_shown"), "bool")
+"""Columns that are no texts; of tasks' data the type is that of all their values."""
+SUFFIXES: Final = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+READ_IMAGE = Callable[[Mapping[str, Any]], bytes]
+"""A row → its image."""
+
+
+def write_dataset(
+    folder: Staged,
+    rows: Sequence[Mapping[str, Any]],
+    question: ChoiceQuestion,
+    *,
+    title: str,
+    read_image: READ_IMAGE | None = None,
+) -> None:
+    """Fill a folder.
+
+    Args:
+        folder: empty.
+        rows: see `rows.annotation_rows`.
+        question: the project's.
+        title: the project's.
+        read_image: gives the images, which are written beside; without it, rows keep what the tasks hold.
+
+    Raises:
+        DataError: there are no rows.
+    """
+    if not rows:
+        raise DataError("There are no annotations to export yet: a data set without rows could not be loaded.")
+    flat = [_flat(row) for row in rows]
+    if read_image is not None:
+        for row, source in zip(flat, rows, strict=True):
+            row.pop(question.field, None)
+            row["file_name"] = _write_image(folder, source, read_image(source))
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    for row in flat:
+        row |= {name: None for name in columns if name not in row}
+    splits = [split for split in SPLITS if any(row["split"] == split for row in flat)]
+    for split in splits:
+        part = [row for row in flat if row["split"] == split]
+        path = folder / "data" / split / ("metadata.jsonl" if read_image else "rows.jsonl")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json_lines(part), encoding="utf-8", newline="\n")
+    card = _card(flat, columns, splits, question, title, with_images=read_image is not None)
+    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the task's fields beside the others: by their own names where these are free."""
+    data = {name if name not in COLUMNS else DATA_PREFIX + name: value for name, value in row["data"].items()}
+    plain = {
+        name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value, ensure_ascii=False)
+        for name, value in data.items()
+    }
+    texts = {"annotator": None if row["annotator"] is None else str(row["annotator"])}
+    # With all digits, always: readers would take some of them for times and others for texts.
+    texts |= {name: parse_time(row[name]).strftime(TIME_FORMAT) for name in ("created_at", "updated_at")}
+    return {name: row[name] for name in COLUMNS} | texts | plain
+
+
+def _write_image(folder: Staged, row: Mapping[str, Any], content: bytes) -> str:
+    suffix = next((suffix for start, suffix in SUFFIXES.items() if content.startswith(start)), ".img")
+    name = f"{row['task_id']}-{row['annotation_id']}{suffix}"
+    path = folder / "data" / row["split"] / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return name
+
+
+def _card(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    splits: Sequence[str],
+    question: ChoiceQuestion,
+    title: str,
+    *,
+    with_images: bool,
+) -> str:
+    """The card: what the columns are, for programs and for people."""
+    head = _image_configs(splits) if with_images else [*_text_config(splits), *_features(rows, columns, question)]
+    counts = ", ".join(f"{sum(row['split'] == split for row in rows):,} in `{split}`" for split in splits)
+    told = TOLD.format(counts=counts) + (LOADING_IMAGES if with_images else "")
+    return "\n".join(["---", *head, "---", "", f"# {_one_line(title)}", "", told])
+
+
+def _text_config(splits: Sequence[str]) -> list[str]:
+    lines = ["configs:", "- config_name: default", "  data_files:"]
+    for split in splits:
+        lines += [f"  - split: {split}", f"    path: data/{split}/rows.jsonl"]
+    return lines
+
+
+def _image_configs(splits: Sequence[str]) -> list[str]:
+    """A configuration for each split: of one with several, `datasets` wants columns with values in all of them."""
+    lines = ["configs:"]
+    for number, split in enumerate(splits):
+        lines += [f"- config_name: {split}", "  data_files:", f"  - split: {split}", f"    path: data/{split}/**"]
+        lines += ["  default: true"] if number == 0 else []
+    return lines
+
+
+def _features(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], question: ChoiceQuestion) -> list[str]:
+    given = {row[name] for row in rows for name in CLASSES} - {None}
+    labels = [*question.labels, *sorted(given - set(question.labels))]
+    lines = ["dataset_info:", "  features:"]
+    for name in columns:
+        lines += [f"  - name: {_quoted(name)}", *_dtype(name, rows, labels)]
+    return lines
+
+
+def _dtype(name: str, rows: Sequence[Mapping[str, Any]], labels: Iterable[str]) -> list[str]:
+    if name in CLASSES:
+        names = [f"        '{number}': {_quoted(label)}" for number, label in enumerate(labels)]
+        return ["    dtype:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
+    if name in COLUMNS:
+        return [f"    dtype: {TYPES.get(name, 'string')}"]
+    kinds = {type(row[name]) for row in rows if row[name] is not None}
+    if kinds == {bool}:
+        return ["    dtype: bool"]
+    if kinds == {int}:
+        return ["    dtype: int64"]
+    return ["    dtype: float64"] if kinds and kinds <= {int, float} else ["    dtype: string"]
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML reads it: JSON's strings are YAML's."""
+    return json.dumps(text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "Annotations"
+
+
+TOLD: Final = """\
+Annotations of one Label Studio project, one row for each: {counts}.
+
+- `train` is what models learn from; most of it was chosen by a strategy, so it is no random sample.
+- `control` was drawn at random and shown without a guess, `evaluation` was held out: measure on these.
+- Rows that were skipped have no `label`. `consensus_label` is what the people of a task agree on; a tie has none.
+- `strategy`, `share`, `place`, `queue` and `model_version` say what an annotation was asked under, `guess` and
+  `probability` what the model thought of the task then; people saw it where `guess_shown` is true.
+"""
+LOADING_IMAGES: Final = """
+Each split is a configuration of its own: `load_dataset(folder, "control")`.
+"""

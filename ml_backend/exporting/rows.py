@@ -1,0 +1,155 @@
+"""Annotations as rows: one for each, with the task, the person, the agreement and what it was asked under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.evaluation.agreement import answers, majority
+from ml_backend.exporting.provenance import EVALUATION, MARK, AskedUnder, Provenance
+from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.task_rows import parse_time
+from ml_backend.records import CONTROL, Annotation, Task
+from ml_backend.store.project_store import ProjectStore
+
+COLUMNS: Final = (
+    "task_id",
+    "annotation_id",
+    "control",
+    "label",
+    "problem",
+    "consensus_label",
+    "tied",
+    "split",
+    "annotator",
+    "created_at",
+    "updated_at",
+    "lead_time",
+    "skipped",
+    "ground_truth",
+    "strategy",
+    "share",
+    "place",
+    "queue",
+    "model_version",
+    "guess",
+    "probability",
+    "guess_shown",
+    "predicted_label",
+)
+"""A row without its task's data.
+
+``control`` is the name of the question in the labeling config, ``problem`` says why an answer cannot be read,
+``lead_time`` is in seconds, ``split`` is ``train``, ``control`` or ``evaluation``; from ``strategy`` on see
+`provenance.Provenance`. ``predicted_label`` is the guess where people saw it.
+"""
+TRAIN: Final = "train"
+CARRIED: Final = ("annotator", "created_at", "updated_at")
+"""What Label Studio's own import replaces, beside what an annotation was asked under."""
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One annotation of an export, as it was first given."""
+
+    raw: Mapping[str, Any]
+    record: Annotation
+    problem: str | None
+    annotator: str | int | None
+    created_at: str
+    updated_at: str
+    asked: Provenance
+
+
+def annotators(client: LabelStudioClient) -> dict[int, str]:
+    """E-mail addresses by account id; empty where this account may not read them."""
+    try:
+        rows = client.request("GET", "api/users/", what="The list of accounts").json()
+    except LabelStudioError:
+        return {}
+    return {row["id"]: row["email"] for row in rows if row.get("email")}
+
+
+def annotation_rows(
+    tasks: Iterable[Mapping[str, Any]],
+    question: ChoiceQuestion,
+    emails: Mapping[int, str],
+    store: ProjectStore | None = None,
+) -> Iterator[dict[str, Any]]:
+    """One row for each annotation of an export, in the order of tasks and annotations.
+
+    Args:
+        tasks: as Label Studio exports them.
+        question: the project's.
+        emails: account id → e-mail address.
+        store: tells what the tasks were asked under.
+    """
+    ordered = sorted((task for task in tasks if task["annotations"]), key=lambda task: task["id"])
+    under = AskedUnder(question, [task["id"] for task in ordered], store)
+    for task in ordered:
+        raw = sorted(task["annotations"], key=lambda annotation: annotation["id"])
+        given = [_given(task, annotation, question, emails, under) for annotation in raw]
+        labels = answers(each.record for each in given)
+        agreed, split = majority(labels), _split(task, given)
+        for each in given:
+            yield {
+                "task_id": task["id"],
+                "annotation_id": each.record.id,
+                "control": question.control,
+                "label": each.record.label,
+                "problem": each.problem,
+                "consensus_label": agreed,
+                "tied": bool(labels) and agreed is None,
+                "split": split,
+                "annotator": each.annotator,
+                "created_at": each.created_at,
+                "updated_at": each.updated_at,
+                "lead_time": each.raw.get("lead_time"),
+                "skipped": each.record.cancelled,
+                "ground_truth": bool(each.raw.get("ground_truth")),
+                **asdict(each.asked),
+                "predicted_label": each.asked.guess if each.asked.guess_shown else None,
+                "data": task["data"],
+            }
+
+
+def carried(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a row, what Label Studio's own import would lose."""
+    return {name: row[name] for name in (*CARRIED, *asdict(Provenance()))}
+
+
+def _given(
+    task: Mapping[str, Any],
+    annotation: Mapping[str, Any],
+    question: ChoiceQuestion,
+    emails: Mapping[int, str],
+    under: AskedUnder,
+) -> _Given:
+    before = ((task.get("meta") or {}).get(MARK) or {}).get(str(annotation.get("import_id")))
+    before = before if isinstance(before, dict) and not annotation.get("prediction") else {}
+    created, changed = annotation["created_at"], annotation["updated_at"]
+    is_edited = (parse_time(changed) - parse_time(created)).total_seconds() > 1
+    person = annotation.get("completed_by")
+    updated_at = changed if is_edited else str(before.get("updated_at", changed))
+    answer = read_answer(annotation.get("result"), question)
+    record = Annotation(
+        id=annotation["id"],
+        annotator=person,
+        updated_at=parse_time(updated_at),
+        cancelled=bool(annotation.get("was_cancelled")),
+        label=answer.label,
+    )
+    annotator = before.get("annotator", emails.get(person or 0, person))
+    created_at = str(before.get("created_at", created))
+    return _Given(annotation, record, answer.problem, annotator, created_at, updated_at, under.of(task, annotation))
+
+
+def _split(task: Mapping[str, Any], given: Sequence[_Given]) -> str:
+    """What a task is for: held out, drawn at random to measure by, or to learn from."""
+    if Task(task["id"], task["data"]).is_evaluation:
+        return EVALUATION
+    return CONTROL if any(each.asked.share == CONTROL for each in given) else TRAIN
