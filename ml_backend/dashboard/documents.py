@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from html import escape
+from itertools import count
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING, Any, Final
@@ -89,7 +90,12 @@ def rendered(name: str) -> str:
     tokens = reader.parse((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
     drawn: str = reader.renderer.render(_adapted(tokens, name, set(names())), reader.options, {})
     # A keyboard must reach what scrolls.
-    drawn = drawn.replace("<table>", '<div class="table" tabindex="0" role="region" aria-label="Table"><table>')
+    number = count(1)
+    drawn = re.sub(
+        "<table>",
+        lambda _: f'<div class="table" tabindex="0" role="region" aria-label="Table {next(number)}"><table>',
+        drawn,
+    )
     return drawn.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
 
 

@@ -125,12 +125,12 @@ def section(data: Data) -> html.Section:
 
 def _field(row: dict[str, Any]) -> html.Div:
     """A setting: a menu where its values are registered names, and a box to type in where others are possible."""
-    name, value, default = row["name"], row["value"], f"Default: {row['default']}."
+    name, value, default = row["name"], row["value"], f"Default: {_default(row)}."
     box: dict[str, Any] = {
         "id": {"type": "setting", "name": name},
         "type": "text",
         "value": "" if value is None else str(value),
-        "placeholder": str(row["default"]),
+        "placeholder": _default(row),
         "autoComplete": "off",
         "spellCheck": "false",
     }
@@ -148,8 +148,12 @@ def _field(row: dict[str, Any]) -> html.Div:
             html.Div([default, f" {_sentence(row['note'])}" if row["note"] else ""], className="hint"),
             html.Div(id={"type": "problem", "name": name}, className="problem", role="alert"),
         ],
-        className="field",
+        className="field wide" if row.get("options") else "field",
     )
+
+
+def _default(row: dict[str, Any]) -> str:
+    return "chosen from the labels" if row["default"] is None else str(row["default"])
 
 
 def _menu(row: dict[str, Any]) -> html.Div:
