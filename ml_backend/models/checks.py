@@ -44,6 +44,7 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
     "dropout": Bounds(0, 1, below=True),
     "feature_dropout": Bounds(0, 1, below=True),
     "label_smoothing": Bounds(0, 1, below=True),
+    "warm_starts": Bounds(0, 100),
 }
 """Of hyperparameters that several models have: what lies beyond keeps all others waiting, or trains nothing."""
 MOST_HYPERPARAMETERS: Final = 50

@@ -101,7 +101,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         seen = held_out(self.name, validation, self.labels, WATCHED)
         steps, penalty = max(int(chosen["steps"]), 1), chosen["penalty"]
         network = self._network = self._new(chosen["encoder"], items).eval()
-        self._dropout = chosen["dropout"]
+        self._dropout, self._sharpness = chosen["dropout"], 1.0
         examples, by_class = _weighted(self._features(items), y, len(self.labels), weights)
         if penalty is None:
             penalty = regression.choose_penalty(examples, steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ml_backend.models.training import Plan
 
 Network = TypeVar("Network", bound="HeadedNetwork")
+SHARPNESS: Final = "sharpness"
+"""Key of a stored configuration: what all logits were multiplied by after the training."""
 
 
 class HeadedClassifier(ABC, Generic[Network]):
@@ -47,6 +49,8 @@ class HeadedClassifier(ABC, Generic[Network]):
         self.labels = checks.check_labels(self.name, labels)
         self._network: Network | None = None
         self._dropout = 0.0
+        self._sharpness = 1.0
+        """What `sharpen` has multiplied the logits by since the training."""
         self._cache = FeatureCache(self.dimensions)
 
     # --- what a subclass gives ---------------------------------------------------------------------------------
@@ -107,6 +111,7 @@ class HeadedClassifier(ABC, Generic[Network]):
         from ml_backend.models.layers import scale_head
 
         scale_head(self._fitted().head, factor)
+        self._sharpness *= factor
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""
@@ -117,7 +122,7 @@ class HeadedClassifier(ABC, Generic[Network]):
             name: value.detach().clone(memory_format=torch.contiguous_format)
             for name, value in self._fitted().state_dict().items()
         }
-        return weights, {"dropout": self._dropout, **self._config()}
+        return weights, {"dropout": self._dropout, SHARPNESS: self._sharpness, **self._config()}
 
     @classmethod
     def from_state(cls, labels: Sequence[str], weights: dict[str, Tensor], config: Mapping[str, Any]) -> Self:
@@ -128,6 +133,8 @@ class HeadedClassifier(ABC, Generic[Network]):
 
         model = cls(labels)
         model._dropout = checks.stored_number(cls.name, config, "dropout")
+        if SHARPNESS in config:  # older versions lack it
+            model._sharpness = checks.stored_number(cls.name, config, SHARPNESS)
         with torch.device("meta"):
             network = model._empty(config)
         load_weights(cls.name, network, weights)
@@ -159,8 +166,9 @@ class TorchClassifier(HeadedClassifier[Network]):
         hyperparameters: Mapping[str, Any] | None = None,
         validation: LabeledItems | None = None,
         progress: Progress = no_progress,
+        start: Self | None = None,
     ) -> TrainingReport:
-        """Train from scratch; see ``Model.fit``."""
+        """Train; see ``Model.fit``. ``start``: a fitted model whose weights it goes on from; None: from scratch."""
         import torch
 
         from ml_backend.models import training
@@ -170,11 +178,32 @@ class TorchClassifier(HeadedClassifier[Network]):
         y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
         generator = torch.Generator().manual_seed(seed)
         plan = self._plan(items, y, chosen, generator)
+        if start is not None:
+            self._take_weights(plan.network, start)
         watch = training.watch(self.name, plan, validation, self.labels)
         epochs, curve = training.minimise(
             self.name, plan, len(items), generator=generator, progress=progress, watch=watch
         )
-        self._network, self._dropout = plan.network.eval().cpu(), chosen["dropout"]
+        self._network, self._dropout, self._sharpness = plan.network.eval().cpu(), chosen["dropout"], 1.0
         self._cache = FeatureCache(self.dimensions)
         used = chosen | dict(plan.used) | {"seed": seed}
         return TrainingReport(len(items), len(epochs), time.perf_counter() - started, epochs, used, curve)
+
+    def _take_weights(self, network: Network, start: Self) -> None:
+        """Give a new network the weights of a fitted model, as its training left them; layout and device stay.
+
+        Logits that were multiplied afterwards are far from what a training reaches: it would spend its steps on their
+        size, and ruin the features meanwhile.
+
+        Raises:
+            ModelError: they do not fit.
+        """
+        from ml_backend.models.layers import scale_head
+
+        try:
+            network.load_state_dict(start._fitted().state_dict())
+            scale_head(network.head, 1 / start._sharpness)
+        except RuntimeError as exc:
+            raise ModelError(
+                f"{self.name} cannot go on from a model of other classes or another network; train from scratch"
+            ) from exc

@@ -20,8 +20,9 @@ from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject, read_tasks
-from ml_backend.semi_supervised.choice import FEWEST_OPEN, class_prior
+from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
+from ml_backend.semi_supervised.shares import class_prior
 from ml_backend.store.query_log import record, recorded
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs

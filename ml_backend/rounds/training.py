@@ -18,10 +18,12 @@ from ml_backend.logs import note_version
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
 from ml_backend.rounds.class_descriptions import descriptions
+from ml_backend.rounds.earlier_version import earlier_version
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
+from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, better_than, library_versions, version_with
@@ -53,7 +55,8 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
             return None
         known_items = LabeledItems(examples.items, targets)
-        fitted = _fit(project, examples.task_ids, known_items, recorder, step.progress)
+        earlier = earlier_version(project, workspace, recorder)
+        fitted = _fit(project, examples.task_ids, known_items, earlier, recorder, step.progress)
         report.learnt_from = fitted.reason
         step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
@@ -74,7 +77,14 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     return _admitted(project, manifest, recorder)
 
 
-def _fit(project: RoundProject, task_ids: Ids, known: LabeledItems, recorder: Recorder, progress: Progress) -> Fit:
+def _fit(
+    project: RoundProject,
+    task_ids: Ids,
+    known: LabeledItems,
+    earlier: Earlier | None,
+    recorder: Recorder,
+    progress: Progress,
+) -> Fit:
     """A model of the labels and, where it is large enough, the pool."""
     settings, labels, report = project.settings, project.question.labels, recorder.report
     return fit(
@@ -88,6 +98,7 @@ def _fit(project: RoundProject, task_ids: Ids, known: LabeledItems, recorder: Re
         evaluation=read_known(project.pool.evaluation, project, report),
         hyperparameters=settings.hyperparameters,
         progress=progress,
+        earlier=earlier,
     )
 
 
@@ -210,6 +221,8 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
         fingerprint=fingerprint,
         examples=len(project.pool.training) if learnt_from == "pool" else training.examples,
         learnt_from=learnt_from,
+        started_from=project.store.current().version if fitted.in_a_row else None,
+        in_a_row=fitted.in_a_row,
         label_counts=report.label_counts,
         training={**asdict(training), "hyperparameters": dict(training.hyperparameters)},
         settings=project.settings.model_dump(),

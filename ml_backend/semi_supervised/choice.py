@@ -20,17 +20,15 @@ from numpy.typing import NDArray
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.records import Progress, no_progress
+from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate, calibrate_across
 from ml_backend.semi_supervised.class_names import strength
+from ml_backend.semi_supervised.earlier import Earlier, goes_on
+from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.shares import plausible
 from ml_backend.semi_supervised.training import (
-    FOLD_STEPS,
-    FOLDS,
-    PoolFitter,
-    Stages,
     TrainingPool,
     Tuned,
-    calibrate,
-    calibrate_across,
     cross_validated,
     cross_validations,
     from_labels,
@@ -43,15 +41,10 @@ FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""
 TRUSTED_PER_CLASS: Final = 10
 """Labels a class above which its shares of the classes are not taken on trust, see `plausible`."""
-FARTHEST: Final = 2 / 3
-"""Of the way from equal shares of the classes to all items in one class: beyond, equal shares are taken to be wrong.
-Of two classes one then has less than a sixth."""
 FEWEST_EVALUATED: Final = 30
 """Evaluation items below which cross-validation decides."""
 FEWEST_DRAWN: Final = 20
 """Randomly drawn labels below which nothing can be told from them."""
-CONTRADICTED: Final = 0.01
-"""Equal shares of the classes are given up where random labels would be so unlikely under them."""
 
 
 @dataclass(frozen=True)
@@ -68,19 +61,8 @@ class Fit:
     """`macro_f` of learning from the pool, where it was measured."""
     labels_score: float | None = None
     """`macro_f` of learning from the labels alone, likewise."""
-
-
-def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Expected share of each class ``[C]``: equal, unless labels of randomly drawn items contradict it.
-
-    Then their shares, each class counted once more (Laplace). The test is Pearson's chi-square.
-    """
-    from scipy.stats import chisquare
-
-    counts = np.bincount(random_targets, minlength=classes).astype(np.float64)
-    if counts.sum() < 2 * classes or chisquare(counts).pvalue > CONTRADICTED:
-        return np.full(classes, 1.0 / classes)
-    return np.asarray((counts + 1.0) / (counts.sum() + classes))
+    in_a_row: int = 0
+    """Trainings since the last from scratch: 0 where this is one, see `earlier`."""
 
 
 def fit_with_pool(
@@ -94,6 +76,7 @@ def fit_with_pool(
     evaluation: LabeledItems | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
+    earlier: Earlier | None = None,
 ) -> Fit:
     """Fit to labels and pool, or to labels alone where that does better.
 
@@ -107,23 +90,31 @@ def fit_with_pool(
         evaluation: evaluation items, to choose by, to calibrate on and to take the validation loss of.
         hyperparameters: of the model.
         progress: called as the trainings go on.
+        earlier: the version before, to go on from where that may be.
 
     Raises:
         ModelError: as from ``Model.fit``.
     """
     source = TrainingPool.of(items, known, unlabelled)
+    most = goes_on(make(), hyperparameters) if earlier else 0
+    start = earlier.start(most, known.targets, len(source.items)) if earlier and most else None
 
     def trainer(count: int) -> PoolFitter:
-        return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
+        return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation, start)
 
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
-        fitter = trainer(trainings(make) + rival_trainings(make))
-        return _told(_by_evaluation(fitter, source, known, evaluation), source, known)
-    fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
-    return _told(_by_drawn(trainer, source, known, fair), source, known)
+        count = trainings(make, start) + rival_trainings(make)
+        found = _by_evaluation(trainer(count), source, known, evaluation)
+    else:
+        fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
+        found = _by_drawn(trainer, source, known, fair)
+    if earlier is not None and start is not None and found.learnt_from == "pool":
+        row = earlier.in_a_row + 1
+        found = replace(found, in_a_row=row, reason=f"{found.reason}; went on from the version before ({row} in a row)")
+    return _with_names(found, source, known)
 
 
-def _told(found: Fit, pool: TrainingPool, known: LabeledItems) -> Fit:
+def _with_names(found: Fit, pool: TrainingPool, known: LabeledItems) -> Fit:
     """With what the classes' names counted for in the reason, where they did."""
     if found.learnt_from != "pool" or pool.names is None:
         return found
@@ -148,6 +139,7 @@ def fit(
     evaluation: LabeledItems | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
+    earlier: Earlier | None = None,
 ) -> Fit:
     """Fit to the labels and, where it can be learnt from, the pool: a round's fit, and the simulation's.
 
@@ -166,7 +158,7 @@ def fit(
     if unlabelled is None or not learns_from_pool(unlabelled, open_items):
         return Fit(*fit_labels(make, known, **told), "labels", "")
     drawn = np.array([task in unlabelled.drawn for task in known_ids], dtype=np.bool_)
-    return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, **told)
+    return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, earlier=earlier, **told)
 
 
 def fit_labels(
@@ -230,7 +222,7 @@ def _by_drawn(
     told, learns = len(fair) >= FEWEST_DRAWN, make().learns_features
     guessed = not (learns or told or np.ptp(pool.prior) > 0) and labels > TRUSTED_PER_CLASS
     folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
-    trainer = make_trainer(folds + trainings(make) + guessed)
+    trainer = make_trainer(folds + trainings(make, make_trainer(1).start) + guessed)
     by_labels = from_labels(trainer, known) if guessed else None
     wins = by_labels is None or plausible(pool.prior, by_labels[0], pool.items)
     scores = np.nan, np.nan
@@ -256,18 +248,6 @@ def _tuned(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> Tune
     if model.learns_features or model.hyperparameters().get("penalty", 0.0) is not None:
         return None
     return tune(trainer, pool, known)
-
-
-def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) -> bool:
-    """Whether a model of the labels alone finds shares of the classes not too far from those expected.
-
-    Shares that nobody stated and no drawn labels showed are taken as equal. Where a class is very rare they make the
-    pool a bad teacher, and a model of the labels alone then finds it hardly at all, however evenly the strategy found
-    the classes. The distance is that of all classes together (total variation, in parts of the largest there is): of
-    many classes such a model always misses some, and the pool is the better teacher even where they differ fivefold.
-    """
-    found = np.bincount(model.probabilities(items)[:, 0].argmax(axis=1), minlength=len(prior)) / len(items)
-    return bool(np.abs(found - prior).sum() / 2 <= FARTHEST * (1 - prior.min()))
 
 
 def _fit(

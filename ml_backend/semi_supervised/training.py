@@ -5,7 +5,8 @@ Axes: ``N`` items of the pool, ``L`` labelled ones among them, ``C`` classes.
 1. The labels are spread over the neighbour graph of an embedding that needed none (`graph.label_probabilities`).
 2. A model that learns its features is trained on all items with these probabilities, and the labels are spread once
    more over the graph of *its* embedding, which by then puts items of one class together. Then it is trained on the
-   mean of both (after Iscen et al. 2019, https://arxiv.org/abs/1904.04717, who repeat this every epoch).
+   mean of both (after Iscen et al. 2019, https://arxiv.org/abs/1904.04717, who repeat this every epoch). A version
+   before that it can go on from (`earlier`) has such an embedding already, and needs fewer steps.
 3. A classifier over a fixed encoder has no such embedding. It is trained once, on the likeliest class of each item,
    which counts by its probability.
 
@@ -14,17 +15,17 @@ The result is an ordinary model: what it was trained on does not matter to other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
-from ml_backend.models.temperature import best_factor
-from ml_backend.records import Progress, no_progress
+from ml_backend.models.base import LabeledItems, Model, TrainingReport
+from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate
 from ml_backend.semi_supervised.class_names import label_probabilities_by_names, name_mass
+from ml_backend.semi_supervised.fitter import PoolFitter
 from ml_backend.semi_supervised.graph import (
     NEIGHBOURS,
     Floats,
@@ -44,76 +45,6 @@ DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
 BINDING: Final = 16.0
 """Power of beliefs before they are balanced, at which shares bind the likeliest classes."""
-FOLDS: Final = 3
-FOLD_STEPS: Final = 200
-
-
-class Stages:
-    """Progress of several trainings as one."""
-
-    def __init__(self, progress: Progress, count: int) -> None:
-        self._progress, self._count, self._done = progress, count, 0
-
-    def next(self) -> Progress:
-        """What the next training is to report to."""
-        before = self._done
-        self._done += 1
-
-        def report(done: int, total: int) -> None:
-            whole = 1000 * self._count
-            self._progress(min(round(1000 * (before + done / max(total, 1))), whole), whole)
-
-        return report
-
-    def skip(self) -> None:
-        """A training that is not needed counts as done."""
-        self.next()(1, 1)
-
-    def end(self) -> None:
-        """All are done: some that were counted were not needed."""
-        self._progress(1000 * self._count, 1000 * self._count)
-
-
-@dataclass(frozen=True)
-class PoolFitter:
-    """Trainings that differ only in what they learn from."""
-
-    make: Callable[[], Model]
-    seed: int
-    hyperparameters: Mapping[str, Any] | None
-    stages: Stages
-    validation: LabeledItems | None = None
-    """What whole trainings are watched on; nothing is learnt from it."""
-
-    def fit(
-        self, items: Sequence[Any], targets: Targets, most: int | None = None, *, weights: Floats | None = None
-    ) -> tuple[Model, TrainingReport]:
-        """A new model, trained for ``most`` steps at the most; ``weights`` say how much each item counts ``[N]``."""
-        model, chosen = self.make(), dict(self.hyperparameters or {})
-        more = {"weights": weights} if weights is not None and getattr(model, "weighs_items", False) else {}
-        if most is not None and "steps" in model.hyperparameters():
-            chosen["steps"] = min(int(chosen.get("steps") or most), most)
-        report = model.fit(
-            items,
-            targets,
-            seed=self.seed,
-            hyperparameters=chosen,
-            validation=self.validation if most is None else None,
-            progress=self.stages.next(),
-            **more,
-        )
-        return model, report
-
-    def quiet(self) -> PoolFitter:
-        """The same, without any progress."""
-        return replace(self, stages=Stages(no_progress, 1))
-
-    def penalised(self, penalty: float) -> PoolFitter:
-        """With this penalty, where the model would choose one itself and none is set."""
-        given = dict(self.hyperparameters or {})
-        if self.make().hyperparameters().get("penalty", penalty) is not None or given.get("penalty") is not None:
-            return self
-        return replace(self, hyperparameters=given | {"penalty": penalty})
 
 
 @dataclass(frozen=True)
@@ -180,9 +111,9 @@ def class_beliefs(pool: TrainingPool, labelled: Positions, targets: Positions) -
     return pool.label_probabilities(labelled, targets, power=BINDING if np.ptp(pool.prior) > 0 else 1.0)
 
 
-def trainings(make: Callable[[], Model]) -> int:
+def trainings(make: Callable[[], Model], start: Model | None = None) -> int:
     """How many trainings `from_pool` takes."""
-    return 2 if make().learns_features else 1
+    return 2 if start is None and make().learns_features else 1
 
 
 def from_pool(
@@ -204,12 +135,12 @@ def from_pool(
 def _spread_again(
     trainer: PoolFitter, pool: TrainingPool, beliefs: Floats, labelled: Positions, targets: Positions
 ) -> tuple[Model, TrainingReport]:
-    draft, _ = trainer.fit(pool.items, beliefs, DRAFT_STEPS)
-    rows = draft.embed(pool.items)
+    seen = trainer.start or trainer.fit(pool.items, beliefs, DRAFT_STEPS)[0]
+    rows = seen.embed(pool.items)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     again = pool.label_probabilities(labelled, targets, affinity(nearest([rows], rows, NEIGHBOURS + 1)))
     mean = np.asarray((beliefs + again) / 2, dtype=np.float32)
-    model, report = trainer.fit(pool.items, mean)
+    model, report = trainer.go_on(pool.items, mean)
     # Trained on soft labels it would say "one in three" of what it has right nineteen times in twenty.
     calibrate(model, LabeledItems(pool.items, mean.argmax(axis=1)))
     return model, report
@@ -258,38 +189,3 @@ def cross_validated(
 def cross_validations(make: Callable[[], Model]) -> int:
     """How many trainings `cross_validated` takes."""
     return FOLDS * (1 if make().learns_features else 2)
-
-
-def calibrate(model: Model, known: LabeledItems) -> float:
-    """Set the model's temperature to what makes the known labels most likely; the temperature."""
-    factor, _ = best_factor(log_probabilities(model.probabilities(known.items)[:, 0]), known.targets)
-    model.sharpen(factor)
-    return 1.0 / factor
-
-
-def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems, penalty: float | None) -> None:
-    """The same without other labels than those it was trained on: by what short trainings say of labels left out.
-
-    They have the model's ``penalty``: another would give logits of another size.
-
-    Only for a classifier over a fixed encoder, which is trained in a moment, and with `FOLDS` labels of each class or
-    more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
-    ``CalibratedClassifierCV(ensemble=False)``.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    counts = np.bincount(known.targets)
-    if model.learns_features or counts[counts > 0].min() < FOLDS:
-        return
-    if penalty is not None:
-        trainer = trainer.penalised(penalty)
-    found = np.empty((len(known.items), len(trainer.make().labels)), np.float32)
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
-        fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
-        found[test] = fold.probabilities([known.items[i] for i in test])[:, 0]
-    model.sharpen(best_factor(log_probabilities(found), known.targets)[0])
-
-
-def log_probabilities(probabilities: Floats) -> Floats:
-    """Of each class ``[N, C]``; none is minus infinity."""
-    return np.asarray(np.log(np.maximum(probabilities, 1e-12)), dtype=np.float32)

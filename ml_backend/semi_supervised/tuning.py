@@ -15,15 +15,10 @@ import numpy as np
 
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.temperature import best_factor
+from ml_backend.semi_supervised.calibration import log_probabilities
+from ml_backend.semi_supervised.fitter import PoolFitter
 from ml_backend.semi_supervised.graph import Floats, Positions
-from ml_backend.semi_supervised.training import (
-    PoolFitter,
-    TrainingPool,
-    Tuned,
-    class_beliefs,
-    log_probabilities,
-    spread_once,
-)
+from ml_backend.semi_supervised.training import TrainingPool, Tuned, class_beliefs, spread_once
 
 PENALTIES: Final = (10.0, 3.0, 1.0, 0.3, 0.1)
 """What is chosen from, the strongest first."""

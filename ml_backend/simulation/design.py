@@ -100,3 +100,5 @@ class Round:
     """Positions that were labelled after it; empty at the end of a run."""
     learnt_from: str = "labels"
     """``pool``, or ``labels`` alone."""
+    in_a_row: int = 0
+    """Trainings since the last from scratch: 0 where this is one."""

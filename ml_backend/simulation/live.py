@@ -63,8 +63,13 @@ def simulate_live(
         if report.version and report.metrics:
             measures = {name: report.metrics[name] for name in MEASURES}
             times = (_seconds(report, "fit"), _seconds(report, "score"))
-            learnt_from = ProjectStore(root, client.project(project.id).uid).manifest(report.version).learnt_from
-            yield Round(strategy, seed, number, count, measures, *times, picked, learnt_from)
+            manifest = ProjectStore(root, client.project(project.id).uid).manifest(report.version)
+            yield Round(
+                *(strategy, seed, number, count, measures, *times),
+                picked=picked,
+                learnt_from=manifest.learnt_from,
+                in_a_row=manifest.in_a_row,
+            )
             number += 1
         if wanted <= 0:
             return

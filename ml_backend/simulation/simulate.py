@@ -15,9 +15,11 @@ from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Model
 from ml_backend.selection.context import wants
-from ml_backend.semi_supervised.choice import class_prior, fit
+from ml_backend.semi_supervised.choice import Fit, fit
 from ml_backend.semi_supervised.class_names import embedded
+from ml_backend.semi_supervised.earlier import Earlier, goes_on
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
+from ml_backend.semi_supervised.shares import class_prior
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
@@ -58,9 +60,9 @@ def simulate(
             return
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
-    """One run under way; only its oracle changes."""
+    """One run under way: its oracle changes, and the version that the next training may go on from."""
 
     data: LabelledData
     design: Design
@@ -71,6 +73,7 @@ class _Run:
     unlabelled: Unlabelled | None
     judges: Positions
     """Held-out items that the models are measured on."""
+    earlier: Earlier | None = None
 
     def ask_first(self) -> None:
         """The first labels, and more until there are two classes: as in the loop, the order is random before that.
@@ -89,32 +92,47 @@ class _Run:
             oracle.label(self._choose(None, min(design.batch, design.budget - count)))
 
     def catch_up(self, done: Sequence[Round]) -> int:
-        """Label what earlier rounds asked for; the number of the next one."""
+        """Label what earlier rounds asked for, and train again what the next one may go on from; its number."""
         known = [entry for entry in done if entry.picked]  # a run's last round picked nothing: it may have to go on
+        if not known:
+            return 0
+        last = known[-1]
         for entry in known:
+            if entry.round >= last.round - last.in_a_row and self._can_go_on():
+                self._fit()
             self.oracle.label(entry.picked)
-        return known[-1].round + 1 if known else 0
+        return last.round + 1
+
+    def _can_go_on(self) -> bool:
+        return (
+            self.unlabelled is not None and goes_on(self.data.model(self.data.labels), self.design.hyperparameters) > 0
+        )
 
     def round(self, number: int, clock: Callable[[], float]) -> Round:
         """Train, judge, choose, ask."""
         oracle, count = self.oracle, len(self.oracle.labelled)
         wanted = min(self.design.batch, self.design.budget - count)
         started = clock()
-        model, learnt_from = self._fit()
+        found = self._fit()
         fitted = clock()
-        measures = self._measure(model)
+        model, measures = found.model, self._measure(found.model)
         judged = clock()
         ask = answered_one_by_one if self.design.instant else choose
         picked = ask(model, oracle, wanted, self.settings, self.unlabelled) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
         times = (fitted - started, clock() - judged)
-        return Round(self.strategy, self.seed, number, count, measures, *times, tuple(picked.tolist()), learnt_from)
+        return Round(
+            *(self.strategy, self.seed, number, count, measures, *times),
+            picked=tuple(picked.tolist()),
+            learnt_from=found.learnt_from,
+            in_a_row=found.in_a_row,
+        )
 
     def _choose(self, model: Model | None, count: int) -> Positions:
         return choose(model, self.oracle, count, self.settings, self.unlabelled)
 
-    def _fit(self) -> tuple[Model, str]:
-        """A model of the labels and, where it is large enough, the pool; and which of the two it learnt from."""
+    def _fit(self) -> Fit:
+        """A model of the labels and, where it is large enough, the pool; the next one may go on from it."""
         data, oracle, labels = self.data, self.oracle, self.oracle.labelled
         found = fit(
             lambda: data.model(data.labels),
@@ -126,8 +144,12 @@ class _Run:
             seed=self.seed,
             evaluation=oracle.known(oracle.evaluation),
             hyperparameters=self.design.hyperparameters,
+            earlier=self.earlier,
         )
-        return found.model, found.learnt_from
+        counts = np.bincount(data.targets[labels], minlength=len(data.labels))
+        earlier = Earlier(lambda: found.model, found.learnt_from, counts, found.training.examples, found.in_a_row)
+        self.earlier = earlier
+        return found
 
     def _measure(self, model: Model) -> dict[str, float | None]:
         probabilities = model.probabilities(self.oracle.items(self.judges)).mean(axis=1, dtype=np.float64)

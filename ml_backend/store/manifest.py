@@ -68,6 +68,10 @@ class Manifest(BaseModel):
     """How much people agreed: fields of `agreement.Agreement`; None where no task had several answers."""
     learnt_from: str = "labels"
     """``pool``: from unlabelled tasks too; ``labels``: from the labelled ones alone."""
+    started_from: str | None = None
+    """The version whose weights its training went on from; None: from scratch."""
+    in_a_row: int = 0
+    """Trainings since the last from scratch: 0 where this is one."""
     comparison: dict[str, Any] | None = None
     """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
     guessing: dict[str, Any] | None = None

@@ -16,16 +16,11 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
-from ml_backend.semi_supervised.choice import (
-    class_prior,
-    fit_labels,
-    fit_with_pool,
-    labels_rival,
-    macro_f,
-    plausible,
-)
+from ml_backend.semi_supervised.calibration import FOLD_STEPS, calibrate
+from ml_backend.semi_supervised.choice import fit_labels, fit_with_pool, labels_rival, macro_f
+from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.semi_supervised.training import FOLD_STEPS, PoolFitter, Stages, calibrate
+from ml_backend.semi_supervised.shares import class_prior, plausible
 
 SHORT = {"steps": 30}
 TWO = np.full(2, 0.5)

@@ -1,6 +1,7 @@
 """Rounds that learn from the pool, against a real Label Studio: from no label at all to a served model."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -24,7 +25,9 @@ from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
+from ml_backend.store.library import ModelLibrary
 from ml_backend.store.live_graph import read
+from ml_backend.store.manifest import WEIGHTS_FILE
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded
 from ml_backend.store.queue_reorderings import INSTANT
@@ -78,6 +81,22 @@ def test_from_no_label_to_a_model_of_the_whole_pool(bars, tmp_path):
     guesses = [kinds[p.task_id] == p.label for p in second.queue.predictions]
     assert np.mean(guesses) > 0.8, "eight labels, and the rest is known"
     assert project.client.next_task(project.id)["id"] == second.queue.predictions[0].task_id
+
+    for prediction in second.queue.predictions[:4]:
+        project.client.annotate(prediction.task_id, project.answer(kinds[prediction.task_id]))
+    further = run_round(workspace, RoundRequest(project.id))
+    manifest = store.manifest(further.version)
+    assert (manifest.started_from, manifest.in_a_row) == (second.version, 1)
+    assert "went on from the version before" in further.learnt_from
+    assert np.mean([kinds[p.task_id] == p.label for p in further.queue.predictions]) > 0.8
+
+    (store.folder / "versions" / further.version / WEIGHTS_FILE).write_bytes(b"half a file")
+    for prediction in further.queue.predictions[:4]:
+        project.client.annotate(prediction.task_id, project.answer(kinds[prediction.task_id]))
+    workspace = replace(workspace, library=ModelLibrary())
+    anew = run_round(workspace, RoundRequest(project.id))
+    assert (store.manifest(anew.version).started_from, anew.trained) == (None, True)
+    assert any("The new model begins anew" in warning for warning in anew.warnings)
 
     later = [{"data": {"image": png_data_uri(image)}} for image in strokes(232)[230:]]
     project.client.import_tasks(project.id, later)

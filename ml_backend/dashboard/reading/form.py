@@ -41,6 +41,7 @@ TUNED: Final = {
     "dropout": "Share of the network left out in training",
     "feature_dropout": "Share of the words left out in training",
     "label_smoothing": "Label smoothing",
+    "warm_starts": "Versions that go on from the one before",
 }
 """Hyperparameter → its label."""
 NOTES: Final = {
@@ -51,6 +52,7 @@ NOTES: Final = {
     "samples": "Only some strategies use it: how often the model guesses a task, each time with other parts left out",
     "control_share": "Tasks drawn at random and shown without a guess: what the rest is measured against",
     "seed": "The same number, the same training and order",
+    "warm_starts": "In a row, before one is trained from scratch. 0: each is. Going on takes a third of the time.",
     "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
     "encoder": f"{AUTO}, {', '.join(PACKAGED)}, or sentence_transformers: and a name or folder (ENCODER_FOLDERS).",
 }

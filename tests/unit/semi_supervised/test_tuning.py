@@ -9,8 +9,9 @@ from ml_backend.models.photos import Photos
 from ml_backend.records import no_progress
 from ml_backend.semi_supervised import tuning
 from ml_backend.semi_supervised.choice import fit_with_pool
+from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.semi_supervised.training import PoolFitter, Stages, TrainingPool, Tuned, from_pool
+from ml_backend.semi_supervised.training import TrainingPool, Tuned, from_pool
 
 CLASSES = 6
 LABELS = tuple("abcdef")

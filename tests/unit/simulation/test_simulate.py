@@ -69,6 +69,18 @@ def test_a_run_goes_on_as_if_never_interrupted(topics, finished):
     assert [*whole[: min(finished, 2)], *rest] == whole  # the last round picked nothing: it is done again
 
 
+@pytest.mark.parametrize("finished", [2, 3])
+def test_a_run_whose_versions_go_on_from_each_other_does_too(finished):
+    bars = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(250), np.arange(250) % 2)
+    design = Design(10, 6, 4, 18, hyperparameters={"steps": 4, "warm_starts": 2})
+    whole = untimed(simulate(bars, design, "entropy", 0))
+    assert [entry.in_a_row for entry in whole] == [0, 1, 2, 0]
+    rest = untimed(simulate(bars, design, "entropy", 0, done=whole[:finished]))
+    assert [*whole[:finished], *rest] == whole
+    anew = replace(design, hyperparameters={"steps": 4, "warm_starts": 0})
+    assert [entry.in_a_row for entry in simulate(bars, anew, "entropy", 0)] == [0] * 4
+
+
 def test_a_larger_budget_goes_on_where_the_smaller_ended(topics):
     whole = untimed(simulate(topics, replace(DESIGN, budget=18), "entropy", 0))
     first = untimed(simulate(topics, DESIGN, "entropy", 0))

@@ -1,0 +1,51 @@
+"""Temperatures: a model made to say as often as it is right, on labels it was not trained on where there are any."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ml_backend.models.base import LabeledItems, Model
+from ml_backend.models.temperature import best_factor
+from ml_backend.semi_supervised.fitter import PoolFitter
+from ml_backend.semi_supervised.graph import Floats
+
+FOLDS: Final = 3
+FOLD_STEPS: Final = 200
+"""Of a training on all folds but one."""
+
+
+def calibrate(model: Model, known: LabeledItems) -> float:
+    """Set the model's temperature to what makes the known labels most likely; the temperature."""
+    factor, _ = best_factor(log_probabilities(model.probabilities(known.items)[:, 0]), known.targets)
+    model.sharpen(factor)
+    return 1.0 / factor
+
+
+def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems, penalty: float | None) -> None:
+    """The same without other labels than those it was trained on: by what short trainings say of labels left out.
+
+    They have the model's ``penalty``: another would give logits of another size.
+
+    Only for a classifier over a fixed encoder, which is trained in a moment, and with `FOLDS` labels of each class or
+    more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
+    ``CalibratedClassifierCV(ensemble=False)``.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = np.bincount(known.targets)
+    if model.learns_features or counts[counts > 0].min() < FOLDS:
+        return
+    if penalty is not None:
+        trainer = trainer.penalised(penalty)
+    found = np.empty((len(known.items), len(trainer.make().labels)), np.float32)
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
+        fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
+        found[test] = fold.probabilities([known.items[i] for i in test])[:, 0]
+    model.sharpen(best_factor(log_probabilities(found), known.targets)[0])
+
+
+def log_probabilities(probabilities: Floats) -> Floats:
+    """Of each class ``[N, C]``; none is minus infinity."""
+    return np.asarray(np.log(np.maximum(probabilities, 1e-12)), dtype=np.float32)
