@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,20 +162,16 @@ class TaskCache:
 
     def missing(self, task_ids: Iterable[int]) -> int:
         """How many of these tasks are not there (any more)."""
-        wanted = set(task_ids)
+        wanted = sorted(set(task_ids))
         with self._open() as db:
-            return len(wanted - {task for (task,) in db.execute("SELECT id FROM tasks")})
+            return len(wanted) - sum(1 for _ in _among(db, "id", wanted))
 
     def find(self, task_ids: Iterable[int]) -> Iterator[Task]:
         """These tasks, those that are known, by rising id."""
         wanted = sorted(set(task_ids))
         with self._open() as db:
-            for start in range(0, len(wanted), MOST_PARAMETERS):
-                part = wanted[start : start + MOST_PARAMETERS]
-                marks = ",".join("?" * len(part))
-                found = db.execute(f"SELECT row FROM tasks WHERE id IN ({marks}) ORDER BY id", part)  # noqa: S608
-                for (row,) in found:
-                    yield task_from_row(json.loads(row))
+            for row in _among(db, "row", wanted):
+                yield task_from_row(json.loads(row))
 
     def cached_media(self, url: str) -> bytes | None:
         """A whole file that an older version fetched from ``url``."""
@@ -242,6 +238,14 @@ def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listen
         count += len(page)
         listener(count)
     return count
+
+
+def _among(db: sqlite3.Connection, column: str, task_ids: Sequence[int]) -> Iterator[Any]:
+    """A column of these tasks, those that are known, by rising id."""
+    for start in range(0, len(task_ids), MOST_PARAMETERS):
+        part = task_ids[start : start + MOST_PARAMETERS]
+        marks = ",".join("?" * len(part))
+        yield from (v for (v,) in db.execute(f"SELECT {column} FROM tasks WHERE id IN ({marks}) ORDER BY id", part))  # noqa: S608
 
 
 def _unread(db: sqlite3.Connection, left_out: Iterable[int]) -> list[int]:

@@ -20,10 +20,12 @@ from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.exporting.datasets_folder import SPLITS
 from ml_backend.exporting.rows import annotation_rows
+from ml_backend.instant.queue import MOVABLE
 from ml_backend.records import CONTROL
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import open_project
+from ml_backend.store.queue_reorderings import INSTANT
 from ml_backend.web.metrics import PREFIX
 
 WORDS = ("flood in the river", "football match tonight")
@@ -43,6 +45,8 @@ class People:
         """Annotation → task, person, label or None for a skipped one; in the order of the last change."""
         self.control: set[int] = set()
         """Tasks that were control tasks of the queue when somebody first answered them."""
+        self.picked: dict[int, str | None] = {}
+        """Annotation → what had put its task into the queue."""
         self.seen: set[int] = set()
         """Annotations that the last round that trained knew, as they are."""
 
@@ -104,7 +108,9 @@ class People:
     def give(self, task: int, person: int, label: str | None) -> None:
         client = self.clients[person]
         result = self.project.answer(label) if label else []
-        self.note(client.annotate(task, result, cancelled=label is None), task, person, label)
+        annotation = client.annotate(task, result, cancelled=label is None)
+        self.picked[annotation] = self.queued.get(task)
+        self.note(annotation, task, person, label)
 
     def any_label(self) -> str:
         return LABELS[int(self.random.integers(2))]
@@ -250,6 +256,18 @@ def exported(people: People) -> dict:
     return {"labels": len(by_split["train"] | by_split["control"])} | counts
 
 
+def wrong_shares(people: People) -> dict:
+    """Annotation → the share that an export gives it, and what had put its task into the queue, where they differ."""
+    tasks = people.project.client.export(people.project.id)
+    found = {}
+    for row in annotation_rows(tasks, people.project.question, {}, people.store):
+        picked = people.picked[row["annotation_id"]]
+        right = {MOVABLE: {"sampled", INSTANT}, None: {None}}.get(picked, {picked})  # it may be moved any moment
+        if row["share"] not in ({"evaluation"} if row["task_id"] in people.held_out else right):
+            found[row["annotation_id"]] = row["share"], picked
+    return found
+
+
 def differences(people: People) -> dict:
     """Place → what it says that is not so."""
     expected = people.expected()
@@ -276,3 +294,6 @@ def test_all_places_name_the_same_numbers_whatever_people_do(people):
             assert time.monotonic() < end, (done, found)
             time.sleep(0.2)
         assert people.project.project.annotation_count == len(people.answers), done
+    assert wrong_shares(people) == {}
+    shares = Counter(people.picked.values())
+    assert min(shares[CONTROL], shares[MOVABLE] + shares[INSTANT]) > 1, shares

@@ -22,7 +22,7 @@ WHY: Final = {
 BESIDE: Final = {
     "skipped": "skipped",
     "gone": "deleted",
-    "elsewhere": "answered outside the queue",
+    "elsewhere": "answered outside it since the last round",
 }
 STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in the project any more"}
 
