@@ -80,9 +80,9 @@ class AskedUnder:
         name = str(snapshot.get("model_version") or "")
         if snapshot and parse_queue_name(name) is None:
             return self._seen(snapshot)
-        if not snapshot:
-            logged = self._log.get(task["id"])
-            return self._asked(logged, None) if logged else Provenance()
+        if not snapshot:  # the served queue did not have the task any more, or the answer came with the task
+            logged = self._log.get(task["id"]) if annotation.get("updated_by") else None
+            return self._asked(self._in_queue(logged.queue).get(task["id"], logged), None) if logged else Provenance()
         if _was_open_before(annotation, snapshot):
             earlier = self._before(name, task["id"])
             return self._asked(earlier, None) if earlier else Provenance()

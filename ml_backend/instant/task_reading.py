@@ -14,7 +14,7 @@ from threading import Condition, Thread
 from typing import Final
 
 from ml_backend.config import Settings
-from ml_backend.errors import ActiveLearningError
+from ml_backend.errors import ActiveLearningError, LabelStudioNotFound
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import hasty_client
 from ml_backend.label_studio.task_cache import TaskCache
@@ -117,6 +117,8 @@ class TaskReading:
         began = self._clock()
         try:
             again: float | None = self._read(project_id)
+        except LabelStudioNotFound:
+            again = None  # it is deleted; the scheduler tells
         except Exception as exc:
             ours = isinstance(exc, ActiveLearningError)
             told = str(exc) if ours else type(exc).__name__

@@ -29,6 +29,7 @@ def annotation(number, label="a", *, queue=FIRST, guess="a", published="08:00:00
     return {
         "id": number,
         "completed_by": 1,
+        "updated_by": 1,
         "created_at": f"2026-01-01T{at}Z",
         "updated_at": f"2026-01-01T{at}.300000Z",
         "lead_time": 4.5,

@@ -73,6 +73,8 @@ def test_without_the_store_the_queues_name_tells_what_it_can():
 def test_labels_that_came_with_their_tasks_and_foreign_predictions_are_no_picks(store):
     under = AskedUnder(QUESTION, [99], store)
     assert under.of(task(99), annotation(1, queue=None)) == Provenance()
+    imported = annotation(1, queue=None, updated_by=None)
+    assert asked(store, 2, imported) == Provenance()  # a second person was asked for it later
     foreign = under.of(task(99), annotation(1, queue="by hand", guess="b"))
     assert foreign == Provenance(model_version="by hand", guess="b", probability=0.7, guess_shown=True)
 
@@ -80,6 +82,8 @@ def test_labels_that_came_with_their_tasks_and_foreign_predictions_are_no_picks(
 def test_without_a_snapshot_the_query_log_tells(store):
     found = asked(store, 2, annotation(1, queue=None))
     assert (found.share, found.queue, found.place, found.guess_shown) == ("control", SECOND, 5, False)
+    store.write_queue(queue_of(SECOND, {1: "auto"}, prelabel=False))
+    assert asked(store, 1, annotation(1, queue=None)).guess_shown is False
 
 
 def test_what_an_export_carried_holds_after_an_import(store):

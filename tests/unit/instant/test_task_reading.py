@@ -9,7 +9,7 @@ import pytest
 from bench.dashboard_store import fill_cache
 
 from ml_backend.config import Settings
-from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.errors import LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.instant import task_reading
 from ml_backend.instant.task_reading import LOOKS, TaskReading
 from ml_backend.label_studio.task_cache import TaskCache, _set
@@ -23,14 +23,14 @@ PATIENCE = 20
 class LabelStudio:
     """Counts what is asked of it."""
 
-    def __init__(self, annotations=0, faults=0):
-        self.annotations, self.faults, self.reads = annotations, faults, 0
+    def __init__(self, annotations=0, faults=0, fault=LabelStudioUnreachable):
+        self.annotations, self.faults, self.fault, self.reads = annotations, faults, fault, 0
 
     def newest_change(self, project_id):
         self.reads += 1
         if self.faults:
             self.faults -= 1
-            raise LabelStudioUnreachable("down")
+            raise self.fault("down")
         return "2026-01-01T00:00:00.000000Z"
 
     def changed_tasks(self, project_id, since, left_out):
@@ -110,6 +110,12 @@ def test_a_failure_is_told_once_and_tried_again(store, caplog):
     made._guarded(7)
     assert told
     assert made._due == {}
+
+
+def test_a_deleted_project_is_left_alone(store, caplog):
+    made, _ = reading(store, LabelStudio(faults=1, fault=LabelStudioNotFound))
+    made._guarded(7)
+    assert (made._due, caplog.records) == ({}, [])
 
 
 def test_a_large_project_is_read_less_often(store):
