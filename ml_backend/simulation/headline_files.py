@@ -115,8 +115,9 @@ def load_headlines(
     """Headlines to measure with, to start with, and to choose from; no text is in two of these (case aside).
 
     The pool is the unlabelled file, else ``labelled_history.csv`` (always this one with ``pool="history"``), else what
-    is left of the labelled headlines after ``initial`` of them (half, if there are fewer than twice as many). From a
-    starter file, a fifth of each label is held out. Repeated texts are dropped, save in the published evaluation set.
+    is left of the labelled headlines after ``initial`` of them (half, if there are fewer than twice as many; each label
+    has its share). From a starter file, a fifth of each label is held out. Repeated texts are dropped, save in the
+    published evaluation set.
 
     Raises:
         DataError: files are missing or malformed.
@@ -137,8 +138,7 @@ def load_headlines(
         rest = read_headlines(pool_file)
         source += f", pool from {pool_file.name}"
     else:
-        cut = min(initial, len(training) // 2)
-        training, rest = training[:cut], training[cut:]
+        training, rest = _in_shares(training, min(initial, len(training) // 2))
         source += ", pool from its own labelled headlines"
     unlabelled = _unique(rest, without=[*evaluation, *training])
     return HeadlineData(tuple(evaluation), tuple(training), tuple(unlabelled), source)
@@ -201,6 +201,19 @@ def _held_out_fifth(
         positions = [i for i, item in enumerate(texts) if item.label == label]
         held.update(rng.permutation(positions)[: max(1, len(positions) // 5)].tolist())
     return [texts[i] for i in sorted(held)], [item for i, item in enumerate(texts) if i not in held]
+
+
+def _in_shares(texts: Sequence[LabelledText], count: int) -> tuple[list[LabelledText], list[LabelledText]]:
+    """So many texts, of each label as large a part as of all, and the rest.
+
+    Where a label is rare, chance alone may draw half as many of it: a model of so few hardly ever names it.
+    """
+    chosen: set[int] = set()
+    for label in (RELATED, NOT_RELATED):
+        positions = [i for i, item in enumerate(texts) if item.label == label]
+        left = count - len(chosen)
+        chosen.update(positions[: round(count * len(positions) / len(texts)) if label == RELATED else left])
+    return [texts[i] for i in sorted(chosen)], [item for i, item in enumerate(texts) if i not in chosen]
 
 
 def _unique(texts: Iterable[LabelledText], *, without: Iterable[LabelledText]) -> list[LabelledText]:
