@@ -110,7 +110,10 @@ def _standing(overview: dict[str, Any]) -> str:
         return _section("Current version", "<p>No model yet.</p>")
     metrics = version["metrics"] or {}
     figures = [("Labels", f"{overview['labels'] or 0:,}"), ("Accuracy", words.percent(metrics.get("accuracy")))]
-    figures += [("F-score (macro)", words.percent(metrics.get("f_macro"))), ("AUC", words.percent(metrics.get("auc")))]
+    rare = metrics.get("f_positive")
+    name = "F-score" if rare is None else f"F-score of “{escape(str(metrics['positive']))}”"
+    figures += [(name, words.percent(metrics.get("f_macro") if rare is None else rare))]
+    figures += [("AUC", words.percent(metrics.get("auc")))]
     cells = "".join(f'<div><dt>{name}</dt><dd class="value">{value}</dd></div>' for name, value in figures)
     hint = f"<p>{escape(overview['hint'])}</p>" if overview["hint"] else ""
     name = f'<p class="note">{escape(version["name"])}</p>'
@@ -160,7 +163,7 @@ def _versions(versions: dict[str, Any]) -> str:
             continue
         metrics = row["metrics"] or {}
         f_score = metrics.get("f_positive") if metrics.get("f_positive") is not None else metrics.get("f_macro")
-        figures = [words.figure(value) for value in (metrics.get("accuracy"), f_score, metrics.get("auc"))]
+        figures = [words.percent(value) for value in (metrics.get("accuracy"), f_score, metrics.get("auc"))]
         cells = [row["name"], row["created_at"][:16].replace("T", " "), f"{row['labels']:,}", *figures]
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*cells, ", ".join(row["use"])]))
     body = "".join(f"<tr>{row}</tr>" for row in rows)

@@ -36,11 +36,6 @@ def percent(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{value:.{digits}%}"
 
 
-def figure(value: float | None, digits: int = 3) -> str:
-    """A number between 0 and 1, as papers write it."""
-    return MISSING if value is None else f"{value:.{digits}f}"
-
-
 def change(now: float | None, before: float | None) -> str:
     """Difference of two shares in points, with its sign; empty where there is nothing to compare."""
     if now is None or before is None:

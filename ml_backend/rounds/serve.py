@@ -81,7 +81,7 @@ def _pinned_version(project: RoundProject, pin: str | None, newest: str | None, 
         return newest
     if pinned in store.versions() and answers(store.manifest(pinned), project.question):
         if newest != pinned and not pin:
-            recorder.warn(f"{pinned} is pinned and goes on being served, not {newest} (scripts/versions.py unpin).")
+            recorder.warn(f"{pinned} is pinned and goes on being served, not {newest} (lsal versions unpin).")
         return pinned
     if pin:
         raise StoreError(f"Version {pin} cannot be served: it is not stored, or the labeling config's choices changed.")

@@ -133,7 +133,7 @@ def _judge(
     if not held_out:
         recorder.warn(
             'No labelled evaluation tasks, so nothing is measured. Mark some with "split": "evaluation" in their data '
-            "(scripts/import_tasks.py --evaluation)."
+            "(lsal import --evaluation)."
         )
         return _Verdict()
     with recorder.step("judge") as step:
@@ -200,7 +200,7 @@ def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> 
         return manifest.name
     recorder.report.held_back = manifest.name
     recorder.warn(
-        f"{manifest.name} is kept but not promoted: {Comparison(**(manifest.comparison or {}))}. {better} stays in "
+        f"{manifest.name} is kept but not served: {Comparison(**(manifest.comparison or {}))}. {better} stays in "
         "use until labels change; check the newest ones. (Setting promote_margin; null serves every new model.)"
     )
     return better

@@ -128,7 +128,7 @@ def typiclust(
             order.append(item)
             values.append(sizes[g] / len(rows))
             before = f"after {labels_in[g]:,} labelled or asked before" if labels_in[g] else "which has no label yet"
-            reasons[item] = f"typical of a cluster of {sizes[g]:,} tasks, {before}"
+            reasons[item] = f"typical of a group of {sizes[g]:,} similar tasks, {before}"
             labels_in[g] += 1
     return Picks.of(order, np.array(values), reasons)
 
@@ -179,7 +179,7 @@ def cluster(embeddings: NDArray[np.floating], count: int, rng: np.random.Generat
         outward = group[np.argsort(found.distances[group], kind="stable")]
         middle = rng.permutation(outward[1:-1])
         queues.append(np.concatenate([outward[:1], outward[1:][-1:], middle]))
-        among = f"of a cluster of {len(group):,} tasks"
+        among = f"of a group of {len(group):,} similar tasks"
         reasons |= dict.fromkeys(middle.tolist(), f"drawn from the middle {among}")
         reasons |= {int(outward[-1]): f"the outlier {among}", int(outward[0]): f"the centre {among}"}
     rounds = max(len(queue) for queue in queues)

@@ -49,7 +49,7 @@ def test_typiclust_takes_the_middle_of_each_unlabelled_cluster():
     x = np.concatenate(blobs)
     picks = clusters.typiclust(x, np.array([[0.2, 0.1]]), 2, np.random.default_rng(0))
     assert sorted(picks.order.tolist()) == [9, 14]
-    assert set(picks.reasons.values()) == {"typical of a cluster of 5 tasks, which has no label yet"}
+    assert set(picks.reasons.values()) == {"typical of a group of 5 similar tasks, which has no label yet"}
     more = clusters.typiclust(x, np.array([[0.2, 0.1]]), 3, np.random.default_rng(0))
     assert len(more.reasons) == 3
 
@@ -70,8 +70,8 @@ def test_cluster_asks_for_the_centroid_then_the_outlier():
     middle = int(np.argmin(abs(x - x.mean())))
     assert picks.order[:2].tolist() == [middle, 5]
     told = [picks.reasons[i] for i in picks.order.tolist()]
-    assert told[:2] == ["the centre of a cluster of 6 tasks", "the outlier of a cluster of 6 tasks"]
-    assert set(told[2:]) == {"drawn from the middle of a cluster of 6 tasks"}
+    assert told[:2] == ["the centre of a group of 6 similar tasks", "the outlier of a group of 6 similar tasks"]
+    assert set(told[2:]) == {"drawn from the middle of a group of 6 similar tasks"}
 
 
 def test_k_means_finds_the_blobs():

@@ -177,7 +177,7 @@ def worse(live):
 def test_a_clearly_worse_version_is_kept_but_not_promoted(worse):
     live, first, second = worse
     assert (second.trained, second.version, second.queue.version) == (True, first.version, first.version)
-    has_warning(second, f"{second.held_back} is kept but not promoted", f"of {first.version} on the same 24")
+    has_warning(second, f"{second.held_back} is kept but not served", f"of {first.version} on the same 24")
     assert live.store.versions() == [first.version, second.held_back]
     manifest = live.store.manifest(second.held_back)
     assert (manifest.promoted, manifest.comparison["against"]) == (False, first.version)
@@ -190,7 +190,7 @@ def test_it_is_not_trained_again_and_not_promoted_until_labels_change(worse):
     for train in (True, False):
         again = live.round(train=train)
         assert (again.trained, again.version) == (False, first.version)
-    has_warning(live.round(), f"{second.held_back} is kept but not promoted")
+    has_warning(live.round(), f"{second.held_back} is kept but not served")
     relabel(live, range(EVALUATION, EVALUATION + LABELLED), truth)
     label_more(live, EVALUATION + LABELLED)
     third = live.round()

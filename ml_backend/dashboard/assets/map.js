@@ -103,7 +103,7 @@
     map.index = index;
     const version = map.meta.versions[index];
     const told = "Version " + version.number + ": " + many(version.labels, "label")
-      + (version.accuracy === null ? "" : ", accuracy " + (100 * version.accuracy).toFixed(1) + " %");
+      + (version.accuracy === null ? "" : ", accuracy " + (100 * version.accuracy).toFixed(1) + "%");
     at("map-version").textContent = told;
     at("map-slider").setAttribute("aria-valuetext", told);
     let data;
@@ -242,7 +242,7 @@
     const data = map.data, lines = ["Task " + data.task_ids[i] + ", " + STATES[data.state[i]].name];
     if (data.label[i] >= 0) lines.push("Label: " + data.classes[data.label[i]]);
     if (data.guess[i] >= 0) {
-      lines.push("Guess: " + data.classes[data.guess[i]] + ", " + Math.round(100 * data.confidence[i]) + " %");
+      lines.push("Guess: " + data.classes[data.guess[i]] + ", " + Math.round(100 * data.confidence[i]) + "%");
       lines.push("Uncertainty: " + data.uncertainty[i].toFixed(2));
     } else {
       lines.push("Control task: no guess is shown");

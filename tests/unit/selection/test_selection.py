@@ -85,7 +85,7 @@ def test_a_pick_tells_why_and_a_control_task_nothing(model):
     assert set(chosen.picked_by) == {"typiclust", "random"}
     for task, by in zip(chosen.task_ids.tolist(), chosen.picked_by, strict=True):
         told = chosen.reasons.get(task, "")
-        assert told.startswith("typical of a cluster of " if by == "typiclust" else "")
+        assert told.startswith("typical of a group of " if by == "typiclust" else "")
         assert bool(told) == (by == "typiclust")
 
 
