@@ -43,6 +43,8 @@ EXPLAINED: Final = {
     "strategies": "reference/strategies",
     "settings": "howto/tune",
     "rounds": "explanation/rounds",
+    "confusion matrix": "explanation/measures#confusion-matrix",
+    "doubts": "explanation/measures#annotations-in-doubt",
     "map": "howto/dashboard#the-map",
     "pinning": "howto/dashboard#change-the-order",
     "reasons": "howto/dashboard#why-a-task-is-queued",

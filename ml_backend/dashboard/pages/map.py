@@ -87,7 +87,7 @@ def _plot(data: Data) -> Any:
     frame = html.Div(canvases, id="map-frame", className="map-frame")
     return html.Section(
         [
-            html.H2("The pool", id="h-pool"),
+            html.Div([html.H2("All tasks", id="h-pool"), parts.explain("map")], className="explained"),
             html.Div([legend, tools], className="map-bar"),
             frame,
             html.Ul(id="map-legend", className="map-legend", **parts.aria(label="Legend; a press hides or shows")),

@@ -47,7 +47,14 @@ def view(data: Data) -> Any:
             )
         )
     content.append(doubts(data))
-    return parts.page("Mistakes", *content, lead="Errors on the evaluation tasks, the most confident first.")
+    return parts.page(
+        "Mistakes",
+        *content,
+        lead=[
+            "Errors on the evaluation tasks, the most confident first.",
+            parts.explain("evaluation tasks"),
+        ],
+    )
 
 
 def body(data: Data) -> list[Any]:
@@ -88,7 +95,7 @@ def _matrix(data: Data) -> html.Section:
             ("People say", "The model says", "Tasks"), rows, caption="Most frequent confusions", numbers=(2,)
         )
         content.append(table)
-    return parts.section("Confusion matrix", html.Div(content, className="matrix"))
+    return parts.section("Confusion matrix", html.Div(content, className="matrix"), topic="confusion matrix")
 
 
 def _errors(data: Data) -> html.Section:
@@ -137,7 +144,7 @@ def doubts(data: Data) -> html.Section:
     note = (
         "Models that did not see these labels find them unlikely, the least likely first. Correct them in Label Studio."
     )
-    return parts.section(title, html.Ul(tasks, className="tasks"), note=note, name=name)
+    return parts.section(title, html.Ul(tasks, className="tasks"), note=note, name=name, topic="doubts")
 
 
 def register(app: Dash, services: Services) -> None:

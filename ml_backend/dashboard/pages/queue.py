@@ -101,7 +101,7 @@ def _rows(data: Data, told: Any) -> Any:
     items = [_row(row, data) for row in data["rows"]]
     return html.Section(
         [
-            html.H2(head, id="h-places"),
+            html.Div([html.H2(head, id="h-places"), parts.explain("reasons")], className="explained"),
             told,
             html.Ol(items, className=f"queue {_looks(data['rows'])}", start=str(data["start"] + 1)),
             _pages(data, last),

@@ -50,6 +50,11 @@ def test_each_question_mark_leads_to_a_heading(topic):
     assert not anchor or anchor in Links(rendered(name)).anchors
 
 
+def test_each_topic_stands_on_some_page():
+    pages = "".join(path.read_text(encoding="utf-8") for path in FOLDER.parent.rglob("*.py"))
+    assert [topic for topic in EXPLAINED if pages.count(f'"{topic}"') < 2] == []
+
+
 @pytest.mark.parametrize("name", names())
 def test_links_of_a_document_lead_somewhere_on_this_server(client, name):
     answer = client.get(f"/dashboard/docs/{name}")
