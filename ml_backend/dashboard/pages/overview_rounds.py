@@ -14,6 +14,8 @@ from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
+AFTERWARDS: Final = ("map", "random arm", "measure")
+"""Steps of a round that come once its order is served."""
 MOST_NAMED: Final = 3
 """Projects that are named where a round waits for others."""
 
@@ -26,7 +28,8 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
     if progress:
         step = words.step(progress["step"])
         share = "" if progress["share"] is None else f", {words.percent(progress['share'], 0)} of it done"
-        told = [html.Strong("A round is under way: "), f"{step}{share}. {_how_long(progress)}"]
+        stands = " The new order is served already." if progress["step"] in AFTERWARDS else ""
+        told = [html.Strong("A round is under way: "), f"{step}{share}. {_how_long(progress)}{stands}"]
         return _under_way(told, progress["share"], f"Progress of: {step}")
     if pulse["running"]:
         return _under_way(html.Strong(_waiting(pulse["waits_for"])), None, "Waiting for the round")
@@ -52,7 +55,8 @@ def _how_long(told: dict[str, Any]) -> str:
     if usual is None:
         return f"{since}."
     if usual > seconds:
-        return f"{since}; about {words.duration(max(usual - seconds, 1))} left, as the last rounds took."
+        left = words.duration(max(usual - seconds, 1))
+        return f"{since}; about {left} left (a training round here takes {words.duration(max(usual, 1))})."
     return f"{since}; the last rounds took {words.duration(usual)}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from ml_backend.dashboard.reading.common import about, project_number, title
 from ml_backend.dashboard.services import Examination, Services
@@ -17,6 +17,7 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import serving_problem, version_before
 from ml_backend.strategies.registry import STRATEGIES
 
+NOT_MEASURED: Final = "This version is still to be measured: a round does that once its order is served."
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
 
 
@@ -54,7 +55,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "held_back": (good or {}).get("held_back"),
         "guesses": manifest.guesses if manifest else "",
         "next_round": _next_round(services, store),
-        "hint": measures.get("hint") if measures else None,
+        "hint": _hint(measures, current.version),
         "labels_saved": measures.get("labels_saved") if measures else None,
         "saved_missing": measures.get("saved_missing") if measures else None,
         "live": measures.get("live") if measures else None,
@@ -141,6 +142,13 @@ def _numbers(store: ProjectStore, problems: list[str]) -> Tally | None:
     except StoreError as exc:
         problems.append(str(exc))
         return None
+
+
+def _hint(measures: Mapping[str, Any], version: str | None) -> str | None:
+    """Whether to go on; of another version than the one that the page shows, its numbers would contradict them."""
+    if measures and version and measures.get("version") != version:
+        return NOT_MEASURED
+    return measures.get("hint") if measures else None
 
 
 def _measures(store: ProjectStore, problems: list[str]) -> dict[str, Any]:

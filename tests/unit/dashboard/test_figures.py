@@ -181,6 +181,15 @@ def test_a_default_takes_the_setting_away(own):
     assert changes(services.settings, store, {"queue_size": "30"})[0] == {}
 
 
+def test_numbers_of_another_version_are_not_told_of_this_one(own):
+    store, services = own
+    assert "Go on: predictions still change." in words(render(services, "/dashboard/1/overview", "")[1])
+    store.write_document("measures.json", store.document("measures.json") | {"version": store.versions()[0]})
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert "still to be measured" in shown
+    assert "predictions still change" not in shown
+
+
 @pytest.mark.parametrize("part", ["model.json", "weights.safetensors"])
 def test_a_damaged_version_in_use_is_told_and_what_answers_in_its_place(own, part):
     store, services = own

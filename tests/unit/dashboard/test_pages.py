@@ -181,7 +181,10 @@ def test_the_pulse_and_what_a_screen_reader_hears(own):
     assert announcement(pulse, before) == "Round: training."
     assert announcement(pulse, pulse) is None
     shown = words(round_section(pulse))
-    assert "training, 30% of it done. It has just begun; about 4 seconds left, as the last rounds took." in shown
+    assert (
+        "training, 30% of it done. It has just begun; about 4 seconds left (a training round here takes 4 seconds)."
+        in shown
+    )
     stale = json.loads((store.folder / "progress.json").read_text()) | {"updated": "2020-01-01T00:00:00+00:00"}
     store.write_document("progress.json", stale)
     assert read_pulse(services, 1)["progress"] is None, "left behind by a process that was killed"
