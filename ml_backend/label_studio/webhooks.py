@@ -54,24 +54,35 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
     return told
 
 
-def renew_headers(client: LabelStudioClient, project_id: int, settings: Settings) -> list[str]:
-    """Give our webhooks the present secret, where they carry an older one, or the backend's password.
+def renew_headers(
+    client: LabelStudioClient, project_id: int, settings: Settings, *, backend_url: str | None = None
+) -> list[str]:
+    """Give our webhooks the present secret, where they carry an older one, none, or the backend's password.
 
-    They are known by what they carry. Where this machine has no secret yet, nothing is changed: another one's might be
-    the right one.
+    They are known by what they carry, and the one that Label Studio itself made by its address. Where this machine has
+    no secret yet and the address is not known, nothing is changed: another one's might be the right one.
+
+    Args:
+        client: of an account that sees the project.
+        project_id: the project.
+        settings: the installation's.
+        backend_url: where Label Studio reaches this backend, where that is known.
 
     Returns:
         The addresses of those that were changed.
     """
     secret = known_webhook_secret(settings)
-    if secret is None or not password_header(settings):
+    if not password_header(settings) or (secret is None and backend_url is None):
         return []
     changed = []
     for row in client.webhooks(project_id):
-        given = _given(row)
-        ours = carries_password(row, settings) or given.get(HEADER.lower(), secret.current) != secret.current
-        if ours and _correct(client, row, {"headers": right_headers(row, settings, {HEADER: secret.current})}):
-            changed.append(str(row["url"]))
+        carried = _given(row).get(HEADER.lower())
+        bare = carried is None and backend_url is not None and str(row["url"]).rstrip("/") == f"{backend_url}/webhook"
+        older = secret is not None and carried not in (None, secret.current)
+        if (carries_password(row, settings) and secret is not None) or bare or older:
+            wanted = webhook_headers(settings)
+            if _correct(client, row, {"headers": right_headers(row, settings, wanted)}):
+                changed.append(str(row["url"]))
     return changed
 
 

@@ -14,11 +14,11 @@ from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import ActiveLearningError, ConfigurationError, LabelStudioError, ProjectBusy, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client, make_fetcher
-from ml_backend.label_studio.webhooks import renew_headers
 from ml_backend.rounds.extra_params import change_params
 from ml_backend.rounds.record import record_failure, record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.rounds.webhook import mend_webhooks
 from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.registry import stores_of
@@ -65,7 +65,9 @@ def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]
         _change_params(settings, client, request)
         request = replace(request, settings={})
     patience = ASKED_PATIENCE if request.is_one_of_a_kind else ROUND_PATIENCE
-    options = RunOptions(fit_random=request.train, draw_map=True, patience=patience)
+    # Before the round, which may take long: labels meanwhile are heard of at once.
+    told = mend_webhooks(settings, client, request.project_id, stores_of(settings).open(request.project_id))
+    options = RunOptions(fit_random=request.train, draw_map=True, patience=patience, told=tuple(told))
     started = datetime.now(UTC)
     try:
         report = run(workspace(settings, client), request, options)
@@ -75,17 +77,7 @@ def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]
         error = StoreError(f"What was asked for was not done: others worked on the project for {patience:.0f} seconds.")
         record_failure(stores_of(settings), request, started=started, error=error)
         raise error from exc
-    _renew_webhook(settings, client, request.project_id)
     return report
-
-
-def _renew_webhook(settings: Settings, client: LabelStudioClient, project_id: int) -> None:
-    """Webhooks of older releases carry the backend's password, and others a secret that was changed since."""
-    try:
-        for url in renew_headers(client, project_id, settings):
-            log.warning("project %s: the webhook %s carries the present secret now", project_id, url)
-    except ActiveLearningError as exc:  # the order stands; the doctor names the webhook
-        log.warning("project %s: its webhooks could not be looked at: %s", project_id, exc)
 
 
 def _summary(report: Report) -> dict[str, Any]:

@@ -91,6 +91,8 @@ class RunOptions:
     it (a wrong token, a wrong URL), and nothing of the project failed. That the project was busy is never kept."""
     at_once: int | None = None
     """New tasks up to which all are embedded before there is an order; None: as many as suit the encoder."""
+    told: tuple[str, ...] = ()
+    """What is to be said to people beside the round's own warnings."""
 
 
 ORDINARY_RUN: Final = RunOptions()

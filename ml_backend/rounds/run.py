@@ -51,7 +51,7 @@ def run_round(
             f"Nobody has made the changes of {', '.join(request.settings)} that this round is asked for: "
             "ask for it by run_request, which does."
         )
-    report = Report(request.project_id)
+    report = Report(request.project_id, warnings=list(options.told))
     recorder = Recorder(report, observer)
     now = workspace.client.project(request.project_id)
     report.title = now.title

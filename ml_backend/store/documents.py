@@ -53,6 +53,8 @@ QUESTION: Final = _declared("question.json", Shared.STATE)
 """The project's title, and the field, kind and labels of its question, as `/setup` or the last round read them."""
 PARAMS: Final = _declared("project.json", Shared.AT_ONCE)
 """Extra params that Label Studio sent."""
+ADDRESS: Final = _declared("address.json", Shared.AT_ONCE)
+"""Where Label Studio reaches the backend, as its `/setup` came: `rounds.webhook`."""
 WISHES: Final = _declared("wishes.json", Shared.AT_ONCE)
 """What people want of the order: `queue_overrides`."""
 MOVES: Final = _declared("moves.json", Shared.AT_ONCE)

@@ -12,6 +12,7 @@ from ml_backend.errors import ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import read_label_config
 from ml_backend.predictor import UNTRAINED, Predictor
 from ml_backend.rounds.extra_params import check_extra_params, read_extra_params, set_extra_params
+from ml_backend.rounds.webhook import note_address
 from ml_backend.store.registry import stores_of
 from ml_backend.web.limits import MOST_TASKS
 from ml_backend.web.requests import any_json, is_id, json_body, project_name, project_uid, required_text
@@ -52,6 +53,7 @@ def setup() -> Response:
     set_extra_params(settings, uid, params)
     for warning in predictor.config_warnings:
         log.warning("project %s: labeling config: %s", uid, warning)
+    note_address(settings, stores_of(settings).get(uid), request.url_root)
     if predictor.question is not None:
         stores_of(settings).get(uid).note_question(predictor.question)
     return jsonify(model_version=predictor.model_version_in_use())
