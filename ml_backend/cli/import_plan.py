@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.cli.common import console, progress_bar, warn
+from ml_backend.cli.import_accounts import accounts_of, give_answers
+from ml_backend.cli.import_columns import label_column
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, DataError
-from ml_backend.files import read_text
+from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.import_items import Remarks
 from ml_backend.label_studio.importing import NewTask, read_tasks
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.media import decoded_text
 from ml_backend.label_studio.new_tasks import import_row, known_keys, send
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project
 
 SHOWN_PROBLEMS: Final = 20
-USUAL_LABEL_COLUMN: Final = "label"
-SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass
@@ -37,72 +37,150 @@ class Plan:
     """Items whose content came earlier in the same file."""
     conflicts: list[str] = field(default_factory=list)
     """A line for each of them that has another label: the first label of a content counts."""
+    notes: list[str] = field(default_factory=list)
+    """A line for each answer or prediction that is left out of its task, or does not count."""
+    lost: list[str] = field(default_factory=list)
+    """What of the file cannot be kept, with how often it is there."""
+    question: ChoiceQuestion | None = None
+    """What the project asks."""
+    refused: int = 0
+    """Tasks that Label Studio did not take; each has a line in ``problems``."""
     evaluation: set[str] = field(default_factory=set)
     """Keys of the tasks that are held out for measuring."""
 
 
+@dataclass(frozen=True)
+class ImportOptions:
+    """How a file is imported; see the options of ``lsal import``."""
+
+    labels: Path | None = None
+    label_column: str | None = None
+    text_column: str | None = None
+    with_labels: bool = True
+    evaluation: str | None = None
+    seed: int = 0
+    strict: bool = False
+    dry_run: bool = False
+    leave_out_unknown: bool = False
+
+
+def import_file(path: Path, client: LabelStudioClient, project: Project, options: ImportOptions) -> Plan:
+    """Read a file, say what is wrong with it and what cannot be kept, and import it.
+
+    Raises:
+        DataError: it cannot be read, or nothing of it may be imported.
+    """
+    question = parse_label_config(project.label_config, project=project.id)
+    plan = make_plan(path, question, options)
+    notes: list[str] = []
+    if options.with_labels and any(task.annotations for task in plan.tasks):
+        plan.tasks, notes = give_answers(plan.tasks, accounts_of(client), leave_out=options.leave_out_unknown)
+    tell_before(plan, notes)
+    if options.strict and (wrong := len(plan.problems) + len(plan.conflicts) + len(plan.notes)):
+        raise DataError(f"{wrong:,} items of {path} have problems; nothing was imported (--strict)")
+    if options.evaluation is not None:
+        plan.evaluation = draw_evaluation(plan.tasks, options.evaluation, options.seed)
+    rows = send_new(client, project, question, plan, options)
+    line = summary(rows, plan, skipped=len(plan.tasks) - len(rows) - plan.refused)
+    line = f"Nothing was imported (--dry-run). Without it: {line}" if options.dry_run else line
+    console.print(line, highlight=False, soft_wrap=True)
+    if not plan.tasks:
+        raise DataError(f"Nothing in {path} could be imported")
+    return plan
+
+
 def send_new(
-    client: LabelStudioClient, project: Project, question: ChoiceQuestion, plan: Plan, *, with_labels: bool
+    client: LabelStudioClient, project: Project, question: ChoiceQuestion, plan: Plan, options: ImportOptions
 ) -> list[dict[str, Any]]:
-    """Import the tasks of a plan that the project lacks; their rows."""
+    """Import the tasks of a plan that the project lacks; their rows. Those that Label Studio refuses are problems."""
     known = known_keys(client, project.id, question) if project.task_count else set[str]()
     new = [task for task in plan.tasks if task.key not in known]
-    rows = [import_row(task, question, plan.evaluation, with_labels=with_labels) for task in new]
+    rows = [import_row(task, question, plan.evaluation, with_labels=options.with_labels) for task in new]
+    if options.dry_run:
+        return rows
+    refused: dict[int, str] = {}
     with progress_bar() as shown:
         bar = shown.add_task("Importing", total=len(rows))
-        send(client, project.id, rows, lambda done, _: shown.update(bar, completed=done))
-    return rows
+        send(client, project.id, rows, lambda done, _: shown.update(bar, completed=done), refused=refused.__setitem__)
+    lines = [f"{new[place].where}: {why}; left out" for place, why in refused.items()]
+    tell_problems(lines)
+    plan.problems += lines
+    plan.refused = len(lines)
+    return [row for place, row in enumerate(rows) if place not in refused]
 
 
-def make_plan(
-    path: Path,
-    question: ChoiceQuestion,
-    *,
-    labels: Path | None = None,
-    label_column: str | None = None,
-    text_column: str | None = None,
-    check: bool = True,
-) -> Plan:
-    """Read all items; those with an unknown label (if ``check`` is true) or a content seen before are left out.
+def make_plan(path: Path, question: ChoiceQuestion, options: ImportOptions = ImportOptions()) -> Plan:
+    """Read all items; those with an unknown label (where labels matter) or a content seen before are left out.
 
-    Of a content that comes several times the first label counts.
+    Of a content that comes several times the first label counts. Answers of different annotators to it are all kept.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
     """
-    unreadable: list[str] = []
-    unknown: list[str] = []
-    tasks: dict[str, NewTask] = {}
-    items = read_tasks(
-        path,
-        config_object_tag=question.object_tag,
-        value_key=question.field,
-        label_column=label_column or _usual_label_column(path),
-        text_column=text_column,
-        labels_path=labels,
-        problems=unreadable,
+    plan, remarks, check = (
+        Plan([], [], 0, question=question),
+        Remarks(),
+        options.with_labels or options.evaluation is not None,
     )
-    doubles, conflicts = 0, list[str]()
-    for task in items:
+    tasks: dict[str, NewTask] = {}
+    unknown: list[str] = []
+    for task in _items(path, question, options, plan.problems, remarks):
         if check and task.label is not None and task.label not in question.labels:
             unknown.append(f'{task.where}: label "{task.label}" is not in the labeling config; left out')
         elif (first := tasks.get(task.key)) is not None:
-            doubles += 1
-            if first.label is None:
-                tasks[task.key] = replace(first, label=task.label, where=task.where)
-            elif check and task.label not in (None, first.label):
-                conflicts.append(f'{task.where}: label "{task.label}"; {first.where} has "{first.label}", which counts')
+            plan.doubles += 1
+            tasks[task.key] = _joined(first, task, question, plan.conflicts if check else [])
         else:
             tasks[task.key] = task
-    return Plan(list(tasks.values()), unreadable + unknown, doubles, conflicts)
+    plan.tasks = list(tasks.values())
+    plan.problems += unknown
+    plan.notes = remarks.lines
+    plan.lost = [f"{name} ({count:,})" for name, count in remarks.lost.items() if count]
+    return plan
 
 
-def _usual_label_column(path: Path) -> str | None:
-    kind = path.suffix.lower()
-    if kind not in SEPARATORS or not path.is_file():
-        return None
-    header = next(csv.reader(io.StringIO(read_text(path), newline=""), delimiter=SEPARATORS[kind]), [])
-    return USUAL_LABEL_COLUMN if USUAL_LABEL_COLUMN in map(str.strip, header) else None
+def _items(
+    path: Path, question: ChoiceQuestion, options: ImportOptions, problems: list[str], remarks: Remarks
+) -> Iterator[NewTask]:
+    column = options.label_column
+    return read_tasks(
+        path,
+        config_object_tag=question.object_tag,
+        value_key=question.field,
+        label_column=(label_column(path, question, options.text_column) if column is None else column) or None,
+        text_column=options.text_column,
+        labels_path=options.labels,
+        problems=problems,
+        question=question,
+        remarks=remarks,
+    )
+
+
+def _joined(first: NewTask, task: NewTask, question: ChoiceQuestion, conflicts: list[str]) -> NewTask:
+    """A task with what a later copy of it adds; another label of it is a conflict."""
+    owners = {str(given.get("completed_by")): given for given in first.annotations}
+    added = []
+    for given in task.annotations:
+        known = owners.get(str(given.get("completed_by")))
+        if known is None:
+            added.append(given)
+        elif (labels := _labels(known, given, question))[0] != labels[1]:
+            conflicts.append(f'{task.where}: label "{labels[1]}"; {first.where} has "{labels[0]}", which counts')
+    both = first.annotations and task.annotations
+    if not both and task.label not in (None, first.label) and first.label is not None:
+        conflicts.append(f'{task.where}: label "{task.label}"; {first.where} has "{first.label}", which counts')
+    new = tuple(given for given in task.predictions if given not in first.predictions)
+    joined = replace(
+        first,
+        annotations=(*first.annotations, *added),
+        predictions=(*first.predictions, *new),
+        meta=task.meta if first.meta is None else first.meta,
+    )
+    return joined if first.label is not None else replace(joined, label=task.label, where=task.where)
+
+
+def _labels(first: Mapping[str, Any], given: Mapping[str, Any], question: ChoiceQuestion) -> tuple[Any, Any]:
+    return label_of(first["result"], question), label_of(given["result"], question)
 
 
 def draw_evaluation(tasks: Sequence[NewTask], wanted: str, seed: int) -> set[str]:
@@ -136,27 +214,41 @@ def tell_problems(problems: Sequence[str]) -> None:
         warn(f"... and {len(problems) - SHOWN_PROBLEMS:,} more")
 
 
-def tell_eyes(
-    client: LabelStudioClient, settings: Settings, project_id: int, question: ChoiceQuestion, plan: Plan
-) -> None:
+def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, plan: Plan) -> None:
     """Print which model and encoder the tasks of a plan are read with at first; what keeps that from being told, too.
 
     The import is done by then: it has not failed where this does.
     """
     from ml_backend.rounds.encoder_preview import preview, settings_of
 
-    values = [str(question.value(task.data)) for task in plan.tasks]
+    question = parse_label_config(project.label_config, project=project.id)
+    values = [] if question.by_url else [_content(task, question) for task in plan.tasks]
     try:
-        line = preview(question, settings_of(settings, client, project_id), values)
+        line = preview(question, settings_of(settings, client, project.id), values)
     except ActiveLearningError as exc:
         warn(f"What will read these tasks cannot be told: {exc}")
     else:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
+def _content(task: NewTask, question: ChoiceQuestion) -> str:
+    value = str(question.value(task.data))
+    return decoded_text(value, question) if question.object_tag == "Text" else value
+
+
+def tell_before(plan: Plan, notes: Sequence[str]) -> None:
+    """Print what is wrong with the file, and what of it cannot be kept, before anything is imported."""
+    for lines in (plan.problems, plan.conflicts, plan.notes):
+        tell_problems(lines)
+    if plan.lost:
+        warn(f"Label Studio's import does not keep: {', '.join(plan.lost)}")
+    for note in notes:
+        console.print(f"{note}.", highlight=False, soft_wrap=True, markup=False)
+
+
 def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> str:
     """What happened, in one line."""
-    labelled = sum("annotations" in row for row in rows)
+    labelled = sum(_is_labelled(row, plan.question) for row in rows)
     held_out = sum(row["data"].get(EVALUATION_FIELD) == EVALUATION_SPLIT for row in rows)
     twice = f" ({len(plan.conflicts):,} with another label: the first one counts)" if plan.conflicts else ""
     return (
@@ -164,3 +256,8 @@ def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> s
         f"skipped {skipped:,} that were there and {plan.doubles:,} doubles{twice}; "
         f"left out {len(plan.problems):,} bad items."
     )
+
+
+def _is_labelled(row: Mapping[str, Any], question: ChoiceQuestion | None) -> bool:
+    given = row.get("annotations", ())
+    return question is not None and any(label_of(each["result"], question) in question.labels for each in given)

@@ -1,4 +1,4 @@
-"""Import tasks into a Label Studio project: CSV, JSON, JSON Lines, a folder of images, or idx files.
+"""Import tasks into a Label Studio project: tables, JSON, JSON Lines, texts, exports, folders of images, idx files.
 
 Each task carries a key of its content in its data, so a second run imports only what is missing.
 """
@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors
-from ml_backend.errors import DataError
+from ml_backend.cli.common import ProjectOption, UrlOption, connect, new_app, tell_errors
 
 app = new_app()
 
@@ -20,7 +19,7 @@ LabelsOption = Annotated[
     Path | None, typer.Option("--labels", help="Idx labels of idx images. [default: the file beside them]")
 ]
 LabelColumnOption = Annotated[
-    str | None, typer.Option("--label-column", help='Column or key of the label. [default: "label" of a CSV file]')
+    str | None, typer.Option("--label-column", help='Column or key of the label; "" for none. [default: found by name]')
 ]
 TextColumnOption = Annotated[
     str | None, typer.Option("--text-column", help="Column or key of the text or image. [default: found by name]")
@@ -29,23 +28,38 @@ WithLabelsOption = Annotated[
     bool,
     typer.Option(
         "--with-labels/--hide-labels",
-        help="Import known labels as annotations, or only those of the evaluation tasks.",
+        help="First labels: those of the file become annotations, from which the model learns at once. Hidden labels: "
+        "only those of the evaluation tasks are imported; the others are asked of people.",
     ),
 ]
 EvaluationOption = Annotated[
     str | None,
     typer.Option(
         "--evaluation",
-        help="Hold out some tasks for measuring: a fraction (0.2) or a count (200), drawn at random from the "
-        "labelled ones, or from all where none is labelled.",
+        help="Evaluation labels: hold out some tasks for measuring, a fraction (0.2) or a count (200), drawn at random "
+        "from the labelled ones, or from all where none is labelled; the model never learns from them.",
     ),
+]
+
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE_OR_FOLDER", help="CSV, TSV, JSON, JSONL, TXT, an export, a folder of images, or an idx file."
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be imported, and what cannot be kept; import nothing.")
+]
+UnknownOption = Annotated[
+    bool, typer.Option("--leave-out-unknown", help="Leave out answers of annotators without an account here.")
 ]
 
 
 @app.command()
 @tell_errors
 def main(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="CSV, JSON, JSONL, image folder or idx file.")],
+    path: FileArgument,
     project: ProjectOption,
     labels: LabelsOption = None,
     label_column: LabelColumnOption = None,
@@ -54,35 +68,23 @@ def main(
     evaluation: EvaluationOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Fixes which tasks are held out.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Import nothing if any item has a problem.")] = False,
+    dry_run: DryRunOption = False,
+    leave_out_unknown: UnknownOption = False,
     url: UrlOption = None,
 ) -> None:
     """Import tasks into a project, in batches.
 
-    Running it again, after an interruption or with a longer file, imports only what is not there yet. The access
-    token of Label Studio comes from LABEL_STUDIO_API_KEY.
+    Of exports, Label Studio's and ours, the answers of all annotators, predictions and meta are kept. Running it again,
+    after an interruption or with a longer file, imports only what is not there yet. The access token of Label Studio
+    comes from LABEL_STUDIO_API_KEY.
     """
-    from ml_backend.cli.import_plan import draw_evaluation, make_plan, send_new, summary, tell_eyes, tell_problems
-    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.cli.import_plan import ImportOptions, import_file, tell_eyes
 
+    options = ImportOptions(
+        labels, label_column, text_column, with_labels, evaluation, seed, strict, dry_run, leave_out_unknown
+    )
     settings, client = connect(url)
     there = client.project(project)
-    question = parse_label_config(there.label_config, project=project)
-    plan = make_plan(
-        path,
-        question,
-        labels=labels,
-        label_column=label_column,
-        text_column=text_column,
-        check=with_labels or evaluation is not None,
-    )
-    tell_problems(plan.problems)
-    tell_problems(plan.conflicts)
-    if strict and (wrong := len(plan.problems) + len(plan.conflicts)):
-        raise DataError(f"{wrong:,} items of {path} have problems; nothing was imported (--strict)")
-    if evaluation is not None:
-        plan.evaluation = draw_evaluation(plan.tasks, evaluation, seed)
-    rows = send_new(client, there, question, plan, with_labels=with_labels)
-    console.print(summary(rows, plan, skipped=len(plan.tasks) - len(rows)), highlight=False, soft_wrap=True)
-    if not plan.tasks:
-        raise DataError(f"Nothing in {path} could be imported")
-    tell_eyes(client, settings, project, question, plan)
+    plan = import_file(path, client, there, options)
+    if not dry_run:
+        tell_eyes(client, settings, there, plan)

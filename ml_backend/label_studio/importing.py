@@ -1,4 +1,4 @@
-"""Import files read into new tasks: CSV, JSON, JSON Lines, folders of images, and idx pairs.
+"""Import files read into new tasks: tables, JSON, JSON Lines, plain lines, exports, folders of images, idx pairs.
 
 What is wrong with a whole file raises `DataError`. What is wrong with one item leaves that item out and is told in a
 line with the file and the place; the rest is read.
@@ -6,27 +6,30 @@ line with the file and the place; the rest is read.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.files import read_text
-from ml_backend.label_studio.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
+from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.import_images import idx_images, idx_pair, image_folder
+from ml_backend.label_studio.import_items import DATA_PREFIX, ImportItem, Remarks, is_export, item_of
+from ml_backend.label_studio.import_rows import BLANK, TEXTS, columns_of, rows_of
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import decoded_text
+from ml_backend.label_studio.task_fields import field_value, with_field
+from ml_backend.label_studio.url_kinds import KINDS, is_readable
 
 IMAGE_TAG: Final = "Image"
 TEXT_COLUMNS: Final = ("text", "headline_text", "headline", "title")
 """Header names that are taken for the text, in this order."""
 IMAGE_COLUMNS: Final = ("image", "url")
 """Field names that are taken for the image where ``text_column`` is not given and there is no ``value_key``."""
-IMAGE_URLS: Final = ("http://", "https://", "data:image/", "/data/", "s3://", "gs://", "azure-blob://")
+SHORTENED: Final = " characters)"
+"""Ends an embedded image in a CSV export that left it out."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,45 +43,36 @@ class NewTask:
     key: str
     where: str = ""
     """File and line, or item number: for messages."""
+    annotations: tuple[dict[str, Any], ...] = ()
+    """People's answers, where the file has them as Label Studio does: ``label`` is the last of them."""
+    predictions: tuple[dict[str, Any], ...] = ()
+    meta: Any = None
 
 
 @dataclass(frozen=True)
-class _Item:
-    """One item as found: where, its fields, the field that holds the text or image, its label."""
-
-    where: str
-    fields: Mapping[str, Any]
-    field: str
-    label: Any = None
-
-
-@dataclass(frozen=True)
-class _Fields:
-    """Which fields of a row or object to read."""
+class _Wanted:
+    """What of a row or object is read, and how."""
 
     value_key: str
     text: str | None
     label: str | None
     is_image: bool
+    labels: Collection[str] = ()
+    question: ChoiceQuestion | None = None
+    remarks: Remarks = field(default_factory=Remarks)
 
-    def pick(self, names: Iterable[str]) -> str | None:
-        """The name of the field that holds the text or image; None where there is none."""
+    def pick(self, fields: Mapping[str, Any]) -> str:
+        """The name of the field that holds the text or image.
+
+        Raises:
+            BadItemError: there is none.
+        """
         usual = IMAGE_COLUMNS if self.is_image else TEXT_COLUMNS
-        wanted = (self.text,) if self.text else (self.value_key, *usual)
-        present = set(names)
-        return next((name for name in wanted if name in present), None)
-
-
-def whole_characters(value: Any) -> Any:
-    """JSON-like content, with U+FFFD in the place of half a character (a lone surrogate).
-
-    Label Studio takes such a text and then fails on every page of tasks that shows it.
-    """
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, Mapping):
-        return {whole_characters(name): whole_characters(inner) for name, inner in value.items()}
-    return [whole_characters(inner) for inner in value] if isinstance(value, list) else value
+        wanted: tuple[str, ...] = (self.text,) if self.text else (self.value_key, BLANK, *usual)
+        for name in (*wanted, *(name.removeprefix(DATA_PREFIX) for name in wanted)):
+            if name in fields or (name == self.value_key and field_value(fields, name) is not None):
+                return name
+        raise BadItemError(f'no "{self.text or self.value_key}"; fields: {", ".join(fields)[:200] or "none"}')
 
 
 def content_key(value: str) -> str:
@@ -95,13 +89,15 @@ def read_tasks(
     text_column: str | None = None,
     labels_path: Path | None = None,
     problems: list[str] | None = None,
+    question: ChoiceQuestion | None = None,
+    remarks: Remarks | None = None,
 ) -> Iterator[NewTask]:
     """Read tasks from a file or folder, lazily.
 
-    A CSV (or TSV) file needs a header row; a JSON file holds a list of Label Studio tasks or of plain objects, a JSONL
-    file one such object a line. An image folder's files are embedded as data URIs, ``<label>/<name>.png`` with its
-    label. An idx images file (or a folder with one) takes the labels from ``labels_path`` or the file beside it.
-    Other columns and keys are kept in the task's data, except the label's.
+    A CSV or TSV file needs a header row. A JSON file holds Label Studio tasks or plain objects, or one of them; a JSONL
+    file one such object a line, a text file one text or URL. An image folder's files are embedded as data URIs,
+    ``<label>/<name>.png`` with its label. An idx images file (or a folder with one) takes the labels from
+    ``labels_path`` or the file beside it. Other columns and keys are kept in the task's data, except the label's.
 
     Args:
         path: the file or folder.
@@ -112,174 +108,135 @@ def read_tasks(
         text_column: the column or key that holds the text or image; default ``value_key``, else a usual name.
         labels_path: the idx labels file.
         problems: takes a line for each item that was left out; without it, they are logged as warnings.
+        question: what the project asks; without it, the last single choice of any question is the label.
+        remarks: takes what cannot be kept.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
     """
-    kind = path.suffix.lower()
-    wanted = _Fields(value_key, text_column, label_column, config_object_tag == IMAGE_TAG)
-    items: Iterable[_Item | BadItemError]
+    labels = question.labels if question else ()
+    is_image = config_object_tag == IMAGE_TAG
+    wanted = _Wanted(value_key, text_column, label_column, is_image, labels, question, remarks or Remarks())
+    items: Iterable[ImportItem | BadItemError]
     if not path.exists():
         raise DataError(f"{path} does not exist")
-    if path.is_file() and kind in (".csv", ".tsv"):
-        items = _csv_rows(path, "\t" if kind == ".tsv" else ",", wanted)
-    elif path.is_file() and kind == ".json":
-        items = _objects(_json_list(path), wanted)
-    elif path.is_file() and kind in (".jsonl", ".ndjson"):
-        items = _objects(_json_lines(path), wanted)
+    if path.is_file() and path.suffix.lower() in TEXTS:
+        items = _items(path, wanted)
     elif not path.is_dir() and "idx" not in path.name:
-        raise DataError(f"{path} is none of CSV, TSV, JSON, JSONL, an idx file, or a folder of images")
-    elif not wanted.is_image:
+        raise DataError(f"{path} is none of CSV, TSV, JSON, JSONL, TXT, an idx file, or a folder of images")
+    elif not is_image:
         raise DataError(f"{path} holds images, but the project's labeling config shows <{config_object_tag}>")
     else:
-        idx_file = _idx_images(path)
-        items = _idx_pair(idx_file, labels_path) if idx_file else _image_folder(path)
+        idx_file = idx_images(path)
+        items = idx_pair(idx_file, labels_path) if idx_file else image_folder(path)
     return _tasks(items, wanted, logger.warning if problems is None else problems.append)
 
 
-def _tasks(items: Iterable[_Item | BadItemError], wanted: _Fields, report: Callable[[str], None]) -> Iterator[NewTask]:
-    for item in items:
+def _items(path: Path, wanted: _Wanted) -> Iterator[ImportItem | BadItemError]:
+    _check_columns(path, wanted)
+    for where, row in rows_of(path):
         try:
-            if isinstance(item, BadItemError):
-                raise item
-            value = _checked(item, wanted.is_image)
-            if isinstance(item.label, (dict, list)):
-                raise BadItemError(f"{item.where}: the label is not a single value")
-        except BadItemError as exc:
-            report(f"{exc}; left out")
-            continue
-        kept = {name: value for name, value in item.fields.items() if name not in (item.field, wanted.label)}
-        data, value = whole_characters(kept), whole_characters(value)
-        label = "" if item.label is None else whole_characters(str(item.label).strip())
-        yield NewTask(data | {wanted.value_key: value}, label or None, content_key(value), item.where)
-
-
-def _checked(item: _Item, is_image: bool) -> str:
-    """The text or image URI of an item, without the white space around it."""
-    value = item.fields.get(item.field)
-    what = "image" if is_image else "text"
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise BadItemError(f'{item.where}: the {what} in "{item.field}" is empty')
-    if not isinstance(value, str):
-        raise BadItemError(f'{item.where}: "{item.field}" holds a {type(value).__name__}, not the {what}')
-    if is_image and not value.strip().startswith(IMAGE_URLS):
-        raise BadItemError(
-            f'{item.where}: "{value.strip()[:60]}" is no image URL (to import image files, name their folder)'
-        )
-    return value.strip()
-
-
-def _csv_rows(path: Path, delimiter: str, wanted: _Fields) -> Iterator[_Item | BadItemError]:
-    rows = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        field = wanted.pick(header)
-        needed = (field or wanted.text or wanted.value_key, wanted.label)
-        missing = [name for name in needed if name and name not in header]
-        if missing or field is None or len(set(header)) < len(header):
-            problem = f'no column "{missing[0]}"' if missing else "two columns of one name"
-            raise DataError(f"{path}, line 1: {problem}; the header row is {', '.join(header)[:200] or 'empty'}")
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            if row and len(row) != len(header):
-                yield BadItemError(f"{where}: {len(row)} columns, but the header has {len(header)}")
-            elif row:
-                fields = dict(zip(header, row, strict=True))
-                yield _Item(where, fields, field, fields[wanted.label] if wanted.label else None)
-    except csv.Error as exc:
-        raise DataError(f"{path}, line {rows.line_num}: not valid CSV ({exc})") from exc
-
-
-def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        items = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as exc:
-        place = f", line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
-        hint = "; for one object a line, name the file .jsonl" if "Extra data" in str(exc) else ""
-        raise DataError(f"{path}{place}: not valid JSON ({exc}){hint}") from exc
-    if not isinstance(items, list):
-        raise DataError(f"{path}, line 1: a {type(items).__name__}, but a list of tasks or objects is expected")
-    return ((f"{path}, item {number}", item) for number, item in enumerate(items, start=1))
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            try:
-                item = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as exc:
-                item = BadItemError(f"{where}: not valid JSON ({exc})")
-            yield where, item
-
-
-def _objects(found: Iterable[tuple[str, Any]], wanted: _Fields) -> Iterator[_Item | BadItemError]:
-    """Items of JSON objects; those of Label Studio tasks are in their "data"."""
-    for where, item in found:
-        if isinstance(item, BadItemError):
-            yield item
-            continue
-        fields = item.get("data", item) if isinstance(item, dict) else None
-        if not isinstance(fields, dict):
-            yield BadItemError(f"{where}: not a JSON object")
-            continue
-        field = wanted.pick(fields)
-        if field is None:
-            yield BadItemError(f'{where}: no "{wanted.text or wanted.value_key}"')
-            continue
-        label = fields.get(wanted.label) if wanted.label else _annotated_label(item)
-        yield _Item(where, fields, field, label)
-
-
-def _annotated_label(task: Mapping[str, Any]) -> str | None:
-    """The single choice of a Label Studio task's last annotation that has one and was not cancelled."""
-    for annotation in reversed(_dicts(task.get("annotations"))):
-        values = [result.get("value") for result in _dicts(annotation.get("result"))]
-        choices = [value.get("choices") for value in values if isinstance(value, dict)]
-        single = [found[0] for found in choices if isinstance(found, list) and len(found) == 1]
-        if single and not annotation.get("was_cancelled"):
-            return str(single[0])
-    return None
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _image_folder(folder: Path) -> Iterator[_Item | BadItemError]:
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
-        raise DataError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}), in it or in folders below it")
-    for path in paths:
-        try:
-            fields = {"": embedded_image(path), "file": path.name}
-            yield _Item(str(path), fields, "", path.parent.name if path.parent != folder else None)
+            yield row if isinstance(row, BadItemError) else item_of(where, row, wanted.question, wanted.remarks)
         except BadItemError as exc:
             yield exc
 
 
-def _idx_images(path: Path) -> Path | None:
-    """The idx images file that is meant; None where a folder holds none."""
-    if path.is_file():
-        return path
-    found = sorted(
-        entry for entry in path.iterdir() if entry.is_file() and "images" in entry.name and "idx3" in entry.name
-    )
-    if len({entry.name.removesuffix(".gz") for entry in found}) > 1:
-        raise DataError(f"{path} holds {', '.join(entry.name for entry in found)}; name one of these files")
-    return found[0] if found else None
+def _check_columns(path: Path, wanted: _Wanted) -> None:
+    """Refuse a table without the columns that are needed: each of its rows would be left out."""
+    header = columns_of(path)
+    if not header or is_export(header):
+        return
+    fields = dict.fromkeys(header, "")
+    try:
+        wanted.pick(fields)
+    except BadItemError:
+        missing: str | None = wanted.text or wanted.value_key
+    else:
+        missing = wanted.label if wanted.label and wanted.label not in fields else None
+    if missing is not None:
+        raise DataError(f'{path}, line 1: no column "{missing}"; the header row is {", ".join(header)[:200]}')
 
 
-def _idx_pair(path: Path, labels_path: Path | None) -> Iterator[_Item | BadItemError]:
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    if labels_path is None and beside != path and beside.is_file():
-        labels_path = beside
-    images = read_idx(path)
-    if images.ndim != 3:
-        raise DataError(f"{path} holds labels; name the file of the images")
-    labels = read_idx(labels_path).tolist() if labels_path else None
-    if labels is not None and len(labels) != len(images):
-        raise DataError(f"{labels_path} holds {len(labels):,} labels for the {len(images):,} images of {path}")
-    for number, (image, label) in enumerate(zip(images, labels or repeat(None), strict=False), start=1):
-        fields = {"": png_data_uri(image), "file": f"{path.name}#{number}"}
-        yield _Item(f"{path}, image {number}", fields, "", label)
+def _tasks(
+    items: Iterable[ImportItem | BadItemError], wanted: _Wanted, report: Callable[[str], None]
+) -> Iterator[NewTask]:
+    for item in items:
+        if isinstance(item, BadItemError):
+            report(f"{item}; left out")
+            continue
+        try:
+            yield _task(item, wanted)
+        except BadItemError as exc:
+            report(f"{item.where}: {exc}; left out")
+
+
+def _task(item: ImportItem, wanted: _Wanted) -> NewTask:
+    """A task of an item.
+
+    Raises:
+        BadItemError: there is nothing to show in it, or its label is none.
+    """
+    if wanted.label is not None and wanted.label in item.columns:
+        item = replace(item, label=item.columns[wanted.label], annotations=())
+    name = wanted.pick(item.fields)
+    value = _checked(field_value(item.fields, name), name, wanted)
+    label = _label(item, wanted)
+    if item.is_task and name == wanted.value_key:
+        data = dict(item.fields)
+    else:
+        kept = {key: kept for key, kept in item.fields.items() if key not in (name, wanted.label)}
+        data = with_field(kept, wanted.value_key, value)
+    return NewTask(data, label, content_key(str(value)), item.where, item.annotations, item.predictions, item.meta)
+
+
+def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
+    """The text or image URI of an item, without the white space around it."""
+    what = "image" if wanted.is_image else "text"
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise BadItemError(f'the {what} in "{name}" is empty')
+    if not wanted.is_image and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise BadItemError(f'"{name}" holds a {type(value).__name__}, not the {what}')
+    value = value.strip()
+    question = wanted.question
+    if wanted.is_image and value.startswith("data:") and value.endswith(SHORTENED):
+        raise BadItemError(f'the image in "{name}" was shortened by an export; export with --full')
+    if wanted.is_image and not is_readable(value):
+        raise BadItemError(f'"{value[:60]}" is no image URL (to import image files, name their folder)')
+    if question is not None and question.by_url and not is_readable(value):
+        raise BadItemError(f'"{value[:60]}" is no URL, which the labeling config asks for; known are {KINDS}')
+    if question is not None and question.encoding != "none" and not question.by_url:
+        decoded_text(value, question)
+    return value
+
+
+def _label(item: ImportItem, wanted: _Wanted) -> str | None:
+    given = item.label
+    if wanted.label and not item.annotations and given is None:
+        given = field_value(item.fields, wanted.label)
+    if isinstance(given, dict | list):
+        raise BadItemError("the label is not a single value")
+    if given is None:
+        return _annotated_label(item, wanted.question)
+    text = str(given)
+    return text if text in wanted.labels else text.strip() or None
+
+
+def _annotated_label(item: ImportItem, question: ChoiceQuestion | None) -> str | None:
+    """The label of the last annotation that has one and was not cancelled."""
+    for annotation in reversed(item.annotations):
+        asked = question or _any_question(annotation["result"])
+        label = read_answer(annotation["result"], asked).label if asked else None
+        if label is not None and not annotation["was_cancelled"] and (question is None or label in question.labels):
+            return label
+    return None
+
+
+def _any_question(result: list[Any]) -> ChoiceQuestion | None:
+    """The question that the first choice of a result answers, where no project says which one counts."""
+    for region in result:
+        if isinstance(region, dict) and isinstance(region.get("value"), dict) and "choices" in region["value"]:
+            control: Any = region.get("from_name")  # None in results that name no control
+            return ChoiceQuestion(control, "", "", "", ())
+    return None

@@ -16,7 +16,7 @@ from ml_backend.fetching.urls import SHOWN
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.file_paths import file_path, is_own
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.label_studio.task_fields import field_value
+from ml_backend.label_studio.task_fields import field_value, top_field
 from ml_backend.label_studio.url_kinds import scheme_of, storage_path
 from ml_backend.records import Task
 
@@ -68,7 +68,7 @@ class MediaReader:
             BadItemError: the field is missing or empty, the URL is of an unknown kind, or its content cannot be had.
         """
         value = field_value(task.data, field)
-        if value is None:
+        if value is None and top_field(field) not in task.data:
             raise BadItemError(f'no field "{field}" in the task\'s data; fields: {", ".join(task.data) or "none"}')
         if object_tag == "Text":
             return text_of(value, field)
@@ -83,15 +83,15 @@ class MediaReader:
         if content is None:
             try:
                 with self.budget.spend():
-                    content = self._fetch(storage_path(url, task_id) or url)
+                    content = self._fetch(url, task_id)
             except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
                 raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
         self.fetched(url, content)
         return content
 
-    def _fetch(self, url: str) -> bytes:
+    def _fetch(self, url: str, task_id: int) -> bytes:
         for _ in range(self.fetcher.limits.redirects + 1):
-            path = self._file_path(url)
+            path = storage_path(url, task_id) or self._file_path(url)
             if path is None:
                 return self.fetcher.fetch(url, self.budget)
             answer = self._ask_label_studio(url, path)

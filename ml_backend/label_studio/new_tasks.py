@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, LabelStudioRejected
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.importing import NewTask, content_key
@@ -16,6 +16,12 @@ KEY_FIELD: Final = "import_key"
 """Task data field that holds the content key."""
 BATCH: Final = 1_000
 """Tasks in one call."""
+MOST_CHARACTERS: Final = 50_000_000
+"""Of the data of one call's tasks; Label Studio takes 250 MB."""
+MOST_REFUSED: Final = 100
+"""Rows that Label Studio may refuse; where more are, it is not the rows."""
+SHOWN_REFUSAL: Final = 300
+"""Characters of its reason, which repeats the row."""
 
 
 def known_keys(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> set[str]:
@@ -35,9 +41,22 @@ def import_row(
     held_out = task.key in evaluation
     data = task.data | {KEY_FIELD: task.key} | ({EVALUATION_FIELD: EVALUATION_SPLIT} if held_out else {})
     row: dict[str, Any] = {"data": data}
-    if task.label is not None and (with_labels or held_out):
+    if task.predictions:
+        row["predictions"] = list(task.predictions)
+    if task.meta is not None:
+        row["meta"] = task.meta
+    held_out = data.get(EVALUATION_FIELD) == EVALUATION_SPLIT
+    if task.annotations and (with_labels or held_out):
+        row["annotations"] = [
+            {**given, "ground_truth": given["ground_truth"] or task.key in evaluation} for given in task.annotations
+        ]
+    elif task.label is not None and (with_labels or held_out):
         row["annotations"] = [{"result": annotation_result(task.label, question), "ground_truth": held_out}]
     return row
+
+
+Refused = Callable[[int, str], None]
+"""Gets the position of a row that Label Studio does not take, and why."""
 
 
 def send(
@@ -47,17 +66,58 @@ def send(
     progress: Progress = no_progress,
     *,
     batch: int = BATCH,
+    refused: Refused | None = None,
 ) -> None:
     """Import in batches.
+
+    Args:
+        client: Label Studio.
+        project_id: the project.
+        rows: as it imports them.
+        progress: gets how many are in.
+        batch: rows in one call.
+        refused: takes the rows that Label Studio refuses; it takes or refuses a call as a whole, so they are looked for
+            by halves. Without it, they are an error.
 
     Raises:
         LabelStudioError: a batch failed; those before it are in Label Studio.
     """
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
+    done, left = 0, MOST_REFUSED
+
+    def send_part(start: int, end: int) -> None:
+        nonlocal left
         try:
-            client.import_tasks(project_id, part)
+            client.import_tasks(project_id, rows[start:end])
+        except LabelStudioRejected as exc:
+            if refused is None or left <= 0:
+                raise
+            if end - start > 1:
+                middle = (start + end) // 2
+                send_part(start, middle)
+                send_part(middle, end)
+                return
+            left -= 1
+            refused(start, str(exc)[:SHOWN_REFUSAL])
+
+    for start, end in _parts(rows, batch):
+        try:
+            send_part(start, end)
         except LabelStudioError as exc:
-            story = f"{exc} {start:,} of {len(rows):,} tasks are in; run the same command again for the rest."
+            story = f"{exc} {done:,} of {len(rows):,} tasks are in; run the same command again for the rest."
             raise type(exc)(story) from exc
-        progress(start + len(part), len(rows))
+        done = end
+        progress(done, len(rows))
+
+
+def _parts(rows: Sequence[Mapping[str, Any]], batch: int) -> Iterator[tuple[int, int]]:
+    """Where each call starts and ends: so many rows at most, and not too many characters of embedded pictures."""
+    start = size = 0
+    for place, row in enumerate(rows):
+        weight = sum(len(value) for value in row["data"].values() if isinstance(value, str))
+        if place > start and (place - start >= batch or size + weight > MOST_CHARACTERS):
+            yield start, place
+            start = place
+            size = 0
+        size += weight
+    if rows:
+        yield start, len(rows)

@@ -39,7 +39,12 @@ def test_a_text_by_url_is_the_file_that_the_page_shows(local_server, tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [("only words", "cannot read a relative path URL"), ("", "holds no URL"), (7, "holds no URL"), (None, "no field")],
+    [
+        ("only words", "cannot read a relative path URL"),
+        ("", "holds no URL"),
+        (7, "holds no URL"),
+        (None, "holds no URL"),
+    ],
 )
 def test_what_is_no_url_is_not_learnt_as_a_text(value, message):
     with pytest.raises(BadItemError, match=message):
