@@ -79,7 +79,7 @@ def is_training() -> Response:
 
 @blueprint.get("/status")
 def status() -> Response:
-    """Per project: what is served, the last round, whether one runs, when the next starts, the last error."""
+    """Per project: what is served, counts of answers, the last round, whether one runs, when the next starts."""
     scheduler, instant = services().scheduler, services().instant
     found = scheduler.status() if scheduler is not None else {"projects": {}, "polling": None}
     for number, project in found["projects"].items():

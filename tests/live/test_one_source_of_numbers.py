@@ -12,6 +12,7 @@ import requests
 from support.installation import PATIENCE, QUICK, connect
 from support.label_studio import LiveProject
 from support.serving import ServedApp, forget_client
+from support.strokes import BARS, TWO_BARS, strokes
 from typer.testing import CliRunner
 
 from ml_backend.application import Application
@@ -21,6 +22,7 @@ from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.exporting.datasets_folder import SPLITS
 from ml_backend.exporting.rows import annotation_rows
 from ml_backend.instant.queue import MOVABLE
+from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.records import CONTROL
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
@@ -28,9 +30,7 @@ from ml_backend.store.project_store import open_project
 from ml_backend.store.queue_reorderings import INSTANT
 from ml_backend.web.metrics import PREFIX
 
-WORDS = ("flood in the river", "football match tonight")
-LABELS = ("related", "not related")
-EVALUATED, IN_ALL, QUEUE = 8, 60, 20
+EVALUATED, LABELLED, IN_ALL, QUEUE = 8, 12, 260, 20
 
 
 class People:
@@ -96,6 +96,12 @@ class People:
             },
         }
 
+    def know_what_was_imported(self) -> None:
+        for row in self.project.client.export(self.project.id):
+            (given,) = row["annotations"]
+            self.answers[given["id"]] = row["id"], 0, given["result"][0]["value"]["choices"][0]
+            self.picked[given["id"]] = None
+
     # --- what they do -------------------------------------------------------------------------------------------
 
     def note(self, annotation: int, task: int, person: int, label: str | None) -> None:
@@ -113,7 +119,7 @@ class People:
         self.note(annotation, task, person, label)
 
     def any_label(self) -> str:
-        return LABELS[int(self.random.integers(2))]
+        return BARS[int(self.random.integers(2))]
 
     def untouched(self, tasks) -> list[int]:
         touched = {task for task, _, _ in self.answers.values()}
@@ -136,12 +142,12 @@ class People:
     def second_answer(self):
         task, person, label = next(entry for entry in reversed(self.answers.values()) if entry[2])
         if not any(other == (task, 1 - person) for *other, _ in map(list, self.answers.values())):
-            self.give(task, 1 - person, LABELS[1 - LABELS.index(label)])
+            self.give(task, 1 - person, BARS[1 - BARS.index(label)])
 
     def change(self):
         annotation = int(self.random.choice([a for a, entry in self.answers.items() if entry[2]]))
         task, person, label = self.answers[annotation]
-        other = LABELS[1 - LABELS.index(label)]
+        other = BARS[1 - BARS.index(label)]
         body = {"result": self.project.answer(other)}
         self.clients[person].request("PATCH", f"api/annotations/{annotation}/", body=body)
         self.note(annotation, task, person, other)
@@ -189,11 +195,12 @@ def people(make_project, label_studio, tmp_path, monkeypatch):
     """A project with a first order, the product beside it, and two people."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setenv("TEXT_MODEL", "headlines")
-    project = make_project("headlines")
-    rows = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(IN_ALL)]
+    project = make_project("bars", config=TWO_BARS)  # of which there is a graph for the instant loop
+    rows = [{"data": {"image": png_data_uri(image)}} for image in strokes(IN_ALL)]
     for row in rows[:EVALUATED]:
         row["data"]["split"] = "evaluation"
+    for number, row in enumerate(rows[EVALUATED : EVALUATED + LABELLED]):
+        row["annotations"] = [{"result": project.answer(BARS[number % 2])}]
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
     settings = Settings(
         label_studio_url=label_studio.url,
@@ -208,6 +215,7 @@ def people(make_project, label_studio, tmp_path, monkeypatch):
     connect(project, served.url, settings, **QUICK | rules)
     people = People(project, label_studio.create_user(), settings)
     people.url = served.url
+    people.know_what_was_imported()
     people.train()
     application.start()
     yield people
@@ -268,6 +276,17 @@ def wrong_shares(people: People) -> dict:
     return found
 
 
+def moved_and_not_kept(people: People) -> list[str]:
+    """Replaced orders whose files do not hold what was moved in them: it would be forgotten after some more orders."""
+    store = people.store
+    files = {name: json.loads((store.folder / "queues" / f"{name}.json").read_bytes()) for name in store.queues()}
+    known = {
+        name: [(row["task_id"], row["picked_by"]) for row in found["predictions"]] for name, found in files.items()
+    }
+    served = {name: [(row.task_id, row.picked_by) for row in store.queue(name).predictions] for name in known}
+    return [name for name in known if name != store.current().queue and known[name] != served[name]]
+
+
 def differences(people: People) -> dict:
     """Place → what it says that is not so."""
     expected = people.expected()
@@ -295,5 +314,8 @@ def test_all_places_name_the_same_numbers_whatever_people_do(people):
             time.sleep(0.2)
         assert people.project.project.annotation_count == len(people.answers), done
     assert wrong_shares(people) == {}
+    assert moved_and_not_kept(people) == []
     shares = Counter(people.picked.values())
     assert min(shares[CONTROL], shares[MOVABLE] + shares[INSTANT]) > 1, shares
+    instant = requests.get(f"{people.url}/status", timeout=30).json()["projects"][str(people.project.id)]["instant"]
+    assert (instant["queue"], instant["problem"]) == (people.store.current().queue, ""), "the instant loop took part"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.faulty_proxy import Fault, FaultyProxy
 from support.serving import ServedApp
-from support.strokes import strokes
+from support.strokes import BARS, TWO_BARS, strokes
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
@@ -32,7 +32,6 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded
 from ml_backend.store.queue_reorderings import INSTANT
 
-BARS = ("1", "7")
 SETTINGS = ProjectSettings(queue_size=20, control_share=0, hyperparameters={"steps": 30})
 
 
@@ -121,13 +120,6 @@ def test_shares_of_labels_that_are_not_there_are_refused(bars, tmp_path):
     ):
         run_round(workspace, RoundRequest(project.id), RunOptions(overrides={"class_shares": {"one": 1.0}}))
     assert project.project.model_version == before, "the old order stands"
-
-
-TWO_BARS = """<View>
-  <Image name="image" value="$image"/>
-  <Choices name="bar" toName="image"><Choice value="1"/><Choice value="7"/></Choices>
-</View>"""
-"""Of ten choices, eight would be searched for, which does not depend on what is answered."""
 
 
 @pytest.fixture

@@ -14,3 +14,11 @@ def strokes(count, seed=0):
         else:
             image[long, at : at + 3] = 220
     return list(images)
+
+
+BARS = ("1", "7")
+TWO_BARS = """<View>
+  <Image name="image" value="$image"/>
+  <Choices name="bar" toName="image"><Choice value="1"/><Choice value="7"/></Choices>
+</View>"""
+"""Of ten choices, eight would be searched for, which does not depend on what is answered."""

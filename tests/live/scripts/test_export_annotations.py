@@ -7,7 +7,7 @@ import pytest
 from support.scripts import tasks_of, write
 
 from ml_backend.cli import export_annotations, import_tasks
-from ml_backend.config import Settings
+from ml_backend.config import ProjectSettings
 from ml_backend.errors import DataError
 from ml_backend.exporting.export import write_whole
 from ml_backend.exporting.provenance import MARK
@@ -15,12 +15,15 @@ from ml_backend.exporting.rows import COLUMNS, annotation_rows
 from ml_backend.files import AtomicWriter
 from ml_backend.label_studio.answers import result_for
 from ml_backend.records import CONTROL
-from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
+from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import open_project
 
 WORDS = ("flood in the river", "football match tonight")
 LABELS = ("related", "not related")
+ASKING = ProjectSettings(
+    strategy="entropy", text_model="headlines", queue_size=10, control_share=0.4, hyperparameters={"steps": 20}
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +146,7 @@ def test_accounts_that_cannot_be_read_are_told_by_their_numbers(annotated):
 
 
 @pytest.fixture
-def asked(make_project, label_studio, monkeypatch, tmp_path):
+def asked(make_project, label_studio, tmp_path):
     """Two people who answered what two queues asked: sampled and control tasks, a skip, a tie, and a held-out task."""
     project = make_project("headlines")
     rows = [{"data": {"text": f" {WORDS[number % 2]},\tstory {number} \n", "n": number}} for number in range(24)]
@@ -159,20 +162,16 @@ def asked(make_project, label_studio, monkeypatch, tmp_path):
         "model_version": "theirs",
     }
     project.client.import_predictions(project.id, [foreign])
-    for name, value in {"TEXT_MODEL": "headlines", "CONTROL_SHARE": "0.4", "QUEUE_SIZE": "10"}.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings(
-        label_studio_url=label_studio.url, label_studio_api_key=label_studio.token, model_dir=tmp_path / "versions"
-    )
+    workspace = Workspace(project.client, tmp_path / "versions", ASKING)
     other = label_studio.create_user()
     for person in (project.client, other.client):
-        run_request(RoundRequest(project.id, settings={"strategy": "entropy"}), settings=settings)
+        run_round(workspace, RoundRequest(project.id))
         for number in range(4):
             task = person.next_task(project.id)
             person.annotate(task["id"], project.answer(LABELS[number % 2]), cancelled=number == 3)
     other.client.annotate(task["id"], project.answer("related"))
     other.client.annotate(project.task_ids[8], project.answer("related"))
-    first = open_project(settings.model_dir, project.id).queue
+    first = open_project(workspace.root, project.id).queue
     return project, first
 
 
