@@ -80,9 +80,8 @@ class AskedUnder:
         name = str(snapshot.get("model_version") or "")
         if snapshot and parse_queue_name(name) is None:
             return self._seen(snapshot)
-        if not snapshot:  # the served queue did not have the task any more, or the answer came with the task
-            logged = self._log.get(task["id"]) if annotation.get("updated_by") else None
-            return self._asked(self._in_queue(logged.queue).get(task["id"], logged), None) if logged else Provenance()
+        if not snapshot:
+            return self._without_snapshot(task, annotation)
         if _was_open_before(annotation, snapshot):
             earlier = self._before(name, task["id"])
             return self._asked(earlier, None) if earlier else Provenance()
@@ -90,6 +89,19 @@ class AskedUnder:
         if asked is not None:
             return self._asked(asked, snapshot)
         return self._named(name, self._seen(snapshot))
+
+    def _without_snapshot(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Provenance:
+        """The queue that was served did not have the task.
+
+        Of a task's first answer the page was open since an earlier queue, which the query log knows. Later ones were
+        given without having been asked for, and imported ones came with the task: Label Studio notes nobody who
+        submitted them.
+        """
+        given = [each["id"] for each in task["annotations"] if each.get("updated_by")]
+        logged = self._log.get(task["id"])
+        if logged is None or annotation["id"] != min(given, default=None):
+            return Provenance()
+        return self._asked(self._in_queue(logged.queue).get(task["id"], logged), None)
 
     def _named(self, name: str, seen: Provenance) -> Provenance:
         """What a queue's name tells, where the store has no such queue; nothing of a task that it did not ask."""

@@ -316,6 +316,6 @@ def test_all_places_name_the_same_numbers_whatever_people_do(people):
     assert wrong_shares(people) == {}
     assert moved_and_not_kept(people) == []
     shares = Counter(people.picked.values())
-    assert min(shares[CONTROL], shares[MOVABLE] + shares[INSTANT]) > 1, shares
+    assert min(shares[CONTROL], shares[MOVABLE] + shares[INSTANT]) > 0, shares
     instant = requests.get(f"{people.url}/status", timeout=30).json()["projects"][str(people.project.id)]["instant"]
     assert (instant["queue"], instant["problem"]) == (people.store.current().queue, ""), "the instant loop took part"

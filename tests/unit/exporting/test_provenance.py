@@ -86,6 +86,12 @@ def test_without_a_snapshot_the_query_log_tells(store):
     assert asked(store, 1, annotation(1, queue=None)).guess_shown is False
 
 
+def test_a_later_answer_to_a_task_that_was_not_asked_is_of_no_share(store):
+    first, later = annotation(1, queue=None), annotation(2, queue=None, completed_by=2)
+    under, row = AskedUnder(QUESTION, PICKED, store), task(2, first, later)
+    assert [under.of(row, given).share for given in (first, later)] == ["control", None]
+
+
 def test_what_an_export_carried_holds_after_an_import(store):
     before = Provenance("entropy", "sampled", 7, "q", "v", "a", 0.5, guess_shown=True)
     given = annotation(31, queue=None, import_id=12)
