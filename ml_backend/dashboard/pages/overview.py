@@ -140,9 +140,9 @@ def _stop_or_go(data: Data) -> html.Section:
     live = (data["live"] or {}).get(CONTROL)
     if live:
         told = (
-            f"Of the last {words.count(live['n'], 'control task')} people answered "
-            f"{words.percent(live['accuracy'], 0)} as the model had guessed "
-            f"({words.percent(live['low'], 0)} to {words.percent(live['high'], 0)}): so good it is on what is open."
+            f"On the last {words.count(live['n'], 'control task')} people gave the label that the model had guessed in "
+            f"{words.percent(live['accuracy'], 0)} of cases ({words.percent(live['low'], 0)} to "
+            f"{words.percent(live['high'], 0)}): so good it is on what is open."
         )
         lacking = ENOUGH_LIVE - live["n"]
         more = f" {words.count(lacking, 'more answer')} to control tasks would make that surer." if lacking > 0 else ""

@@ -115,13 +115,14 @@ def _rows(data: Data, told: Any) -> Any:
 def _row(row: Data, data: Data) -> Any:
     """One task. On a phone its reason and buttons come with “Why” (``assets/more.js``): a queue fits some screens."""
     task = row["task_id"]
-    guess = f"{row['guess']}, {words.percent(row['confidence'], 0)}" if row["guess"] is not None else "none yet"
-    guess = "not shown" if row["why"] == CONTROL else guess
+    guess: list[Any] = ["guess not shown" if row["why"] == CONTROL else "no guess yet"]
+    if row["guess"] is not None:
+        guess = [html.Span("Guess: ", className="word"), f"{row['guess']}, {words.percent(row['confidence'], 0)}"]
     said = [
         html.Span(WHY.get(row["why"], row["why"]), className=f"why {_kind(row)}"),
         *([html.Span(STATES[row["state"]], className="why done")] if row["state"] in STATES else []),
         *([html.Span("dropped", className="why done")] if row["wish"] == "dropped" else []),
-        html.Span([html.Span("Guess: ", className="word"), guess], className="quiet guess"),
+        html.Span(guess, className="quiet guess"),
     ]
     told = "drawn at random, to measure the model by" if row["why"] == CONTROL else row["reason"]
     reason = [html.P(_sentence(told))] if told else []
