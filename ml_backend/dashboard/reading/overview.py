@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -17,6 +18,8 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import serving_problem, version_before
 from ml_backend.strategies.registry import STRATEGIES
 
+OLD_SCORES: Final = re.compile(r"macro F (\d\.\d+) with the pool, (\d\.\d+) from the labels")
+OLD_POOL: Final = re.compile(r"the ([\d,]+) items of the pool")
 NOT_MEASURED: Final = "This version is still to be measured: a round does that once its order is served."
 FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
 
@@ -117,7 +120,18 @@ def _learnt(manifest: Manifest, log: Sequence[Mapping[str, Any]]) -> dict[str, A
     """``pool`` or ``labels``, and why, where the round that trained it is among the last ones."""
     lines = (line for line in reversed(log) if line.get("version") == manifest.name and line.get("trained"))
     why = [line["learnt_from"] for line in lines if line.get("learnt_from")]
-    return {"learnt_from": manifest.learnt_from, "learnt_why": why[0] if why else None}
+    return {"learnt_from": manifest.learnt_from, "learnt_why": in_plain_words(why[0]) if why else None}
+
+
+def in_plain_words(why: str) -> str:
+    """What a round said of its choice between labels and pool; older releases wrote "macro F 0.986 with the pool"."""
+    scores = OLD_SCORES.sub(
+        lambda found: (
+            f"mean F-score of the classes {float(found[1]):.1%} from all tasks, {float(found[2]):.1%} from the labels"
+        ),
+        why,
+    )
+    return OLD_POOL.sub(r"all \1 tasks, labelled or not", scores)
 
 
 def _asks(store: ProjectStore, queue: str | None, last: Mapping[str, Any] | None) -> str | None:

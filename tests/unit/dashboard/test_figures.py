@@ -14,7 +14,7 @@ from ml_backend.dashboard.pages.learning import loss_part
 from ml_backend.dashboard.reading.form import changes, read_form
 from ml_backend.dashboard.reading.learning import read_learning
 from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
-from ml_backend.dashboard.reading.overview import read_overview
+from ml_backend.dashboard.reading.overview import in_plain_words, read_overview
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.routing import render
 from ml_backend.encoders.registry import ENCODERS
@@ -179,6 +179,20 @@ def test_a_default_takes_the_setting_away(own):
     assert problems == {}
     assert found == {"queue_size": None, "hyperparameters": {"steps": None}, "samples": 40}
     assert changes(services.settings, store, {"queue_size": "30"})[0] == {}
+
+
+def test_what_older_rounds_said_is_shown_in_the_words_of_today():
+    said = (
+        "learnt from the 8,000 items of the pool: macro F 0.986 with the pool, 0.935 from the labels alone, on 9 tasks"
+    )
+    assert in_plain_words(said) == (
+        "learnt from all 8,000 tasks, labelled or not: mean F-score of the classes 98.6% from all tasks, 93.5% from the "
+        "labels alone, on 9 tasks"
+    )
+    today = (
+        "learnt from the labels alone: mean F-score of the classes 62.6% from all tasks, 68.9% from the labels alone"
+    )
+    assert in_plain_words(today) == today
 
 
 def test_numbers_of_another_version_are_not_told_of_this_one(own):
