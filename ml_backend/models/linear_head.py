@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     learns_features: ClassVar[bool] = False
     weighs_items: ClassVar[bool] = True
     """Whether ``fit`` takes ``weights``."""
+    has_one_optimum: ClassVar[bool] = True
+    """Whether ``fit`` takes a ``start``, which changes how long the way to the optimum is and nothing else."""
     centred: ClassVar[bool] = False
     """Whether the mean of what was trained on is taken away from the vectors."""
     dimensions: ClassVar[int] = 0  # what makes the vectors keeps them
@@ -87,10 +89,12 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         validation: LabeledItems | None = None,
         progress: Progress = no_progress,
         weights: NDArray[np.float32] | None = None,
+        start: Self | None = None,
     ) -> TrainingReport:
         """Find the optimum; see ``Model.fit``. Nothing is drawn: the seed changes nothing.
 
-        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike.
+        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike. ``start``: a fitted model of a problem
+        like this one, where the way begins; None: at 0.
         """
         from ml_backend.models import logistic_regression as regression
         from ml_backend.models.training import held_out
@@ -111,7 +115,8 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
             path.append(solution.copy())
             progress(len(path), steps)
 
-        solution, losses = regression.minimise(examples, penalty, steps, on_step=on_step)
+        first = None if start is None else regression.taken(start._fitted().head)
+        solution, losses = regression.minimise(examples, penalty, steps, start=first, on_step=on_step)
         if len(path) < steps:  # the optimum was found before
             progress(steps, steps)
         regression.put(solution, network.head)

@@ -191,6 +191,12 @@ def cross_entropy(solution: Solution, x: Tensor, y: Tensor) -> Tensor:
     return -(y * log_softmax(answers(solution, x), dim=1)).sum(dim=1)
 
 
+def taken(head: nn.Linear) -> Solution:
+    """The solution that a linear layer has."""
+    both = torch.hstack([head.weight.detach(), head.bias.detach()[:, None]])
+    return np.asarray(both.double().numpy())
+
+
 def put(solution: Solution, head: nn.Linear) -> None:
     """Make a solution the weights of a linear layer."""
     both = torch.from_numpy(solution.astype(np.float32))

@@ -54,11 +54,25 @@ class PoolFitter:
     """An earlier model that `go_on` goes on from."""
 
     def fit(
-        self, items: Sequence[Any], targets: Targets, most: int | None = None, *, weights: Floats | None = None
+        self,
+        items: Sequence[Any],
+        targets: Targets,
+        most: int | None = None,
+        *,
+        weights: Floats | None = None,
+        near: Model | None = None,
     ) -> tuple[Model, TrainingReport]:
-        """A new model, trained for ``most`` steps at the most; ``weights`` say how much each item counts ``[N]``."""
+        """A new model, trained for ``most`` steps at the most.
+
+        ``weights`` say how much each item counts ``[N]``. ``near`` is a model of a problem like this one: where there
+        is but one optimum, it is found from there in fewer steps.
+        """
         model = self.make()
-        more = {"weights": weights} if weights is not None and getattr(model, "weighs_items", False) else {}
+        more: dict[str, Any] = {}
+        if weights is not None and getattr(model, "weighs_items", False):
+            more["weights"] = weights
+        if near is not None and getattr(model, "has_one_optimum", False):
+            more["start"] = near
         return model, self._train(model, items, targets, most, watched=most is None, **more)
 
     def go_on(self, items: Sequence[Any], targets: Targets) -> tuple[Model, TrainingReport]:

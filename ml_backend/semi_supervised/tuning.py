@@ -67,9 +67,9 @@ def _say(
     """Log-probabilities of labels left out at each penalty ``[P, T, C]``."""
     beliefs = class_beliefs(pool, pool.labelled[train], known.targets[train])[nodes]
     items, left_out = [pool.items[i] for i in nodes], [known.items[i] for i in test]
-    says = []
+    says, model = [], None
     for penalty in PENALTIES:
-        model, _ = spread_once(trainer.penalised(penalty), items, beliefs)
+        model, _ = spread_once(trainer.penalised(penalty), items, beliefs, near=model)
         says.append(log_probabilities(model.probabilities(left_out)[:, 0]))
     return np.stack(says)
 

@@ -62,6 +62,17 @@ def test_a_part_of_a_large_pool_stands_for_all_of_it():
     assert any(part.penalty == pytest.approx(p * len(pool.items) / len(nodes)) for p in tuning.PENALTIES)
 
 
+def test_where_a_training_begins_changes_its_way_and_not_its_end():
+    items, known, _ = setting()
+    options = {"seed": 0, "hyperparameters": {"penalty": 1.0}}
+    strong, far, near = Photos(LABELS), Photos(LABELS), Photos(LABELS)
+    strong.fit(known.items, known.targets, seed=0, hyperparameters={"penalty": 3.0})
+    long = far.fit(known.items, known.targets, **options)
+    short = near.fit(known.items, known.targets, **options, start=strong)
+    assert short.epochs < long.epochs
+    np.testing.assert_allclose(near.probabilities(items), far.probabilities(items), atol=0.01)
+
+
 def test_too_few_labels_to_leave_some_out():
     items, known, unlabelled = setting(labels=7)
     assert tuning.tune(trainer(), TrainingPool.of(items, known, unlabelled), known) == Tuned(tuning.USUAL, 1.0)
