@@ -3,5 +3,6 @@
 from support.flood import flooded
 from support.installation import install
 from support.killed_project import killed
+from support.pages import browser, page
 
-__all__ = ["flooded", "install", "killed"]
+__all__ = ["browser", "flooded", "install", "killed", "page"]

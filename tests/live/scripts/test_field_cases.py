@@ -4,19 +4,23 @@ import base64
 import json
 
 import pytest
+from pydantic import SecretStr
 from support.places import REPOSITORY
 from support.rounds import has_warning, round_of
 from support.scripts import tasks_of, write
 
-from ml_backend.cli import export_annotations, import_tasks
-from ml_backend.config import ProjectSettings
+from ml_backend.cli import create_project, export_annotations, import_tasks
+from ml_backend.config import ProjectSettings, Settings
+from ml_backend.doctor.access import labeling_config
+from ml_backend.doctor.diagnosis import Context
 from ml_backend.errors import LabelConfigError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.label_studio.answers import label_of
-from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.label_studio.labeling_config import parse_label_config, read_label_config
 from ml_backend.label_studio.new_tasks import send
 from ml_backend.rounds.run import Workspace
+from ml_backend.server import create_app
 
 CASES = REPOSITORY / "tests" / "data" / "cases"
 YES_NO = """<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="Yes"/><Choice value="No"/>
@@ -98,6 +102,26 @@ def test_texts_behind_urls_are_learnt_once(make_project, tmp_path, local_server)
 def test_configs_that_annotators_would_see_otherwise_are_refused(name):
     with pytest.raises(LabelConfigError, match="annotators"):
         parse_label_config(case(name))
+
+
+def test_what_annotators_do_not_always_see_is_said_by_all_who_connect(run, label_studio, tmp_path, caplog):
+    xml = YES_NO.replace('toName="t">', 'toName="t" visibleWhen="choice-selected" whenTagName="first">', 1)
+    (warning,) = read_label_config(xml).warnings
+    title = "Said by all"
+    result = run(create_project, "--config", write(tmp_path / "c.xml", xml), "--title", title)
+    assert warning in result.stderr
+    project = label_studio.client.find_project(title)
+    settings = Settings(
+        model_dir=tmp_path, label_studio_url=label_studio.url, label_studio_api_key=SecretStr(label_studio.token)
+    )
+    with Context(settings, project.id) as context:
+        finding = labeling_config(context)
+    assert finding.status == "warning"
+    assert warning in finding.message
+    client = create_app(settings).test_client()
+    assert client.post("/validate", json={"config": xml}).json["warnings"] == [warning]
+    assert client.post("/setup", json={"project": project.uid, "schema": xml}).status_code == 200
+    assert warning in caplog.text
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------

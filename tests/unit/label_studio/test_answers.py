@@ -108,24 +108,3 @@ def test_results_whose_meaning_is_plain():
 
 def test_only_the_question_counts():
     assert [label_of(result, QUESTION) for result in results_of("two_ctrl.json")] == ["No", "No", None]
-
-
-json_like = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("c"),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["from_name", "value", "choices", "type", "x"]), inner, max_size=4)
-    ),
-    max_leaves=15,
-)
-near_misses = st.lists(
-    st.fixed_dictionaries({"from_name": st.just("c"), "value": st.fixed_dictionaries({"choices": json_like})}),
-    max_size=3,
-)
-
-
-@given(json_like | near_misses)
-def test_whatever_a_result_is_it_is_a_label_open_or_told(result):
-    answer = read_answer(result, QUESTION)
-    assert answer.label is None or answer.problem is None
-    assert answer.problem is None or len(answer.problem) < 500

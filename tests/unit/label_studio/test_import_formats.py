@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.places import REPOSITORY
 
 from ml_backend.label_studio.import_items import Remarks
@@ -272,57 +270,3 @@ def test_annotations_and_predictions_that_are_none_leave_their_task_alone(tmp_pa
 )
 def test_the_separator_is_what_the_first_line_has_most_of(line, separator):
     assert separator_of(line + "\nx;y;z;;;") == separator
-
-
-# --- whatever is in a file -------------------------------------------------------------------------------------------
-
-plain = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
-cell = st.one_of(plain, st.sampled_from(["Yes", "No", " Yes ", "", '"', '""', 'x"y', '"x', "a,b", "a\nb", "5", "x;y"]))
-json_value = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "value", "choices"]), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-json_row = st.one_of(
-    json_value,
-    st.dictionaries(st.sampled_from(["text", "data", "label", "annotations", "predictions", "meta"]), json_value),
-    st.fixed_dictionaries(
-        {"data": st.fixed_dictionaries({"text": json_value})},
-        optional={"annotations": json_value | st.lists(st.fixed_dictionaries({"result": json_value}), max_size=3)},
-    ),
-    st.fixed_dictionaries(dict.fromkeys(("task_id", "annotation_id", "label", "annotator", "data"), json_value)),
-    st.fixed_dictionaries(dict.fromkeys(("id", "annotation_id", "annotator", "text", "c"), json_value)),
-)
-
-
-@given(st.lists(json_row, max_size=6))
-def test_rows_of_json_are_read_or_named(tmp_path_factory, rows):
-    path = write(tmp_path_factory.mktemp("rows") / "a.json", rows)
-    tasks, problems, _ = read(path, label_column=None)
-    assert len(tasks) + len(problems) == len(rows)
-
-
-@given(st.lists(st.tuples(cell, cell), max_size=8), st.sampled_from(",;\t"))
-def test_rows_of_a_sound_table_are_read_or_named(tmp_path_factory, rows, separator):
-    def quoted(text):
-        return '"' + text.replace('"', '""') + '"'
-
-    lines = [separator.join(map(quoted, row)) for row in rows]
-    path = write(tmp_path_factory.mktemp("rows") / "a.csv", f"text{separator}label\n" + "\n".join(lines))
-    tasks, problems, _ = read(path, label_column="label")
-    assert len(tasks) + len(problems) == len(rows)
-    assert [task.data["text"] for task in tasks] == [text.strip() for text, _ in rows if text.strip()]
-
-
-@given(st.lists(st.one_of(cell, st.tuples(cell, cell).map(",".join)), max_size=8))
-def test_no_line_of_a_broken_table_takes_others_with_it(tmp_path_factory, lines):
-    """A line between two sound ones is never lost: it is read, named, or part of a cell that its quotes close."""
-    body = "\n".join(lines)
-    path = write(tmp_path_factory.mktemp("rows") / "a.csv", f"text,label\nfirst,Yes\n{body}\nlast,No\n")
-    tasks, problems, _ = read(path, label_column="label")
-    texts = [task.data["text"] for task in tasks]
-    assert texts[0] == "first"
-    inside = "".join(texts) + " ".join(problems)
-    assert "last" in inside or problems
