@@ -48,11 +48,13 @@ def _task(
     predictions: Sequence[Mapping[str, Any]],
     emails: Mapping[int, str],
 ) -> dict[str, Any]:
-    meta = {name: value for name, value in (task.get("meta") or {}).items() if name != MARK}
+    meta = task.get("meta") or {}
+    if isinstance(meta, dict):  # Label Studio takes lists there, too, in which nothing can be carried
+        meta = {name: value for name, value in meta.items() if name != MARK} | ({MARK: marks} if marks else {})
     annotations = sorted(task["annotations"], key=lambda annotation: int(annotation["id"]))
     return {
         **task,
-        "meta": meta | ({MARK: marks} if marks else {}),
+        "meta": meta,
         "annotations": [_annotation(annotation, emails) for annotation in annotations],
         "predictions": list(predictions),
         "drafts": [],

@@ -72,8 +72,7 @@ class AskedUnder:
     def of(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Provenance:
         """What one annotation of an exported task was asked under."""
         snapshot = annotation.get("prediction") or {}
-        carried = ((task.get("meta") or {}).get(MARK) or {}).get(str(annotation.get("import_id")))
-        if isinstance(carried, dict) and not snapshot:
+        if carried := carried_of(task, annotation):
             return provenance_from(carried)
         if Task(task["id"], task["data"]).is_evaluation:
             return replace(self._seen(snapshot), share=EVALUATION)
@@ -169,6 +168,14 @@ class AskedUnder:
         self._about[name] = queue.strategy, queue.prelabel
         asked = enumerate(queue.predictions, 1)
         return {item.task_id: entry(queue, place) for place, item in asked if item.task_id in self._wanted}
+
+
+def carried_of(task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an earlier export carried of an annotation that was imported; empty of others."""
+    meta = task.get("meta")
+    marks = meta.get(MARK) if isinstance(meta, dict) else None  # Label Studio takes lists there, too
+    found = marks.get(str(annotation.get("import_id"))) if isinstance(marks, dict) else None
+    return found if isinstance(found, dict) and not annotation.get("prediction") else {}
 
 
 def provenance_from(found: Mapping[str, Any]) -> Provenance:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.evaluation.agreement import answers, majority
-from ml_backend.exporting.provenance import EVALUATION, MARK, AskedUnder, Provenance
+from ml_backend.exporting.provenance import EVALUATION, AskedUnder, Provenance, carried_of
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
@@ -129,8 +129,7 @@ def _given(
     emails: Mapping[int, str],
     under: AskedUnder,
 ) -> _Given:
-    before = ((task.get("meta") or {}).get(MARK) or {}).get(str(annotation.get("import_id")))
-    before = before if isinstance(before, dict) and not annotation.get("prediction") else {}
+    before = carried_of(task, annotation)
     created, changed = annotation["created_at"], annotation["updated_at"]
     is_edited = (parse_time(changed) - parse_time(created)).total_seconds() > 1
     person = annotation.get("completed_by")

@@ -80,6 +80,12 @@ def test_label_studios_form_has_all_tasks_and_other_peoples_predictions(tasks, r
     assert found[5]["meta"] == {}
 
 
+def test_a_list_in_the_place_of_meta_is_kept_as_it_is(tasks, rows):
+    tasks[0]["meta"] = ["theirs"]
+    assert label_studio_tasks(tasks, rows, [], EMAILS)[0]["meta"] == ["theirs"]
+    assert next(annotation_rows(tasks[:1], QUESTION, EMAILS))["label"] == "a"
+
+
 def test_after_an_import_the_rows_are_the_same(tasks, rows):
     """As Label Studio imports: new ids and times, no snapshots, the old ids beside."""
     exported = json.loads(json_text(label_studio_tasks(tasks, rows, [], EMAILS)))
