@@ -89,7 +89,7 @@ def counted(numbers: Mapping[str, Any]) -> str:
         told += (
             f" Of the queue's {queue['size']:,} tasks {queue['answered']:,} are answered, {queue['waiting']:,} wait; "
         )
-        told += f"{queue['elsewhere']:,} others were answered outside the queue."
+        told += f"{queue['elsewhere']:,} others were answered outside it since the last round."
     return told
 
 
