@@ -82,8 +82,7 @@ def test_csv_has_a_column_for_each_data_field(run, annotated, tmp_path):
     project, _ = annotated
     out = tmp_path / "a.csv"
     run(export_annotations, "--project", project.id, "--out", out)
-    with out.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_in(out)
     assert list(rows[0])[: len(COLUMNS)] == list(COLUMNS)
     assert sorted(list(rows[0])[len(COLUMNS) :]) == ["data.n", "data.tags", "data.text"]
     assert [row["data.text"] for row in rows] == ['one, "two"\nthree', 'one, "two"\nthree', "ü", "c", "d"]
@@ -216,10 +215,15 @@ def test_a_whole_export_comes_back_the_same_after_an_import(run, asked, make_pro
     assert [p["model_version"] for task in again for p in task["predictions"]] == ["theirs"]
     for name, number in (("a.csv", project.id), ("b.csv", copy.id)):
         run(export_annotations, "--project", number, "--out", tmp_path / name)
-    first, second = (list(csv.DictReader((tmp_path / name).open(newline=""))) for name in ("a.csv", "b.csv"))
+    first, second = (rows_in(tmp_path / name) for name in ("a.csv", "b.csv"))
     own = ("task_id", "annotation_id", f"data.{KEY_FIELD}")
     plain = lambda rows: [{name: value for name, value in row.items() if name not in own} for row in rows]  # noqa: E731
     assert plain(second) == plain(first)
+
+
+def rows_in(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def same(task):
