@@ -124,7 +124,7 @@ def _learnt(manifest: Manifest, log: Sequence[Mapping[str, Any]]) -> dict[str, A
 
 
 def in_plain_words(why: str) -> str:
-    """What a round said of its choice between labels and pool; older releases wrote "macro F 0.986 with the pool"."""
+    """What a round said of its choice between labels and pool; older releases wrote macro F and "items of the pool"."""
     scores = OLD_SCORES.sub(
         lambda found: (
             f"mean F-score of the classes {float(found[1]):.1%} from all tasks, {float(found[2]):.1%} from the labels"

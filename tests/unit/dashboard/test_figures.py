@@ -182,12 +182,10 @@ def test_a_default_takes_the_setting_away(own):
 
 
 def test_what_older_rounds_said_is_shown_in_the_words_of_today():
-    said = (
-        "learnt from the 8,000 items of the pool: macro F 0.986 with the pool, 0.935 from the labels alone, on 9 tasks"
-    )
+    said = "learnt from the 8,000 items of the pool: macro F 0.986 with the pool, 0.935 from the labels alone, on 9"
     assert in_plain_words(said) == (
-        "learnt from all 8,000 tasks, labelled or not: mean F-score of the classes 98.6% from all tasks, 93.5% from the "
-        "labels alone, on 9 tasks"
+        "learnt from all 8,000 tasks, labelled or not: mean F-score of the classes 98.6% from all tasks, 93.5% from "
+        "the labels alone, on 9"
     )
     today = (
         "learnt from the labels alone: mean F-score of the classes 62.6% from all tasks, 68.9% from the labels alone"
