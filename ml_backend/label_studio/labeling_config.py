@@ -122,8 +122,10 @@ def _read(tree: ConfigTree) -> LabelingConfig:
 
 
 def _control(tree: ConfigTree) -> Element:
-    controls = {tag.attrib["name"]: tag for tag in tree.tags() if is_control(tag)}  # of one name the last counts
-    choices = [tag for tag in controls.values() if tag.tag == "choices"]
+    names = Counter(tag.get("name") for tag in tree.tags() if tag.get("name"))
+    if doubled := next((name for name, count in names.items() if count > 1), None):
+        _refuse(f' has two tags named "{doubled}", which Label Studio does not take; rename one.')
+    choices = [tag for tag in tree.tags() if tag.tag == "choices" and is_control(tag)]
     if len(choices) != 1:
         _refuse(f" has {len(choices)} <Choices> controls, exactly one is needed.")
     tag = choices[0]
