@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from ml_backend.evaluation.agreement import answers, majority
 from ml_backend.label_studio.answers import read_answer
@@ -30,6 +31,9 @@ class TaskPool:
     several: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Task id → answers, of tasks that at least two people answered."""
 
+    newest: datetime | None = None
+    """Time of the newest answer, or skip, of any task."""
+
     @property
     def tied(self) -> list[int]:
         """Tasks that people answered, but without a majority: they neither train nor judge."""
@@ -45,6 +49,8 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     pool, unwanted = TaskPool(), frozenset(dropped)
     for task in tasks:
         given = answers(_read(task, question, pool.unreadable))
+        times = [annotation.updated_at for annotation in task.annotations]
+        pool.newest = max([*times, *([pool.newest] if pool.newest else [])], default=None)
         if len(given) > 1:
             pool.several[task.id] = given
         label = majority(given)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Seen:
     annotations: int = 0
     newest: str = ""
     """Newest change of any task; empty where there is none."""
+    answers: str = field(default="", compare=False)
+    """Newest answer that the round read; empty where there is none, and in notes of older releases. Of tasks that are
+    imported with their answers it is newer than their change."""
 
 
 def look(client: LabelStudioClient, project_id: int) -> Seen:

@@ -12,6 +12,7 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project
 from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import divide
@@ -53,6 +54,7 @@ def read_project(
         media = MediaReader(workspace.client, *kept, workspace.fetcher, budget)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
+    recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
     recorder.report.agreement = agreement.measure(pool.several.values())
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
     project = choose(read, recorder, dry_run=options.dry_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ml_backend.errors import ActiveLearningError, ProjectBusy
 from ml_backend.logs import in_round
-from ml_backend.rounds.log import NOTES_PATIENCE, look, remember
+from ml_backend.rounds.log import NOTES_PATIENCE, Seen, look, remember
 from ml_backend.rounds.progress import LiveProgress, clear
 from ml_backend.rounds.report import Observer, Report, Silent, StepTime
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
@@ -75,10 +75,15 @@ def record_round(
         finally:
             steps.end()
         if not options.dry_run:
-            keep(_line(facts, now(), steps.done, report), seen if request.train else None)
+            keep(_line(facts, now(), steps.done, report), _with_answers(seen, report) if request.train else None)
         queue = report.queue.name if report.published and report.queue else "unchanged"
         log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
     return report
+
+
+def _with_answers(seen: Seen, report: Report) -> Seen:
+    """What was there, with what the round then read."""
+    return replace(seen, answers=report.newest_answer)
 
 
 def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:

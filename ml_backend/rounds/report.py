@@ -53,6 +53,8 @@ class Report:
     """What is known about the loop itself; see ``measures``."""
     label_counts: dict[str, int] = field(default_factory=dict)
     open_tasks: int = 0
+    newest_answer: str = ""
+    """Time of the newest answer that the round read, as Label Studio writes times; empty where there is none."""
     agreement: Agreement | None = None
     """Of people, where tasks have several answers."""
     doubted: list[int] | None = None

@@ -124,9 +124,9 @@ def _counted(store: ProjectStore) -> Tally | None:
     tasks = list(cache.annotated())
     pool = divide(tasks, question, dropped)
     labels = {task.id: label for task, label in pool.training}
-    log, since = looked_up(store, labels), last_seen(store).newest
+    log, seen = looked_up(store, labels), last_seen(store)
     queue = store.queue(current) if current else None
-    new = Counter({task.id: _new_answers(task, since) for task in tasks})
+    new = Counter({task.id: _new_answers(task, seen.answers or seen.newest) for task in tasks})
     return Tally(
         labels=len(labels),
         evaluation=len(pool.evaluation),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from bench.dashboard_store import START, fill_cache
 
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_cache import UPSERT, TaskCache
+from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import CONTROL, Prediction, Queue
+from ml_backend.rounds.examples import divide
 from ml_backend.rounds.measures import DOCUMENT, present
 from ml_backend.rounds.tally import tally
 from ml_backend.store.documents import QUESTION
@@ -104,6 +107,15 @@ def test_answers_that_the_last_round_knew_are_not_new(store):
     (store.folder / "last_round.json").write_text(json.dumps({"newest": START.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}))
     assert tally(store).new == 0
     assert tally(store).queue.elsewhere == 0
+
+
+def test_answers_that_were_imported_with_their_tasks_are_not_new_after_a_round(store):
+    """Label Studio writes tasks first and their answers later: no change of a task is as new."""
+    earlier, answered = (START - timedelta(seconds=1), START)
+    seen = {"newest": earlier.strftime(TIME_FORMAT), "answers": answered.strftime(TIME_FORMAT)}
+    (store.folder / "last_round.json").write_text(json.dumps(seen))
+    assert tally(store).new == 0
+    assert divide(TaskCache(store.task_cache_path).tasks(), ASKED).newest == START
 
 
 def test_without_a_copy_of_the_tasks_or_the_question_nothing_is_made_up(store, tmp_path):
