@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +57,4 @@ def _fitting(path: Path, question: ChoiceQuestion) -> tuple[dict[str, None], dic
 def _values(path: Path) -> Iterator[tuple[str, Any]]:
     for _, row in rows_of(path):
         if not isinstance(row, BadItemError) and is_plain(row):
-            yield from _pairs(row)
-
-
-def _pairs(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from row.items()
+            yield from row.items()

@@ -170,6 +170,9 @@ def _choices(tree: ConfigTree, control: Element) -> list[Element]:
     choices = list(control.iter("choice"))
     if any(tree.parents[tag].tag == "choice" for tag in choices):
         _refuse(" has nested <Choice> tags; make them one flat list.")
+    inside = {tree.spelling[tag] for tag in control}
+    if choices and tree.spelling[control] == "Choices" and not inside & {"Choice", "View"}:
+        _refuse(f" has <{tree.spelling[choices[0]]}> in <Choices>, which Label Studio does not take; write <Choice>.")
     for tag in choices:
         if VARIABLE.search(tag.get("value", "")) and not tag.get("alias"):
             _refuse(

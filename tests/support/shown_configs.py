@@ -8,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Page
 from support.label_studio import LiveLabelStudio
 
+from ml_backend.errors import LabelStudioRejected
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_fields import with_field
@@ -27,7 +28,10 @@ def shown(page: Page, studio: LiveLabelStudio, xml: str, question: ChoiceQuestio
     The guess is the question's second label.
     """
     client = studio.client
-    project = client.create_project("Shown", xml)
+    try:
+        project = client.create_project("Shown", xml)
+    except LabelStudioRejected as exc:
+        return f"Label Studio does not take it: {exc}"
     (task,) = client.import_tasks(project.id, [{"data": with_field({}, question.field, value)}])
     result = result_for(question.labels[1], 0.9, question)
     client.create_prediction({"task": task, "score": 0.5, "model_version": VERSION, "result": result})

@@ -238,6 +238,7 @@ UNSUPPORTED = {
     "name in capitals": (config(attributes='NAME="c" toName="t"'), "Label Studio's server finds it only as name"),
     "toname": (config(attributes='name="c" toname="t"'), "finds it only as toName"),
     "twice": (config(attributes='name="c" toName="t" choice="single" Choice="multiple"'), "choice twice"),
+    "choice in small letters": (config('<choice value="a"/><choice value="b"/>'), "has <choice> in <Choices>"),
     "one name twice": (config(attributes='name="t" toName="t"'), 'has two tags named "t"'),
     "True": (config(attributes='name="c" toName="t" allowNested="True"'), "it may be true, false"),
     "unknown encoding": (config(objects='<Text name="t" value="$x" encoding="utf8"/>'), "none, base64, base64unicode"),
