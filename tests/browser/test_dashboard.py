@@ -156,7 +156,7 @@ def test_from_the_printed_url_to_the_tenth_round(
     store = product.store(texts)
     person.goto(f"{product.url}/dashboard/")
     person.get_by_role("link", name=f"Project {texts.id}").click()
-    expect(person.get_by_text("No labels yet.")).to_be_visible()
+    expect(person.get_by_text("The labels are not counted yet.")).to_be_visible()
 
     # Wrong values are explained beside their fields, and start nothing.
     train(person, Tasks_in_a_queue="none", Training_steps="-3")
