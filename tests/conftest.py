@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.label_studio import label_studio, make_project
 from support.local_server import local_server
@@ -30,6 +31,9 @@ def pytest_configure() -> None:
     """Show wide tables."""
     for shown in (console, messages):
         shown.width = 200
+    # An example that takes long on a busy machine is no fault.
+    hypothesis.settings.register_profile("no wall time", deadline=None)
+    hypothesis.settings.load_profile("no wall time")
     # Started by a script with "&", pytest has Ctrl-C ignored, and so would all that it starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,6 +11,7 @@ is taken to have the class that the graph expects of it, until somebody says oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Final, Self
 
@@ -30,6 +31,7 @@ from ml_backend.strategies.base import Strategy, needs
 from ml_backend.strategies.clusters import typiclust
 from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
+from ml_backend.strategies.rivals import rivals
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -38,12 +40,13 @@ COLD_SHARE: Final = 0.8
 """Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
 FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
-RIVALLING: Final = 0.25
-"""A second class is named where it is at least so likely as the first, in parts of that."""
 SEARCHED: Final = 5
 """Labels for each class of the config, after which a class without any is not looked for."""
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
+SPACED: Final = 10
+"""Picks in a row of which no two are neighbours: people tire of six headlines in a row about one event, and take the
+answer to the first for that to the others."""
 FAR: Final = "hardly reached by any label so far: perhaps of a class that has none"
 
 
@@ -117,6 +120,11 @@ class Answers:
         """Labelled nodes."""
         return np.array(self._labelled, dtype=np.int64)
 
+    def last(self, count: int) -> list[int]:
+        """The nodes that were added last, at most ``count``; none of those that the graph came with."""
+        added = self._labelled[len(self._graph.labelled) :]
+        return added[max(0, len(added) - count) :]
+
     def probabilities(self) -> Floats:
         """Of every node ``[N, C]``."""
         return label_probabilities(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
@@ -160,13 +168,14 @@ def _with_neighbours(m: Floats, weights: sparse.csr_matrix) -> Floats:
     return np.asarray(m * (weights @ (weights @ m)), dtype=np.float32)
 
 
-def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
+def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: int = SPACED) -> Picks:
     """The next ``count`` open items: `typiclust` on the graph's coordinates, then by `Answers.utility`.
 
     Args:
         graph: open and labelled items, and what a model says of them.
         count: B.
         rng: of the clusters.
+        spaced: picks in a row of which no two are neighbours, as far as there are others.
     """
     count = min(count, len(graph.open))
     if is_cold(len(graph.labelled), len(np.unique(graph.targets)), graph.classes):
@@ -181,7 +190,10 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
         alone, searching = len(order) < ALONE, answers.searching
         value = answers.utility(both) if alone else between(both, graph.weights)
         picked = apart(
-            np.where(left, value[graph.open], -1.0), graph, 1 if alone else min(len(order), count - len(order))
+            np.where(left, value[graph.open], -1.0),
+            graph,
+            1 if alone else min(len(order), count - len(order)),
+            after=answers.last(spaced),
         )
         order += picked
         left[picked] = False
@@ -219,27 +231,6 @@ AUTO: Final = Strategy(
 )
 
 
-def rivals(beliefs: Floats, model: Floats | None) -> str:
-    """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which.
-
-    Labels of similar items and the model are told apart, because their mean is neither what the model says nor what
-    people see beside the item as its guess.
-
-    Args:
-        beliefs: of the graph, by labels of items like it ``[C]``.
-        model: of the model ``[C]``, where there is one.
-    """
-    second, first = np.argsort(beliefs, kind="stable")[-2:] if len(beliefs) > 1 else (0, 0)
-    guess = -1 if model is None else int(np.argmax(model))
-    model_says = "" if model is None else f"the model says {{{guess}}} ({model[guess]:.0%})"
-    if model is not None and guess != first:
-        return f"{model_says}, items like it {{{first}}} ({beliefs[first]:.0%})"
-    if beliefs[second] < RIVALLING * beliefs[first] or first == second:
-        return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by items like it"
-    between = f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by items like it"
-    return f"{between}; {model_says}" if model_says else between
-
-
 def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
     """The cold picks, as many clusters as are still wanted, then the same again with these as labelled."""
     points = graph.coordinates()
@@ -261,10 +252,17 @@ def with_model(beliefs: Floats, graph: Neighbourhood) -> Floats:
     return both
 
 
-def apart(value: Floats, graph: Neighbourhood, count: int) -> list[int]:
-    """The open items of highest value of which no two are neighbours or copies; more only where there are no others."""
+def apart(value: Floats, graph: Neighbourhood, count: int, *, after: Sequence[int] = ()) -> list[int]:
+    """The open items of highest value of which no two are neighbours or copies; more only where there are no others.
+
+    Args:
+        value: of each open item; negative: not to be picked ``[O]``.
+        graph: whose open items they are.
+        count: how many.
+        after: nodes that were picked before; their neighbours and copies are left out likewise.
+    """
     picked: list[int] = []
-    blocked: set[int] = set()
+    blocked = {near for node in after for near in _around(graph, node)}
     ranked = np.argsort(-value, kind="stable")[: int((value >= 0).sum())]
     for item in ranked.tolist():
         if len(picked) == count:
@@ -272,9 +270,12 @@ def apart(value: Floats, graph: Neighbourhood, count: int) -> list[int]:
         node = int(graph.open[item])
         if node not in blocked:
             picked.append(item)
-            blocked |= {
-                node,
-                *graph.weights.indices[graph.weights.indptr[node] : graph.weights.indptr[node + 1]].tolist(),
-            }
+            blocked |= _around(graph, node)
     taken = set(picked)
     return picked + [item for item in ranked.tolist() if item not in taken][: count - len(picked)]
+
+
+def _around(graph: Neighbourhood, node: int) -> set[int]:
+    """A node and its neighbours."""
+    weights = graph.weights
+    return {node, *weights.indices[weights.indptr[node] : weights.indptr[node + 1]].tolist()}

@@ -76,17 +76,22 @@ def main(
     labels that `auto` asks for, one by one, and the pool.
     """
     console.print(f"Pool of at most {items:,}, {seeds} splits, {encoder} {load()}")
-    for case in (_ag(data, titles_only=True), _headlines(data), _ag(data, titles_only=False)):
+    for case in (ag_news(data, titles_only=True), headlines(data), ag_news(data, titles_only=False)):
         table = Table(case.title, "0 labels", *(f"{n} labels" for n in LABELS))
         measured = np.array([_split(case, items, encoder, seed) for seed in range(seeds)])  # [S, A, 1 + labels]
         for arm, runs in zip(ARMS, np.moveaxis(measured, 1, 0), strict=True):
-            table.add_row(arm, *(_told(column) for column in runs.T))
+            table.add_row(arm, *(told(column) for column in runs.T))
         for arm, runs in zip(ARMS[1:], np.moveaxis(measured[:, 1:] - measured[:, :1], 1, 0), strict=True):
-            table.add_row(f"{arm} - none", *(_told(column, signed=True) for column in runs.T))
+            table.add_row(f"{arm} - none", *(told(column, signed=True) for column in runs.T))
         console.print(table)
 
 
-def _ag(data: Path, *, titles_only: bool) -> Case:
+def ag_news(data: Path, *, titles_only: bool) -> Case:
+    """Four classes.
+
+    Raises:
+        DataError: the file is missing.
+    """
     path = data / "ag_news" / "test.csv"
     if not path.exists():
         raise DataError(f"No AG titles in {path}; name another folder with --data")
@@ -98,7 +103,8 @@ def _ag(data: Path, *, titles_only: bool) -> Case:
     return Case(title, texts, targets, AG_NAMES, AG_DESCRIBED, 1_000)
 
 
-def _headlines(data: Path) -> Case:
+def headlines(data: Path) -> Case:
+    """Two classes, one of them rare."""
     found = [item for path in find_headlines(data).evaluation for item in read_headlines(path)]
     targets = np.array([int(item.label == "related") for item in found])
     return Case("headlines (AUC)", [item.text for item in found], targets, HEADLINE_NAMES, HEADLINE_DESCRIBED, 400)
@@ -119,7 +125,8 @@ def _split(case: Case, items: int, encoder: str, seed: int) -> list[list[float]]
         names = None if said is None else embedded(embedding.encoder, said)
         unlabelled = Unlabelled(embedding, prior, names=names)
         guess = np.nan if names is None else _guess(embedding, nodes, targets, names, prior)
-        found.append([guess, *(_fitted(case, texts, targets, asked[:n], unlabelled, judged, seed) for n in LABELS)])
+        models = [fitted(case, texts, targets, asked[:n], unlabelled, seed) for n in LABELS]
+        found.append([guess, *(_worth(model, judged) for model in models)])
     return found
 
 
@@ -136,7 +143,9 @@ def _asked(
     for _ in range(max(LABELS)):
         left = np.setdiff1d(np.arange(len(nodes)), asked)
         done = np.array(asked, dtype=np.int64)
-        graph = Neighbourhood(embedding.weights, embedding.coordinates, nodes[left], nodes[done], targets[done], prior)
+        graph = Neighbourhood(
+            embedding.weights, lambda: embedding.coordinates, nodes[left], nodes[done], targets[done], prior
+        )
         asked.append(int(left[auto(graph, 1, rng).order[0]]))
     return asked
 
@@ -149,34 +158,39 @@ def _guess(
     prior: NDArray[np.float64],
 ) -> float:
     mass = name_mass(embedding.weights, embedding.rows, names)[nodes]
-    return _measure(balanced(mass / mass.sum(axis=1, keepdims=True), prior.astype(np.float32)), targets)
+    return measure(balanced(mass / mass.sum(axis=1, keepdims=True), prior.astype(np.float32)), targets)
 
 
-def _fitted(
+def fitted(
     case: Case,
     texts: Sequence[str],
     targets: NDArray[np.int64],
     asked: Sequence[int],
     unlabelled: Unlabelled,
-    judged: LabeledItems,
     seed: int,
-) -> float:
+) -> Sentences | None:
+    """The model that the product fits to these labels and the pool; None while they are of one class."""
     known = LabeledItems([texts[i] for i in asked], targets[list(asked)])
     if len(np.unique(known.targets)) < 2:
-        return np.nan  # no model is fitted yet
+        return None
     encoder = {"encoder": unlabelled.embedding.encoder.name}
-    fit = fit_with_pool(lambda: Sentences(case.names), known, texts, unlabelled, seed=seed, hyperparameters=encoder)
-    return _measure(fit.model.probabilities(judged.items)[:, 0], judged.targets)
+    return fit_with_pool(
+        lambda: Sentences(case.names), known, texts, unlabelled, seed=seed, hyperparameters=encoder
+    ).model
 
 
-def _measure(probabilities: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
-    """In percent."""
+def _worth(model: Sentences | None, judged: LabeledItems) -> float:
+    return np.nan if model is None else measure(model.probabilities(judged.items)[:, 0], judged.targets)
+
+
+def measure(probabilities: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
+    """Accuracy, or AUC of two classes, in percent."""
     if probabilities.shape[1] == 2:
         return 100 * float(roc_auc_score(targets, probabilities[:, 1]))
     return 100 * float((probabilities.argmax(axis=1) == targets).mean())
 
 
-def _told(values: NDArray[np.float64], *, signed: bool = False) -> str:
+def told(values: NDArray[np.float64], *, signed: bool = False) -> str:
     """Mean of the splits that have one, and the half of its 95 % interval."""
     there = values[~np.isnan(values)]
     if len(there) < 2:

@@ -16,7 +16,18 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.strategies.auto import FAR, SEARCHED, auto, between, cold_picks, explain, rivals, searches, unreached
+from ml_backend.strategies.auto import (
+    FAR,
+    SEARCHED,
+    SPACED,
+    auto,
+    between,
+    cold_picks,
+    explain,
+    searches,
+    unreached,
+)
+from ml_backend.strategies.rivals import rivals
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -86,6 +97,32 @@ def test_what_is_asked_at_once_are_no_neighbours(groups):
     between_them = graph.weights[nodes][:, nodes].toarray()
     assert (between_them == 0).all()
     assert len(set(auto(graph, 40, np.random.default_rng(0)).order.tolist())) == 40
+
+
+def test_ten_in_a_row_are_no_neighbours(groups):
+    """Six headlines about one event in a row tire people, and the answer to one is soon taken for that to all."""
+    rows, _ = groups
+    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
+
+    def close(spaced):
+        nodes = graph.open[auto(graph, 16, np.random.default_rng(0), spaced=spaced).order]
+        near = graph.weights[nodes][:, nodes].toarray() > 0
+        return sum(near[place, max(0, place - 10) : place].any() for place in range(len(nodes)))
+
+    assert close(0) > 3, "else there is nothing to show"
+    assert close(SPACED) == 0
+
+
+def test_what_an_answer_brings_forward_is_no_neighbour_of_the_last_ones(groups):
+    rows, kinds = groups
+    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
+    order, asked = InstantOrder(graph), []
+    for _ in range(8):
+        (item,) = order.front(1).tolist()
+        node = int(graph.open[item])
+        assert graph.weights[[node]][:, asked].sum() == 0
+        asked.append(node)
+        order.answer(item, int(kinds[node]))
 
 
 @pytest.mark.parametrize("count", [0, 1, 119, 500])

@@ -1,0 +1,34 @@
+"""Between which classes an item lies, in words."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+RIVALLING: Final = 0.25
+"""A second class is named where it is at least so likely as the first, in parts of that."""
+
+
+def rivals(beliefs: Floats, model: Floats | None) -> str:
+    """Between which classes an item lies, in words (`picks.Reasons`); of one that lies in a class, in which.
+
+    Labels of similar items and the model are told apart, because their mean is neither what the model says nor what
+    people see beside the item as its guess.
+
+    Args:
+        beliefs: of the graph, by labels of items like it ``[C]``.
+        model: of the model ``[C]``, where there is one.
+    """
+    second, first = np.argsort(beliefs, kind="stable")[-2:] if len(beliefs) > 1 else (0, 0)
+    guess = -1 if model is None else int(np.argmax(model))
+    model_says = "" if model is None else f"the model says {{{guess}}} ({model[guess]:.0%})"
+    if model is not None and guess != first:
+        return f"{model_says}, items like it {{{first}}} ({beliefs[first]:.0%})"
+    if beliefs[second] < RIVALLING * beliefs[first] or first == second:
+        return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by items like it"
+    between = f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by items like it"
+    return f"{between}; {model_says}" if model_says else between
