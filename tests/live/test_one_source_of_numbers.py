@@ -59,6 +59,13 @@ class People:
         store = self.store
         return {p.task_id: p.picked_by for p in store.queue(store.current().queue).predictions}
 
+    def asked(self, task: int) -> str | None:
+        """What put a task into the queue; of a first answer into the last queue that had it, whose page may be open."""
+        store, touched = self.store, {task for task, _, _ in self.answers.values()}
+        names = [store.current().queue] if task in touched else reversed(store.queues())
+        picks = (item.picked_by for name in names for item in store.queue(name).predictions if item.task_id == task)
+        return next(picks, None)
+
     def labels(self) -> dict[int, str]:
         """Task → the label it has; a tie has none."""
         given: dict[int, dict[int, str]] = {}
@@ -107,7 +114,7 @@ class People:
     def note(self, annotation: int, task: int, person: int, label: str | None) -> None:
         self.answers.pop(annotation, None)
         self.seen.discard(annotation)
-        if label is not None and task not in self.labels() and self.queued.get(task) == CONTROL:
+        if label is not None and task not in self.labels() and self.asked(task) == CONTROL:
             self.control.add(task)
         self.answers[annotation] = task, person, label
 
@@ -115,7 +122,7 @@ class People:
         client = self.clients[person]
         result = self.project.answer(label) if label else []
         annotation = client.annotate(task, result, cancelled=label is None)
-        self.picked[annotation] = self.queued.get(task)
+        self.picked[annotation] = self.asked(task)
         self.note(annotation, task, person, label)
 
     def any_label(self) -> str:
