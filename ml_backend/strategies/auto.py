@@ -122,7 +122,7 @@ class Answers:
 
     def last(self, count: int) -> list[int]:
         """The nodes that were added last, at most ``count``; none of those that the graph came with."""
-        added = self._labelled[len(self._graph.labelled) :]
+        added: list[int] = self._labelled[len(self._graph.labelled) :]
         return added[max(0, len(added) - count) :]
 
     def probabilities(self) -> Floats:
