@@ -63,9 +63,9 @@ def main(
     wanted = form_of(out, form)
     settings, client = connect(url)
     store = stores_of(settings).open(project)
+    export = read_export(client, project, store, whole=wanted == WHOLE)
     if store is None:
         warn(f"Nothing is known of project {project} in {settings.model_dir}: shares and places are left out.")
-    export = read_export(client, project, store, whole=wanted == WHOLE)
     beside = images is Images.BESIDE
     media = MediaReader(client, fetcher=make_fetcher(settings)) if beside else None
     FORMS[wanted](export, out, Options(full=full, media=media))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions
-from ml_backend.strategies.auto import SPACED, Answers, apart, with_model
+from ml_backend.strategies.auto import Answers, apart, with_model
 
 
 class InstantOrder:
@@ -57,14 +57,14 @@ class InstantOrder:
     def front(self, count: int, among: NDArray[np.bool_] | None = None) -> Positions:
         """The next open items to ask for, most telling first; no two of them neighbours while there are others.
 
-        None is a neighbour of the `SPACED` items answered last, either.
+        They may be neighbours of what was answered a moment ago: what surprises is asked about at once.
 
         Args:
             count: B.
             among: whether each open item may be asked for ``[O]``; None: all may.
         """
         may = self._open if among is None else self._open & among
-        picked = apart(np.where(may, self.values(), -1.0), self._graph, count, after=self._answers.last(SPACED))
+        picked = apart(np.where(may, self.values(), -1.0), self._graph, count)
         return np.array(picked, dtype=np.int64)
 
     def values(self) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from ml_backend.errors import BadItemError, LabelStudioError
+from ml_backend.errors import BadItemError, LabelStudioError, LabelStudioNotFound
 from ml_backend.fetching.budget import Budget
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.fetching.urls import SHOWN
@@ -112,6 +112,11 @@ class MediaReader:
         try:
             with budget.spend():
                 return self.client.fetch(path, most_bytes=limits.most_bytes, budget=budget)
+        except LabelStudioNotFound as exc:
+            if storage_path(url, 0) is None:
+                raise BadItemError(str(exc)) from exc
+            told = "Label Studio finds no storage of the project that has it; add one in Settings > Cloud Storage"
+            raise BadItemError(f"{url[:SHOWN]}: {told}") from exc
         except LabelStudioError as exc:
             raise BadItemError(str(exc)) from exc
 

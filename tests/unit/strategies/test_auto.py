@@ -113,18 +113,6 @@ def test_ten_in_a_row_are_no_neighbours(groups):
     assert close(SPACED) == 0
 
 
-def test_what_an_answer_brings_forward_is_no_neighbour_of_the_last_ones(groups):
-    rows, kinds = groups
-    graph = neighbourhood(rows, [0, 40, 80, 1], [0, 1, 2, 0])
-    order, asked = InstantOrder(graph), []
-    for _ in range(8):
-        (item,) = order.front(1).tolist()
-        node = int(graph.open[item])
-        assert graph.weights[[node]][:, asked].sum() == 0
-        asked.append(node)
-        order.answer(item, int(kinds[node]))
-
-
 @pytest.mark.parametrize("count", [0, 1, 119, 500])
 @pytest.mark.parametrize("labels", [(), (0, 40, 80, 1)])
 def test_it_picks_as_many_as_there_are(groups, count, labels):
