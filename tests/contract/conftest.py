@@ -1,4 +1,4 @@
-"""Fixtures of the simulations."""
+"""Fixtures of tests with whole trainings."""
 
 from support.simulations import csv_file, topics
 
