@@ -186,7 +186,8 @@ def test_the_next_task_knows_the_last_answer_and_nothing_else_is_moved(instant, 
             worth, may = order.values(), np.isin(left.task_ids, movable)
             assert worth[items[served]] == worth[may].max(), "no other would tell more"
     status, now = settled(loop, project), store.queue(published.name)
-    assert (status["moved"] > status["moved_late"] > 0, status["problem"]) == (True, "")
+    # How many are late depends on the tasks' ids, which this Label Studio gives: perhaps none.
+    assert (status["moved"] > status["moved_late"], status["problem"]) == (True, "")
     rows = {row["task"]: row for row in project.client.predictions(project.id)}
     assert [p.task_id for p in now.predictions] == sorted(rows, key=lambda task: rows[task]["score"])
     assert all(

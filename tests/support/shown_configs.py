@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page, TimeoutError
 from support.label_studio import LiveLabelStudio
 
 from ml_backend.errors import LabelStudioRejected
@@ -14,6 +14,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_fields import with_field
 
 VERSION = "shown"
+RELOADS = 3
+"""Label Studio's page changes its address once or twice as it comes up; what waits in it then fails."""
 TICKED = """() => [...document.querySelectorAll('.lsf-choices input')].map(
     box => [box.name, box.checked, box.offsetParent !== null])"""
 CHOSEN = f"""label => {{ const boxes = ({TICKED})();
@@ -38,15 +40,26 @@ def shown(page: Page, studio: LiveLabelStudio, xml: str, question: ChoiceQuestio
     client.serve_version(project.id, VERSION)
     page.goto(f"{studio.url}/projects/{project.id}/data?task={task}")
     try:
-        page.wait_for_selector(".lsf-choices", timeout=20_000)
-        page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=10_000)
-        page.wait_for_function(CHOSEN, arg=question.descriptions[1], timeout=10_000)
-    except Exception as exc:
+        for _ in range(RELOADS):
+            try:
+                _wait_for_guess(page, text, question.descriptions[1])
+                break
+            except TimeoutError:
+                raise
+            except Error:  # the page went on to another address of its own meanwhile
+                page.wait_for_load_state()
+    except TimeoutError as exc:
         return f"{type(exc).__name__}: {page.inner_text('body')[-300:]!r}"
     boxes = page.evaluate(TICKED)
     if boxes and [box[1] for box in boxes] != [place == 1 for place in range(len(boxes))]:
         return f"ticked: {boxes}"
     return "" if not boxes or all(box[2] for box in boxes) else f"hidden: {boxes}"
+
+
+def _wait_for_guess(page: Page, text: str, label: str) -> None:
+    page.wait_for_selector(".lsf-choices", timeout=20_000)
+    page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=10_000)
+    page.wait_for_function(CHOSEN, arg=label, timeout=10_000)
 
 
 def stored(question: ChoiceQuestion, text: str) -> str:
