@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ml_backend.errors import DataError, LabelStudioError
+from ml_backend.errors import DataError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.importing import NewTask
 
@@ -43,11 +43,7 @@ def accounts_of(client: LabelStudioClient) -> Accounts:
         LabelStudioError: Label Studio failed.
     """
     me = client.whoami()
-    try:
-        rows = client.request("GET", "api/users/", what="The list of accounts").json()
-    except LabelStudioError:
-        rows = []
-    return Accounts(int(me["id"]), {row["id"]: row["email"] for row in (*rows, me) if row.get("email")})
+    return Accounts(int(me["id"]), client.emails() | ({me["id"]: me["email"]} if me.get("email") else {}))
 
 
 def give_answers(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.exporting.datasets_folder import write_dataset
 from ml_backend.exporting.label_studio_json import label_studio_tasks
-from ml_backend.exporting.rows import annotation_rows, annotators
+from ml_backend.exporting.rows import annotation_rows
 from ml_backend.exporting.tables import csv_text, json_lines, json_text
 from ml_backend.files import AtomicWriter, Staged, for_people
 from ml_backend.label_studio.client import LabelStudioClient
@@ -57,7 +57,7 @@ def read_export(
         LabelStudioError: Label Studio failed. LabelConfigError: the project asks no single choice.
     """
     project = client.project(project_id)
-    question, emails = parse_label_config(project.label_config, project=project_id), annotators(client)
+    question, emails = parse_label_config(project.label_config, project=project_id), client.emails()
     tasks = client.export(project_id, everything=whole)
     rows = list(annotation_rows(tasks, question, emails, store))
     predictions = client.predictions(project_id) if whole else []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ml_backend.exporting.provenance import MARK
 from ml_backend.exporting.rows import carried
+from ml_backend.label_studio.import_items import CARRIED as MARK
 from ml_backend.label_studio.queue_names import parse_queue_name
 
 PREDICTION: Final = ("model_version", "score", "result")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from ml_backend.errors import StoreError
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.answers import label_of
+from ml_backend.label_studio.import_items import CARRIED as MARK
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.label_studio.task_rows import parse_time
@@ -25,8 +26,6 @@ from ml_backend.store.queue_reorderings import INSTANT
 RANDOM: Final = "random"
 SAMPLED: Final = "sampled"
 EVALUATION: Final = "evaluation"
-MARK: Final = "active_learning"
-"""Field of a task's ``meta`` in which an export in Label Studio's form carries this."""
 UNCHANGED: Final = timedelta(seconds=1)
 """Between creation and last change of an annotation that nobody edited: ``lead_time`` grows when it is edited."""
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ml_backend.errors import LabelStudioError
 from ml_backend.evaluation.agreement import answers, majority
 from ml_backend.exporting.provenance import EVALUATION, AskedUnder, Provenance, carried_of
 from ml_backend.label_studio.answers import read_answer
-from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import CONTROL, Annotation, Task
@@ -63,15 +61,6 @@ class _Given:
     created_at: str
     updated_at: str
     asked: Provenance
-
-
-def annotators(client: LabelStudioClient) -> dict[int, str]:
-    """E-mail addresses by account id; empty where this account may not read them."""
-    try:
-        rows = client.request("GET", "api/users/", what="The list of accounts").json()
-    except LabelStudioError:
-        return {}
-    return {row["id"]: row["email"] for row in rows if row.get("email")}
 
 
 def annotation_rows(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.errors import LabelStudioUnauthorized, LabelStudioUnreachable
 from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.records import Project
 
@@ -27,6 +27,14 @@ class ProjectCalls(LabelStudioHttp):
         """The account that the token belongs to."""
         account: Mapping[str, Any] = self._json("GET", "api/current-user/whoami")
         return account
+
+    def emails(self) -> dict[int, str]:
+        """E-mail addresses by account id; empty where this account may not read them. Any other failure is one."""
+        try:
+            rows = self._json("GET", "api/users/", what="The list of accounts")
+        except LabelStudioUnauthorized:
+            return {}
+        return {row["id"]: row["email"] for row in rows if row.get("email")}
 
     def project(self, project_id: int) -> Project:
         """One project as it is now."""

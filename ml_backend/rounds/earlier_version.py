@@ -27,7 +27,7 @@ def earlier_version(project: RoundProject, workspace: Workspace, recorder: Recor
     store = project.store
     name = store.current().version
     try:
-        if name is None or name != max(store.versions(), key=lambda v: int(v.split("-")[-2]), default=None):
+        if name is None or [name] != store.versions()[-1:]:
             return None
         manifest = store.manifest(name)
     except StoreError:
