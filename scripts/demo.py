@@ -33,8 +33,8 @@ from ml_backend.config import Settings, load_settings
 from ml_backend.dashboard.address import PREFIX as DASHBOARD
 from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.errors import StoreError
+from ml_backend.importing.new_tasks import known_keys, send
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.new_tasks import known_keys, send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.record import record_round

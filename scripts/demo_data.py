@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from served_pictures import picture_url
 
-from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.label_studio.importing import NewTask, content_key
+from ml_backend.importing.image_files import png_data_uri
+from ml_backend.importing.new_tasks import import_row
+from ml_backend.importing.reading import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio.new_tasks import import_row
 from ml_backend.simulation.headline_files import LabelledText, load_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 from ml_backend.simulation.photo_table import FOLDER, TABLE, Photograph, read_photographs

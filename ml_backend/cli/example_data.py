@@ -17,7 +17,7 @@ from ml_backend.cli.download import FetchError, Network, RemoteFile, download_al
 from ml_backend.errors import DataError
 from ml_backend.extras import require
 from ml_backend.files import atomic
-from ml_backend.label_studio.image_files import idx_bytes
+from ml_backend.importing.image_files import idx_bytes
 from ml_backend.simulation.headline_files import find_headlines, load_headlines, read_headlines
 from ml_backend.simulation.mnist_files import find_mnist, load_mnist
 

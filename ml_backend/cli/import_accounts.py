@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ml_backend.errors import DataError
+from ml_backend.importing.reading import NewTask
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.importing import NewTask
 
 NAMED: Final = 10
 """Annotators that a message names."""

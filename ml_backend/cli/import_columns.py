@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.label_studio.import_items import is_plain
-from ml_backend.label_studio.import_rows import TEXTS, rows_of
+from ml_backend.importing.items import is_plain
+from ml_backend.importing.rows import TEXTS, rows_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 CERTAIN: Final = "label"

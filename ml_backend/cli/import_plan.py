@@ -13,13 +13,13 @@ from ml_backend.cli.import_accounts import accounts_of, give_answers
 from ml_backend.cli.import_columns import label_column
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, DataError
+from ml_backend.importing.items import Remarks
+from ml_backend.importing.new_tasks import import_row, known_keys, send
+from ml_backend.importing.reading import NewTask, read_tasks
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.import_items import Remarks
-from ml_backend.label_studio.importing import NewTask, read_tasks
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import decoded_text
-from ml_backend.label_studio.new_tasks import import_row, known_keys, send
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project
 
 SHOWN_PROBLEMS: Final = 20

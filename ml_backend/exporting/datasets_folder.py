@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from ml_backend.errors import DataError
 from ml_backend.exporting.rows import COLUMNS
-from ml_backend.exporting.tables import DATA_PREFIX, json_lines
+from ml_backend.exporting.tables import json_lines
 from ml_backend.files import Staged
+from ml_backend.importing.items import DATA_PREFIX
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import TIME_FORMAT, parse_time
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.exporting.rows import carried
-from ml_backend.label_studio.import_items import CARRIED as MARK
+from ml_backend.importing.items import CARRIED as MARK
 from ml_backend.label_studio.queue_names import parse_queue_name
 
 PREDICTION: Final = ("model_version", "score", "result")

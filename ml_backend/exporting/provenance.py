@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ml_backend.errors import StoreError
+from ml_backend.importing.items import CARRIED as MARK
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.answers import label_of
-from ml_backend.label_studio.import_items import CARRIED as MARK
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.label_studio.task_rows import parse_time

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.exporting.rows import COLUMNS
+from ml_backend.importing.items import DATA_PREFIX
 
-DATA_PREFIX: Final = "data."
-"""Begins the CSV columns of task data fields."""
 SHORT_URI: Final = 40
 
 

@@ -19,7 +19,7 @@ from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.files import read_text
-from ml_backend.label_studio.importing import NewTask, read_tasks
+from ml_backend.importing.reading import NewTask, read_tasks
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.reading import ItemReader, reader_of

@@ -17,7 +17,7 @@ import numpy as np
 
 from ml_backend.errors import DataError
 from ml_backend.files import read_text
-from ml_backend.label_studio.importing import TEXT_COLUMNS
+from ml_backend.importing.reading import TEXT_COLUMNS
 
 RELATED: Final = "related"
 NOT_RELATED: Final = "not related"

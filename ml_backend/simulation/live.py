@@ -9,12 +9,12 @@ from xml.sax.saxutils import quoteattr
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import DataError
+from ml_backend.importing.image_files import png_data_uri
+from ml_backend.importing.new_tasks import import_row, send
+from ml_backend.importing.reading import NewTask, content_key
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import png_data_uri
-from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio.new_tasks import import_row, send
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round

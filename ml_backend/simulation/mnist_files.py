@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
-from ml_backend.label_studio.image_files import read_idx
+from ml_backend.importing.image_files import read_idx
 
 MNIST_TEST_SIZE: Final = 10_000
 MNIST_VALIDATION_SIZE: Final = 2_000

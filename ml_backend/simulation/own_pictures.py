@@ -8,7 +8,7 @@ from pathlib import Path
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import BadItemError
 from ml_backend.files import read_bytes
-from ml_backend.label_studio.image_files import IMAGE_SUFFIXES
+from ml_backend.importing.image_files import IMAGE_SUFFIXES
 from ml_backend.models.base import Model
 from ml_backend.rounds.encoder_choice import candidates
 from ml_backend.rounds.encoder_hint import LOOKED_AT, Looks, looks_of, picture_hint

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.label_studio.image_files import embedded_image
+from ml_backend.importing.image_files import embedded_image
 from ml_backend.models.photos import Photos
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.photo_table import FOLDER, TABLE, read_photographs

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import compare
-from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_cache import UPSERT, TaskCache
 from ml_backend.records import Prediction, Queue

@@ -22,7 +22,7 @@ from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.encoders import feature_store
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import DataError
-from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.media import decode_data_uri
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.photos import Photos

@@ -22,11 +22,11 @@ from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.encoders.feature_store import FOLDER as FEATURES
 from ml_backend.files import atomic
+from ml_backend.importing.new_tasks import import_row, send
+from ml_backend.importing.reading import NewTask, content_key
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import parse_label_config
-from ml_backend.label_studio.new_tasks import import_row, send
 from ml_backend.label_studio.setup import make_project
 from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Silent, StepTime

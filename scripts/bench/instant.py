@@ -22,8 +22,8 @@ from rich.table import Table
 from bench.loop import Bench, Digits, load, percentile, timed, wait_for
 from bench.start import start_studio
 from ml_backend.cli.common import console, messages, new_app, tell_errors
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.answers import result_for
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.records import CONTROL
 from ml_backend.rounds.project_round import workspace

@@ -27,10 +27,10 @@ from bench.start import start_studio
 from bench.timing import load, percentile, timed, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import Settings
+from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.log import look, rounds
 from ml_backend.rounds.project_round import workspace

@@ -25,10 +25,10 @@ from bench.timing import load, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import Settings
 from ml_backend.errors import DataError
+from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import parse_label_config
-from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.log import rounds
 from ml_backend.simulation.data import data_folder

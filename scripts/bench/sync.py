@@ -16,8 +16,8 @@ from rich.table import Table
 from bench.start import start_studio
 from bench.timing import timed
 from ml_backend.cli.common import console, messages, new_app, tell_errors
+from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.new_tasks import send
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.report import Report

@@ -18,9 +18,9 @@ from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request

@@ -23,7 +23,7 @@ from ml_backend.cli.download import Network, RemoteFile, checksum
 from ml_backend.cli.example_data import fetch
 from ml_backend.errors import DataError
 from ml_backend.files import TEMPORARY
-from ml_backend.label_studio.image_files import idx_bytes
+from ml_backend.importing.image_files import idx_bytes
 from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.simulation.mnist_files import load_mnist
 

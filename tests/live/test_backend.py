@@ -14,7 +14,7 @@ from support.serving import Backend
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected
-from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.rounds.project_round import workspace
 from ml_backend.store.project_store import ProjectStore
 

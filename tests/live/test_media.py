@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ml_backend.errors import BadItemError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher, FetchLimits
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.media import MediaReader, decode_data_uri, text_of
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.records import Task

@@ -21,8 +21,8 @@ from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.exporting.datasets_folder import SPLITS
 from ml_backend.exporting.rows import annotation_rows
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.instant.queue import MOVABLE
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.records import CONTROL
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest

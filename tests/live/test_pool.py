@@ -12,12 +12,12 @@ from support.strokes import BARS, TWO_BARS, strokes
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.instant.loop import InstantLoop
 from ml_backend.instant.order import InstantOrder
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import CONTROL
 from ml_backend.rounds import embedding as project_embedding

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from label_studio_sdk.label_interface import LabelInterface
 
 from ml_backend.errors import DataError, LabelConfigError
+from ml_backend.importing.items import Remarks
+from ml_backend.importing.reading import read_tasks
 from ml_backend.label_studio.answers import label_of, read_answer, result_for
-from ml_backend.label_studio.import_items import Remarks
-from ml_backend.label_studio.importing import read_tasks
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
 
 QUESTION = ChoiceQuestion("c", "t", "Text", "text", ("Yes", "No"))

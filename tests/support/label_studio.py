@@ -20,8 +20,8 @@ from filelock import FileLock
 from processes import start_label_studio
 from support.places import REPOSITORY
 
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import Project

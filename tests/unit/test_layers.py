@@ -27,6 +27,7 @@ LAYERS = (
     ("instant",),
     ("rounds",),
     ("jobs",),
+    ("importing",),
     ("exporting",),
     ("simulation",),
     ("doctor",),

@@ -7,8 +7,8 @@ from support.looped import FAST, WORDS
 from support.rounds import has_warning, queued
 
 from ml_backend.draws import draws_for
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
-from ml_backend.label_studio.image_files import png_data_uri
 from ml_backend.store.project_store import Current
 
 

@@ -9,7 +9,7 @@ from ml_backend.errors import (
     AcquisitionError,
     ConfigurationError,
 )
-from ml_backend.label_studio.image_files import png_data_uri
+from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.predictor import Predictor
 from ml_backend.store.project_store import Current

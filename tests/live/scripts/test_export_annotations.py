@@ -13,8 +13,8 @@ from ml_backend.exporting.export import write_whole
 from ml_backend.exporting.provenance import MARK
 from ml_backend.exporting.rows import COLUMNS, annotation_rows
 from ml_backend.files import AtomicWriter
+from ml_backend.importing.new_tasks import KEY_FIELD
 from ml_backend.label_studio.answers import result_for
-from ml_backend.label_studio.new_tasks import KEY_FIELD
 from ml_backend.records import CONTROL
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import Workspace, run_round

@@ -16,9 +16,9 @@ from ml_backend.doctor.diagnosis import Context
 from ml_backend.errors import LabelConfigError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
+from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.labeling_config import parse_label_config, read_label_config
-from ml_backend.label_studio.new_tasks import send
 from ml_backend.rounds.run import Workspace
 from ml_backend.server import create_app
 

@@ -9,9 +9,9 @@ from support.scripts import headlines, labels_of, tasks_of, write
 from ml_backend.cli import import_tasks
 from ml_backend.cli.import_plan import make_plan
 from ml_backend.errors import LabelStudioUnreachable
+from ml_backend.importing.image_files import idx_bytes, png_data_uri, read_idx
+from ml_backend.importing.new_tasks import import_row, send
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.image_files import idx_bytes, png_data_uri, read_idx
-from ml_backend.label_studio.new_tasks import import_row, send
 
 
 def test_an_import_can_be_run_again_and_brings_only_what_is_missing(run, make_project, tmp_path):

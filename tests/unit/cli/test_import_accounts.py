@@ -6,7 +6,7 @@ import pytest
 
 from ml_backend.cli.import_accounts import Accounts, give_answers
 from ml_backend.errors import DataError
-from ml_backend.label_studio.importing import NewTask
+from ml_backend.importing.reading import NewTask
 
 HERE = Accounts(1, {1: "me@x.org", 2: "Ada@x.org"})
 

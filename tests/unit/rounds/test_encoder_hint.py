@@ -14,7 +14,7 @@ from PIL import Image
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import BadItemError
-from ml_backend.label_studio.image_files import embedded_image, png_data_uri
+from ml_backend.importing.image_files import embedded_image, png_data_uri
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.rounds.encoder_choice import in_words
 from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint

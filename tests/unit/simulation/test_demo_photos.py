@@ -5,7 +5,7 @@ from demo_data import photo_project
 from served_pictures import bring_photographs, local_files
 from support.groceries import few_groceries
 
-from ml_backend.label_studio.importing import content_key
+from ml_backend.importing.reading import content_key
 
 
 def test_photographs_are_brought_once_and_stay(tmp_path):

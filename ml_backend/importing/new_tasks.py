@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.errors import LabelStudioError, LabelStudioRejected
+from ml_backend.importing.reading import NewTask, content_key
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.importing import NewTask, content_key
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_progress
 

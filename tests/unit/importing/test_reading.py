@@ -10,8 +10,8 @@ from PIL import Image
 from support.places import REPOSITORY
 
 from ml_backend.errors import DataError
-from ml_backend.label_studio.image_files import idx_bytes, png_data_uri
-from ml_backend.label_studio.importing import content_key, read_tasks
+from ml_backend.importing.image_files import idx_bytes, png_data_uri
+from ml_backend.importing.reading import content_key, read_tasks
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 needs_real_data = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason=f"no real data in {REAL}")

@@ -25,6 +25,7 @@ MIN_MARKS: Final = frozenset({"id", "annotator", "annotation_id"})
 OWN_COLUMNS: Final = frozenset({"task_id", "annotation_id", "label", "annotator"})
 """By these a row of ``lsal export`` is known."""
 DATA_PREFIX: Final = "data."
+"""Begins the columns of task data fields in tables of ``lsal export``."""
 LOST_OF_TASKS: Final = ("drafts", "comments", "comment_authors", "file_upload")
 CARRIED: Final = "active_learning"
 """Field of a task's ``meta`` in which exports of ours carry what Label Studio's import loses, by annotation."""

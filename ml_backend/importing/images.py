@@ -7,8 +7,8 @@ from itertools import repeat
 from pathlib import Path
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.label_studio.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
-from ml_backend.label_studio.import_items import ImportItem
+from ml_backend.importing.image_files import IMAGE_SUFFIXES, embedded_image, png_data_uri, read_idx
+from ml_backend.importing.items import ImportItem
 
 
 def image_folder(folder: Path) -> Iterator[ImportItem | BadItemError]:

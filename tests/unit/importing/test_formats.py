@@ -5,9 +5,9 @@ import json
 import pytest
 from support.places import REPOSITORY
 
-from ml_backend.label_studio.import_items import Remarks
-from ml_backend.label_studio.import_rows import separator_of
-from ml_backend.label_studio.importing import read_tasks
+from ml_backend.importing.items import Remarks
+from ml_backend.importing.reading import read_tasks
+from ml_backend.importing.rows import separator_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 CASES = REPOSITORY / "tests" / "data" / "cases"

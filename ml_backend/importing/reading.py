@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.errors import BadItemError, DataError
+from ml_backend.importing.images import idx_images, idx_pair, image_folder
+from ml_backend.importing.items import DATA_PREFIX, ImportItem, Remarks, is_export, item_of
+from ml_backend.importing.rows import BLANK, TEXTS, columns_of, rows_of
 from ml_backend.label_studio.answers import read_answer
-from ml_backend.label_studio.import_images import idx_images, idx_pair, image_folder
-from ml_backend.label_studio.import_items import DATA_PREFIX, ImportItem, Remarks, is_export, item_of
-from ml_backend.label_studio.import_rows import BLANK, TEXTS, columns_of, rows_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decoded_text
 from ml_backend.label_studio.task_fields import field_value, with_field

@@ -15,7 +15,7 @@ from PIL import Image
 from support.places import REPOSITORY
 
 from ml_backend.errors import BadItemError, DataError
-from ml_backend.label_studio.image_files import embedded_image, idx_bytes, png_data_uri, read_idx
+from ml_backend.importing.image_files import embedded_image, idx_bytes, png_data_uri, read_idx
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, LabelledText, load_headlines, read_headlines
 from ml_backend.simulation.mnist_files import load_mnist, split_mnist
 
