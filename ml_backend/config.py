@@ -18,6 +18,7 @@ from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.fetching.addresses import parse_rules
 from ml_backend.hardware import Hardware
+from ml_backend.setting_errors import explain
 from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -116,13 +117,16 @@ class ProjectSettings(BaseModel):
         try:
             return self.model_validate({**self.model_dump(), **(changes or {})})
         except ValidationError as exc:
-            raise ConfigurationError(f"{where}: {explain(exc)}") from exc
+            raise ConfigurationError(f"{where}: {explain(exc, type(self).model_fields)}") from exc
 
 
 class Settings(BaseSettings):
-    """What one installation needs; read from the environment by ``Settings()``."""
+    """What one installation needs; read from the environment by ``Settings()``.
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+    A name that is given and that no setting has is an error; a variable of the environment may be somebody else's.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
 
     label_studio_url: str = Field("http://127.0.0.1:8080", description="where this product reaches Label Studio")
     label_studio_api_key: SecretStr | None = Field(
@@ -287,13 +291,4 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as exc:
-        raise ConfigurationError(f"Settings: {explain(exc, upper=True)}") from exc
-
-
-def explain(exc: ValidationError, *, upper: bool = False) -> str:
-    """A pydantic error in one line: names and reasons, never the values (one of them may be a token)."""
-    parts = []
-    for error in exc.errors(include_input=False, include_url=False):
-        name = ".".join(str(part) for part in error["loc"]) or "value"
-        parts.append(f"{name.upper() if upper else name}: {error['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts)
+        raise ConfigurationError(f"Settings: {explain(exc, Settings.model_fields, upper=True)}") from exc

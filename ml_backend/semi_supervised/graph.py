@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
+
 if TYPE_CHECKING:
     from scipy import sparse
 
@@ -63,6 +65,7 @@ class Neighbourhood:
         return len(self.prior)
 
 
+@hardware.threads()
 def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
     """The ``count`` nearest of ``others [M, D]`` to each item, by the closest of its views ``T x [N, D]``.
 

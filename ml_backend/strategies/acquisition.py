@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.strategies.base import Strategy, needs, probabilities_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def _in_blocks(score: Callable[[Tensor], Tensor]) -> Callable[[Probabilities], F
     """Make a function of ``[n, K, C]`` one of any number of items, at the speed of the cache."""
 
     @wraps(score)
+    @hardware.threads()
     def scored(probabilities: Probabilities) -> Floats:
         import torch
 
@@ -228,6 +230,7 @@ POWER_BALD: Final = Strategy(
 )
 
 
+@hardware.threads()
 def epig(probabilities: Probabilities, targets: Probabilities) -> Floats:
     """``mean_m I(y; y_m)`` in nats, in [0, ln C]: how much an item's label would tell about those of target items.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.strategies.acquisition import BLOCK_BYTES, Floats, Probabilities, bald
 from ml_backend.strategies.base import Strategy, needs, probabilities_of
 from ml_backend.strategies.inputs import StrategyInputs
@@ -26,6 +27,7 @@ FEW = 16
 """Items whose gain is computed at once, best bound first."""
 
 
+@hardware.threads()
 def batch_bald(
     probabilities: Probabilities,
     count: int,

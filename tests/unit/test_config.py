@@ -115,6 +115,18 @@ def test_all_bad_values_are_named_at_once(environment):
         load_settings()
 
 
+def test_an_unknown_name_is_an_error_that_names_what_is_near():
+    with pytest.raises(ConfigurationError, match=r"QUEUE_SIZES: no setting has this name; did you mean QUEUE_SIZE\?"):
+        load_settings(queue_sizes=50)
+    with pytest.raises(ConfigurationError, match=r"COLOUR: no setting has this name$"):
+        load_settings(colour="red")
+
+
+def test_an_unknown_variable_may_be_somebody_elses(environment):
+    environment(QUEUE_SIZES="50", LABEL_STUDIO_HOST="x", MODEL_DIRS="y")
+    assert load_settings().queue_size == 200
+
+
 def test_the_case_of_a_log_level_does_not_matter(environment):
     environment(LOG_LEVEL="debug")
     assert load_settings().log_level == "DEBUG"
@@ -154,7 +166,7 @@ def test_every_strategy_can_be_chosen(strategy):
     [
         ({"strategy": "best"}, "strategy: Unknown strategy 'best'; choose one of: " + ", ".join(STRATEGIES)),
         ({"strategy": "entropy:0.8,random:0.1"}, "strategy: The shares of mixture"),
-        ({"stratgy": "bald"}, "stratgy: Extra inputs are not permitted"),
+        ({"stratgy": "bald"}, "stratgy: no setting has this name; did you mean strategy?"),
         ({"samples": 1}, "samples: "),
         ({"queue_size": 0}, "queue_size: "),
         ({"queue_size": "many"}, "queue_size: "),

@@ -18,7 +18,7 @@ LAYERS = (
     ("evaluation",),
     ("semi_supervised",),
     ("strategies",),
-    ("setting_kinds",),
+    ("setting_kinds", "setting_errors"),
     ("config",),
     ("logs",),
     ("label_studio",),

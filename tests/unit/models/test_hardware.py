@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from threading import Thread
 
 import numpy as np
@@ -15,6 +18,8 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.hardware import Hardware
 from ml_backend.models import layers
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.semi_supervised.graph import nearest
+from ml_backend.strategies.batch_bald import batch_bald
 
 
 @pytest.fixture(params=[True, False])
@@ -84,3 +89,25 @@ def test_what_is_trained_is_stored_from_the_cpu_and_draws_nothing_global():
     assert {value.device.type for value in model.state()[0].values()} == {"cpu"}
     assert torch.equal(torch.get_rng_state(), before)
     assert np.isfinite(model.embed(images)).all()
+
+
+def test_neighbours_and_strategies_compute_on_the_chosen_threads():
+    seen = []
+
+    def told(value):
+        seen.append(torch.get_num_threads())
+        return value
+
+    rows = np.eye(4, dtype=np.float32)
+    with hardware.using(Hardware(threads=3)):
+        nearest((told(view) for view in [rows]), rows, 2)
+        batch_bald(np.full((4, 3, 2), 0.5), 1, lambda row, size: told(np.zeros(size)))
+    assert seen == [3, 3]
+
+
+@pytest.mark.parametrize(("given", "then"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_waiting_threads_sleep_unless_somebody_chose_otherwise(given, then):
+    code = "import ml_backend.cli.app, os; print(os.environ['OMP_WAIT_POLICY'])"
+    bare = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=bare | given, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [then]
