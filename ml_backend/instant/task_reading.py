@@ -29,7 +29,9 @@ QUIET: Final = 1.0
 AGAIN: Final = 3.0
 """Seconds to another look where Label Studio's counts say that something has not shown yet."""
 REST: Final = 10.0
-"""The same after a failure."""
+"""The same after a failure; twice as long after each further one in a row."""
+LONGEST_REST: Final = 300.0
+"""At most so long."""
 LOOKS: Final = 3
 """Looks in a row that do not show all: what is still not there then is a deleted task, which a round finds out."""
 SHARE: Final = 0.2
@@ -68,6 +70,8 @@ class TaskReading:
         """Project → when it is to be read."""
         self._looks: dict[int, int] = {}
         """Project → looks in a row that did not show all."""
+        self._failures: dict[int, int] = {}
+        """Project → failures in a row."""
         self._free: dict[int, float] = {}
         """Project → when it may be read again."""
         self._news = Condition()
@@ -120,16 +124,23 @@ class TaskReading:
         except LabelStudioNotFound:
             again = None  # it is deleted; the scheduler tells
         except Exception as exc:
-            ours = isinstance(exc, ActiveLearningError)
-            told = str(exc) if ours else type(exc).__name__
-            again = self._look_again(project_id, REST)
-            if self._looks[project_id] == 1:
-                log.warning("project %s: counting fails: %s", project_id, told, exc_info=None if ours else exc)
+            again = self._failed(project_id, exc)
+        else:
+            self._failures.pop(project_id, None)
         ended = self._clock()
         with self._news:
             self._free[project_id] = ended + (ended - began) * (1 / SHARE - 1)
             if again is not None:
                 self._due.setdefault(project_id, max(ended + again, self._free[project_id]))
+
+    def _failed(self, project_id: int, exc: Exception) -> float:
+        """Tell the first failure in a row; in how many seconds to try again: an outage ends without any news."""
+        failures = self._failures[project_id] = self._failures.get(project_id, 0) + 1
+        if failures == 1:
+            ours = isinstance(exc, ActiveLearningError)
+            told = str(exc) if ours else type(exc).__name__
+            log.warning("project %s: counting fails: %s", project_id, told, exc_info=None if ours else exc)
+        return min(REST * 2 ** min(failures - 1, 10), LONGEST_REST)
 
     def _read(self, project_id: int) -> float | None:
         """Read what changed in one project; in how many seconds to look again, None where all is there."""

@@ -66,7 +66,7 @@ def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]
         request = replace(request, settings={})
     patience = ASKED_PATIENCE if request.is_one_of_a_kind else ROUND_PATIENCE
     # Before the round, which may take long: labels meanwhile are heard of at once.
-    told = mend_webhooks(settings, client, request.project_id, stores_of(settings).open(request.project_id))
+    told = mend_webhooks(settings, request.project_id)
     options = RunOptions(fit_random=request.train, draw_map=True, patience=patience, told=tuple(told))
     started = datetime.now(UTC)
     try:

@@ -396,6 +396,27 @@ def test_whoever_sends_too_much_waits_for_nothing(store, tmp_path):
     assert loop._events.qsize() == MOST_WAITING
 
 
+def test_a_surprise_moves_a_task_late_and_the_expected_answer_none(store):
+    """What was prepared holds for the expected answer; after another one, the next task is moved while they wait."""
+    late = {}
+    for surprise in (False, True):
+        studio, state = Studio(), open_instant(store, worth_it=EVERY_GAIN)
+        state.serve(3, studio)
+        state.moved_late = 0
+        for _ in range(10):
+            state.prepare(3, studio)
+            task = state._queue.has(3)
+            expected = state._queue._order._expected()[task - 1000]
+            label = "ab"[int(expected.argmin() if surprise else expected.argmax())]
+            assert state.take_in(state.heard(annotation(task, label)))
+            wanted, before = state._queue.swap(), state.moved_late
+            state.serve(3, studio)
+            assert state.moved_late == before + (wanted is not None)
+            assert wanted is None or state._queue.has(3) == wanted.raised
+        late[surprise] = state.moved_late
+    assert late[True] > late[False] == 0
+
+
 def test_a_half_done_swap_is_finished_with_the_next_answer(store):
     studio, state = Studio(), open_instant(store, worth_it=EVERY_GAIN)
     tasks = [row.task_id for row in store.queue(NAME).predictions]

@@ -112,6 +112,17 @@ def test_a_failure_is_told_once_and_tried_again(store, caplog):
     assert made._due == {}
 
 
+def test_after_a_long_outage_it_looks_as_often_as_ever(store):
+    label_studio, now = LabelStudio(annotations=1, faults=7), [0.0]
+    made, _ = reading(store, label_studio, clock=lambda: now[0])
+    rests = []
+    for _ in range(7 + LOOKS):
+        made._guarded(7)
+        rests.append(made._due.pop(7, now[0]) - now[0])
+        now[0] += 1000
+    assert rests == [10, 20, 40, 80, 160, 300, 300] + [task_reading.AGAIN] * (LOOKS - 1) + [0]
+
+
 def test_a_deleted_project_is_left_alone(store, caplog):
     made, _ = reading(store, LabelStudio(faults=1, fault=LabelStudioNotFound))
     made._guarded(7)
