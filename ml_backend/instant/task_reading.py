@@ -140,7 +140,7 @@ class TaskReading:
             ours = isinstance(exc, ActiveLearningError)
             told = str(exc) if ours else type(exc).__name__
             log.warning("project %s: counting fails: %s", project_id, told, exc_info=None if ours else exc)
-        return min(REST * 2 ** min(failures - 1, 10), LONGEST_REST)
+        return min(REST * 2.0 ** min(failures - 1, 10), LONGEST_REST)
 
     def _read(self, project_id: int) -> float | None:
         """Read what changed in one project; in how many seconds to look again, None where all is there."""

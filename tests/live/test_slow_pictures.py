@@ -26,7 +26,9 @@ def test_a_round_orders_the_others_and_names_those(make_project: MakeProject, mi
     slow = misbehaving(drip(HEAD, seconds=BETWEEN, sent=sent))
     urls = [{"image": f"{slow.url}/{number}.png"} for number in range(4)]
     project = make_project("mnist", example_data("mnist", 8) + urls)
-    settings = ProjectSettings(strategy="entropy", image_model="mnist_cnn", control_share=0, hyperparameters={"steps": 5})
+    settings = ProjectSettings(
+        strategy="entropy", image_model="mnist_cnn", control_share=0, hyperparameters={"steps": 5}
+    )
     workspace = Workspace(
         project.client,
         tmp_path,
