@@ -89,6 +89,8 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("ml_backend").setLevel(settings.log_level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(library_level(settings))
+    # "Task queue depth is 1" is a page that asks for two things at once.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def relay(line: Any) -> logging.Handler:

@@ -48,7 +48,8 @@ def measures(
         return
     for line in lines(found):
         console.print(line, highlight=False, soft_wrap=True)
-    console.print(_class_table(found["classes"]))
+    if any(found["classes"].values()):
+        console.print(_class_table(found["classes"]))
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -71,10 +72,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
             f"{gain['value']:+,.0f} labels ({gain['low']:+,.0f} to {gain['high']:+,.0f}) saved by {saved['labels']:,}."
         )
     else:
-        told.append(
-            f"Labels saved: not known yet. It {found.get('saved_missing') or 'needs another round'} "
-            f"({found['random_labels']:,} random labels so far)."
-        )
+        told.append(f"Labels saved: not known yet. It {found.get('saved_missing') or 'needs another round'}.")
     guesses = [f"The model is {found['guesses']}."] if found.get("guesses") else []
     return [*told, *guesses, found["hint"]]
 

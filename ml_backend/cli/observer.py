@@ -68,7 +68,6 @@ def show_report(console: Console, report: Report, *, first: int = 10) -> None:
     if report.queue and first:
         table = Table("place", "task", "guess", "confidence", "score")
         for place, item in enumerate(report.queue.predictions[:first], start=1):
-            table.add_row(
-                str(place), str(item.task_id), item.label or "-", f"{item.confidence:.3f}", f"{item.score:.6f}"
-            )
+            guess = (item.label, f"{item.confidence:.3f}") if item.label else ("-", "-")
+            table.add_row(str(place), str(item.task_id), *guess, f"{item.score:.6f}")
         console.print(table)

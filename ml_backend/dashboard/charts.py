@@ -75,11 +75,11 @@ def band(x: Sequence[Any], low: Sequence[float], high: Sequence[float], *, name:
 
 
 def reach(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], *, colour: str) -> dict[str, Any]:
-    """Error bars from ``lows`` to ``highs``."""
+    """Error bars from ``lows`` to ``highs``; none towards an end that lies on the value's other side."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [high - value for value, high in zip(values, highs, strict=True)],
-        "arrayminus": [value - low for value, low in zip(values, lows, strict=True)],
+        "array": [max(high - value, 0.0) for value, high in zip(values, highs, strict=True)],
+        "arrayminus": [max(value - low, 0.0) for value, low in zip(values, lows, strict=True)],
         "color": colour,
     }

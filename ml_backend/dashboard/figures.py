@@ -33,7 +33,7 @@ def curve_points(rows: Sequence[Data], measure: str) -> tuple[list[Data], list[D
 
 
 def curve_figure(data: Data, measure: str) -> charts.Figure:
-    """The measure of each version against its labels; for accuracy with the random baseline and the labels saved."""
+    """The measure of each version against its labels, with intervals; of accuracy also random order."""
     served, held_back = curve_points(data["versions"], measure)
     traces = [_version_trace(served, measure, "order by the model")] if served else []
     if held_back:
@@ -52,15 +52,18 @@ def _version_trace(rows: Sequence[Data], measure: str, name: str) -> dict[str, A
     """Versions with the interval of their measure, where it has one."""
     values = [row[measure] for row in rows]
     trace = charts.line([row["labels"] for row in rows], values, name=name, hover=[_told(r, measure) for r in rows])
-    if measure != "accuracy" or not all(row["interval"] for row in rows):
+    between = [row["intervals"].get(measure) for row in rows]
+    if not any(between):
         return trace
-    lows, highs = [row["interval"]["low"] for row in rows], [row["interval"]["high"] for row in rows]
+    # A version without one gets a bar of no length.
+    lows = [ends["low"] if ends else value for ends, value in zip(between, values, strict=True)]
+    highs = [ends["high"] if ends else value for ends, value in zip(between, values, strict=True)]
     return trace | {"error_y": charts.reach(values, lows, highs, colour=charts.COLOURS[0]) | {"thickness": 1}}
 
 
 def _told(row: Data, measure: str) -> str:
-    interval = row["interval"] if measure == "accuracy" else None
-    between = f" ({words.percent(interval['low'])} to {words.percent(interval['high'])})" if interval else ""
+    told = words.between(row["intervals"].get(measure))
+    between = f" ({told})" if told else ""
     worse = "" if row["promoted"] else "<br>not served: clearly worse"
     return (
         f"{charts.text(row['name'])}<br>{row['labels']:,} labels<br>"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from dash import dcc, html
 
 from ml_backend.dashboard.documents import address_of
+from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 
 FITTING: Final = 3
 """Columns of a table that fit a phone side by side."""
@@ -54,6 +55,21 @@ def notice(text: Children, kind: str = "info") -> html.Div:
 def nothing_yet(what: str, next_step: Children) -> html.Div:
     """An empty state: what is missing, and what to do for it."""
     return html.Div([html.P(what, className="empty-what"), html.P(next_step)], className="empty")
+
+
+def not_measured(counted: Mapping[str, Any] | None, address: str) -> html.Div:
+    """In place of what a version got right on the evaluation tasks: what it takes to be told.
+
+    Args:
+        counted: `rounds.measures.numbers`.
+        address: the project in Label Studio.
+    """
+    step: Children = "Nothing is counted yet: a round reads what is labelled."
+    if counted is not None:
+        missing = too_few_evaluated(counted["evaluation"], counted.get("held_out", 0))
+        step = f"It {missing or 'needs a round: Train now on the overview'}."
+        step = [step, " ", out("Open in Label Studio", address)] if counted.get("held_out") and missing else step
+    return nothing_yet("No version has been measured.", step)
 
 
 def figures(items: Iterable[tuple[str, Children, Children, str | None]]) -> html.Dl:

@@ -8,10 +8,11 @@ from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.documents import ADDRESS
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.rounds.tally import tally
+from ml_backend.rounds.measures import numbers
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -24,13 +25,13 @@ def _row(services: Services, project_id: int, store: ProjectStore) -> dict[str, 
     row: dict[str, Any] = {"id": project_id, "title": f"Project {project_id}", "error": None}
     try:
         last = services.last_round(store) or {}
-        current, now = store.current(), tally(store)
+        current, counted = store.current(), numbers(store)
         metrics = store.manifest(current.version).metrics if current.version else None
         return row | {
             "title": title(store),
             "version": current.version,
             "accuracy": (metrics or {}).get("accuracy"),
-            "labels": now.labels if now else last.get("labels"),
+            "labels": counted["labels"] if counted else last.get("labels"),
             "last_round": last.get("ended"),
             "last_error": last.get("error"),
             "running": services.running(project_id),
@@ -44,10 +45,10 @@ def view(data: dict[str, Any]) -> html.Div:
     """A card for each project."""
     if not data["projects"]:
         how = [
-            "Connect a project with ",
-            html.Code("lsal create-project"),
-            ", or try ",
-            html.Code("make demo"),
+            "In Label Studio, type this server's address into Settings > Model of a project; or connect one with ",
+            html.Code("lsal create-project --config FILE --title NAME --backend-url ADDRESS"),
+            ". ",
+            html.A("Your first project, step by step", href=f"{ADDRESS}tutorial"),
             ".",
         ]
         return parts.page("Projects", parts.nothing_yet("No project is connected yet.", how))
@@ -62,7 +63,11 @@ def _card(row: dict[str, Any]) -> html.Li:
         labels = words.count(row["labels"] or 0, "label")
         told = f"{labels} · accuracy {words.percent(row['accuracy'])} · {row['version']}"
     else:
-        told = f"{words.count(row['labels'], 'label')}, and no model yet." if row["labels"] else "No model yet."
+        told = (
+            "No label and no model yet."
+            if not row["labels"]
+            else f"{words.count(row['labels'], 'label')}, no model yet."
+        )
     content: list[Any] = [html.H2(link), html.P(told)]
     if row["running"]:
         content.append(html.P("A round is under way.", className="note"))

@@ -11,7 +11,7 @@ from ml_backend.dashboard.address import number, parse_address
 from ml_backend.dashboard.reading.waiting import read_round
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
-from ml_backend.rounds.tally import tally
+from ml_backend.rounds.measures import numbers
 
 
 def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
@@ -19,12 +19,11 @@ def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
     store = services.store(project_id)
     current, outlook = store.current(), services.outlook(project_id)
     last = services.last_round(store) or {}
-    counted = tally(store)
     return {
         "project": project_id,
         **read_round(services, project_id, store),
         "labels_waiting": outlook.labels_waiting,
-        "numbers": counted and counted.numbers,
+        "numbers": numbers(store),
         "labels_to_go": outlook.labels_to_go,
         "seconds_to_go": None if outlook.seconds_to_go is None else round(outlook.seconds_to_go),
         "failures": outlook.failures,

@@ -59,8 +59,8 @@ def _curve(learning: dict[str, Any], measure: str, name: str) -> Figure:
     figure, axes = _axes(LABELS_AXIS[axis.is_log], name)
     if models:
         _with_intervals(axes, models, measure, color=charts.QUIET, fmt="o", label="random order")
-    if served and measure == "accuracy" and all(row["interval"] for row in served):
-        rows = [row | row["interval"] for row in served]
+    if served and any(row["intervals"].get(measure) for row in served):
+        rows = [{"low": row[measure], "high": row[measure]} | row | row["intervals"].get(measure, {}) for row in served]
         _with_intervals(axes, rows, measure, color=charts.COLOURS[0], fmt="o-", label="order by the model")
     elif served:
         labels, values = [row["labels"] for row in served], [row[measure] for row in served]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +35,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     if value is not None and 0 < value < 10 ** -(digits + 2):
         return f"less than {10.0 ** -(digits + 2):.{digits}%}"
     return MISSING if value is None else f"{value:.{digits}%}"
+
+
+def between(interval: Mapping[str, float] | None) -> str:
+    """An interval of shares, ``low`` to ``high``; empty where there is none."""
+    return f"{percent(interval['low'])} to {percent(interval['high'])}" if interval else ""
 
 
 def change(now: float | None, before: float | None) -> str:

@@ -13,6 +13,7 @@ from ml_backend.doctor.words import command
 from ml_backend.label_studio.client import installed_version
 from ml_backend.label_studio.labeling_config import NEXT_STEP
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
+from ml_backend.rounds.evaluation_tasks import TAB_TITLE
 
 TESTED_WITH: Final = "1.23.2"
 EXPIRES_SOON: Final = timedelta(days=14)
@@ -94,7 +95,7 @@ def evaluation_tasks(context: Context) -> Finding:
         return Finding(name, "ok", f"{len(held_out):,}, {labelled:,} of them labelled.")
     message = f"{len(held_out):,}, none of them labelled: " if held_out else "None: "
     remedy = (
-        "Label them (a tab with a filter on split shows them)."
+        f"Label them: Label Studio's tab “{TAB_TITLE}” lists them, once a round has run."
         if held_out
         else f'{command("import", context)} FILE --evaluation 200, or set "{EVALUATION_FIELD}": '
         f'"{EVALUATION_SPLIT}" in the data of random tasks.'

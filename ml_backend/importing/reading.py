@@ -190,7 +190,7 @@ def _task(item: ImportItem, wanted: _Wanted) -> NewTask:
 
 
 def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
-    """The text or image URI of an item, without the white space around it."""
+    """The text of an item, every character as it was, or its image's or text's URL, without the white space around."""
     what = "image" if wanted.is_image else "text"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadItemError(f'the {what} in "{name}" is empty')
@@ -198,8 +198,9 @@ def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
         return value
     if not isinstance(value, str):
         raise BadItemError(f'"{name}" holds a {type(value).__name__}, not the {what}')
-    value = value.strip()
     question = wanted.question
+    if wanted.is_image or (question is not None and question.by_url):
+        value = value.strip()
     if wanted.is_image and value.startswith("data:") and value.endswith(SHORTENED):
         raise BadItemError(f'the image in "{name}" was shortened by an export; export with --full')
     if wanted.is_image and not is_readable(value):

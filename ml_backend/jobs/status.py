@@ -8,8 +8,7 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.trigger import NextRound
 from ml_backend.rounds.log import rounds as logged_rounds
-from ml_backend.rounds.measures import present
-from ml_backend.rounds.tally import tally
+from ml_backend.rounds.measures import numbers, present
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -29,11 +28,11 @@ def project_status(
         "deleted": is_deleted,
     }
     try:
-        current, now = store.current(), tally(store)
+        current = store.current()
         return status | {
             "version": current.version,
             "queue": current.queue,
-            "numbers": now and now.numbers,
+            "numbers": numbers(store),
             "measures": present(store),
             "running": rounds.running(project_id),
             "waits_for": list(rounds.ahead(project_id)),

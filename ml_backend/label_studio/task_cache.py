@@ -151,14 +151,15 @@ class TaskCache:
             for (row,) in db.execute("SELECT row FROM tasks WHERE annotations > 0 ORDER BY id"):
                 yield task_from_row(json.loads(row))
 
-    def untouched(self) -> int:
-        """How many tasks nobody annotated or skipped, those aside that are held out for measuring."""
+    def untouched(self) -> tuple[int, int]:
+        """How many tasks nobody annotated or skipped: those to be asked about, and those held out for measuring."""
         with self._open() as db:
             (count,) = db.execute("SELECT COUNT(*) FROM tasks WHERE annotations = 0").fetchone()
             # Inside a text the quotes would be escaped: only fields of this name are found, also of nested objects.
             mark = json.dumps({EVALUATION_FIELD: EVALUATION_SPLIT})[1:-1]
-            held_out = db.execute("SELECT row FROM tasks WHERE annotations = 0 AND instr(row, ?)", (mark,))
-            return int(count) - sum(task_from_row(json.loads(row)).is_evaluation for (row,) in held_out)
+            marked = db.execute("SELECT row FROM tasks WHERE annotations = 0 AND instr(row, ?)", (mark,))
+            held_out = sum(task_from_row(json.loads(row)).is_evaluation for (row,) in marked)
+            return int(count) - held_out, held_out
 
     def missing(self, task_ids: Iterable[int]) -> int:
         """How many of these tasks are not there (any more)."""

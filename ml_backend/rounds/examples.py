@@ -20,6 +20,8 @@ class TaskPool:
     training: list[tuple[Task, str]] = field(default_factory=list)
     evaluation: list[tuple[Task, str]] = field(default_factory=list)
     open: list[Task] = field(default_factory=list)
+    held_out: int = 0
+    """Evaluation tasks, labelled or not."""
     skipped: int = 0
     """Open tasks that somebody skipped: not asked again, or the most doubtful would fill every queue."""
     dropped: set[int] = field(default_factory=set)
@@ -33,6 +35,18 @@ class TaskPool:
 
     newest: datetime | None = None
     """Time of the newest answer, or skip, of any task."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks there are of each kind, by the names that `tally.Tally` has for them."""
+        return {
+            "labels": len(self.training),
+            "evaluation": len(self.evaluation),
+            "held_out": self.held_out,
+            "open": len(self.open),
+            "skipped": self.skipped,
+            "tied": len(self.tied),
+        }
 
     @property
     def tied(self) -> list[int]:
@@ -58,6 +72,7 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
             pool.foreign_labels[label] += 1
         elif label is not None:
             (pool.evaluation if task.is_evaluation else pool.training).append((task, label))
+        pool.held_out += task.is_evaluation
         if not task.is_labeled and not task.is_evaluation:
             if task.is_skipped:
                 pool.skipped += 1

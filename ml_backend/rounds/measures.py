@@ -11,7 +11,8 @@ import numpy as np
 
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.stopping import Judged, Saved, labels_saved
-from ml_backend.rounds.outlook import FEWEST_EVALUATED, outlook, saved_missing, too_few_evaluated
+from ml_backend.rounds.evaluation_tasks import FEWEST_EVALUATED, too_few_evaluated
+from ml_backend.rounds.outlook import outlook, saved_missing
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.tally import class_shares, live_accuracy, tally
@@ -68,13 +69,36 @@ def stored(store: ProjectStore) -> dict[str, Any]:
 def present(store: ProjectStore) -> dict[str, Any]:
     """The measures of the last round, with what people answered since; empty before a first one.
 
+    Where this machine has no copy of the tasks (the rounds run elsewhere), ``numbers`` are those of the last round.
+
     Raises:
         StoreError: something stored is damaged.
     """
     found, now = stored(store), tally(store)
     if not found or now is None:
         return found
-    return found | {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
+    found |= {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
+    if "evaluated" in found and not found["outlook"]:
+        found |= _of_evaluation(now.evaluation, now.held_out, found)
+    return found
+
+
+def numbers(store: ProjectStore) -> dict[str, Any] | None:
+    """How many answers there are: as of now, or of the last round where this machine has no copy of the tasks.
+
+    Raises:
+        StoreError: something stored is damaged.
+    """
+    now = tally(store)
+    return now.numbers if now else stored(store).get("numbers")
+
+
+def _of_evaluation(evaluated: int, held_out: int, found: Mapping[str, Any]) -> dict[str, str]:
+    """What is said about evaluation tasks as they are now, where the last round found too few of them labelled."""
+    if evaluated == found["evaluated"] or found["evaluated"] >= FEWEST_EVALUATED:
+        return {}
+    missing = too_few_evaluated(evaluated, held_out) or f"needs the next round, which measures on {evaluated:,} tasks"
+    return {"saved_missing": missing, "hint": _unknown(missing) if found["version"] else found["hint"]}
 
 
 def _measures(
@@ -86,40 +110,46 @@ def _measures(
     sample: tuple[int, int],
 ) -> dict[str, Any]:
     """The document; ``sample`` counts labels that chance drew, and the answers to control tasks among them."""
-    evaluated = len(project.pool.evaluation)
-    share = project.settings.control_share
+    evaluated, held_out = len(project.pool.evaluation), project.pool.held_out
+    share, now = project.settings.control_share, tally(project.store)
     found: dict[str, Any] = {
         "version": version,
         "labels": len(labels),
         "random_labels": sample[0],
+        "evaluated": evaluated,
+        "numbers": now and now.numbers,
         "live": live_accuracy(answers, labels),
         "classes": class_shares(answers, labels),
         "labels_saved": None,
-        "saved_missing": saved_missing(evaluated, *sample, 0, share),
+        "saved_missing": saved_missing(evaluated, held_out, *sample, 0, share),
         "outlook": None,
-        "hint": _unmeasured(evaluated, version),
+        "hint": _unmeasured(evaluated, held_out, version),
         "guesses": project.store.manifest(version).guesses if version else "",
     }
     if judged is None or version is None:
         return found
     generator = np.random.default_rng(project.settings.seed)
-    now = Judged(project.store.manifest(version).examples, judged.right)
+    used = Judged(project.store.manifest(version).examples, judged.right)
     tasks = len(labels) + len(project.pool.open)
     models = random_models(project, judged)
-    saved = labels_saved(models, now, pool=tasks, generator=generator)
-    ahead = outlook(project, version, judged, now, generator)
+    saved = labels_saved(models, used, pool=tasks, generator=generator)
+    ahead = outlook(project, version, judged, used, generator)
     return found | {
         "labels_saved": _saved(saved),
-        "saved_missing": "" if saved else saved_missing(evaluated, *sample, len(models), share),
+        "saved_missing": "" if saved else saved_missing(evaluated, held_out, *sample, len(models), share),
         "outlook": asdict(ahead) | {"agreement": list(ahead.agreement)},
         "hint": ahead.hint,
     }
 
 
-def _unmeasured(evaluated: int, version: str | None) -> str:
+def _unmeasured(evaluated: int, held_out: int, version: str | None) -> str:
     if version is None:
         return "Go on: a model is trained as soon as tasks of two classes have labels."
-    missing = too_few_evaluated(evaluated) or "needs a version that was measured on the present evaluation tasks"
+    measured = "needs a version that was measured on the present evaluation tasks"
+    return _unknown(too_few_evaluated(evaluated, held_out) or measured)
+
+
+def _unknown(missing: str) -> str:
     return f"Go on: what more labels bring is not known yet. It {missing}."
 
 

@@ -10,14 +10,13 @@ from typing import Final
 import numpy as np
 
 from ml_backend.evaluation.stopping import Interval, Judged, agreement, forecast, has_settled
+from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.random_baseline import FEWEST_MODELS, labels_for
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 
 CURVE: Final = 30
 """Newest versions that the outlook rests on."""
-FEWEST_EVALUATED: Final = 30
-"""Evaluation tasks below which nothing is concluded from versions."""
 FEWEST_VERSIONS: Final = 4
 """Versions, of two numbers of labels, from which a learning curve is drawn on."""
 SOON: Final = 10
@@ -118,27 +117,18 @@ def _suffices(models: Sequence[Judged]) -> bool:
     return len(models) >= FEWEST_VERSIONS and len({model.labels for model in models}) > 1
 
 
-def too_few_evaluated(evaluated: int) -> str:
-    """What is missing where there are too few labelled evaluation tasks; empty where there are enough."""
-    if evaluated >= FEWEST_EVALUATED:
-        return ""
-    return (
-        f"needs {_count(FEWEST_EVALUATED - evaluated, 'more labelled evaluation task')} (there {_are(evaluated)} "
-        f"{evaluated:,} of {FEWEST_EVALUATED}; lsal import --evaluation holds some out)"
-    )
-
-
-def saved_missing(evaluated: int, sample: int, later: int, models: int, control_share: float) -> str:
+def saved_missing(evaluated: int, held_out: int, sample: int, later: int, models: int, control_share: float) -> str:
     """What is missing to tell how many labels the order saved.
 
     Args:
         evaluated: labelled evaluation tasks.
+        held_out: evaluation tasks, labelled or not.
         sample: labels that chance drew.
         later: of these, answers to control tasks.
         models: models of random labels so far.
         control_share: of the queues.
     """
-    if lacking := too_few_evaluated(evaluated):
+    if lacking := too_few_evaluated(evaluated, held_out):
         return lacking
     needed = max(labels_for(FEWEST_MODELS) - sample, 0 if later else 1)
     if needed and not control_share:

@@ -93,13 +93,14 @@ def _warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
 
 def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     pool, now, current = project.pool, project.now, project.store.current()
+    recorder.report.counted = pool.counts
     if pool.skipped:
-        recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.")
+        recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.", "skipped")
     if pool.dropped:
         recorder.warn(f"{len(pool.dropped)} tasks that somebody dropped on the dashboard are left out of the queue.")
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
-        recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.")
+        recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.", "labels")
     if pool.unreadable:
         shown = "; ".join(f"task {task_id}, {why}" for task_id, why in list(pool.unreadable.items())[:SHOWN_ANSWERS])
         more = len(pool.unreadable) - SHOWN_ANSWERS
@@ -109,7 +110,9 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
         )
     if pool.tied:
         shown = ", ".join(map(str, pool.tied[:5]))
-        recorder.warn(f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.")
+        recorder.warn(
+            f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.", "tied"
+        )
     if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
         recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
     if current.queue and now.model_version != current.queue:

@@ -172,5 +172,7 @@ def _line(
             "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),
             "messages": report.warnings[:MOST_MESSAGES],
+            "messages_about": [report.about.get(text) for text in report.warnings[:MOST_MESSAGES]],
+            "counted": report.counted,
         }
     return line

@@ -31,6 +31,10 @@ class Report:
     title: str = ""
     steps: list[StepTime] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    about: dict[str, str] = field(default_factory=dict)
+    """Warning → the count of ``counted`` that it speaks of: once that has changed, the warning no longer holds."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """How many tasks of each kind the round read: `examples.TaskPool.counts`."""
     left_out: dict[int, str] = field(default_factory=dict)
     """Task id → why its content could not be used."""
     version: str | None = None
@@ -128,7 +132,9 @@ class Recorder:
         self.report.steps.append(done)
         self._observer.step_finished(done)
 
-    def warn(self, text: str) -> None:
-        """Note something the user should know, once."""
+    def warn(self, text: str, about: str | None = None) -> None:
+        """Note something the user should know, once; ``about`` names the count that it speaks of."""
         if text not in self.report.warnings:
             self.report.warnings.append(text)
+        if about:
+            self.report.about[text] = about

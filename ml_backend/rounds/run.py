@@ -75,9 +75,9 @@ def run_round(
 
 
 def _settled(now: Project, store: ProjectStore, workspace: Workspace, *, unpin: bool) -> Project:
-    """The project after what an earlier round left half done, and after its version is unpinned."""
+    """The project as it is now, after what an earlier round left half done, and after its version is unpinned."""
+    now = workspace.client.project(now.id)  # another round may have published while this one waited for the lock
     if store.announced():  # it was cut off while it published
-        now = workspace.client.project(now.id)
         store.settle(now.model_version)
     if unpin:
         store.set_current(replace(store.current(), pinned=None))

@@ -9,6 +9,7 @@ from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_studio.publishing import delete_replaced, publish
 from ml_backend.logs import note_version
 from ml_backend.records import Queue
+from ml_backend.rounds.evaluation_tasks import list_them
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
@@ -63,7 +64,9 @@ def serve(
     if pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
     else:
-        recorder.warn("No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.")
+        recorder.warn(
+            "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
+        )
     if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
         store.set_current(replace(store.current(), pinned=pin))
 
@@ -98,7 +101,7 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     if name is None:
         strategy = strategy_in_use(project.settings, trained=False)
         order = "in a random order, fixed by the seed" if strategy == COLD_START else f"by {strategy}, which needs none"
-        recorder.warn(f"No trained model yet: the open tasks are queued {order}.")
+        recorder.warn(f"No trained model yet: the open tasks are queued {order}.", "labels")
     return name
 
 
@@ -115,5 +118,6 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
             if replaced:
                 project.store.keep_as_served(replaced)
             recorder.report.replaced = delete_replaced(client, project_id, queue, question, keep=workspace.keep_queues)
+            list_them(client, project_id, project.pool, question)
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
         recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

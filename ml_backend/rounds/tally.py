@@ -55,6 +55,8 @@ class Tally:
     """Tasks that a model can learn from: answered, with a majority for a label of the config, and not held out."""
     evaluation: int
     """Tasks held out for measuring that are answered in the same way."""
+    held_out: int
+    """Tasks held out for measuring, answered or not."""
     control: int
     """Tasks among ``labels`` that were drawn at random to measure by."""
     open: int
@@ -121,7 +123,7 @@ def _counted(store: ProjectStore) -> Tally | None:
         return None
     cache, dropped, current = TaskCache(store.task_cache_path), read_overrides(store).dropped, store.current().queue
     untouched_dropped = sum(not task.annotations and not task.is_evaluation for task in cache.find(dropped))
-    tasks = list(cache.annotated())
+    tasks, (untouched, untouched_held_out) = list(cache.annotated()), cache.untouched()
     pool = divide(tasks, question, dropped)
     labels = {task.id: label for task, label in pool.training}
     log, seen = looked_up(store, labels), last_seen(store)
@@ -130,8 +132,9 @@ def _counted(store: ProjectStore) -> Tally | None:
     return Tally(
         labels=len(labels),
         evaluation=len(pool.evaluation),
+        held_out=pool.held_out + untouched_held_out,
         control=sum(task in log and log[task].picked_by == CONTROL for task in labels),
-        open=len(pool.open) + cache.untouched() - untouched_dropped,
+        open=len(pool.open) + untouched - untouched_dropped,
         skipped=pool.skipped,
         tied=len(pool.tied),
         new=new.total(),

@@ -11,6 +11,7 @@ import numpy as np
 
 from ml_backend.draws import Ids
 from ml_backend.errors import ModelError, StoreError
+from ml_backend.evaluation.intervals import intervals
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
@@ -19,6 +20,7 @@ from ml_backend.models.base import LabeledItems, Model
 from ml_backend.records import Progress
 from ml_backend.rounds.class_descriptions import descriptions
 from ml_backend.rounds.earlier_version import earlier_version
+from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
@@ -39,11 +41,12 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     report.label_counts = dict(Counter(labels))
     if len(report.label_counts) < 2:
         found = f"all {len(labels)} labels are {labels[0]!r}" if labels else "there are no labels yet"
-        recorder.warn(f"Nothing to train on: {found}. Label tasks of two classes first.")
+        recorder.warn(f"Nothing to train on: {found}. Label tasks of two classes first.", "labels")
         return None
     missing = [label for label in project.question.labels if label not in report.label_counts]
     if missing:
-        recorder.warn(f"No example yet of: {', '.join(missing[:10])}{' and more' if len(missing) > 10 else ''}.")
+        more = " and more" if len(missing) > 10 else ""
+        recorder.warn(f"No example yet of: {', '.join(missing[:10])}{more}.", "labels")
     fingerprint = _fingerprint(project)
     known = version_with(project.store, fingerprint)
     if known:
@@ -52,7 +55,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         examples = read_tasks([task for task, _ in project.pool.training], project, report)
         targets = target_indices(labels, examples, [task.id for task, _ in project.pool.training], project.question)
         if len(np.unique(targets)) < 2:
-            recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.")
+            recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.", "labels")
             return None
         known_items = LabeledItems(examples.items, targets)
         earlier = earlier_version(project, workspace, recorder)
@@ -131,10 +134,7 @@ def _judge(
     """Measure a model, and compare it with the stored version ``rival`` on the same tasks."""
     held_out = project.pool.evaluation
     if not held_out:
-        recorder.warn(
-            'No labelled evaluation tasks, so nothing is measured. Mark some with "split": "evaluation" in their data '
-            "(lsal import --evaluation)."
-        )
+        recorder.warn(f"Nothing is measured. It {too_few_evaluated(0, project.pool.held_out)}.", "evaluation")
         return _Verdict()
     with recorder.step("judge") as step:
         examples = read_tasks([task for task, _ in held_out], project, recorder.report)
@@ -147,6 +147,8 @@ def _judge(
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
         judged = evaluation_predictions(examples.task_ids, targets, probabilities)
         metrics = asdict(evaluate(probabilities, targets, project.question.labels))
+        positive = metrics["positive"] and project.question.labels.index(metrics["positive"])
+        metrics["intervals"] = intervals(probabilities, targets, positive, seed=project.settings.seed)
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
         comparison = None
         before = _rival_model(project, rival, workspace, recorder)

@@ -23,7 +23,9 @@ LOSS_NOTE: Final = (
 def read(view: View) -> Data:
     """The curve's data; ``measure`` of the address chooses what is drawn first."""
     wanted = view.parameters.get("measure", "")
-    return read_learning(view.store) | {"measure": wanted if wanted in MEASURES else "accuracy"}
+    link = view.services.label_studio_link(view.project_id)
+    found = read_learning(view.store) | {"label_studio": link}
+    return found | {"measure": wanted if wanted in MEASURES else "accuracy"}
 
 
 def view(data: Data) -> Any:
@@ -50,12 +52,7 @@ def view(data: Data) -> Any:
             )
         )
     else:
-        content.append(
-            parts.nothing_yet(
-                "No version has been measured.",
-                "Mark some tasks with “split”: “evaluation” in their data and label them.",
-            )
-        )
+        content.append(parts.not_measured(data["numbers"], data["label_studio"]))
     losses = [row for row in data["versions"] if row["loss"]]
     if losses:
         names = [row["name"] for row in reversed(losses)]
@@ -88,18 +85,19 @@ def curve_part(data: Data, measure: str) -> Any:
             f" {words.count(len(held_back), 'version')} held back: clearly worse than the one before, not served."
         )
     table = parts.table(
-        ("Version", "Labels", name, "Evaluation tasks"),
+        ("Version", "Labels", name, "95 % interval", "Evaluation tasks"),
         [
             (
                 html.Td(row["name"], className="code"),
                 f"{row['labels']:,}",
                 words.percent(row[measure]),
+                words.between(row["intervals"].get(measure)) or words.MISSING,
                 f"{row['evaluated']:,}",
             )
             for row in rows
         ],
         caption=f"{name} by version",
-        numbers=(1, 2, 3),
+        numbers=(1, 2, 3, 4),
     )
     drawn = parts.graph(
         curve_figure(data, measure), name=f"{name} against labels", summary=summary, identity="curve-graph"

@@ -40,12 +40,7 @@ def view(data: Data) -> Any:
         content.append(_choices(data))
         content.append(html.Div(body(data), id="mistakes-body", className="page"))
     elif data["problem"] is None:
-        content.append(
-            parts.nothing_yet(
-                "No version has been measured.",
-                "Import some tasks with lsal import --evaluation, label them, and train.",
-            )
-        )
+        content.append(parts.not_measured(data["numbers"], data["label_studio"]))
     content.append(doubts(data))
     return parts.page(
         "Mistakes",

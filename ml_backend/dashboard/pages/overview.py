@@ -19,7 +19,11 @@ from ml_backend.records import CONTROL
 
 ENOUGH_LIVE: Final = 20
 """Answers to control tasks from which their share is taken as it is."""
+FEWEST_LIVE: Final = 5
+"""Such answers below which their share says nothing."""
 SOURCES: Final = {"labels": "the labels alone", "pool": "all tasks, labelled or not"}
+Figure = tuple[str, Any, Any, str | None]
+"""See `parts.figures`."""
 
 
 def read(view: View) -> Data:
@@ -51,12 +55,14 @@ def live(data: Data) -> list[Any]:
         content.append(parts.notice(f"The last round failed: {failed}{advice}", "error"))
     if data["version"] is None:
         content.append(_empty(data))
+        content += [parts.section("So far", parts.figures(_counted(data)))] if data["queue"] else []
     else:
         content.append(_standing(data))
     content += [_stop_or_go(data)] if data["hint"] and data["version"] else []
-    if data["warnings"]:
+    if data["warnings"] and data["version"]:
         items = html.Ul([html.Li(text) for text in data["warnings"]])
-        content.append(parts.section("What the last round warns of", items))
+        note = _when(data["warned"], data)
+        content.append(parts.section("What the last round warns of", items, note=f"It ended {note}."))
     return content
 
 
@@ -65,11 +71,16 @@ def _empty(data: Data) -> html.Div:
         step = ["The first round reads what is labelled; it starts by itself, or by “Train now” below. ", _open(data)]
         return parts.nothing_yet("The labels are not counted yet.", step)
     if not data["labels"]:
-        step = ["Open the project in Label Studio and label tasks of two classes: ", _open(data), "."]
+        first = "The first order stands. " if data["queue"] else ""
+        step = [f"{first}Open the project in Label Studio and label tasks of two classes: ", _open(data), "."]
         return parts.nothing_yet("No labels yet.", step)
     done = words.count(data["labels"], "label")
-    step = ["Press “Train now” below, or label on: ", _open(data), "."]
-    return parts.nothing_yet(f"{done}, and no model yet.", step)
+    told = " ".join(data["warnings"]) or "Press “Train now” below, or label on."
+    return parts.nothing_yet(f"{done}, and no model yet.", [f"{told} ", _open(data)])
+
+
+def _when(moment: str, data: Data) -> str:
+    return words.ago(moment, datetime.fromisoformat(data["now"]))
 
 
 def _open(data: Data) -> html.A:
@@ -83,19 +94,14 @@ def _standing(data: Data) -> html.Section:
     names = [("accuracy", "Accuracy", "accuracy"), ("f_macro", "F-score", "f-score"), ("auc", "AUC", "AUC")]
     if metrics.get("f_positive") is not None:
         names[1] = ("f_positive", f"F-score of “{metrics['positive']}”", "f-score")
-    count = words.MISSING if data["labels"] is None else f"{data['labels']:,}"
-    labels = ("Labels so far", count, _open_tasks(data), "labels")
-    rows: list[tuple[str, Any, Any, str | None]] = [labels]
+    rows: list[Figure] = []
     for name, label, topic in names:
         change = words.change(metrics.get(name), then.get(name)) or None
         rows.append((label, words.percent(metrics.get(name)), change, topic))
     if not metrics:
-        rows = [labels, ("Accuracy", words.MISSING, "no labelled evaluation tasks yet", "evaluation tasks")]
-    queue = data["queue"]
-    if queue:
-        count = words.MISSING if queue["answered"] is None else f"{queue['answered']:,}"
-        answered = f"{count} of {queue['size']:,}"
-        rows.append(("Queue", answered, f"answered · by {queue['strategy']}", "queue"))
+        rows = [("Accuracy", words.MISSING, _unmeasured(data["numbers"]), "evaluation tasks")]
+    labels, *queue = _counted(data)
+    rows = [labels, *rows, *queue]
     pinned = " · pinned" if data["pinned"] == version["name"] else ""
     trained = words.ago(version["created_at"], datetime.fromisoformat(data["now"]))
     note = [html.Span(version["name"], className="code"), f" · trained {trained}{pinned}"]
@@ -114,6 +120,29 @@ def _standing(data: Data) -> html.Section:
     return parts.section("Current version", *content, note=note)
 
 
+def _counted(data: Data) -> list[Figure]:
+    """What people answered: labels, and what became of the queue where there is one."""
+    count, queue = words.MISSING if data["labels"] is None else f"{data['labels']:,}", data["queue"]
+    when = f", {_when(data['counted'], data)}" if data["counted"] else ""
+    told = None if data["open_tasks"] is None else f"{data['open_tasks']:,} tasks are open{when}"
+    rows: list[Figure] = [("Labels so far", count, told, "labels")]
+    if queue:
+        answered = words.MISSING if queue["answered"] is None else f"{queue['answered']:,}"
+        told = f"answered · by {queue['strategy']}"
+        rows.append(("Queue", f"{answered} of {queue['size']:,}", told, "queue"))
+    return rows
+
+
+def _unmeasured(counted: Data | None) -> str:
+    """Why the version has no accuracy."""
+    done, held_out = (counted or {}).get("evaluation", 0), (counted or {}).get("held_out", 0)
+    if not held_out:
+        return "no task is held out to measure it with"
+    if not done:
+        return f"none of the {words.count(held_out, 'evaluation task')} is labelled yet"
+    return f"the next round measures it on {words.count(done, 'labelled evaluation task')}"
+
+
 def _explained(data: Data) -> html.Dl:
     """What the version learnt from, and what is asked for now."""
     why, source = data["version"]["learnt_why"], SOURCES.get(data["version"]["learnt_from"])
@@ -128,17 +157,17 @@ def _explained(data: Data) -> html.Dl:
     return html.Dl(cells, className="facts-list")
 
 
-def _open_tasks(data: Data) -> str | None:
-    return None if data["open_tasks"] is None else f"{data['open_tasks']:,} tasks are open"
-
-
 def _stop_or_go(data: Data) -> html.Section:
     """What more labels bring, how good the model is on what is open, and what the order has saved."""
     text: list[Any] = [html.P(data["hint"], className="hint-sentence")]
     if data["guesses"]:
         text.insert(0, html.P(f"The model is {data['guesses']}.", className="hint-sentence"))
     live = (data["live"] or {}).get(CONTROL)
-    if live:
+    if live and live["n"] < FEWEST_LIVE:
+        lacking = words.count(FEWEST_LIVE - live["n"], "more answer")
+        told = f"How good the model is on what is open is not known yet: it needs {lacking} to control tasks."
+        text.append(html.P([told, parts.explain("control tasks")], className="note"))
+    elif live:
         told = (
             f"On the last {words.count(live['n'], 'control task')} people gave the label that the model had guessed in "
             f"{words.percent(live['accuracy'], 0)} of cases ({words.percent(live['low'], 0)} to "

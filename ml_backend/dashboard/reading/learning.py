@@ -11,7 +11,7 @@ import numpy as np
 from ml_backend.dashboard.reading.common import readable_versions
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import power_law, wilson
-from ml_backend.rounds.measures import stored
+from ml_backend.rounds.measures import numbers, present
 from ml_backend.rounds.random_baseline import fits, recipe
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
@@ -33,9 +33,9 @@ def read_learning(store: ProjectStore) -> dict[str, Any]:
     served = next((manifest for manifest in manifests if manifest.name == current), None)
     problems: list[str] = []
     random: dict[str, Any] = {"models": [], "curve": []}
-    saved, missing = None, ""
+    saved, missing, counted = None, "", None
     try:
-        measures = stored(store)
+        measures, counted = present(store), numbers(store)
         saved, missing = measures.get("labels_saved"), measures.get("saved_missing") or ""
         if served is not None:
             most = max(served.examples, round((saved or {}).get("random_labels", {}).get("value", 0)))
@@ -45,6 +45,7 @@ def read_learning(store: ProjectStore) -> dict[str, Any]:
     return {
         "current": current,
         "versions": [_point(manifest) for manifest in manifests],
+        "numbers": counted,
         "random": random,
         "labels_saved": saved,
         "saved_missing": missing,
@@ -64,7 +65,7 @@ def _point(manifest: Manifest) -> dict[str, Any]:
         "promoted": manifest.promoted,
         "evaluated": metrics.get("n", 0),
         "accuracy": metrics.get("accuracy"),
-        "interval": _interval(metrics),
+        "intervals": _intervals(metrics),
         "f": positive if positive is not None else metrics.get("f_macro"),
         "auc": metrics.get("auc"),
         "evaluation": manifest.evaluation_fingerprint,
@@ -73,13 +74,18 @@ def _point(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _interval(metrics: Mapping[str, Any]) -> dict[str, float] | None:
-    """95 % interval of the accuracy (Wilson); None of a version that was not measured."""
-    tasks, accuracy = metrics.get("n"), metrics.get("accuracy")
-    if not tasks or accuracy is None:
-        return None
-    found = wilson(round(accuracy * tasks), tasks)
-    return {"low": found.low, "high": found.high}
+def _intervals(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """95 % intervals by measure: the accuracy's is Wilson's, the others were drawn when the version was measured.
+
+    Versions of older releases have none of F-score and AUC.
+    """
+    tasks, accuracy, drawn = metrics.get("n"), metrics.get("accuracy"), metrics.get("intervals") or {}
+    ends = {"f": drawn.get("f_macro" if metrics.get("f_positive") is None else "f_positive"), "auc": drawn.get("auc")}
+    found = {name: {"low": low_high[0], "high": low_high[1]} for name, low_high in ends.items() if low_high}
+    if tasks and accuracy is not None:
+        interval = wilson(round(accuracy * tasks), tasks)
+        found["accuracy"] = {"low": interval.low, "high": interval.high}
+    return found
 
 
 def _random(store: ProjectStore, served: Manifest, most: int) -> dict[str, Any]:

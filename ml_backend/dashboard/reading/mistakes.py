@@ -12,6 +12,7 @@ from ml_backend.errors import StoreError
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.label_review import DOCUMENT
+from ml_backend.rounds.measures import numbers
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 
@@ -53,6 +54,7 @@ def read_mistakes(
     measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
     current = store.current().version
     found = {**NOTHING, "versions": measured, "current": current, "target": target, "guess": guess}
+    found["numbers"] = numbers(store)
     found |= read_doubts(store)
     wanted = version or (current if current in measured else (measured[-1] if measured else None))
     if wanted is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from ml_backend.dashboard.reading.common import about, project_number, title
@@ -27,14 +26,16 @@ FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece",
 def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
     """The present state; every part that cannot be read is None, and ``problems`` say why.
 
-    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `tally`, and
-    ``queue`` holds ``strategy`` beside its numbers; ``round`` is the last line of the round log; ``next_round`` is the
-    scheduler's outlook.
+    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `rounds.measures`,
+    and ``queue`` holds ``strategy`` beside its numbers; ``counted`` is when they were counted, where this machine has
+    no copy of the tasks; ``round`` is the last line of the round log, ``warnings`` what it said that still holds;
+    ``next_round`` is the scheduler's outlook.
     """
     project_id = project_number(store)
     problems: list[str] = []
     current, now, log = store.current(), _numbers(store, problems), rounds(store, newest=50)
     measures = _measures(store, problems)
+    numbers = now.numbers if now else measures.get("numbers")
     good = next((line for line in reversed(log) if not line.get("error")), None)
     manifest = _manifest(store, current.version, problems)
     before = _manifest(store, manifest.parent, []) if manifest and manifest.parent else None
@@ -42,19 +43,21 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "project": project_id,
         "title": title(store),
         "label_studio": services.label_studio_link(project_id),
-        "numbers": now and now.numbers,
-        "labels": now.labels if now else measures.get("labels", (good or {}).get("labels")),
-        "open_tasks": now.open if now else (good or {}).get("open_tasks"),
+        "numbers": numbers,
+        "counted": None if now or not numbers else (good or {}).get("ended"),
+        "labels": (numbers or {}).get("labels", measures.get("labels", (good or {}).get("labels"))),
+        "open_tasks": (numbers or {}).get("open", (good or {}).get("open_tasks")),
         "version": manifest and _version(manifest) | _learnt(manifest, log),
         "before": before and _version(before),
         "comparable": bool(manifest and before and _same_evaluation(manifest, before)),
         "pinned": current.pinned,
         "roll_back_to": _roll_back_to(store),
         "asks": _asks(store, current.queue, good),
-        "queue": _queue(store, current.queue, now, problems),
+        "queue": _queue(store, current.queue, numbers, problems),
         "running": services.running(project_id),
         "round": log[-1] if log else None,
-        "warnings": list((good or {}).get("messages") or ()),
+        "warnings": _warnings(good or {}, numbers),
+        "warned": (good or {}).get("ended"),
         "held_back": (good or {}).get("held_back"),
         "guesses": manifest.guesses if manifest else "",
         "next_round": _next_round(services, store),
@@ -66,6 +69,14 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "doctor": read_examination(services.examination(project_id)),
         "problems": problems,
     }
+
+
+def _warnings(line: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> list[str]:
+    """What a round warned of, but for what it said of counts that have changed since."""
+    messages = list(line.get("messages") or ())
+    about, then = line.get("messages_about") or [None] * len(messages), line.get("counted") or {}
+    now = numbers or then
+    return [text for text, name in zip(messages, about, strict=False) if now.get(name) == then.get(name)]
 
 
 def _next_round(services: Services, store: ProjectStore) -> dict[str, Any]:
@@ -183,7 +194,9 @@ def _manifest(store: ProjectStore, version: str | None, problems: list[str]) -> 
         return None
 
 
-def _queue(store: ProjectStore, name: str | None, now: Tally | None, problems: list[str]) -> dict[str, Any] | None:
+def _queue(
+    store: ProjectStore, name: str | None, numbers: Mapping[str, Any] | None, problems: list[str]
+) -> dict[str, Any] | None:
     if name is None:
         return None
     try:
@@ -192,7 +205,8 @@ def _queue(store: ProjectStore, name: str | None, now: Tally | None, problems: l
         if str(exc) not in problems:
             problems.append(str(exc))
         return None
-    counted = asdict(now.queue) if now and now.queue and now.queue.name == name else {"answered": None}
+    known = (numbers or {}).get("queue") or {}
+    counted = known if known.get("name") == name else {"answered": None}
     return {"name": name, "size": len(queue.predictions), "strategy": queue.strategy} | counted
 
 

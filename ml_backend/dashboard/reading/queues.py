@@ -9,7 +9,8 @@ from ml_backend.dashboard.reading.common import shown_items
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
-from ml_backend.rounds.tally import state_of, tally
+from ml_backend.rounds.measures import numbers
+from ml_backend.rounds.tally import state_of
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -29,9 +30,9 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
     strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
     ``gone``), ``wish`` (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no
     guess. ``parts`` are what the queue is made of: ``name``, ``share``, ``tasks`` and ``asks``, what it asks first.
-    ``numbers`` are those of `tally`.
+    ``numbers`` are those of `rounds.measures.numbers`.
     """
-    now, current, overrides = tally(store), store.current(), read_overrides(store)
+    current, overrides = store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
     picked = queue.predictions if queue else ()
     total = len(picked)
@@ -47,7 +48,7 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
         "version": current.version,
         "strategy": queue.strategy if queue else None,
         "parts": _parts(queue),
-        "numbers": now and now.numbers,
+        "numbers": numbers(store),
         "total": total,
         "start": start,
         "count": count,

@@ -1,10 +1,12 @@
 """Rounds against a real Label Studio: what others do meanwhile, and what stays when something fails."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.rounds import has_warning, queued
+from support.rounds import has_warning, queued, round_of
 
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import (
@@ -12,8 +14,9 @@ from ml_backend.errors import (
     LabelStudioUnreachable,
     StoreError,
 )
-from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.store.documents import QUESTION
 
 
 def test_sampling_and_version_that_somebody_changed_are_set_back_and_reported(trained):
@@ -28,6 +31,34 @@ def test_sampling_and_version_that_somebody_changed_are_set_back_and_reported(tr
     has_warning(report, 'changed to "my_model"')
     assert (live.now.sampling, live.now.model_version) == (UNCERTAINTY_SAMPLING, report.queue.name)
     assert not any("changed" in warning or "Sampling" in warning for warning in live.round().warnings)
+
+
+class Watched(LabelStudioClient):
+    """Tells when somebody has read the project."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.asked = threading.Event()
+
+    def project(self, project_id):
+        found = super().project(project_id)
+        self.asked.set()
+        return found
+
+
+def test_a_round_that_waited_for_another_reads_the_project_anew(trained, label_studio):
+    """Else it goes by what was there before the other one, and says that somebody changed the order."""
+    live, _ = trained
+    client = Watched(label_studio.url, label_studio.token)
+    waiting = replace(live.workspace, client=client)
+    with ThreadPoolExecutor() as pool:
+        with live.store.lock(timeout=10):
+            report = pool.submit(round_of, waiting, live.project.id, patience=60)
+            assert client.asked.wait(60)
+            live.client.request("PATCH", f"api/projects/{live.project.id}", body={"title": "Another name"})
+        assert report.result().published
+    client.close()
+    assert live.store.document(QUESTION)["title"] == "Another name"
 
 
 def test_predictions_of_others_are_never_deleted(trained):

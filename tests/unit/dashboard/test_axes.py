@@ -50,7 +50,7 @@ def a_version(number, labels, accuracy, *, promoted=True):
         "labels": labels,
         "accuracy": accuracy,
         "promoted": promoted,
-        "interval": interval,
+        "intervals": {"accuracy": interval},
         "auc": None,
     }
 

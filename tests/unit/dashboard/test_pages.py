@@ -10,6 +10,7 @@ from support.dashboards import PATHS, SECOND, words
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.overview_rounds import round_section
 from ml_backend.dashboard.pulse import read_pulse
+from ml_backend.dashboard.reading.overview import read_overview
 from ml_backend.dashboard.routing import find_page, render
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.shell import announcement
@@ -107,6 +108,33 @@ def test_a_failed_round_and_a_damaged_store_are_told(own):
     head, content, _ = render(services, "/dashboard/1/overview", "")
     assert "current.json is damaged" in words(content)
     assert "Overview" in words(head)
+
+
+def test_a_warning_goes_once_what_it_counted_has_changed(own):
+    store, services = own
+    now = read_overview(services, store)["numbers"]
+    told = ["Sampling had been changed.", "No example yet of: sport.", "3 skipped tasks are left out."]
+    line = {"round": "x", "started": "", "ended": services._now().isoformat(), "steps": [], "error": None}
+    line |= {"messages": told, "messages_about": [None, "labels", "skipped"]}
+    append(store, line | {"counted": now | {"labels": now["labels"] - 1}})
+    assert read_overview(services, store)["warnings"] == [told[0], told[2]]
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert told[0] in shown
+    assert told[1] not in shown
+    del line["messages_about"]
+    append(store, line)
+    assert read_overview(services, store)["warnings"] == told, "older releases did not say what a warning is about"
+
+
+def test_without_a_copy_of_the_tasks_pages_count_by_the_last_round(own):
+    store, services = own
+    now = read_overview(services, store)["numbers"]
+    store.write_document("measures.json", store.document("measures.json") | {"numbers": now})
+    store.task_cache_path.unlink()
+    found = read_overview(services, store)
+    assert found["numbers"] == now == read_pulse(services, 1)["numbers"]
+    assert found["queue"]["answered"] == now["queue"]["answered"]
+    assert "tasks are open, " in words(render(services, "/dashboard/1/overview", "")[1])
 
 
 def test_unforeseen_errors_show_no_content(own):

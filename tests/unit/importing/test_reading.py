@@ -41,7 +41,9 @@ def dot(shade: int) -> np.ndarray:
 def test_csv_keeps_other_columns_and_takes_the_label_out(tmp_path):
     path = write(tmp_path / "a.csv", "\ufeffid,headline,kind\n7,dam bursts,related\n8, cup final ,\n")
     tasks, problems = texts(path, label_column="kind")
-    assert [task.data for task in tasks] == [{"id": "7", "text": "dam bursts"}, {"id": "8", "text": "cup final"}]
+    assert [task.data for task in tasks] == [{"id": "7", "text": "dam bursts"}, {"id": "8", "text": " cup final "}], (
+        "every character as it was: people join an export to their own file by the text"
+    )
     assert [task.label for task in tasks] == ["related", None]
     assert not problems
 
@@ -146,9 +148,9 @@ def test_jsonl_reads_on_after_a_broken_line(tmp_path):
 
 
 def test_image_addresses(tmp_path):
-    path = write(tmp_path / "a.csv", "image\nhttps://example.org/a.png\n/data/upload/1/a.png\n../secret.png\n")
+    path = write(tmp_path / "a.csv", "image\n https://example.org/a.png \n/data/upload/1/a.png\n../secret.png\n")
     tasks, problems = images(path)
-    assert len(tasks) == 2
+    assert [task.data["image"] for task in tasks] == ["https://example.org/a.png", "/data/upload/1/a.png"]
     assert problems == [
         f'{path}, line 4: "../secret.png" is no image URL (to import image files, name their folder); left out'
     ]

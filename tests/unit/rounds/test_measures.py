@@ -15,7 +15,8 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.records import CONTROL, Prediction, Queue
-from ml_backend.rounds.outlook import Outlook, outlook, saved_missing, too_few_evaluated
+from ml_backend.rounds.evaluation_tasks import too_few_evaluated
+from ml_backend.rounds.outlook import Outlook, outlook, saved_missing
 from ml_backend.rounds.random_baseline import labels_for, random_sample, sizes
 from ml_backend.rounds.tally import class_shares, live_accuracy
 from ml_backend.selection.control_arm import control_order
@@ -186,14 +187,15 @@ def test_where_it_cannot_be_told_what_more_labels_bring_it_says_what_is_missing(
 
 
 def test_what_is_missing_to_tell_the_labels_saved():
-    assert too_few_evaluated(30) == ""
-    assert "needs 18 more labelled evaluation tasks (there are 12 of 30" in saved_missing(12, 0, 0, 0, 0.1)
+    assert too_few_evaluated(30, 30) == ""
+    assert "needs 18 more labelled evaluation tasks: 12 of the 100 that are held out are" in too_few_evaluated(12, 100)
+    assert "and only 12 are held out: lsal import" in saved_missing(12, 12, 0, 0, 0, 0.1)
     assert labels_for(4) == 26
-    assert saved_missing(30, 14, 4, 1, 0.1) == "needs 12 more answers to control tasks"
-    assert saved_missing(30, 500, 0, 0, 0.1) == "needs 1 more answer to control tasks"
-    assert "control_share" in saved_missing(30, 14, 0, 0, 0.0)
-    assert saved_missing(30, 26, 4, 1, 0.1).startswith("needs 3 more rounds in the background")
-    assert "two numbers of random labels" in saved_missing(30, 26, 4, 4, 0.1)
+    assert saved_missing(30, 30, 14, 4, 1, 0.1) == "needs 12 more answers to control tasks"
+    assert saved_missing(30, 30, 500, 0, 0, 0.1) == "needs 1 more answer to control tasks"
+    assert "control_share" in saved_missing(30, 30, 14, 0, 0, 0.0)
+    assert saved_missing(30, 30, 26, 4, 1, 0.1).startswith("needs 3 more rounds in the background")
+    assert "two numbers of random labels" in saved_missing(30, 30, 26, 4, 4, 0.1)
 
 
 def test_the_script_says_what_to_do_without_a_round(tmp_path):

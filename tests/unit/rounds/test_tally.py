@@ -13,7 +13,7 @@ from ml_backend.label_studio.task_cache import UPSERT, TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import CONTROL, Prediction, Queue
 from ml_backend.rounds.examples import divide
-from ml_backend.rounds.measures import DOCUMENT, present
+from ml_backend.rounds.measures import DOCUMENT, numbers, present
 from ml_backend.rounds.tally import tally
 from ml_backend.store.documents import QUESTION
 from ml_backend.store.project_store import Current, ProjectStore
@@ -59,6 +59,7 @@ def test_each_kind_of_answer_is_counted_once(store):
     change(store, "drop", [12])
     now = tally(store)
     assert (now.labels, now.evaluation, now.control, now.tied, now.skipped) == (4, 2, 1, 1, 1)
+    assert now.held_out == 4
     assert now.open == 20 - 4 - len({5, 6, 7, 8, 9, 10, 11, 12})
     queue = now.queue
     assert (queue.size, queue.answered, queue.skipped, queue.waiting, queue.gone, queue.elsewhere) == (4, 3, 1, 0, 0, 3)
@@ -124,8 +125,11 @@ def test_without_a_copy_of_the_tasks_or_the_question_nothing_is_made_up(store, t
     store.write_document(QUESTION, {name: known[name] for name in ("title", "field", "object_tag", "labels")})
     assert store.noted_question() is None  # as 0.1 wrote it
     assert tally(store) is None
+    assert numbers(store) is None
     store.write_document(DOCUMENT, {"labels": 3, "live": {}})
     assert present(store) == {"labels": 3, "live": {}}
+    store.write_document(DOCUMENT, {"labels": 3, "live": {}, "numbers": {"labels": 3}})
+    assert numbers(store) == {"labels": 3}, "those of the last round"
 
 
 def test_the_measures_know_what_was_answered_since_the_round(store):
@@ -133,3 +137,16 @@ def test_the_measures_know_what_was_answered_since_the_round(store):
     found = present(store)
     assert (found["labels"], found["numbers"]["labels"], found["hint"]) == (2, 2, "Go on")
     assert found["classes"]["picked"] == {"b": 1.0}
+
+
+def test_what_the_last_round_lacked_is_told_as_it_is_now(store):
+    known = {"labels": 1, "live": {}, "classes": {}, "hint": "old", "outlook": None, "version": "m-0001-aaaaaaaa"}
+    for task in range(30, 75):
+        annotate(store, task, *(["a"] if task < 60 else []), data={"text": "x", "split": "evaluation"})
+    store.write_document(DOCUMENT, known | {"evaluated": 2, "saved_missing": "needs 28 more"})
+    found = present(store)
+    assert found["numbers"]["held_out"] == 4 + 45
+    assert found["saved_missing"] == "needs the next round, which measures on 31 tasks"
+    assert found["hint"].endswith("It needs the next round, which measures on 31 tasks.")
+    store.write_document(DOCUMENT, known | {"evaluated": 31, "saved_missing": "needs control tasks"})
+    assert present(store)["saved_missing"] == "needs control tasks"
