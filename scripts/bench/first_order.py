@@ -71,7 +71,7 @@ def main(
     """Import photographs, order them, label some, order them again, and sync."""
     source = data or data_folder()
     table = Table("what", "seconds", "CPU s of the backend", title=f"{pictures:,} photographs {load()}")
-    with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
         known = _make_pictures(source, root / "files" / "pictures", pictures)
         served = local_files(root / "files")

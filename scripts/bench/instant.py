@@ -82,7 +82,7 @@ def main(
     folder = data or data_folder()
     images, digits, _ = load_mnist(folder)
     labels = {png_data_uri(image): str(digit) for image, digit in zip(images, digits, strict=True)}
-    with ExitStack() as children, tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as children:  # servers end first
         root = Path(temporary)
         client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS)
         bench = Bench(client, settings, folder)

@@ -106,7 +106,7 @@ def main(
 ) -> None:
     """Start a Label Studio and a backend, and measure the loop."""
     wanted = part or list(PART_NAMES)
-    with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
         client, settings = start_studio(
             children, root, extra_env=None if stock_imports else LIGHT_IMPORTS, keep_queues_seconds=0

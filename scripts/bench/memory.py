@@ -66,7 +66,7 @@ def main(
     texts = [item.text for item in read_headlines(files.unlabelled)[:tasks]]
     table = Table("while", "all, MB", f"of the limit ({LIMIT:.0f} MB)", "written by each then, MB")
     peaks = []
-    with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         client, settings = start_studio(children, Path(folder))
         project = _project(client, texts, labelled)
         backend = start_backend(settings, Path(folder) / "backend.log")

@@ -41,7 +41,7 @@ def main(
     retrieve: Annotated[bool, typer.Option(help='Also time "Retrieve predictions" of all tasks.')] = True,
 ) -> None:
     """Start a Label Studio and the backend, import digits, train once, and time syncs and "Retrieve predictions"."""
-    with ExitStack() as children, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
         # Kept for no time, so that deleting the replaced order is a part of each sync.
         client, settings = start_studio(
