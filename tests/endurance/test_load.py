@@ -25,7 +25,7 @@ CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t">'
     '<Choice value="yes"/><Choice value="no"/></Choices></View>'
 )
-SLOW_CLIENTS, ANNOTATORS, REQUESTS = 50, 20, 300
+SLOW_CLIENTS, ANNOTATORS, REQUESTS = 50, 20, 1_000
 ALLOWED = 3.0
 """How many times the quiet time."""
 
