@@ -67,6 +67,10 @@ ImagesOption = Annotated[bool, typer.Option("--images", help="A table's column h
 ImageModelOption = Annotated[
     str, typer.Option(help="Model of own images, such as photos or mnist_cnn. [default: by what they look like]")
 ]
+TextModelOption = Annotated[str, typer.Option(help="Model of texts, such as sentences or headlines.")]
+EmbeddingOption = Annotated[
+    str, typer.Option(help="Encoder of what is learnt from unlabelled items. [default: the project's default]")
+]
 JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
 ReportOnlyOption = Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")]
@@ -101,6 +105,8 @@ def main(
     text_column: TextColumnOption = None,
     images: ImagesOption = False,
     image_model: ImageModelOption = "auto",
+    text_model: TextModelOption = "auto",
+    embedding: EmbeddingOption = "auto",
     jobs: JobsOption = None,
     out: OutOption = Path("simulations"),
     report_only: ReportOnlyOption = False,
@@ -112,19 +118,24 @@ def main(
     learning_curves.png and .html to a folder of its own below --out.
     """
     from ml_backend.cli.simulation_runs import Wanted, run_all, sources_of
+    from ml_backend.simulation.data import Source, data_folder
     from ml_backend.strategies.registry import STRATEGIES
 
+    _check(path, preset, instant=instant, label_studio=label_studio)
+    strategies = strategy or list(STRATEGIES.usable())
+    wanted = Wanted(strategies, range(seeds), jobs, out, report_only, label_studio, measure, target)
+    columns = (label_column, text_column, images)
+    own = Source("own", path or data or data_folder(), *columns, image_model=image_model, text_model=text_model)
+    sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out, "cold": cold}
+    changes: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
+    changes |= {"samples": samples, "control_share": control_share, "learn_from_pool": learn_from_pool}
+    changes |= {"instant": instant, "evaluation": evaluation, "embedding": embedding}
+    for entry, source in sources_of(own, preset):
+        run_all(entry, source, changes, hyperparameter or (), wanted)
+
+
+def _check(path: Path | None, preset: str | None, *, instant: bool, label_studio: str | None) -> None:
     if (path is None) == (preset is None):
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
     if instant and label_studio:
         raise ConfigurationError("--instant is simulated without Label Studio: leave out one of the two")
-    wanted = Wanted(
-        strategy or list(STRATEGIES.usable()), range(seeds), jobs, out, report_only, label_studio, measure, target
-    )
-    sources = sources_of(path, preset, data, label_column, text_column, images=images, image_model=image_model)
-    sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out, "cold": cold}
-    changes: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
-    changes |= {"samples": samples, "control_share": control_share, "learn_from_pool": learn_from_pool}
-    changes |= {"instant": instant, "evaluation": evaluation}
-    for entry, source in sources:
-        run_all(entry, source, changes, hyperparameter or (), wanted)

@@ -12,9 +12,10 @@ from typing import Any, Final
 from ml_backend.cli.common import connect, console, messages, progress_bar, warn
 from ml_backend.config import load_settings
 from ml_backend.encoders.folders import parse_folders
+from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.models.registry import AUTO
-from ml_backend.simulation.data import Source, data_folder
+from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData, Round
 from ml_backend.simulation.files import ResultFolder, curves, is_finished, write_rounds
 from ml_backend.simulation.live import simulate_live
@@ -54,20 +55,9 @@ class Wanted:
             parse_strategy(name)
 
 
-def sources_of(
-    path: Path | None,
-    preset: str | None,
-    data: Path | None,
-    label_column: str,
-    text_column: str | None,
-    *,
-    images: bool,
-    image_model: str = AUTO,
-) -> list[tuple[Preset, Source]]:
-    """The data sets of a command, each with its usual sizes: one's own, or those of a preset."""
-    if preset:
-        return [(entry, Source(entry.kind, data or data_folder())) for entry in PRESETS[preset]]
-    return [(OWN, Source("own", path, label_column, text_column, images, image_model=image_model))] if path else []
+def sources_of(own: Source, preset: str | None) -> list[tuple[Preset, Source]]:
+    """The data sets of a command, each with its usual sizes: one's own, or those of a preset in the same folder."""
+    return [(entry, replace(own, kind=entry.kind)) for entry in PRESETS[preset]] if preset else [(OWN, own)]
 
 
 def run_all(
@@ -89,6 +79,7 @@ def run_all(
     loaded = source.load()
     messages.print(f"{loaded.name}: {loaded.source}, model {loaded.model.name}", highlight=False, soft_wrap=True)
     design = replace(entry.design, **changes, hyperparameters=_hyperparameters(hyperparameters, loaded))
+    check_choices(source, loaded, design)
     if not design.held_out:
         design = replace(design, held_out=max(1, round(HELD_OUT_SHARE * len(loaded.items))))
     design.check(len(loaded.items))
@@ -97,7 +88,7 @@ def run_all(
     else:
         folder = wanted.out / loaded.name
         doing = _offline(loaded, source, design, wanted.jobs, folder)
-    with ResultFolder(folder, _settings(loaded, design)) as results:
+    with ResultFolder(folder, settings_of(loaded, design)) as results:
         errors = {} if wanted.report_only else _run(doing, loaded, design, wanted.strategies, wanted.seeds, results)
         _report(results, loaded, wanted.measure or entry.measure, wanted.targets or entry.targets)
     for (name, seed), error in errors.items():
@@ -106,13 +97,28 @@ def run_all(
         raise DataError(f"{len(errors)} runs of {loaded.name} failed; their finished rounds are kept")
 
 
-def _settings(data: LabelledData, design: Design) -> dict[str, Any]:
+def check_choices(source: Source, data: LabelledData, design: Design) -> None:
+    """Refuse a model or an encoder that was asked for and would not be used.
+
+    Raises:
+        ConfigurationError: it reads other data, is unknown, or the design has no use for it.
+    """
+    for option, name in (("--image-model", source.image_model), ("--text-model", source.text_model)):
+        if name not in (AUTO, data.model.name):
+            raise ConfigurationError(f"{option} {name}: {data.name} is read by {data.model.name}; leave {option} out")
+    if design.embedding != AUTO:
+        if not design.learn_from_pool:
+            raise ConfigurationError("--embedding has no use with --labels-only: leave out one of the two")
+        choose_encoder(design.embedding, data.model.object_tag)
+
+
+def settings_of(data: LabelledData, design: Design) -> dict[str, Any]:
     """What the rounds of one folder have in common."""
     about = {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name}
     settings = about | asdict(design)
-    if not design.instant:  # a folder from before there was such a thing can be gone on with
-        del settings["instant"]
-    return settings
+    # A folder from before there was such a thing can be gone on with.
+    usual = {"instant": False, "embedding": AUTO}
+    return {name: value for name, value in settings.items() if name not in usual or value != usual[name]}
 
 
 def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, float | str]:

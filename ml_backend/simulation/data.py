@@ -29,7 +29,7 @@ from ml_backend.rounds.encoder_hint import LOOKED_AT
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
 from ml_backend.simulation.mnist_files import load_mnist
-from ml_backend.simulation.own_pictures import picture_model, sampled_files
+from ml_backend.simulation.own_pictures import picture_model, sampled_files, text_model
 from ml_backend.simulation.photo_files import load_photos
 from ml_backend.simulation.picture_items import BLOCK, read_pictures
 
@@ -57,6 +57,8 @@ class Source:
     """Folders below which an encoder may lie."""
     image_model: str = AUTO
     """Of one's own pictures; ``auto``: by what they look like."""
+    text_model: str = AUTO
+    """Of texts."""
     encoder: str = AUTO
     """That the model reads one's own pictures through."""
     keep_values: bool = False
@@ -109,7 +111,7 @@ def load_ag_news(source: Source) -> LabelledData:
         if len(row) != 3 or row[0] not in ("1", "2", "3", "4"):
             raise DataError(f"{found[0]}, row {number}: not class (1-4), title and description")
         pairs.append((row[1], AG_CLASSES[int(row[0]) - 1]))
-    return _texts("ag_news", pairs, AG_CLASSES, f"AG News titles, {found[0].name}")
+    return _texts("ag_news", source, pairs, AG_CLASSES, f"AG News titles, {found[0].name}")
 
 
 def load_disasters(source: Source) -> LabelledData:
@@ -121,7 +123,7 @@ def load_disasters(source: Source) -> LabelledData:
         )
     items = [item for path in (*files.evaluation, *files.training) for item in read_headlines(path)]
     pairs = [(item.text, item.label) for item in items if item.label]
-    return _texts("disasters", pairs, (NOT_RELATED, RELATED), "disaster headlines")
+    return _texts("disasters", source, pairs, (NOT_RELATED, RELATED), "disaster headlines")
 
 
 def load_own(source: Source) -> LabelledData:
@@ -130,7 +132,9 @@ def load_own(source: Source) -> LabelledData:
     problems: list[str] = []
     found, unlabelled = _labelled(_own_tasks(source, tag, problems))
     media = MediaReader(fetcher=Fetcher(AddressRules(local=True)))
-    model = model_for_object_tag(tag) if tag == "Text" else picture_model(source.image_model, _sample(source, media))
+    model = (
+        text_model(source.text_model) if tag == "Text" else picture_model(source.image_model, _sample(source, media))
+    )
     reader = reader_of(model, {"encoder": source.encoder} if "encoder" in model.hyperparameters() else {})
     rows: dict[str, tuple[Any, str, str]] = {}
     for block in _blocks(found, BLOCK):
@@ -217,13 +221,15 @@ LOADERS: Final = {
 }
 
 
-def _texts(name: str, pairs: Iterable[tuple[str, str]], labels: Sequence[str], source: str) -> LabelledData:
+def _texts(
+    name: str, source: Source, pairs: Iterable[tuple[str, str]], labels: Sequence[str], about: str
+) -> LabelledData:
     """Texts, each once (case aside: else one could be asked and judged)."""
-    model = model_for_object_tag("Text")
+    model = text_model(source.text_model)
     unique = {text.casefold(): (model.read_item(text), label) for text, label in pairs if text.strip()}
     items = [item for item, _ in unique.values()]
     targets = np.array([labels.index(label) for _, label in unique.values()], dtype=np.int64)
-    return LabelledData(name, model, tuple(labels), items, targets, f"{source}, {len(items):,} texts")
+    return LabelledData(name, model, tuple(labels), items, targets, f"{about}, {len(items):,} texts")
 
 
 def data_folder() -> Path:

@@ -56,6 +56,8 @@ class Design:
     samples: int = 20
     learn_from_pool: bool = True
     """Whether models learn from unlabelled items too, and strategies go by an embedding learnt without labels."""
+    embedding: str = "auto"
+    """The encoder of these; ``auto``: the one that a project with this model gets."""
     control_share: float = 0.0
     """Share of each batch that is drawn at random; the loop's setting, 0 here to see the strategy alone."""
     instant: bool = False

@@ -87,6 +87,7 @@ def project_settings(data: LabelledData, design: Design, strategy: str, seed: in
         "promote_margin": None,
         "control_share": design.control_share,
         "learn_from_pool": design.learn_from_pool,
+        "embedding": design.embedding,
         "hyperparameters": dict(design.hyperparameters),
     }
     settings["text_model" if data.model.object_tag == "Text" else "image_model"] = data.model.name

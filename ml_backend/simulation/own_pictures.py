@@ -1,4 +1,4 @@
-"""Which model reads a user's own pictures in a simulation: the one asked for, else by their looks, as in a project."""
+"""Which model reads a simulation's texts or a user's own pictures: the one asked for, else as in a project."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from ml_backend.errors import BadItemError
 from ml_backend.files import read_bytes
 from ml_backend.importing.image_files import IMAGE_SUFFIXES
 from ml_backend.models.base import Model
+from ml_backend.models.registry import model_for_object_tag
 from ml_backend.rounds.encoder_choice import candidates
 from ml_backend.rounds.encoder_hint import LOOKED_AT, Looks, looks_of, picture_hint
+
+
+def text_model(name: str) -> type[Model]:
+    """The model of texts that is called so; of ``auto`` the default.
+
+    Raises:
+        ConfigurationError: no model of texts is called so, or it cannot be used here.
+    """
+    settings = ProjectSettings().override({"text_model": name}, where="--text-model")
+    return model_for_object_tag("Text", settings.text_model)
 
 
 def picture_model(name: str, sample: Iterable[bytes]) -> type[Model]:

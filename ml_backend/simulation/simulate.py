@@ -174,7 +174,8 @@ def _unlabelled(
     data: LabelledData, design: Design, oracle: Oracle, seed: int, folder: Path | None
 ) -> Unlabelled | None:
     """The pool's embedding, learnt without labels or read where an earlier run left it; None where none can be had."""
-    encoder, _ = choose_encoder(getattr(data.model, "embedding", AUTO), data.model.object_tag)
+    usual = getattr(data.model, "embedding", AUTO)
+    encoder, _ = choose_encoder(usual if design.embedding == AUTO else design.embedding, data.model.object_tag)
     if encoder is None:
         return None
     first = oracle.first if not design.cold else oracle.labelled

@@ -1,8 +1,8 @@
 """The query strategies, by name.
 
 Add one: a module with a function and its `Strategy`, and a line here; or, from another package, an entry point in the
-group ``ml_backend.strategies``. The command line, the settings, the simulation, the dashboard, docs/strategies.md and
-the contract tests follow the registry.
+group ``ml_backend.strategies``. The command line, the settings, the simulation, the dashboard, the reference
+(docs/reference/strategies.md) and the contract tests follow the registry.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.plugins import install_example, write_dist_info
 
+from ml_backend.strategies.registry import STRATEGIES
+
 TEXTS = {"wet": "flood in the river after days of heavy rain", "dry": "football match tonight at home"}
 SETTINGS = """
 import json
@@ -74,8 +76,11 @@ def test_a_simulation_runs_with_it(site: Path, tmp_path: Path) -> None:
         rows.writerow(("text", "label"))
         rows.writerows((f"{TEXTS[label]}, story {n}", label) for n in range(40) for label in TEXTS)
     out = tmp_path / "out"
-    sizes = ("--initial", 4, "--batch", 4, "--budget", 12, "--seeds", 1, "--jobs", 1, "--labels-only")
-    run(site, "-m", "ml_backend", "simulate", pool, "-s", "gini", "-s", "random", *sizes, "--out", out)
+    sizes = ("--initial", 4, "--batch", 4, "--budget", 12, "--seeds", 1, "--jobs", 1)
+    chosen = ("-s", "gini", "-s", "random", "--text-model", "naive_bayes", "--embedding", "lengths")
+    done = run(site, "-m", "ml_backend", "simulate", pool, *chosen, *sizes, "--out", out)
+    assert "model naive_bayes" in done.stdout + done.stderr
+    assert list(out.rglob("embedding-lengths-0.safetensors"))
     (summary,) = out.rglob("summary.csv")
     with summary.open(encoding="utf-8") as file:
         assert any("gini" in row for row in csv.reader(file))
@@ -99,11 +104,9 @@ def test_one_that_cannot_be_used_is_named_with_its_package_and_stops_nothing_els
     tmp_path: Path, target: str, told: str
 ) -> None:
     write_dist_info(tmp_path, "broken-plugin", "0.3", {"ml_backend.strategies": {"broken": target}})
-    code = (
-        "from ml_backend.strategies.registry import STRATEGIES; print(len(STRATEGIES.usable()), 'broken' in STRATEGIES)"
-    )
+    code = "from ml_backend.strategies.registry import STRATEGIES; print(*STRATEGIES.usable(), 'broken' in STRATEGIES)"
     listed = run(tmp_path, "-c", code)
-    assert listed.stdout.split() == ["23", "True"]
+    assert listed.stdout.split() == [*STRATEGIES.usable(), "True"]
     assert "broken-plugin 0.3" in listed.stderr
     asked = run(tmp_path, "-c", "from ml_backend.config import ProjectSettings as P; P(strategy='broken')", ok=False)
     assert told in asked.stderr

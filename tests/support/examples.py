@@ -9,6 +9,11 @@ LABELS = ("left", "right", "never seen")
 FAST = {"steps": 30}
 
 
+def those_of(model_class, wanted):
+    """The hyperparameters that a model has, of those wanted: not every model is trained in steps."""
+    return {name: value for name, value in wanted.items() if name in model_class.hyperparameters()}
+
+
 def bars(n: int) -> tuple[list, np.ndarray]:
     """Images that are bright on the left (0) or on the right (1)."""
     rng = np.random.default_rng(0)
@@ -36,4 +41,9 @@ def features(n: int) -> tuple[list, np.ndarray]:
     return list((3 + places[targets] + rng.gamma(1.0, 2.0, size=(n, 64))).astype(np.float32)), targets
 
 
-EXAMPLES = {"photos": features, "mnist_cnn": bars, "headlines": sentences, "sentences": sentences}
+EXAMPLES = {
+    "photos": features,
+    "mnist_cnn": bars,
+    "headlines": sentences,
+    "sentences": sentences,
+}

@@ -6,19 +6,17 @@ import ast
 import re
 import runpy
 import shlex
-import sys
-import textwrap
 from collections.abc import Iterator
 from functools import cache
 from io import StringIO
 from pathlib import Path
 from tokenize import COMMENT, generate_tokens
-from types import ModuleType
 
 import numpy as np
 import pytest
 from reference import PAGES, document_docs, field_docs, http_page, outdated, routes
 from support.examples import LABELS, sentences
+from support.extend_page import extended
 from support.places import REPOSITORY
 
 from ml_backend.cli.app import COMMANDS, load
@@ -239,28 +237,8 @@ def test_every_launcher_explains_itself_from_any_folder(
     assert "--" in shown
 
 
-def files_of_the_extend_page() -> dict[str, str]:
-    """Path → the complete file that the page gives for it."""
-    text = (REPOSITORY / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
-    found = re.findall(r"Make `([\w/.]+)`.*?```python\n(.*?)^ *```", text, re.M | re.S)
-    return {path: textwrap.dedent(code) for path, code in found}
-
-
-@pytest.fixture
-def extended(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The modules of the page, as if their files were where it puts them."""
-    modules = {}
-    for path, code in sorted(files_of_the_extend_page().items()):  # encoders before models
-        name = path.removesuffix(".py").replace("/", ".")
-        module = ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(code, path, "exec"), module.__dict__)
-        modules[name.rpartition(".")[2]] = module
-    return modules
-
-
-def test_the_strategy_of_the_extend_page_works(extended: dict[str, ModuleType]) -> None:
-    strategy = extended["my_gini"].GINI
+def test_the_strategy_of_the_extend_page_works() -> None:
+    strategy = extended()["my_gini"].GINI
     probabilities = np.array([[[1.0, 0.0]], [[0.5, 0.5]], [[0.9, 0.1]]])
     zeros = np.zeros(3)
     inputs = StrategyInputs(task_ids=np.arange(3), draws=zeros, noise=zeros, probabilities=probabilities)
@@ -268,8 +246,8 @@ def test_the_strategy_of_the_extend_page_works(extended: dict[str, ModuleType]) 
     assert pick(strategy, inputs, 2).order.tolist() == [1, 2]
 
 
-def test_encoder_and_model_of_the_extend_page_work(extended: dict[str, ModuleType]) -> None:
-    encoder, model_class = extended["my_trigrams"].Trigrams, extended["my_trigram_linear"].TrigramLinear
+def test_encoder_and_model_of_the_extend_page_work() -> None:
+    encoder, model_class = extended()["my_trigrams"].Trigrams, extended()["my_trigram_linear"].TrigramLinear
     items, targets = sentences(24)
     assert encoder.learn(items, seed=0).embed(items).shape == (24, 256)
     model = model_class(LABELS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import entr
-from support.examples import EXAMPLES, FAST, LABELS
+from support.examples import EXAMPLES, FAST, LABELS, those_of
 from torch import nn
 
 from ml_backend import hardware
@@ -15,6 +15,7 @@ from ml_backend.hardware import Hardware
 from ml_backend.models import headlines, layers, mnist_cnn
 from ml_backend.models.mnist_network import folded
 from ml_backend.models.registry import MODELS
+from ml_backend.models.torch_classifier import HeadedClassifier
 
 
 class Counting:
@@ -81,16 +82,21 @@ def example(name):
     """A fitted model and 24 items."""
     items, targets = EXAMPLES[name](24)
     model = MODELS[name](LABELS)
-    model.fit(items, targets, seed=3, hyperparameters=FAST)
+    model.fit(items, targets, seed=3, hyperparameters=those_of(MODELS[name], FAST))
     return model, items
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+@pytest.fixture(scope="module", params=sorted(name for name in MODELS if issubclass(MODELS[name], HeadedClassifier)))
 def fitted(request):
     return example(request.param)
 
 
-@pytest.fixture(scope="module", params=sorted(name for name in MODELS if MODELS[name].learns_features))
+@pytest.fixture(
+    scope="module",
+    params=sorted(
+        name for name, model in MODELS.items() if model.learns_features and issubclass(model, HeadedClassifier)
+    ),
+)
 def learner(request):
     """One that learns its features (see test_sentences.py for one that does not)."""
     return example(request.param)
@@ -114,7 +120,7 @@ def test_a_second_strategy_costs_no_forward_pass(learner, monkeypatch):
 def test_a_new_training_forgets(learner):
     model, items = anew(learner[0]), learner[1]
     before = model.embed(items)
-    model.fit(items, np.arange(24) % 2, seed=4, hyperparameters=FAST)
+    model.fit(items, np.arange(24) % 2, seed=4, hyperparameters=those_of(type(model), FAST))
     assert not np.allclose(model.embed(items), before)
 
 
