@@ -21,6 +21,7 @@
         ├── LabelStudioUnauthorized   the token is wrong, expired or of a disabled kind
         ├── LabelStudioNotFound       no such project, task or backend
         └── LabelStudioRejected       Label Studio refused the request, or took only a part of it
+            ├── LabelStudioConflict       it has already what may be there once
             └── LabelStudioUnanswerable   it fails on what was asked for, or that is more than is read
 
 A message says what failed, where, and what to do next. It never contains a token.
@@ -112,6 +113,10 @@ class LabelStudioNotFound(LabelStudioError):
 
 class LabelStudioRejected(LabelStudioError):
     """Label Studio refused the request, or took only a part of it."""
+
+
+class LabelStudioConflict(LabelStudioRejected):
+    """Label Studio has already what may be there once."""
 
 
 class LabelStudioUnanswerable(LabelStudioRejected):

@@ -112,3 +112,6 @@ CONTROL: Final = "control"
 
 PINNED: Final = "pinned"
 """The same, where a person wanted it: see `queue_overrides`."""
+
+BULK: Final = "bulk"
+"""What stands in its place where no queue asked: a person answered many tasks at once, see `rounds.bulk`."""

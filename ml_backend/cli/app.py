@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "doctor": ("doctor", "Check one installation end to end, and mend it."),
     "measures": ("measures", "What a project's loop is worth."),
     "rounds": ("rounds", "Rounds of a project: cancel them."),
+    "search": ("search", "Find tasks by words, by likeness, and by what is known of them."),
+    "label": ("label", "Give many tasks one label, as one action that can be undone."),
     "versions": ("versions", "Model versions of a project: list, show, roll back, pin, export, delete."),
     "export": ("export_annotations", "Export a project's annotations, each with what asked for it."),
     "report": ("report", "Write what the dashboard shows into files."),

@@ -83,6 +83,8 @@ def counted(numbers: Mapping[str, Any]) -> str:
     parts = [f"{numbers[name]:,} {words}" for name, words in names.items()]
     queue = numbers["queue"]
     told = f"Answered: {', '.join(parts[:2])}; {', '.join(parts[2:])}; {numbers['open']:,} tasks are open."
+    if numbers.get("bulk"):  # a round of an older release counted none
+        told += f" {numbers['bulk']:,} of the labels were given to many tasks at once."
     if queue:
         told += (
             f" Of the queue's {queue['size']:,} tasks {queue['answered']:,} are answered, {queue['waiting']:,} wait; "

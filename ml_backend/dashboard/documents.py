@@ -48,6 +48,8 @@ EXPLAINED: Final = {
     "map": "howto/dashboard#the-map",
     "pinning": "howto/dashboard#change-the-order",
     "reasons": "howto/dashboard#why-a-task-is-queued",
+    "search": "howto/search",
+    "many at once": "howto/search#one-label-for-many",
 }
 """What a page explains with a `?` → the document and its heading."""
 PAGE: Final = """<!DOCTYPE html>

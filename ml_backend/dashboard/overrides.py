@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.dashboard import words
@@ -31,11 +31,7 @@ def override(services: Services, project_id: int, store: ProjectStore, body: Any
     """
     if not isinstance(body, dict) or not isinstance(body.get("action"), str):
         raise ConfigurationError(f'Send {{"action": ..., "task_ids": [...]}} with one of: {", ".join(ACTIONS)}.')
-    action, task_ids = body["action"], body.get("task_ids")
-    if not isinstance(task_ids, list) or not all(type(task) is int and 0 < task < 2**63 for task in task_ids):
-        raise ConfigurationError('"task_ids" must be a list of task numbers, at least one.')
-    if len(task_ids) > MOST:
-        raise ConfigurationError(f"At most {MOST:,} tasks at once; choose fewer.")
+    action, task_ids = body["action"], task_numbers(body, MOST)
     taken = task_ids if action == "undo" else _open(store, task_ids)
     if task_ids and not taken:
         raise ConfigurationError("None of these tasks is open: they are answered, skipped, held out, or gone.")
@@ -51,6 +47,20 @@ def override(services: Services, project_id: int, store: ProjectStore, body: Any
         "front": now.front,
         "dropped": now.dropped,
     }
+
+
+def task_numbers(body: Mapping[str, Any], most: int) -> list[int]:
+    """The tasks that a request is about.
+
+    Raises:
+        ConfigurationError: they are malformed, or too many.
+    """
+    task_ids = body.get("task_ids")
+    if not isinstance(task_ids, list) or not all(type(task) is int and 0 < task < 2**63 for task in task_ids):
+        raise ConfigurationError('"task_ids" must be a list of task numbers, at least one.')
+    if len(task_ids) > most:
+        raise ConfigurationError(f"At most {most:,} tasks at once; choose fewer.")
+    return task_ids
 
 
 def _open(store: ProjectStore, task_ids: Sequence[int]) -> list[int]:

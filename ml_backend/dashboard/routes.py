@@ -1,4 +1,4 @@
-"""Routes beside the pages: JSON, images, versions to take away, and overrides of the order."""
+"""Routes beside the pages: JSON, images, versions to take away, overrides of the order, and labels for many tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Flask, Response, jsonify, request, send_file
 from werkzeug.exceptions import NotFound
 
-from ml_backend.dashboard import media, projects
+from ml_backend.dashboard import bulk, media, projects
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.documents import add_documents
 from ml_backend.dashboard.overrides import override
@@ -17,6 +17,7 @@ from ml_backend.dashboard.pages.base import View
 from ml_backend.dashboard.pages.registry import PAGES
 from ml_backend.dashboard.reading.common import media_field, shown_items
 from ml_backend.dashboard.reading.maps import points
+from ml_backend.dashboard.reading.search import actions
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.store.project_store import ProjectStore
@@ -34,6 +35,7 @@ def add_routes(site: Flask, services: Services) -> None:
     _add_data(site, services)
     _add_files(site, services)
     _add_overrides(site, services)
+    _add_bulk(site, services)
 
 
 def _known(services: Services, project_id: int) -> ProjectStore:
@@ -109,7 +111,33 @@ def _add_overrides(site: Flask, services: Services) -> None:
         return jsonify(override(services, project_id, store, request.get_json(silent=True)))
 
 
-def parse_ids(text: str) -> list[int]:
+def _add_bulk(site: Flask, services: Services) -> None:
+    """One label for many tasks; the token in the body is the person's, and forgotten with the request."""
+
+    @site.get(f"{PROJECT}/bulk")
+    def api_bulk(project_id: int) -> Response:
+        """What was answered many at once, the newest first."""
+        return jsonify(actions=actions(_known(services, project_id)))
+
+    @site.post(f"{PROJECT}/bulk/preview")
+    def api_bulk_preview(project_id: int) -> Response:
+        """What labelling the tasks in `task_ids` would do."""
+        return jsonify(bulk.look(_known(services, project_id), request.get_json(silent=True)))
+
+    @site.post(f"{PROJECT}/bulk")
+    def api_bulk_label(project_id: int) -> Response:
+        """Give `label` to the next of `task_ids`, under the name of who has the `token`."""
+        body = request.get_json(silent=True)
+        return jsonify(bulk.label(services, project_id, _known(services, project_id), body))
+
+    @site.post(f"{PROJECT}/bulk/undo")
+    def api_bulk_undo(project_id: int) -> Response:
+        """Take back the next of what an `action` wrote and nobody changed."""
+        body = request.get_json(silent=True)
+        return jsonify(bulk.undo(services, project_id, _known(services, project_id), body))
+
+
+def parse_ids(text: str, most: int = MOST_ITEMS) -> list[int]:
     """Task ids from ``1,2,3``.
 
     Raises:
@@ -118,6 +146,6 @@ def parse_ids(text: str) -> list[int]:
     parts = [part for part in text.split(",") if part]
     if not all(part.isascii() and part.isdecimal() and len(part) < 13 for part in parts):
         raise ConfigurationError('"ids" must be task numbers with commas between them, such as 4,8,15.')
-    if len(parts) > MOST_ITEMS:
-        raise ConfigurationError(f"At most {MOST_ITEMS} tasks at once; ask for fewer.")
+    if len(parts) > most:
+        raise ConfigurationError(f"At most {most:,} tasks at once; ask for fewer.")
     return [int(part) for part in parts]

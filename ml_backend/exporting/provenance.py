@@ -14,11 +14,11 @@ from typing import Any, Final
 from ml_backend.errors import StoreError
 from ml_backend.importing.items import CARRIED as MARK
 from ml_backend.instant.queue import MOVABLE
-from ml_backend.label_studio.answers import label_of
+from ml_backend.label_studio.answers import bulk_action, label_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.label_studio.task_rows import parse_time
-from ml_backend.records import CONTROL, PINNED, Task
+from ml_backend.records import BULK, CONTROL, PINNED, Task
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QUEUES_BACK, QueryLogEntry, entry, looked_up
 from ml_backend.store.queue_reorderings import INSTANT
@@ -38,7 +38,8 @@ class Provenance:
     """What chose the task: a strategy, of a mixture the part; ``random`` for control tasks; None for pinned ones."""
     share: str | None = None
     """``control`` or ``random`` (both drawn at random), ``sampled`` (by a strategy), ``instant`` (the same, and moved
-    to the front between two rounds), ``pinned`` (by a person) or ``evaluation`` (held out for measuring)."""
+    to the front between two rounds), ``pinned`` (by a person), ``bulk`` (a person answered many tasks at once) or
+    ``evaluation`` (held out for measuring)."""
     place: int | None = None
     """In the order as it was served; 1 is asked first."""
     queue: str | None = None
@@ -73,6 +74,8 @@ class AskedUnder:
         snapshot = annotation.get("prediction") or {}
         if carried := carried_of(task, annotation):
             return provenance_from(carried)
+        if bulk_action(annotation.get("result")) is not None:
+            return Provenance(share=BULK)
         if Task(task["id"], task["data"]).is_evaluation:
             return replace(self._seen(snapshot), share=EVALUATION)
         name = str(snapshot.get("model_version") or "")

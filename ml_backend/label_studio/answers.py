@@ -13,6 +13,9 @@ from typing import Any, Final
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 KIND: Final = "choices"
+BULK_REGION: Final = "bulk-"
+"""Begins the id of a region that was written to many tasks at once; the action's id follows. Label Studio keeps it, so
+that whoever reads the annotation knows, also without our store."""
 LONGEST_NUMBER: Final = 64
 """Bits of a number that stands for a label."""
 
@@ -67,9 +70,21 @@ def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[
     ]
 
 
-def annotation_result(label: str, question: ChoiceQuestion) -> list[dict[str, Any]]:
-    """A person's answer; unlike a prediction's, it has no score."""
-    return [{name: value for name, value in part.items() if name != "score"} for part in result_for(label, 1, question)]
+def annotation_result(label: str, question: ChoiceQuestion, *, action: str = "") -> list[dict[str, Any]]:
+    """A person's answer; unlike a prediction's, it has no score. ``action``: one that answered many tasks at once."""
+    found = [
+        {name: value for name, value in part.items() if name != "score"} for part in result_for(label, 1, question)
+    ]
+    return [part | {"id": f"{BULK_REGION}{action}"} for part in found] if action else found
+
+
+def bulk_action(result: Any) -> str | None:
+    """The action that wrote a result to many tasks at once; None where people answered this one. Never fails."""
+    for part in result if isinstance(result, list | tuple) else ():
+        region = part.get("id") if isinstance(part, Mapping) else None
+        if isinstance(region, str) and region.startswith(BULK_REGION):
+            return region.removeprefix(BULK_REGION)
+    return None
 
 
 def _labels(result: Any, question: ChoiceQuestion) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 
 from ml_backend.errors import (
+    LabelStudioConflict,
     LabelStudioError,
     LabelStudioNotFound,
     LabelStudioRejected,
@@ -185,6 +186,8 @@ class LabelStudioHttp:
             return LabelStudioUnauthorized(f"{what}: {self.url} forbids this to the token's account ({detail}).")
         if status == 404:
             return LabelStudioNotFound(f"{what} does not exist at {self.url}, or the token's account cannot see it.")
+        if status == 409:
+            return LabelStudioConflict(f"{what}: {self.url} has it already ({detail}).")
         if LOCKED.decode() in detail:
             return LabelStudioRejected(
                 f"{what}: the database of {self.url} is locked: others write to its SQLite file. Try again later; for "

@@ -43,12 +43,25 @@ class TaskCalls(ProjectCalls):
             return None
         return row
 
-    def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False) -> int:
-        """Submit an annotation as the token's account; its id."""
+    def annotate(
+        self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False, unique_id: str = ""
+    ) -> int:
+        """Submit an annotation as the token's account; its id.
+
+        Args:
+            task_id: the task.
+            result: as Label Studio keeps it.
+            cancelled: it is a skip.
+            unique_id: a UUID that Label Studio takes once, of all annotations that there are.
+
+        Raises:
+            LabelStudioConflict: there is an annotation of this ``unique_id``.
+        """
+        body = {"result": list(result), "was_cancelled": cancelled} | ({"unique_id": unique_id} if unique_id else {})
         row = self._json(
             "POST",
             f"api/tasks/{task_id}/annotations/",
-            body={"result": list(result), "was_cancelled": cancelled},
+            body=body,
             once=True,
             what=f"Annotating task {task_id}",
         )

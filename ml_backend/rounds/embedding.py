@@ -16,6 +16,7 @@ from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.records import Task
 from ml_backend.rounds.class_descriptions import names
+from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
@@ -23,7 +24,7 @@ from ml_backend.rounds.workspace import RoundProject, read_tasks
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.semi_supervised.shares import class_prior
-from ml_backend.store.query_log import record, recorded
+from ml_backend.store.query_log import looked_up, record
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs
 
@@ -150,9 +151,10 @@ def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None
 
 def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
     """Labelled tasks that chance chose."""
-    known = {task.id: label for task, label in project.pool.training}
+    known = {task.id for task, _ in project.pool.training}
+    bulk = answered_in_bulk(task for task, _ in project.pool.training)
     try:
-        answers = recorded(project.store) if dry_run else record(project.store, known)
+        answers = (looked_up if dry_run else record)(project.store, known, bulk)
     except StoreError:
         return frozenset()  # the round goes on without, and its measures say what is damaged
     first, later = random_sample(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ml_backend.evaluation.agreement import answers, majority
-from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.answers import bulk_action, read_answer
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Annotation, Task
 
@@ -81,6 +81,16 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
             else:
                 pool.open.append(task)
     return pool
+
+
+def answered_in_bulk(tasks: Iterable[Task]) -> set[int]:
+    """Tasks whose every answer was given to many tasks at once (`rounds.bulk`); one person's own answer is enough."""
+    found = set()
+    for task in tasks:
+        given = [bulk_action(each.result) for each in task.annotations if not each.cancelled]
+        if given and None not in given:
+            found.add(task.id)
+    return found
 
 
 def _read(task: Task, question: ChoiceQuestion, unreadable: dict[int, str]) -> Iterator[Annotation]:

@@ -11,7 +11,9 @@ import numpy as np
 
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.stopping import Judged, Saved, labels_saved
+from ml_backend.records import BULK
 from ml_backend.rounds.evaluation_tasks import FEWEST_EVALUATED, too_few_evaluated
+from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.outlook import outlook, saved_missing
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
 from ml_backend.rounds.report import Recorder
@@ -38,7 +40,7 @@ def update(
     """
     try:
         labels = {task.id: label for task, label in project.pool.training}
-        answers = record(project.store, labels)
+        answers = record(project.store, labels, answered_in_bulk(task for task, _ in project.pool.training))
         judged = project.store.evaluation_predictions(version) if version else None
         first, later = random_sample(
             np.array(sorted(labels), dtype=np.int64),
@@ -121,22 +123,37 @@ def _measures(
         "live": live_accuracy(answers, labels),
         "classes": class_shares(answers, labels),
         "labels_saved": None,
-        "saved_missing": saved_missing(evaluated, held_out, *sample, 0, share),
+        "saved_missing": _in_bulk(answers, labels) or saved_missing(evaluated, held_out, *sample, 0, share),
         "outlook": None,
         "hint": _unmeasured(evaluated, held_out, version),
         "guesses": project.store.manifest(version).guesses if version else "",
     }
     if judged is None or version is None:
         return found
+    return found | _judged(project, version, judged, _in_bulk(answers, labels), sample)
+
+
+def _in_bulk(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> str:
+    """Why labels saved cannot be told where many tasks got theirs at once; goes on after "It". Empty elsewhere."""
+    count = sum(task in labels and answer.picked_by == BULK for task, answer in answers.items())
+    return f"compares labels given one by one, and {count:,} were given to many tasks at once" if count else ""
+
+
+def _judged(
+    project: RoundProject, version: str, judged: EvaluationPredictions, in_bulk: str, sample: tuple[int, int]
+) -> dict[str, Any]:
+    """What evaluation tasks tell of the version, as parts of the document."""
+    evaluated, share = len(project.pool.evaluation), project.settings.control_share
     generator = np.random.default_rng(project.settings.seed)
     used = Judged(project.store.manifest(version).examples, judged.right)
-    tasks = len(labels) + len(project.pool.open)
+    tasks = len(project.pool.training) + len(project.pool.open)
     models = random_models(project, judged)
-    saved = labels_saved(models, used, pool=tasks, generator=generator)
+    saved = None if in_bulk else labels_saved(models, used, pool=tasks, generator=generator)
+    missing = in_bulk or saved_missing(evaluated, project.pool.held_out, *sample, len(models), share)
     ahead = outlook(project, version, judged, used, generator)
-    return found | {
+    return {
         "labels_saved": _saved(saved),
-        "saved_missing": "" if saved else saved_missing(evaluated, held_out, *sample, len(models), share),
+        "saved_missing": "" if saved else missing,
         "outlook": asdict(ahead) | {"agreement": list(ahead.agreement)},
         "hint": ahead.hint,
     }

@@ -17,7 +17,7 @@ from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
-from ml_backend.records import CONTROL, Task
+from ml_backend.records import BULK, CONTROL, Task
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
@@ -40,7 +40,13 @@ FEWEST_MODELS: Final = 4
 def random_sample(
     labelled: Ids, answers: Mapping[int, QueryLogEntry], open_tasks: Ids, *, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Labelled tasks that are a random sample: those before any model chose, and those after, in control order."""
+    """Labelled tasks that are a random sample: those before any model chose, and those after, in control order.
+
+    Those that got their label together with many others are no part of it: whoever chose them saw what they are, and
+    perhaps what the model guesses.
+    """
+    bulk = [int(task) for task in labelled if int(task) in answers and answers[int(task)].picked_by == BULK]
+    labelled = np.setdiff1d(labelled, np.array(bulk, dtype=np.int64))
     chosen = [int(task) for task in labelled if int(task) in answers and not _drawn_at_random(answers[int(task)])]
     first = sorted(set(labelled.tolist()) - set(chosen))
     rest = np.array([*chosen, *open_tasks.tolist()], dtype=np.int64)

@@ -7,23 +7,23 @@ the numbers are those that Label Studio has, a moment ago.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from ml_backend.evaluation.stopping import wilson
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import parse_time
-from ml_backend.records import CONTROL, Queue, Task
-from ml_backend.rounds.examples import TaskPool, divide
+from ml_backend.records import BULK, CONTROL, Queue, Task
+from ml_backend.rounds.examples import TaskPool, answered_in_bulk, divide
 from ml_backend.rounds.log import SEEN_NAME, last_seen
 from ml_backend.store.documents import CURRENT, QUESTION, WISHES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import DOCUMENT as QUERY_LOG
 from ml_backend.store.query_log import QueryLogEntry, looked_up
 from ml_backend.store.queue_overrides import read as read_overrides
+from ml_backend.store.remembered import Remembered, stamp_of
 
 RECENT: Final = 100
 """Newest answers that "recent" and live accuracy are about."""
@@ -59,6 +59,8 @@ class Tally:
     """Tasks held out for measuring, answered or not."""
     control: int
     """Tasks among ``labels`` that were drawn at random to measure by."""
+    bulk: int
+    """Tasks among ``labels`` that got theirs together with many others."""
     open: int
     """Tasks that still want an answer."""
     skipped: int
@@ -87,34 +89,14 @@ def tally(store: ProjectStore) -> Tally | None:
     Raises:
         StoreError: something stored is damaged.
     """
-    key = str(store.folder)
-    stamp = _stamp(store)
-    known = _KNOWN.get(key)
-    if known is not None and known[0] == stamp:
-        return known[1]
-    found = _counted(store)
-    _KNOWN[key] = stamp, found
-    while len(_KNOWN) > KEPT:
-        _KNOWN.popitem(last=False)
-    return found
+    files = (store.task_cache_path, *(store.folder / name for name in READ))
+    return _KNOWN.get(str(store.folder), stamp_of(*files), lambda: _counted(store))
 
 
-_KNOWN: OrderedDict[str, tuple[Any, Tally | None]] = OrderedDict()
-"""Store → what it was counted from, and the result: pages ask every second."""
+_KNOWN: Final = Remembered[Tally | None](KEPT)
+"""By store: pages ask every second."""
 READ: Final = (QUESTION, CURRENT, WISHES, SEEN_NAME, QUERY_LOG)
 """What a tally depends on, beside the copy of the tasks."""
-
-
-def _stamp(store: ProjectStore) -> tuple[Any, ...]:
-    return tuple(_changed(path) for path in (store.task_cache_path, *(store.folder / name for name in READ)))
-
-
-def _changed(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _counted(store: ProjectStore) -> Tally | None:
@@ -126,7 +108,8 @@ def _counted(store: ProjectStore) -> Tally | None:
     tasks, (untouched, untouched_held_out) = list(cache.annotated()), cache.untouched()
     pool = divide(tasks, question, dropped)
     labels = {task.id: label for task, label in pool.training}
-    log, seen = looked_up(store, labels), last_seen(store)
+    bulk = answered_in_bulk(task for task, _ in pool.training)
+    log, seen = looked_up(store, labels, bulk), last_seen(store)
     queue = store.queue(current) if current else None
     new = Counter({task.id: _new_answers(task, seen.answers or seen.newest) for task in tasks})
     return Tally(
@@ -134,6 +117,7 @@ def _counted(store: ProjectStore) -> Tally | None:
         evaluation=len(pool.evaluation),
         held_out=pool.held_out + untouched_held_out,
         control=sum(task in log and log[task].picked_by == CONTROL for task in labels),
+        bulk=len(bulk),
         open=len(pool.open) + untouched - untouched_dropped,
         skipped=pool.skipped,
         tied=len(pool.tied),
@@ -188,9 +172,13 @@ def live_accuracy(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str
 
 
 def class_shares(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """Share of each class among the answers: of the control arm, of all other picks, and of the last 100 of those."""
+    """Share of each class among the answers: of the control arm, of all other picks, and of the last 100 of those.
+
+    What was answered together with many others was picked by no queue.
+    """
     control = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by == CONTROL]
-    picked = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by != CONTROL]
+    own = (CONTROL, BULK)
+    picked = [labels[t] for t, answer in answers.items() if t in labels and answer.picked_by not in own]
     return {"control": _shares(control), "picked": _shares(picked), "recent": _shares(picked[-RECENT:])}
 
 

@@ -166,6 +166,22 @@ class PoolEmbedding:
             ) from exc
 
 
+def read_rows(path: Path) -> tuple[dict[bytes, int], Rows]:
+    """Of a file that `PoolEmbedding.save` wrote, the items' digests with their rows, and the rows; without torch.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
+        if len(keys) != len(rows):
+            raise ValueError("its parts differ in length")
+    except (OSError, SafetensorError, ValueError) as exc:
+        raise StoreError(f"{path} cannot be used ({exc}); delete it and run a round.") from exc
+    return {key.tobytes(): place for place, key in enumerate(keys)}, rows
+
+
 def made_of(encoder: type[Encoder], seed: int, options: Mapping[str, float] | None) -> dict[str, Any]:
     """What tells one learnt encoder from another."""
     chosen = dict(encoder.options()) | dict(options or {})

@@ -59,6 +59,8 @@ WISHES: Final = _declared("wishes.json", Shared.AT_ONCE)
 """What people want of the order: `queue_overrides`."""
 MOVES: Final = _declared("moves.json", Shared.AT_ONCE)
 """What the instant loop moved in the last orders: `queue_reorderings`."""
+BULK_ACTIONS: Final = _declared("bulk.json", Shared.AT_ONCE)
+"""Answers that people gave to many tasks at once: `bulk_actions`."""
 LOG_NAME: Final = _declared("rounds.jsonl", Shared.MERGED)
 """What rounds did, a line each: `rounds.log`."""
 PROGRESS: Final = _declared("progress.json", Shared.LOCAL)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from ml_backend.errors import StoreError
-from ml_backend.records import Queue
+from ml_backend.records import BULK, Queue
 from ml_backend.store.project_store import ProjectStore
 
 DOCUMENT: Final = "answers.json"
@@ -33,6 +33,10 @@ class QueryLogEntry:
     """In the order as it was served, 1 first; None in entries of older releases."""
 
 
+IN_BULK: Final = QueryLogEntry("", None, BULK, None, 0.0)
+"""In place of what a queue asked: a person answered many tasks at once."""
+
+
 def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
     """All answers so far by task, in the order in which rounds found them."""
     try:
@@ -42,19 +46,29 @@ def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
         raise StoreError(f"{store.folder / DOCUMENT} is damaged ({exc}); delete it: measures start anew.") from exc
 
 
-def record(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLogEntry]:
+def record(store: ProjectStore, labelled: Collection[int], bulk: Collection[int] = ()) -> dict[int, QueryLogEntry]:
     """Note the newly labelled tasks that one of the last queues asked about; all answers.
 
     A task that no queue asked about (imported with its label, say) is not noted: a queue holds open tasks only.
+
+    Args:
+        store: the project's.
+        labelled: tasks with a label.
+        bulk: those of them that got it together with many others (`examples.answered_in_bulk`). No queue asked, even
+            where one would have: they are `BULK`, and not noted, since that can be undone.
     """
-    before, answers = recorded(store), looked_up(store, labelled)
+    before, answers = recorded(store), _asked(store, set(labelled).difference(bulk))
     if len(answers) > len(before):
         store.write_document(DOCUMENT, {"answers": {str(task): asdict(answer) for task, answer in answers.items()}})
-    return answers
+    return answers | dict.fromkeys(bulk, IN_BULK)
 
 
-def looked_up(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLogEntry]:
+def looked_up(store: ProjectStore, labelled: Collection[int], bulk: Collection[int] = ()) -> dict[int, QueryLogEntry]:
     """What `record` gives; nothing is noted."""
+    return _asked(store, set(labelled).difference(bulk)) | dict.fromkeys(bulk, IN_BULK)
+
+
+def _asked(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLogEntry]:
     answers = recorded(store)
     new = [task for task in labelled if task not in answers]
     if not new:

@@ -91,6 +91,7 @@ class People:
             "labels": len(training),
             "evaluation": len(labels.keys() & self.held_out),
             "control": len(training & self.control),
+            "bulk": 0,
             "tied": len(answered - labels.keys()),
             "queue": {
                 "name": self.store.current().queue,

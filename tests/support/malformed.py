@@ -15,14 +15,15 @@ PATHS = (
     "/setup", "/predict", "/webhook", "/validate", "/job_status", "/versions", "/is_training", "/status", "/metrics",
     "/delete", "/duplicate_model", "/rounds/cancel", "/", "/health", "/dashboard/", "/dashboard/7/overview",
     "/dashboard/api/projects", "/dashboard/api/projects/7/queue", "/dashboard/api/projects/7/items",
-    "/dashboard/api/projects/7/map/x", "/dashboard/api/projects/7/wishes", "/dashboard/7/media/1",
-    "/dashboard/7/versions/x.zip", "/dashboard/_dash-update-component", "/dashboard/_dash-layout",
-    "/dashboard/_dash-dependencies", "/dashboard/assets/dashboard.css",
+    "/dashboard/api/projects/7/map/x", "/dashboard/api/projects/7/search", "/dashboard/api/projects/7/wishes",
+    "/dashboard/7/media/1", "/dashboard/7/versions/x.zip", "/dashboard/_dash-update-component",
+    "/dashboard/_dash-layout", "/dashboard/_dash-dependencies", "/dashboard/assets/dashboard.css",
 )  # fmt: skip
 METHODS = ("GET", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW")
 NAMES = (
     "project", "tasks", "label_config", "schema", "extra_params", "action", "annotation", "id", "data", "job", "config",
-    "task_ids", "output", "inputs", "state", "outputs", "changedPropIds", "property", "value", "params",
+    "task_ids", "output", "inputs", "state", "outputs", "changedPropIds", "property", "value", "params", "label",
+    "token", "words", "like", "text",
 )  # fmt: skip
 WORDS = (
     "START_TRAINING", "ANNOTATION_CREATED", "ANNOTATIONS_DELETED", "pin", "drop", "undo", "7.1700000000", "../../etc",
@@ -80,7 +81,8 @@ class Malformed:
 
 READ = (
     "/setup", "/predict", "/webhook", "/validate", "/job_status", "/versions", "/rounds/cancel",
-    "/dashboard/api/projects/7/wishes", "/dashboard/_dash-update-component",
+    "/dashboard/api/projects/7/wishes", "/dashboard/_dash-update-component", "/dashboard/api/projects/7/bulk",
+    "/dashboard/api/projects/7/bulk/preview", "/dashboard/api/projects/7/bulk/undo",
 )  # fmt: skip
 """Routes that read a body."""
 plain: st.SearchStrategy[dict[str, str]] = st.just({})

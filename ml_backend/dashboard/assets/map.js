@@ -72,6 +72,8 @@
     at("map-clear").addEventListener("click", () => { select(map, []); draw(map); });
     at("map-find").addEventListener("click", () => find(map));
     at("map-ask").addEventListener("click", () => askFirst(map));
+    at("map-label").addEventListener("click", () => labelThese(map));
+    at("map-only").addEventListener("input", () => draw(map));
     use(map, map.tool);
   }
 
@@ -180,9 +182,29 @@
     return [unknown, ...found];
   }
 
+  /** What the fields let through, as a test of rows; null where they ask for nothing. */
+  function only(map) {
+    const asked = window.filters.read(at("map-only")), data = map.data;
+    const names = Object.keys(asked), number = (name) => data.classes.indexOf(asked[name]);
+    if (!names.length) return null;
+    const least = Number(asked.least || 0) / 100, most = Number(asked.most || 100) / 100;
+    return (i) => (!asked.state || data.state[i] === Number(asked.state))
+      && (!asked.label || data.label[i] === number("label")) && (!asked.guess || data.guess[i] === number("guess"))
+      && ((!asked.least && !asked.most) || (data.guess[i] >= 0 && data.confidence[i] >= least && data.confidence[i] <= most));
+  }
+
+  /** The groups that there are to show, each with the rows that the fields let through. */
+  function filtered(map) {
+    const passes = only(map), all = groups(map);
+    const found = passes ? all.map((group) => ({ ...group, rows: group.rows.filter(passes) })) : all;
+    const count = found.reduce((sum, group) => sum + group.rows.length, 0);
+    at("map-only-told").textContent = "Show only some" + (passes ? " (" + many(count, "task") + " shown)" : "");
+    return found.filter((group) => group.rows.length);
+  }
+
   function draw(map, before) {
     if (!map.data) return;
-    const shown = groups(map).filter((group) => group.rows.length);
+    const shown = filtered(map);
     legend(map, shown);
     if (!map.plot) return;
     const data = map.data;
@@ -216,7 +238,7 @@
       button.addEventListener("click", function () {
         if (!map.hidden.delete(group.name)) map.hidden.add(group.name);
         button.setAttribute("aria-pressed", String(!map.hidden.has(group.name)));
-        const all = groups(map).filter((each) => each.rows.length && !map.hidden.has(each.name));
+        const all = filtered(map).filter((each) => !map.hidden.has(each.name));
         if (map.plot) map.plot.show(map.data, all, chosenIn(map), null);
       });
       entry.append(button);
@@ -338,7 +360,7 @@
     at("map-count-told").textContent = !count ? "Draw around points to select them."
       : many(count, "task") + " selected" + (first.length < count ? ", " + first.length + " of them open" : "") + ".";
     at("map-ask").disabled = !first.length;
-    at("map-clear").disabled = !count;
+    at("map-label").disabled = at("map-clear").disabled = !count;
     const list = at("map-list"), head = first.slice(0, SHOWN), mine = (map.listing = {});
     const items = map.meta.kind === "Image" ? [] : await itemsOf(map, head);
     if (map.listing !== mine || !list.isConnected) return;
@@ -370,9 +392,9 @@
     const problem = at("map-near-problem");
     problem.textContent = near && origin === undefined ? "Task " + near + " is not on this map." : "";
     if (problem.textContent) return;
-    const rows = [];
+    const rows = [], passes = only(map) || (() => true);
     for (let i = 0; i < data.task_ids.length; i++) {
-      if (data.state[i] < 2 && (chosen === "" || data.guess[i] === Number(chosen))) rows.push(i);
+      if (passes(i) && data.state[i] < 2 && (chosen === "" || data.guess[i] === Number(chosen))) rows.push(i);
     }
     const gap = (i) => (data.x[i] - data.x[origin]) ** 2 + (data.y[i] - data.y[origin]) ** 2;
     const score = (i) => (data.uncertainty[i] === null ? 1 : -data.uncertainty[i]);
@@ -393,6 +415,12 @@
     } else {
       button.disabled = false;
     }
+  }
+
+  /** On the search page, where many tasks get one label. */
+  function labelThese(map) {
+    window.dash_clientside.search.choose(map.meta.project, [...map.selected]);
+    window.dash_clientside.set_props("url", { pathname: map.meta.search, search: "" });
   }
 
   /** Where a task is on the screen, for tests; null where it is not on the map. */

@@ -9,8 +9,10 @@ from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from ml_backend.dashboard import parts
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.pages.filters import filters
 from ml_backend.dashboard.reading import maps
 from ml_backend.dashboard.services import Services
+from ml_backend.store.pool_map import STATES
 
 COLOURS: Final = (
     ("state", "State"),
@@ -26,6 +28,7 @@ def read(view: View) -> Data:
     found = maps.overview(view.store)
     return found | {
         "task_link": f"{view.services.label_studio_link(view.project_id)}?task=",
+        "search": f"{PREFIX}{view.project_id}/search",
         "is_on": view.services.project_settings(view.store).map,
     }
 
@@ -89,6 +92,7 @@ def _plot(data: Data) -> Any:
         [
             html.Div([html.H2("All tasks", id="h-pool"), parts.explain("map")], className="explained"),
             html.Div([legend, tools], className="map-bar"),
+            _filter(data),
             frame,
             html.Ul(id="map-legend", className="map-legend", **parts.aria(label="Legend; a press hides or shows")),
             html.P(id="map-caption", className="note"),
@@ -97,6 +101,13 @@ def _plot(data: Data) -> Any:
         className="card map-plot",
         **parts.aria(labelledby="h-pool"),
     )
+
+
+def _filter(data: Data) -> Any:
+    """What hides points; `assets/map.js` reads it."""
+    states = {str(number): name for number, name in enumerate(STATES)}
+    fields = html.Div(filters(data["classes"], states, {}, "map-only"), className="form", id="map-only")
+    return html.Details([html.Summary("Show only some", id="map-only-told"), fields], className="filters")
 
 
 def _colour(value: str) -> dict[str, Any]:
@@ -137,6 +148,7 @@ def _choice(data: Data) -> Any:
     )
     actions = [
         html.Button("Ask these first", id="map-ask", className="button", disabled=True),
+        html.Button("Label these…", id="map-label", className="button plain", disabled=True),
         html.Button("Clear", id="map-clear", className="button plain", disabled=True),
     ]
     return html.Section(

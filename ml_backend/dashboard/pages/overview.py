@@ -124,13 +124,19 @@ def _counted(data: Data) -> list[Figure]:
     """What people answered: labels, and what became of the queue where there is one."""
     count, queue = words.MISSING if data["labels"] is None else f"{data['labels']:,}", data["queue"]
     when = f", {_when(data['counted'], data)}" if data["counted"] else ""
-    told = None if data["open_tasks"] is None else f"{data['open_tasks']:,} tasks are open{when}"
+    told = None if data["open_tasks"] is None else f"{data['open_tasks']:,} tasks are open{when}{_in_bulk(data)}"
     rows: list[Figure] = [("Labels so far", count, told, "labels")]
     if queue:
         answered = words.MISSING if queue["answered"] is None else f"{queue['answered']:,}"
         told = f"answered · by {queue['strategy']}"
         rows.append(("Queue", f"{answered} of {queue['size']:,}", told, "queue"))
     return rows
+
+
+def _in_bulk(data: Data) -> str:
+    """How many of the labels were given to many tasks at once; nothing where none was."""
+    bulk = (data["numbers"] or {}).get("bulk")
+    return f" · {bulk:,} of the labels given many at once" if bulk else ""
 
 
 def _unmeasured(counted: Data | None) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.address import PREFIX
 from ml_backend.dashboard.pages.base import Data, Page, View
+from ml_backend.dashboard.pages.filters import filters
 from ml_backend.dashboard.reading import queues
+from ml_backend.dashboard.reading.pool import filter_from
 from ml_backend.errors import ConfigurationError
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.store.queue_reorderings import INSTANT
@@ -28,13 +31,13 @@ STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in t
 
 
 def read(view: View) -> Data:
-    """A part of the queue, see `queues.read`; ``start`` and ``count`` choose which.
+    """A part of the queue, see `queues.read`; ``start`` and ``count`` choose which, ``label``, ``guess``, ... filter.
 
     Raises:
         ConfigurationError: one of them is no number.
     """
     start, count = (_number(view, name, default) for name, default in (("start", 0), ("count", queues.PAGE)))
-    found = queues.read(view.store, start, max(1, min(count, queues.MOST)))
+    found = queues.read(view.store, start, max(1, min(count, queues.MOST)), filter_from(view.parameters, queues.STATES))
     link = view.services.label_studio_link(view.project_id)
     return found | {"project": view.project_id, "label_studio": link, "task_link": f"{link}?task="}
 
@@ -63,7 +66,23 @@ def view(data: Data) -> Any:
         )
         return parts.page("Queue", empty, *_overrides(data), lead=lead)
     told = html.P(id="override-answer", role="status", className="note")
-    return parts.page("Queue", _facts(data), *_overrides(data), _rows(data, told), lead=lead)
+    return parts.page("Queue", _facts(data), *_overrides(data), _filter(data), _rows(data, told), lead=lead)
+
+
+def _filter(data: Data) -> Any:
+    """Which tasks of the queue are shown; `assets/filters.js` puts it into the address."""
+    asked = data["asked"]
+    # The key: a field that is not asked for any more is made anew, and does not keep what was typed.
+    form = html.Div(filters(data["labels"], queues.STATES, asked, "queue-only"), className="form", key=str(asked))
+    buttons = [html.Button("Show them", className="button plain", **_sends("queue-only"))]
+    buttons += [html.Button("Show all", className="button plain", **_sends(""))] if asked else []
+    told = f"Show only some ({data['found']:,} of {data['total']:,} are shown)" if asked else "Show only some"
+    content = [html.Summary(told), form, html.Div(buttons, className="actions")]
+    return html.Details(content, className="card filters", id="queue-only", open=bool(asked))
+
+
+def _sends(form: str) -> dict[str, Any]:
+    return {"data-filters": form}
 
 
 def _facts(data: Data) -> Any:
@@ -97,7 +116,10 @@ def _made_of(found: list[Data]) -> Any:
 
 def _rows(data: Data, told: Any) -> Any:
     last = data["start"] + len(data["rows"])
-    head = f"Places {data['start'] + 1:,} to {last:,}"
+    if data["asked"]:
+        head = f"{data['found']:,} of {data['total']:,} queued tasks"
+    else:
+        head = f"Places {data['start'] + 1:,} to {last:,}"
     items = [_row(row, data) for row in data["rows"]]
     return html.Section(
         [
@@ -174,17 +196,18 @@ def _button(action: str, text: str, task: int) -> Any:
 
 def _pages(data: Data, last: int) -> Any:
     def link(text: str, start: int) -> Any:
-        return dcc.Link(text, href=f"{PREFIX}{data['project']}/queue?start={start}")
+        asked = urlencode({**data["asked"], "start": start})
+        return dcc.Link(text, href=f"{PREFIX}{data['project']}/queue?{asked}")
 
     links = []
     if data["start"] > 0:
         links.append(link("Before", max(0, data["start"] - data["count"])))
     if data["start"] > data["count"]:
         links.insert(0, link("First", 0))
-    if last < data["total"]:
+    if last < data["found"]:
         links.append(link("Next", last))
-    if last + data["count"] < data["total"]:
-        links.append(link("Last", data["total"] - 1))
+    if last + data["count"] < data["found"]:
+        links.append(link("Last", data["found"] - 1))
     return html.Nav(links, className="pages", **parts.aria(label="More of the queue")) if links else html.Div()
 
 

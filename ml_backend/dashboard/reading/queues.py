@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ml_backend.dashboard.reading.common import shown_items
+from ml_backend.dashboard.reading.common import question_of, shown_items
+from ml_backend.dashboard.reading.pool import EVERYTHING, Filter, facts_of
 from ml_backend.errors import AcquisitionError
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
@@ -19,12 +21,16 @@ from ml_backend.strategies.registry import STRATEGIES
 
 PAGE: Final = 25
 """Tasks shown at once."""
+STATES: Final = {"queued": "waiting", "answered": "answered", "skipped": "skipped", "dropped": "dropped"}
+"""What a queued task is, by its word in `pool.STATES`."""
 MOST: Final = 500
 """Tasks that one request may ask for."""
 
 
-def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, Any]:
-    """``rows`` of the queue from place ``start`` on (0 is asked first), at most ``count``, and all overrides.
+def read(store: ProjectStore, start: int = 0, count: int = PAGE, wanted: Filter = EVERYTHING) -> dict[str, Any]:
+    """``rows`` of the queue from ``start`` on (0 is asked first), at most ``count``, and all overrides.
+
+    Rows are those that are ``wanted``, ``found`` of the ``total``.
 
     A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
     strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
@@ -35,33 +41,45 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE) -> dict[str, An
     current, overrides = store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
     picked = queue.predictions if queue else ()
-    total = len(picked)
-    start = max(0, min(start, (total - 1) // count * count)) if total else 0
-    shown = picked[start : start + max(1, min(count, MOST))]
+    found = list(_wanted(store, picked, wanted))
+    start = max(0, min(start, (len(found) - 1) // count * count)) if found else 0
+    shown = found[start : start + max(1, min(count, MOST))]
     queued = {item.task_id for item in picked}
     ahead = [task for task in overrides.front if task not in queued]
     listed = [*ahead[:PAGE], *overrides.dropped[-PAGE:]]
-    items = shown_items(store, [*(item.task_id for item in shown), *listed])
-    states = _states(store, [item.task_id for item in shown])
+    items = shown_items(store, [*(item.task_id for _, item in shown), *listed])
+    states = _states(store, [item.task_id for _, item in shown])
     return {
         "queue": current.queue,
         "version": current.version,
         "strategy": queue.strategy if queue else None,
         "parts": _parts(queue),
         "numbers": numbers(store),
-        "total": total,
+        "total": len(picked),
+        "found": len(found),
+        "labels": list(question_of(store).labels),
+        "asked": wanted.asked,
         "start": start,
         "count": count,
         "control": sum(item.picked_by == CONTROL for item in picked),
         "pinned": sum(item.task_id in set(overrides.front) for item in picked),
-        "rows": [
-            _row(queue, item, place, overrides, items, states) for place, item in enumerate(shown, start + 1) if queue
-        ],
+        "rows": [_row(queue, item, place, overrides, items, states) for place, item in shown if queue],
         "ahead": [{"task_id": task, "item": items.get(task)} for task in ahead[:PAGE]],
         "ahead_total": len(ahead),
         "dropped": [{"task_id": task, "item": items.get(task)} for task in overrides.dropped[: -PAGE - 1 : -1]],
         "dropped_total": len(overrides.dropped),
     }
+
+
+def _wanted(store: ProjectStore, picked: Sequence[Prediction], wanted: Filter) -> Iterator[tuple[int, Prediction]]:
+    """Place and task of what is looked for."""
+    if not wanted.asked:
+        yield from enumerate(picked, 1)
+        return
+    known = {facts.id: facts for facts in facts_of(store)}
+    for place, item in enumerate(picked, 1):
+        if item.task_id in known and wanted.passes(known[item.task_id]):
+            yield place, item
 
 
 def _row(

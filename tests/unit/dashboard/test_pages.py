@@ -93,8 +93,8 @@ def test_a_version_deleted_while_it_is_read_hides_no_other(own):
     (store.folder / "versions" / "headlines-0001-00000001" / "model.json").write_text("{")
     for path in PATHS:
         shown = words(render(services, f"/dashboard/1/{path}", "")[1])
-        # No map was drawn here, and the queue's page names tasks, not versions.
-        assert SECOND in shown or (path in ("map", "queue") and "damaged" not in shown)
+        # No map was drawn here, and queue and search name tasks, not versions.
+        assert SECOND in shown or (path in ("map", "queue", "search") and "damaged" not in shown)
     assert "damaged" in words(render(services, "/dashboard/1/versions", "")[1])
 
 

@@ -6,6 +6,7 @@ import pytest
 from support.exports import FIRST, PICKED, QUESTION, SECOND, VERSION, annotation, queue_of, store_with_queues, task
 
 from ml_backend.exporting.provenance import MARK, AskedUnder, Provenance
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.store.documents import MOVES
 from ml_backend.store.queue_reorderings import KEPT, with_reordering
 
@@ -42,6 +43,14 @@ def test_the_guess_is_what_people_saw_and_a_hidden_one_is_known_to_be_hidden(sto
 
 def test_held_out_tasks_are_their_own_share(store):
     assert asked(store, 1, annotation(1), split="evaluation").share == "evaluation"
+
+
+def test_an_answer_given_to_many_at_once_says_so_whatever_the_queue_had_guessed(store):
+    result = annotation_result("a", QUESTION, action="0" * 32)
+    assert asked(store, 2, annotation(1, result=result)) == Provenance(share="bulk")
+    alone = AskedUnder(QUESTION, [2], None)
+    given = annotation(1, result=result)
+    assert alone.of(task(2, given), given).share == "bulk", "Label Studio knows it without our store"
 
 
 def test_a_page_that_was_open_before_the_new_order_showed_the_old_one(store):

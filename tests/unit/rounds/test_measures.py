@@ -23,7 +23,7 @@ from ml_backend.selection.control_arm import control_order
 from ml_backend.store import query_log as answers_module
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.query_log import QueryLogEntry, record, recorded
+from ml_backend.store.query_log import IN_BULK, QueryLogEntry, record, recorded
 
 
 def queue(number: int, *predictions: Prediction, version: str | None = "m-0001-aaaaaaaa") -> Queue:
@@ -87,6 +87,31 @@ def test_the_random_sample_is_the_start_and_the_control_order_up_to_the_first_op
     start, later = random_sample(labelled, answers, still_open, seed=0)
     assert start == first
     assert later == order[:5]  # order[7] was asked by the strategy, and 5 and 6 are open: it is no random label yet
+
+
+def test_what_was_answered_with_many_others_is_no_random_label_wherever_it_stands():
+    ids = np.arange(1, 21)
+    order = control_order(ids, 0, 20).tolist()
+    before_any_model, first_of_the_order, second = 100, order[0], order[1]
+    answers = {first_of_the_order: IN_BULK, second: answer("entropy"), before_any_model: IN_BULK}
+    labelled = np.array(sorted(answers))
+    still_open = np.array(sorted(set(ids.tolist()) - set(answers)))
+    start, later = random_sample(labelled, answers, still_open, seed=0)
+    assert start == []
+    assert later == [second]
+
+
+def test_what_was_answered_with_many_others_measures_no_guess_and_no_pick():
+    answers = {1: answer(CONTROL), 2: answer("entropy"), 3: IN_BULK}
+    labels = {1: "a", 2: "a", 3: "b"}
+    assert set(live_accuracy(answers, labels)) == {CONTROL, "entropy"}
+    assert class_shares(answers, labels) == {"control": {"a": 1.0}, "picked": {"a": 1.0}, "recent": {"a": 1.0}}
+
+
+def test_what_is_answered_with_many_others_is_not_noted_since_it_can_be_undone(store):
+    asked = set(record(store, {1, 2}))
+    assert record(store, {1, 2, 3}, {3})[3] == IN_BULK
+    assert set(recorded(store)) == asked
 
 
 def test_sizes_grow_to_the_sample():

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from bench.dashboard_store import START, fill_cache
 
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_cache import UPSERT, TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
@@ -64,6 +65,23 @@ def test_each_kind_of_answer_is_counted_once(store):
     queue = now.queue
     assert (queue.size, queue.answered, queue.skipped, queue.waiting, queue.gone, queue.elsewhere) == (4, 3, 1, 0, 0, 3)
     assert now.live[CONTROL] == {"n": 1} | {name: now.live[CONTROL][name] for name in ("accuracy", "low", "high")}
+
+
+def test_answers_given_to_many_at_once_are_counted_apart(store):
+    for task in (7, 8):
+        annotate(store, task, "b")
+    bulk = json.dumps(annotation_result("b", ASKED, action="a" * 32))
+    with TaskCache(store.task_cache_path)._open() as db:
+        row = json.loads(db.execute("SELECT row FROM tasks WHERE id = 8").fetchone()[0])
+        row["annotations"][0]["result"] = json.loads(bulk)
+        db.execute(UPSERT, (8, 1, json.dumps(row)))
+    now = tally(store)
+    assert (now.labels, now.bulk, now.control) == (4, 1, 0)
+    assert now.queue.answered == 3
+    row["annotations"].append(row["annotations"][0] | {"id": 99, "completed_by": 5, "result": []})
+    with TaskCache(store.task_cache_path)._open() as db:
+        db.execute(UPSERT, (8, 2, json.dumps(row)))
+    assert tally(store).bulk == 0, "somebody answered it by itself, too"
 
 
 def test_what_is_taken_back_is_not_counted(store):
