@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from ml_backend.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import torch
+    from threadpoolctl import ThreadpoolController
 
 AUTO: Final = "auto"
 DEVICES: Final = (AUTO, "cpu", "cuda")
 PRECISIONS: Final = ("float32", "bfloat16")
+WITH_THREADS: Final = ("numpy", "scipy.linalg", "scipy.sparse.linalg", "sklearn")
+"""Modules that load libraries with threads of their own, beside torch."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,22 @@ def threads() -> Iterator[None]:
     """Run on as many threads as were chosen: one, unless the settings say otherwise.
 
     A second thread gains little where cores are idle; beside a busy process the threads wait for each other at every
-    layer (docs/benchmarks.md).
+    layer (docs/benchmarks.md). It holds for torch, and for what numpy, scipy and scikit-learn compute with.
     """
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(_chosen.threads)
     try:
-        yield
+        with _pools(tuple(name for name in WITH_THREADS if name in sys.modules)).limit(limits=_chosen.threads):
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=4)
+def _pools(loaded: tuple[str, ...]) -> ThreadpoolController:  # noqa: ARG001 (looking for libraries again takes long)
+    """The threads of all libraries that are loaded by now."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

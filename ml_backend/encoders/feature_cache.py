@@ -46,18 +46,18 @@ class FeatureCache:
         keys = [key(item) for item in items]
         with self._lock:
             rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
-            out = (
-                self._values[np.maximum(rows, 0)]
-                if len(self._values)
-                else np.empty((len(keys), self._dims), np.float32)
-            )
-        missing = np.flatnonzero(rows < 0)
+            missing = np.flatnonzero(rows < 0)
+            out = self._values[np.maximum(rows, 0)] if len(missing) < len(keys) else None
         if len(missing):
             # Outside the lock: two threads may compute the same, neither waits for the other.
-            out[missing] = computed = compute([items[i] for i in missing])
+            computed = np.asarray(compute([items[i] for i in missing]), dtype=np.float32)
+            if out is None:
+                out = computed
+            else:
+                out[missing] = computed
             with self._lock:
                 self._keep([keys[i] for i in missing], computed)
-        return out
+        return np.empty((0, self._dims), np.float32) if out is None else out
 
     def _keep(self, keys: Sequence[Hashable], values: Features) -> None:
         new = {k: i for i, k in enumerate(keys) if k not in self._rows}
@@ -68,5 +68,6 @@ class FeatureCache:
             grown = np.empty((min(max(needed, 2 * len(self._values)), self._capacity), self._dims), dtype=np.float32)
             grown[:held] = self._values[:held]
             self._values = grown
-        self._values[held:needed] = values[[new[k] for k in chosen]]
+        # Not by an index on the right, which would be one more copy of all.
+        np.take(values, [new[k] for k in chosen], axis=0, out=self._values[held:needed], mode="clip")
         self._rows.update(zip(chosen, range(held, needed), strict=True))

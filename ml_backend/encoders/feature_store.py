@@ -31,6 +31,8 @@ AT_ONCE: Final = 500
 """Keys of one query; SQLite's limit depends on how it was built."""
 BLOCK: Final = 1024
 """Items that are computed and kept together."""
+READ: Final = 8192
+"""Items that are read together."""
 WAIT_SECONDS: Final = 30.0
 """For another process that writes."""
 SCHEMA: Final = """
@@ -160,14 +162,23 @@ def through_store(
         items: ``N`` items.
         compute: vectors ``[M, D]`` of some items.
     """
-    store = kept()
-    known = store.get(name, keys) if store is not None else {}
-    missing = [position for position, key in enumerate(keys) if key not in known]
+    store, rows = kept(), np.zeros((0, 0), np.float32)
+    missing: list[int] = []
+    # Read in parts, so that a large pool's rows are not held as an array each.
+    for start in range(0, len(keys), READ):
+        part = keys[start : start + READ]
+        known = store.get(name, part) if store is not None else {}
+        for position, key in enumerate(part, start):
+            if key in known:
+                rows = rows if len(rows) else np.empty((len(keys), len(known[key])), np.float32)
+                rows[position] = known[key]
+            else:
+                missing.append(position)
     for start in range(0, len(missing), BLOCK):  # kept block by block: a killed round goes on where it was
-        part = missing[start : start + BLOCK]
-        computed = compute([items[position] for position in part]).astype(np.float16)
-        new = {keys[position]: row for position, row in zip(part, computed, strict=True)}
+        places = missing[start : start + BLOCK]
+        computed = compute([items[position] for position in places]).astype(np.float16)
         if store is not None:
-            store.put(name, new)
-        known |= new
-    return np.stack([known[key] for key in keys]).astype(np.float32)
+            store.put(name, {keys[position]: row for position, row in zip(places, computed, strict=True)})
+        rows = rows if len(rows) else np.empty((len(keys), computed.shape[1]), np.float32)
+        rows[places] = computed
+    return rows

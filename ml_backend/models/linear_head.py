@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,6 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     learns_features: ClassVar[bool] = False
     weighs_items: ClassVar[bool] = True
     """Whether ``fit`` takes ``weights``."""
-    has_one_optimum: ClassVar[bool] = True
-    """Whether ``fit`` takes a ``start``, which changes how long the way to the optimum is and nothing else."""
     centred: ClassVar[bool] = False
     """Whether the mean of what was trained on is taken away from the vectors."""
     dimensions: ClassVar[int] = 0  # what makes the vectors keeps them
@@ -89,12 +87,10 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         validation: LabeledItems | None = None,
         progress: Progress = no_progress,
         weights: NDArray[np.float32] | None = None,
-        start: Self | None = None,
     ) -> TrainingReport:
         """Find the optimum; see ``Model.fit``. Nothing is drawn: the seed changes nothing.
 
-        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike. ``start``: a fitted model of a problem
-        like this one, where the way begins; None: at 0.
+        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike.
         """
         from ml_backend.models import logistic_regression as regression
         from ml_backend.models.training import held_out
@@ -106,7 +102,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         steps, penalty = max(int(chosen["steps"]), 1), chosen["penalty"]
         network = self._network = self._new(chosen["encoder"], items).eval()
         self._dropout, self._sharpness = chosen["dropout"], 1.0
-        examples, by_class = _weighted(self._features(items), y, len(self.labels), weights)
+        examples, by_class = weighted(self._features(items), y, len(self.labels), weights)
         if penalty is None:
             penalty = regression.choose_penalty(examples, steps)
         path: list[Solution] = []
@@ -115,8 +111,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
             path.append(solution.copy())
             progress(len(path), steps)
 
-        first = None if start is None else regression.taken(start._fitted().head)
-        solution, losses = regression.minimise(examples, penalty, steps, start=first, on_step=on_step)
+        solution, losses = regression.minimise(examples, penalty, steps, on_step=on_step)
         if len(path) < steps:  # the optimum was found before
             progress(steps, steps)
         regression.put(solution, network.head)
@@ -124,6 +119,21 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         used = {name: value for name, value in chosen.items() if name not in UNUSED}
         used |= {"encoder": network.encoder, "penalty": penalty, "seed": seed}
         return TrainingReport(len(items), len(losses), time.perf_counter() - started, losses, used, curve)
+
+    @classmethod
+    @hardware.threads()
+    def vectors(
+        cls, items: Sequence[Any], labels: Sequence[str], hyperparameters: Mapping[str, Any] | None = None
+    ) -> NDArray[np.float32]:
+        """What the head of a model that is trained on these items sees of them ``[N, D]``; nothing is trained.
+
+        Raises:
+            ModelError, ConfigurationError: as from ``fit``.
+        """
+        chosen = checks.resolve_hyperparameters(cls.name, cls.hyperparameters(), hyperparameters)
+        model = cls(labels)
+        model._network = model._new(chosen["encoder"], items).eval()
+        return model._features(items)
 
     @hardware.threads()
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
@@ -160,7 +170,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         return ValidationCurve(len(items), tuple(epochs), tuple(losses))
 
 
-def _weighted(
+def weighted(
     vectors: NDArray[np.float32], targets: Targets, classes: int, counted: NDArray[np.float32] | None
 ) -> tuple[Examples, Tensor]:
     """Examples whose weights have mean 1, and the weight of each class by that measure ``[C]``."""

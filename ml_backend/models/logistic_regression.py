@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,10 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
+from ml_backend import hardware
 from ml_backend.models.temperature import best_factor, cross_entropies
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 TOLERANCE: Final = 1e-5
 """Largest derivative of the mean loss at which the optimum counts as found."""
@@ -103,21 +100,25 @@ def minimise(
 
     first = np.zeros(examples.shape) if start is None else start
     options = {"maxiter": max(steps, 1), "ftol": LEAST_GAIN, "gtol": TOLERANCE}
-    with _blas().limit(limits=1, user_api="blas"):
+    with hardware.threads():  # scipy's own wait for each other at every step of the optimizer
         found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
     return found.x.reshape(examples.shape), tuple(losses or [float(found.fun)])
 
 
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    """The libraries below scipy, which is loaded by now.
+def along_main_directions(x: Tensor, most: int) -> Tensor:
+    """Items by their coordinates along the ``most`` directions in which they spread furthest ``[N, most]``.
 
-    Their threads wait for each other at every step of the optimizer, beside a busy process a hundred times as long as
-    the step takes.
+    The same as they are where they have no more features than that. A penalised classifier hardly uses the other
+    directions, and its optimum is found here in a fraction of the time.
     """
-    from threadpoolctl import ThreadpoolController
+    from scipy.linalg import eigh
 
-    return ThreadpoolController()
+    features = x.shape[1]
+    if features <= most:
+        return x
+    spread = (x.T @ x).double().numpy()
+    _, directions = eigh(spread, subset_by_index=(features - most, features - 1))
+    return x @ torch.from_numpy(directions.astype(np.float32))
 
 
 def choose_penalty(examples: Examples, steps: int) -> float:
@@ -189,12 +190,6 @@ def answers(solution: Solution, x: Tensor) -> Tensor:
 def cross_entropy(solution: Solution, x: Tensor, y: Tensor) -> Tensor:
     """Of each item ``[N]``, in nats."""
     return -(y * log_softmax(answers(solution, x), dim=1)).sum(dim=1)
-
-
-def taken(head: nn.Linear) -> Solution:
-    """The solution that a linear layer has."""
-    both = torch.hstack([head.weight.detach(), head.bias.detach()[:, None]])
-    return np.asarray(both.double().numpy())
 
 
 def put(solution: Solution, head: nn.Linear) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids, draws_for
 from ml_backend.records import CONTROL, PINNED, Progress, no_progress
@@ -53,6 +54,7 @@ def assess(context: QueryContext, *, progress: Progress = no_progress) -> Scores
     )
 
 
+@hardware.threads()
 def arrange(
     context: QueryContext, scores: Scores | None, *, count: int, turn: int = 0, front: Sequence[int] = ()
 ) -> Selection:

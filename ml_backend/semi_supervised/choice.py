@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
+from ml_backend.models.linear_head import LinearHead
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate, calibrate_across
 from ml_backend.semi_supervised.class_names import strength
@@ -244,10 +245,7 @@ def _by_drawn(
 
 
 def _tuned(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> Tuned | None:
-    model = trainer.make()
-    if model.learns_features or model.hyperparameters().get("penalty", 0.0) is not None:
-        return None
-    return tune(trainer, pool, known)
+    return tune(trainer, pool, known) if isinstance(trainer.make(), LinearHead) else None
 
 
 def _fit(

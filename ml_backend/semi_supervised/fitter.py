@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
-from ml_backend.records import Progress, no_progress
+from ml_backend.records import Progress
 from ml_backend.semi_supervised.graph import Floats
 
 WARM_STEPS: Final = 400
@@ -54,25 +54,13 @@ class PoolFitter:
     """An earlier model that `go_on` goes on from."""
 
     def fit(
-        self,
-        items: Sequence[Any],
-        targets: Targets,
-        most: int | None = None,
-        *,
-        weights: Floats | None = None,
-        near: Model | None = None,
+        self, items: Sequence[Any], targets: Targets, most: int | None = None, *, weights: Floats | None = None
     ) -> tuple[Model, TrainingReport]:
-        """A new model, trained for ``most`` steps at the most.
-
-        ``weights`` say how much each item counts ``[N]``. ``near`` is a model of a problem like this one: where there
-        is but one optimum, it is found from there in fewer steps.
-        """
+        """A new model, trained for ``most`` steps at the most; ``weights`` say how much each item counts ``[N]``."""
         model = self.make()
         more: dict[str, Any] = {}
         if weights is not None and getattr(model, "weighs_items", False):
             more["weights"] = weights
-        if near is not None and getattr(model, "has_one_optimum", False):
-            more["start"] = near
         return model, self._train(model, items, targets, most, watched=most is None, **more)
 
     def go_on(self, items: Sequence[Any], targets: Targets) -> tuple[Model, TrainingReport]:
@@ -97,10 +85,6 @@ class PoolFitter:
             progress=self.stages.next(),
             **more,
         )
-
-    def quiet(self) -> PoolFitter:
-        """The same, without any progress."""
-        return replace(self, stages=Stages(no_progress, 1))
 
     def penalised(self, penalty: float) -> PoolFitter:
         """With this penalty, where the model would choose one itself and none is set."""

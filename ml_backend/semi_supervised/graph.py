@@ -214,6 +214,7 @@ def coordinates(weights: sparse.csr_matrix) -> Floats:
         vectors = vectors[:, ::-1][:, :COORDINATES]
     else:
         # A fixed start: the default one is drawn from the global random state.
-        _, vectors = eigsh(weights.astype(np.float64), k=COORDINATES, which="LA", v0=np.ones(items))
+        with hardware.threads():
+            _, vectors = eigsh(weights.astype(np.float64), k=COORDINATES, which="LA", v0=np.ones(items))
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 1e-12, lengths, 1.0), dtype=np.float32)

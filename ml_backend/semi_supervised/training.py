@@ -146,15 +146,13 @@ def _spread_again(
     return model, report
 
 
-def spread_once(
-    trainer: PoolFitter, items: Sequence[Any], beliefs: Floats, near: Model | None = None
-) -> tuple[Model, TrainingReport]:
+def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> tuple[Model, TrainingReport]:
     """Each item has its likeliest class, and counts by how likely that is ``[N, C]``.
 
     Beliefs themselves as targets would teach the classifier to waver wherever the graph does; a class moves its border
     to where few items are.
     """
-    return trainer.fit(items, beliefs.argmax(axis=1), weights=beliefs.max(axis=1), near=near)
+    return trainer.fit(items, beliefs.argmax(axis=1), weights=beliefs.max(axis=1))
 
 
 def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, TrainingReport]:

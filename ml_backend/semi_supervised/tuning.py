@@ -9,16 +9,21 @@ and what the classifiers then say of the labels left out decides.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
+from ml_backend import hardware
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.temperature import best_factor
-from ml_backend.semi_supervised.calibration import log_probabilities
 from ml_backend.semi_supervised.fitter import PoolFitter
 from ml_backend.semi_supervised.graph import Floats, Positions
-from ml_backend.semi_supervised.training import TrainingPool, Tuned, class_beliefs, spread_once
+from ml_backend.semi_supervised.training import TrainingPool, Tuned, class_beliefs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ml_backend.models.linear_head import LinearHead
 
 PENALTIES: Final = (10.0, 3.0, 1.0, 0.3, 0.1)
 """What is chosen from, the strongest first."""
@@ -28,49 +33,67 @@ FEWEST: Final = 8
 """Labels left out, below which they tell nothing."""
 MOST: Final = 4_000
 """Items of the pool that a trial learns from."""
+DIRECTIONS: Final = 384
+"""Features of a trial: of more, those are taken along which the items spread furthest."""
 
 
-def tune(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, *, most: int = MOST) -> Tuned:
+def tune(
+    trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, *, most: int = MOST, directions: int = DIRECTIONS
+) -> Tuned:
     """The penalty whose classifiers say most of labels left out, and the temperature at which they do.
 
-    By log-loss at each penalty's best temperature, in three folds. A label counts where its class has others.
+    By log-loss at each penalty's best temperature, in three folds. A label counts where its class has others. All
+    trials learn from the same items, so that their vectors are made once.
 
     Args:
-        trainer: of the classifiers.
+        trainer: of the classifiers, which are `LinearHead`.
         pool: what they learn from, and how labels spread over it.
         known: the labelled items, in the order of ``pool.labelled``.
         most: items of the pool that a trial learns from, at the most, beside the labelled ones.
+        directions: features of a trial, at the most.
     """
-    from ml_backend.models.logistic_regression import folds
+    import torch
+
+    from ml_backend.models.logistic_regression import along_main_directions, folds
 
     fold = folds(known.targets, trainer.seed)
     tested = np.zeros(0, np.int64) if fold is None else np.flatnonzero((fold >= 0) & (fold < 3))
     if fold is None or len(tested) < FEWEST:
         return Tuned(USUAL, 1.0)
+    head = cast("LinearHead", trainer.make())
+    steps = max(int(dict(trainer.hyperparameters or {}).get("steps") or head.hyperparameters()["steps"]), 1)
     nodes = sample(pool, trainer.seed, most)
     # A penalty stands beside a sum over items: what is best for a few of them is scaled to all.
     scale = len(pool.items) / len(nodes)
     found = np.zeros((len(PENALTIES), len(known.items), pool.classes), np.float32)
-    for number in range(3):
-        test = np.flatnonzero(fold == number)
-        if len(test):
-            train = np.flatnonzero((fold >= 0) & (fold != number))
-            found[:, test] = _say(trainer.quiet(), pool, known, train, test, nodes)
+    with hardware.threads():
+        rows = head.vectors([pool.items[i] for i in nodes], head.labels, trainer.hyperparameters)
+        x = along_main_directions(torch.from_numpy(rows), directions)
+        for number in range(3):
+            test = np.flatnonzero(fold == number)
+            if len(test):
+                train = np.flatnonzero((fold >= 0) & (fold != number))
+                beliefs = class_beliefs(pool, pool.labelled[train], known.targets[train])[nodes]
+                left_out = x[np.searchsorted(nodes, pool.labelled[test])]
+                found[:, test] = _say(x, beliefs, left_out, steps)
     factors = [best_factor(rows[tested], known.targets[tested]) for rows in found]
     best = int(np.argmin([loss for _, loss in factors]))
     return Tuned(PENALTIES[best] * scale, factors[best][0])
 
 
-def _say(
-    trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, train: Positions, test: Positions, nodes: Positions
-) -> Floats:
-    """Log-probabilities of labels left out at each penalty ``[P, T, C]``."""
-    beliefs = class_beliefs(pool, pool.labelled[train], known.targets[train])[nodes]
-    items, left_out = [pool.items[i] for i in nodes], [known.items[i] for i in test]
-    says, model = [], None
+def _say(x: Tensor, beliefs: Floats, left_out: Tensor, steps: int) -> Floats:
+    """Log-probabilities of labels left out at each penalty ``[P, T, C]``, by what `training.spread_once` learns."""
+    from torch.nn.functional import log_softmax
+
+    from ml_backend.models.linear_head import weighted
+    from ml_backend.models.logistic_regression import answers, minimise
+
+    examples, _ = weighted(x.numpy(), beliefs.argmax(axis=1), beliefs.shape[1], beliefs.max(axis=1))
+    says, solution = [], None
     for penalty in PENALTIES:
-        model, _ = spread_once(trainer.penalised(penalty), items, beliefs, near=model)
-        says.append(log_probabilities(model.probabilities(left_out)[:, 0]))
+        # The optimum of a like penalty is a short way off.
+        solution, _ = minimise(examples, penalty, steps, start=solution)
+        says.append(log_softmax(answers(solution, left_out), dim=1).numpy())
     return np.stack(says)
 
 

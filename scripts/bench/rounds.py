@@ -77,12 +77,12 @@ def _round(name: str, data: LabelledData, design: Design, strategy: str) -> Roun
     torch.set_num_threads(1)
     warm = replace(design, hyperparameters={"steps": 1})
     next(simulate(replace(data, items=data.items[: design.held_out + design.budget]), warm, strategy, 0))  # imports
-    base = _peak_mb()
+    base = peak_mb()
     done = next(simulate(data, design, strategy, 0, clock=time.process_time))
-    return RoundTime(name, strategy, done.fit_seconds, done.select_seconds, _peak_mb(), base)
+    return RoundTime(name, strategy, done.fit_seconds, done.select_seconds, peak_mb(), base)
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory this process has held; getrusage's figure begins with that of the process that started it."""
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []

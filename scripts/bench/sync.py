@@ -28,6 +28,11 @@ from ml_backend.simulation.data import data_folder
 RETRIEVE_TIMEOUT = 3600.0
 """Label Studio answers only when all predictions are written."""
 
+ROUND_LIMIT = 15.0
+"""Seconds that a round may take whose version goes on from the one before."""
+FURTHER = 10
+"""Labels between the two."""
+
 app = new_app()
 
 
@@ -60,6 +65,10 @@ def main(
         again, seconds = timed(lambda: run_round(rounds, RoundRequest(project, train=False)))
         rows.append((f"sync, queue of {queue:,}", seconds, steps_of(again)))
         reference = seconds
+        _annotate(client, project, FURTHER)
+        later, seconds = timed(lambda: run_round(rounds, RoundRequest(project)))
+        what = f"a round {FURTHER} labels later, from reading to the new order (limit {ROUND_LIMIT:g} s"
+        rows.append((f"{what}: {seconds / ROUND_LIMIT:.2f} of it)", seconds, steps_of(later)))
         if everything:
             whole, seconds = timed(
                 lambda: run_round(rounds, RoundRequest(project, train=False), RunOptions(whole_pool=True))
@@ -79,6 +88,14 @@ def main(
     for what, seconds, steps in rows:
         table.add_row(what, f"{seconds:.1f}", f"{seconds / reference:.1f}", steps)
     console.print(table)
+
+
+def _annotate(client: LabelStudioClient, project_id: int, count: int) -> None:
+    """Answer the next tasks as the model guesses."""
+    for _ in range(count):
+        task = client.next_task(project_id)
+        if task is not None:
+            client.annotate(task["id"], task["predictions"][0]["result"])
 
 
 def retrieve_predictions(client: LabelStudioClient, project_id: int) -> None:

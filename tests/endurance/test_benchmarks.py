@@ -21,6 +21,7 @@ SMALL = {
     "first_order": ("--pictures", "300"),
     "class_names": ("--items", "400", "--seeds", "2"),
     "near_copies": ("--items", "400", "--seeds", "2"),
+    "large": ("--items", "2000", "--labels", "40"),
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.examples import FAST, bars
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ml_backend import hardware
 from ml_backend.config import load_settings
@@ -111,3 +112,12 @@ def test_waiting_threads_sleep_unless_somebody_chose_otherwise(given, then):
     bare = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run([sys.executable, "-c", code], env=bare | given, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [then]
+
+
+def test_what_numpy_scipy_and_scikit_learn_compute_with_is_held_as_well():
+    with threadpool_limits(limits=2):
+        with hardware.threads():
+            held = {pool["num_threads"] for pool in threadpool_info()}
+        after = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    assert held == {1}
+    assert after == {2}

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ml_backend.encoders.photos import Photos as PhotosEncoder
 from ml_backend.models.base import LabeledItems
+from ml_backend.models.logistic_regression import along_main_directions
 from ml_backend.models.photos import Photos
 from ml_backend.records import no_progress
 from ml_backend.semi_supervised import tuning
@@ -62,15 +64,23 @@ def test_a_part_of_a_large_pool_stands_for_all_of_it():
     assert any(part.penalty == pytest.approx(p * len(pool.items) / len(nodes)) for p in tuning.PENALTIES)
 
 
-def test_where_a_training_begins_changes_its_way_and_not_its_end():
-    items, known, _ = setting()
-    options = {"seed": 0, "hyperparameters": {"penalty": 1.0}}
-    strong, far, near = Photos(LABELS), Photos(LABELS), Photos(LABELS)
-    strong.fit(known.items, known.targets, seed=0, hyperparameters={"penalty": 3.0})
-    long = far.fit(known.items, known.targets, **options)
-    short = near.fit(known.items, known.targets, **options, start=strong)
-    assert short.epochs < long.epochs
-    np.testing.assert_allclose(near.probabilities(items), far.probabilities(items), atol=0.01)
+def test_trials_go_by_the_directions_in_which_items_spread_furthest():
+    items, _ = vectors(400, 0)
+    x = torch.from_numpy(np.stack(items))
+    assert along_main_directions(x, 64) is x
+    few = along_main_directions(x, 12)
+    assert few.shape == (400, 12)
+    # No 12 features keep more of what the items are (Eckart & Young 1936).
+    kept = np.linalg.svd(x.numpy(), compute_uv=False)[:12]
+    np.testing.assert_allclose(few.square().sum(), np.square(kept).sum(), rtol=1e-4)
+
+
+def test_fewer_features_choose_the_same_penalty():
+    items, known, unlabelled = setting()
+    pool = TrainingPool.of(items, known, unlabelled)
+    whole, part = (tuning.tune(trainer(), pool, known, directions=count) for count in (64, 32))
+    assert part.penalty == whole.penalty
+    assert part.factor == pytest.approx(whole.factor, rel=0.2)
 
 
 def test_too_few_labels_to_leave_some_out():
