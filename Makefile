@@ -2,7 +2,7 @@
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
 # make endurance  the long repeats (a hundred kills, 200 labels, 100 on PostgreSQL, 10,000 events) and every benchmark once, small
 # make check    format, lint, types, and the docker-compose file against its schema
-# make bench    the figures in docs/benchmarks.md: models, sync, loop, strategies. BENCH=loop picks one, ARGS="--data FOLDER" goes to each
+# make bench    the figures in docs/benchmarks.md. BENCH=loop picks one of its list, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
 
 PYTHON ?= python3
