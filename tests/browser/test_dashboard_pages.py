@@ -33,9 +33,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     app.close()
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=[("light", 1280), ("dark", PHONE["width"])], ids=["light-1280", "dark-390"])
 def tab(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
+    """Colours and widths have nothing to do with each other: each of both is opened once."""
+    scheme, width = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -68,9 +70,7 @@ OVERLAPS = """() => [...document.querySelectorAll('.js-plotly-plot')].flatMap(pl
 })"""
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_numbers_on_axes_are_read(tab: Page, address: str, width: int) -> None:
-    tab.set_viewport_size({"width": width, "height": 900})
+def test_numbers_on_axes_are_read(tab: Page, address: str) -> None:
     for project in (TEXTS, IMAGES):
         open_page(tab, f"{address}/{project}/learning-curve")
         expect(tab.locator("#loss-graph .scatterlayer .trace").first).to_be_visible()
@@ -121,9 +121,7 @@ def test_no_button_of_the_versions_is_cut_off(tab: Page, address: str) -> None:
 REACHABLE = "a[href], button, select, input:not([type=hidden]), summary, [tabindex='0']"
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_a_keyboard_reaches_everything_and_shows_where_it_is(tab: Page, address: str, width: int) -> None:
-    tab.set_viewport_size({"width": width, "height": 900})
+def test_a_keyboard_reaches_everything_and_shows_where_it_is(tab: Page, address: str) -> None:
     for page in PAGES:
         open_page(tab, f"{address}/{TEXTS}/{page.path}")
         while tab.locator("details:not([open]) > summary").count():
