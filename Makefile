@@ -1,5 +1,5 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
-# make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some
+# make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some, LABEL_STUDIO=1.20 another release
 # make endurance  the long repeats (a hundred kills, 200 labels, 100 on PostgreSQL, 10,000 events) and every benchmark once, small
 # make check    format, lint, types, and the docker-compose file against its schema
 # make bench    the figures in docs/benchmarks.md. BENCH=loop picks one of its list, ARGS="--data FOLDER" goes to each
@@ -11,6 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers/.ready
+# Versions of Label Studio that tests run beside our own.
+OLDER := 1.20 1.22
+OLDER_READY := $(OLDER:%=.venv-label-studio-%/.ready)
 
 # A file is one worker's, with its own Label Studio; in the order of testpaths, so that no long one comes last.
 ALL_TESTS := -n 4 --dist loadfile --no-loadscope-reorder
@@ -18,6 +21,10 @@ BENCH ?= models sync loop strategies encoders encoder_choice first_order class_n
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
 export OMP_WAIT_POLICY := PASSIVE
+
+# Which Label Studio the tests start: a version of OLDER; empty: our own.
+LABEL_STUDIO ?=
+export ACTIVE_LEARNING_TEST_LABEL_STUDIO := $(LABEL_STUDIO)
 
 # Each of our processes imports torch: without bytecode files it takes half as long again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,10 +55,17 @@ $(PEERS): $(UV) requirements-peers.txt
 	UV_HTTP_TIMEOUT=300 $(UV) pip sync --quiet --python .venv-peers/bin/python --require-hashes requirements-peers.txt
 	@touch $(PEERS)
 
+# An older Label Studio, in an environment of its own.
+.venv-label-studio-%/.ready: $(UV) requirements-label-studio-%.txt
+	@test -x .venv-label-studio-$*/bin/python || $(UV) venv --quiet --python $(PYTHON) .venv-label-studio-$*
+	UV_HTTP_TIMEOUT=300 $(UV) pip sync --quiet --python .venv-label-studio-$*/bin/python --require-hashes \
+		requirements-label-studio-$*.txt
+	@touch $@
+
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
-test: $(READY) $(PEERS)
+test: $(READY) $(PEERS) $(OLDER_READY)
 	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 endurance: $(READY) $(PEERS)
@@ -70,11 +84,17 @@ format: $(READY)
 bench: $(READY) $(PEERS)
 	@set -e; for name in $(BENCH); do PYTHONPATH=scripts $(BIN)/python -m bench.$$name $(ARGS); done
 
+# An older Label Studio gets the packages of requirements.txt wherever it takes them: they are downloaded once for both.
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements.txt --quiet
 	$(UV) pip compile --group peers --universal --python-version 3.11 --constraints requirements.txt \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --output-file requirements-peers.txt --quiet
+	@set -e; for version in $(OLDER); do \
+		cp requirements.txt requirements-label-studio-$$version.txt; \
+		echo "label-studio==$$version.0" | $(UV) pip compile - --no-config --universal --python-version 3.11 \
+			--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+			--output-file requirements-label-studio-$$version.txt; done
 
 clean:
-	rm -rf $(VENV) .venv-peers .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers $(OLDER:%=.venv-label-studio-%) .tools .demo .artifacts .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -186,10 +186,10 @@ class LabelStudioServer:
         self.process.stop()
 
 
-def label_studio_command(port: int) -> list[str]:
-    """The command that starts the installed Label Studio on 127.0.0.1, without a browser."""
+def label_studio_command(port: int, python: Path | None = None) -> list[str]:
+    """The command that starts the Label Studio of a Python, by default our own, on 127.0.0.1, without a browser."""
     options = ["--no-browser", "--internal-host", LOCALHOST, "--port", str(port)]
-    return [sys.executable, "-m", "label_studio.server", "start", *options]
+    return [str(python or sys.executable), "-m", "label_studio.server", "start", *options]
 
 
 def label_studio_environment(
@@ -224,6 +224,7 @@ def start_label_studio(
     token: str | None = None,
     extra_env: Mapping[str, str] | None = None,
     timeout: float = START_TIMEOUT,
+    python: Path | None = None,
 ) -> LabelStudioServer:
     """Start Label Studio with SQLite in ``data_dir`` and wait until it answers.
 
@@ -241,6 +242,7 @@ def start_label_studio(
         token: legacy API token of the account, at most 40 characters; default: a new random one.
         extra_env: more environment variables, stronger than ours.
         timeout: seconds to wait.
+        python: whose Label Studio it is; default: that of our own environment.
 
     Raises:
         ServerFailed: the port is taken, or Label Studio did not start.
@@ -254,7 +256,7 @@ def start_label_studio(
     url = f"http://{LOCALHOST}:{port}"
     env = label_studio_environment(data_dir, url, username, password, token, extra_env)
     log = data_dir / "label_studio.log"
-    process = ServerProcess("Label Studio", label_studio_command(port), log=log, env=env, cwd=data_dir)
+    process = ServerProcess("Label Studio", label_studio_command(port, python), log=log, env=env, cwd=data_dir)
     try:
         seconds = process.wait_healthy(f"{url}/health", timeout)
     except BaseException:

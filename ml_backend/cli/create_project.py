@@ -31,6 +31,7 @@ def main(
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.files import read_text
+    from ml_backend.label_studio.client import untested
     from ml_backend.label_studio.labeling_config import read_label_config
     from ml_backend.label_studio.setup import connect_backend, make_project
     from ml_backend.rounds.encoder_preview import preview
@@ -45,6 +46,8 @@ def main(
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
     console.print(eyes, highlight=False, soft_wrap=True, markup=False)
+    if told := untested(client.version()):
+        warn(f"{told}. When there is an order, prove it: lsal doctor --project {project.id} --order 20")
     if backend_url:
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
             warn(line)

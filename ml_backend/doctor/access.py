@@ -10,12 +10,11 @@ from typing import Final
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command
-from ml_backend.label_studio.client import installed_version
+from ml_backend.label_studio.client import installed_version, untested
 from ml_backend.label_studio.labeling_config import NEXT_STEP
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT
 from ml_backend.rounds.evaluation_tasks import TAB_TITLE
 
-TESTED_WITH: Final = "1.23.2"
 EXPIRES_SOON: Final = timedelta(days=14)
 
 
@@ -23,10 +22,12 @@ def label_studio(context: Context) -> Finding:
     """It answers; which version."""
     name, url = "Label Studio", context.settings.label_studio_url
     version = installed_version(url)
-    if version == TESTED_WITH:
+    told = untested(version)
+    if told is None:
         return Finding(name, "ok", f"{url} answers; version {version}.")
-    remedy = f"pip install label-studio=={TESTED_WITH}, if the order goes wrong; prove it with --order 20."
-    return Finding(name, "warning", f"{url} answers; version {version}, tested with {TESTED_WITH}.", remedy)
+    return Finding(
+        name, "warning", f"{url} answers. {told}.", f"Prove the order: {command('doctor', context, '--order 20')}"
+    )
 
 
 def token(context: Context) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ml_backend.label_studio.connections import BACKEND_TITLE, ConnectionCalls
 from ml_backend.label_studio.predictions import PredictionCalls
-from ml_backend.label_studio.projects import UNCERTAINTY_SAMPLING, installed_version
+from ml_backend.label_studio.projects import UNCERTAINTY_SAMPLING, installed_version, untested
 from ml_backend.label_studio.tabs import TabCalls
 from ml_backend.label_studio.task_reading import TaskReadingCalls
 from ml_backend.label_studio.task_rows import TIME_FORMAT, task_from_row
@@ -17,6 +17,7 @@ __all__ = [
     "LabelStudioClient",
     "installed_version",
     "task_from_row",
+    "untested",
 ]
 
 

@@ -14,6 +14,8 @@ from ml_backend.records import Project
 
 UNCERTAINTY_SAMPLING: Final = "Uncertainty sampling"
 """Works in the open-source edition; only its web page does not offer it."""
+TESTED_VERSIONS: Final = ("1.20.0", "1.22.0", "1.23.2")
+"""Releases of Label Studio that the tests run with, the oldest first; the last is what the package installs."""
 
 
 class ProjectCalls(LabelStudioHttp):
@@ -27,6 +29,10 @@ class ProjectCalls(LabelStudioHttp):
         """The account that the token belongs to."""
         account: Mapping[str, Any] = self._json("GET", "api/current-user/whoami")
         return account
+
+    def version(self) -> str:
+        """Its release."""
+        return str(self._json("GET", "api/version")["release"])
 
     def emails(self) -> dict[int, str]:
         """E-mail addresses by account id; empty where this account may not read them. Any other failure is one."""
@@ -90,3 +96,13 @@ def installed_version(url: str, *, timeout: float = 10.0) -> str:
         raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise LabelStudioUnreachable(f"What answers at {url} is no Label Studio.") from exc
+
+
+def untested(version: str) -> str | None:
+    """What to say of a release that the tests do not know; None of one that they do.
+
+    It is no reason to refuse anything: whether its order holds can be proved.
+    """
+    if version in TESTED_VERSIONS:
+        return None
+    return f"Label Studio {version} was not tested ({', '.join(TESTED_VERSIONS[:-1])} and {TESTED_VERSIONS[-1]} were)"

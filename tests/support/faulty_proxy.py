@@ -32,6 +32,7 @@ class Fault(Enum):
     BAD_GATEWAY = "502 of a proxy"
     CUT = "Label Studio does it, and half of its answer arrives"
     LOST = "Label Studio does it, and the connection breaks without an answer"
+    UNKNOWN_RELEASE = "Label Studio names a release that nobody knows"
     DOWN = "the connection breaks, and all later ones are refused"
 
 
@@ -134,6 +135,8 @@ class FaultyProxy:
                     self.give(500, "text/html", LOCKED_PAGE)
                 elif fault is Fault.UNAVAILABLE:
                     self.give(503, "text/html", b"<h1>Service Unavailable</h1>", retry_after="1")
+                elif fault is Fault.UNKNOWN_RELEASE:
+                    self.give(200, "application/json", b'{"release": "1.99.0"}')
                 elif fault is Fault.BAD_GATEWAY:
                     self.give(502, "text/html", b"<h1>Bad Gateway</h1>")
                 else:

@@ -42,7 +42,8 @@ def test_another_version(installation, local_server):
     installation.settings = installation.settings.model_copy(update={"label_studio_url": newer.url})
     found = installation.findings()["Label Studio"]
     assert found.status == "warning"
-    assert "1.30.0, tested with 1.23.2" in found.message
+    assert "1.30.0 was not tested (1.20.0, 1.22.0 and 1.23.2 were)" in found.message
+    assert f"lsal doctor --project {installation.project.id} --order 20" in found.remedy
 
 
 @pytest.mark.parametrize("token", ["f" * 40, None])

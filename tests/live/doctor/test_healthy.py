@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 from support.doctored import NOT_PROVED, QUEUE
+from support.faulty_proxy import Fault, FaultyProxy
 
 from ml_backend.doctor.checks import CHECKS
+from ml_backend.label_studio.projects import TESTED_VERSIONS
 
 
 def test_a_healthy_installation_has_nothing_wrong(installation, run):
     found = installation.findings()
     assert {name: item for name, item in found.items() if item.status != "ok"}.keys() == NOT_PROVED
-    assert found["Label Studio"].message.endswith("version 1.23.2.")
+    assert found["Label Studio"].message.endswith(f"version {TESTED_VERSIONS[-1]}.")
     assert "Legacy token of " in found["Token"].message
     assert found["Coverage"].message == f"{QUEUE} of 14 open tasks are in the served order."
     assert f"{QUEUE} are between 0 and 1" in found["Scores"].message
@@ -37,6 +39,19 @@ def test_the_order_is_proved_only_when_asked_and_everything_is_taken_back(instal
         installation.project.answer("related"),
     )
     assert installation.findings(order=2)["Order"].status == "ok"
+
+
+def test_a_release_that_nobody_tested_gets_a_warning_and_its_order_is_proved(installation, label_studio):
+    proxy = FaultyProxy(label_studio.url)
+    proxy.start(lambda request: Fault.UNKNOWN_RELEASE if request.name == "GET api/version" else None)
+    installation.settings = installation.settings.model_copy(update={"label_studio_url": proxy.url})
+    try:
+        found = installation.findings(order=3)
+    finally:
+        proxy.close()
+    assert "1.99.0 was not tested" in found["Label Studio"].message
+    assert {item.status for name, item in found.items() if name not in {"Label Studio", *NOT_PROVED}} == {"ok"}
+    assert found["Order"].status == "ok"
 
 
 def test_no_order_is_proved_while_a_round_runs(installation):

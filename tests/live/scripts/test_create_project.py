@@ -3,6 +3,7 @@
 import json
 
 from processes import free_port
+from support.faulty_proxy import Fault, FaultyProxy
 from support.places import REPOSITORY
 from support.scripts import HEADLINES, write
 
@@ -37,6 +38,20 @@ def test_a_project_is_made_connected_and_found_again(run, label_studio, local_se
     assert label_studio.client.project(project.id).sampling == UNCERTAINTY_SAMPLING
     assert len(label_studio.client.backends(project.id)) == 1
     assert [hook["url"] for hook in hooks_of(label_studio.client, project.id)] == [f"{backend.url}/webhook"]
+
+
+def test_a_release_that_nobody_tested_is_said_and_works(run, label_studio, monkeypatch):
+    proxy = FaultyProxy(label_studio.url)
+    proxy.start(lambda request: Fault.UNKNOWN_RELEASE if request.name == "GET api/version" else None)
+    monkeypatch.setenv("LABEL_STUDIO_URL", proxy.url)
+    try:
+        said = run(create_project, "--config", HEADLINES, "--title", "Of a later release").stderr
+    finally:
+        proxy.close()
+    project = label_studio.client.find_project("Of a later release")
+    assert project.sampling == UNCERTAINTY_SAMPLING
+    assert "Label Studio 1.99.0 was not tested" in said
+    assert f"lsal doctor --project {project.id} --order 20" in said
 
 
 def test_a_lost_webhook_is_made_again_and_told(run, label_studio, local_server):
