@@ -93,6 +93,7 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
     rows = embedding.rows[embedding.places(texts)]
     read = time.process_time()
     targets = _quarters(rows)
+    del rows  # the classes' alone, not the round's
     ids = np.arange(items)
     known_ids = np.random.default_rng(0).choice(items, labels, replace=False)
     known = LabeledItems([texts[i] for i in known_ids], targets[known_ids])
