@@ -73,7 +73,8 @@ class Predictor:
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
 
         A task that cannot be read, and every task before a first model, gets an empty result and is served last.
-        So are evaluation tasks: uncertainty must not choose what is measured on. And those that somebody dropped.
+        Evaluation tasks are served last too, without a guess: uncertainty must not choose what is measured on, and a
+        guess that is shown leads the answer that measures it. So are, with one, those that somebody dropped.
 
         Args:
             tasks: tasks as Label Studio sends them.
@@ -122,14 +123,16 @@ class Predictor:
             served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
         shown = settings.prelabel and not manifest.guesses
         rows_by_id = {}
-        last = {task.id for task in tasks if task.is_evaluation} | set(read_overrides(store).dropped)
+        held_out = {task.id for task in tasks if task.is_evaluation}
+        last = held_out | set(read_overrides(store).dropped)
         for position, task_id in enumerate(examples.task_ids.tolist()):
             # A queued task keeps the score it was published with: asking again must not change the order.
             place = queued.get(task_id)
             score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
-            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=shown)
+            guesses = shown and task_id not in held_out
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=guesses)
         return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
 
     def model_version_in_use(self) -> str:

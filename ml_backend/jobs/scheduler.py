@@ -174,6 +174,7 @@ class Scheduler:
                     self._trigger.refused(project_id)
                 else:
                     self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
+            self._news(project_id)  # to be counted: some of what came while it ran, it took up
 
     def _leave_alone(self, project_id: int) -> None:
         """What is there now starts no round by itself: somebody cancelled the one that would have taken it up."""

@@ -2,5 +2,6 @@
 
 from support.installation import install
 from support.pages import browser, data, page
+from support.scripts import run
 
-__all__ = ["browser", "data", "install", "page"]
+__all__ = ["browser", "data", "install", "page", "run"]

@@ -1,6 +1,7 @@
 """The way in without any script: a person types the backend's address into Settings > Model of a project of theirs."""
 
 import re
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -43,6 +44,13 @@ def test_a_project_connected_on_the_page_learns_at_once(
     visitor.goto(f"{product.url}/dashboard/{project.id}")
     expect(visitor.get_by_role("heading", name="Overview")).to_be_visible()
     visitor.context.close()
+
+    # As people keep it in a bookmark: browsers refuse what such a page fetches, so it is opened anew without.
+    stranger = page.context.browser.new_context().new_page()
+    stranger.goto(f"{product.url.replace('//', f'//{quote(USER)}:{quote(PASSWORD)}@')}/dashboard/{project.id}?a=b#c")
+    expect(stranger.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(stranger).to_have_url(f"{product.url}/dashboard/{project.id}?a=b#c")
+    stranger.context.close()
 
 
 def heard_events(product) -> float:

@@ -4,5 +4,6 @@ from support.flood import flooded
 from support.installation import install
 from support.killed_project import killed
 from support.pages import browser, page
+from support.scripts import run
 
-__all__ = ["browser", "flooded", "install", "killed", "page"]
+__all__ = ["browser", "flooded", "install", "killed", "page", "run"]

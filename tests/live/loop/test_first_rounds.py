@@ -128,4 +128,4 @@ def test_evaluation_tasks_measure_and_are_never_asked_or_trained_on(live):
 
 
 def test_nothing_measured_is_said(trained):
-    has_warning(trained[1], "nothing is measured", '"split": "evaluation"')
+    has_warning(trained[1], "Nothing is measured", "none is held out: lsal import --evaluation")

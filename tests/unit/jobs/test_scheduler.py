@@ -63,7 +63,11 @@ class World:
         """What happens in Label Studio between the two reads of a look and its use."""
         self.settings = Settings(model_dir=root, label_studio_api_key="x", **settings)
         self.rounds = Rounds()
-        self.scheduler = Scheduler(self.settings, self.rounds, client=lambda: self, clock=lambda: self.now)
+        self.news: list[int] = []
+        """Projects that are to be counted anew."""
+        self.scheduler = Scheduler(
+            self.settings, self.rounds, client=lambda: self, clock=lambda: self.now, news=self.news.append
+        )
 
     def newest_update(self, project_id):
         self.looks += 1
@@ -107,6 +111,24 @@ def world(tmp_path, monkeypatch):
 
 
 OLD, NEW = Seen(40, 12, "t1"), Seen(40, 22, "t2")
+
+
+def test_labels_are_counted_once_a_round_has_ended(world):
+    """Some of those that came while it ran, it took up: without a count they would wait until the next answer."""
+    world = world()
+    world.known(7, OLD)
+    world.seen[7] = NEW
+    world.scheduler.changed(7, 10)
+    world.scheduler.tick()
+    world.scheduler.changed(7, 3)
+    world.scheduler.counted(7, 1)
+    assert world.of(7)["labels_waiting"] == 3, "while it runs nobody can tell"
+    world.news.clear()
+    world.rounds.end()
+    world.scheduler.tick()
+    assert world.news == [7]
+    world.scheduler.counted(7, 1)
+    assert world.of(7)["labels_waiting"] == 1
 
 
 def test_ten_labels_start_a_round_at_once(world):
