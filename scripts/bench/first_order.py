@@ -77,10 +77,10 @@ def main(
     table = Table(*columns, title=f"{pictures:,} photographs {load()}")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
-        known = _make_pictures(source, root / "files" / "pictures", pictures)
+        known = make_pictures(source, root / "files" / "pictures", pictures)
         served = local_files(root / "files")
         client, settings = start_studio(children, root, extra_env=served, media_seconds=MEDIA_SECONDS)
-        project = _project(client, known, root / "files" / "pictures")
+        project = photo_project(client, known, root / "files" / "pictures")
         rounds = workspace(settings, client)
 
         def ordered(request: RoundRequest) -> Marks:
@@ -100,7 +100,7 @@ def main(
     console.print("On disk, MB: " + ", ".join(f"{name} {size:.1f}" for name, size in sizes.items()))
 
 
-def _make_pictures(source: Path, folder: Path, count: int) -> dict[str, str]:
+def make_pictures(source: Path, folder: Path, count: int) -> dict[str, str]:
     """So many files, no two alike; URL → label."""
     rows = read_photographs(source)
     order = np.random.default_rng(0).permutation(len(rows))
@@ -124,7 +124,7 @@ def _changed(raw: bytes, copy: int) -> bytes:
     return content.getvalue()
 
 
-def _project(client: LabelStudioClient, known: dict[str, str], folder: Path) -> int:
+def photo_project(client: LabelStudioClient, known: dict[str, str], folder: Path) -> int:
     """A project of these photographs, none labelled; its id."""
     xml = (CONFIGS / "photos.xml").read_text(encoding="utf-8")
     question = parse_label_config(xml, project="bench")

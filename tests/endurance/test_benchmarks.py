@@ -22,6 +22,7 @@ SMALL = {
     "class_names": ("--items", "400", "--seeds", "2"),
     "near_copies": ("--items", "400", "--seeds", "2"),
     "large": ("--items", "2000", "--labels", "40"),
+    "way": ("--texts", "60", "--digits", "60", "--photographs", "60", "--answers", "12", "--no-start"),
 }
 
 
