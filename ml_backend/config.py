@@ -10,20 +10,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.encoders.folders import check_folder, parse_folders
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
-from ml_backend.fetching.addresses import parse_rules
 from ml_backend.hardware import Hardware
 from ml_backend.setting_errors import explain
-from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
+from ml_backend.setting_kinds import (
+    AddressList,
+    Authorities,
+    ClassShares,
+    Embedding,
+    EncoderFolders,
+    Finite,
+    Hyperparameters,
+    ImageModel,
+    LogLevel,
+    ServerUrl,
+    ServerUrls,
+    StoreUrl,
+    Strategy,
+    TextModel,
+)
 from ml_backend.strategies.registry import STRATEGIES
 
 LARGEST_QUEUE = 100_000
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class ProjectSettings(BaseModel):
@@ -128,12 +141,22 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
 
-    label_studio_url: str = Field("http://127.0.0.1:8080", description="where this product reaches Label Studio")
+    label_studio_url: ServerUrl = Field("http://127.0.0.1:8080", description="where this product reaches Label Studio")
+    label_studio_names: ServerUrls = Field(
+        "",
+        description="other URLs of the same Label Studio, with commas between them, such as the LABEL_STUDIO_HOST it "
+        "was started with: tasks may name their files by one of them; it is asked at LABEL_STUDIO_URL all the same",
+    )
+    ca_file: Authorities | None = Field(
+        None,
+        description="file of certificates (PEM) of your own authority, trusted beside the public ones wherever this "
+        "product connects by https",
+    )
     label_studio_api_key: SecretStr | None = Field(
         None, description="access token of the account that reads and writes: personal access token or legacy token"
     )
     model_dir: Path = Field(Path("versions"), description="folder of model versions, queues and the task cache")
-    store_url: SecretStr | None = Field(
+    store_url: StoreUrl | None = Field(
         None,
         description="fsspec URL, such as s3://bucket/prefix or file:///mnt/x, through which several machines share the "
         "stores; unset: MODEL_DIR alone",
@@ -149,7 +172,9 @@ class Settings(BaseSettings):
         "such as ml-backend or al.example.org; * for any",
     )
     trusted_proxy: str | None = Field(
-        None, description="address of a proxy in front of the backend, whose X-Forwarded-* headers are believed"
+        None,
+        description="address of a proxy in front of the backend, whose X-Forwarded-* headers are believed: For, Proto, "
+        "Host, and Prefix, the path (such as /ml) that it takes away before it asks",
     )
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
     basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
@@ -162,7 +187,7 @@ class Settings(BaseSettings):
         None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
     )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
-    media_allow: str | None = Field(
+    media_allow: AddressList | None = Field(
         None,
         description="hosts and networks of this machine or a private network that images may be fetched from, such as "
         "pictures.corp, 10.3.0.0/16; all of them where HOST is a loopback address",
@@ -173,7 +198,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds that one round may spend on fetching images; the next round goes on with the rest",
     )
-    encoder_folders: str = Field(
+    encoder_folders: EncoderFolders = Field(
         "",
         description="folders, with the system's path separator between them, below which a project's encoder may be a "
         "folder; unset: none",
@@ -211,44 +236,11 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         1, ge=1, le=1024, description="threads of one training or scoring on the CPU; more pay on idle cores only"
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
     strategy: Strategy = Field("auto", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
     text_model: TextModel = Field("auto", description="default model of text projects that set none")
-
-    @field_validator("label_studio_url")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
-        return value.rstrip("/")
-
-    @field_validator("media_allow")
-    @classmethod
-    def _media_allow(cls, value: str | None) -> str | None:
-        parse_rules(value or "", local=False)
-        return value
-
-    @field_validator("encoder_folders")
-    @classmethod
-    def _encoder_folders(cls, value: str) -> str:
-        parse_folders(value)
-        return value
-
-    @field_validator("store_url")
-    @classmethod
-    def _store_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and "://" not in value.get_secret_value():
-            raise ValueError("must be a URL such as s3://bucket/prefix or file:///mnt/x")
-        return value
-
-    @field_validator("log_level")
-    @classmethod
-    def _level(cls, value: str) -> str:
-        if value.upper() not in LOG_LEVELS:
-            raise ValueError(f"must be one of: {', '.join(LOG_LEVELS)}")
-        return value.upper()
 
     def hardware(self) -> Hardware:
         """Where, how precisely, and on how many threads to compute."""

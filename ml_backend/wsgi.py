@@ -13,6 +13,7 @@ from flask import Flask
 from ml_backend.application import Application
 from ml_backend.config import load_settings
 from ml_backend.logs import configure_logging
+from ml_backend.web.prefix import TrustedPrefix
 
 
 def make_app() -> Flask:
@@ -24,6 +25,7 @@ def make_app() -> Flask:
         logging.getLogger(__name__).warning(line)
     application.start()
     atexit.register(application.stop)
+    application.web.wsgi_app = TrustedPrefix(application.web.wsgi_app, settings.trusted_proxy)  # type: ignore[method-assign]
     return application.web
 
 

@@ -134,8 +134,8 @@ class ServerProcess:
         """The last lines that it wrote."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
-    def wait_healthy(self, url: str, timeout: float = START_TIMEOUT) -> float:
-        """Wait until ``url`` answers 200; the seconds that took.
+    def wait_healthy(self, url: str, timeout: float = START_TIMEOUT, *, verify: bool | str = True) -> float:
+        """Wait until ``url`` answers 200; the seconds that took. ``verify`` as in requests.
 
         Raises:
             ServerFailed: the process ended, or time ran out. The message carries the end of its log.
@@ -147,7 +147,7 @@ class ServerProcess:
                 if not self.running:
                     raise ServerFailed(self._story(f"ended with exit code {self._popen.returncode} while starting"))
                 with contextlib.suppress(requests.RequestException):
-                    if session.get(url, timeout=5, allow_redirects=False).status_code == 200:
+                    if session.get(url, timeout=5, allow_redirects=False, verify=verify).status_code == 200:
                         return time.monotonic() - started
                 time.sleep(POLL_INTERVAL)
         raise ServerFailed(self._story(f"did not answer at {url} within {timeout:.0f} s"))

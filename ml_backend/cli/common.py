@@ -107,12 +107,12 @@ def connect(url: str | None = None) -> tuple[Settings, LabelStudioClient]:
         LabelStudioUnauthorized: the token is an expired one.
     """
     from ml_backend.config import load_settings
-    from ml_backend.label_studio.client import LabelStudioClient
+    from ml_backend.label_studio.connection import new_client
 
     settings = load_settings(label_studio_url=url)
     key = settings.label_studio_api_key
     token = key.get_secret_value() if key else _ask_token(settings.label_studio_url)
-    client = LabelStudioClient(settings.label_studio_url, token, timeout=settings.request_timeout)
+    client = new_client(settings, key=token)
     resources.callback(client.close)
     return settings, client
 

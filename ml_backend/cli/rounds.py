@@ -34,6 +34,7 @@ def cancel(
     import httpx
 
     from ml_backend.config import load_settings
+    from ml_backend.fetching.clients import ask
 
     settings = load_settings()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -41,7 +42,8 @@ def cancel(
     secret = settings.basic_auth_pass
     auth = (settings.basic_auth_user, secret.get_secret_value()) if settings.basic_auth_user and secret else None
     try:
-        answer = httpx.post(f"{url}/rounds/cancel", json={"project": project}, auth=auth, timeout=TIMEOUT)
+        path, body = f"{url}/rounds/cancel", {"project": project}
+        answer = ask("POST", path, json=body, auth=auth, timeout=TIMEOUT, ca_file=settings.ca_file)
         told = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
         raise ConfigurationError(

@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote
 
+from flask import has_request_context, request
 from werkzeug.routing import IntegerConverter
 
 PREFIX: Final = "/dashboard/"
@@ -29,9 +30,15 @@ class BoundedInteger(IntegerConverter):
     regex = "[0-9]{1,18}"
 
 
+def link(path: str = "") -> str:
+    """Where the browser finds a page or file below `PREFIX`: a proxy may serve all of the backend under a path."""
+    return f"{request.script_root if has_request_context() else ''}{PREFIX}{path}"
+
+
 def parse_address(path: str) -> tuple[str, str]:
     """Project and page that a path names, as typed; empty where it names none."""
-    found = ADDRESS.fullmatch(unquote(path))
+    root = request.script_root if has_request_context() else ""
+    found = ADDRESS.fullmatch(unquote(path).removeprefix(root))
     return (found["project"], found["page"]) if found else (NOWHERE, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ml_backend.jobs.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
+MOST_ROOTS: Final = 4
+"""Paths under which proxies serve the backend: one, or two while it moves."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -35,11 +38,11 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
     sentence that says what to install.
     """
 
-    def make() -> Flask:
+    def make(root: str) -> Flask:
         require("The dashboard", "plotly", "markdown_it", "dash")
         from ml_backend.dashboard.site import make_site
 
-        site = make_site(settings, rounds, scheduler)
+        site = make_site(settings, rounds, scheduler, root)
         site.config["MAX_CONTENT_LENGTH"] = server.config["MAX_CONTENT_LENGTH"]
         return site
 
@@ -52,7 +55,7 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
         """The pages, and their data."""
         del page  # the site reads the whole address
         try:
-            made = site.get()
+            made = site.get(request.script_root)
         except ConfigurationError as exc:
             return Response(f"{exc}\n", 501, mimetype="text/plain")
         if not request.path.endswith(UPDATE_PATH):
@@ -73,20 +76,20 @@ def place_of(exc: Exception) -> str:
 
 
 class Late:
-    """An application that is made once, when it is first asked for; by one thread, while others wait."""
+    """An application that is made once, when it is first asked for; by one thread, while others wait.
 
-    def __init__(self, make: Callable[[], Flask]) -> None:
-        self._make = make
-        self._made: Flask | None = None
+    Its pages name the path under which they are served: there is one for each, of the paths asked for last.
+    """
+
+    def __init__(self, make: Callable[[str], Flask]) -> None:
+        self._make = lru_cache(maxsize=MOST_ROOTS)(make)
         self._lock = Lock()
 
-    def get(self) -> Flask:
-        """The application.
+    def get(self, root: str = "") -> Flask:
+        """The application, as it is served below a path.
 
         Raises:
             ConfigurationError: a package is missing.
         """
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
+            return self._make(root)

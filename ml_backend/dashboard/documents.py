@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, Response
 from werkzeug.exceptions import NotFound
 
-from ml_backend.dashboard.address import ICON, PREFIX
+from ml_backend.dashboard.address import ICON, PREFIX, link
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 FOLDER: Final = Path(__file__).parent / "docs"
-ADDRESS: Final = f"{PREFIX}docs/"
+FOLDER_URL: Final = "docs/"
 GROUPS: Final = {"": "Start here", "explanation": "What it means", "howto": "How to", "reference": "Reference"}
 """Folder → its heading in the list of documents, in this order."""
 EXPLAINED: Final = {
@@ -66,7 +66,7 @@ PAGE: Final = """<!DOCTYPE html>
 
 def address_of(topic: str) -> str:
     """Where a topic of `EXPLAINED` is explained."""
-    return ADDRESS + EXPLAINED[topic]
+    return link(FOLDER_URL + EXPLAINED[topic])
 
 
 def names() -> list[str]:
@@ -85,14 +85,20 @@ def title(name: str) -> str:
         return next((line[2:].strip() for line in lines if line.startswith("# ")), name)
 
 
-@cache
 def rendered(name: str) -> str:
     """A document of `names` as HTML; what it holds of HTML itself is shown as text."""
+    return _rendered(name, link())
+
+
+@cache
+def _rendered(name: str, base: str) -> str:
+    """The document with links that begin with ``base``."""
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    addresses = {other: f"{base}{FOLDER_URL}{other}" for other in names()}
     tokens = reader.parse((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
-    drawn: str = reader.renderer.render(_adapted(tokens, name, set(names())), reader.options, {})
+    drawn: str = reader.renderer.render(_adapted(tokens, name, addresses), reader.options, {})
     # A keyboard must reach what scrolls.
     number = count(1)
     drawn = re.sub(
@@ -103,7 +109,7 @@ def rendered(name: str) -> str:
     return drawn.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
 
 
-def _adapted(tokens: list[Token], name: str, known: set[str]) -> list[Token]:
+def _adapted(tokens: list[Token], name: str, known: Mapping[str, str]) -> list[Token]:
     """With anchors at headings, links that lead to our pages, and the words of images in their place."""
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and following is not None:
@@ -117,7 +123,7 @@ def _text(inline: Token) -> str:
     return "".join(child.content for child in inline.children or ())
 
 
-def _inline(children: Iterable[Token], name: str, known: set[str]) -> Iterator[Token]:
+def _inline(children: Iterable[Token], name: str, known: Mapping[str, str]) -> Iterator[Token]:
     left_out = 0
     for child in children:
         if child.type == "link_open":
@@ -134,13 +140,13 @@ def _inline(children: Iterable[Token], name: str, known: set[str]) -> Iterator[T
         yield child
 
 
-def _target(href: str, name: str, known: set[str]) -> str | None:
+def _target(href: str, name: str, known: Mapping[str, str]) -> str | None:
     """Where a link of a document leads on this server; None where it leads to nothing here."""
     if href.startswith(("http://", "https://", "#")):
         return href
     path, _, anchor = href.partition("#")
     found = normpath(join(dirname(name), path)).removesuffix(".md")
-    return f"{ADDRESS}{found}" + (f"#{anchor}" if anchor else "") if found in known else None
+    return known[found] + (f"#{anchor}" if anchor else "") if found in known else None
 
 
 def index() -> str:
@@ -150,28 +156,28 @@ def index() -> str:
         groups.setdefault(dirname(name), []).append(name)
     content = ["<h1>Documentation</h1>"]
     for folder, found in groups.items():
-        entries = "".join(f'<li><a href="{ADDRESS}{name}">{escape(title(name))}</a></li>' for name in found)
+        entries = "".join(f'<li><a href="{link(FOLDER_URL + name)}">{escape(title(name))}</a></li>' for name in found)
         content.append(f"<h2>{escape(GROUPS.get(folder, folder))}</h2><ul>{entries}</ul>")
     return "".join(content)
 
 
 def page(heading: str, body: str) -> str:
     """A whole page."""
-    return PAGE.format(title=escape(heading), prefix=PREFIX, icon=ICON, address=ADDRESS, body=body)
+    return PAGE.format(title=escape(heading), prefix=link(), icon=ICON, address=link(FOLDER_URL), body=body)
 
 
 def add_documents(site: Flask) -> None:
-    """Answer below `ADDRESS`."""
+    """Answer below `FOLDER_URL`."""
     views: Mapping[str, Any] = {"mimetype": "text/html"}
 
-    @site.get(ADDRESS)
+    @site.get(PREFIX + FOLDER_URL)
     def documents() -> Response:
         """The documentation: the list of its pages."""
         return Response(page("Documentation", index()), **views)
 
-    @site.get(f"{ADDRESS}<path:name>")
+    @site.get(f"{PREFIX}{FOLDER_URL}<path:name>")
     def document(name: str) -> Response:
         """A page of the documentation."""
         if name not in names():
-            raise NotFound(f"There is no document of this name; {ADDRESS} lists all.")
+            raise NotFound(f"There is no document of this name; {link(FOLDER_URL)} lists all.")
         return Response(page(title(name), rendered(name)), **views)

@@ -143,15 +143,11 @@ def loss_figure(row: dict[str, Any]) -> charts.Figure:
 
 def confusion_figure(data: Data) -> charts.Figure:
     """Share of each row that the version gave to each column; hover tells the counts."""
-    labels, counts = data["labels"], data["confusion"]
-    totals = [max(1, sum(row)) for row in counts]
-    shares = [[value / total for value in row] for row, total in zip(counts, totals, strict=True)]
+    labels, counts, totals = data["drawn"], data["confusion"], data["row_totals"]
+    shares = [[value / max(1, total) for value in row] for row, total in zip(counts, totals, strict=True)]
     names = [charts.text(label) for label in labels]
     hover = [
-        [
-            f"People: {names[i]}<br>Model: {names[j]}<br>{value:,} of {sum(counts[i]):,} tasks"
-            for j, value in enumerate(row)
-        ]
+        [f"People: {names[i]}<br>Model: {names[j]}<br>{value:,} of {totals[i]:,} tasks" for j, value in enumerate(row)]
         for i, row in enumerate(counts)
     ]
     few = len(labels) <= FEW

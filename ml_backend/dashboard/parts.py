@@ -10,6 +10,8 @@ from dash import dcc, html
 from ml_backend.dashboard.documents import address_of
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 
+LONG_MENU: Final = 50
+"""Entries of a menu beyond which people search."""
 FITTING: Final = 3
 """Columns of a table that fit a phone side by side."""
 Children = Any
@@ -152,3 +154,17 @@ def select(label: str, options: Iterable[str | tuple[str, str]], value: str | No
     menu = html.Select(entries, id=f"{identity}-menu", **wildcard)
     named = html.Label(label, htmlFor=f"{identity}-menu")
     return html.Div([named, menu, dcc.Store(id=identity, data=value)], className="field")
+
+
+def searched(label: str, options: Sequence[str], value: str | None, *, identity: str) -> html.Div:
+    """As `select`, of many options: people type a part of one, and the browser offers what has it.
+
+    Empty, it is the first option; what is none changes nothing, and is marked as wrong.
+    """
+    first, known = options[0], f"{identity}-options"
+    typed = None if value == first else value
+    box = dcc.Input(id=f"{identity}-menu", type="text", list=known, value=typed, placeholder=first, autoComplete="off")
+    wildcard: dict[str, Any] = {"data-search": identity}
+    choices = html.Datalist([html.Option(value=each) for each in options], id=known)
+    named = html.Label(label, htmlFor=f"{identity}-menu")
+    return html.Div([named, box, choices, dcc.Store(id=identity, data=value)], className="field", **wildcard)

@@ -7,8 +7,8 @@ from typing import Any
 from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
-from ml_backend.dashboard.address import PREFIX
-from ml_backend.dashboard.documents import ADDRESS
+from ml_backend.dashboard.address import link
+from ml_backend.dashboard.documents import FOLDER_URL
 from ml_backend.dashboard.reading.common import title
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
@@ -48,7 +48,7 @@ def view(data: dict[str, Any]) -> html.Div:
             "In Label Studio, type this server's address into Settings > Model of a project; or connect one with ",
             html.Code("lsal create-project --config FILE --title NAME --backend-url ADDRESS"),
             ". ",
-            html.A("Your first project, step by step", href=f"{ADDRESS}tutorial"),
+            html.A("Your first project, step by step", href=link(f"{FOLDER_URL}tutorial")),
             ".",
         ]
         return parts.page("Projects", parts.nothing_yet("No project is connected yet.", how))
@@ -56,9 +56,9 @@ def view(data: dict[str, Any]) -> html.Div:
 
 
 def _card(row: dict[str, Any]) -> html.Li:
-    link = dcc.Link(row["title"], href=f"{PREFIX}{row['id']}/overview")
+    name = dcc.Link(row["title"], href=link(f"{row['id']}/overview"))
     if row["error"]:
-        return html.Li([html.H2(link), parts.notice(row["error"], "error")], className="card")
+        return html.Li([html.H2(name), parts.notice(row["error"], "error")], className="card")
     if row["version"]:
         labels = words.count(row["labels"] or 0, "label")
         told = f"{labels} · accuracy {words.percent(row['accuracy'])} · {row['version']}"
@@ -68,7 +68,7 @@ def _card(row: dict[str, Any]) -> html.Li:
             if not row["labels"]
             else f"{words.count(row['labels'], 'label')}, no model yet."
         )
-    content: list[Any] = [html.H2(link), html.P(told)]
+    content: list[Any] = [html.H2(name), html.P(told)]
     if row["running"]:
         content.append(html.P("A round is under way.", className="note"))
     if row["last_error"]:

@@ -102,11 +102,12 @@ def _loss(row: dict[str, Any]) -> Figure:
 
 
 def _confusion(mistakes: dict[str, Any]) -> Figure:
-    labels, counts = mistakes["labels"], np.array(mistakes["confusion"], dtype=np.float64)
+    labels, counts = mistakes["drawn"], np.array(mistakes["confusion"], dtype=np.float64)
+    totals = np.maximum(np.array(mistakes["row_totals"], dtype=np.float64), 1)
     few = len(labels) <= 25
     figure, axes = _axes("the model says", "people say", size=(6, 5.5) if few else (9, 8.5))
     axes.grid(visible=False)
-    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1.4)
+    axes.imshow(counts / totals[:, None], cmap="Blues", vmin=0, vmax=1.4)
     step = 1 if few else -(-len(labels) // 25)
     positions = range(0, len(labels), step)
     shown = [labels[i] if len(labels[i]) <= 18 else labels[i][:17] + "…" for i in positions]

@@ -8,8 +8,8 @@ from typing import Any, Final
 from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
-from ml_backend.dashboard.address import ICON, PREFIX
-from ml_backend.dashboard.documents import ADDRESS
+from ml_backend.dashboard.address import ICON, link
+from ml_backend.dashboard.documents import FOLDER_URL
 
 TICK: Final = 1_500
 """Milliseconds between two questions for news; an answer without news changes nothing on the page."""
@@ -58,13 +58,13 @@ def frame() -> html.Div:
 
 def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title: str, here: str | None) -> list[Any]:
     """Name of the project, and its pages; ``pages`` are (path, title)."""
-    home = dcc.Link("Active learning", href=PREFIX, className="home")
-    told = html.A("Documentation", href=ADDRESS, className="to-documents")
+    home = dcc.Link("Active learning", href=link(), className="home")
+    told = html.A("Documentation", href=link(FOLDER_URL), className="to-documents")
     if project_id is None:
         return [html.Div([home, told], className="bar-top")]
     entries = []
     for path, name in pages:
-        address = f"{PREFIX}{project_id}/{path}"
+        address = link(f"{project_id}/{path}")
         entry = (
             html.Span(name, className="here", **parts.aria(current="page"))
             if path == here
@@ -88,4 +88,4 @@ def announcement(pulse: Mapping[str, Any], before: Mapping[str, Any] | None) -> 
 
 def problem(message: str, *, title: str = "This page cannot be shown") -> html.Div:
     """An error in place of a page."""
-    return parts.page(title, parts.notice(message, "error"), html.P(dcc.Link("All projects", href=PREFIX)))
+    return parts.page(title, parts.notice(message, "error"), html.P(dcc.Link("All projects", href=link())))

@@ -16,8 +16,15 @@ from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.scheduler import Scheduler
 
 
-def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> Flask:
-    """Everything below `PREFIX`. What goes wrong is raised, for the server around it to answer."""
+def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None, root: str = "") -> Flask:
+    """Everything below `PREFIX`. What goes wrong is raised, for the server around it to answer.
+
+    Args:
+        settings: the installation's.
+        rounds: where rounds are asked for.
+        scheduler: knows what is waited for; None: nothing is.
+        root: the path under which a proxy serves the backend.
+    """
     services = Services(settings, rounds, scheduler)
     site = Flask(__name__, static_folder=None)
     site.request_class = BoundedRequest
@@ -27,7 +34,8 @@ def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -
     app = Dash(
         __name__,
         server=site,  # type: ignore[arg-type]
-        url_base_pathname=PREFIX,
+        routes_pathname_prefix=PREFIX,
+        requests_pathname_prefix=root + PREFIX,
         assets_folder="assets",
         serve_locally=True,
         compress=False,

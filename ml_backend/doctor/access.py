@@ -21,7 +21,7 @@ EXPIRES_SOON: Final = timedelta(days=14)
 def label_studio(context: Context) -> Finding:
     """It answers; which version."""
     name, url = "Label Studio", context.settings.label_studio_url
-    version = installed_version(url)
+    version = installed_version(url, ca_file=context.settings.ca_file)
     told = untested(version)
     if told is None:
         return Finding(name, "ok", f"{url} answers; version {version}.")

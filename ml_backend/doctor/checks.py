@@ -12,7 +12,14 @@ from ml_backend.doctor import installation
 from ml_backend.doctor.access import evaluation_tasks, label_studio, labeling_config, overlap, project, token
 from ml_backend.doctor.connection import backend, backend_auth, backend_state
 from ml_backend.doctor.diagnosis import Check
-from ml_backend.doctor.hooks import mend_webhook, mend_webhook_secret, webhook, webhook_secret
+from ml_backend.doctor.hooks import (
+    connections,
+    mend_connections,
+    mend_webhook,
+    mend_webhook_secret,
+    webhook,
+    webhook_secret,
+)
 from ml_backend.doctor.serving import (
     coverage,
     empty_versions,
@@ -63,6 +70,7 @@ CHECKS: Final = (
     Check("Label Studio to backend", backend_state, ("Project", "Backend")),
     Check("Webhook's secret", webhook_secret, ("Project",), mend_webhook_secret),
     Check("Webhook", webhook, ("Project",), mend_webhook),
+    Check("Connected once", connections, ("Backend",), mend_connections),
     Check("Task locks", locks, ("Project",)),
     Check("Order", order, ("Labeling config", "Sampling", "Served version")),
 )

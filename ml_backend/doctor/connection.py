@@ -8,6 +8,7 @@ import httpx
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import connect_command
+from ml_backend.fetching.clients import ask
 from ml_backend.label_studio.setup import is_private, refuses_address
 from ml_backend.label_studio.webhooks import PRIVATE_ADDRESS
 
@@ -26,7 +27,7 @@ def backend(context: Context) -> Finding:
         )
     start = f"lsal serve, or correct the address {url} in Settings > Model."
     try:
-        answer = httpx.get(f"{url}/health", timeout=BACKEND_TIMEOUT)
+        answer = ask("GET", f"{url}/health", timeout=BACKEND_TIMEOUT, ca_file=context.settings.ca_file)
         kind = answer.raise_for_status().json().get("model_class")
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return Finding(name, "error", f"{url} does not answer from here ({exc}).", start)
@@ -43,8 +44,7 @@ def backend_auth(context: Context) -> Finding:
     same = "Set the same BASIC_AUTH_USER and BASIC_AUTH_PASS here and where the backend runs, and restart it."
     # /setup without a project does nothing but ask for the password; a whole one would overwrite the extra params.
     try:
-        right = httpx.post(f"{url}/setup", json={}, auth=auth, timeout=BACKEND_TIMEOUT).status_code
-        wrong = httpx.post(f"{url}/setup", json={}, auth=("doctor", "wrong"), timeout=BACKEND_TIMEOUT).status_code
+        right, wrong = (_setup_answers(context, pair) for pair in (auth, ("doctor", "wrong")))
     except httpx.HTTPError as exc:
         return Finding(name, "error", f"{url}/setup does not answer ({exc}).", "See the backend's log.")
     if right == 401:
@@ -55,6 +55,12 @@ def backend_auth(context: Context) -> Finding:
     if auth and wrong != 401:
         return Finding(name, "warning", "The backend takes any password.", same)
     return Finding(name, "ok", "It takes the one set here, and refuses others." if auth else "None is asked for.")
+
+
+def _setup_answers(context: Context, auth: tuple[str, str] | None) -> int:
+    """The status with which the backend answers this password."""
+    ca_file, url = context.settings.ca_file, f"{context.backend_url}/setup"
+    return ask("POST", url, json={}, auth=auth, timeout=BACKEND_TIMEOUT, ca_file=ca_file).status_code
 
 
 def backend_state(context: Context) -> Finding:

@@ -23,6 +23,7 @@ from ml_backend.errors import (
     StoreError,
 )
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.connection import new_client
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
 from ml_backend.records import Project, Queue, Task
 from ml_backend.store.project_store import Current, ProjectStore
@@ -96,7 +97,7 @@ class Context:
     @cached_property
     def client(self) -> LabelStudioClient:
         """Label Studio, as the token's account."""
-        return LabelStudioClient(self.settings.label_studio_url, self.token, timeout=self.settings.request_timeout)
+        return new_client(self.settings, key=self.token)
 
     @cached_property
     def project(self) -> Project:

@@ -11,6 +11,7 @@ from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.setup import is_private
+from ml_backend.label_studio.twins import Twins, drop_twins, find_twins
 from ml_backend.label_studio.webhook_secret import HEADER, known_webhook_secret, rotate_webhook_secret, secret_path
 from ml_backend.label_studio.webhooks import (
     PRIVATE_ADDRESS,
@@ -86,6 +87,35 @@ def webhook(context: Context) -> Finding:
         told = f"{wanted} is not sent for all of {', '.join(sorted(NEEDED_ACTIONS))}."
         return Finding(name, "warning", told, "Settings > Webhooks: send it for all actions.")
     return Finding(name, "ok", f"{wanted}, active{', with its secret' if password_header(context.settings) else ''}.")
+
+
+def connections(context: Context) -> Finding:
+    """One backend row and one webhook lead to the backend's server."""
+    name, row = "Connected once", context.backend
+    if row is None:
+        return Finding(name, "skipped", "Not checked: no backend is connected.")
+    twins = _twins(context, row)
+    if not twins:
+        return Finding(name, "ok", f"{row['url']} is connected once.")
+    told = [f'the backend "{one["title"]}" ({one["url"]})' for one in twins.backends]
+    told += [f"the webhook {one['url']}" for one in twins.webhooks]
+    message = f"To the server of {row['url']} also lead {', '.join(told)}: each annotation is told to it as often."
+    remedy = f"{command('doctor', context, '--fix')}, or keep one in Settings > Model and > Webhooks."
+    return Finding(name, "error", message, remedy, fixable=True)
+
+
+def mend_connections(context: Context) -> str:
+    """Keep one."""
+    row = context.backend
+    if row is None:
+        raise ConfigurationError("No backend is connected.")
+    drop_twins(context.client, _twins(context, row))
+    ensure_webhook(context.client, context.project_id, str(row["url"]).rstrip("/"), context.settings)
+    return f"{row['url']} is connected once."
+
+
+def _twins(context: Context, row: Mapping[str, Any]) -> Twins:
+    return find_twins(row, context.backends, context.client.webhooks(context.project_id), context.settings.ca_file)
 
 
 def _wrong_headers(context: Context, row: Mapping[str, Any]) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import httpcore
@@ -16,10 +17,11 @@ from ml_backend.errors import BadItemError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.bodies import ACCEPT_ENCODING, BodyError, unpacked
 from ml_backend.fetching.budget import Budget
+from ml_backend.fetching.clients import environment_proxy
 from ml_backend.fetching.failures import FailureMemory
 from ml_backend.fetching.gate import Gate
 from ml_backend.fetching.network import DEADLINE, AddressRefused, Deadline, Resolve, resolve
-from ml_backend.fetching.routes import ProxyOf, Routes, environment_proxy
+from ml_backend.fetching.routes import ProxyOf, Routes
 from ml_backend.fetching.urls import SHOWN, basic_auth, parse_url, shown_url
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -56,6 +58,7 @@ class Fetcher:
         sleep: waits between tries.
         resolve: looks names up.
         proxy_of: the proxy for a URL; default: the environment's.
+        ca_file: certificates of authorities that are trusted beside the public ones.
     """
 
     def __init__(
@@ -67,13 +70,14 @@ class Fetcher:
         sleep: Callable[[float], None] = time.sleep,
         resolve: Resolve = resolve,
         proxy_of: ProxyOf = environment_proxy,
+        ca_file: Path | None = None,
     ) -> None:
         self.limits = limits or FetchLimits()
         self._clock, self._sleep = clock, sleep
         self._gate = Gate(self.limits.at_once, self.limits.at_once_per_host)
         self._failures = FailureMemory(clock, self.limits.failures_kept)
         rules = rules or AddressRules()
-        self._routes = Routes(rules, at_once=self.limits.at_once, resolve=resolve, proxy_of=proxy_of)
+        self._routes = Routes(rules, at_once=self.limits.at_once, resolve=resolve, proxy_of=proxy_of, ca_file=ca_file)
         self.close = weakref.finalize(self, self._routes.close)
         """Close all connections; also done when nobody holds the fetcher any more."""
 

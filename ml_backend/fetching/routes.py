@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from ssl import SSLContext
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
@@ -13,6 +12,7 @@ import httpcore
 import httpx
 
 from ml_backend.fetching.addresses import AddressRules
+from ml_backend.fetching.clients import tls_context
 from ml_backend.fetching.network import CheckedNetwork, Resolve
 from ml_backend.fetching.urls import port_of
 
@@ -22,15 +22,6 @@ ProxyOf = Callable[[httpx.URL], str | None]
 """URL → the proxy to ask for it; None: none."""
 
 
-def environment_proxy(url: httpx.URL) -> str | None:
-    """The proxy of HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, in capitals or not."""
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(url.host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
 class Routes:
     """Pools of connections. Safe to share between threads.
 
@@ -38,11 +29,13 @@ class Routes:
     refuse. The proxy itself may be anywhere: the installation's owner names it.
     """
 
-    def __init__(self, rules: AddressRules, *, at_once: int, resolve: Resolve, proxy_of: ProxyOf) -> None:
+    def __init__(
+        self, rules: AddressRules, *, at_once: int, resolve: Resolve, proxy_of: ProxyOf, ca_file: Path | None = None
+    ) -> None:
         self._network, self._at_once, self._proxy_of = CheckedNetwork(rules, resolve), at_once, proxy_of
         self._to_proxies = CheckedNetwork(AddressRules(local=True))
         self._pools, self._lock = dict[str, httpcore.ConnectionPool](), Lock()
-        self._tls: SSLContext | None = None
+        self._ca_file = ca_file
 
     def pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
         """What reaches a URL.
@@ -61,11 +54,10 @@ class Routes:
             return self._pools[proxy or ""]
 
     def _new_pool(self, proxy: str | None) -> httpcore.ConnectionPool:
-        if self._tls is None:
-            self._tls = httpx.create_ssl_context()  # slow: only where it is needed; heeds SSL_CERT_FILE
+        tls = tls_context(self._ca_file)
         if proxy is None:
             return httpcore.ConnectionPool(
-                ssl_context=self._tls,
+                ssl_context=tls,
                 max_connections=self._at_once,
                 keepalive_expiry=KEPT_IDLE,
                 network_backend=self._network,
@@ -76,7 +68,7 @@ class Routes:
                 scheme=parsed.url.raw_scheme, host=parsed.url.raw_host, port=parsed.url.port, target=b"/"
             ),
             proxy_auth=parsed.raw_auth,
-            ssl_context=self._tls,
+            ssl_context=tls,
             max_connections=self._at_once,
             keepalive_expiry=KEPT_IDLE,
             network_backend=self._to_proxies,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
 from ml_backend.errors import BadItemError
+from ml_backend.fetching.addresses import is_loopback
 
 SHOWN: Final = 80
 """How much of a bad value an error message repeats."""
@@ -49,3 +51,15 @@ def basic_auth(url: httpx.URL) -> str | None:
     if not url.userinfo:
         return None
     return "Basic " + base64.b64encode(f"{url.username}:{url.password}".encode()).decode("ascii")
+
+
+def origin_of(url: str) -> str:
+    """Whom a URL means: scheme, host and port. All names of this machine are one; a missing port is the usual.
+
+    Raises:
+        ValueError: no valid URL.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    port = parts.port or PORTS.get(parts.scheme)
+    return f"{parts.scheme}://{'localhost' if is_loopback(host) else host}:{port}"

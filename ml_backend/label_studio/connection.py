@@ -12,14 +12,28 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.retries import RetryPolicy
 
 
-@lru_cache(maxsize=4)
-def make_client(settings: Settings) -> LabelStudioClient:
-    """The configured account's client, one for all requests with these settings.
+def new_client(
+    settings: Settings, *, key: str | None = None, timeout: float | None = None, patience: RetryPolicy | None = None
+) -> LabelStudioClient:
+    """A new client, which its owner closes.
+
+    Args:
+        settings: the installation's.
+        key: an account's token; None: the configured one.
+        timeout: seconds without an answer; None: the configured ones.
+        patience: what is sent again; None: the usual.
 
     Raises:
         ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
     """
-    return LabelStudioClient(settings.label_studio_url, _key(settings), timeout=settings.request_timeout)
+    return LabelStudioClient(
+        settings.label_studio_url,
+        _key(settings) if key is None else key,
+        timeout=timeout or settings.request_timeout,
+        patience=patience,
+        ca_file=settings.ca_file,
+        names=tuple(filter(None, settings.label_studio_names.split(","))),
+    )
 
 
 def hasty_client(settings: Settings, *, timeout: float) -> LabelStudioClient:
@@ -28,8 +42,17 @@ def hasty_client(settings: Settings, *, timeout: float) -> LabelStudioClient:
     Raises:
         ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
     """
-    once = RetryPolicy(tries=1, tries_when_locked=1)
-    return LabelStudioClient(settings.label_studio_url, _key(settings), timeout=timeout, patience=once)
+    return new_client(settings, timeout=timeout, patience=RetryPolicy(tries=1, tries_when_locked=1))
+
+
+@lru_cache(maxsize=4)
+def make_client(settings: Settings) -> LabelStudioClient:
+    """The configured account's client, one for all requests with these settings.
+
+    Raises:
+        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+    """
+    return new_client(settings)
 
 
 def _key(settings: Settings) -> str:
@@ -44,4 +67,4 @@ def make_fetcher(settings: Settings) -> Fetcher:
 
     Local addresses are open where the server can be reached from its own machine alone: who reaches it reaches them.
     """
-    return Fetcher(parse_rules(settings.media_allow or "", local=is_loopback(settings.host)))
+    return Fetcher(parse_rules(settings.media_allow or "", local=is_loopback(settings.host)), ca_file=settings.ca_file)

@@ -65,6 +65,10 @@ class ConnectionCalls(LabelStudioHttp):
         path = f"api/ml/{int(row['id'])}"
         self.request("PATCH", path, body=body | dict(changes), once=True, what=f"Backend of project {row['project']}")
 
+    def delete_backend(self, backend_id: int) -> None:
+        """Disconnect a backend. Its webhook stays."""
+        self.request("DELETE", f"api/ml/{backend_id}", what=f"Backend {backend_id}")
+
     def webhooks(self, project_id: int) -> list[dict[str, Any]]:
         """The project's own webhooks, oldest first, with their headers."""
         rows: list[dict[str, Any]] = self._json(

@@ -9,6 +9,8 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from ml_backend.fetching.urls import origin_of
+
 FILE_PATH: Final = re.compile(
     r"/data/upload/.+"  # uploads
     r"|/data/local-files/?"  # local storages: ?d=
@@ -19,20 +21,22 @@ MOST_DECODINGS: Final = 4
 """A path that is still percent-encoded after so many is a trick."""
 
 
-def file_path(url: str, label_studio: str) -> str | None:
+def file_path(url: str, *label_studio: str) -> str | None:
     """The path below Label Studio's URL, with its query, of a file of a task; None where the URL is none.
 
     Args:
         url: absolute, or a path as Label Studio writes it into tasks.
-        label_studio: Label Studio's URL, perhaps with a path of its own.
+        label_studio: Label Studio's URLs, perhaps with a path of its own.
 
     Raises:
         ValueError: no valid URL.
     """
-    if not is_own(url, label_studio):
+    found = [base for base in map(_base, label_studio) if _is_below(url, *base)]
+    base = max(found, key=lambda each: len(each[1]), default=None)
+    if base is None and not _is_path(url):
         return None
-    parts, base = urlsplit(url), urlsplit(label_studio).path.rstrip("/")
-    path = parts.path.removeprefix(base) if parts.path.startswith(f"{base}/") else parts.path
+    parts = urlsplit(url)
+    path = parts.path.removeprefix(base[1]) if base else parts.path
     decoded = path
     for _ in range(MOST_DECODINGS):
         decoded, before = unquote(decoded), decoded
@@ -48,13 +52,25 @@ def file_path(url: str, label_studio: str) -> str | None:
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def is_own(url: str, label_studio: str) -> bool:
-    """Whether a URL means this Label Studio: a path, or the same scheme, host and port.
+def is_own(url: str, *label_studio: str) -> bool:
+    """Whether a URL means this Label Studio: a path, or the same server and below its path.
+
+    All names of this machine are one: Label Studio writes "localhost" into tasks where we ask 127.0.0.1.
 
     Raises:
         ValueError: no valid URL.
     """
-    if url.startswith("/"):
-        return not url.startswith("//")
-    ours, theirs = urlsplit(label_studio), urlsplit(url)
-    return (ours.scheme, ours.netloc.lower()) == (theirs.scheme, theirs.netloc.lower())
+    return _is_path(url) or any(_is_below(url, *_base(one)) for one in label_studio)
+
+
+def _is_path(url: str) -> bool:
+    return url.startswith("/") and not url.startswith("//")
+
+
+def _base(label_studio: str) -> tuple[str, str]:
+    """Whom it means, and below which path."""
+    return origin_of(label_studio), urlsplit(label_studio).path.rstrip("/")
+
+
+def _is_below(url: str, origin: str, base: str) -> bool:
+    return (_is_path(url) or origin_of(url) == origin) and urlsplit(url).path.startswith(f"{base}/")

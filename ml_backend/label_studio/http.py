@@ -8,8 +8,9 @@ from __future__ import annotations
 import email.utils
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -25,6 +26,7 @@ from ml_backend.errors import (
 )
 from ml_backend.fetching.bodies import ACCEPT_ENCODING, BodyError
 from ml_backend.fetching.budget import Budget
+from ml_backend.fetching.clients import http_client
 from ml_backend.label_studio.auth import TOKEN_HELP, TokenAuth
 from ml_backend.label_studio.bounded_answers import MOST_BYTES, bound_answer, cost
 from ml_backend.label_studio.error_pages import MOST_SAID, page_text
@@ -44,6 +46,8 @@ class LabelStudioHttp:
         api_key: the account's token, legacy or personal.
         timeout: seconds without an answer.
         patience: what is sent again, and when.
+        ca_file: certificates of authorities that are trusted beside the public ones.
+        names: other URLs of this Label Studio, as tasks may name its files; they are asked for at ``url``.
         clock: seconds since 1970.
         transport: what sends; None: the network.
 
@@ -58,13 +62,18 @@ class LabelStudioHttp:
         *,
         timeout: float = 120.0,
         patience: RetryPolicy | None = None,
+        ca_file: Path | None = None,
+        names: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        self.names = tuple(names)
         self.auth = TokenAuth(self.url, api_key, clock=clock)
         self._patience = patience or RetryPolicy()
-        self._http = httpx.Client(
+        self._http = http_client(
+            self.url,
+            ca_file=ca_file,
             auth=self.auth,
             timeout=timeout,
             headers={"Accept-Encoding": ACCEPT_ENCODING},

@@ -19,7 +19,7 @@ from ml_backend.label_studio.hidden_questions import hidden
 from ml_backend.label_studio.task_fields import FIELD, VARIABLE, field_value
 
 OBJECT_TAGS: Final = ("Image", "Text")
-MIN_CLASSES, MAX_CLASSES = 2, 100
+MIN_CLASSES, MAX_CLASSES = 2, 1_000
 SINGLE_CHOICE: Final = ("single", "single-radio")
 NEXT_STEP: Final = "Change it in Settings > Labeling Interface."
 
@@ -75,8 +75,8 @@ def read_label_config(xml: str, *, project: object = "?") -> LabelingConfig:
 
     Raises:
         LabelConfigError: no XML, not exactly one ``<Choices>``, not single choice, labels that come from the task
-            (``value="$field"``) or are nested, fewer than 2 or more than 100 classes, an object other than ``<Image>``
-            and ``<Text>``, a question that the page does not show, or a word that it does not know.
+            (``value="$field"``) or are nested, fewer than 2 or more than 1,000 classes, an object other than
+            ``<Image>`` and ``<Text>``, a question that the page does not show, or a word that it does not know.
     """
     try:
         return _read(read_tree(xml))
@@ -188,7 +188,7 @@ def _labels(choices: list[Element]) -> tuple[str, ...]:
     if doubled:
         _refuse(f" has an empty or doubled choice: {doubled[0]!r}.")
     if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
-        _refuse(f" has {len(labels)} choices; {MIN_CLASSES} to {MAX_CLASSES} are supported.")
+        _refuse(f" has {len(labels):,} choices; {MIN_CLASSES} to {MAX_CLASSES:,} are supported.")
     return labels
 
 

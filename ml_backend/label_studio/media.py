@@ -126,9 +126,9 @@ class MediaReader:
         Raises:
             BadItemError: a path of Label Studio's that holds no file of a task.
         """
-        label_studio = self.client.url if self.client else ""
-        path = file_path(url, label_studio)
-        if path is None and url.startswith("/") and is_own(url, label_studio):
+        label_studio = (self.client.url, *self.client.names) if self.client else ()
+        path = file_path(url, *label_studio)
+        if path is None and url.startswith("/") and is_own(url, *label_studio):
             raise BadItemError(
                 f"{url[:SHOWN]} is no file of a task: of Label Studio's own paths only uploads and storages are read"
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from ml_backend.errors import LabelStudioUnauthorized, LabelStudioUnreachable
+from ml_backend.fetching.clients import ask
 from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.records import Project
 
@@ -83,14 +85,14 @@ class ProjectCalls(LabelStudioHttp):
         return self.project(row["id"])
 
 
-def installed_version(url: str, *, timeout: float = 10.0) -> str:
+def installed_version(url: str, *, timeout: float = 10.0, ca_file: Path | None = None) -> str:
     """Version of the Label Studio at ``url``; needs no token.
 
     Raises:
         LabelStudioUnreachable: none answers there.
     """
     try:
-        answer = httpx.get(f"{url}/api/version", timeout=timeout, follow_redirects=True)
+        answer = ask("GET", f"{url}/api/version", timeout=timeout, ca_file=ca_file, follow_redirects=True)
         return str(answer.raise_for_status().json()["release"])
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc

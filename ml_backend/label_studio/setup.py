@@ -47,6 +47,7 @@ def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str
         LabelStudioRejected: Label Studio refused the address, could not reach the backend, or keeps no webhook for it.
     """
     secret = settings.basic_auth_pass
+    before = {row["url"].rstrip("/") for row in client.backends(project_id) if row["title"] == BACKEND_TITLE}
     try:
         client.connect_backend(
             project_id,
@@ -61,7 +62,22 @@ def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str
         saved = any(row["url"].rstrip("/") == backend_url for row in client.backends(project_id))
         half = "It kept the backend all the same, but without its webhook: annotations start no training. "
         raise LabelStudioRejected(f"{exc} {half if saved else ''}{PRIVATE_ADDRESS}, and run this again.") from exc
-    return ensure_webhook(client, project_id, backend_url, settings)
+    return [
+        *ensure_webhook(client, project_id, backend_url, settings),
+        *_drop_webhooks_to(client, project_id, before - {backend_url}),
+    ]
+
+
+def _drop_webhooks_to(client: LabelStudioClient, project_id: int, addresses: set[str]) -> list[str]:
+    """Take away the webhooks to where the backend was: Label Studio leaves them, and waits at each annotation for them.
+
+    Returns:
+        What was done, in sentences for people.
+    """
+    left = [row for row in client.webhooks(project_id) if row["url"].rstrip("/").removesuffix("/webhook") in addresses]
+    for row in left:
+        client.delete_webhook(row["id"])
+    return [f"The webhook {row['url']} led to where the backend was before; it is gone." for row in left]
 
 
 def refuses_address(message: str) -> bool:

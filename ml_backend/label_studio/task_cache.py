@@ -227,7 +227,7 @@ def _forget_foreign_media(db: sqlite3.Connection) -> None:
     if db.execute("PRAGMA user_version").fetchone()[0] >= MEDIA_CHECKED:
         return
     for (url,) in db.execute("SELECT url FROM media").fetchall():
-        if "/api/" in url or (url.startswith("/") and file_path(url, "") is None):
+        if "/api/" in url or (url.startswith("/") and file_path(url) is None):
             db.execute("DELETE FROM media WHERE url = ?", (url,))
     db.execute(f"PRAGMA user_version = {MEDIA_CHECKED}")
 

@@ -10,6 +10,8 @@ from ml_backend.label_studio.file_paths import file_path
 WEB: Final = ("http", "https")
 STORAGES: Final = ("s3", "gs", "azure-blob")
 """Schemes of the storages that Label Studio connects to; it reads them with its own credentials."""
+LONGEST_BASE: Final = 100
+"""Characters of the path below which a Label Studio is looked for."""
 KINDS: Final = "http(s)://, data:, s3://, gs://, azure-blob://, or a file of Label Studio's (/data/...)"
 
 
@@ -25,7 +27,9 @@ def is_readable(url: str) -> bool:
     if scheme in (*WEB, *STORAGES):
         return url[len(scheme) : len(scheme) + 3] == "://" and len(url) > len(scheme) + 3
     try:
-        return scheme == "data" or file_path(url, "") is not None
+        # Of a Label Studio below a path of its own, files begin with that path, which is not known here.
+        below = (url[place:] for place, letter in enumerate(url[:LONGEST_BASE]) if letter == "/")
+        return scheme == "data" or (url.startswith("/") and any(file_path(path) for path in below))
     except ValueError:  # from urlsplit
         return False
 

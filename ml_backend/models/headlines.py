@@ -35,7 +35,7 @@ BLOCK = 4_096
 
 
 class Headlines(TorchClassifier["Network"]):
-    """Text classifier over words and their neighbours, in any language, for 2-100 classes.
+    """Text classifier over words and their neighbours, in any language, for 2 to 1,000 classes.
 
     Rare classes count more in training (`class_weights`), so its probabilities are those of a pool where classes are
     about equally common: a class of 1 in 10 is found at p > 0.5, and entropy peaks on its border.

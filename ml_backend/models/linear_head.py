@@ -37,7 +37,7 @@ UNUSED = ("batch_size", "learning_rate")
 
 
 class LinearHead(HeadedClassifier["EncodedNetwork"]):
-    """Classifier for 2-100 classes over vectors that are not trained.
+    """Classifier for 2 to 1,000 classes over vectors that are not trained.
 
     Minimises ``Σ w_y CE(W x + c, y) + penalty / 2 |W|²``, with class weights ``w`` of mean 1 over the examples: rare
     classes count more, as in `Headlines`.

@@ -24,7 +24,7 @@ Features = NDArray[np.float32]
 
 
 class Photos(LinearHead):
-    """Photograph classifier over a pretrained encoder, for 2-100 classes.
+    """Photograph classifier over a pretrained encoder, for 2 to 1,000 classes.
 
     A `LinearHead`: items are what `picture_vectors.read` makes of pictures, ``float32 [D]``: the encoder runs once a
     picture, wherever it is read.

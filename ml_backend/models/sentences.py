@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Sentences(LinearHead):
-    """Text classifier over a pretrained encoder, for 2-100 classes.
+    """Text classifier over a pretrained encoder, for 2 to 1,000 classes.
 
     A `LinearHead`. The encoder is ``auto``, a packaged one, or ``sentence_transformers:`` and a name, or a folder
     (`encoders.folders`).

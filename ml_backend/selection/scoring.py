@@ -17,7 +17,9 @@ from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
 
 BLOCK = 4096
-"""Items scored at once: bounds the memory of ``[items, samples, classes]``, whatever the pool."""
+"""Most items scored at once."""
+BLOCK_NUMBERS = BLOCK * 20 * 100
+"""Most probabilities ``[items, samples, classes]`` computed at once: with more passes or classes, of fewer items."""
 KEPT_NUMBERS = 2**28
 """Most probabilities kept together: 1 GiB. With 20 passes and 10 classes that is a pool of 1.3 million items."""
 
@@ -67,6 +69,7 @@ def score_items(
     strategy's own score or its stand-in.
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
+    block = max(1, min(block, BLOCK_NUMBERS // (samples * len(model.labels))))
     best: list[tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]] = []
     uncertainties = []
     shortlist = _Shortlist(kept_numbers // (samples * len(model.labels)), block, settings.seed)

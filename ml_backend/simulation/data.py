@@ -150,7 +150,7 @@ def load_own(source: Source) -> LabelledData:
         left_out = f"; {len(unlabelled):,} items have no label (--label-column)" if unlabelled else ""
         left_out += f"; {len(problems):,} cannot be read, first: {problems[0]}" if problems else ""
         raise DataError(
-            f"{source.path} has {len(labels)} different labels; {MIN_CLASSES} to {MAX_CLASSES} are needed{left_out}"
+            f"{source.path} has {len(labels):,} different labels; {MIN_CLASSES} to {MAX_CLASSES:,} are needed{left_out}"
         )
     targets = np.array([labels.index(label) for _, label, _ in rows.values()], dtype=np.int64)
     items, values = [item for item, _, _ in rows.values()], [value for _, _, value in rows.values() if value]

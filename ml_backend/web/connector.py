@@ -10,6 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from ml_backend.errors import ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import read_label_config
+from ml_backend.label_studio.twins import MARK
 from ml_backend.predictor import UNTRAINED, Predictor
 from ml_backend.rounds.extra_params import check_extra_params, read_extra_params, set_extra_params
 from ml_backend.rounds.webhook import note_address
@@ -27,8 +28,8 @@ blueprint = Blueprint("connector", __name__)
 @blueprint.get("/")
 @blueprint.get("/health")
 def health() -> Response:
-    """Whether the backend is up; asks for no password."""
-    return jsonify(status="UP", model_class=MODEL_CLASS)
+    """Whether the backend is up, and which process this is (`instance`); asks for no password."""
+    return jsonify(status="UP", model_class=MODEL_CLASS, **{MARK: services().instance})
 
 
 @blueprint.post("/setup")

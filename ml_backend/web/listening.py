@@ -28,6 +28,7 @@ from ml_backend.web.auth import Doorkeeper, Refusal
 from ml_backend.web.errors import reason_phrase
 from ml_backend.web.headers import SECURITY_HEADERS
 from ml_backend.web.limits import LARGE_BODY, STRANGERS_BODY, body_limit
+from ml_backend.web.prefix import TrustedPrefix
 
 OTHER: Final = "other"
 LANES: Final[Mapping[str, tuple[int, frozenset[str]]]] = {
@@ -152,6 +153,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """Accepts connections at one address."""
 
     channel_class = Channel
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.application: Any = TrustedPrefix(self.application, self.adj.trusted_proxy)
 
     def maintenance(self, now: float) -> None:
         """Drop who has been waited for long enough, and of too many those who have been silent for longest."""

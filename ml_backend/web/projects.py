@@ -17,8 +17,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioNotFound
-from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.retries import RetryPolicy
+from ml_backend.label_studio.connection import hasty_client
 from ml_backend.store.registry import stores_of
 
 TIMEOUT: Final = 2.5
@@ -95,11 +94,8 @@ def _asker(settings: Settings) -> Ask:
     """Asks as the configured account, without patience."""
 
     def ask(project_id: int) -> str | None:
-        key, once = settings.label_studio_api_key, RetryPolicy(tries=1, tries_when_locked=1)
-        token = key.get_secret_value() if key else ""
         # A client for each: unknown projects are few, and nobody would close one that is kept.
-        client = LabelStudioClient(settings.label_studio_url, token, timeout=TIMEOUT, patience=once)
-        with closing(client):
+        with closing(hasty_client(settings, timeout=TIMEOUT)) as client:
             try:
                 return client.project(project_id).uid
             except LabelStudioNotFound:

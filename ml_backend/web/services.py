@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, cast
 
 from flask import Flask, current_app
@@ -29,6 +31,8 @@ class Services:
     """Hears of changes. Without it, only START_TRAINING starts a round."""
     instant: InstantLoop | None = None
     """Hears of answers."""
+    instance: str = field(default_factory=partial(secrets.token_hex, 8))
+    """Tells this server from others, whatever the name that it is asked under."""
 
     def attach(self, app: Flask) -> None:
         """Answer this application's requests from here."""

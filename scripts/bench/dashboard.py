@@ -96,7 +96,7 @@ app = new_app()
 @tell_errors
 def main(
     points: Annotated[int, typer.Option(min=200, help="Tasks of the pool; a map shows 10,000 at most.")] = 10_000,
-    classes: Annotated[int, typer.Option(min=2, max=100, help="Labels to choose from.")] = 10,
+    classes: Annotated[int, typer.Option(min=2, max=1_000, help="Labels to choose from.")] = 10,
     repeats: Annotated[int, typer.Option(min=1, help="How often each thing is done.")] = 15,
     kind: Annotated[str, typer.Option(help="Text or Image.")] = "Text",
 ) -> None:

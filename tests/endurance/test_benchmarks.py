@@ -23,6 +23,7 @@ SMALL = {
     "near_copies": ("--items", "400", "--seeds", "2"),
     "large": ("--items", "2000", "--labels", "40"),
     "way": ("--texts", "60", "--digits", "60", "--photographs", "60", "--answers", "12", "--no-start"),
+    "classes": ("--classes", "200", "--labels", "400", "--pool", "500"),
 }
 
 

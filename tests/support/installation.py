@@ -34,7 +34,7 @@ class Installation:
         self.scheduler = Scheduler(settings, worker, client=self._client)
         keeper = make_doorkeeper(settings)
         app = create_app(settings, rounds=worker, scheduler=self.scheduler, doorkeeper=keeper)
-        self._served = ServedApp(app, keeper)
+        self._served = ServedApp(app, keeper, trusted_proxy=settings.trusted_proxy)
         self.url = self._served.url
         self.scheduler.start()
 

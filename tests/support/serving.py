@@ -18,9 +18,13 @@ from ml_backend.web.listening import make_server
 class ServedApp:
     """A running application; ``close`` ends it."""
 
-    def __init__(self, app: Flask, doorkeeper: Doorkeeper | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self, app: Flask, doorkeeper: Doorkeeper | None = None, *, port: int = 0, trusted_proxy: str | None = None
+    ) -> None:
         keeper = doorkeeper or Doorkeeper(Settings())
-        self._server = make_server(app, keeper, host="127.0.0.1", port=port, secret_header=HEADER)
+        self._server = make_server(
+            app, keeper, host="127.0.0.1", port=port, secret_header=HEADER, trusted_proxy=trusted_proxy
+        )
         self.url = f"http://127.0.0.1:{self._server.effective_listen[0][1]}"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve)

@@ -98,6 +98,10 @@ def test_an_option_wins_over_the_environment_and_none_is_no_option(environment):
         ("QUEUE_SIZE", "1000000"),
         ("STRATEGY", "entropie"),
         ("LOG_LEVEL", "LOUD"),
+        ("LABEL_STUDIO_NAMES", "http://127.0.0.1:8080, labels.example"),
+        ("CA_FILE", "/nowhere/ca.pem"),
+        ("CA_FILE", __file__),
+        ("MEDIA_ALLOW", "10.0.0.0/99/1"),
     ],
 )
 def test_a_bad_value_names_its_variable(environment, name, value):

@@ -9,3 +9,13 @@ document.addEventListener("change", (event) => {
     window.dash_clientside.set_props({ type: "setting", name: chosen.dataset.fills }, { value: chosen.value });
   }
 });
+
+// A long menu is a box with suggestions: see parts.searched.
+document.addEventListener("input", (event) => {
+  const box = event.target;
+  const field = box.closest("[data-search]");
+  if (!field) return;
+  const known = !box.value || Array.from(box.list.options).some((option) => option.value === box.value);
+  box.setAttribute("aria-invalid", String(!known));
+  if (known) window.dash_clientside.set_props(field.dataset.search, { data: box.value || box.placeholder });
+});

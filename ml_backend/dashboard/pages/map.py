@@ -7,7 +7,7 @@ from typing import Any, Final
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from ml_backend.dashboard import parts
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.pages.filters import filters
 from ml_backend.dashboard.reading import maps
@@ -28,7 +28,7 @@ def read(view: View) -> Data:
     found = maps.overview(view.store)
     return found | {
         "task_link": f"{view.services.label_studio_link(view.project_id)}?task=",
-        "search": f"{PREFIX}{view.project_id}/search",
+        "search": link(f"{view.project_id}/search"),
         "is_on": view.services.project_settings(view.store).map,
     }
 
@@ -53,7 +53,7 @@ def _empty(data: Data) -> Any:
     if not data["is_on"]:
         how: Any = ["Set the project's extra param ", html.Code('"map"'), " to ", html.Code("true"), "."]
         return parts.nothing_yet("Maps are switched off for this project.", how)
-    overview = dcc.Link("overview", href=f"{PREFIX}{data['project']}/overview")
+    overview = dcc.Link("overview", href=link(f"{data['project']}/overview"))
     if not data["stored_versions"]:
         how = ["Label tasks of at least two classes; the first training draws it. See the ", overview, "."]
         return parts.nothing_yet("There is no model yet, so there is no map.", how)

@@ -61,25 +61,26 @@ def body(data: Data) -> list[Any]:
 
 def _choices(data: Data) -> html.Div:
     labels = [ALL, *data["labels"]]
+    menu = parts.select if len(labels) <= parts.LONG_MENU else parts.searched
     return html.Div(
         [
             parts.select("Version", reversed(data["versions"]), data["version"], identity="mistakes-version"),
-            parts.select("People say", labels, data["target"] or ALL, identity="mistakes-target"),
-            parts.select("The model says", labels, data["guess"] or ALL, identity="mistakes-guess"),
+            menu("People say", labels, data["target"] or ALL, identity="mistakes-target"),
+            menu("The model says", labels, data["guess"] or ALL, identity="mistakes-guess"),
         ],
         className="form pickers",
     )
 
 
 def _matrix(data: Data) -> html.Section:
-    labels, wrong, count = data["labels"], data["wrong"], data["evaluated"]
+    drawn, wrong, count = data["drawn"], data["wrong"], data["evaluated"]
     summary = f"{data['version']} has {count - wrong:,} of {count:,} evaluation tasks right, {wrong:,} wrong."
     if data["pairs"]:
         worst = data["pairs"][0]
         summary += (
             f" Most often “{worst['target']}” is taken for “{worst['guess']}” ({words.count(worst['count'], 'time')})."
         )
-    height = SIDE["few" if len(labels) <= FEW else "many"]
+    height = SIDE["few" if len(drawn) <= FEW else "many"]
     drawn = parts.graph(
         confusion_figure(data), name="Confusion matrix", summary=summary, identity="confusion", height=height
     )
@@ -90,7 +91,10 @@ def _matrix(data: Data) -> html.Section:
             ("People say", "The model says", "Tasks"), rows, caption="Most frequent confusions", numbers=(2,)
         )
         content.append(table)
-    return parts.section("Confusion matrix", html.Div(content, className="matrix"), topic="confusion matrix")
+    left = len(data["labels"]) - len(drawn)
+    note = f"The {len(drawn)} classes with the most errors; {left:,} others are not drawn." if left else None
+    matrix = html.Div(content, className="matrix")
+    return parts.section("Confusion matrix", matrix, note=note, topic="confusion matrix")
 
 
 def _errors(data: Data) -> html.Section:

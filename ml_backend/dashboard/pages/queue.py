@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from dash import dcc, html
 
 from ml_backend.dashboard import parts, words
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.pages.filters import filters
 from ml_backend.dashboard.reading import queues
@@ -59,7 +59,7 @@ def view(data: Data) -> Any:
         ", first to last.",
     ]
     if not data["total"]:
-        overview = dcc.Link("overview", href=f"{PREFIX}{data['project']}/overview")
+        overview = dcc.Link("overview", href=link(f"{data['project']}/overview"))
         what = "Nothing is queued." if data["queue"] else "No queue has been published yet."
         empty = parts.nothing_yet(
             what, ["Import tasks that are not labelled, then press Train now on the ", overview, "."]
@@ -195,25 +195,25 @@ def _button(action: str, text: str, task: int) -> Any:
 
 
 def _pages(data: Data, last: int) -> Any:
-    def link(text: str, start: int) -> Any:
+    def place(text: str, start: int) -> Any:
         asked = urlencode({**data["asked"], "start": start})
-        return dcc.Link(text, href=f"{PREFIX}{data['project']}/queue?{asked}")
+        return dcc.Link(text, href=link(f"{data['project']}/queue?{asked}"))
 
     links = []
     if data["start"] > 0:
-        links.append(link("Before", max(0, data["start"] - data["count"])))
+        links.append(place("Before", max(0, data["start"] - data["count"])))
     if data["start"] > data["count"]:
-        links.insert(0, link("First", 0))
+        links.insert(0, place("First", 0))
     if last < data["found"]:
-        links.append(link("Next", last))
+        links.append(place("Next", last))
     if last + data["count"] < data["found"]:
-        links.append(link("Last", data["found"] - 1))
+        links.append(place("Last", data["found"] - 1))
     return html.Nav(links, className="pages", **parts.aria(label="More of the queue")) if links else html.Div()
 
 
 def _api(data: Data) -> dict[str, Any]:
     """Where buttons inside the element send overrides."""
-    return {"data-api": f"{PREFIX}api/projects/{data['project']}"}
+    return {"data-api": link(f"api/projects/{data['project']}")}
 
 
 def _overrides(data: Data) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
 from ml_backend.dashboard import parts
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.pages.filters import field, filters, menu, typed
 from ml_backend.dashboard.reading import search
@@ -27,7 +27,7 @@ def read(view: View) -> Data:
     link = view.services.label_studio_link(view.project_id)
     return found | {
         "project": view.project_id,
-        "api": f"{PREFIX}api/projects/{view.project_id}",
+        "api": link(f"api/projects/{view.project_id}"),
         "task_link": f"{link}?task=",
         "account": f"{view.services.settings.label_studio_url}/user/account",
     }

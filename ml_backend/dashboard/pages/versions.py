@@ -9,7 +9,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import ask, store_of
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.form import setting_label
 from ml_backend.dashboard.reading.versions import read_comparison, read_versions
@@ -81,7 +81,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
     actions: list[Any] = [
         html.A(
             "Download",
-            href=f"{PREFIX}{project}/versions/{row['name']}.zip",
+            href=link(f"{project}/versions/{row['name']}.zip"),
             **parts.aria(label=f"Download {row['name']}"),
         )
     ]

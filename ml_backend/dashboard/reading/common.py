@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.errors import BadItemError, StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
@@ -57,7 +57,7 @@ def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[
     media = MediaReader(cached=cache.cached_text)
     for task in cache.find(task_ids):
         if question.object_tag == "Image":
-            items[task.id] = {"image": f"{PREFIX}{project_number(store)}/media/{task.id}"}
+            items[task.id] = {"image": link(f"{project_number(store)}/media/{task.id}")}
         else:
             try:
                 text = str(media.shown(task, question)) if media.known_text(task, question) else ""

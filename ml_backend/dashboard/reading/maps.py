@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.dashboard.address import PREFIX
+from ml_backend.dashboard.address import link
 from ml_backend.dashboard.reading.common import about, project_number
 from ml_backend.errors import StoreError
 from ml_backend.records import CONTROL
@@ -36,8 +36,8 @@ def overview(store: ProjectStore) -> dict[str, Any]:
         "classes": list(about(store).get("labels") or ()),
         "kind": about(store).get("object_tag"),
         "stored_versions": len(store.versions()),
-        "api": f"{PREFIX}api/projects/{number}",
-        "media": f"{PREFIX}{number}/media/",
+        "api": link(f"api/projects/{number}"),
+        "media": link(f"{number}/media/"),
     }
 
 

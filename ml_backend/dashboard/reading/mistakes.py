@@ -21,10 +21,16 @@ SHOWN: Final = 24
 MOST: Final = 500
 """Mistakes that can be asked for at once."""
 PAIRS: Final = 10
+MOST_DRAWN: Final = 100
+"""Classes up to which the whole matrix is drawn: more cells than a million say nothing, and no page takes them."""
+DRAWN: Final = 40
+"""Of more classes, those with the most errors."""
 NOTHING: Final[Mapping[str, Any]] = {
     "version": None,
     "labels": [],
+    "drawn": [],
     "confusion": [],
+    "row_totals": [],
     "pairs": [],
     "evaluated": 0,
     "wrong": 0,
@@ -48,8 +54,10 @@ def read_mistakes(
         limit: how many mistakes.
 
     Returns:
-        ``confusion`` is ``[C][C]``: rows are people's labels, columns the version's. ``pairs`` are its largest entries
-        off the diagonal. ``version`` is None where there is nothing to show, and ``problem`` says why.
+        ``confusion`` is ``[D][D]``, of the classes ``drawn``: rows are people's labels, columns the version's. These
+        are all, or of more than `MOST_DRAWN` those with the most errors; ``row_totals`` ``[D]`` are of all columns.
+        ``pairs`` are the largest entries of all off the diagonal. ``version`` is None where there is nothing to show,
+        and ``problem`` says why.
     """
     measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
     current = store.current().version
@@ -70,10 +78,13 @@ def read_mistakes(
     labels = store.manifest(wanted).labels
     confusion, rows = confusion_matrix(judged, len(labels)), _mistakes(judged, labels, target, guess)
     items = shown_items(store, [row["task"] for row in rows[:limit]])
+    drawn = drawn_classes(confusion)
     return found | {
         "version": wanted,
         "labels": list(labels),
-        "confusion": confusion.tolist(),
+        "drawn": [labels[number] for number in drawn],
+        "confusion": confusion[np.ix_(drawn, drawn)].tolist(),
+        "row_totals": confusion[drawn].sum(axis=1).tolist(),
         "pairs": _pairs(confusion, labels),
         "evaluated": len(judged.targets),
         "wrong": int((~judged.right).sum()),
@@ -87,6 +98,14 @@ def confusion_matrix(judged: EvaluationPredictions, classes: int) -> np.ndarray[
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (judged.targets, judged.guesses), 1)
     return counts
+
+
+def drawn_classes(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Classes to draw, by rising number: all, or of many those that most errors take for others or others for."""
+    if len(confusion) <= MOST_DRAWN:
+        return np.arange(len(confusion))
+    errors = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diagonal(confusion)
+    return np.sort(np.argsort(-errors, kind="stable")[:DRAWN])
 
 
 def read_doubts(store: ProjectStore) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_without_its_packages_it_names_the_extra(tmp_path, package):
 def test_many_first_visitors_get_one_application():
     made, start = [], Barrier(8)
 
-    def make():
+    def make(root):
         made.append(Flask("made"))
         return made[-1]
 
@@ -72,7 +72,7 @@ def test_many_first_visitors_get_one_application():
 def test_a_failed_start_is_tried_again():
     answers = iter([ConfigurationError("no dash"), Flask("made")])
 
-    def make():
+    def make(root):
         found = next(answers)
         if isinstance(found, Exception):
             raise found

@@ -13,7 +13,7 @@ from ml_backend.dashboard.figures import confusion_figure, loss_figure
 from ml_backend.dashboard.pages.learning import loss_part
 from ml_backend.dashboard.reading.form import changes, read_form
 from ml_backend.dashboard.reading.learning import read_learning
-from ml_backend.dashboard.reading.mistakes import confusion_matrix, read_mistakes
+from ml_backend.dashboard.reading.mistakes import confusion_matrix, drawn_classes, read_mistakes
 from ml_backend.dashboard.reading.overview import in_plain_words, read_overview
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.routing import render
@@ -59,6 +59,22 @@ def test_a_hundred_classes_stay_readable(tmp_path):
     assert not any("<" in tick for tick in ticks)
     assert len(data["pairs"]) == 10
     assert len(figure["data"][0]["z"]) == 100
+
+
+def test_of_a_thousand_classes_those_with_the_most_errors_are_drawn():
+    counts = np.zeros((1_000, 1_000), np.int64)
+    np.fill_diagonal(counts, 9)
+    counts[700, 3] = counts[5, 900] = 4
+    drawn = drawn_classes(counts)
+    assert {3, 5, 700, 900} <= set(drawn.tolist())
+    assert drawn.tolist() == sorted(drawn.tolist())
+    assert len(drawn) == 40
+    cells = counts[np.ix_(drawn, drawn)].tolist()
+    names = [f"class {number}" for number in drawn]
+    data = {"drawn": names, "confusion": cells, "row_totals": counts[drawn].sum(axis=1).tolist()}
+    (trace,) = confusion_figure(data)["data"]
+    row, column = (drawn.tolist().index(number) for number in (700, 3))
+    assert trace["z"][row][column] == 4 / 13
 
 
 def test_text_of_users_is_no_markup_in_charts():

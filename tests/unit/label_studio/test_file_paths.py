@@ -8,6 +8,7 @@ from ml_backend.errors import BadItemError
 from ml_backend.label_studio.error_pages import MOST_READ, page_text
 from ml_backend.label_studio.file_paths import file_path, is_own
 from ml_backend.label_studio.media import LONGEST_DATA_URI, decode_data_uri
+from ml_backend.label_studio.url_kinds import is_readable
 
 STUDIO = "http://studio:8080"
 FILES = [
@@ -49,6 +50,32 @@ OTHERS = [
 def test_files_of_tasks(path):
     assert file_path(path, STUDIO) == file_path(STUDIO + path, STUDIO) == path
     assert file_path(f"/label{path}", f"{STUDIO}/label") == path  # Label Studio below a path
+
+
+@pytest.mark.parametrize(
+    ("url", "names"),
+    [
+        ("http://localhost:8080/data/upload/1/a.png", ("http://127.0.0.1:8080",)),
+        ("http://[::1]:8080/data/upload/1/a.png", ("http://localhost:8080",)),
+        ("https://labels.example/data/upload/1/a.png", (STUDIO, "https://labels.example:443")),
+        ("https://labels.example/ls/data/upload/1/a.png", (STUDIO, "https://labels.example/ls")),
+        ("/ls/data/upload/1/a.png", (STUDIO, "https://labels.example/ls")),
+    ],
+)
+def test_other_names_of_the_same_label_studio(url, names):
+    assert file_path(url, *names) == "/data/upload/1/a.png"
+    assert is_own(url, *names)
+
+
+def test_a_neighbour_below_another_path_is_somebody_else():
+    assert not is_own("http://studio:8080/data/upload/1/a.png", f"{STUDIO}/ls")
+    assert not is_own("http://studio:8080/lsx/data/upload/1/a.png", f"{STUDIO}/ls")
+
+
+@pytest.mark.parametrize("url", ["/data/upload/1/a.png", "/ls/data/upload/1/a.png", "/a/b/tasks/7/resolve/?fileuri=x"])
+def test_files_of_a_label_studio_whose_path_is_not_known_can_be_imported(url):
+    assert is_readable(url)
+    assert not is_readable(url.replace("upload", "avatars").replace("resolve", "annotations"))
 
 
 @pytest.mark.parametrize("path", OTHERS)

@@ -100,7 +100,7 @@ def test_labels_keep_the_order_of_the_config():
 
 def test_as_many_classes_as_promised():
     many = "".join(f'<Choice value="{number}"/>' for number in range(MAX_CLASSES))
-    assert len(parse_label_config(config(many)).labels) == MAX_CLASSES == 100
+    assert len(parse_label_config(config(many)).labels) == MAX_CLASSES == 1_000
 
 
 def test_letters_of_any_script():
@@ -205,8 +205,8 @@ UNSUPPORTED = {
     "dynamic": (config("", 'name="c" toName="t" value="$options"'), "list them as <Choice> tags"),
     "from a server": (config(attributes='name="c" toName="t" apiUrl="http://x"'), "list them as <Choice> tags"),
     "nested": (config('<Choice value="a"><Choice value="b"/></Choice><Choice value="d"/>'), "one flat list"),
-    "one class": (config('<Choice value="a"/>'), "1 choices; 2 to 100"),
-    "101 classes": (config("".join(f'<Choice value="{n}"/>' for n in range(101))), "101 choices; 2 to 100"),
+    "one class": (config('<Choice value="a"/>'), "1 choices; 2 to 1,000"),
+    "1,001 classes": (config("".join(f'<Choice value="{n}"/>' for n in range(1_001))), "1,001 choices; 2 to 1,000"),
     "doubled": (config(AB + '<Choice value="a"/>'), "doubled choice: 'a'"),
     "doubled by alias": (config(AB + '<Choice value="A" alias="a"/>'), "doubled choice: 'a'"),
     "choice without value": (config(AB + "<Choice/>"), "empty or doubled choice: ''"),

@@ -102,6 +102,25 @@ def test_epig_in_blocks_is_epig():
     np.testing.assert_allclose(blocks, np.concatenate([acquisition.epig(p[i : i + 1], p) for i in range(40)]))
 
 
+def test_epig_of_many_classes_tells_less_and_never_more():
+    """What the passes disagree about stands in two classes of 150; 149 of them are all the same."""
+    p = np.full((2, 2, 150), 1e-6)
+    p[0, 0, 3] = p[0, 1, 140] = p[1, :, 7] = 1 - 149e-6
+    assert acquisition.epig(p, p[:1]) == pytest.approx([math.log(2), 0.0], abs=1e-2)
+    noisy = np.random.default_rng(0).dirichlet(np.ones(101), (20, 3))
+    few = acquisition._likeliest(noisy)
+    assert few.shape == (20, 3, 32)
+    np.testing.assert_allclose(few.sum(axis=2), 1.0)
+
+
+@pytest.mark.parametrize("classes", [33, 1_000])
+def test_margin_of_many_classes_by_hand(classes):
+    p = np.full((1, 1, classes), 0.3 / (classes - 2))
+    p[0, 0, [classes - 1, 4]] = 0.5, 0.2
+    assert acquisition.margin(p) == pytest.approx([0.7])
+    assert acquisition.ratio(p) == pytest.approx([0.4])
+
+
 def test_power_bald_keeps_draws_of_0_and_nothing_to_learn_finite():
     p = np.array([[[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])
     scores = acquisition.power_bald(p, np.array([0.999, 0.0]))
