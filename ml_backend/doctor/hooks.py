@@ -19,6 +19,7 @@ from ml_backend.label_studio.webhooks import (
     carries_password,
     ensure_webhook,
     password_header,
+    why_refused,
 )
 
 NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
@@ -80,8 +81,8 @@ def webhook(context: Context) -> Finding:
         problem, status = _wrong_headers(context, found[0])
     if problem:
         remedy = f"{command('doctor', context, '--fix')}, or Settings > Webhooks."
-        if not found and is_private(wanted):
-            remedy = f"{remedy} {PRIVATE_ADDRESS}, if that is refused."
+        if not found and (why_refused(wanted) != PRIVATE_ADDRESS or is_private(wanted)):
+            remedy = f"{remedy} {why_refused(wanted)}, if that is refused."
         return Finding(name, "warning" if status == "warning" else "error", problem, remedy, fixable=True)
     if not found[0]["send_for_all_actions"] and not NEEDED_ACTIONS.issubset(found[0]["actions"] or ()):
         told = f"{wanted} is not sent for all of {', '.join(sorted(NEEDED_ACTIONS))}."

@@ -27,6 +27,25 @@ OWN_COLUMNS: Final = frozenset({"task_id", "annotation_id", "label", "annotator"
 DATA_PREFIX: Final = "data."
 """Begins the columns of task data fields in tables of ``lsal export``."""
 LOST_OF_TASKS: Final = ("drafts", "comments", "comment_authors", "file_upload")
+OF_TASKS: Final = frozenset(
+    (
+        *("id", "data", "annotations", "completions", "predictions", "meta", "project", "inner_id", "overlap"),
+        *("created_at", "updated_at", "updated_by", "is_labeled", "allow_skip", "avg_lead_time", "draft_exists"),
+        *(
+            "total_annotations",
+            "cancelled_annotations",
+            "total_predictions",
+            "completed_at",
+            "annotators",
+            "ground_truth",
+        ),
+        *("comment_count", "unresolved_comment_count", "last_comment_updated_at", "storage_filename"),
+        *("annotations_results", "annotations_ids", "predictions_results", "predictions_score"),
+        *("predictions_model_versions", "agreement", "reviewers", "reviewed", "state", "unique_lock_id", "locked_by"),
+        *LOST_OF_TASKS,
+    )
+)
+"""Fields that a task of Label Studio has; those that are none of it are said."""
 CARRIED: Final = "active_learning"
 """Field of a task's ``meta`` in which exports of ours carry what Label Studio's import loses, by annotation."""
 LARGEST_ID: Final = 2**63
@@ -49,7 +68,8 @@ class ImportItem:
     is_task: bool = False
     """The fields are a task's data, which stay as they are."""
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """Of a row of ``lsal export``, all: ``consensus_label`` may be wanted as the label."""
+    """Of a row of ``lsal export``, all: ``consensus_label`` may be wanted as the label. Of a task, what is beside its
+    data and not Label Studio's: a label, perhaps."""
 
 
 @dataclass
@@ -98,9 +118,12 @@ def item_of(where: str, row: Mapping[str, Any], question: ChoiceQuestion | None,
     meta = row.get("meta") if isinstance(row.get("meta"), dict | list) else None
     marks = meta.get(CARRIED) if isinstance(meta, dict) else None
     carried = marks if isinstance(marks, dict) else {}
-    annotations = tuple(_annotations(where, row.get("annotations"), question, remarks, carried))
+    # Before 1.0, annotations were called completions.
+    given = row.get("annotations", row.get("completions"))
+    annotations = tuple(_annotations(where, given, question, remarks, carried))
     predictions = tuple(_predictions(where, row.get("predictions"), remarks))
-    return ImportItem(where, data, None, annotations, predictions, meta or None, is_task=True)
+    beside = {name: value for name, value in row.items() if name not in OF_TASKS and value not in (None, "", [], {})}
+    return ImportItem(where, data, None, annotations, predictions, meta or None, is_task=True, columns=beside)
 
 
 def _annotations(

@@ -176,6 +176,10 @@ def _task(item: ImportItem, wanted: _Wanted) -> NewTask:
     Raises:
         BadItemError: there is nothing to show in it, or its label is none.
     """
+    if item.is_task:
+        wanted.remarks.lost.update(
+            f'"{name}" beside the "data" of tasks' for name in item.columns if name != wanted.label
+        )
     if wanted.label is not None and wanted.label in item.columns:
         item = replace(item, label=item.columns[wanted.label], annotations=())
     name = wanted.pick(item.fields)

@@ -26,6 +26,7 @@ LINES: Final = (".jsonl", ".ndjson")
 TEXTS: Final = (*TABLES, *LINES, ".json", ".txt")
 """Endings of the files that are read here."""
 SEPARATORS: Final = (",", ";", "\t")
+TOLD: Final = "sep="
 LONGEST_CELL: Final = 2**31 - 1
 """Characters; Python's csv reads 131,072 unless told otherwise, less than an embedded picture."""
 DEEPEST: Final = 100
@@ -58,24 +59,38 @@ def columns_of(path: Path) -> tuple[str, ...]:
         return ()
     text = read_text(path)
     separator = "\t" if path.suffix.lower() == ".tsv" else separator_of(text)
-    _, header = next(_cells(list(io.StringIO(text, newline="")), separator), (0, []))
-    return tuple(name.strip() for name in header) if isinstance(header, list) else ()
+    return tuple(_header(_cells(list(io.StringIO(text, newline="")), separator)))
 
 
 def separator_of(text: str) -> str:
-    """What separates the columns of a table: the one of comma, semicolon and tab that its first line has most of."""
-    first = text.partition("\n")[0]
+    """What separates the columns of a table: the one of comma, semicolon and tab that its first line has most of.
+
+    A spreadsheet may say it before all else: ``sep=;``.
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if (told := first.strip()[len(TOLD) :]) in SEPARATORS and first.startswith(TOLD):
+        return told
     return max(SEPARATORS, key=first.count)  # of equally many the comma
 
 
 def _table(path: Path, text: str, separator: str) -> Iterator[tuple[str, Row]]:
     found = _cells(list(io.StringIO(text, newline="")), separator)
-    _, first = next(found, (1, []))
-    header = [name.strip() for name in first] if isinstance(first, list) else []
+    header = _header(found)
     problem = "two columns of one name" if len(set(header)) < len(header) else "" if any(header) else "no header row"
     if problem:
         raise DataError(f"{path}, line 1: {problem}; the header row is {', '.join(header)[:200] or 'empty'}")
     return _named(path, header, found)
+
+
+def _header(found: Cells) -> list[str]:
+    """The names of the columns. One without a name, as pandas writes its index, gets the name that pandas reads."""
+    for _, row in found:
+        if not isinstance(row, list):
+            return []
+        names = [name.strip() for name in row]
+        if any(names) and not (len("".join(names)) <= len(TOLD) + 1 and names[0].startswith(TOLD)):
+            return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+    return []
 
 
 def _named(path: Path, header: Sequence[str], found: Cells) -> Iterator[tuple[str, Row]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioError, LabelStudioRejected
@@ -14,6 +16,13 @@ from ml_backend.label_studio.webhook_secret import HEADER, known_webhook_secret,
 PRIVATE_ADDRESS: Final = (
     "Label Studio refuses addresses on its own machine or a private network unless it was started with both "
     "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false: set both and restart it"
+)
+NAME: Final = re.compile(r"localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z-]*[a-z]", re.IGNORECASE)
+"""A name to which Label Studio makes webhooks; what it checks is Django's ``URLValidator``."""
+NAME_REFUSED: Final = (
+    'Label Studio makes webhooks to IP addresses, "localhost" and names with a dot (of letters, digits and -) alone, '
+    'and where it makes none it says nothing: give the backend such a name beside "{host}", as "{better}" (in '
+    "containers an alias on the network), add it to ALLOWED_HOSTS, connect it under that name"
 )
 AUTHORIZATION: Final = "Authorization"
 
@@ -39,7 +48,7 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
         except LabelStudioError as exc:
             raise LabelStudioRejected(
                 f"The backend is connected, but its webhook is missing, so annotations start no training. {exc} "
-                f"{PRIVATE_ADDRESS}, and run this again."
+                f"{why_refused(wanted)}, and run this again."
             ) from exc
         return [f"The webhook {wanted} was missing; it is there now."]
     kept = next((row for row in found if row["is_active"]), found[0])
@@ -52,6 +61,17 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
         told.append(f"The webhook {wanted} is switched off: annotations start no training. See Settings > Webhooks.")
     _correct(client, kept, {"send_payload": True, "headers": right_headers(kept, settings, headers)})
     return told
+
+
+def why_refused(url: str) -> str:
+    """What to do where Label Studio makes no webhook to an address."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return PRIVATE_ADDRESS
+    known = ":" in host or host.replace(".", "").isdecimal() or NAME.fullmatch(host)
+    better = f"{host.partition('.')[0].replace('_', '-').strip('-')}.internal"
+    return PRIVATE_ADDRESS if known else NAME_REFUSED.format(host=host, better=better)
 
 
 def renew_headers(

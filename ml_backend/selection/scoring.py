@@ -20,8 +20,9 @@ BLOCK = 4096
 """Most items scored at once."""
 BLOCK_NUMBERS = BLOCK * 20 * 100
 """Most probabilities ``[items, samples, classes]`` computed at once: with more passes or classes, of fewer items."""
-KEPT_NUMBERS = 2**28
-"""Most probabilities kept together: 1 GiB. With 20 passes and 10 classes that is a pool of 1.3 million items."""
+KEPT_NUMBERS = 2**27
+"""Most probabilities kept together: 512 MiB. With 20 passes that is of 10 classes a pool of 670,000 items, of 1,000
+classes one of 6,700."""
 
 
 @dataclass(frozen=True)
@@ -127,5 +128,11 @@ class _Shortlist:
         best: NDArray[np.int64] = np.arange(len(positions))
         if len(positions) > self._most:
             best = np.sort(rank(values, task_ids, seed=self._seed, count=self._most))
-        rows = np.concatenate([part[1] for part in self._parts])[best]
+        rows = np.empty((len(best), *self._parts[0][1].shape[1:]), np.float32)
+        start = taken = 0
+        while self._parts:  # one after the other is let go: all of them and their copy together would be twice as much
+            part = self._parts.pop(0)[1]
+            end = taken + int(np.searchsorted(best[taken:], start + len(part)))
+            rows[taken:end] = part[best[taken:end] - start]
+            start, taken = start + len(part), end
         self._parts = [(positions[best], rows, values[best], task_ids[best])]

@@ -61,6 +61,43 @@ def test_urls_of_storages_and_schemes_in_any_case():
     assert (len(tasks), problems) == (6, [])
 
 
+AB = ChoiceQuestion("c", "t", "Text", "text", ("A", "B"))
+
+
+def test_annotations_under_their_name_before_1_0():
+    (task,), _, _ = read(CASES / "completions.json", AB)
+    assert (task.label, len(task.annotations)) == ("A", 1)
+
+
+def test_labels_beside_the_data_are_found_where_named_and_else_said():
+    tasks, _, remarks = read(CASES / "label_beside.json", AB)
+    assert [task.label for task in tasks] == [None, None]
+    assert {name: count for name, count in remarks.lost.items() if count} == {
+        '"label" beside the "data" of tasks': 2,
+        '"source" beside the "data" of tasks': 1,
+    }
+    tasks, _, remarks = read(CASES / "label_beside.json", AB, label_column="label")
+    assert [task.label for task in tasks] == ["A", "B"]
+    assert '"label" beside the "data" of tasks' not in remarks.lost
+
+
+def test_a_column_without_a_name_has_the_one_that_label_studio_reads():
+    tasks, problems, _ = read(CASES / "pandas_index.csv", AB, label_column="label")
+    assert [(task.data, task.label) for task in tasks] == [
+        ({"Unnamed: 0": "0", "text": "the river rose"}, "A"),
+        ({"Unnamed: 0": "1", "text": "the goal"}, "B"),
+    ]
+    assert problems == []
+
+
+def test_a_spreadsheets_line_that_names_the_separator(tmp_path):
+    tasks, _, _ = read(CASES / "sep_line.csv", AB, label_column="label")
+    assert [(task.data["text"], task.label) for task in tasks] == [("the river rose", "A"), ("one, two", "B")]
+    assert tasks[0].where.endswith("line 3")
+    blank = write(tmp_path / "blank.csv", "\n\ntext;label\na;A\n")
+    assert [task.where.rpartition(", ")[2] for task in read(blank, AB, label_column="label")[0]] == ["line 4"]
+
+
 def test_a_number_that_json_does_not_know_leaves_out_its_row():
     tasks, problems, _ = read(CASES / "nan.json")
     assert tasks == []
