@@ -81,10 +81,10 @@ def _matrix(data: Data) -> html.Section:
             f" Most often “{worst['target']}” is taken for “{worst['guess']}” ({words.count(worst['count'], 'time')})."
         )
     height = SIDE["few" if len(drawn) <= FEW else "many"]
-    drawn = parts.graph(
+    matrix = parts.graph(
         confusion_figure(data), name="Confusion matrix", summary=summary, identity="confusion", height=height
     )
-    content: list[Any] = [drawn]
+    content: list[Any] = [matrix]
     if data["pairs"]:
         rows = [(pair["target"], pair["guess"], f"{pair['count']:,}") for pair in data["pairs"]]
         table = parts.table(
@@ -93,8 +93,7 @@ def _matrix(data: Data) -> html.Section:
         content.append(table)
     left = len(data["labels"]) - len(drawn)
     note = f"The {len(drawn)} classes with the most errors; {left:,} others are not drawn." if left else None
-    matrix = html.Div(content, className="matrix")
-    return parts.section("Confusion matrix", matrix, note=note, topic="confusion matrix")
+    return parts.section("Confusion matrix", html.Div(content, className="matrix"), note=note, topic="confusion matrix")
 
 
 def _errors(data: Data) -> html.Section:

@@ -8,6 +8,7 @@ import pytest
 from bench.dashboard_store import HOSTILE, make_store
 from support.dashboards import MANY, SECOND, words
 
+from ml_backend.config import Settings
 from ml_backend.dashboard.charts import text
 from ml_backend.dashboard.figures import confusion_figure, loss_figure
 from ml_backend.dashboard.pages.learning import loss_part
@@ -17,8 +18,10 @@ from ml_backend.dashboard.reading.mistakes import confusion_matrix, drawn_classe
 from ml_backend.dashboard.reading.overview import in_plain_words, read_overview
 from ml_backend.dashboard.reading.versions import read_comparison
 from ml_backend.dashboard.routing import render
+from ml_backend.dashboard.services import Services
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
+from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.models.registry import MODELS
 from ml_backend.rounds.log import append
 from ml_backend.store.evaluation_predictions import evaluation_predictions
@@ -75,6 +78,15 @@ def test_of_a_thousand_classes_those_with_the_most_errors_are_drawn():
     (trace,) = confusion_figure(data)["data"]
     row, column = (drawn.tolist().index(number) for number in (700, 3))
     assert trace["z"][row][column] == 4 / 13
+
+
+def test_a_page_of_a_thousand_classes(tmp_path):
+    labels = tuple(f"class {number}" for number in range(1_000))
+    make_store(tmp_path, 1, versions=1, labels=labels, evaluated=300)
+    told = words(
+        render(Services(Settings(model_dir=tmp_path), LocalRoundQueue(lambda *_: {})), "/dashboard/1/mistakes", "")[1]
+    )
+    assert "The 40 classes with the most errors; 960 others are not drawn." in told
 
 
 def test_text_of_users_is_no_markup_in_charts():
