@@ -95,6 +95,9 @@ def send_new(
     """Import the tasks of a plan that the project lacks; their rows. Those that Label Studio refuses are problems."""
     known = known_keys(client, project.id, question) if project.task_count else set[str]()
     new = [task for task in plan.tasks if task.key not in known]
+    answered = [task for task in plan.tasks if task.key in known and (task.annotations or task.label is not None)]
+    if answered and options.with_labels:
+        warn(f"{len(answered):,} tasks that the project has already bring answers, which are not added to its own.")
     rows = [import_row(task, question, plan.evaluation, with_labels=options.with_labels) for task in new]
     if options.dry_run:
         return rows

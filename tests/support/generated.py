@@ -214,7 +214,7 @@ def check_table(folder: Path, rows: list[tuple[str, str]], separator: str) -> No
     (path := folder / "a.csv").write_text("\n".join([f"text{separator}label", *lines]), encoding="utf-8", newline="")
     tasks, problems = read(path, label_column="label")
     assert len(tasks) + len(problems) == len(rows)
-    assert [task.data["text"] for task in tasks] == [text.strip() for text, _ in rows if text.strip()]
+    assert [task.data["text"] for task in tasks] == [text for text, _ in rows if text.strip()]
 
 
 def check_broken_table(folder: Path, lines: list[str]) -> None:

@@ -28,14 +28,19 @@ http {{
   uwsgi_temp_path uwsgi; scgi_temp_path scgi;
   server {{
     listen 127.0.0.1:{port} ssl; ssl_certificate server.pem; ssl_certificate_key server.key;
-    proxy_set_header Host $http_host; proxy_set_header X-Forwarded-Host $http_host;
-    proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr;
     location = /up {{ return 200; }}
     {locations}
   }}
 }}
 """
-LOCATION = "location {path}/ {{ proxy_set_header X-Forwarded-Prefix {path}; proxy_pass {target}/; }}"
+LOCATION = """
+    location {path}/ {{
+      proxy_pass {target}/;
+      proxy_set_header X-Forwarded-Prefix {path}; proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+"""
+"""As SECURITY.md has it."""
 
 
 @dataclass(frozen=True)
