@@ -38,8 +38,8 @@ def read(view: View) -> Data:
     """
     start, count = (_number(view, name, default) for name, default in (("start", 0), ("count", queues.PAGE)))
     found = queues.read(view.store, start, max(1, min(count, queues.MOST)), filter_from(view.parameters, queues.STATES))
-    link = view.services.label_studio_link(view.project_id)
-    return found | {"project": view.project_id, "label_studio": link, "task_link": f"{link}?task="}
+    studio = view.services.label_studio_link(view.project_id)
+    return found | {"project": view.project_id, "label_studio": studio, "task_link": f"{studio}?task="}
 
 
 def _number(view: View, name: str, default: int) -> int:

@@ -24,11 +24,11 @@ def read(view: View) -> Data:
     """What the query of the address asks for, see `search.read`."""
     feature_store.use(view.services.settings.model_dir)
     found = search.read(view.store, view.services.project_settings(view.store), view.parameters)
-    link = view.services.label_studio_link(view.project_id)
+    studio = view.services.label_studio_link(view.project_id)
     return found | {
         "project": view.project_id,
         "api": link(f"api/projects/{view.project_id}"),
-        "task_link": f"{link}?task=",
+        "task_link": f"{studio}?task=",
         "account": f"{view.services.settings.label_studio_url}/user/account",
     }
 
