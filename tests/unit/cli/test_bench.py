@@ -5,7 +5,7 @@ import pytest
 import torch
 from bench.cases import COUNTS, TITLES, make_arrays
 from bench.dropout import _seed_pass, anew, fidelity, pixels, plain_network
-from bench.rounds import _peak_mb
+from bench.rounds import peak_mb
 from bench.seed_headlines import seeds_way, training_order, vectorised, vocabulary
 from support.examples import FAST, bars
 
@@ -73,4 +73,4 @@ def test_the_seeds_headline_algorithm_vectorised_gives_its_probabilities():
 
 
 def test_memory_peak_is_this_process(tmp_path):
-    assert 10 < _peak_mb() < 100_000
+    assert 10 < peak_mb() < 100_000
