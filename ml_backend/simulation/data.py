@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from ml_backend.encoders import feature_store, folders
+from ml_backend.encoders import feature_store, folders, text_vectors
+from ml_backend.encoders.languages import language_hint
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
@@ -22,6 +23,7 @@ from ml_backend.files import read_text
 from ml_backend.importing.reading import NewTask, read_tasks
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
+from ml_backend.models.base import Model
 from ml_backend.models.reading import ItemReader, reader_of
 from ml_backend.models.registry import AUTO, model_for_object_tag
 from ml_backend.records import Task
@@ -60,7 +62,7 @@ class Source:
     text_model: str = AUTO
     """Of texts."""
     encoder: str = AUTO
-    """That the model reads one's own pictures through."""
+    """That the model reads one's own items through; ``auto``: of texts, by their language."""
     keep_values: bool = False
     """Whether the data are to go into a Label Studio, which wants pictures as files, not as what a model sees."""
 
@@ -155,7 +157,18 @@ def load_own(source: Source) -> LabelledData:
     targets = np.array([labels.index(label) for _, label, _ in rows.values()], dtype=np.int64)
     items, values = [item for item, _, _ in rows.values()], [value for _, _, value in rows.values() if value]
     about = f"{source.path.name}, {len(items):,} items"
-    return LabelledData(source.path.stem, model, labels, items, targets, about, values=values)
+    encoder = _text_encoder(model, source.encoder, items)
+    return LabelledData(source.path.stem, model, labels, items, targets, about, values=values, encoder=encoder)
+
+
+def _text_encoder(model: type[Model], wanted: str, texts: Sequence[Any]) -> str:
+    """What own texts are read through: what was asked for, else by their language, as in a project without labels."""
+    if model.object_tag != "Text" or "encoder" not in model.hyperparameters():
+        return ""
+    if wanted != AUTO:
+        return wanted
+    hinted = language_hint(texts).encoder
+    return hinted if text_vectors.missing(hinted) is None else ""
 
 
 def _own_tasks(source: Source, tag: str, problems: list[str]) -> Iterator[NewTask]:

@@ -37,6 +37,8 @@ class LabelledData:
     """Items that the data's authors set apart to judge on; None: a random draw judges."""
     values: Sequence[str] = ()
     """What a task of Label Studio holds for each item ``[N]``; empty: the item, or a picture made of it."""
+    encoder: str = ""
+    """What reads the texts, for the model as for the pool's embedding; empty: the model's own."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ml_backend.config import ProjectSettings
-from ml_backend.encoders.registry import AUTO, choose_encoder
+from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Model
@@ -134,6 +134,7 @@ class _Run:
     def _fit(self) -> Fit:
         """A model of the labels and, where it is large enough, the pool; the next one may go on from it."""
         data, oracle, labels = self.data, self.oracle, self.oracle.labelled
+        read_through = {"encoder": data.encoder} if data.encoder else {}
         found = fit(
             lambda: data.model(data.labels),
             oracle.known(labels),
@@ -143,7 +144,7 @@ class _Run:
             self.unlabelled,
             seed=self.seed,
             evaluation=oracle.known(oracle.evaluation),
-            hyperparameters=self.design.hyperparameters,
+            hyperparameters={**read_through, **self.design.hyperparameters},
             earlier=self.earlier,
         )
         counts = np.bincount(data.targets[labels], minlength=len(data.labels))
@@ -174,7 +175,7 @@ def _unlabelled(
     data: LabelledData, design: Design, oracle: Oracle, seed: int, folder: Path | None
 ) -> Unlabelled | None:
     """The pool's embedding, learnt without labels or read where an earlier run left it; None where none can be had."""
-    usual = getattr(data.model, "embedding", AUTO)
+    usual = data.encoder if data.encoder in ENCODERS else getattr(data.model, "embedding", AUTO)
     encoder, _ = choose_encoder(usual if design.embedding == AUTO else design.embedding, data.model.object_tag)
     if encoder is None:
         return None

@@ -1,7 +1,8 @@
 """The strategy ``auto``: typical items of clusters first, then items between the classes of a neighbour graph.
 
-While a class of the labeling config has no label, every second item is one that the labels so far hardly reach. The
-model cannot ask for such: it has learnt to put the whole pool into the classes that it knows, and is sure of it.
+Every third item is one that the labels so far hardly reach, and every second one while a class of the labeling config
+has no label. Model and graph cannot ask for such: they put the whole pool into the classes, and kinds of a class, that
+they know, and are sure of it.
 
 Axes: ``N`` items of the graph, ``O`` open ones, ``L`` labels, ``C`` classes, ``B`` picks.
 
@@ -42,12 +43,16 @@ FEWEST_COLD: Final = 4
 MOST_COLD: Final = 50
 SEARCHED: Final = 5
 """Labels for each class of the config, after which a class without any is not looked for."""
+SEARCH_EVERY: Final = 3
+"""A class has kinds, too, of which one without a label is found by nothing that goes by what is known."""
+SEARCH_EVERY_MISSING: Final = 2
+"""The same while a class has no label."""
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
 SPACED: Final = 10
 """Picks in a row of which no two are neighbours: people tire of six headlines in a row about one event, and take the
 answer to the first for that to the others."""
-FAR: Final = "hardly reached by any label so far: perhaps of a class that has none"
+FAR: Final = "hardly reached by any label so far: perhaps of a class, or a kind, that has none"
 
 
 def cold_picks(classes: int) -> int:
@@ -66,8 +71,8 @@ def misses_a_class(labels: int, seen: int, classes: int) -> bool:
 
 
 def searches(labels: int, seen: int, classes: int) -> bool:
-    """Whether the next item is to find a class that has no label yet: every second one, while `misses_a_class`."""
-    return misses_a_class(labels, seen, classes) and labels % 2 == 0
+    """Whether the next item is to find what has no label yet: every third one, every second while `misses_a_class`."""
+    return labels % (SEARCH_EVERY_MISSING if misses_a_class(labels, seen, classes) else SEARCH_EVERY) == 0
 
 
 def explain(labels: int, seen: int, classes: int) -> str:
@@ -85,10 +90,8 @@ def explain(labels: int, seen: int, classes: int) -> str:
         return f"auto: typical items of groups without a label, until there are {cold} labels ({labels} now)"
     found = f"auto: items between two classes that many others are like ({labels} labels)"
     if misses_a_class(labels, seen, classes):
-        return (
-            f"{found}; every second one among those that no label reaches: {seen} of {classes} classes have been seen"
-        )
-    return found
+        return f"{found}; every second one among those that hardly a label reaches: {seen} of {classes} classes seen"
+    return f"{found}; every third one among those that hardly a label reaches"
 
 
 class Answers:
@@ -131,7 +134,7 @@ class Answers:
 
     @property
     def searching(self) -> bool:
-        """Whether the next item is to find a class that has no label yet, see `searches`."""
+        """Whether the next item is to find what has no label yet, see `searches`."""
         return searches(len(self._targets), len(set(self._targets)), self._graph.classes)
 
     def utility(self, beliefs: Floats) -> Floats:

@@ -16,10 +16,12 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
+from bench.package_sets import TABLES
 from bench.shapes import coloured_shapes
 from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.encoders import feature_store
+from ml_backend.encoders.languages import language_hint
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import DataError
 from ml_backend.importing.image_files import png_data_uri
@@ -41,6 +43,8 @@ EQUAL: Final = 0.01
 """Difference in accuracy within which either is right."""
 PENALTIES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
 TEXT_ENCODERS: Final = ("minilm", "wordllama", "multilingual")
+TEXT_SETS: Final = ("titles", *TABLES)
+SETS: Final = ("digits", "photographs", "shapes", *TEXT_SETS)
 
 Positions = NDArray[np.int64]
 
@@ -66,23 +70,23 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with mnist/, groceries/ and ag_news/.")],
     items: Annotated[int, typer.Option(min=200, help="Most items of a data set, judges included.")] = 2_000,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the labels.")] = 10,
-    only: Annotated[list[str] | None, typer.Option(help="Of: digits, photographs, shapes, titles.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help=f"Of: {', '.join(SETS)}. [default: the first 4]")] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next time.")] = None,
     in_use: Annotated[
-        str | None, typer.Option(help="Encoder that texts were read by before. [default: as for English, minilm]")
+        str | None, typer.Option(help="Encoder that texts were read by before. [default: by their language]")
     ] = None,
 ) -> None:
     """Of each number of labels, how many draws picked an encoder that is worse with a thousand, and by how much."""
     feature_store.use(keep)
     table = Table("set", *(f"{n} labels" for n in LABELS), "picked", "cost, points", title=f"wrong choices {load()}")
     wrong = total = 0
-    for case in _cases(data, items, only or ("digits", "photographs", "shapes", "titles")):
+    for case in _cases(data, items, only or SETS[:4]):
         accuracy = {name: _accuracy(case, name) for name in case.items}
         told = ", ".join(f"{name} {share:.1%}" for name, share in accuracy.items())
         console.print(f"{case.name}, with many labels: {told}", soft_wrap=True)
         right = {name for name, share in accuracy.items() if share >= max(accuracy.values()) - EQUAL}
         cells, picked, cost = [], Counter[str](), 0.0
-        before = (in_use or "minilm") if case.name == "titles" else None
+        before = (in_use or _hinted(case)) if case.name in TEXT_SETS else None
         for count in LABELS:
             picks = Counter(_picked(case, count, seed, before) for seed in range(seeds))
             cost += sum(times * (max(accuracy.values()) - accuracy[name]) for name, times in picks.items())
@@ -99,8 +103,8 @@ def main(
 def _cases(data: Path, most: int, names: Sequence[str]) -> Iterator[Case]:
     for name in names:
         messages.print(f"{name}: reading ...")
-        if name == "titles":
-            texts, targets = _titles(data, most)
+        if name in TEXT_SETS:
+            texts, targets = _titles(data, most) if name == "titles" else _table(data / TABLES[name], most)
             yield Case(name, dict.fromkeys(TEXT_ENCODERS, texts), targets, *_halves(len(texts)))
         elif name == "photographs":
             yield _photographs(data, most)
@@ -112,7 +116,7 @@ def _cases(data: Path, most: int, names: Sequence[str]) -> Iterator[Case]:
             raws, kinds = coloured_shapes(most)
             yield Case(name, _pictures(raws), np.unique(kinds, return_inverse=True)[1], *_halves(most))
         else:
-            raise DataError(f"No set {name!r}; --only takes digits, photographs, shapes, titles")
+            raise DataError(f"No set {name!r}; --only takes {', '.join(SETS)}")
 
 
 def _photographs(data: Path, most: int) -> Case:
@@ -129,6 +133,20 @@ def _titles(data: Path, most: int) -> tuple[list[str], Positions]:
     with (data / "ag_news" / "test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[:most]
     return [row[1] for row in rows], np.array([int(row[0]) - 1 for row in rows])
+
+
+def _table(path: Path, most: int) -> tuple[list[str], Positions]:
+    """A table that `bench.package_sets` wrote, in a drawn order: it may be sorted by class."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    chosen = np.random.default_rng(0).permutation(len(rows))[:most]
+    targets = np.unique([rows[i]["label"] for i in chosen], return_inverse=True)[1]
+    return [rows[i]["text"] for i in chosen], targets
+
+
+def _hinted(case: Case) -> str:
+    """The encoder that the texts' language speaks for."""
+    return language_hint(next(iter(case.items.values()))).encoder
 
 
 def _pictures(raws: Sequence[bytes]) -> dict[str, Sequence[Any]]:

@@ -144,13 +144,14 @@ def test_a_class_that_has_no_label_is_looked_for_whatever_the_model_says(groups)
     assert found.reasons[int(found.order[1])] != FAR
     assert InstantOrder(graph).front(1)[0] == found.order[0], "between rounds it asks the same"
     seen = replace(graph, targets=np.array([0, 1, 0, 2]))
-    assert FAR not in auto(seen, 3, np.random.default_rng(0)).reasons.values()
+    told = auto(seen, 3, np.random.default_rng(0))
+    assert [told.reasons[int(item)] == FAR for item in told.order] == [False, False, True], "labels 5, 6 and 7"
 
 
-def test_a_class_is_looked_for_every_second_time_and_not_for_ever():
+def test_a_class_is_looked_for_every_second_time_and_not_for_ever_and_a_kind_every_third_time():
     assert [searches(labels, 9, 10) for labels in (10, 11, 12)] == [True, False, True]
-    assert not searches(10, 10, 10)
-    assert not searches(10 * SEARCHED, 9, 10)
+    assert [searches(labels, 10, 10) for labels in (10, 11, 12, 13, 14, 15)] == [False, False, True] * 2
+    assert [searches(10 * SEARCHED + more, 9, 10) for more in range(3)] == [False, True, False], "now as any kind"
 
 
 def test_far_from_all_labels_by_hand():
@@ -171,9 +172,9 @@ def test_it_explains_itself():
     assert (cold_picks(2), cold_picks(1000)) == (4, 50)
     assert "typical items of groups without a label, until there are 8 labels (3 now)" in explain(3, 2, 10)
     assert "until a second class is found (9 labels now)" in explain(9, 1, 2)
-    assert explain(8, 10, 10).endswith("that many others are like (8 labels)")
-    assert explain(8, 5, 10).endswith("no label reaches: 5 of 10 classes have been seen")
-    assert "no label reaches" not in explain(50, 9, 10)
+    assert explain(8, 10, 10).endswith("(8 labels); every third one among those that hardly a label reaches")
+    assert explain(8, 5, 10).endswith("every second one among those that hardly a label reaches: 5 of 10 classes seen")
+    assert "every second" not in explain(50, 9, 10)
 
 
 # --- in the selection --------------------------------------------------------------------------------------------
