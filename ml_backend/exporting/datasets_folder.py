@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from ml_backend.errors import DataError
+from ml_backend.encoders.pictures import header
+from ml_backend.errors import BadItemError, DataError
 from ml_backend.exporting.rows import COLUMNS
 from ml_backend.exporting.tables import json_lines
 from ml_backend.files import Staged
@@ -26,7 +27,8 @@ TYPES: Final = {
     "probability": "float64",
 } | dict.fromkeys(("tied", "skipped", "ground_truth", "guess_shown"), "bool")
 """Columns that are no texts; of tasks' data the type is that of all their values."""
-SUFFIXES: Final = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
+UNKNOWN: Final = ".img"
 READ_IMAGE = Callable[[Mapping[str, Any]], bytes]
 """A row → its image."""
 
@@ -85,12 +87,19 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_image(folder: Staged, row: Mapping[str, Any], content: bytes) -> str:
-    suffix = next((suffix for start, suffix in SUFFIXES.items() if content.startswith(start)), ".img")
-    name = f"{row['task_id']}-{row['annotation_id']}{suffix}"
+    name = f"{row['task_id']}-{row['annotation_id']}{suffix_of(content)}"
     path = folder / "data" / row["split"] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return name
+
+
+def suffix_of(content: bytes) -> str:
+    """By which ending other programs know an image; of no image that we read, `UNKNOWN`."""
+    try:
+        return SUFFIXES[header(content).format]
+    except BadItemError:
+        return UNKNOWN
 
 
 def _card(

@@ -68,6 +68,17 @@ def test_a_lost_webhook_is_made_again_and_told(run, label_studio, local_server):
     assert "switched off" in run(create_project, *arguments).stderr
 
 
+def test_a_backend_at_a_new_address_leaves_no_webhook_behind(run, label_studio, local_server):
+    first, second = local_server(backend_answer), local_server(backend_answer)
+    arguments = ("--config", HEADLINES, "--title", "Moved", "--backend-url")
+    run(create_project, *arguments, first.url)
+    told = run(create_project, *arguments, second.url).stderr
+    assert f"{first.url}/webhook led to where the backend was before" in told
+    project = label_studio.client.find_project("Moved")
+    assert [row["url"] for row in label_studio.client.backends(project.id)] == [second.url]
+    assert [hook["url"] for hook in hooks_of(label_studio.client, project.id)] == [f"{second.url}/webhook"]
+
+
 def test_a_refused_private_address_names_both_settings(run, monkeypatch, make_project):
     def refuse(*_, **__):  # what Label Studio 1.23.2 answers where ML_BLOCK_LOCAL_IP=false is missing
         raise LabelStudioUnauthorized("forbids this (URL resolves to a reserved network address (block: 127.0.0.0/8)).")

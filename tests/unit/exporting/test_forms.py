@@ -8,10 +8,11 @@ import json
 
 import pytest
 import yaml
+from PIL import Image
 from support.exports import QUESTION, annotation, store_with_queues, task
 
 from ml_backend.errors import DataError
-from ml_backend.exporting.datasets_folder import write_dataset
+from ml_backend.exporting.datasets_folder import suffix_of, write_dataset
 from ml_backend.exporting.export import form_of
 from ml_backend.exporting.label_studio_json import label_studio_tasks
 from ml_backend.exporting.provenance import MARK
@@ -119,10 +120,16 @@ def test_a_dataset_has_a_file_for_each_split_and_a_card_that_tells_the_types(row
     assert "4 in `train`, 1 in `control`, 1 in `evaluation`" in told
 
 
+def image(kind, width=4):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, 4)).save(stream, format=kind)
+    return stream.getvalue()
+
+
 def test_images_stand_beside_their_rows(rows, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
-    write_dataset(folder, rows, QUESTION, title="x", read_image=lambda row: b"\x89PNG" + bytes([row["task_id"]]))
+    write_dataset(folder, rows, QUESTION, title="x", read_image=lambda row: image("PNG", row["task_id"]))
     lines = (folder / "data/train/metadata.jsonl").read_text(encoding="utf-8").splitlines()
     names = [json.loads(line)["file_name"] for line in lines]
     assert names == ["1-10.png", "4-12.png", "5-13.png", "5-14.png"]
@@ -147,3 +154,16 @@ def test_the_form_is_asked_for_or_told_by_the_name(tmp_path, name, asked, form):
 def test_another_ending_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"a\.txt: the name must end in \.csv, \.json, \.jsonl"):
         form_of(tmp_path / "a.txt", None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [("PNG", ".png"), ("JPEG", ".jpg"), ("GIF", ".gif"), ("WEBP", ".webp"), ("BMP", ".bmp"), ("TIFF", ".tif")],
+)
+def test_images_have_the_ending_of_their_kind(kind, ending):
+    assert suffix_of(image(kind)) == ending
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF____WAVEfmt ", b"BM, a text"])
+def test_what_is_no_image_has_none_of_their_endings(content):
+    assert suffix_of(content) == ".img"
