@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Request
+from flask.json.provider import DefaultJSONProvider
 
 from ml_backend.bounded_json import JsonMalformed, JsonTooLarge, read_json
 from ml_backend.errors import RequestMalformed, RequestTooLarge
@@ -12,23 +12,20 @@ from ml_backend.errors import RequestMalformed, RequestTooLarge
 NO_OBJECT: Final = "The request's body must be a JSON object."
 
 
-class _BoundedJson:
-    """In place of the module ``json``."""
+class BoundedJson(DefaultJSONProvider):
+    """An application's JSON, of which no more is read than is good for us.
 
-    @staticmethod
-    def loads(content: bytes | str, **_: Any) -> Any:
+    It is the application's, not its requests': Flask gives each request the provider of the application.
+    """
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """What the text says.
 
         Raises:
             RequestTooLarge, RequestMalformed.
         """
-        return read_bounded(content)
-
-
-class BoundedRequest(Request):
-    """A request that reads no more JSON than is good for us."""
-
-    json_module: Any = _BoundedJson
+        del kwargs
+        return read_bounded(s)
 
 
 def read_bounded(content: bytes | str) -> Any:

@@ -9,7 +9,7 @@ from ml_backend.config import Settings
 from ml_backend.dashboard import pulse, routes, routing, security, shell
 from ml_backend.dashboard.address import PREFIX, BoundedInteger
 from ml_backend.dashboard.pages.registry import PAGES
-from ml_backend.dashboard.requests import BoundedRequest
+from ml_backend.dashboard.requests import BoundedJson
 from ml_backend.dashboard.services import Services
 from ml_backend.dashboard.updates import check_updates
 from ml_backend.jobs.job import Rounds
@@ -27,7 +27,7 @@ def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None, r
     """
     services = Services(settings, rounds, scheduler)
     site = Flask(__name__, static_folder=None)
-    site.request_class = BoundedRequest
+    site.json = BoundedJson(site)
     site.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_HTTP_EXCEPTIONS=True)
     site.url_map.converters["int"] = BoundedInteger
     routes.add_routes(site, services)

@@ -156,7 +156,9 @@ def undo_portion(client: LabelStudioClient, store: ProjectStore, project_id: int
             raise ConfigurationError("Nothing is known of this action (any more); delete its annotations by hand.")
         return replace(known, undoing=True)
 
-    client.project(project_id)
+    if action_id not in bulk_actions.read(store):
+        begun(None)
+    client.project(project_id)  # refuses who may not see it, before anything is noted
     action = bulk_actions.change(store, action_id, begun)
     rows = {task["id"]: task for task in client.tasks_of(project_id, [*_to_take_back(action), *_unsure(action)])}
     written = {

@@ -321,7 +321,7 @@ def test_fifty_thousand_tasks_and_a_hundred_classes(browser: Browser, tmp_path: 
     tab.get_by_role("button", name="Prediction").click()
     expect(tab.locator("#map-legend li")).to_have_count(100)
     expect(tab.locator("#map-legend li").first).to_contain_text(classes[0])
-    for page in ("mistakes", "queue", "overview"):
+    for page in ("mistakes", "queue", "search", "overview"):
         tab.goto(f"{app.url}/dashboard/1/{page}")
         expect(tab.locator("main h1")).to_be_visible()
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390, page

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
+from ml_backend.cli import label, search
 from ml_backend.errors import ConfigurationError, LabelStudioError
 from ml_backend.exporting.export import read_export
 from ml_backend.label_studio.task_cache import TaskCache
@@ -123,15 +125,43 @@ def test_what_was_broken_off_goes_on_and_two_at_once_write_once(case):
     assert sorted(case.undo(action).taken_back) == sorted(set(final.written) & set(case.free[:PORTION]))
 
 
+def test_in_a_shell_what_is_found_is_labelled_and_taken_back(case, tmp_path, monkeypatch):
+    case.counted()
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    monkeypatch.setenv("LABEL_STUDIO_URL", case.person.client.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", case.person.token)
+    project = ["--project", str(case.project.id)]
+
+    def lsal(command, *arguments, **more):
+        result = CliRunner().invoke(command.app, [*project, *arguments], **more)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    ids = lsal(search, "--words", "story", "--state", "open", "--ids").strip()
+    assert list(map(int, ids.split(","))) == case.free[1:], "the first is queued"
+    assert "story" in lsal(search, "--words", '"story 5"')
+    asked = ["--as", LABEL, "--tasks", f"{ids},{case.answered}"]
+    assert "1 somebody answered before" in lsal(label, *asked, input="n\n")
+    assert case.counted().bulk == 0
+    told = lsal(label, *asked, "--yes")
+    assert f"{len(case.free) - 1} of {len(case.free) - 1} tasks labelled “{LABEL}” by {case.person.email}." in told
+    (action,) = bulk_actions.read(case.store)
+    assert action in told
+    assert f"{len(case.free) - 1} answers taken back" in lsal(label, "--undo", action)
+    refused = CliRunner().invoke(label.app, [*project, "--as", LABEL])
+    assert refused.exit_code == 1
+    assert "Give --as and --tasks" in refused.output
+
+
 def test_what_cannot_be_done_is_refused_before_anything_is_written(case, label_studio):
-    for action, tasks, label, problem in (
+    for action, tasks, name, problem in (
         ("not hexadecimal", case.free, LABEL, "32 hexadecimal"),
         (uuid.uuid4().hex, [], LABEL, "1 to 2,000 tasks"),
         (uuid.uuid4().hex, list(range(1, 2002)), LABEL, "2,001"),
         (uuid.uuid4().hex, case.free, "no such", "is no label"),
     ):
         with pytest.raises(ConfigurationError, match=problem):
-            case.portion(action, tasks, label)
+            case.portion(action, tasks, name)
     stranger = label_studio.new_client("0" * 40)
     with pytest.raises(LabelStudioError):
         label_portion(stranger, case.store, case.project.id, uuid.uuid4().hex, LABEL, case.free, now=NOW)

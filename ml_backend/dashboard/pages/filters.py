@@ -17,8 +17,8 @@ def filters(labels: Iterable[str], states: Mapping[str, str], asked: Mapping[str
     return [
         field("Label", menu(names, asked.get("label", ""), f"{prefix}-label", "label")),
         field("Prediction", menu(names, asked.get("guess", ""), f"{prefix}-guess", "guess")),
-        field("Probability from, %", typed("least", asked, "0", prefix=prefix, kind="number", most=100)),
-        field("Probability to, %", typed("most", asked, "100", prefix=prefix, kind="number", most=100)),
+        field("Probability from", typed("least", asked, "0 %", prefix=prefix, kind="number", most=100)),
+        field("Probability to", typed("most", asked, "100 %", prefix=prefix, kind="number", most=100)),
         field("State", menu([("", "any"), *states.items()], asked.get("state", ""), f"{prefix}-state", "state")),
     ]
 

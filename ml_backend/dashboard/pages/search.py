@@ -51,8 +51,8 @@ def _form(data: Data) -> Any:
     asked, text = data["asked"], data["kind"] != "Image"
     fields = [
         field("Words", typed("words", asked, 'river "heavy rain"'), "All of them, anywhere in the task."),
-        field("Like task", typed("like", asked, "its number", kind="number")),
         *([field("Like this text", typed("text", asked, "any sentence"))] if text else []),
+        field("Like task", typed("like", asked, "its number", kind="number")),
         *filters(data["labels"], data["states"], asked, "search"),
     ]
     buttons = [

@@ -16,10 +16,17 @@ from ml_backend.dashboard.reading import queues
 from ml_backend.dashboard.reading.likeness import NOT_YET, TEXTS_ONLY, PoolVectors, vectors_of
 from ml_backend.dashboard.reading.pool import Filter, facts_of, filter_from
 from ml_backend.dashboard.reading.search import find, read
+from ml_backend.encoders import feature_store
+from ml_backend.encoders.gradients import Gradients
 from ml_backend.encoders.sentences import WordLlama
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.models.reading import reader_of
+from ml_backend.models.registry import MODELS
 from ml_backend.records import CONTROL, Prediction, Queue
 from ml_backend.rounds.embedding import FILE
+from ml_backend.rounds.item_reading import read_items
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
 from ml_backend.store import bulk_actions
@@ -136,6 +143,23 @@ def test_pictures_are_not_compared_with_texts_and_unknown_vectors_are_said(tmp_p
     assert str(raised.value) == TEXTS_ONLY
 
 
+def test_pictures_are_compared_by_what_rounds_have_read_of_them(tmp_path):
+    images = make_store(tmp_path, 2, kind="Image", versions=0, evaluated=0, open_tasks=30)
+    settings = ProjectSettings(embedding="gradients", image_model="mnist_cnn")
+    question = images.noted_question()
+    reader = reader_of(MODELS["mnist_cnn"], {})
+    feature_store.use(tmp_path)
+    try:
+        tasks = list(TaskCache(images.task_cache_path).tasks())
+        items = read_items(tasks, question, reader, MediaReader()).items  # as a round: from then on they are on disk
+        PoolEmbedding.learn(Gradients, items, seed=0).save(images.folder / FILE)
+        alike = find(images, settings, {"like": "13", "nearest": "2"})
+    finally:
+        feature_store.use(None)
+    assert [each.id for each in alike.tasks] == [1, 25], "copies of the same picture"
+    assert alike.likeness[25] == pytest.approx(1, abs=1e-4)
+
+
 def test_the_page_shows_what_is_asked_and_offers_what_can_be_done(store, client):
     data = client.get(f"{API}/search?words=rain&state=open").json
     assert data["asked"] == {"words": "rain", "state": "open"}
@@ -186,6 +210,9 @@ GOOD = {"action": "0" * 32, "label": "related", "task_ids": [31], "token": "x"}
         ("bulk", {"action": "0" * 32, "token": "x"}, "Nothing is known of this action"),
         ("bulk/undo", {"token": "x"}, "32 hexadecimal"),
         ("bulk/undo", {"action": "0" * 32}, "your own"),
+        ("bulk/undo", {"action": "0" * 32, "token": "x"}, "Nothing is known of this action"),
+        ("bulk", GOOD | {"action": "x"}, "32 hexadecimal"),
+        ("bulk", GOOD | {"task_ids": []}, "1 to 2,000 tasks"),
         ("bulk/preview", {"task_ids": 7}, "list of task numbers"),
     ],
 )
@@ -193,6 +220,14 @@ def test_what_no_page_sends_is_refused_in_a_sentence(client, path, body, said):
     answer = client.post(f"{API}/{path}", json=body)
     assert answer.status_code == 400
     assert said in answer.json["error"]
+
+
+@pytest.mark.parametrize("path", ["wishes", "bulk", "bulk/undo", "bulk/preview"])
+def test_what_is_nested_too_deep_is_refused_where_there_is_a_project(client, path):
+    body = '{"project":' * 2_000 + "1" + "}" * 2_000
+    answer = client.post(f"{API}/{path}", data=body, content_type="application/json")
+    assert answer.status_code in (400, 422)
+    assert "nested" in answer.json["error"]
 
 
 def test_a_token_that_no_header_can_carry_is_never_repeated(client, caplog):
