@@ -161,7 +161,8 @@ def test_from_the_printed_url_to_the_tenth_round(
     # Wrong values are explained beside their fields, and start nothing.
     train(person, Tasks_in_a_queue="none", Training_steps="-3")
     expect(person.get_by_text("correct the marked settings")).to_be_visible()
-    expect(person.get_by_text("Must be a whole number")).to_be_visible()
+    expect(person.get_by_text("Must be a whole number from 1 to 100,000.")).to_be_visible()
+    expect(person.get_by_text("Must be a whole number from 0 to 100,000, not -3.")).to_be_visible()
     assert rounds(store) == []
     train(
         person,
