@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 DEVICES: Final = (AUTO, "cpu", "cuda")
 PRECISIONS: Final = ("float32", "bfloat16")
-WITH_THREADS: Final = ("numpy", "scipy.linalg", "scipy.sparse.linalg", "sklearn")
-"""Modules that load libraries with threads of their own, beside torch."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,15 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(_chosen.threads)
     try:
-        with _pools(tuple(name for name in WITH_THREADS if name in sys.modules)).limit(limits=_chosen.threads):
+        with _pools(len(sys.modules)).limit(limits=_chosen.threads):
             yield
     finally:
         torch.set_num_threads(before)
 
 
-@lru_cache(maxsize=4)
-def _pools(loaded: tuple[str, ...]) -> ThreadpoolController:  # noqa: ARG001 (looking for libraries again takes long)
-    """The threads of all libraries that are loaded by now."""
+@lru_cache(maxsize=1)
+def _pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 (a module that is new may have brought a library)
+    """The threads of all libraries that are loaded by now; looking for them takes long."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

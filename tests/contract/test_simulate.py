@@ -242,7 +242,7 @@ def test_bad_input_is_told_in_one_line(csv_file, tmp_path, args, message):
 
 def test_one_class_is_not_enough(tmp_path):
     (tmp_path / "one.csv").write_text("text,label\nflood,wet\nrain,wet\ndust,\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"1 different labels; 2 to 100 are needed; 1 items have no label"):
+    with pytest.raises(DataError, match=r"1 different labels; 2 to 1,000 are needed; 1 items have no label"):
         Source("own", tmp_path / "one.csv", "label").load()
 
 
