@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     ca_file: Authorities | None = Field(
         None,
         description="file of certificates (PEM) of your own authority, trusted beside the public ones wherever this "
-        "product connects by https",
+        "product connects by https, but for `lsal fetch-data`, which asks public servers",
     )
     label_studio_api_key: SecretStr | None = Field(
         None, description="access token of the account that reads and writes: personal access token or legacy token"

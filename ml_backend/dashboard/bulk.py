@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from ml_backend.dashboard.reading.search import told
 from ml_backend.dashboard.services import Services
 from ml_backend.errors import ConfigurationError, LabelStudioNotFound, LabelStudioUnauthorized
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.connection import new_client
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.bulk import WHY, preview, told_labelled, told_undone
 from ml_backend.rounds.bulk_portions import label_portion, undo_portion
@@ -104,13 +106,9 @@ def _as_person(services: Services, body: dict[str, Any], work: Callable[[LabelSt
     token = body.get("token")
     if not isinstance(token, str) or not token.strip() or len(token) > LONGEST_TOKEN:
         raise ConfigurationError(OWN_NAME)
-    settings = services.settings
     try:
-        client = LabelStudioClient(settings.label_studio_url, token.strip(), timeout=settings.request_timeout)
-        try:
+        with closing(new_client(services.settings, key=token.strip())) as client:
             return work(client)
-        finally:
-            client.close()
     except LabelStudioUnauthorized as exc:
         # What Label Studio said names our own setting, which this token has nothing to do with.
         raise ConfigurationError(f"Label Studio does not take this token, or not for this. {OWN_NAME}") from exc

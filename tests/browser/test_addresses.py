@@ -162,6 +162,17 @@ def test_files_of_tasks_by_each_of_the_names(
         client.close()
 
 
+def test_many_tasks_are_labelled_under_a_persons_name(
+    product: Installation, project: LiveProject, label_studio: LiveLabelStudio
+) -> None:
+    task = project.client.next_task(project.id)["id"]
+    body = {"action": "c0ffee" * 5 + "00", "label": "related", "task_ids": [task], "token": label_studio.token}
+    answer = httpx.post(f"{product.url}/dashboard/api/projects/{project.id}/bulk", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    (given,) = project.client.request("GET", f"api/tasks/{task}/").json()["annotations"]
+    assert given["completed_by"]["id"] == project.client.whoami()["id"]
+
+
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 900})

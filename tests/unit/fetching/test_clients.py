@@ -1,15 +1,38 @@
 """Whom our clients trust, and when they ask through a proxy."""
 
+import re
 import ssl
 
 import httpx
 import pytest
 from support.local_server import LocalServerFactory
 from support.nginx import front
+from support.places import REPOSITORY
 
 from ml_backend.config import Settings
 from ml_backend.fetching.clients import ask, environment_proxy, http_client, tls_context
 from ml_backend.fetching.urls import origin_of
+
+MAKERS = {
+    "LabelStudioClient": "label_studio/connection.py",
+    "httpx.Client": "fetching/clients.py",
+    "httpx.get": "",
+    "httpx.post": "",
+    "httpx.request": "",
+    "httpx.stream": "",
+}
+"""What connects → the one module that may make it, where CA_FILE and the names of Label Studio are known."""
+
+
+def test_one_place_makes_each_client():
+    calls = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, MAKERS))})\(")
+    wrong = [
+        (name, found)
+        for path in sorted((REPOSITORY / "ml_backend").rglob("*.py"))
+        for found in calls.findall(re.sub(r"class \w+\(.*", "", path.read_text(encoding="utf-8")))
+        if (name := path.relative_to(REPOSITORY / "ml_backend").as_posix()) != MAKERS[found]
+    ]
+    assert wrong == []
 
 
 @pytest.fixture
