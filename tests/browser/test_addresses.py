@@ -119,7 +119,6 @@ def test_the_sdk_and_the_doctor_reach_both(product: Installation, project: LiveP
 def test_two_names_of_one_server_are_told_and_mended(
     product: Installation, project: LiveProject, nginx: Front, label_studio: LiveLabelStudio
 ) -> None:
-    version = project.project.model_version
     others = [f"https://127.0.0.1:{nginx.port}{ML}", product.url, product.url.replace("127.0.0.1", "localhost")]
     for number, url in enumerate(others):
         body = {"project": project.id, "url": url, "title": f"by hand {number}", "auth_method": "NONE"}
@@ -134,7 +133,8 @@ def test_two_names_of_one_server_are_told_and_mended(
     assert [row["url"] for row in project.client.backends(project.id)] == [nginx.url + ML]
     left = {row["url"] for row in project.client.webhooks(project.id)}
     assert left == {f"{nginx.url}{ML}/webhook", f"{nginx.url}{LS}/webhook"}
-    assert project.project.model_version == version, "the order goes on"
+    # The round for the labels of before may end while this runs, and puts up a newer order.
+    until(lambda: project.project.model_version == product.rounds(project)[-1]["queue"], "the last round's order")
 
 
 def test_files_of_tasks_by_each_of_the_names(
