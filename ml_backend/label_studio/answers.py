@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 KIND: Final = "choices"
@@ -25,9 +26,15 @@ class Answer:
     """What one result says to the question. Neither label nor problem: it leaves the question open."""
 
     label: str | None = None
-    """Perhaps one that the config does not (or no longer) list: the caller reports it."""
+    """Perhaps one that the config does not (or no longer) list: the caller reports it. Where the question takes several
+    choices the text for their set, empty for none of them."""
     problem: str | None = None
     """Why it cannot be read."""
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The labels in it, in the order of the config; None where it leaves the question open."""
+        return None if self.label is None else unpack(self.label)
 
 
 OPEN: Final = Answer()
@@ -38,11 +45,17 @@ class _Unreadable(ValueError):
 
 
 def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
-    """What a result, as Label Studio keeps it, answers to the question. Never fails, whatever the result is."""
+    """What a result, as Label Studio keeps it, answers to the question. Never fails, whatever the result is.
+
+    Where several choices are taken, none of them is an answer, too: the page stores it as nothing at all. But not where
+    the config requires a choice: then the result is of another question, or of another program.
+    """
     try:
         labels = list(dict.fromkeys(_labels(result, question)))
     except _Unreadable as exc:
         return Answer(problem=str(exc))
+    if question.multiple:
+        return OPEN if result is None or (question.required and not labels) else Answer(pack(labels, question.labels))
     if len(labels) > 1:
         return Answer(problem=f"it has {len(labels)} choices where one is asked for: {_shown(labels)}")
     return Answer(labels[0]) if labels else OPEN
@@ -54,10 +67,13 @@ def label_of(result: Any, question: ChoiceQuestion) -> str | None:
 
 
 def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[str, Any]]:
-    """A prediction's ``result``: the label, with its probability as the region's score.
+    """A prediction's ``result``: the label, or the labels of a set, with its probability as the region's score.
 
-    Label Studio needs region ids to be strings.
+    Label Studio needs region ids to be strings. The empty set is no region, as the page has it.
     """
+    chosen = unpack(label) if question.multiple else (label,)
+    if not chosen:
+        return []
     return [
         {
             "id": "choice",
@@ -65,7 +81,7 @@ def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[
             "to_name": question.object,
             "type": KIND,
             "score": round(float(score), 6),
-            "value": {KIND: [[label] if question.nested else label]},
+            "value": {KIND: [[each] if question.nested else each for each in chosen]},
         }
     ]
 

@@ -21,12 +21,13 @@ from ml_backend.label_studio.task_fields import FIELD, VARIABLE, field_value
 OBJECT_TAGS: Final = ("Image", "Text")
 MIN_CLASSES, MAX_CLASSES = 2, 1_000
 SINGLE_CHOICE: Final = ("single", "single-radio")
+MULTIPLE_CHOICE: Final = "multiple"
 NEXT_STEP: Final = "Change it in Settings > Labeling Interface."
 
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """One single-choice question over one image or one text."""
+    """One question, of one choice or several, over one image or one text."""
 
     control: str
     """Name of the ``<Choices>`` tag: ``from_name`` in a result."""
@@ -46,6 +47,10 @@ class ChoiceQuestion:
     """The field of a text holds its URL (``valueType="url"``)."""
     encoding: str = "none"
     """Of a text: ``none``, ``base64`` or ``base64unicode``."""
+    multiple: bool = False
+    """Several choices per answer, or none: an answer is a set of labels (`label_sets`)."""
+    required: bool = dataclasses.field(default=False, compare=False)
+    """An answer without a choice is not taken; else it is an answer where there may be several."""
 
     def value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data hold in the field; None where there is nothing."""
@@ -117,6 +122,8 @@ def _read(tree: ConfigTree) -> LabelingConfig:
         nested=control.get("allownested") == "true",
         by_url=shown.tag == "text" and shown.get("valuetype") == "url",
         encoding=shown.get("encoding", "none") if shown.tag == "text" else "none",
+        multiple=control.get("choice") == MULTIPLE_CHOICE,
+        required=control.get("required") == "true",
     )
     return LabelingConfig(question, (*(found.text for found in warnings), *_about_choices(choices, labels)))
 

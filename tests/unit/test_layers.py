@@ -11,7 +11,7 @@ import ml_backend
 
 PACKAGE = Path(ml_backend.__file__).parent
 LAYERS = (
-    ("errors", "records"),
+    ("errors", "records", "label_sets"),
     ("hardware", "draws", "files", "registry", "extras", "bounded_json", "fetching"),
     ("encoders",),
     ("models",),
