@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml_backend.encoders.folders import check_folder, parse_folders
-from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.hardware import Hardware
+from ml_backend.project_settings import LARGEST_QUEUE, ProjectSettings
 from ml_backend.setting_errors import explain
 from ml_backend.setting_kinds import (
     AddressList,
     Authorities,
-    ClassShares,
-    Embedding,
     EncoderFolders,
-    Finite,
-    Hyperparameters,
-    ImageModel,
     LogLevel,
     ServerUrl,
     ServerUrls,
@@ -34,103 +29,8 @@ from ml_backend.setting_kinds import (
     Strategy,
     TextModel,
 )
-from ml_backend.strategies.registry import STRATEGIES
 
-LARGEST_QUEUE = 100_000
-
-
-class ProjectSettings(BaseModel):
-    """What can differ from project to project."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strategy: Strategy = Field(
-        "auto",
-        max_length=1000,
-        description="query strategy, or a mixture such as entropy:0.8,random:0.2: " + ", ".join(STRATEGIES),
-    )
-    samples: int = Field(20, ge=2, le=1000, description="dropout passes of the strategies that need them")
-    queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="how many tasks a queue holds")
-    seed: int = Field(0, ge=0, lt=2**32, description="fixes training, dropout passes, random order and ties")
-    control_share: float = Field(
-        0.1,
-        ge=0,
-        le=0.5,
-        allow_inf_nan=False,
-        description="share of each queue drawn at random, without a pre-annotation: what the rest is measured against",
-    )
-    balance: bool = Field(
-        False, description="spread each queue over the model's guesses, classes with the fewest labels first"
-    )
-    prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
-    check_guessing: bool = Field(
-        True,
-        description="a model that cannot be told from guessing the most frequent class: its guesses are not shown, and "
-        "the order covers the pool instead",
-    )
-    promote_margin: float | None = Field(
-        0.02,
-        ge=0,
-        le=1,
-        description="a new model that loses more accuracy than this is not served; null: always served",
-    )
-    train_after_labels: int = Field(10, ge=1, le=1_000_000, description="new labels that start a round")
-    train_after_seconds: float = Field(
-        60.0, ge=0, le=30 * 86400, description="seconds after the first change that start one at the latest"
-    )
-    recheck: int = Field(
-        0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
-    )
-    text_model: TextModel = Field(
-        "auto",
-        description="sentences (a pretrained encoder of English), headlines (n-grams, any language) or another model "
-        "of texts; auto: the first that is installed",
-    )
-    image_model: ImageModel = Field(
-        "auto",
-        description="mnist_cnn (small grey pictures such as digits), photos (a pretrained encoder) or another "
-        "model of images; auto: measured on the project's labels, and until there are enough by the pictures' looks",
-    )
-    learn_from_pool: bool = Field(
-        True, description="embed the open tasks without labels, and let models learn from them too where that is better"
-    )
-    instant: bool = Field(
-        True, description="between two rounds, let each answer change what comes next (of what auto chose)"
-    )
-    embedding: Embedding = Field(
-        AUTO, description="what embeds tasks without labels; auto: the best that is there: " + ", ".join(ENCODERS)
-    )
-    embedding_options: dict[str, Finite] = Field(
-        default_factory=dict,
-        max_length=20,
-        description="of the embedding; of gradients the largest distortions that leave a label as it is: rotation "
-        "(degrees), shear, scale, shift (shares)",
-    )
-    class_shares: ClassShares = Field(
-        default_factory=dict,
-        description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
-    )
-    learn_from_names: bool = Field(
-        True,
-        description="let what the classes are called stand for some labels of texts, as far as the labels bear it out",
-    )
-    class_descriptions: dict[str, str] = Field(
-        default_factory=dict,
-        description="label → what belongs to it, in a few words; unset: the hint of its Choice, else its name",
-    )
-    map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
-    hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")
-
-    def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
-        """A copy with some values changed; ``where`` tells the user which place to mend.
-
-        Raises:
-            ConfigurationError: an unknown name or an invalid value.
-        """
-        try:
-            return self.model_validate({**self.model_dump(), **(changes or {})})
-        except ValidationError as exc:
-            raise ConfigurationError(f"{where}: {explain(exc, type(self).model_fields)}") from exc
+__all__ = ["LARGEST_QUEUE", "ProjectSettings", "Settings", "load_settings"]
 
 
 class Settings(BaseSettings):

@@ -19,6 +19,7 @@ LAYERS = (
     ("semi_supervised",),
     ("strategies",),
     ("setting_kinds", "setting_errors"),
+    ("project_settings",),
     ("config",),
     ("logs",),
     ("label_studio",),
