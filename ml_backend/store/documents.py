@@ -61,12 +61,17 @@ MOVES: Final = _declared("moves.json", Shared.AT_ONCE)
 """What the instant loop moved in the last orders: `queue_reorderings`."""
 BULK_ACTIONS: Final = _declared("bulk.json", Shared.AT_ONCE)
 """Answers that people gave to many tasks at once: `bulk_actions`."""
+POOL: Final = _declared("pool.json", Shared.AT_ONCE)
+"""The pool outside Label Studio that is connected: `pool.document`."""
 LOG_NAME: Final = _declared("rounds.jsonl", Shared.MERGED)
 """What rounds did, a line each: `rounds.log`."""
 PROGRESS: Final = _declared("progress.json", Shared.LOCAL)
 """The round under way on this machine: `rounds.progress`."""
 TASK_CACHE: Final = _declared("mirror.sqlite", Shared.LOCAL, is_prefix=True)
 """Tasks as last read, with SQLite's own files beside it: `label_studio.task_cache`."""
+
+LOCAL_FOLDERS: Final = frozenset({"pool"})
+"""Folders of a store that are not shared: the vectors of a pool (`pool.vectors`) are made again elsewhere."""
 
 
 def how_shared(name: str) -> Shared:

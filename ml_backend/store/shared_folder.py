@@ -30,7 +30,7 @@ from typing import Final
 
 from ml_backend.errors import StoreError
 from ml_backend.files import TEMPORARY, atomic, private_folder, remove_folder
-from ml_backend.store.documents import CURRENT, Shared, how_shared
+from ml_backend.store.documents import CURRENT, LOCAL_FOLDERS, Shared, how_shared
 from ml_backend.store.manifest import MANIFEST_FILE
 from ml_backend.store.remote import Gone, Remote, sha256
 from ml_backend.store.round_lines import merge_rounds
@@ -209,7 +209,8 @@ def scan(folder: Path) -> dict[str, Entry]:
     """The files of a store folder that are shared, by their path in it."""
     found = {}
     for directory, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        own = LOCAL_FOLDERS if directory == str(folder) else ()
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in own]
         for name in names:
             path = Path(directory) / name
             if directory == str(folder) and how_shared(name) in (Shared.LOCAL, Shared.AT_ONCE):

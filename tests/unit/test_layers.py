@@ -27,6 +27,7 @@ LAYERS = (
     ("selection",),
     ("instant",),
     ("rounds",),
+    ("pool",),
     ("jobs",),
     ("importing",),
     ("exporting",),

@@ -1,0 +1,136 @@
+"""Daft, which reads pools and computes over them: in this process, or on a Ray cluster where `use` names one.
+
+Daft tells its makers when it is imported and run; that is switched off. So are its own log lines: what goes wrong is
+raised, and told once, and its lines may quote a row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+from ml_backend import extras
+from ml_backend.errors import ActiveLearningError, ConfigurationError, DataError
+
+TRIES: Final = 4
+"""Of one request to a bucket."""
+CONNECT_MILLISECONDS: Final = 10_000
+READ_MILLISECONDS: Final = 60_000
+TOLD: Final = 200
+"""Characters of a foreign error that are repeated."""
+LOGGERS: Final = ("daft", "daft_local_execution", "daft_io", "daft_parquet", "daft_csv", "daft_json", "aws_config")
+SECRETS: Final = re.compile(r"(?i)(key|secret|token|signature|credential|password|sig)([^\s=:]*\s*[=:]\s*)[^\s&,;)}]+")
+REFUSED: Final = (
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "ExpiredToken", "Unauthorized", "Forbidden"),
+    *("Unable to load credentials", "403", "401"),
+)
+"""What a bucket says of credentials that it does not take, or that there are none."""
+UNREACHED: Final = ("SocketError", "ConnectTimeout", "ReadTimeout", "ByteStreamError", "DaftTransientError")
+"""Names of Daft's errors about a place that does not answer."""
+
+
+class _Chosen:
+    """Of this process: the Ray cluster; None: none, the work is done here."""
+
+    ray: str | None = None
+
+
+def use(ray_address: str | None) -> None:
+    """From now on, in the whole process, compute on this Ray cluster; None: in this process."""
+    _Chosen.ray = ray_address or None
+
+
+def on_ray() -> bool:
+    """Whether the work goes to a Ray cluster."""
+    return _Chosen.ray is not None
+
+
+@lru_cache(maxsize=1)
+def engine() -> Any:
+    """The module ``daft``, ready.
+
+    Raises:
+        ConfigurationError: it is not installed, or the Ray cluster cannot be reached.
+    """
+    os.environ["DAFT_ANALYTICS_ENABLED"] = "0"
+    os.environ["DAFT_PROGRESS_BAR"] = "0"
+    daft = extras.require("A pool", "pyarrow", "daft")
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if _Chosen.ray is not None:
+        extras.require("RAY_ADDRESS", "ray")
+        try:
+            daft.set_runner_ray(address=_Chosen.ray)
+        except Exception as exc:
+            raise ConfigurationError(
+                f"The Ray cluster at {_Chosen.ray} cannot be used ({type(exc).__name__}): start it, correct "
+                "RAY_ADDRESS, or unset it to compute on this machine."
+            ) from exc
+    else:
+        daft.set_runner_native()
+    return daft
+
+
+def io_config(url: str) -> Any:
+    """How a bucket is asked: credentials and endpoint are the environment's (``AWS_ACCESS_KEY_ID`` and so on).
+
+    None for a disk: Daft would look for credentials all the same, which takes seconds.
+    """
+    if "://" not in url:
+        return None
+    from daft.io import IOConfig, S3Config
+
+    s3 = S3Config(
+        num_tries=TRIES,
+        retry_initial_backoff_ms=200,
+        connect_timeout_ms=CONNECT_MILLISECONDS,
+        read_timeout_ms=READ_MILLISECONDS,
+    )
+    return IOConfig(s3=s3)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn Daft's errors into ours.
+
+    Args:
+        what: what is read, without secrets: begins the sentence.
+
+    Raises:
+        DataError: it cannot be read; why, without what looks like a secret.
+    """
+    try:
+        yield
+    except (ActiveLearningError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except Exception as exc:
+        raise DataError(f"{what} cannot be read: {_reason(exc)}") from None  # its text may hold what a secret is in
+
+
+def _reason(exc: Exception) -> str:
+    text, names = str(exc), {kind.__name__ for kind in type(exc).__mro__}
+    if any(sign in text for sign in REFUSED):
+        return (
+            "the credentials are wrong, or do not reach this far. Set those of the bucket in the environment "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL where it is not Amazon's)."
+        )
+    if names & set(UNREACHED):
+        return "nobody answers there. Check the address, the network, and AWS_ENDPOINT_URL."
+    if "CorruptFile" in text or "not a valid parquet" in text:
+        found = re.search(r"\S+\.\w+", text)
+        place = f" ({without_secrets(found.group())})" if found else ""
+        return f"a file is damaged, or is still being written{place}. Take it away, or wait until it is whole."
+    if isinstance(exc, FileNotFoundError) or "NotFound" in text or "not found" in text:
+        return f"a file is not there ({without_secrets(text)})."
+    return f"{without_secrets(text) or type(exc).__name__}"
+
+
+def without_secrets(text: str) -> str:
+    """The beginning of a text, in one line, without what looks like a key, a password or a signed address."""
+    plain = re.sub(r"://[^/\s@]+@", "://", " ".join(text.split()))
+    return SECRETS.sub(r"\1\2…", re.sub(r"\?\S+", "", plain))[:TOLD]

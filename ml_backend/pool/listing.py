@@ -1,0 +1,145 @@
+"""Where a pool lies: its address without secrets, which kind it is of, and its files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.pool.engine import engine, io_config, reading
+
+SCHEMES: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "hf"})
+SUFFIXES: Final = {
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".csv", ".csv.gz"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json", ".jsonl.gz", ".json.gz"), "jsonl"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"), "pictures"),
+}
+"""How a file's name ends → the kind of a pool; in small letters."""
+TABLES: Final = ("parquet", "csv", "jsonl")
+MOST_FILES: Final = 100_000
+"""Files of a table: more are better put together."""
+PATTERN: Final = re.compile(r"[*?\[{]")
+HIDDEN: Final = r"(^|/)[._][^/]*(/|$)"
+"""A part of a path that begins with ``.`` or ``_``: unfinished files, marks of other programs."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies at an address."""
+
+    url: str
+    kind: str
+    files: tuple[str, ...] = field(repr=False, default=())
+    """Of tables; those of pictures are never all in memory."""
+    count: int = 0
+    size: int = 0
+    """Bytes."""
+
+
+def address(url: str) -> str:
+    """An address as it is kept and shown: the absolute path of a folder or file, or a URL.
+
+    Raises:
+        ConfigurationError: a URL of another kind, or one with credentials in it.
+    """
+    if "://" not in url:
+        if not url.strip():
+            raise ConfigurationError("The address of the pool is empty: name a file, a folder or a URL.")
+        return str(Path(url).expanduser().absolute())
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return str(Path(parts.path).absolute())
+    if parts.scheme not in SCHEMES:
+        raise ConfigurationError(
+            f"{parts.scheme}:// is no address of a pool; use a path, {', '.join(sorted(SCHEMES))}."
+        )
+    if parts.username or parts.password or "@" in parts.netloc or parts.query:
+        raise ConfigurationError(
+            f"The address of a pool at {parts.scheme}://{parts.hostname or ''} holds credentials or a query. It is "
+            "kept and shown: leave them out, and set them in the environment (AWS_ACCESS_KEY_ID and so on)."
+        )
+    return url
+
+
+def listing(url: str) -> Listing:
+    """Look at what lies at an address (of `address`).
+
+    Raises:
+        DataError: nothing, or several kinds of files; or the place cannot be reached.
+    """
+    counts: Counter[str] = Counter()
+    size, files = 0, list[str]()
+    for path, kind, length in _entries(url):
+        counts[kind] += 1
+        size += length
+        if kind in TABLES:
+            files.append(path)
+    if not counts:
+        raise DataError(
+            f"{url} holds nothing that can be read: tables ({', '.join(TABLES)}) or pictures. Check the address; a "
+            "bucket that does not exist looks like that too."
+        )
+    if len(counts) > 1:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+        raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.parquet")
+    if len(files) > MOST_FILES:
+        raise DataError(f"{url} has {len(files):,} files; put them together, {MOST_FILES:,} at the most.")
+    return Listing(url, next(iter(counts)), tuple(sorted(files)), counts.total(), size)
+
+
+def pattern(url: str) -> str:
+    """What finds the files of an address: itself where it names a file or has a pattern, else all below it."""
+    return url if PATTERN.search(url) or kind_of(url) else f"{url.rstrip('/')}/**"
+
+
+def base(url: str) -> str:
+    """The folder that the paths of pictures are seen from, as Daft writes it; ends with ``/``."""
+    found = PATTERN.search(url)
+    folder = url[: found.start()].rpartition("/")[0] if found else url.rstrip("/")
+    if not found and kind_of(url):
+        folder = url.rpartition("/")[0]
+    return f"{folder}/" if "://" in folder else f"file://{folder}/"
+
+
+def kind_of(path: str) -> str:
+    """The kind of a file by its name; empty where it is none of ours."""
+    name = path.rpartition("/")[2].lower()
+    return next((kind for suffix, kind in SUFFIXES.items() if name.endswith(suffix)), "")
+
+
+def pictures(url: str) -> Any:
+    """The picture files at an address: a lazy frame of ``path`` and ``size``."""
+    daft = engine()
+    path = daft.col("path")
+    known = rf"(?i)({'|'.join(re.escape(suffix) for suffix, kind in SUFFIXES.items() if kind == 'pictures')})$"
+    found = daft.from_glob_path(pattern(url), io_config=io_config(url))
+    inside = path.substr(len(base(url)), None)
+    return found.where(path.regexp(known) & ~inside.regexp(HIDDEN))
+
+
+def _entries(url: str) -> Iterator[tuple[str, str, int]]:
+    """Path, kind and size of the files of known kinds."""
+    start = len(base(url))
+    hidden = re.compile(HIDDEN)
+    if "://" not in url and not PATTERN.search(url) and not Path(url).exists():
+        raise DataError(f"{url} does not exist; check the address of the pool.")
+    with reading(url):
+        try:
+            batches = iter(engine().from_glob_path(pattern(url), io_config=io_config(url)).to_arrow_iter())
+            first = next(batches, None)
+        except ValueError as exc:
+            if "at least 1 MicroPartition" in str(exc):  # how Daft says that it found nothing
+                return
+            raise
+        while first is not None:
+            rows = first.to_pydict()
+            for path, size in zip(rows["path"], rows["size"], strict=True):
+                if (kind := kind_of(path)) and not hidden.search(path[start:]):
+                    yield path, kind, int(size or 0)
+            first = next(batches, None)

@@ -1,0 +1,180 @@
+"""The rows of a pool, read where they lie, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from ml_backend.errors import DataError
+from ml_backend.pool.document import ID, PATH, Pool
+from ml_backend.pool.engine import engine, io_config, reading
+from ml_backend.pool.listing import Listing, base, listing, pictures
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
+TEXTS: Final = frozenset({"String", "Null"})
+"""``Null``: a column of nothing but empty values."""
+MOST_ASKED: Final = 10_000
+"""Rows that are looked up at once."""
+
+
+class Source:
+    """Reads one pool.
+
+    Args:
+        pool: which.
+
+    Raises, from every method:
+        DataError: it cannot be reached or read, or is not what it was when it was connected.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    def frame(self, *, content: bool = True) -> Any:
+        """A lazy frame of Daft: ``id`` (string) and, with ``content``, each field of the task's data.
+
+        Of pictures a field holds the file's bytes; null where it cannot be fetched.
+        """
+        daft = engine()
+        with reading(self.pool.url):
+            rows = self._rows()
+            chosen = [daft.col(self.pool.id_column).cast(daft.DataType.string()).alias(ID)]
+            if content and self.pool.is_pictures:
+                full = daft.lit(base(self.pool.url)) + daft.col(PATH)
+                for name in self.pool.fields:
+                    chosen.append(
+                        full.download(on_error="null", io_config=io_config(self.pool.url)).alias(_inner(name))
+                    )
+            elif content:
+                for name, column in self.pool.fields.items():
+                    chosen.append(daft.col(column).cast(daft.DataType.string()).alias(_inner(name)))
+            return rows.select(*chosen)
+
+    def ids(self) -> Iterator[pa.Array]:
+        """All ids, in batches; a row without one has null."""
+        for batch in _batches(self.pool.url, lambda: self.frame(content=False)):
+            yield batch.column(ID)
+
+    def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Some rows by their ids: the text, or the picture's bytes, of each field; those that are gone are missing.
+
+        One pass over the pool for each `MOST_ASKED`.
+        """
+        daft, found = engine(), dict[str, dict[str, Any]]()
+        for start in range(0, len(ids), MOST_ASKED):
+            asked = list(ids[start : start + MOST_ASKED])
+            for batch in _batches(self.pool.url, lambda asked=asked: self.frame().where(daft.col(ID).is_in(asked))):
+                for row in batch.to_pylist():
+                    found[row[ID]] = {name: row[_inner(name)] for name in self.pool.fields}
+        return found
+
+    def check(self) -> None:
+        """See to it that the pool is there, with the columns of when it was connected.
+
+        Raises:
+            DataError: it is not; the message says what to do.
+        """
+        if self.listing.kind != self.pool.kind:
+            raise DataError(
+                f"{self.pool.url} held {self.pool.kind} when it was connected, and now {self.listing.kind}; connect it "
+                "again."
+            )
+        now = schema_of(self.listing)
+        for name, kind in self.pool.schema.items():
+            if name not in now:
+                raise DataError(
+                    f"{self.pool.url} has no column {name!r} any more, only {_named(now)}. Give it back its name, or "
+                    "connect the pool again with the new one."
+                )
+            if now[name] != kind and {now[name], kind} != {"String", "Null"}:
+                raise DataError(
+                    f"The column {name!r} of {self.pool.url} was {kind} when the pool was connected, and is now "
+                    f"{now[name]}: its values may mean something else. Put it right, or connect the pool again."
+                )
+
+    @cached_property
+    def listing(self) -> Listing:
+        """What lies there now."""
+        return listing(self.pool.url)
+
+    def _rows(self) -> Any:
+        if self.pool.is_pictures:
+            return picture_rows(self.pool.url)
+        return table(self.listing, texts=(self.pool.id_column, *self.pool.fields.values()))
+
+
+def schema_of(found: Listing) -> dict[str, str]:
+    """Column → type, as the files say themselves.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    if found.kind == "pictures":
+        return {PATH: "String"}
+    with reading(found.url):
+        return {each.name: str(each.dtype) for each in table(found).schema()}
+
+
+def table(found: Listing, texts: Sequence[str] = ()) -> Any:
+    """A lazy frame of all columns of some tables.
+
+    Args:
+        found: where they are.
+        texts: columns that hold texts, whatever a CSV file's values look like: ``007`` stays what it is.
+    """
+    daft = engine()
+    files, config = list(found.files), io_config(found.url)
+    if found.kind == "parquet":
+        return daft.read_parquet(files, io_config=config)
+    if found.kind == "jsonl":
+        return daft.read_json(files, io_config=config)
+    plain = daft.read_csv(files, io_config=config)
+    names = {each.name for each in plain.schema()} & set(texts)
+    return (
+        daft.read_csv(files, io_config=config, schema={name: daft.DataType.string() for name in names})
+        if names
+        else plain
+    )
+
+
+def picture_rows(url: str) -> Any:
+    """A lazy frame of the pictures at an address: ``path``, as seen from there, and ``size``."""
+    daft = engine()
+    return pictures(url).select(daft.col(PATH).substr(len(base(url)), None).alias(PATH), "size")
+
+
+def check_columns(found: Mapping[str, str], id_column: str, fields: Mapping[str, str], url: str) -> None:
+    """See to it that columns are there, and of a kind that can be used.
+
+    Raises:
+        DataError: one is not; the message lists those that there are.
+    """
+    for name in (id_column, *fields.values()):
+        if name not in found:
+            raise DataError(f"{url} has no column {name!r}; it has {_named(found)}.")
+    if found[id_column] not in TEXTS | WHOLE_NUMBERS:
+        raise DataError(f"The column {id_column!r} of {url} is {found[id_column]}: ids are texts or whole numbers.")
+    for column in fields.values():
+        if found[column] not in TEXTS:
+            raise DataError(
+                f"The column {column!r} of {url} is {found[column]}, no text. Where it is Binary, save it as UTF-8."
+            )
+
+
+def _batches(url: str, plan: Any) -> Iterator[pa.RecordBatch]:
+    """What a plan gives, a batch at a time; a folder that has become empty gives none."""
+    with reading(url):
+        yield from plan().to_arrow_iter()
+
+
+def _inner(name: str) -> str:
+    """The column of a field: never that of the id."""
+    return f"field:{name}"
+
+
+def _named(columns: Mapping[str, str]) -> str:
+    return ", ".join(map(repr, list(columns)[:20])) or "none"

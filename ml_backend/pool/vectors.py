@@ -1,0 +1,266 @@
+"""The vectors of a pool's rows, by one encoder: Parquet files beside the store.
+
+::
+
+    <store>/pool/<encoder>/encoder.json      `About`: which encoder, how many numbers
+    <store>/pool/<encoder>/part-….parquet    id (string), vector (D numbers of 16 bits)
+    <store>/pool/<encoder>/bad-….parquet     id (string), reason (string): rows that have no vector
+
+Each id is in one file at the most. A file appears whole or not at all, and is replaced in the same way; a row group is
+read while the one before is worked on, and no more than that is in memory.
+
+Plain encoding without compression: a vector's bits are as good as random, and reading is several times faster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import extras
+from ml_backend.errors import StoreError
+from ml_backend.files import AtomicWriter, Staged, atomic, private_folder
+from ml_backend.pool.document import ID
+from ml_backend.store.project_store import ProjectStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDER: Final = "pool"
+ABOUT: Final = "encoder.json"
+FORMAT: Final = 1
+VECTOR: Final = "vector"
+REASON: Final = "reason"
+GROUP: Final = 32_768
+"""Rows of a row group: 25 MB of 384 numbers each."""
+AHEAD: Final = 2
+"""Row groups that are read before they are asked for."""
+PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+Half = NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a folder's vectors were made by."""
+
+    encoder: str
+    made_of: str
+    """The encoder and, of one in a folder, which of its files: others make other vectors."""
+    dimensions: int
+
+
+class Vectors:
+    """The vectors in a folder.
+
+    Args:
+        folder: of `folder_of`.
+        writer: writes the files.
+
+    Raises, from every method:
+        StoreError: a file is damaged, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, writer: AtomicWriter = atomic) -> None:
+        self.folder = folder
+        self._writer = writer
+
+    def about(self) -> About | None:
+        """What they were made by; None where there are none yet."""
+        try:
+            content = json.loads((self.folder / ABOUT).read_bytes())
+            return About(str(content["encoder"]), str(content["made_of"]), int(content["dimensions"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise self._damaged(self.folder / ABOUT, exc, whole=True) from exc
+
+    def parts(self) -> list[Path]:
+        """The files with vectors."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def count(self) -> int:
+        """How many rows have a vector."""
+        return self._count("part")
+
+    def count_bad(self) -> int:
+        """How many rows have none, and a reason."""
+        return self._count("bad")
+
+    def bad(self) -> Iterator[tuple[str, str]]:
+        """Rows without a vector: id and reason."""
+        for path in self._files("bad"):
+            for row in self._table(path, [ID, REASON]).to_pylist():
+                yield row[ID], row[REASON]
+
+    def ids(self) -> Iterator[pa.Array]:
+        """The ids of all rows, with a vector or without, in batches."""
+        for path in (*self._files("part"), *self._files("bad")):
+            yield from self._table(path, [ID]).column(ID).chunks
+
+    def batches(self) -> Iterator[tuple[pa.Array, Half]]:
+        """All vectors, a row group at a time: ids ``[n]`` and vectors ``[n, D]``.
+
+        The next ones are read meanwhile. A file that is taken away meanwhile is left out.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="pool") as reader:
+            waiting: list[Future[tuple[pa.Array, Half]]] = []
+            for path, group in self._groups():
+                waiting.append(reader.submit(self._group, path, group))
+                if len(waiting) > AHEAD:
+                    yield from _unless_gone(waiting.pop(0))
+            for future in waiting:
+                yield from _unless_gone(future)
+
+    def start(self, about: About) -> None:
+        """Make the folder."""
+        with self._writing(self.folder / ABOUT):
+            private_folder(self.folder)
+            self._writer.write_json(self.folder / ABOUT, {"format": FORMAT} | asdict(about))
+
+    def add(self, ids: pa.Array, vectors: Half) -> None:
+        """Keep some rows, all or none: ids ``[n]``, none of them here yet, and vectors ``[n, D]``."""
+        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", _with_vectors(ids, vectors))
+
+    def add_bad(self, ids: Sequence[str], reasons: Sequence[str]) -> None:
+        """Keep why some rows have no vector, all or none."""
+        pa = _arrow()
+        table = pa.table({ID: pa.array(ids, pa.string()), REASON: pa.array(reasons, pa.string())})
+        self._write(self.folder / f"bad-{uuid4().hex[:12]}.parquet", table)
+
+    def drop(self, keep: Any) -> int:
+        """Take rows out, a file at a time; how many.
+
+        Args:
+            keep: called with ids (a `pyarrow.Array`), says which stay ``bool [n]``.
+        """
+        pa, dropped = _arrow(), 0
+        for path in (*self._files("part"), *self._files("bad")):
+            stays = np.asarray(keep(self._table(path, [ID]).column(ID).combine_chunks()), dtype=np.bool_)
+            if stays.all():
+                continue
+            dropped += int((~stays).sum())
+            if not stays.any():
+                with self._writing(path):
+                    path.unlink(missing_ok=True)
+            else:
+                self._write(path, self._table(path, None).filter(pa.array(stays)))
+        return dropped
+
+    # --- files ------------------------------------------------------------------------------------------------
+
+    def _files(self, kind: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{kind}-*.parquet"))
+
+    def _count(self, kind: str) -> int:
+        total = 0
+        for path in self._files(kind):
+            with self._reading(path):
+                total += _parquet().read_metadata(path).num_rows
+        return total
+
+    def _table(self, path: Path, columns: list[str] | None) -> pa.Table:
+        with self._reading(path):
+            return _parquet().read_table(path, columns=columns)
+
+    def _groups(self) -> Iterator[tuple[Path, int]]:
+        for path in self.parts():
+            try:
+                with self._reading(path):
+                    count = _parquet().read_metadata(path).num_row_groups
+            except FileNotFoundError:
+                continue
+            yield from ((path, group) for group in range(count))
+
+    def _group(self, path: Path, group: int) -> tuple[pa.Array, Half]:
+        with self._reading(path), _parquet().ParquetFile(path) as file:
+            table = file.read_row_group(group, columns=[ID, VECTOR]).combine_chunks()
+            vectors = table.column(VECTOR).chunk(0)
+            flat = vectors.flatten().to_numpy(zero_copy_only=True)
+            if flat.dtype != np.float16 or vectors.null_count:
+                raise ValueError(f"its vectors are {flat.dtype}, {vectors.null_count} missing")
+            return table.column(ID).chunk(0), flat.reshape(len(vectors), -1)
+
+    def _write(self, path: Path, table: pa.Table) -> None:
+        def write(staged: Staged) -> None:
+            _parquet().write_table(
+                table, staged, row_group_size=GROUP, compression="none", use_dictionary=False, write_statistics=False
+            )
+
+        with self._writing(path):
+            self._writer.write_with(path, write)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise StoreError(
+                f"Cannot write {path} ({exc.strerror or exc}); what was embedded before is kept. Make room on the "
+                "disk, or move MODEL_DIR, and call lsal pool embed again: it goes on from there."
+            ) from exc
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, IndexError) as exc:  # pyarrow's errors are kinds of these
+            raise self._damaged(path, exc) from exc
+
+    def _damaged(self, path: Path, exc: Exception, *, whole: bool = False) -> StoreError:
+        what = f"the folder {path.parent}" if whole else "it"
+        reason = " ".join(str(exc).split())[:200]
+        return StoreError(
+            f"{path} is damaged ({reason}); delete {what} and call lsal pool embed: its rows are made again."
+        )
+
+
+def folder_of(store: ProjectStore, encoder: str) -> Path:
+    """Where the vectors of an encoder lie; its name may hold anything, and a digest then tells it from others."""
+    plain = encoder
+    if not PLAIN_NAME.fullmatch(encoder):
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", encoder).strip("-")[:40]
+        plain = f"{slug}-{hashlib.sha256(encoder.encode()).hexdigest()[:8]}"
+    return store.folder / FOLDER / plain
+
+
+def known(store: ProjectStore) -> list[Vectors]:
+    """All vectors that a store has, by whatever encoder."""
+    return [Vectors(path.parent) for path in sorted((store.folder / FOLDER).glob(f"*/{ABOUT}"))]
+
+
+def _unless_gone(future: Future[tuple[pa.Array, Half]]) -> Iterator[tuple[pa.Array, Half]]:
+    try:
+        yield future.result()
+    except FileNotFoundError:
+        return  # all of its rows were taken out meanwhile
+
+
+def _with_vectors(ids: pa.Array, vectors: Half) -> pa.Table:
+    pa = _arrow()
+    kind = pa.list_(pa.field("item", pa.float16(), nullable=False), vectors.shape[1])
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    schema = pa.schema([pa.field(ID, pa.string(), nullable=False), pa.field(VECTOR, kind, nullable=False)])
+    return pa.table([pa.array(ids).cast(pa.string()), column], schema=schema)
+
+
+def _arrow() -> Any:
+    return extras.require("A pool", "pyarrow")
+
+
+def _parquet() -> Any:
+    return extras.require("A pool", "pyarrow", "pyarrow.parquet")

@@ -1,0 +1,120 @@
+"""Pools where they lie: what is found at an address, and its rows."""
+
+import pytest
+from support.tables import headline_rows, pool_of, write_picture, write_table
+
+from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.pool.engine import without_secrets
+from ml_backend.pool.listing import address, listing
+from ml_backend.pool.source import Source, check_columns, schema_of
+
+
+def ids_of(pool):
+    return [each for batch in Source(pool).ids() for each in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.jsonl"])
+def test_rows_of_a_table(tmp_path, name):
+    pool = pool_of(write_table(tmp_path / name, [*headline_rows(5), ("007", "a, b\nc")]))
+    source = Source(pool)
+    source.check()
+    assert ids_of(pool) == ["r0", "r1", "r2", "r3", "r4", "007"]
+    found = source.rows(["r3", "007", "gone"])
+    assert found == {"r3": {"text": "flood warning number 3"}, "007": {"text": "a, b\nc"}}
+
+
+def test_numbers_are_ids_too_and_zeros_before_them_stay(tmp_path):
+    assert ids_of(pool_of(write_table(tmp_path / "a.parquet", [(7, "x"), (8, "y")]))) == ["7", "8"]
+    assert ids_of(pool_of(write_table(tmp_path / "a.csv", [("007", "x"), ("008", "y")]))) == ["007", "008"]
+
+
+def test_a_field_may_have_the_name_of_the_id(tmp_path):
+    pool = pool_of(write_table(tmp_path / "a.csv", [("k1", "x")], columns=("key", "id")), "key", {"id": "id"})
+    assert Source(pool).rows(["k1"]) == {"k1": {"id": "x"}}
+
+
+def test_a_folder_of_files(tmp_path):
+    write_table(tmp_path / "b" / "1.parquet", headline_rows(3))
+    write_table(tmp_path / "b" / "deep" / "2.parquet", headline_rows(3, 3))
+    (tmp_path / "b" / "_SUCCESS").touch()
+    write_table(tmp_path / "b" / ".tmp-x" / "3.parquet", headline_rows(3, 6))
+    found = listing(address(str(tmp_path / "b")))
+    assert (found.kind, found.count) == ("parquet", 2)
+    assert ids_of(pool_of(tmp_path / "b")) == [f"r{number}" for number in range(6)]
+    assert ids_of(pool_of(tmp_path / "b" / "*.parquet")) == ["r0", "r1", "r2"]
+
+
+def test_pictures_are_known_by_their_paths(tmp_path):
+    write_picture(tmp_path / "p" / "red one.png")
+    write_picture(tmp_path / "p" / "more" / "ü.jpg")
+    (tmp_path / "p" / "notes.txt").write_text("no picture")
+    pool = pool_of(tmp_path / "p")
+    assert sorted(ids_of(pool)) == ["more/ü.jpg", "red one.png"]
+    found = Source(pool).rows(["more/ü.jpg"])
+    assert found == {"more/ü.jpg": {"image": (tmp_path / "p" / "more" / "ü.jpg").read_bytes()}}
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "is empty"),
+        ("ftp://host/x", "no address of a pool"),
+        ("s3://AKIA:secret-word@bucket/x", "holds credentials"),
+        ("https://host/x.csv?sig=secret-word", "holds credentials"),
+    ],
+)
+def test_addresses_that_are_refused(url, told):
+    with pytest.raises(ConfigurationError, match=told) as raised:
+        address(url)
+    assert "secret-word" not in str(raised.value)
+
+
+def test_nothing_there_several_kinds_and_half_a_file_are_told(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        listing(str(tmp_path / "no"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds nothing that can be read"):
+        listing(str(tmp_path / "empty"))
+    whole = write_table(tmp_path / "two" / "a.parquet", headline_rows())
+    write_table(tmp_path / "two" / "a.csv", headline_rows())
+    with pytest.raises(DataError, match="several kinds of files"):
+        listing(str(tmp_path / "two"))
+    (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"half\.parquet.*damaged, or is still being written"):
+        schema_of(listing(str(tmp_path / "half.parquet")))
+
+
+def test_columns_that_cannot_be_used_are_told(tmp_path):
+    path = write_table(tmp_path / "a.parquet", [(1.5, "x", 3)], columns=("id", "text", "number"))
+    found = schema_of(listing(str(path)))
+    for id_column, field, told in (
+        ("key", "text", "no column 'key'; it has 'id', 'text', 'number'"),
+        ("id", "text", "ids are texts or whole numbers"),
+        ("number", "number", "no text"),
+    ):
+        with pytest.raises(DataError, match=told):
+            check_columns(found, id_column, {"text": field}, "place")
+
+
+def test_a_renamed_column_a_new_type_and_another_kind_are_told(tmp_path):
+    path = write_table(tmp_path / "p" / "a.parquet", headline_rows())
+    pool = pool_of(tmp_path / "p")
+    write_table(path, headline_rows(), columns=("id", "title"))
+    with pytest.raises(DataError, match=r"no column 'text' any more, only 'id', 'title'"):
+        Source(pool).check()
+    write_table(path, [(1, "x")])
+    with pytest.raises(DataError, match="was String when the pool was connected, and is now Int64"):
+        Source(pool).check()
+    path.unlink()
+    write_table(tmp_path / "p" / "a.csv", headline_rows())
+    with pytest.raises(DataError, match="held parquet when it was connected, and now csv"):
+        Source(pool).check()
+    (tmp_path / "p" / "a.csv").unlink()
+    with pytest.raises(DataError, match="holds nothing"):
+        Source(pool).check()
+
+
+def test_secrets_are_not_repeated():
+    text = "s3://AK:word1@b/x?X-Amz-Signature=word2 secret_access_key: word3, token=word4"
+    told = without_secrets(text)
+    assert not any(word in told for word in ("word1", "word2", "word3", "word4"))

@@ -1,0 +1,107 @@
+"""Vectors in files: all of a file or nothing, each id once."""
+
+import errno
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ml_backend.errors import StoreError
+from ml_backend.files import AtomicWriter
+from ml_backend.pool.vectors import GROUP, About, Vectors, folder_of, known
+from ml_backend.store.project_store import ProjectStore
+
+ABOUT = About("minilm", "minilm", 3)
+
+
+def arrays(count, start=0):
+    ids = pa.array([f"r{number}" for number in range(start, start + count)])
+    return ids, np.arange(start * 3, (start + count) * 3, dtype=np.float16).reshape(-1, 3)
+
+
+def read(vectors):
+    return {
+        row: vector.tolist()
+        for ids, part in vectors.batches()
+        for row, vector in zip(ids.to_pylist(), part, strict=True)
+    }
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    found = Vectors(tmp_path / "pool" / "minilm")
+    found.start(ABOUT)
+    return found
+
+
+def test_what_is_kept_comes_back(vectors):
+    vectors.add(*arrays(4))
+    vectors.add(*arrays(2, 4))
+    vectors.add_bad(["x"], ["The text is empty"])
+    assert vectors.about() == ABOUT
+    assert (vectors.count(), vectors.count_bad()) == (6, 1)
+    assert read(vectors) == {f"r{n}": [3.0 * n, 3.0 * n + 1, 3.0 * n + 2] for n in range(6)}
+    assert list(vectors.bad()) == [("x", "The text is empty")]
+    assert sorted(each for batch in vectors.ids() for each in batch.to_pylist()) == [*(f"r{n}" for n in range(6)), "x"]
+
+
+def test_a_large_part_comes_in_groups_in_order(vectors):
+    count = 2 * GROUP + 5
+    vectors.add(pa.array(map(str, range(count))), np.zeros((count, 2), np.float16))
+    sizes = [len(ids) for ids, part in vectors.batches() if part.shape == (len(ids), 2)]
+    assert sizes == [GROUP, GROUP, 5]
+    assert [each for ids, _ in vectors.batches() for each in ids.to_pylist()] == list(map(str, range(count)))
+
+
+def test_rows_are_taken_out(vectors):
+    vectors.add(*arrays(4))
+    vectors.add(*arrays(2, 4))
+    vectors.add_bad(["x", "y"], ["a", "b"])
+    gone = {"r1", "r4", "r5", "x"}
+    assert vectors.drop(lambda ids: np.array([each not in gone for each in ids.to_pylist()])) == 4
+    assert set(read(vectors)) == {"r0", "r2", "r3"}
+    assert list(vectors.bad()) == [("y", "b")]
+    assert len(vectors.parts()) == 1  # one had nothing left
+
+
+def test_a_part_that_goes_while_others_are_read_is_left_out(vectors):
+    for start in range(0, 40, 4):
+        vectors.add(*arrays(4, start))
+    batches = vectors.batches()
+    first = next(batches)
+    vectors.parts()[-1].unlink()
+    assert sum(len(ids) for ids, _ in (first, *batches)) == 36
+
+
+def test_a_damaged_part_is_named(vectors):
+    vectors.add(*arrays(4))
+    (part,) = vectors.parts()
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"part-\w+\.parquet is damaged .*delete it and call lsal pool embed"):
+        vectors.count()
+    (vectors.folder / "encoder.json").write_text("{")
+    with pytest.raises(StoreError, match=r"damaged .*delete the folder"):
+        vectors.about()
+
+
+def test_a_full_disk_leaves_what_was_there(vectors):
+    vectors.add(*arrays(4))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StoreError, match=r"No space left on device.*what was embedded before is kept"):
+        Vectors(vectors.folder, writer=AtomicWriter(rename=full)).add(*arrays(4, 4))
+    assert vectors.count() == 4
+    assert [path.name for path in vectors.folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_each_encoder_has_a_folder_of_its_own(tmp_path):
+    store = ProjectStore(tmp_path, "7.17")
+    names = ["minilm", "sentence_transformers:/a/b", "sentence_transformers:/a-b", "../x"]
+    folders = {folder_of(store, name) for name in names}
+    assert len(folders) == 4
+    assert {folder.parent for folder in folders} == {store.folder / "pool"}
+    Vectors(folder_of(store, "minilm")).start(ABOUT)
+    assert [each.about() for each in known(store)] == [ABOUT]
+    assert known(ProjectStore(tmp_path, "8.17")) == []
