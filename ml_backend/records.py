@@ -115,3 +115,6 @@ PINNED: Final = "pinned"
 
 BULK: Final = "bulk"
 """What stands in its place where no queue asked: a person answered many tasks at once, see `rounds.bulk`."""
+
+FIRST_ROW: Final = 2**62
+"""From here on a number is that of a row of a pool outside Label Studio (`pool.row_keys`), below a task's id."""

@@ -79,6 +79,23 @@ def encode(name: str, texts: Sequence[str]) -> Vectors:
     return encoder.cache.get(texts, str, encoder.vectors)
 
 
+def know(name: str, texts: Sequence[str], vectors: NDArray[np.floating]) -> None:
+    """Take vectors over that were computed elsewhere by this encoder, so that `encode` need not compute them.
+
+    Args:
+        name: of the encoder.
+        texts: ``N`` texts.
+        vectors: ``[N, D]``.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    encoder = _loaded(resolve(name))
+    rows = np.asarray(vectors, dtype=np.float16).astype(np.float32)
+    positions = {id(text): place for place, text in enumerate(texts)}
+    encoder.cache.get(texts, str, lambda missing: rows[[positions[id(text)] for text in missing]])
+
+
 def dimensions(name: str) -> int:
     """D of an encoder.
 

@@ -67,8 +67,9 @@ def send(
     *,
     batch: int = BATCH,
     refused: Refused | None = None,
-) -> None:
-    """Import in batches.
+    rest: str = "run the same command again for the rest",
+) -> list[int | None]:
+    """Import in batches; the tasks' ids in the order of the rows, None for a row that was refused.
 
     Args:
         client: Label Studio.
@@ -78,16 +79,18 @@ def send(
         batch: rows in one call.
         refused: takes the rows that Label Studio refuses; it takes or refuses a call as a whole, so they are looked for
             by halves. Without it, they are an error.
+        rest: what becomes of the others where a batch failed.
 
     Raises:
         LabelStudioError: a batch failed; those before it are in Label Studio.
     """
     done, left = 0, MOST_REFUSED
+    ids: list[int | None] = [None] * len(rows)
 
     def send_part(start: int, end: int) -> None:
         nonlocal left
         try:
-            client.import_tasks(project_id, rows[start:end])
+            ids[start:end] = client.import_tasks(project_id, rows[start:end])
         except LabelStudioRejected as exc:
             if refused is None or left <= 0:
                 raise
@@ -103,10 +106,11 @@ def send(
         try:
             send_part(start, end)
         except LabelStudioError as exc:
-            story = f"{exc} {done:,} of {len(rows):,} tasks are in; run the same command again for the rest."
+            story = f"{exc} {done:,} of {len(rows):,} tasks are in; {rest}."
             raise type(exc)(story) from exc
         done = end
         progress(done, len(rows))
+    return ids
 
 
 def _parts(rows: Sequence[Mapping[str, Any]], batch: int) -> Iterator[tuple[int, int]]:

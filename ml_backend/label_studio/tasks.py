@@ -43,6 +43,16 @@ class TaskCalls(ProjectCalls):
             return None
         return row
 
+    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
+        """Delete tasks with all that belongs to them; those that are gone already are left out."""
+        self.request(
+            "POST",
+            "api/dm/actions",
+            params={"id": "delete_tasks", "project": project_id},
+            body={"selectedItems": {"all": False, "included": list(task_ids)}},
+            what=f"Deleting {len(task_ids)} tasks of project {project_id}",
+        )
+
     def annotate(
         self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False, unique_id: str = ""
     ) -> int:

@@ -103,7 +103,7 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
             else:
                 options, progress = settings.embedding_options, step.progress
                 kept = PoolEmbedding.learn(encoder, items, seed=settings.seed, options=options, progress=progress)
-            if not dry_run:
+            if not dry_run and project.outside is None:
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
     drawn = _drawn(project, dry_run=dry_run)
@@ -139,7 +139,12 @@ def _take_known(tasks: Sequence[Task], project: RoundProject) -> None:
 
 
 def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None:
-    """The stored embedding; None where there is none that can be used, or it was made otherwise."""
+    """The stored embedding; None where there is none that can be used, or it was made otherwise.
+
+    With a pool outside, that of this round alone: each looks at other rows, and their vectors are kept with the pool.
+    """
+    if project.outside is not None:
+        return project.unlabelled.embedding if project.unlabelled is not None else None
     try:
         kept = PoolEmbedding.load(path_of(project)) if path_of(project).exists() else None
     except StoreError:
@@ -162,6 +167,7 @@ def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
         answers,
         np.array([task.id for task in project.pool.open], dtype=np.int64),
         seed=project.settings.seed,
+        keys=project.keys,
     )
     return frozenset((*first, *later))
 

@@ -47,6 +47,7 @@ def update(
             answers,
             np.array([task.id for task in project.pool.open], dtype=np.int64),
             seed=project.settings.seed,
+            keys=project.keys,
         )
         enough = judged is not None and len(judged.targets) >= FEWEST_EVALUATED
         if fit_random and judged is not None and enough and later:
@@ -147,6 +148,7 @@ def _judged(
     generator = np.random.default_rng(project.settings.seed)
     used = Judged(project.store.manifest(version).examples, judged.right)
     tasks = len(project.pool.training) + len(project.pool.open)
+    tasks = max(tasks, project.outside.rows if project.outside else 0)
     models = random_models(project, judged)
     saved = None if in_bulk else labels_saved(models, used, pool=tasks, generator=generator)
     missing = in_bulk or saved_missing(evaluated, project.pool.held_out, *sample, len(models), share)

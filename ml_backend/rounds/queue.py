@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def make_queue(
     workspace: Workspace,
     recorder: Recorder,
     options: RunOptions,
-) -> Queue:
+) -> tuple[RoundProject, Queue]:
     """Score and rank the open tasks.
 
     Args:
@@ -40,10 +41,16 @@ def make_queue(
         workspace: asked for the orders that Label Studio has, so that the new one's number is free.
         recorder: times the steps.
         options: how the round runs.
+
+    Returns:
+        The project, with the tasks that chosen rows of a pool outside became, and the queue.
+
+    Raises:
+        LabelStudioError: Label Studio did not take these rows.
     """
     strategy = strategy_in_use(project.settings, trained=model is not None)
     settings = project.settings.override({"strategy": strategy}, where="Cold start")
-    count = len(project.pool.open) if options.whole_pool else settings.queue_size
+    count = len(project.pool.open) if options.whole_pool and project.outside is None else settings.queue_size
     existing = workspace.client.prediction_versions(project.now.id)
     number = max(project.store.next_queue_number(), latest_number(existing) + 1)
     with recorder.step("score") as step:
@@ -51,8 +58,10 @@ def make_queue(
         scores = assess(context, progress=step.progress)
         step.detail = f"{len(context)} tasks"
     with recorder.step("rank") as step:
-        turn, front = len(project.pool.open), project.overrides.front
+        turn = len(project.pool.training) if project.outside else len(project.pool.open)
+        front = project.draw_ids(project.overrides.front).tolist()
         chosen = arrange(context, scores, count=count, turn=turn, front=front)
+        project, context, chosen = _as_tasks(project, context, chosen, recorder, options)
         predictions = _predictions(chosen, project.question.labels)
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
@@ -63,7 +72,24 @@ def make_queue(
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
     if not options.dry_run:
         write_live_graph(project, queue, context, scores, recorder.report)
-    return queue
+    return project, queue
+
+
+def _as_tasks(
+    project: RoundProject, context: QueryContext, chosen: Selection, recorder: Recorder, options: RunOptions
+) -> tuple[RoundProject, QueryContext, Selection]:
+    """What was chosen by ids of tasks again; rows of a pool outside among them become tasks, but in a dry run."""
+    if project.outside is None:
+        return project, context, chosen
+    tasks = {key: task for task, key in project.keys.items()}
+    if not options.dry_run:
+        wanted = [key for key in chosen.task_ids.tolist() if key not in tasks]
+        project, made = project.outside.fed(project, wanted, recorder)
+        tasks |= made
+        lost = frozenset(key for key in wanted if key not in made and key not in {t.id for t in project.pool.open})
+        chosen = chosen.without(lost)
+    ids = np.array([tasks.get(key, key) for key in context.task_ids.tolist()], dtype=np.int64)
+    return project, replace(context, task_ids=ids), chosen.renamed(tasks)
 
 
 def _context(
@@ -71,14 +97,17 @@ def _context(
 ) -> QueryContext:
     """The open tasks that can be chosen and read, and what the strategy needs beside them."""
     tasks, report, trained = project.pool.open, recorder.report, model is not None
-    ids = np.array([task.id for task in tasks], dtype=np.int64)
-    candidates = first_candidates(ids, settings, trained=trained, count=count).union(project.overrides.front)
-    examples = read_tasks([task for task in tasks if task.id in candidates], project, report)
+    ids = project.draw_ids([task.id for task in tasks])
+    candidates = first_candidates(ids, settings, trained=trained, count=count)
+    candidates = candidates.union(project.draw_ids(project.overrides.front).tolist())
+    examples = read_tasks(
+        [task for task, key in zip(tasks, ids.tolist(), strict=True) if key in candidates], project, report
+    )
     wanted = wants(settings, trained=trained)
     return QueryContext(
         model,
         examples.items,
-        examples.task_ids,
+        project.draw_ids(examples.task_ids),
         settings,
         classes=len(project.question.labels),
         labelled=read_known(project.pool.training, project, report) if "labelled" in wanted else None,

@@ -8,6 +8,7 @@ from the same start: the control arm makes it longer, and tasks of it that a str
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -38,12 +39,24 @@ FEWEST_MODELS: Final = 4
 
 
 def random_sample(
-    labelled: Ids, answers: Mapping[int, QueryLogEntry], open_tasks: Ids, *, seed: int
+    labelled: Ids,
+    answers: Mapping[int, QueryLogEntry],
+    open_tasks: Ids,
+    *,
+    seed: int,
+    keys: Mapping[int, int] = MappingProxyType({}),
 ) -> tuple[list[int], list[int]]:
     """Labelled tasks that are a random sample: those before any model chose, and those after, in control order.
 
     Those that got their label together with many others are no part of it: whoever chose them saw what they are, and
     perhaps what the model guesses.
+
+    Args:
+        labelled: tasks with a label.
+        answers: what each was asked for.
+        open_tasks: those that are not answered, rows of a pool outside among them.
+        seed: of the control order.
+        keys: what draws go by in place of a task's id, where that is something else.
     """
     bulk = [int(task) for task in labelled if int(task) in answers and answers[int(task)].picked_by == BULK]
     labelled = np.setdiff1d(labelled, np.array(bulk, dtype=np.int64))
@@ -52,10 +65,11 @@ def random_sample(
     rest = np.array([*chosen, *open_tasks.tolist()], dtype=np.int64)
     is_open = set(open_tasks.tolist())
     later: list[int] = []
-    for task in control_order(rest, seed, len(rest)).tolist():
-        if task in is_open:
+    task_of = {keys.get(task, task): task for task in rest.tolist()}
+    for key in control_order(np.array(list(task_of), dtype=np.int64), seed, len(task_of)).tolist():
+        if task_of[key] in is_open:
             break
-        later.append(task)
+        later.append(task_of[key])
     return first, later
 
 

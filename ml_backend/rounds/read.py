@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ml_backend.config import ProjectSettings
@@ -18,7 +19,7 @@ from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.workspace import OutsidePool, RoundProject, Workspace
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import forget
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -33,6 +34,7 @@ def read_project(
     workspace: Workspace,
     recorder: Recorder,
     options: RunOptions,
+    outside: OutsidePool | None = None,
 ) -> RoundProject:
     """What the round goes by: the question, the settings and all tasks, divided by what is done with them.
 
@@ -57,7 +59,10 @@ def read_project(
     recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
     recorder.report.agreement = agreement.measure(pool.several.values())
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
-    project = choose(read, recorder, dry_run=options.dry_run)
+    if outside is None:
+        project = choose(read, recorder, dry_run=options.dry_run)
+    else:
+        project = outside.attached(replace(read, outside=outside), recorder)
     if not options.dry_run:
         store.note_question(question, now.title)
         _forget_overrides(project)

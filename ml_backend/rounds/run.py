@@ -61,8 +61,11 @@ def run_round(
         if not options.dry_run:
             now = _settled(now, store, workspace, unpin=request.unpin)
         note_version(store.current().version)
-        read = read_project(now, store, workspace, recorder, options)
-        first = first_part(read, options.at_once)
+        outside = workspace.outside(store, workspace.client) if workspace.outside else None
+        if outside is not None and not options.dry_run:
+            outside.settle(now, recorder)
+        read = read_project(now, store, workspace, recorder, options, outside)
+        first = first_part(read, options.at_once) if outside is None else read  # a pool outside is embedded before
         if first is not read:  # embedding the pool may take long: an order stands meanwhile
             _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
             if options.dry_run:
@@ -104,14 +107,13 @@ def _fit_and_serve(
         with_pool: whether the version learns from the pool, and the embedding is kept: not from a part.
 
     Returns:
-        The project with its pool embedded.
+        The project with its pool embedded, and with the tasks that rows of a pool outside became.
     """
     project = replace(read, unlabelled=unlabelled(read, recorder, dry_run=options.dry_run or not with_pool))
     newest = None
     if request.train and not options.dry_run:
         newest = train_version(project if with_pool else read, workspace, recorder)
-    serve(project, newest, workspace, recorder, options, request.pin)
-    return project
+    return serve(project, newest, workspace, recorder, options, request.pin)
 
 
 def _conclude(

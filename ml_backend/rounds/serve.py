@@ -8,7 +8,9 @@ from typing import Final
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_studio.publishing import delete_replaced, publish
 from ml_backend.logs import note_version
+from ml_backend.models.base import Model
 from ml_backend.records import Queue
+from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.evaluation_tasks import list_them
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
@@ -29,7 +31,7 @@ def serve(
     recorder: Recorder,
     options: RunOptions,
     pin: str | None,
-) -> None:
+) -> RoundProject:
     """Choose the version, queue the open tasks by it, and publish.
 
     Args:
@@ -40,10 +42,13 @@ def serve(
         options: how the round runs.
         pin: the version to serve from now on.
 
+    Returns:
+        The project, with the tasks that rows of a pool outside became.
+
     Raises:
         StoreError: the version to pin is not stored, or answers another question. LabelStudioError: publishing failed.
     """
-    store, pool, report = project.store, project.pool, recorder.report
+    store, report = project.store, recorder.report
     version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
     report.version = version
     note_version(version)
@@ -52,16 +57,15 @@ def serve(
     guesses = manifest.guesses if manifest else ""
     if guesses:
         recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
-    if pool.open and guesses:
-        report.queue = make_queue(_covering(project), None, version, workspace, recorder, options)
-    elif pool.open:
-        loaded = workspace.library.load(store, version) if version else None
-        report.queue = make_queue(project, loaded, version, workspace, recorder, options)
+    model = workspace.library.load(store, version) if version and not guesses else None
+    project = _searched(_covering(project) if guesses else project, model, recorder, options)
+    if project.pool.open:
+        project, report.queue = make_queue(project, model, version, workspace, recorder, options)
     if report.queue and report.queue.predictions:
         if not options.dry_run:
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
-        return
-    if pool.open:
+        return project
+    if project.pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
     else:
         recorder.warn(
@@ -69,6 +73,15 @@ def serve(
         )
     if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
         store.set_current(replace(store.current(), pinned=pin))
+    return project
+
+
+def _searched(project: RoundProject, model: Model | None, recorder: Recorder, options: RunOptions) -> RoundProject:
+    """The project with the rows of a pool outside that are worth comparing now; itself where it has none."""
+    if project.outside is None:
+        return project
+    project = project.outside.searched(project, model, recorder)
+    return replace(project, unlabelled=unlabelled(project, recorder, dry_run=options.dry_run))
 
 
 def _covering(project: RoundProject) -> RoundProject:

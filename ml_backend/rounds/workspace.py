@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
+from ml_backend.draws import Ids
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
@@ -22,7 +23,7 @@ from ml_backend.models.reading import ItemReader, reader_of
 from ml_backend.records import Progress, Project, Task, no_progress
 from ml_backend.rounds.examples import TaskPool
 from ml_backend.rounds.item_reading import Examples, read_items
-from ml_backend.rounds.report import Report
+from ml_backend.rounds.report import Recorder, Report
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import ProjectStore
@@ -48,6 +49,8 @@ class Workspace:
     """Fetches images that are not Label Studio's."""
     media_seconds: float = 120.0
     """That a round may spend on fetching."""
+    outside: Callable[[ProjectStore, LabelStudioClient], OutsidePool | None] | None = None
+    """Finds the pool outside Label Studio that a project is connected to; None where nothing knows of such."""
 
     def store(self, uid: str) -> ProjectStore:
         """A project's store."""
@@ -70,11 +73,52 @@ class RoundProject:
     """Task id → item, of what this round has read so far."""
     unlabelled: Unlabelled | None = None
     """What was learnt of its tasks without labels; None where nothing was, or not yet."""
+    outside: OutsidePool | None = None
+    """The pool that it is connected to. Some rows of it are among the open tasks, with numbers that no task has."""
+    keys: Mapping[int, int] = field(default_factory=dict)
+    """Task id → what draws go by instead: of tasks that came from a pool outside, the number of their row."""
+
+    def draw_ids(self, task_ids: Sequence[int] | Ids) -> Ids:
+        """What draws go by, of some tasks ``[N]``."""
+        return np.array([self.keys.get(int(task), int(task)) for task in task_ids], dtype=np.int64)
 
     @cached_property
     def reader(self) -> ItemReader:
         """How its model reads the content of tasks."""
         return reader_of(self.model, self.settings.hyperparameters)
+
+
+class OutsidePool(Protocol):
+    """What a round asks of a pool outside Label Studio, which has only those rows as tasks that people should see.
+
+    A row takes part in a round as an open task, under a number that no task has (`pool.row_keys`).
+    """
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+
+    def settle(self, now: Project, recorder: Recorder) -> None:
+        """Finish what a round that was cut off announced: its rows become tasks, once each.
+
+        Raises:
+            LabelStudioError: they cannot be looked for, or imported.
+        """
+
+    def attached(self, project: RoundProject, recorder: Recorder) -> RoundProject:
+        """The project as the pool's vectors suit it, with the rows that the last pass left among its open tasks."""
+
+    def searched(self, project: RoundProject, model: Model | None, recorder: Recorder) -> RoundProject:
+        """The project with other rows among its open tasks: those that are worth comparing now, by this model."""
+
+    def fed(
+        self, project: RoundProject, chosen: Sequence[int], recorder: Recorder
+    ) -> tuple[RoundProject, Mapping[int, int]]:
+        """Make tasks of the rows among the chosen; the project with them, and number of each row → its task's id.
+
+        Raises:
+            LabelStudioError: Label Studio did not take them; they are announced, and a later round finishes it.
+        """
 
 
 def read_tasks(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,26 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.task_ids)
+
+    def renamed(self, names: Mapping[int, int]) -> Selection:
+        """The same with other ids; those that ``names`` lacks stay."""
+        return replace(
+            self,
+            task_ids=np.array([names.get(task, task) for task in self.task_ids.tolist()], dtype=np.int64),
+            reasons={names.get(task, task): reason for task, reason in self.reasons.items()},
+        )
+
+    def without(self, left_out: Collection[int]) -> Selection:
+        """The others, in their order."""
+        kept = np.flatnonzero([task not in left_out for task in self.task_ids.tolist()])
+        return replace(
+            self,
+            task_ids=self.task_ids[kept],
+            picked_by=tuple(self.picked_by[place] for place in kept.tolist()),
+            utility=self.utility[kept],
+            winner=None if self.winner is None else self.winner[kept],
+            confidence=None if self.confidence is None else self.confidence[kept],
+        )
 
     def then(self, rest: Selection) -> Selection:
         """These, and behind them others."""

@@ -63,6 +63,12 @@ BULK_ACTIONS: Final = _declared("bulk.json", Shared.AT_ONCE)
 """Answers that people gave to many tasks at once: `bulk_actions`."""
 POOL: Final = _declared("pool.json", Shared.AT_ONCE)
 """The pool outside Label Studio that is connected: `pool.document`."""
+POOL_BATCH: Final = _declared("pool_batch.json", Shared.STATE)
+"""Rows of a pool outside that are becoming tasks: `pool.announce`."""
+POOL_PASS: Final = _declared("pool_pass.json", Shared.STATE)
+"""What the last look at all rows of a pool outside found: `pool.last_pass`."""
+POOL_NEIGHBOURS: Final = _declared("pool_neighbours.json", Shared.LOCAL)
+"""Rows of a pool outside near the labelled tasks: `pool.neighbours`. It can be found again."""
 LOG_NAME: Final = _declared("rounds.jsonl", Shared.MERGED)
 """What rounds did, a line each: `rounds.log`."""
 PROGRESS: Final = _declared("progress.json", Shared.LOCAL)

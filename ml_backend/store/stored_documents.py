@@ -34,6 +34,11 @@ class StoredDocuments(StoreFolder):
         """Replace a document, whole or not at all."""
         self._write_json(name, content)
 
+    def share_now(self) -> None:
+        """Tell other machines what the holder of the lock wrote so far."""
+        if self._sharing is not None:
+            self._sharing.commit(self.folder)
+
     def edit_document(
         self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]], *, timeout: float = EDIT_PATIENCE
     ) -> dict[str, Any]:

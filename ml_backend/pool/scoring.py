@@ -1,0 +1,240 @@
+"""One streaming pass over a pool's vectors: the best rows, a random sample, and the neighbours of some items.
+
+Axes: ``n`` rows of one batch, ``D`` dimensions, ``Q`` items whose neighbours are looked for, ``K`` passes, ``C``
+classes. Memory is that of a few batches and of what is kept, whatever the size of the pool.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.draws import Ids, draws_for
+from ml_backend.pool.row_keys import row_keys
+from ml_backend.selection.control_arm import ORDER_STREAM
+from ml_backend.selection.ordering import Floats, rank, uncertainty
+from ml_backend.strategies.mixture import needs
+
+Vectors = NDArray[np.float16]
+Batch = tuple[Any, Vectors]
+In = TypeVar("In")
+Out = TypeVar("Out")
+WORKERS: Final = 2
+"""Batches scored at once, while the next are read."""
+NEAREST: Final = 50
+"""Neighbours of each item."""
+
+
+class Head(Protocol):
+    """What a version says of vectors."""
+
+    def probabilities(self, vectors: Vectors, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+        """Of each row ``[n, K, C]``."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a pool."""
+
+    ids: Any
+    """Texts ``[n]``: an array of objects, or of Arrow, which makes no object of each."""
+    keys: Ids
+    """`row_keys` of them ``[n]``."""
+    vectors: Vectors
+    """``[n, D]``."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def take(self, places: NDArray[Any]) -> Rows:
+        """Those at some places, or of a mask."""
+        where = np.flatnonzero(places) if places.dtype == np.bool_ else places
+        ids = self.ids[where] if isinstance(self.ids, np.ndarray) else self.ids.take(where)
+        return Rows(ids, self.keys[where], self.vectors[where])
+
+    @property
+    def names(self) -> list[str]:
+        """The ids as texts."""
+        return [str(name) for name in self.ids.tolist()]
+
+    @classmethod
+    def of(cls, ids: Any, vectors: Vectors) -> Rows:
+        """From ids, texts or an Arrow array of them, and vectors."""
+        if hasattr(ids, "buffers"):
+            return cls(ids, row_keys(ids), vectors)
+        held = np.empty(len(ids), dtype=np.object_)
+        held[:] = list(ids)
+        return cls(held, row_keys(ids), vectors)
+
+    @classmethod
+    def together(cls, parts: Sequence[Rows]) -> Rows:
+        """Several, one after the other; at least one. Their ids are objects from then on."""
+        ids = np.empty(sum(map(len, parts)), dtype=np.object_)
+        ids[:] = [name for part in parts for name in part.names]
+        return cls(ids, np.concatenate([part.keys for part in parts]), np.concatenate([part.vectors for part in parts]))
+
+    def different(self) -> Rows:
+        """Each once, by rising key: the same whatever order they were found in."""
+        return self.take(np.unique(self.keys, return_index=True)[1])
+
+
+class Top:
+    """The ``count`` rows of largest value so far, ties as `ordering.rank` breaks them: exactly what it gives of all."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self._parts: list[tuple[Rows, Floats]] = []
+        self._held = 0
+        self._least = -np.inf
+
+    def add(self, rows: Rows, values: Floats) -> None:
+        """Take in a batch."""
+        good = np.flatnonzero(values >= self._least)
+        if not self._count or not len(good):
+            return
+        if len(good) > self._count:
+            good = good[rank(values[good], rows.keys[good], seed=self._seed, count=self._count)]
+        self._parts.append((rows.take(good), values[good]))
+        self._held += len(good)
+        if self._held > 2 * self._count:
+            self._compact()
+
+    def rows(self) -> Rows | None:
+        """Largest first; None where there are none."""
+        if not self._parts:
+            return None
+        self._compact()
+        return self._parts[0][0]
+
+    def _compact(self) -> None:
+        rows = Rows.together([part for part, _ in self._parts])
+        values = np.concatenate([part for _, part in self._parts])
+        best = rank(values, rows.keys, seed=self._seed, count=self._count)
+        self._parts = [(rows.take(best), values[best])]
+        self._held = len(best)
+        if self._held == self._count:
+            self._least = float(values[best[-1]])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pass is to find."""
+
+    best: int
+    """Rows of largest utility; none without a head, unless the strategy needs none."""
+    drawn: int
+    """Rows of each of two random samples: the first of the control order, and those that ``random`` would pick."""
+    strategy: str
+    """By whose score the best are found; one that looks at the whole pool has a stand-in, see `ordering.uncertainty`.
+    """
+    seed: int
+    samples: int = 20
+    """Dropout passes, where the strategy needs them."""
+    taken: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Keys of the rows that are tasks already: never found."""
+    known: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Keys of rows that are wanted whatever they score: neighbours found by earlier passes."""
+    near: NDArray[np.float32] | None = None
+    """Vectors of items whose neighbours are looked for ``[Q, D]``."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a pass found; None: nothing."""
+
+    rows: int
+    """That were looked at."""
+    best: Rows | None
+    """The largest utility first."""
+    drawn: Rows | None
+    """In control order: a uniform sample of the rows that are no tasks."""
+    random: Rows | None
+    """As ``random`` would ask them."""
+    known: Rows | None
+    near: tuple[Rows | None, ...] = ()
+    """Of each item, the nearest first ``[Q]``."""
+
+    def around(self) -> list[Rows]:
+        """Neighbours: of this pass and of those before."""
+        return [part for part in (self.known, *self.near) if part is not None]
+
+
+def one_pass(
+    batches: Iterable[Batch], wanted: Wanted, head: Head | None, *, progress: Callable[[int], None] | None = None
+) -> Found:
+    """Look at every row once.
+
+    Args:
+        batches: ids and vectors, as `vectors.Vectors.batches` gives them.
+        wanted: what to look for.
+        head: scores the rows; None before a first model.
+        progress: called with the rows behind it.
+    """
+    seed = wanted.seed
+    best, drawn, chance = Top(wanted.best, seed), Top(wanted.drawn, seed), Top(wanted.drawn, seed)
+    near = [Top(NEAREST, seed) for _ in range(0 if wanted.near is None else len(wanted.near))]
+    kept: list[Rows] = []
+    count = 0
+    for seen, rows, utility, closeness in _ahead(lambda batch: _looked_at(batch, wanted, head), batches):
+        count += seen
+        if utility is not None:
+            best.add(rows, utility)
+        drawn.add(rows, -draws_for(rows.keys, seed + ORDER_STREAM))
+        chance.add(rows, draws_for(rows.keys, seed))
+        for top, values in zip(near, closeness, strict=True):
+            top.add(rows, values)
+        again = np.isin(rows.keys, wanted.known)
+        if again.any():
+            kept.append(rows.take(again))
+        if progress is not None:
+            progress(count)
+    return Found(
+        count,
+        best.rows(),
+        drawn.rows(),
+        chance.rows(),
+        Rows.together(kept) if kept else None,
+        tuple(top.rows() for top in near),
+    )
+
+
+def _looked_at(
+    batch: Batch, wanted: Wanted, head: Head | None
+) -> tuple[int, Rows, Floats | None, Sequence[Floats] | NDArray[np.float64]]:
+    """How many rows a batch has, those that are no tasks, their utility, and how close they are to each item."""
+    rows = Rows.of(*batch)
+    seen = len(rows)
+    if len(wanted.taken):
+        rows = rows.take(~np.isin(rows.keys, wanted.taken))
+    closeness: Sequence[Floats] | NDArray[np.float64] = ()
+    if wanted.near is not None:
+        vectors = rows.vectors.astype(np.float32)
+        lengths = np.einsum("nd,nd->n", vectors, vectors)
+        closeness = (wanted.near @ vectors.T - lengths / 2).astype(np.float64)  # rises as |x - q|² falls
+    return seen, rows, _utility(rows, wanted, head), closeness
+
+
+def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
+    if head is None:
+        return None
+    samples = wanted.samples if "samples" in needs(wanted.strategy) else 1
+    probabilities = head.probabilities(rows.vectors, samples, wanted.seed)
+    return uncertainty(wanted.strategy, probabilities, rows.keys, seed=wanted.seed)
+
+
+def _ahead(work: Callable[[In], Out], items: Iterable[In], workers: int = WORKERS) -> Iterator[Out]:
+    """Results in order; so many items are worked on, and one more is read, at a time."""
+    with ThreadPoolExecutor(workers) as executor:
+        waiting: deque[Future[Out]] = deque()
+        for item in items:
+            waiting.append(executor.submit(work, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -1,0 +1,30 @@
+"""Pools of rows as vectors, and a head that scores them."""
+
+import numpy as np
+
+DIMENSIONS, CLASSES = 8, 3
+
+
+class Softmax:
+    """A linear head."""
+
+    def __init__(self, seed=0):
+        self.weights = np.random.default_rng(seed).normal(size=(DIMENSIONS, CLASSES))
+
+    def probabilities(self, vectors, samples=1, seed=0):
+        rng = np.random.default_rng(seed)
+        masks = np.ones((samples, DIMENSIONS)) if samples == 1 else rng.random((samples, DIMENSIONS)) > 0.3
+        logits = np.einsum("nd,kd,dc->nkc", vectors.astype(np.float64), masks, self.weights)
+        powers = np.exp(logits - logits.max(axis=2, keepdims=True))
+        return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+def a_pool(rows=1000, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(rows, DIMENSIONS)).astype(np.float16)
+    vectors[::7] = vectors[0]  # copies: their scores tie
+    return [f"row {number}" for number in range(rows)], vectors
+
+
+def in_batches(ids, vectors, size):
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size], vectors[start : start + size]
