@@ -84,33 +84,42 @@ def send(
     Raises:
         LabelStudioError: a batch failed; those before it are in Label Studio.
     """
-    done, left = 0, MOST_REFUSED
-    ids: list[int | None] = [None] * len(rows)
-
-    def send_part(start: int, end: int) -> None:
-        nonlocal left
+    sending = _Sending(client, project_id, rows, refused)
+    done = 0
+    for start, end in _parts(rows, batch):
         try:
-            ids[start:end] = client.import_tasks(project_id, rows[start:end])
+            sending.send(start, end)
+        except LabelStudioError as exc:
+            raise type(exc)(f"{exc} {done:,} of {len(rows):,} tasks are in; {rest}.") from exc
+        done = end
+        progress(done, len(rows))
+    return sending.ids
+
+
+class _Sending:
+    """One import: the ids so far, and the patience with rows that are refused."""
+
+    def __init__(
+        self, client: LabelStudioClient, project_id: int, rows: Sequence[Mapping[str, Any]], refused: Refused | None
+    ) -> None:
+        self._client, self._project_id, self._rows, self._refused = client, project_id, rows, refused
+        self._left = MOST_REFUSED
+        self.ids: list[int | None] = [None] * len(rows)
+
+    def send(self, start: int, end: int) -> None:
+        """Send some rows in one call; where it is refused, and rows may be, by halves."""
+        try:
+            self.ids[start:end] = self._client.import_tasks(self._project_id, self._rows[start:end])
         except LabelStudioRejected as exc:
-            if refused is None or left <= 0:
+            if self._refused is None or self._left <= 0:
                 raise
             if end - start > 1:
                 middle = (start + end) // 2
-                send_part(start, middle)
-                send_part(middle, end)
+                self.send(start, middle)
+                self.send(middle, end)
                 return
-            left -= 1
-            refused(start, str(exc)[:SHOWN_REFUSAL])
-
-    for start, end in _parts(rows, batch):
-        try:
-            send_part(start, end)
-        except LabelStudioError as exc:
-            story = f"{exc} {done:,} of {len(rows):,} tasks are in; {rest}."
-            raise type(exc)(story) from exc
-        done = end
-        progress(done, len(rows))
-    return ids
+            self._left -= 1
+            self._refused(start, str(exc)[:SHOWN_REFUSAL])
 
 
 def _parts(rows: Sequence[Mapping[str, Any]], batch: int) -> Iterator[tuple[int, int]]:

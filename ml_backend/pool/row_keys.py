@@ -57,7 +57,7 @@ def _of_arrow(ids: pa.Array) -> Ids:
     _, offsets, content = ids.buffers()
     ends = np.frombuffer(offsets, dtype=width)[ids.offset : ids.offset + len(ids) + 1].astype(np.int64)
     raw = np.frombuffer(content or b"", dtype=np.uint8)
-    keys = [np.zeros(0, np.int64)]
+    keys: list[Ids] = [np.zeros(0, np.int64)]
     start = 0
     while start < len(ids):
         end = max(start + 1, int(np.searchsorted(ends, ends[start] + BYTES_AT_ONCE, side="right")) - 1)

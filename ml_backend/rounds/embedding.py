@@ -52,8 +52,8 @@ def first_part(project: RoundProject, most: int | None = None) -> RoundProject:
         most: how many of the others; None: `AT_ONCE`, or the encoder's own ``at_once``.
     """
     encoder, _ = choose_encoder(project.settings.embedding, project.question.object_tag)
-    if encoder is None or not _is_worth_it(project):
-        return project
+    if encoder is None or project.outside is not None or not _is_worth_it(project):
+        return project  # a pool outside is embedded before
     tasks = _all_tasks(project)
     at_once: int = getattr(encoder, "at_once", AT_ONCE) if most is None else most
     if len(tasks) <= at_once:

@@ -61,11 +61,8 @@ def run_round(
         if not options.dry_run:
             now = _settled(now, store, workspace, unpin=request.unpin)
         note_version(store.current().version)
-        outside = workspace.outside(store, workspace.client) if workspace.outside else None
-        if outside is not None and not options.dry_run:
-            outside.settle(now, recorder)
-        read = read_project(now, store, workspace, recorder, options, outside)
-        first = first_part(read, options.at_once) if outside is None else read  # a pool outside is embedded before
+        read = _read(now, store, workspace, recorder, options)
+        first = first_part(read, options.at_once)
         if first is not read:  # embedding the pool may take long: an order stands meanwhile
             _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
             if options.dry_run:
@@ -75,6 +72,16 @@ def run_round(
             return report
         _conclude(project, workspace, request, options, recorder)
     return report
+
+
+def _read(
+    now: Project, store: ProjectStore, workspace: Workspace, recorder: Recorder, options: RunOptions
+) -> RoundProject:
+    """The project, and the pool outside that it is connected to, after what an earlier round left half done there."""
+    outside = workspace.outside(store, workspace.client, options.dry_run) if workspace.outside else None
+    if outside is not None and not options.dry_run:
+        outside.settle(now, recorder)
+    return read_project(now, store, workspace, recorder, options, outside)
 
 
 def _settled(now: Project, store: ProjectStore, workspace: Workspace, *, unpin: bool) -> Project:

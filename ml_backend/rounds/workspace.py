@@ -49,8 +49,9 @@ class Workspace:
     """Fetches images that are not Label Studio's."""
     media_seconds: float = 120.0
     """That a round may spend on fetching."""
-    outside: Callable[[ProjectStore, LabelStudioClient], OutsidePool | None] | None = None
-    """Finds the pool outside Label Studio that a project is connected to; None where nothing knows of such."""
+    outside: Callable[[ProjectStore, LabelStudioClient, bool], OutsidePool | None] | None = None
+    """Finds the pool outside Label Studio that a project is connected to, for a round that is dry or not; None where
+    nothing knows of such."""
 
     def store(self, uid: str) -> ProjectStore:
         """A project's store."""
