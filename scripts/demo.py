@@ -63,6 +63,9 @@ def main(
     source: Annotated[Path | None, typer.Option("--from", help="Take the data sets from this folder instead.")] = None,
     offline: Annotated[bool, typer.Option(help="Do not try the network for data.")] = False,
     initial: Annotated[int, typer.Option(help="First labels of the digits: 100, 500 or 1,000, say.", min=2)] = 100,
+    digits: Annotated[
+        int, typer.Option(help="Most digits to import, held out and labelled ones included.", min=10)
+    ] = 10_000,
     pool: Annotated[int, typer.Option(help="Most open headlines to import.", min=1)] = 5_000,
     check: Annotated[bool, typer.Option("--check", help="Prove the served order, then stop.")] = False,
 ) -> None:
@@ -90,19 +93,20 @@ def main(
             backend = start_backend(settings, folder / "backend.log")
             children.callback(backend.stop)
         client = LabelStudioClient(studio.url, known.token)
-        ready: list[tuple[int, DemoProject, bool]] = []
-        for project in demo_projects(data, initial=initial, pool=pool):
-            project_id = bring_up(client, project, settings)
-            ready.append((project_id, project, train(client, project_id, project, settings)))
+        ready = [
+            (bring_up(client, project), project)
+            for project in demo_projects(data, initial=initial, digits=digits, pool=pool)
+        ]
+        invite(studio.url, known, [(number, project.title) for number, project in ready], settings)
+        ordered = [(number, project) for number, project in ready if put_in_order(client, number, project, settings)]
         if check:
-            for project_id, project, published in ready:
-                if published:
-                    check_order(client, project_id, project, settings)
+            for project_id, project in ordered:
+                check_order(client, project_id, project, settings)
             messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
             return
-        invite(studio.url, known, [(number, project.title) for number, project, _ in ready], settings)
-        for project_id, _, _ in ready:
+        for project_id, _ in ready:
             ask_for_a_round(project_id, settings)
+        messages.print("Ctrl-C stops everything; the next start resumes here.")
         wait_for(studio.process, backend)
 
 
@@ -129,11 +133,11 @@ def start_studio(folder: Path, known: Secrets, data: Path) -> LabelStudioServer:
         )
 
 
-def demo_projects(data: Path, *, initial: int, pool: int) -> Iterator[DemoProject]:
+def demo_projects(data: Path, *, initial: int, digits: int, pool: int) -> Iterator[DemoProject]:
     """The two projects, and that of the photographs where there are some; each prepared when it is its turn."""
     with timed("Digits: prepare the images"):
-        digits = mnist_project(data, initial=initial)
-    yield digits
+        first = mnist_project(data, initial=initial, most=digits)
+    yield first
     yield headline_project(data, pool=pool)
     if holds_photographs(data):
         yield photo_project(data)
@@ -158,13 +162,11 @@ def start_backend(settings: Settings, log: Path) -> ServerProcess:
     return backend
 
 
-def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings) -> int:
-    """Make and connect a project and import the tasks that it lacks; its id."""
+def bring_up(client: LabelStudioClient, project: DemoProject) -> int:
+    """Make a project and import the tasks that it lacks; its id."""
     counts = ", ".join(f"{count:,} {what}" for what, count in project.counts.items())
     with timed(f"{project.title}: {counts} ({project.source})"):
         there = make_project(client, project.title, project.config, project.question)
-        for line in connect_backend(client, there.id, f"http://{LOCALHOST}:{settings.port}", settings):
-            warn(line)
         if project.pictures:
             serve_folder(client, there.id, project.pictures)
         known = known_keys(client, there.id, project.question) if there.task_count else set[str]()
@@ -172,14 +174,22 @@ def bring_up(client: LabelStudioClient, project: DemoProject, settings: Settings
     return there.id
 
 
-def train(client: LabelStudioClient, project_id: int, project: DemoProject, settings: Settings) -> bool:
-    """Run one round and show it; whether it published a queue."""
+def put_in_order(client: LabelStudioClient, project_id: int, project: DemoProject, settings: Settings) -> bool:
+    """Connect a project, run one round and show it; whether it published a queue.
+
+    Connected earlier, while another project's round runs, it would get a round from the backend beside that one.
+    """
+    for line in connect_backend(client, project_id, f"http://{LOCALHOST}:{settings.port}", settings):
+        warn(line)
+    messages.print(f"{project.title}: the first order", highlight=False)
     # Learning from the pool takes minutes more: that is for the rounds in the background. Without labels nothing is
     # trained, and the pool's embedding is all that an order can go by.
     overrides = {"learn_from_pool": False} if project.counts["labelled"] else {}
     with ProgressObserver(messages) as observer:
         report = _patient_round(settings, client, RoundRequest(project_id, "demo"), RunOptions(overrides), observer)
     show_report(messages, report, first=0)
+    if report.published:
+        messages.print(f"[bold green]{project.title}: the most informative task comes first now.[/]", highlight=False)
     return report.published
 
 
@@ -229,7 +239,7 @@ def check_order(client: LabelStudioClient, project_id: int, project: DemoProject
 
 
 def invite(url: str, known: Secrets, projects: list[tuple[int, str]], settings: Settings) -> None:
-    """Print where to go."""
+    """Print where to go, while the first orders are made."""
     table = Table.grid(padding=(0, 2))
     for project_id, title in projects:
         table.add_row(title, f"{url}/projects/{project_id}/data")
@@ -238,8 +248,10 @@ def invite(url: str, known: Secrets, projects: list[tuple[int, str]], settings: 
     table.add_row("Dashboard", f"http://{LOCALHOST}:{settings.port}{DASHBOARD}")
     table.add_row("Its user", settings.basic_auth_user)
     table.add_row("Its password", known.backend_password)
-    messages.print(Panel(table, title="Press “Label All Tasks”. The most informative task comes first.", expand=False))
-    messages.print("Ctrl-C stops everything; the next start resumes here.")
+    messages.print(Panel(table, title="The pages are there. Press “Label All Tasks”.", expand=False))
+    messages.print(
+        "Until a project is in order, its tasks come as they were imported; the lines below tell when it is."
+    )
 
 
 def wait_for(*processes: ServerProcess) -> None:

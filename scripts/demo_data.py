@@ -37,9 +37,12 @@ class DemoProject:
     """The folder whose files its tasks name, for Label Studio to serve; None: the tasks hold all themselves."""
 
 
-def mnist_project(data: Path, *, initial: int, seed: int = 0) -> DemoProject:
-    """MNIST digits: a fifth (2,000 of 10,000) held out, ``initial`` labelled, the rest open."""
+def mnist_project(data: Path, *, initial: int, most: int | None = None, seed: int = 0) -> DemoProject:
+    """MNIST digits: a fifth (2,000 of 10,000) held out, ``initial`` labelled, the rest open; of ``most`` in all."""
     images, labels, source = load_mnist(data)
+    if most is not None and most < len(images):
+        some = np.random.default_rng(seed).permutation(len(images))[:most]  # the packaged ones lie digit by digit
+        images, labels = images[some], labels[some]
     split = split_mnist(len(images), initial=initial, seed=seed)
 
     def tasks(positions: Iterable[int], labelled: bool) -> list[NewTask]:

@@ -40,7 +40,7 @@ from ml_backend.simulation.data import data_folder
 FIRST_ORDER, NEXT_TASK, PAGE, START = 20.0, 0.5, 0.3, 90.0
 """Goals in seconds."""
 DEMO: Final = Path(__file__).resolve().parents[1] / "demo.py"
-INVITATION: Final = "Ctrl-C stops everything"
+INVITATION: Final = "The pages are there"
 """What the demo prints once its addresses stand."""
 SWITCHED: Final = "switch"
 """The step of a round with which its order stands."""

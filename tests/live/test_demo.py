@@ -29,8 +29,9 @@ def as_a_person() -> dict[str, str]:
 
 
 def demo(folder: Path, *options: str) -> list[str]:
-    places = ["--folder", str(folder / "servers"), "--data", str(folder / "data"), "--offline", "--pool", "100"]
-    return [sys.executable, str(REPOSITORY / "scripts" / "demo.py"), *places, *options]
+    places = ["--folder", str(folder / "servers"), "--data", str(folder / "data"), "--offline"]
+    few = ["--digits", "1000", "--pool", "100"]
+    return [sys.executable, str(REPOSITORY / "scripts" / "demo.py"), *places, *few, *options]
 
 
 def test_ctrl_c_stops_everything_and_the_next_start_resumes(folder: Path) -> None:
