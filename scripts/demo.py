@@ -104,10 +104,7 @@ def main(
                 check_order(client, project_id, project, settings)
             messages.print(f"[bold green]Check passed[/] in {time.monotonic() - started:.0f} s.")
             return
-        for project_id, _ in ready:
-            ask_for_a_round(project_id, settings)
-        messages.print("Ctrl-C stops everything; the next start resumes here.")
-        wait_for(studio.process, backend)
+        keep_up([number for number, _ in ready], settings, studio.process, backend)
 
 
 def get_data(data: Path, source: Path | None, *, offline: bool) -> None:
@@ -254,12 +251,15 @@ def invite(url: str, known: Secrets, projects: list[tuple[int, str]], settings: 
     )
 
 
-def wait_for(*processes: ServerProcess) -> None:
-    """Return only when a server has died.
+def keep_up(projects: list[int], settings: Settings, *processes: ServerProcess) -> None:
+    """Have the projects learn on, and return only when a server has died.
 
     Raises:
         CheckFailed: one did; the message carries the end of its log.
     """
+    for project_id in projects:
+        ask_for_a_round(project_id, settings)
+    messages.print("Ctrl-C stops everything; the next start resumes here.")
     while all(process.running for process in processes):
         time.sleep(0.5)
     dead = next(process for process in processes if not process.running)
