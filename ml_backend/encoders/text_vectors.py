@@ -96,6 +96,15 @@ def know(name: str, texts: Sequence[str], vectors: NDArray[np.floating]) -> None
     encoder.cache.get(texts, str, lambda missing: rows[[positions[id(text)] for text in missing]])
 
 
+def compute(name: str, texts: Sequence[str]) -> Vectors:
+    """As `encode`, but kept nowhere: of texts that are asked for once.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    return _loaded(resolve(name)).compute(texts).astype(np.float16).astype(np.float32)
+
+
 def dimensions(name: str) -> int:
     """D of an encoder.
 
@@ -122,7 +131,7 @@ class _Encoder:
 def _loaded(name: str) -> _Encoder:
     try:
         compute = PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED))
-        return _Encoder(_kept_as(name), compute)
+        return _Encoder(kept_as(name), compute)
     # Damaged weights raise errors of many kinds: of zip files, of safetensors, of tokenizers.
     except Exception as exc:
         raise ConfigurationError(_cannot_load(name, exc)) from exc
@@ -135,7 +144,7 @@ def _cannot_load(name: str, exc: Exception) -> str:
     return missing(name) or f'{told}; damaged? pip install --force-reinstall "{extras.PACKAGE}[text]"'
 
 
-def _kept_as(name: str) -> str:
+def kept_as(name: str) -> str:
     """What its vectors are kept under: a folder's files may be replaced, and then its vectors are others."""
     folder = Path(name.removeprefix(NAMED))
     if name in PACKAGED or not folder.is_dir():

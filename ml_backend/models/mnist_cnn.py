@@ -75,6 +75,10 @@ class MnistCnn(TorchClassifier["Network"]):
         """Decode an image to grey ``uint8 [28, 28]``; see `decode_grey`."""
         return decode_grey(raw)
 
+    def seen(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the head sees of pictures as rows of pixels ``[N, 784]``, as `pool` keeps them: features ``[N, D]``."""
+        return self._features(list(vectors.astype(np.uint8).reshape(-1, GREY_SIDE, GREY_SIDE)))
+
     def _plan(
         self, items: Sequence[Pixels], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
     ) -> Plan[Network]:

@@ -70,6 +70,10 @@ class Photos(LinearHead):
     def _knows(cls, encoder: str) -> bool:
         return picture_vectors.known(encoder)
 
+    def seen(self, vectors: Features) -> Features:
+        """What the head sees of vectors of its encoder ``[N, D]``, as `pool` keeps them: centred."""
+        return centring.Photos(self._fitted().get_buffer("mean").numpy()).embed(list(vectors))
+
     def _new(self, encoder: str, items: Sequence[Features]) -> CentredNetwork:
         from ml_backend.models.layers import CentredNetwork
 

@@ -42,6 +42,10 @@ class Sentences(LinearHead):
         """The text, as `Headlines` reads it. The encoder sees its first 256 tokens or so."""
         return read_text(raw)
 
+    def seen(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the head sees of vectors of its encoder ``[N, D]``, as `pool` keeps them: the vectors."""
+        return vectors
+
     def _new(self, encoder: str, items: Sequence[str]) -> EncodedNetwork:  # noqa: ARG002 (any texts will do)
         from ml_backend.models.layers import EncodedNetwork
 

@@ -91,13 +91,19 @@ class HeadedClassifier(ABC, Generic[Network]):
 
     def probabilities(self, items: Sequence[Any], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
+        checks.check_samples(self.name, samples)
+        return self.feature_probabilities(self.embed(items), samples=samples, seed=seed)
+
+    def feature_probabilities(
+        self, features: NDArray[np.float32], *, samples: int = 1, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """As `probabilities`, of what the head sees ``[N, D]``."""
         import torch
 
         from ml_backend.models.layers import head_probabilities
 
         network = self._fitted()
         checks.check_samples(self.name, samples)
-        features = self.embed(items)
         with hardware.threads(), torch.inference_mode():
             return head_probabilities(features, network.head, self._dropout, samples, seed)
 

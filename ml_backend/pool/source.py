@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ml_backend.errors import DataError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
 TEXTS: Final = frozenset({"String", "Null"})
 """``Null``: a column of nothing but empty values."""
+LOCAL: Final = "file://"
 MOST_ASKED: Final = 10_000
 """Rows that are looked up at once."""
 
@@ -34,25 +36,24 @@ class Source:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
-    def frame(self, *, content: bool = True) -> Any:
-        """A lazy frame of Daft: ``id`` (string) and, with ``content``, each field of the task's data.
+    def frame(self, *, content: bool = True, new: Any = None) -> Any:
+        """A lazy frame of Daft: ``id`` (string) and, with ``content``, a column `inner` of each field of the task.
 
-        Of pictures a field holds the file's bytes; null where it cannot be fetched.
+        Of pictures it holds the path of a file on this machine, else the file's bytes; null where it cannot be fetched.
+
+        Args:
+            content: whether the fields are wanted.
+            new: an expression over ``id``: rows for which it is true are kept, before anything is fetched.
         """
         daft = engine()
         with reading(self.pool.url):
-            rows = self._rows()
             chosen = [daft.col(self.pool.id_column).cast(daft.DataType.string()).alias(ID)]
-            if content and self.pool.is_pictures:
-                full = daft.lit(base(self.pool.url)) + daft.col(PATH)
-                for name in self.pool.fields:
-                    chosen.append(
-                        full.download(on_error="null", io_config=io_config(self.pool.url)).alias(_inner(name))
-                    )
-            elif content:
+            if content and not self.pool.is_pictures:
                 for name, column in self.pool.fields.items():
-                    chosen.append(daft.col(column).cast(daft.DataType.string()).alias(_inner(name)))
-            return rows.select(*chosen)
+                    chosen.append(daft.col(column).cast(daft.DataType.string()).alias(inner(name)))
+            found = self._rows().select(*chosen)
+            found = found if new is None else found.where(new)
+            return self._with_pictures(found) if content and self.pool.is_pictures else found
 
     def ids(self) -> Iterator[pa.Array]:
         """All ids, in batches; a row without one has null."""
@@ -62,14 +63,17 @@ class Source:
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Some rows by their ids: the text, or the picture's bytes, of each field; those that are gone are missing.
 
-        One pass over the pool for each `MOST_ASKED`.
+        Of tables one pass for each `MOST_ASKED`.
         """
         daft, found = engine(), dict[str, dict[str, Any]]()
         for start in range(0, len(ids), MOST_ASKED):
             asked = list(ids[start : start + MOST_ASKED])
-            for batch in _batches(self.pool.url, lambda asked=asked: self.frame().where(daft.col(ID).is_in(asked))):
+            plan = self._of_paths if self.pool.is_pictures else self._of_ids
+            for batch in _batches(self.pool.url, lambda plan=plan, asked=asked: plan(daft, asked)):
                 for row in batch.to_pylist():
-                    found[row[ID]] = {name: row[_inner(name)] for name in self.pool.fields}
+                    contents = {name: self._content(row[inner(name)]) for name in self.pool.fields}
+                    if not self.pool.is_pictures or None not in contents.values():
+                        found[row[ID]] = contents
         return found
 
     def check(self) -> None:
@@ -100,6 +104,31 @@ class Source:
     def listing(self) -> Listing:
         """What lies there now."""
         return listing(self.pool.url)
+
+    def _of_ids(self, daft: Any, asked: list[str]) -> Any:
+        return self.frame().where(daft.col(ID).is_in(asked))
+
+    def _of_paths(self, daft: Any, asked: list[str]) -> Any:
+        """Of pictures, whose ids are their paths: nothing else need be looked at."""
+        inside = [path for path in asked if ".." not in path.split("/")]
+        return self._with_pictures(daft.from_pydict({ID: inside}))
+
+    def _content(self, value: Any) -> Any:
+        """A text or a picture's bytes, also where its path is given; None where it is gone."""
+        if not self.pool.is_pictures or not isinstance(value, str):
+            return value
+        try:
+            return Path(value).read_bytes()
+        except OSError:
+            return None
+
+    def _with_pictures(self, rows: Any) -> Any:
+        daft, place = engine(), base(self.pool.url)
+        local = place.startswith(LOCAL)
+        full = daft.lit(place.removeprefix(LOCAL)) + daft.col(ID)
+        if not local:
+            full = full.download(on_error="null", io_config=io_config(self.pool.url))
+        return rows.select(ID, *(full.alias(inner(name)) for name in self.pool.fields))
 
     def _rows(self) -> Any:
         if self.pool.is_pictures:
@@ -171,7 +200,7 @@ def _batches(url: str, plan: Any) -> Iterator[pa.RecordBatch]:
         yield from plan().to_arrow_iter()
 
 
-def _inner(name: str) -> str:
+def inner(name: str) -> str:
     """The column of a field: never that of the id."""
     return f"field:{name}"
 

@@ -158,6 +158,12 @@ class Vectors:
                 self._write(path, self._table(path, None).filter(pa.array(stays)))
         return dropped
 
+    def drop_bad(self) -> None:
+        """Forget which rows have none, so that they are read again."""
+        for path in self._files("bad"):
+            with self._writing(path):
+                path.unlink(missing_ok=True)
+
     # --- files ------------------------------------------------------------------------------------------------
 
     def _files(self, kind: str) -> list[Path]:

@@ -1,0 +1,183 @@
+"""What makes the vectors of a pool: what the head of a project's model sees, so that scoring a row needs no more.
+
+Axes: ``N`` rows, ``D`` numbers of a vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend.config import ProjectSettings
+from ml_backend.encoders import picture_vectors, text_vectors
+from ml_backend.encoders.pictures import GREY_SIDE, decode_grey
+from ml_backend.errors import BadItemError, ConfigurationError
+from ml_backend.models.base import Model
+from ml_backend.models.linear_head import LinearHead
+from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.models.reading import one_by_one
+from ml_backend.models.texts import read_text
+from ml_backend.pool.vectors import About, Half
+from ml_backend.rounds.encoder_choice import Candidate, candidates
+from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
+from ml_backend.store.manifest import Manifest
+
+GREY: Final = f"grey-{GREY_SIDE}"
+"""The encoder of models that read small grey pictures as they are: their pixels, which 16 bits hold exactly."""
+TEXT, PICTURE, PIXELS = "text", "picture", "pixels"
+LARGEST: Final = 65_504.0
+"""Of 16 bits: a number beyond it would be infinite."""
+
+
+@dataclass(frozen=True)
+class PoolEncoder:
+    """Raw contents of rows → vectors. It holds names only, so that every worker loads its own."""
+
+    kind: str
+    """``text``, ``picture`` or ``pixels``."""
+    name: str
+
+    def about(self) -> About:
+        """What its vectors are made by.
+
+        Raises:
+            ConfigurationError: it cannot be loaded.
+        """
+        return About(self.name, text_vectors.kept_as(self.name), self.dimensions())
+
+    def dimensions(self) -> int:
+        """``D``. Raises ConfigurationError."""
+        if self.kind == PIXELS:
+            return GREY_SIDE * GREY_SIDE
+        return text_vectors.dimensions(self.name) if self.kind == TEXT else picture_vectors.dimensions(self.name)
+
+    def vectors(self, raws: Sequence[bytes | str | None]) -> tuple[Half, list[str | None]]:
+        """Vectors ``[N, D]`` and, for a row that has none, why; its vector is 0.
+
+        Args:
+            raws: texts; of pictures the bytes, or the path of a file on this machine; None where nothing is there.
+
+        Raises:
+            ConfigurationError: the encoder cannot be loaded.
+        """
+        reasons: list[str | None] = [None] * len(raws)
+        rows = np.zeros((len(raws), self.dimensions()), np.float16)
+        found = self._read(raws)
+        places = []
+        for place, item in enumerate(found):
+            if isinstance(item, BadItemError):
+                reasons[place] = str(item)
+            else:
+                places.append(place)
+        if places:
+            made = self._computed([found[place] for place in places])
+            bad = ~np.isfinite(made).all(axis=1) | (np.abs(made) > LARGEST).any(axis=1)
+            rows[places] = np.where(bad[:, None], 0, made)
+            for place in np.array(places)[bad].tolist():
+                reasons[place] = f"The encoder {self.name} makes numbers of it that cannot be kept"
+        return rows, reasons
+
+    def _read(self, raws: Sequence[bytes | str | None]) -> list[Any]:
+        if self.kind == TEXT:
+            return one_by_one(read_text, ["" if raw is None else raw for raw in raws])
+        contents = [_content(raw) for raw in raws]
+        good = [content for content in contents if isinstance(content, bytes)]
+        read = one_by_one(decode_grey, good) if self.kind == PIXELS else picture_vectors.read(self.name, good)
+        items = iter(read)
+        return [next(items) if isinstance(content, bytes) else content for content in contents]
+
+    def _computed(self, items: Sequence[Any]) -> Any:
+        if self.kind == TEXT:
+            return text_vectors.compute(self.name, items)
+        return np.stack(items).reshape(len(items), -1).astype(np.float32)
+
+
+def _content(raw: bytes | str | None) -> bytes | BadItemError:
+    """A picture's bytes, or why there are none."""
+    if isinstance(raw, bytes):
+        return raw
+    if raw is None:
+        return BadItemError("The picture cannot be fetched")
+    try:
+        return Path(raw).read_bytes()
+    except OSError as exc:
+        return BadItemError(f"The picture cannot be read: {exc.strerror or type(exc).__name__}")
+
+
+def encoder_for(model: type[Model], encoder: str) -> PoolEncoder:
+    """The encoder whose vectors a model's head sees.
+
+    Args:
+        model: a class of `models`.
+        encoder: its hyperparameter ``encoder``; empty where it has none.
+
+    Raises:
+        ConfigurationError: the model has no such encoder.
+    """
+    if issubclass(model, MnistCnn):
+        return PoolEncoder(PIXELS, GREY)
+    if issubclass(model, LinearHead) and hasattr(model, "seen"):
+        text = model.object_tag == "Text"
+        resolve = text_vectors.resolve if text else picture_vectors.resolve
+        return PoolEncoder(TEXT if text else PICTURE, resolve(encoder or "auto"))
+    raise ConfigurationError(
+        f"The model {model.name} reads each row itself, so that a pool cannot be embedded for it: set text_model to "
+        "sentences (or image_model to photos or mnist_cnn) in the project's settings."
+    )
+
+
+def choose(
+    tag: str,
+    settings: ProjectSettings,
+    *,
+    version: Manifest | None,
+    documented: Mapping[str, Any],
+    sample: Sequence[bytes | str],
+) -> tuple[PoolEncoder, str]:
+    """The encoder that the next model of a project reads through, and why.
+
+    Args:
+        tag: what the project shows, ``Text`` or ``Image``.
+        settings: the project's.
+        version: the version in use; None before a first.
+        documented: what rounds have measured, the document of `rounds.encoder_choice`.
+        sample: contents of some rows, for the time before there are labels.
+
+    Raises:
+        LabelConfigError, ConfigurationError: no model, or no encoder, can be used.
+    """
+    options = {option.name: option for option in candidates(tag, settings)}
+    chosen, reason = _of_version(options, version), "as in the version in use"
+    if documented.get("choice") in options:
+        chosen, reason = options[documented["choice"]], str(documented.get("reason", "")) or "as rounds have chosen"
+    if chosen is None and len(options) == 1:
+        chosen, reason = next(iter(options.values())), "the settings and what is installed leave no other"
+    if chosen is None:
+        name, reason = _hinted(tag, sample, list(options))
+        chosen = options[name]
+    return encoder_for(chosen.model, chosen.encoder), reason
+
+
+def _of_version(options: Mapping[str, Candidate], version: Manifest | None) -> Candidate | None:
+    if version is None:
+        return None
+    encoder = str(version.config.get("encoder") or "")
+    return next((o for o in options.values() if o.model.name == version.model and o.encoder in ("", encoder)), None)
+
+
+def _hinted(tag: str, sample: Sequence[bytes | str], names: Sequence[str]) -> tuple[str, str]:
+    if tag != "Image":
+        return text_hint([text for text in sample if isinstance(text, str)], names)
+    looks: list[Looks] = []
+    for raw in sample:
+        content = _content(raw)
+        if isinstance(content, bytes):
+            try:
+                looks.append(looks_of(content))
+            except BadItemError:
+                continue
+    return picture_hint(looks, names)

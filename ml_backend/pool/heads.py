@@ -1,0 +1,91 @@
+"""A version's head over the vectors of a pool: its probabilities, without reading a row again.
+
+Axes: ``N`` rows, ``D`` numbers of a vector, ``K`` dropout passes, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.encoders import text_vectors
+from ml_backend.errors import StoreError
+from ml_backend.models.base import Model
+from ml_backend.models.registry import MODELS
+from ml_backend.pool.encoders import PoolEncoder, encoder_for
+from ml_backend.pool.vectors import Half, Vectors
+from ml_backend.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is left of a model once an encoder has seen the rows."""
+
+    version: str
+    labels: tuple[str, ...]
+    encoder: PoolEncoder
+    model: Model
+
+    def probabilities(self, vectors: Half, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+        """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
+        import torch
+
+        model: Any = self.model
+        rows: NDArray[np.float32] = (
+            torch.from_numpy(np.require(vectors, requirements="W")).float().numpy()
+        )  # much faster than numpy's own
+        found: NDArray[np.float32] = model.feature_probabilities(model.seen(rows), samples=samples, seed=seed)
+        return found
+
+
+def head_of(manifest: Manifest, model: Model) -> Head:
+    """The head of a version.
+
+    Args:
+        manifest: of the version.
+        model: its model, loaded.
+
+    Raises:
+        ConfigurationError: the model reads rows itself (`encoders.encoder_for`).
+    """
+    encoder = encoder_for(MODELS[manifest.model], str(manifest.config.get("encoder") or ""))
+    return Head(manifest.name, manifest.labels, encoder, model)
+
+
+def check_fits(vectors: Vectors, head: Head) -> None:
+    """See to it that a pool's vectors are what the head was trained on.
+
+    Raises:
+        StoreError: there are none, or they are of other files of that encoder; the message says what to do.
+    """
+    about = vectors.about()
+    name = head.encoder.name
+    if about is None:
+        raise StoreError(
+            f"The pool has no vectors of {name}, which version {head.version} reads through: call lsal pool embed."
+        )
+    if about.encoder != name or about.made_of != text_vectors.kept_as(name):
+        raise StoreError(
+            f"The vectors in {vectors.folder} were made by {about.made_of}, and version {head.version} reads through "
+            f"{text_vectors.kept_as(name)}: delete the folder, and call lsal pool embed."
+        )
+
+
+def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Predictive entropy as a share of its largest value ``[N]``: ``-Σ p log p / log C``, 0 sure, 1 uniform.
+
+    Args:
+        probabilities: of each class ``[N, C]``.
+
+    Source: Shannon (1948).
+    """
+    from scipy.special import xlogy
+
+    classes = probabilities.shape[1]
+    if classes < 2:
+        return np.zeros(len(probabilities), np.float32)
+    found = -xlogy(probabilities, probabilities).sum(axis=1) / np.log(classes)
+    return np.asarray(np.clip(found, 0, 1), dtype=np.float32)

@@ -1,0 +1,84 @@
+"""What the engine's workers do to a batch of rows: see whether it is new, and embed it.
+
+The classes are made where they are used, since Daft is imported there; what they hold is sent to each worker.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend import hardware
+from ml_backend.encoders import folders
+from ml_backend.pool.document import ID
+from ml_backend.pool.encoders import TEXT, PoolEncoder
+from ml_backend.pool.engine import engine, on_ray
+from ml_backend.pool.ledger import Ledger
+from ml_backend.pool.vectors import REASON, VECTOR
+
+TEXTS: Final = 1024
+"""Texts that a worker gets at once: an encoder puts those of one length together."""
+PICTURES: Final = 64
+IN_PROCESS: Final = 5_000
+"""Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
+
+
+def is_new(known: Ledger) -> Any:
+    """An expression over a hash: whether a row is not in a ledger."""
+    daft = engine()
+
+    @daft.func.batch(return_dtype=daft.DataType.bool())  # type: ignore[untyped-decorator]
+    def new(hashes: Any) -> Any:
+        return ~known.has(np.asarray(hashes.to_arrow(), dtype=np.uint64))
+
+    return new(daft.col(ID).hash())
+
+
+def embedded(
+    frame: Any,
+    content: str,
+    encoder: PoolEncoder,
+    *,
+    rows: int,
+    workers: int,
+    hardware_: hardware.Hardware,
+    encoder_folders: tuple[Path, ...] = (),
+) -> Any:
+    """A lazy frame of ``id``, ``vector`` (null where there is none) and ``reason``.
+
+    Args:
+        frame: ``id``, and the contents.
+        content: the column of the contents.
+        encoder: makes the vectors.
+        rows: how many there are, about.
+        workers: processes on this machine; a cluster counts its own cores.
+        hardware_: where each computes.
+        encoder_folders: that an encoder may lie in.
+    """
+    daft = engine()
+    kind, size = daft.DataType, encoder.dimensions()
+    apart = rows > IN_PROCESS
+    returned = kind.struct({VECTOR: kind.fixed_size_list(kind.float16(), size), REASON: kind.string()})
+    # With a number Daft starts processes, also where it is asked for none.
+    options: dict[str, Any] = {"max_concurrency": workers} if apart or on_ray() else {"use_process": False}
+
+    @daft.cls(**options)
+    class Embed:
+        def __init__(self) -> None:
+            hardware.use(hardware_)
+            folders.allow(encoder_folders)
+
+        @daft.method.batch(  # type: ignore[untyped-decorator]
+            return_dtype=returned, unnest=True, batch_size=TEXTS if encoder.kind == TEXT else PICTURES
+        )
+        def vectors(self, contents: Any) -> Any:
+            import pyarrow as pa
+
+            found, reasons = encoder.vectors(contents.to_pylist())
+            mask = pa.array([reason is not None for reason in reasons], pa.bool_())
+            column = pa.FixedSizeListArray.from_arrays(pa.array(found.reshape(-1)), size, mask=mask)
+            return pa.StructArray.from_arrays([column, pa.array(reasons, pa.string())], [VECTOR, REASON])
+
+    return frame.select(ID, Embed().vectors(daft.col(content)))

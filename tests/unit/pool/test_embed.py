@@ -1,0 +1,189 @@
+"""Embedding a pool: each row once, whatever comes in between."""
+
+import errno
+import shutil
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from support.tables import headline_rows, pool_of, write_picture, write_table
+
+from ml_backend.encoders.text_vectors import encode
+from ml_backend.errors import DataError, StoreError
+from ml_backend.files import AtomicWriter
+from ml_backend.pool.embed import EmbedOptions, embed
+from ml_backend.pool.encoders import GREY, PIXELS, TEXT, PoolEncoder
+from ml_backend.pool.source import Source
+from ml_backend.pool.state import state_in
+from ml_backend.pool.vectors import About, Vectors
+
+LIGHT = PoolEncoder(TEXT, "wordllama")
+SMALL_PARTS = EmbedOptions(part_rows=10)
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    return Vectors(tmp_path / "pool" / "wordllama")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Two files, read one after the other."""
+    write_table(tmp_path / "p" / "1.parquet", headline_rows(20))
+    return write_table(tmp_path / "p" / "2.parquet", headline_rows(20, 20)).parent
+
+
+def source(place):
+    return Source(pool_of(place))
+
+
+def read(vectors):
+    return {row: part[i] for ids, part in vectors.batches() for i, row in enumerate(ids.to_pylist())}
+
+
+def all_ids(vectors):
+    return sorted(row for batch in vectors.ids() for row in batch.to_pylist())
+
+
+def test_vectors_are_those_of_the_encoder(table, vectors):
+    seen = []
+    done = embed(source(table), vectors, LIGHT, progress=lambda done, total: seen.append((done, total)))
+    assert (done.rows, done.new, done.bad, done.gone) == (40, 40, 0, 0)
+    assert vectors.about() == About("wordllama", "wordllama", 256)
+    found = read(vectors)
+    rows = dict(headline_rows())
+    assert found.keys() == rows.keys()
+    assert np.array_equal(np.stack([found[row] for row in rows]), encode("wordllama", list(rows.values())))
+    assert seen[-1] == (40, 40)
+    state = state_in(vectors.folder.parent)
+    assert state.finished
+    assert (state.done, state.rows, state.bad) == (40, 40, 0)
+
+
+def test_only_new_rows_are_embedded_when_the_pool_grows(table, vectors):
+    embed(source(table), vectors, LIGHT)
+    before = {path: path.stat().st_mtime_ns for path in vectors.parts()}
+    write_table(table / "3.parquet", headline_rows(5, 40))
+    done = embed(source(table), vectors, LIGHT)
+    assert (done.rows, done.new) == (45, 5)
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in vectors.parts()}.items()
+    assert embed(source(table), vectors, LIGHT).new == 0
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows(45))
+
+
+class Stopped(BaseException):
+    """Somebody pressed Ctrl-C."""
+
+
+def test_broken_off_work_goes_on_where_it_was(table, vectors):
+    def stop(done, total):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        embed(source(table), vectors, LIGHT, SMALL_PARTS, progress=stop)
+    kept = vectors.count()
+    assert 0 < kept < 40
+    assert embed(source(table), vectors, LIGHT).new == 40 - kept
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows())
+
+
+@pytest.mark.parametrize("step", ["sync", "rename"])
+def test_a_full_disk_loses_what_was_in_hand_and_nothing_else(table, vectors, step):
+    embed(source(table / "1.parquet"), vectors, LIGHT)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left on device"):
+        embed(source(table), Vectors(vectors.folder, writer=AtomicWriter(**{step: full})), LIGHT)
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows(20))
+    assert embed(source(table), vectors, LIGHT).new == 20
+
+
+def test_rows_that_cannot_be_read_are_kept_apart_with_their_reason(tmp_path, vectors):
+    rows = [*headline_rows(3), ("empty", "  "), ("none", None)]
+    place = write_table(tmp_path / "a.parquet", rows)
+    done = embed(source(place), vectors, LIGHT)
+    assert (done.new, done.bad) == (3, 2)
+    assert sorted(vectors.bad()) == [
+        ("empty", "The text is empty; there is nothing to classify"),
+        ("none", "The text is empty; there is nothing to classify"),
+    ]
+    assert embed(source(place), vectors, LIGHT).bad == 0  # they are known
+    write_table(place, [*headline_rows(3), ("empty", "no more"), ("none", None)])
+    again = embed(source(place), vectors, LIGHT, EmbedOptions(retry_bad=True))
+    assert (again.new, again.bad) == (1, 1)
+
+
+def test_pictures_that_cannot_be_decoded_are_kept_apart(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / "p" / f"{number}.png", (number * 60, 0, 0), side=28)
+    (tmp_path / "p" / "broken.png").write_bytes(b"\x89PNG broken")
+    vectors = Vectors(tmp_path / "pool" / GREY)
+    done = embed(source(tmp_path / "p"), vectors, PoolEncoder(PIXELS, GREY))
+    assert (done.new, done.bad) == (3, 1)
+    ((row, reason),) = vectors.bad()
+    assert row == "broken.png"
+    assert "Not a readable image" in reason
+    assert {row: set(pixels.tolist()) for row, pixels in read(vectors).items()}["2.png"] == {
+        36.0
+    }  # grey of (120, 0, 0)
+
+
+def test_rows_that_are_gone_are_taken_out_unless_most_are(table, vectors):
+    embed(source(table), vectors, LIGHT)
+    write_table(table / "2.parquet", headline_rows(15, 20))
+    assert embed(source(table), vectors, LIGHT).gone == 5
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows(35))
+    (table / "1.parquet").unlink()
+    with pytest.raises(
+        StoreError, match=r"20 of 35 rows that were embedded are not in the pool any more.*--allow-gone"
+    ):
+        embed(source(table), vectors, LIGHT)
+    assert vectors.count() == 35
+    assert embed(source(table), vectors, LIGHT, EmbedOptions(allow_gone=True)).gone == 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("a", "x"), ("b", "y"), ("a", "z")], r"1 ids in the column 'id' .* more than once: 'a' \(2 times\)"),
+        ([("a", "x"), (None, "y"), ("", "z")], r"2 of 3 rows .* have no id in the column 'id' \(the first after 'a'\)"),
+    ],
+    ids=["doubled", "missing"],
+)
+def test_ids_that_tell_no_row_from_others_are_refused(tmp_path, vectors, rows, told):
+    place = write_table(tmp_path / "p" / "a.parquet", headline_rows(3))
+    embed(source(place), vectors, LIGHT)
+    write_table(place, rows)
+    with pytest.raises(DataError, match=told):
+        embed(source(place), vectors, LIGHT)
+    assert vectors.count() == 3
+
+
+def test_a_file_whose_ids_are_of_another_type_is_not_read_as_less(table, vectors):
+    pool = pool_of(table)
+    write_table(table / "3.parquet", [(1.5, "x")])
+    write_table(table / "4.parquet", [("a", "x")], columns=("key", "text"))
+    with pytest.raises(DataError, match="have no id in the column 'id'"):
+        embed(Source(pool), vectors, LIGHT)
+
+
+def test_two_at_once_and_another_encoder_are_refused(table, vectors):
+    vectors.folder.parent.mkdir(parents=True)
+    with FileLock(vectors.folder.parent / "lock"), pytest.raises(StoreError, match="Another process is embedding"):
+        embed(source(table), vectors, LIGHT)
+    vectors.start(About("wordllama", "wordllama@1", 256))
+    with pytest.raises(StoreError, match=r"were made by wordllama@1 .*delete the folder"):
+        embed(source(table), vectors, LIGHT)
+    shutil.rmtree(vectors.folder)
+    assert embed(source(table), vectors, LIGHT).new == 40
+
+
+def test_a_pool_that_cannot_be_reached_leaves_all_as_it_was(table, vectors):
+    pool = pool_of(table)
+    embed(Source(pool), vectors, LIGHT)
+    shutil.rmtree(table)
+    with pytest.raises(DataError, match="does not exist"):
+        embed(Source(pool), vectors, LIGHT)
+    assert vectors.count() == 40
