@@ -14,12 +14,13 @@ from ml_backend.encoders import feature_store, folders
 from ml_backend.errors import LabelStudioError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.connection import make_fetcher
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, read_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.models.base import Model
 from ml_backend.models.reading import reader_of
-from ml_backend.records import Prediction, Queue, Task
+from ml_backend.records import Prediction, Queue, Task, Wanted
+from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.item_reading import read_items
 from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.selection.ordering import after_queue, served_score
@@ -44,19 +45,26 @@ SERVED_LAST = 1.0
 class Predictor:
     """Predicts for one project, with the project's own model.
 
-    Which kind of model is read from the labeling config: ``<Choices>`` over an ``<Image>`` or over a ``<Text>``.
+    Which kind of model is read from the labeling config: what its question is about (`labeling_config`).
 
     Args:
         settings: the installation's.
         label_config: the project's labeling config; None: the one that was stored with the model.
         project: the project's id, or its unique id as Label Studio sends it (``7.1700000000``); None: the one that
             the tasks name.
+        wanted: which question is learnt; None: as the project's settings have it.
 
     Raises:
         LabelConfigError: the labeling config asks something else.
     """
 
-    def __init__(self, settings: Settings, label_config: str | None = None, project: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        label_config: str | None = None,
+        project: str | None = None,
+        wanted: Wanted | None = None,
+    ) -> None:
         self.settings = settings
         hardware.use(settings.hardware())
         feature_store.use(settings.model_dir)
@@ -64,10 +72,12 @@ class Predictor:
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None
-        config = read_label_config(label_config, project=number) if label_config else None
+        config = read_asked(label_config, number, self._store(()), wanted) if label_config else None
         self.question: ChoiceQuestion | None = config.question if config else None
         self.config_warnings = config.warnings if config else ()
         """What to know about the labeling config when a project is connected."""
+        self.config_notes = config.notes if config else ()
+        """What of it is not learnt."""
 
     def predict(self, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
@@ -92,7 +102,7 @@ class Predictor:
                 else self._unknown(name)
                 for t in tasks
             ]
-        question = self.question or parse_label_config(self._label_config)
+        question = self.question or store.noted_question() or parse_label_config(self._label_config)
         manifest, model = SERVED.load(store, current.version, question)
         if question.labels != manifest.labels:
             log.warning("project %s: labels changed since %s was trained", store.uid, manifest.name)

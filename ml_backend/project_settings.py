@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
+from ml_backend.records import Wanted
 from ml_backend.setting_errors import explain
 from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
 from ml_backend.strategies.registry import STRATEGIES
@@ -21,6 +22,12 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    question: str = Field(
+        "",
+        max_length=1000,
+        description="name of the control in the labeling config that is learnt (its `name`); unset: the first that can "
+        "be",
+    )
     strategy: Strategy = Field(
         "auto",
         max_length=1000,
@@ -97,6 +104,11 @@ class ProjectSettings(BaseModel):
     )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")
+
+    @property
+    def wanted(self) -> Wanted:
+        """What they say about the labeling config."""
+        return Wanted(self.question)
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
         """A copy with some values changed; ``where`` tells the user which place to mend.

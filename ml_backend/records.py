@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 EVALUATION_FIELD = "split"
 """Task data field that marks the held-out tasks."""
 EVALUATION_SPLIT = "evaluation"
 """Its value on tasks that are only ever used to measure."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a project's settings say about its labeling config."""
+
+    question: str = ""
+    """Name of the control that is learnt; empty: the first that can be."""
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> Self:
+        """What a project's extra params say; what is no text there says nothing (settings refuse it)."""
+        said = params.get("question")
+        return cls(said if isinstance(said, str) else "")
+
+
+NO_WISH: Final = Wanted()
 
 
 @dataclass(frozen=True)

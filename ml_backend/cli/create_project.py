@@ -40,7 +40,7 @@ def main(
     asked = read_label_config(xml, project=f'"{title}" ({config})')
     question = asked.question
     settings, client = connect(url)
-    for warning in asked.warnings:
+    for warning in (*asked.warnings, *asked.notes):
         warn(f"{warning}.")
     eyes = preview(question, settings.project_defaults(), [])
     project = make_project(client, title, xml, question, description)

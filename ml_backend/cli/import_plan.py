@@ -18,9 +18,11 @@ from ml_backend.importing.new_tasks import import_row, known_keys, send
 from ml_backend.importing.reading import NewTask, read_tasks
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decoded_text
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project
+from ml_backend.rounds.asked import question_of
+from ml_backend.store.project_store import ProjectStore
 
 SHOWN_PROBLEMS: Final = 20
 
@@ -64,13 +66,15 @@ class ImportOptions:
     leave_out_unknown: bool = False
 
 
-def import_file(path: Path, client: LabelStudioClient, project: Project, options: ImportOptions) -> Plan:
+def import_file(
+    path: Path, client: LabelStudioClient, project: Project, options: ImportOptions, store: ProjectStore | None = None
+) -> Plan:
     """Read a file, say what is wrong with it and what cannot be kept, and import it.
 
     Raises:
         DataError: it cannot be read, or nothing of it may be imported.
     """
-    question = parse_label_config(project.label_config, project=project.id)
+    question = question_of(client, project, store)
     plan = make_plan(path, question, options)
     notes: list[str] = []
     if options.with_labels and any(task.annotations for task in plan.tasks):
@@ -224,7 +228,7 @@ def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, p
     """
     from ml_backend.rounds.encoder_preview import preview, settings_of
 
-    question = parse_label_config(project.label_config, project=project.id)
+    question = plan.question or question_of(client, project, None)
     values = [] if question.by_url else [_content(task, question) for task in plan.tasks]
     try:
         line = preview(question, settings_of(settings, client, project.id), values)
@@ -235,8 +239,8 @@ def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, p
 
 
 def _content(task: NewTask, question: ChoiceQuestion) -> str:
-    value = str(question.value(task.data))
-    return decoded_text(value, question) if question.object_tag == "Text" else value
+    value = question.value(task.data)
+    return decoded_text(value, question) if question.object_tag == "Text" else str(value)
 
 
 def tell_before(plan: Plan, notes: Sequence[str]) -> None:

@@ -79,12 +79,13 @@ def main(
     comes from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.cli.import_plan import ImportOptions, import_file, tell_eyes
+    from ml_backend.store.registry import stores_of
 
     options = ImportOptions(
         labels, label_column, text_column, with_labels, evaluation, seed, strict, dry_run, leave_out_unknown
     )
     settings, client = connect(url)
     there = client.project(project)
-    plan = import_file(path, client, there, options)
+    plan = import_file(path, client, there, options, stores_of(settings).open(project))
     if not dry_run:
         tell_eyes(client, settings, there, plan)

@@ -66,9 +66,10 @@ def project(context: Context) -> Finding:
 
 
 def labeling_config(context: Context) -> Finding:
-    """It asks one choice about one image or text, and all annotators see it."""
+    """It asks something that can be learnt, and all annotators see it."""
     name, question = "Labeling config", context.question
     message = f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
+    message = " ".join((message, *(f"{note}." for note in context.config.notes)))
     if not context.config.warnings:
         return Finding(name, "ok", message)
     return Finding(name, "warning", f"{message} {'. '.join(context.config.warnings)}.", NEXT_STEP)

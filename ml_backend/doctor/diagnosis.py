@@ -24,14 +24,15 @@ from ml_backend.errors import (
 )
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.connection import new_client
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig
 from ml_backend.records import Project, Queue, Task
+from ml_backend.rounds.asked import read_asked
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import stores_of
 
 REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     ConfigurationError: "Correct the environment: the message names the variable.",
-    LabelConfigError: "Change Settings > Labeling Interface: one single-choice question about one image or text.",
+    LabelConfigError: "Change Settings > Labeling Interface: a question that can be learnt, about an image or a text.",
     LabelStudioUnreachable: "Start Label Studio, or correct LABEL_STUDIO_URL.",
     LabelStudioUnauthorized: "Take a new token under Account & Settings and set LABEL_STUDIO_API_KEY.",
     LabelStudioNotFound: "Check the number in the project's URL, and whose token it is.",
@@ -107,7 +108,8 @@ class Context:
     @cached_property
     def config(self) -> LabelingConfig:
         """The project's labeling config."""
-        return read_label_config(self.project.label_config, project=self.project_id)
+        store = stores_of(self.settings).open(self.project_id)
+        return read_asked(self.project.label_config, self.project_id, store)
 
     @property
     def question(self) -> ChoiceQuestion:

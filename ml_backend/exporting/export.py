@@ -14,9 +14,10 @@ from ml_backend.exporting.rows import annotation_rows
 from ml_backend.exporting.tables import csv_text, json_lines, json_text
 from ml_backend.files import AtomicWriter, Staged, for_people
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.records import Task
+from ml_backend.rounds.asked import question_of
 from ml_backend.store.project_store import ProjectStore
 
 BY_ENDING: Final = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", "": "datasets"}
@@ -57,7 +58,7 @@ def read_export(
         LabelStudioError: Label Studio failed. LabelConfigError: the project asks no single choice.
     """
     project = client.project(project_id)
-    question, emails = parse_label_config(project.label_config, project=project_id), client.emails()
+    question, emails = question_of(client, project, store), client.emails()
     tasks = client.export(project_id, everything=whole)
     rows = list(annotation_rows(tasks, question, emails, store))
     predictions = client.predictions(project_id) if whole else []

@@ -19,7 +19,7 @@ from ml_backend.importing.items import DATA_PREFIX, ImportItem, Remarks, is_expo
 from ml_backend.importing.rows import BLANK, TEXTS, columns_of, rows_of
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.label_studio.media import decoded_text
+from ml_backend.label_studio.media import PARAGRAPHS, decoded_text
 from ml_backend.label_studio.task_fields import field_value, with_field
 from ml_backend.label_studio.url_kinds import KINDS, is_readable
 
@@ -199,6 +199,9 @@ def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadItemError(f'the {what} in "{name}" is empty')
     if not wanted.is_image and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if wanted.question is not None and wanted.question.markup == PARAGRAPHS and not wanted.question.by_url:
+        decoded_text(value, wanted.question)
         return value
     if not isinstance(value, str):
         raise BadItemError(f'"{name}" holds a {type(value).__name__}, not the {what}')

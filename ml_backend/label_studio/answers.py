@@ -6,14 +6,15 @@ A result that cannot be read is not one that leaves the question open: people an
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ml_backend.label_sets import pack, unpack
+from ml_backend.label_studio.config_controls import BETWEEN
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
-KIND: Final = "choices"
+RATING: Final = "rating"
 BULK_REGION: Final = "bulk-"
 """Begins the id of a region that was written to many tasks at once; the action's id follows. Label Studio keeps it, so
 that whoever reads the annotation knows, also without our store."""
@@ -79,11 +80,20 @@ def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[
             "id": "choice",
             "from_name": question.control,
             "to_name": question.object,
-            "type": KIND,
+            "type": question.kind,
             "score": round(float(score), 6),
-            "value": {KIND: [[each] if question.nested else each for each in chosen]},
+            "value": {question.kind: _written(chosen, question)},
         }
     ]
+
+
+def _written(chosen: Sequence[str], question: ChoiceQuestion) -> Any:
+    """Labels as a result holds them."""
+    if question.kind == RATING:
+        return int(chosen[0])
+    if question.paths:
+        return [list(question.paths[question.labels.index(label)]) for label in chosen]
+    return [[label] if question.nested else label for label in chosen]
 
 
 def annotation_result(label: str, question: ChoiceQuestion, *, action: str = "") -> list[dict[str, Any]]:
@@ -112,25 +122,39 @@ def _labels(result: Any, question: ChoiceQuestion) -> Iterator[str]:
         if not isinstance(region, Mapping):
             raise _Unreadable(f"its result holds {_shown(region)}, not an object")
         if region.get("from_name") == question.control:
-            yield from _chosen(region)
+            yield from _chosen(region, question)
 
 
-def _chosen(region: Mapping[str, Any]) -> Iterator[str]:
+def _chosen(region: Mapping[str, Any], question: ChoiceQuestion) -> Iterator[str]:
     value = region.get("value")
     if not isinstance(value, Mapping):
         raise _Unreadable(f"its value is {_shown(value)}, not an object")
-    if KIND not in value:
-        raise _Unreadable(f"it is of the type {_shown(region.get('type'))}, and has no choices")
-    chosen = value[KIND]
+    if question.kind not in value:
+        raise _Unreadable(f"it is of the type {_shown(region.get('type'))}, and has no {question.kind}")
+    chosen = value[question.kind]
+    if question.kind == RATING:
+        yield _stars(chosen)
+        return
     if isinstance(chosen, str):  # plain what is meant, though Label Studio writes lists
         chosen = [chosen]
     if not isinstance(chosen, list):
         raise _Unreadable(f"its choices are {_shown(chosen)}, not a list")
     for choice in chosen:
-        yield _label(choice)
+        yield _label(choice, question)
 
 
-def _label(choice: Any) -> str:
+def _stars(rating: Any) -> str:
+    if isinstance(rating, float) and rating.is_integer():
+        rating = int(rating)
+    if isinstance(rating, bool) or not isinstance(rating, int) or rating.bit_length() > LONGEST_NUMBER:
+        raise _Unreadable(f"its rating is {_shown(rating)}, not a whole number")
+    return str(rating)
+
+
+def _label(choice: Any, question: ChoiceQuestion) -> str:
+    if isinstance(choice, list) and question.paths and all(isinstance(part, str) for part in choice):
+        way = tuple(choice)
+        return question.labels[question.paths.index(way)] if way in question.paths else BETWEEN.join(way)
     if isinstance(choice, list) and len(choice) == 1:  # as allowNested stores it
         choice = choice[0]
     if isinstance(choice, str):

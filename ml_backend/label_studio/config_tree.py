@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 from defusedxml import DefusedXmlException, ElementTree
 
-READ: Final = frozenset({"choices", "choice", "text", "image"})
+READ: Final = frozenset({"choices", "choice", "rating", "taxonomy", "text", "image", "hypertext", "paragraphs"})
 """Tags whose attributes are read here, but for those that hide what is inside them."""
 EXACT: Final = {name.lower(): name for name in ("name", "toName", "value")}
 """Attributes of these tags that the server finds only in this spelling."""

@@ -12,7 +12,10 @@ TRUTHS: Final = ("true", "false")
 SWITCHES: Final = {
     "choices": ("allownested", "perregion", "peritem", "required", "showinline", "readonly", "visible"),
     "choice": ("selected", "readonly", "visible"),
+    "taxonomy": ("leafsonly", "showfullpath", "perregion", "peritem", "required", "readonly", "visible", "labeling"),
+    "rating": ("required", "perregion", "peritem", "readonly", "visible"),
     "text": ("selectionenabled", "showlabels"),
+    "hypertext": ("selectionenabled", "showlabels", "inline", "clickablelinks"),
 }
 """Attributes that are true or false."""
 WORDS: Final = {
@@ -20,6 +23,10 @@ WORDS: Final = {
     ("choices", "layout"): ("select", "inline", "vertical"),
     ("text", "valuetype"): ("text", "url"),
     ("text", "encoding"): ("none", "base64", "base64unicode"),
+    ("hypertext", "valuetype"): ("text", "url"),
+    ("hypertext", "encoding"): ("none", "base64", "base64unicode"),
+    ("paragraphs", "valuetype"): ("json", "url"),
+    ("paragraphs", "encoding"): ("none", "base64", "base64unicode"),
     ("text", "savetextresult"): ("none", "no", "yes"),
     ("text", "granularity"): ("symbol", "word", "sentence", "paragraph"),
 }

@@ -1,4 +1,4 @@
-"""Labeling config → the one question that a project asks, and what about it is not as it seems.
+"""Labeling config → the question of a project that is learnt, and what about it is not as it seems.
 
 What the page and the server of Label Studio 1.23.2 make of a config was read in their code, and tried.
 """
@@ -9,20 +9,28 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, is_object, read_tree
-from ml_backend.label_studio.config_words import check_words
+from ml_backend.label_studio.config_controls import (
+    LEARNABLE,
+    MAX_CLASSES,
+    MIN_CLASSES,
+    Answers,
+    answers_of,
+    is_learnable,
+)
+from ml_backend.label_studio.config_objects import USUAL_KEY, ShownObject, objects, read_object
+from ml_backend.label_studio.config_refusals import Refused, refuse
+from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, read_tree
 from ml_backend.label_studio.hidden_questions import hidden
-from ml_backend.label_studio.task_fields import FIELD, VARIABLE, field_value
+from ml_backend.label_studio.task_fields import field_value
+from ml_backend.records import NO_WISH, Wanted
 
-OBJECT_TAGS: Final = ("Image", "Text")
-MIN_CLASSES, MAX_CLASSES = 2, 1_000
-SINGLE_CHOICE: Final = ("single", "single-radio")
-MULTIPLE_CHOICE: Final = "multiple"
+__all__ = ["MAX_CLASSES", "MIN_CLASSES", "ChoiceQuestion", "LabelingConfig", "parse_label_config", "read_label_config"]
 NEXT_STEP: Final = "Change it in Settings > Labeling Interface."
+QUESTION_STEP: Final = "Correct the setting `question` (extra params), or the config in Settings > Labeling Interface."
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,16 @@ class ChoiceQuestion:
     """One question, of one choice or several, over one image or one text."""
 
     control: str
-    """Name of the ``<Choices>`` tag: ``from_name`` in a result."""
+    """Name of the ``<Choices>``, ``<Rating>`` or ``<Taxonomy>`` tag: ``from_name`` in a result."""
     object: str
-    """Name of the ``<Image>`` or ``<Text>`` tag: ``to_name`` in a result."""
+    """Name of the tag that it is about: ``to_name`` in a result."""
     object_tag: str
-    """``Image`` or ``Text``."""
+    """As what that is read: ``Image`` or ``Text``."""
     field: str
     """Task data field that the object shows: ``text``, or a way into the data (``meta.text``, ``texts[0]``)."""
     labels: tuple[str, ...]
-    """Stored values in the order of the config: a choice's ``alias`` where it has one, else its ``value``."""
+    """The classes in the order of the config: a choice's ``alias`` where it has one, else its ``value``; numbers of
+    stars; names of leaves."""
     descriptions: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     """What says to people what each label means: its ``hint`` where it has one, else its ``value``."""
     nested: bool = False
@@ -51,10 +60,23 @@ class ChoiceQuestion:
     """Several choices per answer, or none: an answer is a set of labels (`label_sets`)."""
     required: bool = dataclasses.field(default=False, compare=False)
     """An answer without a choice is not taken; else it is an answer where there may be several."""
+    kind: str = "choices"
+    """Type of a result: ``choices``, ``rating`` or ``taxonomy``."""
+    paths: tuple[tuple[str, ...], ...] = ()
+    """The way to each label, where answers are stored as ways; else empty."""
+    markup: str = ""
+    """Of a text: ``html`` or ``paragraphs``, see `config_objects.Shown`."""
+    text_key: str = USUAL_KEY
+    """Of paragraphs: where the words of an utterance are."""
 
     def value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data hold in the field; None where there is nothing."""
         return field_value(data, self.field)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What finds this very question in a config again."""
+        return Wanted(self.control)
 
 
 @dataclass(frozen=True)
@@ -64,166 +86,124 @@ class LabelingConfig:
     question: ChoiceQuestion
     warnings: tuple[str, ...] = ()
     """What annotators see otherwise than the config seems to say, and what that does to the answers."""
+    notes: tuple[str, ...] = ()
+    """What of the config is not learnt, in sentences without their full stop."""
 
 
-def parse_label_config(xml: str, *, project: object = "?") -> ChoiceQuestion:
-    """The one question that a labeling config asks.
+def question_from(known: Mapping[str, Any]) -> ChoiceQuestion:
+    """A question as JSON kept it; fields that an older release did not write have their defaults.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    paths = tuple(tuple(path) for path in fields.get("paths", ()))
+    return ChoiceQuestion(**{**fields, "labels": tuple(known["labels"]), "paths": paths})
+
+
+def parse_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WISH) -> ChoiceQuestion:
+    """The question of a labeling config that is learnt.
 
     Raises:
         LabelConfigError: as `read_label_config`.
     """
-    return read_label_config(xml, project=project).question
+    return read_label_config(xml, project=project, wanted=wanted).question
 
 
-def read_label_config(xml: str, *, project: object = "?") -> LabelingConfig:
+def read_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WISH) -> LabelingConfig:
     """The question of a labeling config, and what to know about it when a project is connected.
 
+    Args:
+        xml: the config.
+        project: whose it is, for errors.
+        wanted: which of its questions is learnt; by default the first that can be.
+
     Raises:
-        LabelConfigError: no XML, not exactly one ``<Choices>``, not single choice, labels that come from the task
-            (``value="$field"``) or are nested, fewer than 2 or more than 1,000 classes, an object other than
-            ``<Image>`` and ``<Text>``, a question that the page does not show, or a word that it does not know.
+        LabelConfigError: no XML, no question that can be learnt (`config_controls`), or not the one that is wanted;
+            fewer than 2 or more than 1,000 classes, an object that is not read (`config_objects`), a question that the
+            page does not show, or a word that it does not know.
     """
+    step = QUESTION_STEP if wanted.question else NEXT_STEP
     try:
-        return _read(read_tree(xml))
+        return _read(read_tree(xml), wanted)
     except ConfigUnreadable as exc:
         reason = f" cannot be read ({exc})."
-    except _Refused as exc:
+    except Refused as exc:
         reason = str(exc)
-    raise LabelConfigError(f"The labeling config of project {project}{reason} {NEXT_STEP}")
+    raise LabelConfigError(f"The labeling config of project {project}{reason} {step}")
 
 
-class _Refused(ValueError):
-    """Why a config cannot be learnt from. Goes on after the name of the project."""
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise _Refused(reason)
-
-
-def _read(tree: ConfigTree) -> LabelingConfig:
-    control = _control(tree)
-    shown = _object(tree, control.attrib["toname"])
-    field = _field(tree, shown)
-    choices = _choices(tree, control)
-    for tag in (control, shown, *choices):
-        if (unknown := check_words(tag)) is not None:
-            _refuse(f": <{tree.spelling[tag]}> has {unknown}.")
-    warnings = [*hidden(tree, control, "the question"), *hidden(tree, shown, f"what <{shown.tag.title()}> shows")]
-    if refused := next((found for found in warnings if found.never), None):
-        _refuse(f": {refused.text}.")
-    labels = _labels(choices)
-    question = ChoiceQuestion(
-        control.attrib["name"],
-        shown.attrib["name"],
-        shown.tag.title(),
-        field,
-        labels,
-        _descriptions(choices, labels),
-        nested=control.get("allownested") == "true",
-        by_url=shown.tag == "text" and shown.get("valuetype") == "url",
-        encoding=shown.get("encoding", "none") if shown.tag == "text" else "none",
-        multiple=control.get("choice") == MULTIPLE_CHOICE,
-        required=control.get("required") == "true",
-    )
-    return LabelingConfig(question, (*(found.text for found in warnings), *_about_choices(choices, labels)))
-
-
-def _control(tree: ConfigTree) -> Element:
+def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
     names = Counter(tag.get("name") for tag in tree.tags() if tag.get("name"))
     if doubled := next((name for name, count in names.items() if count > 1), None):
-        _refuse(f' has two tags named "{doubled}", which Label Studio does not take; rename one.')
-    choices = [tag for tag in tree.tags() if tag.tag == "choices" and is_control(tag)]
-    if len(choices) != 1:
-        _refuse(f" has {len(choices)} <Choices> controls, exactly one is needed.")
-    tag = choices[0]
-    choice = tag.get("choice", "single")
-    if choice not in SINGLE_CHOICE:
-        _refuse(f' has <Choices choice="{choice}">; set choice="single".')
-    if "true" in (tag.get("perregion"), tag.get("peritem")):
-        _refuse(" asks per region or per item; ask once per task.")
-    if "$" in tag.get("value", "") or tag.get("apiurl"):
-        _refuse(" takes its choices from the task; list them as <Choice> tags.")
-    return tag
+        refuse(f' has two tags named "{doubled}", which Label Studio does not take; rename one.')
+    controls = [tag for tag in tree.tags() if is_control(tag)]
+    candidates = [tag for tag in controls if is_learnable(tag)]
+    if wanted.question:
+        candidates = [tag for tag in candidates if tag.get("name") == wanted.question]
+        if not candidates:
+            refuse(_no_such_question(tree, controls, wanted.question))
+    found, reasons = None, list[str]()
+    for control in candidates:
+        try:
+            found = _question(tree, control)
+            break
+        except Refused as exc:
+            reasons.append(str(exc))
+    if found is None:
+        kinds = ", ".join(f"<{name}>" for name in LEARNABLE.values())
+        refuse(reasons[0] if reasons else f" has no question that can be learnt, which is one of {kinds}.")
+    question, warnings = found
+    others = [tag for tag in controls if tag.get("name") != question.control]
+    return LabelingConfig(question, warnings, _left_aside(tree, question, others))
 
 
-def _object(tree: ConfigTree, to_name: str) -> Element:
-    """The object that the question is about."""
-    target = {tag.attrib["name"]: tag for tag in tree.tags() if is_object(tag)}.get(to_name)
-    if target is None:
-        _refuse(": <Choices> must point to one object by its toName.")
-    if target.tag.title() not in OBJECT_TAGS:
-        wanted = " or ".join(f"<{tag}>" for tag in OBJECT_TAGS)
-        _refuse(f" asks about <{tree.spelling[target]}>; supported: {wanted}.")
-    if target.get("resolver"):
-        _refuse(f' has <{tree.spelling[target]} resolver="{target.get("resolver")}">, which is not read; delete it.')
-    return target
+def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> str:
+    there = ", ".join(f'"{tag.get("name")}"' for tag in controls if is_learnable(tag)) or "none"
+    other = next((tag for tag in controls if tag.get("name") == name), None)
+    if other is not None:
+        return f' has <{tree.spelling[other]} name="{name}">, which cannot be learnt; what can be: {there}.'
+    return f' has no question named "{name}"; it asks {there}.'
 
 
-def _field(tree: ConfigTree, shown: Element) -> str:
-    """The task data field that an object shows."""
-    value = shown.get("value", "")  # a valueList would be several images
-    field = FIELD.fullmatch(value)
-    if field is not None:
-        return field.group(1)
-    sees = VARIABLE.sub("…", value)
-    seen = f" (annotators would see {sees!r}, with what the task has for each …)" if sees else ""
-    _refuse(
-        f' has <{tree.spelling[shown]} value="{value}">; its value must be one task field, like "$text" or '
-        f'"$meta.text", of the letters a to z, digits and _{seen}.'
+def _question(tree: ConfigTree, control: Element) -> tuple[ChoiceQuestion, tuple[str, ...]]:
+    """The question of one control, and what to know about it."""
+    asked = answers_of(tree, control)
+    tag = objects(tree).get(control.attrib["toname"])
+    if tag is None:
+        refuse(f": <{tree.spelling[control]}> must point to one object by its toName.")
+    shown = read_object(tree, tag)
+    warnings = [*hidden(tree, control, "the question"), *hidden(tree, tag, f"what <{shown.tag}> shows")]
+    if refused := next((found for found in warnings if found.never), None):
+        refuse(f": {refused.text}.")
+    return _made(control.attrib["name"], shown, asked), (*(found.text for found in warnings), *asked.warnings)
+
+
+def _made(control: str, shown: ShownObject, asked: Answers) -> ChoiceQuestion:
+    return ChoiceQuestion(
+        control,
+        shown.name,
+        shown.object_tag,
+        shown.field,
+        asked.labels,
+        asked.descriptions,
+        nested=asked.nested,
+        by_url=shown.by_url,
+        encoding=shown.encoding,
+        multiple=asked.multiple,
+        required=asked.required,
+        kind=asked.kind,
+        paths=asked.paths,
+        markup=shown.markup,
+        text_key=shown.text_key,
     )
 
 
-def _choices(tree: ConfigTree, control: Element) -> list[Element]:
-    choices = list(control.iter("choice"))
-    if any(tree.parents[tag].tag == "choice" for tag in choices):
-        _refuse(" has nested <Choice> tags; make them one flat list.")
-    inside = {tree.spelling[tag] for tag in control}
-    if choices and tree.spelling[control] == "Choices" and not inside & {"Choice", "View"}:
-        _refuse(f" has <{tree.spelling[choices[0]]}> in <Choices>, which Label Studio does not take; write <Choice>.")
-    for tag in choices:
-        if VARIABLE.search(tag.get("value", "")) and not tag.get("alias"):
-            _refuse(
-                f' has <Choice value="{tag.get("value")}">, which annotators see, and Label Studio stores, with what '
-                "each task has in its place; list the choices by their names, without $, or give each an alias."
-            )
-    return choices
-
-
-def _labels(choices: list[Element]) -> tuple[str, ...]:
-    labels = tuple(tag.get("alias", tag.get("value", "")) for tag in choices)  # an empty alias is stored: as ""
-    doubled = [label for label, count in Counter(labels).items() if count > 1 or not label]
-    if doubled:
-        _refuse(f" has an empty or doubled choice: {doubled[0]!r}.")
-    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
-        _refuse(f" has {len(labels):,} choices; {MIN_CLASSES} to {MAX_CLASSES:,} are supported.")
-    return labels
-
-
-def _descriptions(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:
-    said = (tag.get("hint", "").strip() or _own_words(tag) for tag in choices)
-    return tuple(text or label for text, label in zip(said, labels, strict=True))
-
-
-def _own_words(choice: Element) -> str:
-    """What the page shows for a choice, where that is the same for all tasks."""
-    value = choice.get("value", "").strip()
-    return "" if VARIABLE.search(value) else value
-
-
-def _about_choices(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:
-    warnings = []
-    for tag, label in zip(choices, labels, strict=True):
-        if VARIABLE.search(tag.get("value", "")):
-            warnings.append(
-                f"Annotators see the choice {label!r} with what each task has for {tag.get('value')!r}; the model "
-                f"knows it only as {label!r}"
-            )
-        elif not (tag.get("value") or tag.get("html")):
-            warnings.append(f"Annotators see a choice without a word; {label!r} is stored")
-        if tag.get("selected") == "true":
-            warnings.append(f"Annotators find {label!r} chosen already: who only presses Submit has answered it")
-        if tag.get("visible") == "false":
-            warnings.append(f"Annotators do not see the choice {label!r}")
-        if tag.get("readonly") == "true":
-            warnings.append(f"Annotators cannot choose {label!r}: it is readonly")
-    return tuple(warnings)
+def _left_aside(tree: ConfigTree, question: ChoiceQuestion, others: list[Element]) -> tuple[str, ...]:
+    """What of the controls is not learnt."""
+    if not others:
+        return ()
+    shown = ", ".join(f'"{tag.get("name")}" (<{tree.spelling[tag]}>)' for tag in others)
+    could = [str(tag.get("name")) for tag in others if is_learnable(tag)]
+    more = f"; the setting `question` names another: {', '.join(could)}" if could else ""
+    return (f'Learnt is "{question.control}"; asked too, but not learnt: {shown}{more}',)

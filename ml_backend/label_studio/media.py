@@ -14,12 +14,15 @@ from ml_backend.fetching.budget import Budget
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.fetching.urls import SHOWN
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.config_objects import Shown
 from ml_backend.label_studio.file_paths import file_path, is_own
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.markup import words_of_html, words_of_paragraphs
 from ml_backend.label_studio.task_fields import field_value, top_field
 from ml_backend.label_studio.url_kinds import scheme_of, storage_path
 from ml_backend.records import Task
 
+HTML: Final = "html"
+PARAGRAPHS: Final = "paragraphs"
 LONGEST_DATA_URI: Final = 16 * 1024 * 1024
 """Characters. Label Studio itself takes 250 MB of tasks in one import."""
 
@@ -44,21 +47,23 @@ class MediaReader:
     fetcher: Fetcher = field(default_factory=Fetcher)
     budget: Budget = field(default_factory=Budget)
 
-    def shown(self, task: Task, question: ChoiceQuestion) -> bytes | str:
+    def shown(self, task: Task, question: Shown) -> bytes | str:
         """What annotators see of a task: the raw content of an image, or the text.
 
         Raises:
             BadItemError: as `read`.
         """
+        if question.markup == PARAGRAPHS and not question.by_url:
+            return decoded_text(field_value(task.data, question.field), question)
         if not question.by_url:
             content = self.read(task, field=question.field, object_tag=question.object_tag)
         else:
             content = self.read(task, field=question.field, object_tag="URL")
         return content if question.object_tag == "Image" else decoded_text(content, question)
 
-    def known_text(self, task: Task, question: ChoiceQuestion) -> bool:
+    def known_text(self, task: Task, question: Shown) -> bool:
         """Whether the text of a task can be read without fetching it."""
-        url = question.value(task.data)
+        url = field_value(task.data, question.field)
         return not question.by_url or (isinstance(url, str) and self.cached(url.strip()) is not None)
 
     def read(self, task: Task, *, field: str, object_tag: str) -> bytes | str:
@@ -149,8 +154,16 @@ def text_of(value: Any, field: str) -> str:
     return text
 
 
-def decoded_text(content: bytes | str, question: ChoiceQuestion) -> str:
-    """A text as the config says that it is encoded.
+def _words(value: Any, question: Shown) -> str:
+    """The words of a text, without what stands around them."""
+    if question.markup == PARAGRAPHS:
+        return text_of(words_of_paragraphs(value, question.field, question.text_key), question.field)
+    text = text_of(value, question.field)
+    return text_of(words_of_html(text), question.field) if question.markup == HTML else text
+
+
+def decoded_text(content: Any, question: Shown) -> str:
+    """The words of a text that is encoded as the config says: bytes, a text, or a list of utterances.
 
     Bytes are UTF-8, as for the page. Of the base64 encodings the page shows ``base64`` byte by byte, so that letters
     beyond ASCII come out wrong there; they are read as what they were written for.
@@ -158,6 +171,8 @@ def decoded_text(content: bytes | str, question: ChoiceQuestion) -> str:
     Raises:
         BadItemError: it is not encoded so, or nothing but white space.
     """
+    if not isinstance(content, bytes | str):
+        return _words(content, question)
     text = content.decode("utf-8-sig", "replace") if isinstance(content, bytes) else content
     if question.encoding != "none":
         try:
@@ -168,7 +183,7 @@ def decoded_text(content: bytes | str, question: ChoiceQuestion) -> str:
             text = raw.decode()
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
-    return text_of(text, question.field)
+    return _words(text, question)
 
 
 def decode_data_uri(uri: str) -> bytes:

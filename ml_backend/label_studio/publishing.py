@@ -124,11 +124,16 @@ def latest_number(versions: Mapping[str, int]) -> int:
 
 def _check_question(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> None:
     """Refuse guesses that answer another question than people see now."""
-    if parse_label_config(client.project(project_id).label_config, project=project_id) != question:
+    if _asked_now(client, project_id, question) != question:
         raise LabelConfigError(
             f"The labeling config of project {project_id} changed while the round ran. The old order stands; the next "
             "round uses the new config."
         )
+
+
+def _asked_now(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> ChoiceQuestion:
+    xml = client.project(project_id).label_config
+    return parse_label_config(xml, project=project_id, wanted=question.wanted)
 
 
 def _import(

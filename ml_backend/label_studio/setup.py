@@ -28,7 +28,8 @@ def make_project(
     project = client.find_project(title)
     if project is None:
         return client.create_project(title, xml, description=description)
-    if project.label_config.strip() and parse_label_config(project.label_config, project=project.id) != question:
+    xml_there, wanted = project.label_config, question.wanted
+    if xml_there.strip() and parse_label_config(xml_there, project=project.id, wanted=wanted) != question:
         raise ConfigurationError(
             f'Project {project.id} is titled "{title}" too, but its labeling config asks another question. '
             f"Choose another title, or change the config in {client.url}/projects/{project.id}/settings/labeling"

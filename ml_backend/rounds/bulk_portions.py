@@ -16,9 +16,10 @@ from typing import Any, Final
 from ml_backend.errors import ConfigurationError, LabelStudioConflict, LabelStudioError, LabelStudioNotFound
 from ml_backend.label_studio.answers import annotation_result, bulk_action
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import Task
+from ml_backend.rounds.asked import question_of
 from ml_backend.rounds.bulk import ANSWERED, CHANGED, GONE, control_tasks, why_not
 from ml_backend.store import bulk_actions
 from ml_backend.store.bulk_actions import MOST, BulkAction
@@ -92,7 +93,7 @@ def _begun(
     project = client.project(project_id)
     if project.uid != store.uid:
         raise ConfigurationError(f"Project {project_id} is another one than the backend knows; run a round first.")
-    question = parse_label_config(project.label_config, project=project_id)
+    question = question_of(client, project, store)
     if label not in question.labels:
         raise ConfigurationError(f"{label!r} is no label of the project; choose one of: {', '.join(question.labels)}.")
     account = client.whoami()

@@ -10,11 +10,11 @@ from ml_backend.config import ProjectSettings
 from ml_backend.evaluation import agreement
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
-from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project
+from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.report import Recorder
@@ -43,8 +43,8 @@ def read_project(
         ConfigurationError: wrong settings. LabelStudioError: the tasks cannot be read.
     """
     with recorder.step("read") as step:
-        question = parse_label_config(now.label_config, project=now.id)
         settings = _settings(workspace, store, options.overrides, now.id)
+        question = read_asked(now.label_config, now.id, store, settings.wanted).question
         cache = TaskCache(store.task_cache_path)
         cache.shrink()
         refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))

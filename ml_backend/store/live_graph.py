@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from ml_backend.errors import StoreError
 from ml_backend.files import atomic
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, question_from
 from ml_backend.semi_supervised.graph import Neighbourhood, coordinates
 
 FILE: Final = "instant.safetensors"
@@ -93,9 +93,9 @@ def read(folder: Path) -> InstantGraph | None:
             arrays["prior"],
             arrays.get("model"),
         )
-        asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["question"].items()}
-        question = ChoiceQuestion(**asked)
-        return InstantGraph(about["queue"], question, about["newest"], arrays["task_ids"], graph)
+        return InstantGraph(
+            about["queue"], question_from(about["question"]), about["newest"], arrays["task_ids"], graph
+        )
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as exc:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ml_backend.files import FILE_MODE
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, question_from
 from ml_backend.store.documents import PARAMS, QUESTION
 from ml_backend.store.folder import StoreFolder, StoreLock
 
@@ -67,7 +67,7 @@ class StoredDocuments(StoreFolder):
         """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
         known = self.document(QUESTION)
         asked = {name: value for name, value in asdict(question).items() if name != "descriptions"}
-        found = {"title": title or known.get("title"), **asked, "labels": list(question.labels)}
+        found = json.loads(json.dumps({"title": title or known.get("title"), **asked}))
         if found != known:
             self.write_document(QUESTION, found)
 
@@ -75,7 +75,7 @@ class StoredDocuments(StoreFolder):
         """What the project asks, as it was noted; None where it never was, or by a version up to 0.1."""
         known = {name: value for name, value in self.document(QUESTION).items() if name != "title"}
         try:
-            return ChoiceQuestion(**{**known, "labels": tuple(known["labels"])})
+            return question_from(known)
         except (KeyError, TypeError):
             return None
 

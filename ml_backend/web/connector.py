@@ -12,6 +12,7 @@ from ml_backend.errors import ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import read_label_config
 from ml_backend.label_studio.twins import MARK
 from ml_backend.predictor import UNTRAINED, Predictor
+from ml_backend.records import Wanted
 from ml_backend.rounds.extra_params import check_extra_params, read_extra_params, set_extra_params
 from ml_backend.rounds.webhook import note_address
 from ml_backend.store.registry import stores_of
@@ -38,9 +39,9 @@ def setup() -> Response:
     # The body also holds a host name and the project creator's token: neither is used, nor logged.
     body, settings = json_body(), services().settings
     uid = project_uid(body.get("project"))
-    predictor = Predictor(settings, required_text(body, "schema"), uid)
     params = read_extra_params(body.get("extra_params"))
     check_extra_params(settings, params)
+    predictor = Predictor(settings, required_text(body, "schema"), uid, Wanted.of(params))
     confirmed = services().projects.confirms(uid)
     if confirmed is False:
         raise NotFound(
@@ -54,6 +55,8 @@ def setup() -> Response:
     set_extra_params(settings, uid, params)
     for warning in predictor.config_warnings:
         log.warning("project %s: labeling config: %s", uid, warning)
+    for note in predictor.config_notes:
+        log.info("project %s: labeling config: %s", uid, note)
     note_address(settings, stores_of(settings).get(uid), request.url_root)
     if predictor.question is not None:
         stores_of(settings).get(uid).note_question(predictor.question)
@@ -90,7 +93,7 @@ def versions() -> Response:
 def validate() -> Response:
     """Whether a labeling config (`config`) can be learnt from, and what to know about it; 422 says why not."""
     found = read_label_config(required_text(json_body(), "config"))
-    return jsonify(status="ok", warnings=list(found.warnings))
+    return jsonify(status="ok", warnings=list(found.warnings), notes=list(found.notes))
 
 
 @blueprint.post("/delete")

@@ -1,0 +1,215 @@
+"""A control of a labeling config → the answers that it takes, and in which form Label Studio keeps them.
+
+What the page stores was tried (1.23.2): a ``<Choice>`` inside another is shown only with ``allowNested``, and its
+answer is the way to it, ``[["A", "A1"]]``; who ticks the outer one ticks all that is in it. A ``<Taxonomy>`` stores
+ways too, to a branch as well as to a leaf. A ``<Rating>`` stores a number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+from xml.etree.ElementTree import Element  # the type only; defusedxml parses
+
+from ml_backend.label_studio.config_refusals import refuse
+from ml_backend.label_studio.config_tree import ConfigTree, is_control
+from ml_backend.label_studio.config_words import check_words
+from ml_backend.label_studio.task_fields import VARIABLE
+
+MIN_CLASSES, MAX_CLASSES = 2, 1_000
+SINGLE_CHOICE: Final = ("single", "single-radio")
+MULTIPLE_CHOICE: Final = "multiple"
+LEARNABLE: Final = {"choices": "Choices", "rating": "Rating", "taxonomy": "Taxonomy"}
+"""Controls that can be learnt, in small letters and as they are written."""
+USUAL_STARS: Final = 5
+"""Of a ``<Rating>`` that says nothing."""
+BETWEEN: Final = " > "
+"""Stands between the parts of a way where a leaf's own name is not enough: several branches have it."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a control takes for an answer."""
+
+    kind: str
+    """Type of its results: ``choices``, ``rating`` or ``taxonomy``."""
+    labels: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...] = ()
+    """The way to each label, where answers are stored as ways of more than one part; else empty."""
+    nested: bool = False
+    multiple: bool = False
+    required: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def is_learnable(tag: Element) -> bool:
+    """Whether a tag is a control of a kind that can be learnt."""
+    return tag.tag in LEARNABLE and is_control(tag)
+
+
+def answers_of(tree: ConfigTree, control: Element) -> Answers:
+    """What a control takes for an answer.
+
+    Raises:
+        Refused: that cannot be learnt.
+    """
+    _check(tree, control)
+    if "true" in (control.get("perregion"), control.get("peritem"), control.get("labeling")):
+        refuse(" asks per region or per item; ask once per task.")
+    if control.tag == "rating":
+        return _rating(control)
+    if control.get("apiurl") or ("$" in control.get("value", "") and control.tag == "taxonomy"):
+        refuse(f" takes its choices from the task; list them as <Choice> tags in <{LEARNABLE[str(control.tag)]}>.")
+    return _taxonomy(tree, control) if control.tag == "taxonomy" else _choices(tree, control)
+
+
+def _check(tree: ConfigTree, tag: Element) -> None:
+    if (unknown := check_words(tag)) is not None:
+        refuse(f": <{tree.spelling[tag]}> has {unknown}.")
+
+
+def _rating(control: Element) -> Answers:
+    written = control.get("maxrating", str(USUAL_STARS))
+    if not (written.isdecimal() and MIN_CLASSES <= int(written) <= MAX_CLASSES):
+        refuse(f' has <Rating maxRating="{written}">; {MIN_CLASSES} to {MAX_CLASSES:,} stars are supported.')
+    labels = tuple(map(str, range(1, int(written) + 1)))
+    warnings = []
+    if control.get("defaultvalue"):
+        warnings.append(
+            f"Annotators find {control.get('defaultvalue')} stars given already: who only presses Submit has answered"
+        )
+    return Answers("rating", labels, labels, required=control.get("required") == "true", warnings=tuple(warnings))
+
+
+def _taxonomy(tree: ConfigTree, control: Element) -> Answers:
+    tags = _choice_tags(tree, control)
+    leaves = [tag for tag in tags if tag.find("choice") is None]
+    paths = tuple(_way(tree, tag) for tag in leaves)
+    labels = _names(paths)
+    _check_labels(labels, "leaves")
+    name, warnings = control.get("name"), []
+    if control.get("maxusages") != "1":
+        warnings.append(
+            f'Annotators can choose several of <Taxonomy name="{name}">: such answers are left out; set maxUsages="1"'
+        )
+    if len(leaves) < len(tags) and control.get("leafsonly") != "true":
+        warnings.append(
+            f'Annotators can answer <Taxonomy name="{name}"> with a branch, which is no class: such answers are left '
+            'out; set leafsOnly="true"'
+        )
+    described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=len(leaves) == len(tags))
+    required = control.get("required") == "true"
+    return Answers("taxonomy", labels, described, paths, required=required, warnings=tuple(warnings))
+
+
+def _choices(tree: ConfigTree, control: Element) -> Answers:
+    choice = control.get("choice", "single")
+    if choice not in SINGLE_CHOICE:
+        refuse(f' has <Choices choice="{choice}">; set choice="single".')
+    nested, required = control.get("allownested") == "true", control.get("required") == "true"
+    if "$" in control.get("value", ""):
+        refuse(" takes its choices from the task; list them as <Choice> tags.")
+    tags = _choice_tags(tree, control)
+    if len(ways := [tag for tag in tags if tag.find("choice") is None]) < len(tags):
+        return _nested(tree, control, tags, ways)
+    labels = tuple(_stored(tag) for tag in tags)
+    _check_labels(labels, "choices")
+    return Answers(
+        "choices",
+        labels,
+        _descriptions(tags, labels),
+        nested=nested,
+        multiple=choice == MULTIPLE_CHOICE,
+        required=required,
+        warnings=_about_choices(tags, labels),
+    )
+
+
+def _nested(tree: ConfigTree, control: Element, tags: list[Element], leaves: list[Element]) -> Answers:
+    if control.get("allownested") != "true":
+        refuse(
+            " has nested <Choice> tags, of which the page shows only the outer ones; make them one flat list, or set "
+            'allowNested="true".'
+        )
+    paths = tuple(_way(tree, tag) for tag in leaves)
+    labels = _names(paths)
+    _check_labels(labels, "innermost choices")
+    outer = next(_stored(tag) for tag in tags if tag not in leaves)
+    told = f"Annotators who choose {outer!r} choose all that is in it: such answers are left out"
+    described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=False)
+    warnings = (told, *_about_choices(leaves, labels))
+    required = control.get("required") == "true"
+    return Answers("choices", labels, described, paths, nested=True, required=required, warnings=warnings)
+
+
+def _choice_tags(tree: ConfigTree, control: Element) -> list[Element]:
+    choices = list(control.iter("choice"))
+    inside = {tree.spelling[tag] for tag in control}
+    written = LEARNABLE[str(control.tag)]
+    if choices and tree.spelling[control] == written and not inside & {"Choice", "View"}:
+        refuse(f" has <{tree.spelling[choices[0]]}> in <{written}>, which Label Studio does not take; write <Choice>.")
+    for tag in choices:
+        _check(tree, tag)
+        if VARIABLE.search(tag.get("value", "")) and not tag.get("alias"):
+            refuse(
+                f' has <Choice value="{tag.get("value")}">, which annotators see, and Label Studio stores, with what '
+                "each task has in its place; list the choices by their names, without $, or give each an alias."
+            )
+    return choices
+
+
+def _stored(choice: Element) -> str:
+    return str(choice.get("alias", choice.get("value", "")))  # an empty alias is stored: as ""
+
+
+def _way(tree: ConfigTree, choice: Element) -> tuple[str, ...]:
+    """The choices that a choice lies in, the outermost first, and itself."""
+    inner_first = [_stored(tag) for tag in tree.with_parents(choice) if tag.tag == "choice"]
+    return tuple(reversed(inner_first))
+
+
+def _names(paths: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """What the leaves are called: by their own names, those that are there more than once by their ways."""
+    counts = Counter(path[-1] for path in paths)
+    return tuple(path[-1] if counts[path[-1]] == 1 else BETWEEN.join(path) for path in paths)
+
+
+def _check_labels(labels: tuple[str, ...], what: str) -> None:
+    doubled = [label for label, count in Counter(labels).items() if count > 1 or not label]
+    if doubled:
+        refuse(f" has an empty or doubled choice: {doubled[0]!r}.")
+    if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
+        refuse(f" has {len(labels):,} {what}; {MIN_CLASSES} to {MAX_CLASSES:,} are supported.")
+
+
+def _descriptions(choices: list[Element], labels: tuple[str, ...], *, own: bool = True) -> tuple[str, ...]:
+    """What says to people what each choice means: its hint, else ``own`` words of it, else its label."""
+    said = (tag.get("hint", "").strip() or (_own_words(tag) if own else "") for tag in choices)
+    return tuple(text or label for text, label in zip(said, labels, strict=True))
+
+
+def _own_words(choice: Element) -> str:
+    """What the page shows for a choice, where that is the same for all tasks."""
+    value = choice.get("value", "").strip()
+    return "" if VARIABLE.search(value) else value
+
+
+def _about_choices(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:
+    warnings = []
+    for tag, label in zip(choices, labels, strict=True):
+        if VARIABLE.search(tag.get("value", "")):
+            warnings.append(
+                f"Annotators see the choice {label!r} with what each task has for {tag.get('value')!r}; the model "
+                f"knows it only as {label!r}"
+            )
+        elif not (tag.get("value") or tag.get("html")):
+            warnings.append(f"Annotators see a choice without a word; {label!r} is stored")
+        if tag.get("selected") == "true":
+            warnings.append(f"Annotators find {label!r} chosen already: who only presses Submit has answered it")
+        if tag.get("visible") == "false":
+            warnings.append(f"Annotators do not see the choice {label!r}")
+        if tag.get("readonly") == "true":
+            warnings.append(f"Annotators cannot choose {label!r}: it is readonly")
+    return tuple(warnings)

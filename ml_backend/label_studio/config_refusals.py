@@ -1,0 +1,18 @@
+"""Why a labeling config cannot be learnt from: a reason that goes on after the name of the project."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+
+class Refused(ValueError):
+    """Why a config, or one control of it, cannot be learnt from."""
+
+
+def refuse(reason: str) -> NoReturn:
+    """Give up on what is being read.
+
+    Raises:
+        Refused: always.
+    """
+    raise Refused(reason)

@@ -1,0 +1,58 @@
+"""What a project asks, as its settings and its store have it: which question of its labeling config is learnt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
+from ml_backend.records import Project, Wanted
+from ml_backend.rounds.extra_params import read_extra_params
+from ml_backend.store.project_store import ProjectStore
+
+
+def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wanted | None = None) -> LabelingConfig:
+    """The question of a config that is learnt: the one that is wanted, else the one that the present order goes by.
+
+    Args:
+        xml: the labeling config.
+        project: whose it is, for errors.
+        store: the project's; None where there is none yet.
+        wanted: what the settings say; None: as the store has them.
+
+    Raises:
+        LabelConfigError: it cannot be learnt from, or does not ask any more what the present order goes by.
+    """
+    if wanted is None:
+        wanted = Wanted.of(store.extra_params()) if store is not None else Wanted()
+    before = store.noted_question() if store is not None and store.current().queue else None
+    if wanted.question or before is None:
+        return read_label_config(xml, project=project, wanted=wanted)
+    found = read_label_config(xml, project=project, wanted=wanted)
+    if found.question.control == before.control:
+        return found
+    if f'"{before.control}"' in " ".join(found.notes):  # another one was put before it
+        return read_label_config(xml, project=project, wanted=before.wanted)
+    raise LabelConfigError(
+        f'The labeling config of project {project} asks no "{before.control}" any more, which the present order goes '
+        f'by. That order stands. Name the question "{before.control}" again in Settings > Labeling Interface; or, to '
+        f'begin anew with another one, set `question` to its name, such as "{found.question.control}" (extra params in '
+        "Settings > Model)."
+    )
+
+
+def question_of(client: LabelStudioClient, project: Project, store: ProjectStore | None) -> ChoiceQuestion:
+    """What a project asks, also where its store lies on another machine.
+
+    Raises:
+        LabelConfigError: as `read_asked`. LabelStudioError: Label Studio failed.
+    """
+    wanted = None if store is not None else Wanted.of(_params(client, project.id))
+    return read_asked(project.label_config, project.id, store, wanted).question
+
+
+def _params(client: LabelStudioClient, project_id: int) -> Any:
+    """Extra params as the backend's record in Label Studio has them."""
+    rows = [row for row in client.backends(project_id) if row["title"] == BACKEND_TITLE]
+    return read_extra_params(rows[0].get("extra_params")) if rows else {}
