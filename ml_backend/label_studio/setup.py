@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ml_backend.config import Settings
-from ml_backend.errors import ConfigurationError, LabelStudioRejected, LabelStudioUnauthorized
+from ml_backend.errors import ConfigurationError, LabelConfigError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.label_studio.client import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.webhooks import PRIVATE_ADDRESS, ensure_webhook
@@ -28,8 +28,7 @@ def make_project(
     project = client.find_project(title)
     if project is None:
         return client.create_project(title, xml, description=description)
-    xml_there, wanted = project.label_config, question.wanted
-    if xml_there.strip() and parse_label_config(xml_there, project=project.id, wanted=wanted) != question:
+    if project.label_config.strip() and not _asks(project, question):
         raise ConfigurationError(
             f'Project {project.id} is titled "{title}" too, but its labeling config asks another question. '
             f"Choose another title, or change the config in {client.url}/projects/{project.id}/settings/labeling"
@@ -39,6 +38,13 @@ def make_project(
         changes["label_config"] = xml
     client.request("PATCH", f"api/projects/{project.id}", body=changes, what=f"Project {project.id}")
     return client.project(project.id)
+
+
+def _asks(project: Project, question: ChoiceQuestion) -> bool:
+    try:
+        return parse_label_config(project.label_config, project=project.id, wanted=question.wanted) == question
+    except LabelConfigError:
+        return False
 
 
 def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str, settings: Settings) -> list[str]:

@@ -114,7 +114,7 @@ def test_a_backend_that_is_down_is_told_without_talk_of_addresses(run):
 def test_a_bad_config_is_told_before_anything_is_made(run, label_studio, tmp_path):
     config = write(tmp_path / "bad.xml", "<View><Text name='t' value='$t'/></View>")
     result = run(create_project, "--config", config, "--title", "Bad config", code=1)
-    assert "exactly one is needed" in result.stderr
+    assert "no question that can be learnt" in result.stderr
     assert label_studio.client.find_project("Bad config") is None
 
 
