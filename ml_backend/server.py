@@ -19,7 +19,7 @@ from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.process import RoundProcess
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret
-from ml_backend.rounds.project_round import run_request
+from ml_backend.pool.round_requests import run_request
 from ml_backend.rounds.record import record_lost_round
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.registry import stores_of

@@ -36,7 +36,7 @@ from ml_backend.errors import StoreError
 from ml_backend.importing.new_tasks import known_keys, send
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.setup import connect_backend, make_project
-from ml_backend.rounds.project_round import workspace
+from ml_backend.pool.round_requests import workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.rounds.request import RoundRequest, RunOptions

@@ -81,7 +81,7 @@ def joined_round(
         ActiveLearningError: as `record_round`.
     """
     from ml_backend.cli.observer import ProgressObserver
-    from ml_backend.rounds.project_round import workspace
+    from ml_backend.pool.round_requests import workspace
     from ml_backend.rounds.record import record_round
 
     options = replace(options, log_attempts=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml_backend.config import Settings
-from ml_backend.rounds.project_round import run_request
+from ml_backend.pool.round_requests import run_request
 from ml_backend.rounds.request import ASKED, RoundRequest
 
 

@@ -34,7 +34,7 @@ NEAREST: Final = 50
 class Head(Protocol):
     """What a version says of vectors."""
 
-    def probabilities(self, vectors: Vectors, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+    def probabilities(self, vectors: Vectors, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Of each row ``[n, K, C]``."""
 
 
@@ -224,7 +224,7 @@ def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
     if head is None:
         return None
     samples = wanted.samples if "samples" in needs(wanted.strategy) else 1
-    probabilities = head.probabilities(rows.vectors, samples, wanted.seed)
+    probabilities = head.probabilities(rows.vectors, samples=samples, seed=wanted.seed)
     return uncertainty(wanted.strategy, probabilities, rows.keys, seed=wanted.seed)
 
 

@@ -19,7 +19,7 @@ from ml_backend.rounds.record import record_failure, record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.webhook import mend_webhooks
-from ml_backend.rounds.workspace import Workspace
+from ml_backend.rounds.workspace import FindPool, Workspace
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.registry import stores_of
 
@@ -33,7 +33,11 @@ LIBRARY: Final = ModelLibrary()
 
 
 def run_request(
-    request: RoundRequest, *, settings: Settings | None = None, run: Callable[..., Report] = record_round
+    request: RoundRequest,
+    *,
+    settings: Settings | None = None,
+    run: Callable[..., Report] = record_round,
+    outside: FindPool | None = None,
 ) -> dict[str, Any]:
     """One round: train, judge, publish a new queue. The labels are read from Label Studio.
 
@@ -41,6 +45,7 @@ def run_request(
         request: what is asked of the round.
         settings: the installation's; default: the environment's.
         run: does the round: called as ``record_round``.
+        outside: finds the pool outside Label Studio that the project is connected to; None: there is no such.
 
     Returns:
         JSON-able summary: version, queue, metrics, warnings, steps.
@@ -50,14 +55,14 @@ def run_request(
             those that are none of ours may quote a task.
     """
     try:
-        return _summary(_round(settings or load_settings(), request, run))
+        return _summary(_round(settings or load_settings(), request, run, outside))
     except ActiveLearningError as exc:
         raise type(exc)(str(exc)) from None
     except Exception as exc:
         raise ActiveLearningError(f"The round failed ({type(exc).__name__}); the log says where.") from None
 
 
-def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]) -> Report:
+def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report], outside: FindPool | None) -> Report:
     client = client_of(settings)
     if client is None:
         raise ConfigurationError("No token to read labels with: set LABEL_STUDIO_API_KEY for the backend.")
@@ -70,7 +75,7 @@ def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]
     options = RunOptions(fit_random=request.train, draw_map=True, patience=patience, told=tuple(told))
     started = datetime.now(UTC)
     try:
-        report = run(workspace(settings, client), request, options)
+        report = run(workspace(settings, client, outside), request, options)
     except ProjectBusy as exc:
         if not request.is_one_of_a_kind:
             raise
@@ -108,7 +113,7 @@ def client_of(settings: Settings) -> LabelStudioClient | None:
         return None
 
 
-def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
+def workspace(settings: Settings, client: LabelStudioClient, outside: FindPool | None = None) -> Workspace:
     """What rounds need, from settings; from then on this process computes as these say."""
     hardware.use(settings.hardware())
     feature_store.use(settings.model_dir)
@@ -123,4 +128,5 @@ def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
         stores_of(settings),
         make_fetcher(settings),
         settings.media_seconds,
+        outside,
     )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ml_backend.evaluation.agreement import Agreement
 from ml_backend.records import Queue
+from ml_backend.rounds.log import Seen
 
 Clock = Callable[[], float]
 
@@ -65,6 +66,8 @@ class Report:
     """Tasks in the tab "Re-check", most doubtful first; None where the project has no such tab."""
     queue: Queue | None = None
     published: bool = False
+    fed: Seen | None = None
+    """What `log.look` saw after rows of a pool outside became tasks, so that they are no news; None where none did."""
     replaced: list[str] = field(default_factory=list)
     """Our older orders that this round deleted; younger ones stay for people who have their tasks open."""
 

@@ -49,9 +49,8 @@ class Workspace:
     """Fetches images that are not Label Studio's."""
     media_seconds: float = 120.0
     """That a round may spend on fetching."""
-    outside: Callable[[ProjectStore, LabelStudioClient, bool], OutsidePool | None] | None = None
-    """Finds the pool outside Label Studio that a project is connected to, for a round that is dry or not; None where
-    nothing knows of such."""
+    outside: FindPool | None = None
+    """Finds the pool outside Label Studio that a project is connected to; None where nothing knows of such."""
 
     def store(self, uid: str) -> ProjectStore:
         """A project's store."""
@@ -120,6 +119,10 @@ class OutsidePool(Protocol):
         Raises:
             LabelStudioError: Label Studio did not take them; they are announced, and a later round finishes it.
         """
+
+
+FindPool = Callable[[ProjectStore, LabelStudioClient, bool], OutsidePool | None]
+"""Called with the project's store, a client, and whether the round is a dry run."""
 
 
 def read_tasks(

@@ -11,7 +11,7 @@ class Softmax:
     def __init__(self, seed=0):
         self.weights = np.random.default_rng(seed).normal(size=(DIMENSIONS, CLASSES))
 
-    def probabilities(self, vectors, samples=1, seed=0):
+    def probabilities(self, vectors, *, samples=1, seed=0):
         rng = np.random.default_rng(seed)
         masks = np.ones((samples, DIMENSIONS)) if samples == 1 else rng.random((samples, DIMENSIONS)) > 0.3
         logits = np.einsum("nd,kd,dc->nkc", vectors.astype(np.float64), masks, self.weights)

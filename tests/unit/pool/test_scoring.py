@@ -22,7 +22,7 @@ def test_the_best_are_the_top_of_all_in_memory(strategy, batch):
     samples = 5 if "bald" in strategy else 1
     found = one_pass(in_batches(ids, vectors, batch), wanted(strategy=strategy, samples=5), Softmax())
     keys = row_keys(ids)
-    values = uncertainty(strategy, Softmax().probabilities(vectors, samples, 3), keys, seed=3)
+    values = uncertainty(strategy, Softmax().probabilities(vectors, samples=samples, seed=3), keys, seed=3)
     expected = rank(values, keys, seed=3, count=50)
     assert found.best is not None
     assert found.best.ids.tolist() == [ids[place] for place in expected]
@@ -91,7 +91,7 @@ def test_progress_tells_the_rows_behind_it():
 
 def test_a_failing_head_ends_the_pass():
     class Failing:
-        def probabilities(self, vectors, samples=1, seed=0):
+        def probabilities(self, vectors, *, samples=1, seed=0):
             raise ValueError("no")
 
     ids, vectors = a_pool(500)

@@ -1,0 +1,290 @@
+"""A round over a pool outside Label Studio: which rows it compares, and which of them become tasks.
+
+::
+
+    settle ─► read ─► the last pass's candidates join the open tasks ─► train, on them too
+                                                                          │
+    publish ◄─ chosen rows become tasks ◄─ choose ◄─ candidates of one pass by the new head
+
+What fails here fails no round: it is said, and the tasks that are there are ordered.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend.errors import ActiveLearningError, BadItemError, ConfigurationError, DataError, StoreError
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.models.base import Model
+from ml_backend.pool import neighbours
+from ml_backend.pool.announce import ROW_FIELD
+from ml_backend.pool.candidates import Candidates, Labelled, Sizes, find_candidates
+from ml_backend.pool.document import Pool, connected
+from ml_backend.pool.feeding import feed, finish, rows_there, surplus
+from ml_backend.pool.heads import Head, check_fits, head_of
+from ml_backend.pool.last_pass import LastPass, note, read_candidates, write_candidates
+from ml_backend.pool.row_items import Suited, candidate_items, suited, vectors_of
+from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.row_tasks import task_data
+from ml_backend.pool.scoring import Rows
+from ml_backend.pool.source import Source
+from ml_backend.records import FIRST_ROW, Project, Task
+from ml_backend.rounds.log import look
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.workspace import RoundProject
+from ml_backend.store.project_store import ProjectStore
+
+log = logging.getLogger(__name__)
+SHOWN: Final = 5
+"""Rows that a warning names."""
+EMBED: Final = "lsal pool embed --project"
+
+
+def pool_of(
+    store: ProjectStore, client: LabelStudioClient, dry_run: bool, *, sizes: Sizes | None = None
+) -> RoundPool | None:
+    """The pool of a project, for one round; None where none is connected.
+
+    Raises:
+        StoreError: what is known of it is damaged.
+    """
+    found = connected(store)
+    return None if found is None else RoundPool(store, client, found, dry_run, sizes or Sizes())
+
+
+@dataclass
+class RoundPool:
+    """The pool in one round; see `rounds.workspace.OutsidePool`."""
+
+    store: ProjectStore
+    client: LabelStudioClient
+    pool: Pool
+    dry_run: bool
+    sizes: Sizes
+    clock: Callable[[], float] = time.monotonic
+    _suited: Suited | None = None
+    """The vectors that the project's model reads; None where there are none yet."""
+    _rows: dict[int, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Number of a candidate → its id, and what its task would hold; of pictures nothing before they are chosen."""
+    _taken: set[str] = field(default_factory=set)
+    """Rows that are tasks."""
+    _pass: LastPass = field(default_factory=LastPass)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.pool.rows
+
+    # --- before the round reads --------------------------------------------------------------------------------
+
+    def settle(self, now: Project, recorder: Recorder) -> None:
+        """Finish what a round that was cut off announced; see `OutsidePool.settle`."""
+        cache = TaskCache(self.store.task_cache_path)
+
+        def read() -> Any:
+            cache.refresh(self.client, now.id)
+            return cache.tasks()
+
+        if finish(self.client, now.id, self.store, read) is not None:
+            recorder.warn("An earlier round was cut off while rows of the pool became tasks: that is finished now.")
+        if doubled := surplus(rows_there(cache.tasks())):
+            self.client.delete_tasks(now.id, doubled)
+            recorder.warn(f"{len(doubled)} rows of the pool had two tasks; those that nobody answered are deleted.")
+
+    def attached(self, project: RoundProject, recorder: Recorder) -> RoundProject:
+        """With its vectors' model, its tasks' rows, and the last pass's candidates; see `OutsidePool.attached`."""
+        there = rows_there(TaskCache(self.store.task_cache_path).tasks())
+        numbers = dict(zip(there, row_keys(list(there)).tolist(), strict=True))
+        self._taken = set(there)
+        keys = {task.id: numbers[row] for row, tasks in there.items() for task in tasks}
+        project = replace(project, keys=keys)
+        with self._problems_told(recorder):
+            self._suited = suited(project, self.store)
+            if self._suited is None:
+                raise StoreError(f"The pool is not embedded yet: {EMBED} {project.now.id}")
+            project = self._suited.project
+            kept = read_candidates(self._suited.vectors.folder)
+            if kept is not None:
+                project = self._with_rows(project, *kept, recorder)
+        return project
+
+    # --- after training ----------------------------------------------------------------------------------------
+
+    def searched(self, project: RoundProject, model: Model | None, recorder: Recorder) -> RoundProject:
+        """With the candidates of one pass by this model among its open tasks; see `OutsidePool.searched`."""
+        found = self._suited
+        if found is None:
+            return project
+        with self._problems_told(recorder):
+            version = recorder.report.version
+            head = head_of(self.store.manifest(version), model) if model is not None and version else None
+            if head is not None:
+                check_fits(found.vectors, head)
+            started = self.clock()
+            with recorder.step("search the pool") as step:
+                total = found.vectors.count()
+                candidates = self._pass_over(project, found, head, lambda done: step.progress(done, total))
+                step.detail = f"{candidates.looked_at:,} rows, {len(candidates):,} candidates"
+            self._pass = LastPass(
+                datetime.now(UTC).isoformat(),
+                version if head is not None else None,
+                found.encoder.name,
+                candidates.looked_at,
+                len(candidates),
+                candidates.counts["best"],
+                candidates.counts["drawn"],
+                candidates.counts["near"],
+                seconds=round(self.clock() - started, 3),
+                tasks=len(self._taken),
+            )
+            return self._joined(project, found, candidates, recorder)
+        return project
+
+    def _pass_over(
+        self, project: RoundProject, found: Suited, head: Head | None, progress: Callable[[int], None]
+    ) -> Candidates:
+        labelled = {task.id: task for task, _ in project.pool.training}
+        known = neighbours.read(self.store).among(f"{found.about.made_of}, {found.vectors.count()} rows")
+        candidates = find_candidates(
+            found.vectors.batches(),
+            head,
+            project.settings,
+            taken=row_keys(sorted(self._taken)),
+            labelled=Labelled(list(labelled), lambda tasks: vectors_of(project, found, [labelled[t] for t in tasks])),
+            neighbours=known,
+            sizes=self.sizes,
+            progress=progress,
+        )
+        if not self.dry_run:
+            neighbours.write(self.store, candidates.neighbours)
+        return candidates
+
+    def _joined(self, project: RoundProject, found: Suited, candidates: Candidates, recorder: Recorder) -> RoundProject:
+        rows = candidates.rows
+        if rows is None:
+            if not candidates.looked_at:
+                raise StoreError(f"The pool has no vectors yet: {EMBED} {project.now.id}")
+            recorder.warn("Every row of the pool is a task already.")
+            return self._without_rows(project)
+        with recorder.step("read the pool") as step:
+            data = self._contents(rows)
+            kept = np.array([each is not None for each in data], dtype=np.bool_)
+            rows, there = rows.take(kept), [each for each in data if each is not None]
+            step.detail = f"{len(rows):,} rows"
+        if gone := int((~kept).sum()):
+            recorder.warn(
+                f"{gone:,} rows of {self.pool.url} are gone since they were embedded, and are left out: "
+                f"{EMBED} {project.now.id} forgets them."
+            )
+        if not self.dry_run:
+            write_candidates(found.vectors.folder, rows, there)
+        return self._with_rows(self._without_rows(project), rows, there, recorder)
+
+    def _contents(self, rows: Rows) -> list[dict[str, Any] | None]:
+        """What the task of each row would hold; nothing yet of pictures, None of a text that is gone."""
+        if self.pool.is_pictures:
+            return [{} for _ in rows.names]
+        source = Source(self.pool)
+        source.check()
+        found = source.rows(rows.names)
+        return [task_data(row, found[row]) if row in found else None for row in rows.names]
+
+    # --- rows among the open tasks -----------------------------------------------------------------------------
+
+    def _with_rows(
+        self, project: RoundProject, rows: Rows, data: Sequence[Mapping[str, Any]], recorder: Recorder
+    ) -> RoundProject:
+        if self._suited is None:
+            return project
+        new = [place for place, row in enumerate(rows.names) if row not in self._taken]
+        rows, data = rows.take(np.array(new, dtype=np.int64)), [data[place] for place in new]
+        tasks = [Task(key, each) for key, each in zip(rows.keys.tolist(), data, strict=True)]
+        project.items.update(candidate_items(project, self._suited, tasks, rows, recorder.report))
+        self._rows |= {task.id: (row, task.data) for task, row in zip(tasks, rows.names, strict=True)}
+        pool = replace(project.pool, open=[*project.pool.open, *tasks])
+        return replace(project, pool=pool)
+
+    def _without_rows(self, project: RoundProject) -> RoundProject:
+        kept = [task for task in project.pool.open if task.id < FIRST_ROW]
+        return replace(project, pool=replace(project.pool, open=kept))
+
+    # --- chosen rows become tasks ------------------------------------------------------------------------------
+
+    def fed(
+        self, project: RoundProject, chosen: Sequence[int], recorder: Recorder
+    ) -> tuple[RoundProject, Mapping[int, int]]:
+        """Make tasks of chosen rows; see `OutsidePool.fed`."""
+        rows = self._data([key for key in chosen if key in self._rows], recorder)
+        with recorder.step("feed") as step:
+            took = feed(self.client, project.now.id, self.store, list(rows.values()), step.progress)
+            step.detail = f"{len(took.tasks):,} rows became tasks"
+        if took.refused:
+            row, why = next(iter(took.refused.items()))
+            recorder.warn(f"Label Studio refused {len(took.refused)} rows of the pool, {row!r} for one: {why}")
+        made = {key: took.tasks[data[ROW_FIELD]] for key, data in rows.items() if data[ROW_FIELD] in took.tasks}
+        tasks = [Task(task, rows[key]) for key, task in made.items()]
+        project.items.update({task: project.items[key] for key, task in made.items() if key in project.items})
+        kept = [task for task in project.pool.open if task.id not in made]
+        project = replace(
+            project,
+            pool=replace(project.pool, open=[*kept, *tasks]),
+            keys={**project.keys, **{task: key for key, task in made.items()}},
+        )
+        if made:
+            recorder.report.fed = look(self.client, project.now.id)
+        self._taken |= {data[ROW_FIELD] for data in rows.values()}
+        note(self.store, replace(self._pass, fed=len(made), tasks=len(self._taken)))
+        return project, made
+
+    def _data(self, chosen: Sequence[int], recorder: Recorder) -> dict[int, dict[str, Any]]:
+        """What the tasks of chosen rows hold; those that are gone, or cannot be read, are left out."""
+        if not self.pool.is_pictures:
+            return {key: dict(self._rows[key][1]) for key in chosen}
+        found = Source(self.pool).rows([self._rows[key][0] for key in chosen]) if chosen else {}
+        made: dict[int, dict[str, Any]] = {}
+        lost: list[str] = []
+        for key in chosen:
+            row = self._rows[key][0]
+            try:
+                if None in found.get(row, {"": None}).values():
+                    raise BadItemError("it is gone")
+                made[key] = task_data(row, found[row])
+            except BadItemError as exc:
+                lost.append(f"{row} ({exc})")
+        if lost:
+            recorder.warn(f"{len(lost)} chosen pictures are left out: {', '.join(lost[:SHOWN])}")
+        return made
+
+    def _problems_told(self, recorder: Recorder) -> _Told:
+        return _Told(self, recorder)
+
+    def tell(self, problem: ActiveLearningError, recorder: Recorder) -> None:
+        """Say why nothing new comes from the pool; the tasks that are there are ordered all the same."""
+        self._pass = LastPass(datetime.now(UTC).isoformat(), tasks=len(self._taken), problem=str(problem))
+        recorder.warn(f"Nothing new comes from the pool: {problem}")
+        if not self.dry_run:
+            note(self.store, self._pass)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Turns what keeps a pool from being searched into a warning of the round."""
+
+    pool: RoundPool
+    recorder: Recorder
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> bool:
+        if not isinstance(exc, DataError | StoreError | ConfigurationError):
+            return False
+        self.pool.tell(exc, self.recorder)
+        return True

@@ -1,0 +1,40 @@
+"""What a row's task holds: what people see of it, and the row's id."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+from PIL import Image
+
+from ml_backend.encoders.pictures import header, thumbnail
+from ml_backend.label_studio.task_fields import with_field
+from ml_backend.pool.announce import ROW_FIELD
+
+MOST_BYTES: Final = 1_000_000
+"""Of a picture that is embedded as it is; of a larger one a small copy is: task lists would be slow."""
+
+
+def task_data(row: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a row's task.
+
+    Args:
+        row: its id.
+        content: task field → text, or a picture's bytes.
+
+    Raises:
+        BadItemError: a picture cannot be read.
+    """
+    data: dict[str, Any] = {}
+    for name, value in content.items():
+        data = with_field(data, name, _embedded(value) if isinstance(value, bytes) else value)
+    return {**data, ROW_FIELD: row}
+
+
+def _embedded(raw: bytes) -> str:
+    """The data URI of a picture."""
+    small = thumbnail(raw)  # all of it is decoded: what is damaged shows here, not to annotators
+    if len(raw) > MOST_BYTES:
+        raw = small
+    return f"data:{Image.MIME[header(raw).format]};base64,{base64.b64encode(raw).decode('ascii')}"

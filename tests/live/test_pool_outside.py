@@ -1,0 +1,127 @@
+"""A round over a pool outside Label Studio: from no task at all to a second round over 2,000 rows."""
+
+import csv
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml_backend.config import ProjectSettings
+from ml_backend.pool.announce import ROW_FIELD, announce, announced
+from ml_backend.pool.candidates import Sizes
+from ml_backend.pool.document import Pool, connect
+from ml_backend.pool.embed import embed
+from ml_backend.pool.encoders import PoolEncoder
+from ml_backend.pool.last_pass import stored
+from ml_backend.pool.rounds import pool_of
+from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.source import Source
+from ml_backend.pool.vectors import Vectors, folder_of
+from ml_backend.records import CONTROL
+from ml_backend.rounds.log import look
+from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.rounds.run import Workspace, run_round
+from ml_backend.selection.control_arm import control_order
+from ml_backend.store.project_store import ProjectStore
+
+SETTINGS = ProjectSettings(
+    queue_size=20, control_share=0.2, text_model="sentences", hyperparameters={"encoder": "wordllama"}, recheck=0
+)
+SIZES = Sizes(best=200, drawn=150, near=100)
+
+
+@pytest.fixture(scope="module")
+def headlines(shared_data, tmp_path_factory):
+    """Id → headline of 2,000 rows in a Parquet file, and the file."""
+    with (shared_data / "headlines" / "abc_2003_20k.csv").open(encoding="utf-8") as file:
+        texts = [row["headline_text"] for row in csv.DictReader(file)][:2000]
+    rows = {f"abc-{number}": text for number, text in enumerate(texts)}
+    path = tmp_path_factory.mktemp("pool") / "headlines.parquet"
+    pq.write_table(pa.table({"key": list(rows), "headline": list(rows.values())}), path)
+    return rows, path
+
+
+def label_of(text):
+    return "Disaster-related" if any(word in text for word in ("fire", "flood", "crash", "storm", "police")) else "Not"
+
+
+def answer_first(project, store, count):
+    """Answer so many tasks as Label Studio gives them; their rows."""
+    labels = project.question.labels
+    rows = []
+    for _ in range(count):
+        task = project.client.next_task(project.id)
+        row = task["data"][ROW_FIELD]
+        rows.append(row)
+        hit = label_of(task["data"]["text"]) != "Not"
+        project.client.annotate(task["id"], project.answer(labels[0] if hit else labels[1]))
+    return rows
+
+
+def rows_in(project):
+    """Rows of all tasks."""
+    return [row["data"][ROW_FIELD] for page in project.client.all_tasks(project.id) for row in page]
+
+
+def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
+    texts, path = headlines
+    project = make_project("headlines")
+    store = ProjectStore(tmp_path, project.project.uid)
+    pool = Pool(str(path), "parquet", "key", {"text": "headline"}, {"key": "String", "headline": "String"}, rows=2000)
+    connect(store, pool)
+    embed(Source(pool), Vectors(folder_of(store, "wordllama")), PoolEncoder("text", "wordllama"))
+    workspace = Workspace(
+        project.client,
+        tmp_path,
+        SETTINGS,
+        keep_queues=timedelta(0),
+        outside=lambda store, client, dry: pool_of(store, client, dry, sizes=SIZES),
+    )
+
+    first = run_round(workspace, RoundRequest(project.id))
+    print(first.warnings, [(s.name, round(s.seconds, 2), s.detail) for s in first.steps])
+    assert first.published
+    assert len(rows_in(project)) == 20
+    control = set(control_order(row_keys(list(texts)), 0, 4).tolist())
+    asked = {item.task_id: item for item in first.queue.predictions}
+    there = {row["id"]: row["data"] for page in project.client.all_tasks(project.id) for row in page}
+    assert asked.keys() == there.keys()
+    assert all(data["text"] == texts[data[ROW_FIELD]] for data in there.values())
+    of_control = {there[task][ROW_FIELD] for task, item in asked.items() if item.picked_by == CONTROL}
+    assert set(row_keys(sorted(of_control)).tolist()) <= control, "drawn from the whole pool"
+    assert first.fed == look(project.client, project.id)
+
+    answered = answer_first(project, store, 20)
+    second = run_round(workspace, RoundRequest(project.id))
+    print(second.warnings, [(s.name, round(s.seconds, 2), s.detail) for s in second.steps])
+    assert second.trained
+    assert second.published
+    rows = rows_in(project)
+    assert len(rows) == len(set(rows)) == 40
+    assert stored(store).version == second.version
+    assert stored(store).rows == 2000
+    assert stored(store).fed == 20
+
+    # Killed after it was announced, before Label Studio heard of it; and one row that came through.
+    new = [row for row in texts if row not in rows][:2]
+    announce(store, [{"text": texts[row], ROW_FIELD: row} for row in [*new, rows[0]]])
+    third = run_round(workspace, RoundRequest(project.id, train=False))
+    after = rows_in(project)
+    assert announced(store) == []
+    assert set(new) <= set(after)
+    assert len(after) == len(set(after))
+    assert any("cut off" in warning for warning in third.warnings)
+
+    # Doubles of an import whose answer was lost.
+    project.client.import_tasks(project.id, [{"data": {"text": texts[new[0]], ROW_FIELD: new[0]}}])
+    path.rename(path.with_suffix(".away"))
+    fourth = run_round(workspace, RoundRequest(project.id, train=False), RunOptions())
+    path.with_suffix(".away").rename(path)
+    assert any("Nothing new comes from the pool" in warning for warning in fourth.warnings), fourth.warnings
+    assert fourth.published, "the tasks that are there are ordered"
+    fifth = run_round(workspace, RoundRequest(project.id, train=False))
+    assert any("had two tasks" in warning for warning in (*fourth.warnings, *fifth.warnings))
+    final = rows_in(project)
+    assert len(final) == len(set(final))
+    assert set(answered) <= set(final)
