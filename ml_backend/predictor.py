@@ -11,17 +11,21 @@ import numpy as np
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.encoders import feature_store, folders
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelConfigError, LabelStudioError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.connection import make_fetcher
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.foreign import foreign_row
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, parse_label_config
+from ml_backend.label_studio.layout import read_layout
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
+from ml_backend.label_studio.queue_names import NO_MODEL
 from ml_backend.models.base import Model
 from ml_backend.models.reading import reader_of
 from ml_backend.records import Prediction, Queue, Task, Wanted
 from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.item_reading import read_items
+from ml_backend.rounds.predicted.wanted import by_predictions
 from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import score_items
@@ -34,7 +38,7 @@ from ml_backend.strategies.mixture import itemwise
 
 log = logging.getLogger(__name__)
 SERVED = ServedModels(LIBRARY)
-UNTRAINED = "untrained"
+UNTRAINED = NO_MODEL
 """Version reported before a first round."""
 FETCH_SECONDS = 20.0
 """That one call may spend on fetching images: Label Studio waits for it."""
@@ -53,9 +57,10 @@ class Predictor:
         project: the project's id, or its unique id as Label Studio sends it (``7.1700000000``); None: the one that
             the tasks name.
         wanted: which question is learnt; None: as the project's settings have it.
+        params: the project's extra params; None: those that are stored.
 
     Raises:
-        LabelConfigError: the labeling config asks something else.
+        LabelConfigError: the labeling config asks something else, and no other model's predictions order the project.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Predictor:
         label_config: str | None = None,
         project: str | None = None,
         wanted: Wanted | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         self.settings = settings
         hardware.use(settings.hardware())
@@ -72,12 +78,26 @@ class Predictor:
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None
-        config = read_asked(label_config, number, self._store(()), wanted) if label_config else None
+        config = self._read(label_config, number, wanted, params) if label_config else None
         self.question: ChoiceQuestion | None = config.question if config else None
         self.config_warnings = config.warnings if config else ()
         """What to know about the labeling config when a project is connected."""
         self.config_notes = config.notes if config else ()
         """What of it is not learnt."""
+
+    def _read(
+        self, xml: str, number: str | None, wanted: Wanted | None, params: Mapping[str, Any] | None
+    ) -> LabelingConfig | None:
+        """The config, where it can be learnt from; None where nobody learns from it."""
+        store = self._store(())
+        try:
+            return read_asked(xml, number, store, wanted)
+        except LabelConfigError:
+            changes = params if params is not None else store.extra_params() if store else {}
+            if not by_predictions(self.settings.project_settings(changes, where=f"Project {number}")):
+                raise
+            read_layout(xml, project=number)
+            return None
 
     def predict(self, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One prediction per task: the winning label, its probability, and the score that orders the queue.
@@ -95,13 +115,11 @@ class Predictor:
         current = self._current(store)
         name = current.queue or UNTRAINED
         if current.version is None:
-            queued = {p.task_id: p for p in store.queue(name).predictions} if current.queue else {}
-            return [
-                {"result": [], "score": queued[t["id"]].score, "model_version": name}
-                if t["id"] in queued
-                else self._unknown(name)
-                for t in tasks
-            ]
+            queue = store.queue(name) if current.queue else None
+            rows = (
+                {p.task_id: foreign_row(p, name, prelabel=queue.prelabel) for p in queue.predictions} if queue else {}
+            )
+            return [rows.get(task["id"]) or self._unknown(name) for task in tasks]
         question = self.question or store.noted_question() or parse_label_config(self._label_config)
         manifest, model = SERVED.load(store, current.version, question)
         if question.labels != manifest.labels:

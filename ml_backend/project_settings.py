@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.records import Wanted
+from ml_backend.regions.doubt import Doubt, Missing
 from ml_backend.setting_errors import explain
 from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
 from ml_backend.strategies.registry import STRATEGIES
@@ -101,6 +102,23 @@ class ProjectSettings(BaseModel):
     class_descriptions: dict[str, str] = Field(
         default_factory=dict,
         description="label → what belongs to it, in a few words; unset: the hint of its Choice, else its name",
+    )
+    predictions_from: str = Field(
+        "",
+        max_length=1000,
+        description="of the strategy predictions: the model_version in Label Studio that it goes by; unset: of each "
+        "task the newest prediction that is not ours",
+    )
+    predictions_doubt: Doubt = Field(
+        "mean",
+        description="of the strategy predictions: what it makes of the regions' scores. lowest, mean, highest: 1 minus "
+        "that score; entropy: over the labels that a region could have; count: how far the number of regions is from "
+        "the usual one",
+    )
+    predictions_missing: Missing = Field(
+        "first",
+        description="of the strategy predictions: where tasks go of which no doubt is known (no prediction, or none "
+        "with a score): first, last, or by chance among the others",
     )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")

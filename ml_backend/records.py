@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
@@ -97,6 +97,9 @@ class Prediction:
     """What put it into the queue: a strategy's name, ``control``, or ``pinned`` by a person."""
     reason: str = ""
     """Why that strategy chose it, in words; empty where its name says all, and of control tasks."""
+    result: Sequence[Mapping[str, Any]] | None = None
+    """Another model's regions, as Label Studio keeps them, in queues of such: also of control tasks, which show none.
+    None where no other model predicted the task."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Queue:
     """In the order they are served."""
     prelabel: bool = True
     """Whether people see the guesses, those of control tasks aside."""
+    source: Mapping[str, int] | None = None
+    """Of a queue of other models' predictions: their ``model_version`` → tasks; None of all other queues."""
 
 
 Progress = Callable[[int, int], None]

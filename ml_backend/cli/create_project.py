@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ml_backend.cli.common import UrlOption, connect, console, new_app, tell_errors, warn
+
+if TYPE_CHECKING:
+    from ml_backend.config import ProjectSettings
+    from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 
@@ -32,17 +36,11 @@ def main(
     """
     from ml_backend.files import read_text
     from ml_backend.label_studio.client import untested
-    from ml_backend.label_studio.labeling_config import read_label_config
     from ml_backend.label_studio.setup import connect_backend, make_project
-    from ml_backend.rounds.encoder_preview import preview
 
     xml = read_text(config if config.exists() else example(config))
-    asked = read_label_config(xml, project=f'"{title}" ({config})')
-    question = asked.question
     settings, client = connect(url)
-    for warning in (*asked.warnings, *asked.notes):
-        warn(f"{warning}.")
-    eyes = preview(question, settings.project_defaults(), [])
+    question, eyes = understood(xml, f'"{title}" ({config})', settings.project_defaults())
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
     console.print(eyes, highlight=False, soft_wrap=True, markup=False)
@@ -52,6 +50,26 @@ def main(
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
             warn(line)
         console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)
+
+
+def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[ChoiceQuestion | None, str]:
+    """The question of a config, and what will learn it, in words; None where another model's predictions order tasks.
+
+    Raises:
+        LabelConfigError: it cannot be learnt from, and nothing else orders the tasks.
+    """
+    from ml_backend.label_studio.labeling_config import read_label_config
+    from ml_backend.label_studio.layout import read_layout
+    from ml_backend.rounds.encoder_preview import preview
+    from ml_backend.rounds.predicted.wanted import by_predictions
+
+    if by_predictions(defaults):
+        asked = ", ".join(read_layout(xml, project=project).controls)
+        return None, f"Ordered by another model's predictions, as STRATEGY says; nothing is learnt of: {asked}."
+    found = read_label_config(xml, project=project)
+    for warning in (*found.warnings, *found.notes):
+        warn(f"{warning}.")
+    return found.question, preview(found.question, defaults, [])
 
 
 def example(config: Path) -> Path:

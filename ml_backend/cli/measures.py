@@ -54,6 +54,8 @@ def measures(
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """The measures in sentences."""
+    if found.get("corrections"):
+        return corrected(found)
     told = [f"{found['version'] or 'No model yet'}: {found['labels']:,} labels."]
     if numbers := found.get("numbers"):
         told.append(counted(numbers))
@@ -75,6 +77,24 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         told.append(f"Labels saved: not known yet. It {found.get('saved_missing') or 'needs another round'}.")
     guesses = [f"The model is {found['guesses']}."] if found.get("guesses") else []
     return [*told, *guesses, found["hint"]]
+
+
+def corrected(found: Mapping[str, Any]) -> list[str]:
+    """What people made of another model's predictions, in sentences."""
+    told = [f"Ordered by another model's predictions; {found['labels']:,} tasks are answered."]
+    if numbers := found.get("numbers"):
+        told.append(counted(numbers))
+    names = {CONTROL: "drawn at random (nothing shown)", "picked": "picked"}
+    for arm, words in names.items():
+        one = found["corrections"][arm]
+        if one["tasks"]:
+            parts = [f"{one[name]:,} {name}" for name in ("kept", "moved", "relabelled", "removed", "added")]
+            place = f"; overlap {one['overlap']:.2f}" if one["overlap"] is not None else ""
+            told.append(
+                f"Of {one['tasks']:,} tasks {words}, {one['corrected']:,} were corrected ({one['low']:.1%} to "
+                f"{one['high']:.1%}). Of {one['predicted']:,} regions: {', '.join(parts[:4])}; {parts[4]}{place}."
+            )
+    return [*told, found["hint"]]
 
 
 def counted(numbers: Mapping[str, Any]) -> str:

@@ -122,7 +122,7 @@ def main(
     from ml_backend.strategies.registry import STRATEGIES
 
     _check(path, preset, instant=instant, label_studio=label_studio)
-    strategies = strategy or list(STRATEGIES.usable())
+    strategies = strategy or [name for name, one in STRATEGIES.usable().items() if "doubts" not in one.needs]
     wanted = Wanted(strategies, range(seeds), jobs, out, report_only, label_studio, measure, target)
     columns = (label_column, text_column, images)
     own = Source("own", path or data or data_folder(), *columns, image_model=image_model, text_model=text_model)

@@ -66,8 +66,12 @@ def project(context: Context) -> Finding:
 
 
 def labeling_config(context: Context) -> Finding:
-    """It asks something that can be learnt, and all annotators see it."""
-    name, question = "Labeling config", context.question
+    """It asks something that can be learnt, and all annotators see it; or another model's predictions order it."""
+    name = "Labeling config"
+    if context.by_predictions:
+        asked = ", ".join(context.layout.controls)
+        return Finding(name, "ok", f"Asks {asked}; nothing is learnt, another model's predictions order the tasks.")
+    question = context.question
     message = f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
     message = " ".join((message, *(f"{note}." for note in context.config.notes)))
     if not context.config.warnings:
@@ -91,6 +95,8 @@ def overlap(context: Context) -> Finding:
 def evaluation_tasks(context: Context) -> Finding:
     """There are held-out tasks to measure on."""
     name = "Evaluation tasks"
+    if context.by_predictions:
+        return Finding(name, "ok", "Not needed: another model's predictions order the tasks.")
     held_out = [task for task in context.tasks if task.is_evaluation]
     labelled = sum(task.is_labeled for task in held_out)
     if labelled:

@@ -25,8 +25,10 @@ from ml_backend.errors import (
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.connection import new_client
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig
+from ml_backend.label_studio.layout import Layout, read_layout
 from ml_backend.records import Project, Queue, Task
 from ml_backend.rounds.asked import read_asked
+from ml_backend.rounds.predicted.wanted import is_by_predictions
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import stores_of
 
@@ -110,6 +112,21 @@ class Context:
         """The project's labeling config."""
         store = stores_of(self.settings).open(self.project_id)
         return read_asked(self.project.label_config, self.project_id, store)
+
+    @cached_property
+    def by_predictions(self) -> bool:
+        """Whether another model's predictions order the tasks, so that no question need be learnt."""
+        return is_by_predictions(self.store, self.settings.project_defaults())
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What the labeling config shows and asks, whatever its tags are."""
+        return read_layout(self.project.label_config, project=self.project_id)
+
+    @property
+    def shown_field(self) -> str:
+        """The task data field that lists show; empty where there is none."""
+        return self.layout.field if self.by_predictions else self.question.field
 
     @property
     def question(self) -> ChoiceQuestion:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.records import Queue
+from ml_backend.records import Prediction, Queue
 from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import paused
@@ -70,18 +70,19 @@ def prove_order(
     client: LabelStudioClient,
     project_id: int,
     queue: Queue,
-    question: ChoiceQuestion,
+    question: ChoiceQuestion | None,
     *,
     count: int,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> OrderProof:
     """Take the next ``count`` tasks from "Label All Tasks" and compare them with a freshly published queue.
 
-    A task leaves the stream only when it is answered, so each is answered with the model's guess; all these answers
-    are deleted at the end, whatever happens, and the tasks are open again.
+    A task leaves the stream only when it is answered, so each is answered with the model's guess, or without a
+    question with another model's; all these answers are deleted at the end, whatever happens, and the tasks are open
+    again.
     """
     expected = tuple(item.task_id for item in queue.predictions[:count])
-    guesses = {item.task_id: item.label for item in queue.predictions}
+    guesses = {item.task_id: item for item in queue.predictions}
     served: list[int] = []
     written: list[int] = []
     held = None
@@ -91,8 +92,7 @@ def prove_order(
             if row is None:
                 break
             task_id = int(row["id"])
-            label = guesses.get(task_id) or question.labels[0]
-            written.append(client.annotate(task_id, result_for(label, 1.0, question)))
+            written.append(client.annotate(task_id, _answer(guesses.get(task_id), question)))
             if not served and held is None and task_id != expected[0]:
                 held = task_id
                 if task_id in expected:  # it will not come a second time
@@ -103,6 +103,13 @@ def prove_order(
     finally:
         _delete_all(client, written)
     return OrderProof(expected, tuple(served), held)
+
+
+def _answer(item: Prediction | None, question: ChoiceQuestion | None) -> list[Mapping[str, Any]]:
+    """The model's guess, else the first label; of another model's prediction its regions, perhaps none."""
+    if question is None:
+        return list((item.result if item else None) or ())
+    return [*result_for((item.label if item else None) or question.labels[0], 1.0, question)]
 
 
 def _delete_all(client: LabelStudioClient, annotations: Sequence[int]) -> None:

@@ -168,7 +168,8 @@ def order(context: Context) -> Finding:
         return Finding(name, "skipped", "Nothing to prove: the queue is used up.", command("sync", context))
     queue = replace(queue, predictions=left)
     with standing(context.store):
-        proof = prove_order(context.client, context.project_id, queue, context.question, count=context.order)
+        question = None if context.by_predictions else context.question
+        proof = prove_order(context.client, context.project_id, queue, question, count=context.order)
     held = f" Task {proof.held}, which this account held open, came first." if proof.held else ""
     if proof.holds:
         return Finding(
@@ -217,6 +218,7 @@ def mend_left_overs(context: Context) -> str:
 
 def mend_tab(context: Context) -> str:
     """Make the tab again."""
-    shown = ("id", f"data.{top_field(context.question.field)}", "predictions_score")
+    fields = [f"data.{top_field(context.shown_field)}"] if context.shown_field else []
+    shown = ("id", *fields, "predictions_score")
     context.client.ensure_tab(context.project_id, TAB_TITLE, TAB, columns=shown)
     return f'"{TAB_TITLE}" is there again.'

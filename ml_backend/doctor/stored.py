@@ -89,6 +89,9 @@ def stored_files(context: Context) -> Finding:
             f"Readable ({len(versions)} versions), but no order was published yet.",
             command("sync", context, "--train"),
         )
+    if queue.source is not None:
+        made_of = ", ".join(name or "without a name" for name in queue.source) or "nobody yet"
+        return Finding(name, "ok", f"Readable; {queue.name} is an order by the predictions of {made_of}.")
     if not current.version:
         return Finding(
             name,

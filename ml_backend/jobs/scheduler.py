@@ -20,7 +20,8 @@ from ml_backend.jobs.status import project_status
 from ml_backend.jobs.trigger import LONGEST_WAIT, NextRound, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
-from ml_backend.rounds.log import Seen, last_seen, look
+from ml_backend.rounds.log import Seen, last_seen
+from ml_backend.rounds.predicted.wanted import look_at
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
@@ -48,7 +49,7 @@ class Scheduler:
         tick_seconds: float = TICK,
         news: Callable[[int], None] = lambda project_id: None,  # noqa: ARG005
     ) -> None:
-        self._settings = settings
+        self._settings, self._defaults = settings, settings.project_defaults()
         self._rounds = rounds
         self._client = client or (lambda: make_client(settings))
         self._clock = clock
@@ -179,7 +180,8 @@ class Scheduler:
     def _leave_alone(self, project_id: int) -> None:
         """What is there now starts no round by itself: somebody cancelled the one that would have taken it up."""
         try:
-            self._left_alone[project_id] = look(self._client(), project_id)
+            store = self._stores.open(project_id)
+            self._left_alone[project_id] = look_at(self._client(), project_id, store, self._defaults)
         except ActiveLearningError as exc:
             log.warning("project %s: its cancelled round may start again by itself: %s", project_id, exc)
 
@@ -215,7 +217,7 @@ class Scheduler:
             return
         before = last_seen(store)
         try:
-            found = look(self._client(), project_id)
+            found = look_at(self._client(), project_id, store, self._defaults)
         except LabelStudioNotFound:
             self._forget(project_id)
             return
@@ -256,7 +258,7 @@ class Scheduler:
             reason = "labels" if self._trigger.outlook(project_id).labels_to_go == 0 else "time"
             self._trigger.started(project_id)
         store = self._stores.open(project_id)
-        found = look(self._client(), project_id)
+        found = look_at(self._client(), project_id, store, self._defaults)
         with self._lock:
             outlook = self._trigger.outlook(project_id)
             if outlook.job:
@@ -274,13 +276,12 @@ class Scheduler:
         return job
 
     def _rule(self, project_id: int) -> Rule:
-        defaults = self._settings.project_defaults()
         try:
             store = self._stores.open(project_id)
             params = store.extra_params() if store is not None else None
-            settings = defaults.override(params, where=f"Project {project_id}")
+            settings = self._defaults.override(params, where=f"Project {project_id}")
         except ActiveLearningError:
-            settings = defaults  # the round will say what is wrong
+            settings = self._defaults  # the round will say what is wrong
         return Rule(settings.train_after_labels, settings.train_after_seconds)
 
     def _forget(self, project_id: int) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ml_backend.errors import LabelStudioNotFound, LabelStudioRejected
+from ml_backend.label_studio.bounded_answers import MOST_BYTES
 from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.label_studio.projects import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.task_rows import parse_time
@@ -72,20 +73,33 @@ class PredictionCalls(LabelStudioHttp):
         now = self.server_time(response)
         return {row["model_version"]: now - parse_time(row["latest"]) for row in self._content(response)["static"]}
 
-    def prediction_versions(self, project_id: int) -> dict[str, int]:
-        """Model versions that have predictions, with how many."""
+    def version_rows(self, project_id: int) -> list[dict[str, Any]]:
+        """Model versions that have predictions: ``model_version``, ``count`` and ``latest``, when one was written."""
         answer = self._json(
             "GET",
             f"api/projects/{project_id}/model-versions",
             params={"extended": "true"},
             what=f"Project {project_id}",
         )
-        return {row["model_version"]: row["count"] for row in answer["static"]}
+        rows: list[dict[str, Any]] = answer["static"]
+        return rows
 
-    def predictions(self, project_id: int) -> list[dict[str, Any]]:
-        """All predictions of a project, as raw rows."""
+    def prediction_versions(self, project_id: int) -> dict[str, int]:
+        """Model versions that have predictions, with how many."""
+        return {row["model_version"]: row["count"] for row in self.version_rows(project_id)}
+
+    def predictions(self, project_id: int, *, most_bytes: int = MOST_BYTES) -> list[dict[str, Any]]:
+        """All predictions of a project, as raw rows.
+
+        Raises:
+            LabelStudioUnanswerable: they are more than ``most_bytes``, or Label Studio fails on one of them.
+        """
         rows: list[dict[str, Any]] = self._json(
-            "GET", "api/predictions", params={"project": project_id}, what=f"Project {project_id}"
+            "GET",
+            "api/predictions",
+            params={"project": project_id},
+            what=f"Project {project_id}",
+            most_bytes=most_bytes,
         )
         return rows
 

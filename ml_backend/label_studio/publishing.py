@@ -76,23 +76,57 @@ def publish(
         {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=queue.prelabel)}
         for item in queue.predictions
     ]
+    publish_rows(
+        client,
+        project_id,
+        queue.name,
+        lambda: _import(client, project_id, queue.name, rows, question),
+        lambda: _check_question(client, project_id, question),
+        step=step,
+    )
+
+
+def publish_rows(
+    client: LabelStudioClient,
+    project_id: int,
+    name: str,
+    write: Callable[[], None],
+    check: Callable[[], None],
+    *,
+    step: Step,
+) -> None:
+    """Write predictions under a name and switch the project to it; what a failure leaves written is taken back.
+
+    Args:
+        client: Label Studio.
+        project_id: the project.
+        name: the version that ``write`` writes.
+        write: writes all predictions.
+        check: raises where they no longer suit the project.
+        step: times the steps.
+
+    Raises:
+        LabelConfigError, LabelStudioError: of ``write``, ``check`` or the switch. The old order stands.
+    """
     try:
         with step("import"):
-            _import(client, project_id, queue.name, rows, question)
+            write()
         with step("switch"):
-            _check_question(client, project_id, question)
-            _switch(client, project_id, queue.name)
+            check()
+            _switch(client, project_id, name)
     except LabelStudioUnreachable:
         raise  # Label Studio may still be at work on it: a switch that comes late must find the whole queue
     except BaseException:
-        _take_back(client, project_id, queue.name)
+        _take_back(client, project_id, name)
         raise
 
 
 def delete_replaced(
-    client: LabelStudioClient, project_id: int, queue: Queue, question: ChoiceQuestion, *, keep: timedelta
+    client: LabelStudioClient, project_id: int, queue: Queue, field: str, *, keep: timedelta
 ) -> list[str]:
     """Delete our older versions that were written longer than ``keep`` ago, and make the tab right; names deleted.
+
+    ``field`` of the tasks is what the tab shows; empty: none.
 
     Raises:
         LabelStudioError: a step failed. The order stands, and the next round deletes what is left over.
@@ -101,7 +135,7 @@ def delete_replaced(
     deleted = [name for name, age in ages.items() if is_over(name, age, queue.name, keep)]
     for name in deleted:
         client.delete_version(project_id, name)
-    shown = ("id", f"data.{top_field(question.field)}", "predictions_score")
+    shown = ("id", *([f"data.{top_field(field)}"] if field else []), "predictions_score")
     client.ensure_tab(project_id, TAB_TITLE, TAB, columns=shown)
     return deleted
 

@@ -13,6 +13,8 @@ from typing import Final
 
 NO_VERSION: Final = "start"
 """Stands in a queue's name where there is no model yet."""
+NO_MODEL: Final = "untrained"
+"""The ``model_version`` of what our backend answers before there is any order."""
 NUMBER_WIDTH: Final = 4
 
 _NAME: Final = re.compile(

@@ -11,6 +11,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, LabelConfigError, LabelStudioRejected, LabelStudioUnauthorized
 from ml_backend.label_studio.client import BACKEND_TITLE, UNCERTAINTY_SAMPLING, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.layout import read_layout
 from ml_backend.label_studio.webhooks import PRIVATE_ADDRESS, ensure_webhook
 from ml_backend.records import Project
 
@@ -18,9 +19,11 @@ REFUSALS: Final = ("reserved network address", "ssrf", "private")
 
 
 def make_project(
-    client: LabelStudioClient, title: str, xml: str, question: ChoiceQuestion, description: str = ""
+    client: LabelStudioClient, title: str, xml: str, question: ChoiceQuestion | None, description: str = ""
 ) -> Project:
     """The project of this title, made where there is none, serving by uncertainty.
+
+    Without a question, of which nothing is learnt, a project of this title must show and ask the same.
 
     Raises:
         ConfigurationError: the project of this title asks another question.
@@ -28,7 +31,7 @@ def make_project(
     project = client.find_project(title)
     if project is None:
         return client.create_project(title, xml, description=description)
-    if project.label_config.strip() and not _asks(project, question):
+    if project.label_config.strip() and not _asks(project, xml, question):
         raise ConfigurationError(
             f'Project {project.id} is titled "{title}" too, but its labeling config asks another question. '
             f"Choose another title, or change the config in {client.url}/projects/{project.id}/settings/labeling"
@@ -40,8 +43,11 @@ def make_project(
     return client.project(project.id)
 
 
-def _asks(project: Project, question: ChoiceQuestion) -> bool:
+def _asks(project: Project, xml: str, question: ChoiceQuestion | None) -> bool:
+    """Whether a project asks this question; where there is none, whether it has this config's controls and objects."""
     try:
+        if question is None:
+            return read_layout(project.label_config, project=project.id) == read_layout(xml)
         return parse_label_config(project.label_config, project=project.id, wanted=question.wanted) == question
     except LabelConfigError:
         return False

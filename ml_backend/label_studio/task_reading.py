@@ -12,6 +12,7 @@ from ml_backend.records import Task
 
 ROW_FIELDS: Final = "id,data,is_labeled,updated_at,annotations,result,completed_by,was_cancelled"
 """``include`` filters tasks and the annotations inside them by the same names."""
+PREDICTION_FIELDS: Final = "id,updated_at,predictions"
 SETTLING_TIME: Final = timedelta(seconds=10)
 """A row can become visible this long after the time it carries (a slow transaction): read it once more."""
 
@@ -46,6 +47,10 @@ class TaskReadingCalls(TaskPageCalls):
     def all_tasks(self, project_id: int, left_out: LeftOut = log_left_out) -> Iterator[list[dict[str, Any]]]:
         """All tasks with their annotations, in pages of raw rows, by rising id; but those that cannot be read."""
         return self._by_id(project_id, ROW_FIELDS, "all", left_out)
+
+    def task_predictions(self, project_id: int, left_out: LeftOut = log_left_out) -> Iterator[list[dict[str, Any]]]:
+        """All tasks with their predictions, in pages of raw rows, by rising id; but those that cannot be read."""
+        return self._by_id(project_id, PREDICTION_FIELDS, "all", left_out)
 
     def _by_id(
         self, project_id: int, include: str, fields: str, left_out: LeftOut = log_left_out

@@ -20,6 +20,7 @@ from typing import Any
 from ml_backend.errors import BUSY, ActiveLearningError, StoreError
 from ml_backend.files import atomic
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.foreign import foreign_state
 from ml_backend.store.documents import LOG_NAME
 from ml_backend.store.project_store import ProjectStore, open_project
 from ml_backend.store.registry import StoreRegistry
@@ -39,16 +40,19 @@ class Seen:
     annotations: int = 0
     newest: str = ""
     """Newest change of any task; empty where there is none."""
+    predictions: str = ""
+    """Versions, counts and times of other models' predictions, where the project is ordered by them."""
     answers: str = field(default="", compare=False)
     """Newest answer that the round read; empty where there is none, and in notes of older releases. Of tasks that are
     imported with their answers it is newer than their change."""
 
 
-def look(client: LabelStudioClient, project_id: int) -> Seen:
-    """The project as it is now."""
+def look(client: LabelStudioClient, project_id: int, *, predictions: bool = False) -> Seen:
+    """The project as it is now; with ``predictions``, also what other models predicted, which is a third read."""
     newest = client.newest_update(project_id)  # first: what comes between the two reads is then seen as a change
     project = client.project(project_id)
-    return Seen(project.task_count, project.annotation_count, newest or "")
+    others = foreign_state(client, project_id) if predictions else ""
+    return Seen(project.task_count, project.annotation_count, newest or "", others)
 
 
 def last_seen(store: ProjectStore) -> Seen:

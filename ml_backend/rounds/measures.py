@@ -81,7 +81,7 @@ def present(store: ProjectStore) -> dict[str, Any]:
     if not found or now is None:
         return found
     found |= {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
-    if "evaluated" in found and not found["outlook"]:
+    if "evaluated" in found and not found["outlook"] and "corrections" not in found:
         found |= _of_evaluation(now.evaluation, now.held_out, found)
     return found
 

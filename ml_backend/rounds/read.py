@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,15 +13,15 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
-from ml_backend.records import Project
+from ml_backend.records import Project, Task
 from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.workspace import OutsidePool, RoundProject, Workspace
-from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.queue_overrides import forget
+from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.queue_overrides import QueueOverrides, forget
 from ml_backend.store.queue_overrides import read as read_overrides
 
 SHOWN_ANSWERS: Final = 20
@@ -43,7 +43,7 @@ def read_project(
         ConfigurationError: wrong settings. LabelStudioError: the tasks cannot be read.
     """
     with recorder.step("read") as step:
-        settings = _settings(workspace, store, options.overrides, now.id)
+        settings = settings_of(workspace, store, options.overrides, now.id)
         question = read_asked(now.label_config, now.id, store, settings.wanted).question
         cache = TaskCache(store.task_cache_path)
         cache.shrink()
@@ -65,29 +65,36 @@ def read_project(
         project = outside.attached(replace(read, outside=outside), recorder)
     if not options.dry_run:
         store.note_question(question, now.title)
-        _forget_overrides(project)
+        forget_overrides(store, project.overrides, project.pool.open, project.pool.dropped)
     _warn_about(project, recorder)
-    _warn_unread(refresh.left_out, recorder)
+    warn_unread(refresh.left_out, recorder)
     return project
 
 
-def _settings(
+def settings_of(
     workspace: Workspace, store: ProjectStore, overrides: Mapping[str, Any], project_id: int
 ) -> ProjectSettings:
+    """The project's settings in one round.
+
+    Raises:
+        ConfigurationError: an unknown name or an invalid value; the message says whose.
+    """
     where = f"Extra params of project {project_id} (Settings > Model)"
     settings = workspace.defaults.override(store.extra_params(), where=where)
     return settings.override(overrides, where="Settings of this round")
 
 
-def _forget_overrides(project: RoundProject) -> None:
+def forget_overrides(
+    store: ProjectStore, overrides: QueueOverrides, open_tasks: Iterable[Task], dropped: Collection[int]
+) -> None:
     """Forget what people wanted of tasks that are answered, skipped or gone."""
-    front, dropped = project.overrides.front, project.overrides.dropped
-    if front or dropped:
-        open_ids = {task.id for task in project.pool.open} | project.pool.dropped
-        forget(project.store, {*front, *dropped} - open_ids)
+    if overrides.front or overrides.dropped:
+        open_ids = {task.id for task in open_tasks}.union(dropped)
+        forget(store, {*overrides.front, *overrides.dropped} - open_ids)
 
 
-def _warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
+def warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
+    """Tell which tasks Label Studio does not give."""
     if left_out:
         shown = ", ".join(map(str, left_out[:5]))
         recorder.warn(
@@ -97,12 +104,9 @@ def _warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
 
 
 def _warn_about(project: RoundProject, recorder: Recorder) -> None:
-    pool, now, current = project.pool, project.now, project.store.current()
+    pool = project.pool
     recorder.report.counted = pool.counts
-    if pool.skipped:
-        recorder.warn(f"{pool.skipped} skipped tasks are left out of the queue.", "skipped")
-    if pool.dropped:
-        recorder.warn(f"{len(pool.dropped)} tasks that somebody dropped on the dashboard are left out of the queue.")
+    warn_left_out(pool.skipped, len(pool.dropped), recorder)
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.", "labels")
@@ -118,6 +122,19 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
         recorder.warn(
             f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.", "tied"
         )
+    warn_served(project.now, project.store.current(), recorder)
+
+
+def warn_left_out(skipped: int, dropped: int, recorder: Recorder) -> None:
+    """Tell how many open tasks are not asked."""
+    if skipped:
+        recorder.warn(f"{skipped} skipped tasks are left out of the queue.", "skipped")
+    if dropped:
+        recorder.warn(f"{dropped} tasks that somebody dropped on the dashboard are left out of the queue.")
+
+
+def warn_served(now: Project, current: Current, recorder: Recorder) -> None:
+    """Tell what of Label Studio's settings is not as the last round left it, or keeps people from the queue."""
     if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
         recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
     if current.queue and now.model_version != current.queue:

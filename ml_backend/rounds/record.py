@@ -85,7 +85,7 @@ def _with_answers(seen: Seen, report: Report) -> Seen:
     """What was there, with what the round then read, and the tasks that it made itself."""
     if report.fed is not None:  # an answer that came meanwhile shows in the number of answers
         seen = replace(seen, tasks=report.fed.tasks, newest=report.fed.newest)
-    return replace(seen, answers=report.newest_answer)
+    return replace(seen, answers=report.newest_answer, predictions=report.predictions)
 
 
 def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:

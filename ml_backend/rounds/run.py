@@ -12,7 +12,9 @@ from ml_backend.rounds.embedding import first_part, unlabelled
 from ml_backend.rounds.label_review import recheck
 from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
-from ml_backend.rounds.read import read_project
+from ml_backend.rounds.predicted.run import run_predicted
+from ml_backend.rounds.predicted.wanted import by_predictions
+from ml_backend.rounds.read import read_project, settings_of
 from ml_backend.rounds.report import Observer, Recorder, Report
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
 from ml_backend.rounds.serve import serve
@@ -61,17 +63,32 @@ def run_round(
         if not options.dry_run:
             now = _settled(now, store, workspace, unpin=request.unpin)
         note_version(store.current().version)
-        read = _read(now, store, workspace, recorder, options)
-        first = first_part(read, options.at_once)
-        if first is not read:  # embedding the pool may take long: an order stands meanwhile
-            _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
-            if options.dry_run:
-                return report
-        project = _fit_and_serve(read, workspace, request, options, recorder)
-        if options.dry_run:
-            return report
-        _conclude(project, workspace, request, options, recorder)
+        settings = settings_of(workspace, store, options.overrides, now.id)
+        if by_predictions(settings):
+            run_predicted(now, store, settings, workspace, request, options, recorder)
+        else:
+            _run_learning(now, store, workspace, request, options, recorder)
     return report
+
+
+def _run_learning(
+    now: Project,
+    store: ProjectStore,
+    workspace: Workspace,
+    request: RoundRequest,
+    options: RunOptions,
+    recorder: Recorder,
+) -> None:
+    """The round of a project whose question is learnt."""
+    read = _read(now, store, workspace, recorder, options)
+    first = first_part(read, options.at_once)
+    if first is not read:  # embedding the pool may take long: an order stands meanwhile
+        _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
+        if options.dry_run:
+            return
+    project = _fit_and_serve(read, workspace, request, options, recorder)
+    if not options.dry_run:
+        _conclude(project, workspace, request, options, recorder)
 
 
 def _read(

@@ -130,7 +130,9 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
         with recorder.step("tidy"):
             if replaced:
                 project.store.keep_as_served(replaced)
-            recorder.report.replaced = delete_replaced(client, project_id, queue, question, keep=workspace.keep_queues)
+            recorder.report.replaced = delete_replaced(
+                client, project_id, queue, question.field, keep=workspace.keep_queues
+            )
             list_them(client, project_id, project.pool, question)
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
         recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

@@ -18,6 +18,7 @@ from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import BULK, CONTROL, Queue, Task
 from ml_backend.rounds.examples import TaskPool, answered_in_bulk, divide
 from ml_backend.rounds.log import SEEN_NAME, last_seen
+from ml_backend.rounds.predicted.pool import divide_answered
 from ml_backend.store.documents import CURRENT, QUESTION, WISHES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import DOCUMENT as QUERY_LOG
@@ -52,7 +53,8 @@ class Tally:
     """What people answered so far."""
 
     labels: int
-    """Tasks that a model can learn from: answered, with a majority for a label of the config, and not held out."""
+    """Tasks that a model can learn from: answered, with a majority for a label of the config, and not held out. Where
+    nothing is learnt all that are answered."""
     evaluation: int
     """Tasks held out for measuring that are answered in the same way."""
     held_out: int
@@ -101,12 +103,12 @@ READ: Final = (QUESTION, CURRENT, WISHES, SEEN_NAME, QUERY_LOG)
 
 def _counted(store: ProjectStore) -> Tally | None:
     question = store.noted_question()
-    if question is None or not store.task_cache_path.exists():
+    if (question is None and not store.learns_nothing) or not store.task_cache_path.exists():
         return None
     cache, dropped, current = TaskCache(store.task_cache_path), read_overrides(store).dropped, store.current().queue
     untouched_dropped = sum(not task.annotations and not task.is_evaluation for task in cache.find(dropped))
     tasks, (untouched, untouched_held_out) = list(cache.annotated()), cache.untouched()
-    pool = divide(tasks, question, dropped)
+    pool = divide(tasks, question, dropped) if question else divide_answered(tasks, dropped)
     labels = {task.id: label for task, label in pool.training}
     bulk = answered_in_bulk(task for task, _ in pool.training)
     log, seen = looked_up(store, labels, bulk), last_seen(store)
@@ -124,7 +126,7 @@ def _counted(store: ProjectStore) -> Tally | None:
         new=new.total(),
         queue=_of_queue(queue, tasks, _answered(pool) & (+new).keys(), cache) if queue else None,
         live=live_accuracy(log, labels),
-        classes=class_shares(log, labels),
+        classes=class_shares(log, labels if question else {}),
     )
 
 

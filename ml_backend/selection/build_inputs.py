@@ -32,7 +32,7 @@ def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs
     wanted = needs(context.strategy)
     texts, learnt = context.shows_texts, context.unlabelled
     done = context.labelled if context.labelled is not None and "labelled" in wanted else NOTHING
-    known: dict[str, Any] = {"classes": context.classes}
+    known: dict[str, Any] = {"classes": context.classes, "doubts": context.doubts}
     if scores is not None:
         known["probabilities"] = scores.probabilities
     stands_in = "neighbourhood" in wanted and learnt is None

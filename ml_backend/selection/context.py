@@ -18,7 +18,7 @@ from ml_backend.strategies.mixture import itemwise, needs
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
-WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood"))
+WITHOUT_MODEL: Final = frozenset[Need](("embeddings", "labelled", "features", "neighbourhood", "doubts"))
 """What can be had before a first model."""
 
 
@@ -43,6 +43,8 @@ class QueryContext:
     """The evaluation items, likewise."""
     unlabelled: Unlabelled | None = None
     """The items' embedding, learnt without labels; else raw embeddings or the model's stand in."""
+    doubts: NDArray[np.float64] | None = None
+    """How doubtful another model's prediction of each item is, in [0, 1] ``[N]``."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -66,7 +68,9 @@ class QueryContext:
         """The same with some of the open items, in this order."""
         if len(positions) == len(self) and (np.diff(positions) == 1).all():
             return self
-        return replace(self, items=[self.items[i] for i in positions.tolist()], task_ids=self.task_ids[positions])
+        doubts = None if self.doubts is None else self.doubts[positions]
+        items = [self.items[i] for i in positions.tolist()]
+        return replace(self, items=items, task_ids=self.task_ids[positions], doubts=doubts)
 
     def check(self) -> None:
         """See to it that all the strategy reads can be had, before anything is computed.
@@ -86,6 +90,7 @@ class QueryContext:
             "validation": self.validation is not None and len(self.validation.items) > 0,
             "features": able or self.shows_texts,
             "neighbourhood": able,
+            "doubts": self.doubts is not None,
         }
         return frozenset(need for need, there in found.items() if there)
 

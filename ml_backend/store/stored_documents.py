@@ -71,6 +71,17 @@ class StoredDocuments(StoreFolder):
         if found != known:
             self.write_document(QUESTION, found)
 
+    def note_shown(self, object_tag: str, field: str, title: str) -> None:
+        """The same of a project whose answers nobody learns: what its page shows, which is no question."""
+        found = {"title": title, "object_tag": object_tag, "field": field, "learnt": False}
+        if found != self.document(QUESTION):
+            self.write_document(QUESTION, found)
+
+    @property
+    def learns_nothing(self) -> bool:
+        """Whether the last round found a labeling config of which nothing is learnt."""
+        return self.document(QUESTION).get("learnt") is False
+
     def noted_question(self) -> ChoiceQuestion | None:
         """What the project asks, as it was noted; None where it never was, or by a version up to 0.1."""
         known = {name: value for name, value in self.document(QUESTION).items() if name != "title"}

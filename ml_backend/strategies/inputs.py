@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from ml_backend.semi_supervised.graph import Neighbourhood
 
-Need = Literal["probabilities", "samples", "embeddings", "labelled", "validation", "features", "neighbourhood"]
+Need = Literal[
+    "probabilities", "samples", "embeddings", "labelled", "validation", "features", "neighbourhood", "doubts"
+]
 NEEDS: Final[tuple[Need, ...]] = get_args(Need)
 Array = NDArray[np.floating]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -59,6 +61,8 @@ class StrategyInputs:
     """Whether the model gets each evaluation item wrong ``[V]``."""
     neighbourhood: Neighbourhood | None = None
     """The items in a graph with the labelled ones; its ``open`` are the N items."""
+    doubts: Floats | None = None
+    """How doubtful another model's prediction of each item is, in [0, 1] ``[N]``."""
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -77,6 +81,7 @@ class StrategyInputs:
             probabilities=cut(self.probabilities),
             embeddings=cut(self.embeddings),
             features=None if self.features is None else self.features[rows],
+            doubts=None if self.doubts is None else self.doubts[rows],
             neighbourhood=None if self.neighbourhood is None else self.neighbourhood.take(rows),
         )
 
@@ -108,6 +113,7 @@ MISSING: Final[Mapping[Need, str]] = {
     "validation": "evaluation tasks: import some with --evaluation, and label them",
     "features": "features of the items: texts, or embeddings of the model",
     "neighbourhood": "a neighbour graph of the items: an embedding, learnt without labels or the model's",
+    "doubts": "predictions of another model in Label Studio: it orders projects there, not simulations",
 }
 
 

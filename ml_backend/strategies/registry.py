@@ -53,6 +53,7 @@ STRATEGIES: Final[Registry[Strategy]] = Registry(
         "model_outlier": "ml_backend.strategies.transfer:MODEL_OUTLIER",
         "active_transfer": "ml_backend.strategies.transfer:ACTIVE_TRANSFER",
         "atlas": "ml_backend.strategies.transfer:ATLAS",
+        "predictions": "ml_backend.strategies.predictions:PREDICTIONS",
         "random": "ml_backend.strategies.uniform:RANDOM",
     },
     _problem,

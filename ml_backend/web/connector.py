@@ -41,7 +41,7 @@ def setup() -> Response:
     uid = project_uid(body.get("project"))
     params = read_extra_params(body.get("extra_params"))
     check_extra_params(settings, params)
-    predictor = Predictor(settings, required_text(body, "schema"), uid, Wanted.of(params))
+    predictor = Predictor(settings, required_text(body, "schema"), uid, Wanted.of(params), params)
     confirmed = services().projects.confirms(uid)
     if confirmed is False:
         raise NotFound(

@@ -126,6 +126,7 @@ def test_what_a_strategy_needs_is_all_that_it_reads(strategy):
         "validation": "validation" in wanted,
         "wrong": "validation" in wanted,
         "neighbourhood": "neighbourhood" in wanted,
+        "doubts": "doubts" in wanted,
     }
     known = replace(known, **{name: None for name, read in nothing.items() if not read})
     assert len(choose(strategy, known, 5).task_ids) == 5

@@ -50,4 +50,5 @@ def inputs(items=40, classes=3, seed=0, passes=4, dims=5, of=None):
         labelled_features=labelled_features,
         validation=rng.normal(size=(30, dims)),
         wrong=np.arange(30) % 4 == 0,
+        doubts=np.random.default_rng(18).random(items)[rows],
     )

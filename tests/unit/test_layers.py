@@ -15,7 +15,7 @@ LAYERS = (
     ("hardware", "draws", "files", "registry", "extras", "bounded_json", "fetching"),
     ("encoders",),
     ("models",),
-    ("evaluation",),
+    ("evaluation", "regions"),
     ("semi_supervised",),
     ("strategies",),
     ("setting_kinds", "setting_errors"),

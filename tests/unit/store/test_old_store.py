@@ -98,7 +98,10 @@ def test_tasks_answers_and_what_people_want(store, expected):
 def test_rounds_and_measures(store, expected):
     assert [row["round"] for row in rounds(store)] == expected["rounds"]
     assert stored(store) == expected["measures"]
-    assert asdict(last_seen(store)) == expected["seen"] | {"answers": ""}  # which older rounds did not note
+    assert asdict(last_seen(store)) == expected["seen"] | {
+        "answers": "",
+        "predictions": "",
+    }  # which older rounds did not note
 
 
 def test_the_live_graph_goes_with_the_queue_that_it_was_made_for(store, project):

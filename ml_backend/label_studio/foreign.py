@@ -1,0 +1,199 @@
+"""Predictions that others wrote: read, and written again under the name of one of our queues.
+
+Others are all whose ``model_version`` is no name of ours: a backend that is connected too, or whoever imported them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ml_backend.errors import LabelConfigError, LabelStudioError, LabelStudioUnanswerable, LabelStudioUnreachable
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.publishing import Step, publish_rows
+from ml_backend.label_studio.queue_names import NO_MODEL, parse_queue_name
+from ml_backend.label_studio.task_pages import log_left_out
+from ml_backend.records import CONTROL, Prediction, Queue
+
+AT_ONCE: Final = 128 * 1024 * 1024
+"""Bytes of all predictions of a project up to which they are read in one answer, which is seven times quicker."""
+MOST_DEEP: Final = 50
+"""Lists and objects inside each other in a region; Label Studio's own have five."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Somebody's prediction of one task, as Label Studio has it."""
+
+    id: int
+    task: int
+    version: str
+    created: str
+    """When it was written, as Label Studio writes times."""
+    score: Any = None
+    text: str = "null"
+    """Its result as JSON: all of a large project's, as objects, would fill the memory."""
+
+    @property
+    def result(self) -> Any:
+        """As Label Studio keeps it: mostly a list of regions, but anything may have been imported."""
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class ForeignPredictions:
+    """One prediction a task: the newest of those that are wanted."""
+
+    by_task: Mapping[int, Foreign] = field(default_factory=dict)
+    contradictory: tuple[int, ...] = ()
+    """Tasks of which one version has several predictions that differ; the newest counts."""
+
+    @property
+    def versions(self) -> Counter[str]:
+        """How many tasks each version is used for."""
+        return Counter(each.version for each in self.by_task.values())
+
+
+def is_foreign(version: str | None) -> bool:
+    """Whether a prediction's ``model_version`` is none of ours."""
+    return version != NO_MODEL and parse_queue_name(version) is None
+
+
+def foreign_state(client: LabelStudioClient, project_id: int) -> str:
+    """A text that changes whenever somebody else writes or deletes predictions: their versions, counts and times.
+
+    Raises:
+        LabelStudioError: it could not be read.
+    """
+    rows = client.version_rows(project_id)
+    others = sorted((str(row["model_version"]), row["count"], row["latest"]) for row in rows)
+    return "; ".join(f"{name} {count} {latest}" for name, count, latest in others if is_foreign(name))
+
+
+def read_foreign(client: LabelStudioClient, project_id: int, version: str = "") -> ForeignPredictions:
+    """Others' predictions of a project's tasks: of one version, or each task's newest.
+
+    Raises:
+        LabelStudioError: they could not be read.
+    """
+    return newest_of(_rows(client, project_id), version)
+
+
+def newest_of(rows: Iterable[Mapping[str, Any]], version: str = "") -> ForeignPredictions:
+    """One prediction a task out of Label Studio's rows: the newest of ``version``, or of all that are not ours."""
+    found: dict[int, Foreign] = {}
+    contradictory: set[int] = set()
+    for row in rows:
+        name = row.get("model_version") or ""
+        if not is_foreign(name) or (version and name != version):
+            continue
+        text = json.dumps(row.get("result"))
+        new = Foreign(row["id"], row["task"], name, row.get("created_at") or "", row.get("score"), text)
+        known = found.get(new.task)
+        if known is not None and known.version == new.version and known.text != new.text:
+            contradictory.add(new.task)
+        if known is None or (new.created, new.id) > (known.created, known.id):
+            found[new.task] = new
+    return ForeignPredictions(found, tuple(sorted(contradictory)))
+
+
+def _rows(client: LabelStudioClient, project_id: int) -> Iterator[dict[str, Any]]:
+    """All predictions; by pages of tasks where one answer would be too large, or Label Studio fails on it."""
+    try:
+        yield from client.predictions(project_id, most_bytes=AT_ONCE)
+    except LabelStudioUnanswerable:
+        for tasks in client.task_predictions(project_id, log_left_out):
+            for task in tasks:
+                yield from ({"task": task["id"], **row} for row in task.get("predictions") or ())
+
+
+def shown_result(result: Any) -> list[dict[str, Any]]:
+    """A result as Label Studio's page can show it: region ids are texts, and what no JSON can hold is left out."""
+    if not isinstance(result, list | tuple):
+        return []
+    found = []
+    for region in result:
+        if isinstance(region, Mapping) and _is_plain(region):
+            kept = dict(region)
+            if "id" in kept:
+                kept["id"] = str(kept["id"])
+            found.append(kept)
+    return found
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether JSON can hold it: no NaN, no infinity, nothing without end."""
+    if depth > MOST_DEEP:
+        return False
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_plain(inner, depth + 1) for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(inner, depth + 1) for inner in value)
+    return value is None or isinstance(value, str | int)
+
+
+def foreign_row(prediction: Prediction, version: str, *, prelabel: bool) -> dict[str, Any]:
+    """One prediction as Label Studio takes it, without the task's id; control tasks show nothing."""
+    shown = list(prediction.result or ()) if prelabel and prediction.picked_by != CONTROL else []
+    return {"result": shown, "score": prediction.score, "model_version": version}
+
+
+def publish_foreign(
+    client: LabelStudioClient, project_id: int, queue: Queue, label_config: str, *, step: Step
+) -> list[int]:
+    """Import a queue of others' predictions and switch the project to it; tasks whose result Label Studio refused.
+
+    It drops a prediction that does not suit the labeling config: such a task is served in its place, and shows nothing.
+
+    Raises:
+        LabelConfigError: the labeling config changed since the queue was made.
+        LabelStudioError: a step failed; the old order stands.
+    """
+    refused: list[int] = []
+
+    def write() -> None:
+        refused.extend(_write(client, project_id, queue))
+
+    def check() -> None:
+        if client.project(project_id).label_config != label_config:
+            raise LabelConfigError(
+                f"The labeling config of project {project_id} changed while the round ran. The old order stands; the "
+                "next round uses the new config."
+            )
+
+    publish_rows(client, project_id, queue.name, write, check, step=step)
+    return refused
+
+
+def _write(client: LabelStudioClient, project_id: int, queue: Queue) -> list[int]:
+    rows = [
+        {"task": item.task_id, **foreign_row(item, queue.name, prelabel=queue.prelabel)} for item in queue.predictions
+    ]
+    try:
+        client.import_predictions(project_id, rows)
+    except LabelStudioUnreachable as error:
+        if len(_written(client, project_id, queue.name, error)) < len(rows):
+            raise
+    except LabelStudioError as error:
+        there = _written(client, project_id, queue.name, error)
+        left = [row for row in rows if row["task"] not in there]
+        if left:
+            client.import_predictions(project_id, [{**row, "result": []} for row in left])
+        return [row["task"] for row in left if row["result"]]
+    return []
+
+
+def _written(client: LabelStudioClient, project_id: int, name: str, error: LabelStudioError) -> Collection[int]:
+    """Tasks that have a prediction of this name; where nobody can tell, the first error is the one to report."""
+    try:
+        if not client.prediction_versions(project_id).get(name):
+            return frozenset()
+        return {row["task"] for row in _rows(client, project_id) if row.get("model_version") == name}
+    except LabelStudioError:
+        raise error from None

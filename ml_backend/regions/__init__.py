@@ -1,0 +1,1 @@
+"""Regions of predictions and annotations, whatever tool drew them: their scores, their doubt, what people changed."""

@@ -1,0 +1,117 @@
+"""The open tasks in the order in which people are asked: the most doubtful predictions first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from ml_backend.draws import draws_for
+from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.foreign import Foreign, shown_result
+from ml_backend.label_studio.publishing import latest_number
+from ml_backend.label_studio.queue_names import queue_name
+from ml_backend.label_studio.task_fields import field_value
+from ml_backend.models.base import LabeledItems
+from ml_backend.records import CONTROL, Prediction, Queue, Task
+from ml_backend.regions.doubt import Scored, doubts, placed
+from ml_backend.rounds.predicted.reading import PredictedProject
+from ml_backend.rounds.report import Recorder
+from ml_backend.selection.context import QueryContext
+from ml_backend.selection.ordering import queue_scores
+from ml_backend.selection.select import arrange
+from ml_backend.selection.selection import Selection
+from ml_backend.strategies.inputs import Need
+from ml_backend.strategies.mixture import needs, short_name
+
+CAN_BE_HAD: Final = frozenset[Need](("doubts", "embeddings", "features", "labelled"))
+"""By the parts of a mixture: no answer is learnt here."""
+CHANCE_STREAM: Final = 5
+"""Added to the seed: where tasks without a known doubt go by chance."""
+
+
+def make_predicted_queue(
+    project: PredictedProject, client: LabelStudioClient, recorder: Recorder, *, whole_pool: bool
+) -> Queue:
+    """Rank the open tasks.
+
+    Raises:
+        ConfigurationError: a part of the strategy needs what there is not. LabelStudioError: as `prediction_versions`.
+    """
+    settings = project.settings
+    number = max(project.store.next_queue_number(), latest_number(client.prediction_versions(project.now.id)) + 1)
+    count = len(project.pool.open) if whole_pool else settings.queue_size
+    with recorder.step("rank") as step:
+        context = _context(project)
+        chosen = arrange(context, None, count=count, turn=len(project.pool.open), front=project.overrides.front)
+        step.detail = f"{len(chosen)} by {settings.strategy}"
+    name = queue_name(None, short_name(settings.strategy), number)
+    predictions = _predictions(project, chosen)
+    source = project.foreign.versions
+    return Queue(name, None, settings.strategy, 1, settings.seed, predictions, settings.prelabel, dict(source))
+
+
+def _context(project: PredictedProject) -> QueryContext:
+    tasks, settings = project.pool.open, project.settings.override({"balance": False}, where="Predictions")
+    ids = np.array([task.id for task in tasks], dtype=np.int64)
+    wanted = needs(settings.strategy)
+    if lacking := sorted(wanted - CAN_BE_HAD):
+        raise ConfigurationError(
+            f"Strategy {settings.strategy!r}: with predictions of other models only parts go that need no answers "
+            f"(it needs {', '.join(lacking)}), such as predictions:0.7,typiclust:0.2,random:0.1."
+        )
+    found = placed(
+        doubts([project.scored.get(task.id) for task in tasks], settings.predictions_doubt),
+        settings.predictions_missing,
+        draws_for(ids, settings.seed + CHANCE_STREAM),
+    )
+    if not wanted - {"doubts"}:
+        return QueryContext(None, ids.tolist(), ids, settings, doubts=found)
+    answered = _texts(project, [task for task, _ in project.pool.training])
+    known = LabeledItems(answered, np.zeros(len(answered), dtype=np.int64))  # what they were answered is not asked for
+    return QueryContext(None, _texts(project, tasks), ids, settings, labelled=known, doubts=found)
+
+
+def _texts(project: PredictedProject, tasks: Sequence[Task]) -> list[str]:
+    field = project.layout.text_field
+    if not field:
+        raise ConfigurationError(
+            f"Strategy {project.settings.strategy!r} compares tasks by their texts, and the labeling config of project "
+            f"{project.now.id} shows none as one field of the task. Leave out the parts that compare."
+        )
+    found = (field_value(task.data, field) for task in tasks)
+    return [value if isinstance(value, str) else "" for value in found]
+
+
+def _predictions(project: PredictedProject, chosen: Selection) -> tuple[Prediction, ...]:
+    served = queue_scores(chosen.utility).tolist()
+    found = []
+    for place, task in enumerate(chosen.task_ids.tolist()):
+        picked_by = chosen.picked_by[place]
+        foreign = project.foreign.by_task.get(task)
+        reason = "" if picked_by == CONTROL else _reason(foreign, project.scored.get(task))
+        shown = None if foreign is None else tuple(shown_result(foreign.result))
+        found.append(Prediction(task, None, 0.0, served[place], picked_by, reason, shown))
+    return tuple(found)
+
+
+def _reason(foreign: Foreign | None, scored: Scored | None) -> str:
+    """What is known of a prediction, in words."""
+    if foreign is None or scored is None:
+        return "no other model's prediction"
+    count = f"{scored.regions} region{'' if scored.regions == 1 else 's'} by {foreign.version or 'another model'}"
+    if scored.scores:
+        low, high = min(scored.scores), max(scored.scores)
+        sure = f"sure to {low:.0%}" if len(scored.scores) == 1 else f"sure to between {low:.0%} and {high:.0%}"
+        return f"{count}, {sure}"
+    return f"{count}, {f'sure to {scored.overall:.0%}' if scored.overall is not None else 'without a score'}"
+
+
+def without_results(queue: Queue, tasks: Sequence[int]) -> Queue:
+    """The queue as it is where some tasks show nothing: Label Studio refused their results."""
+    refused = frozenset(tasks)
+    predictions = (replace(item, result=None) if item.task_id in refused else item for item in queue.predictions)
+    return replace(queue, predictions=tuple(predictions))

@@ -1,0 +1,96 @@
+"""One round by another model's predictions: read, rank, store, publish, measure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ml_backend.config import ProjectSettings
+from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.label_studio.foreign import foreign_state, publish_foreign
+from ml_backend.label_studio.publishing import delete_replaced
+from ml_backend.records import Project, Queue
+from ml_backend.rounds.predicted.measures import measure
+from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
+from ml_backend.rounds.predicted.reading import PredictedProject, read_predicted
+from ml_backend.rounds.predicted.wanted import is_by_predictions
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.request import RoundRequest, RunOptions
+from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.project_store import Current, ProjectStore
+
+SHOWN_TASKS: Final = 5
+"""Tasks that a warning names."""
+
+
+def run_predicted(
+    now: Project,
+    store: ProjectStore,
+    settings: ProjectSettings,
+    workspace: Workspace,
+    request: RoundRequest,
+    options: RunOptions,
+    recorder: Recorder,
+) -> None:
+    """The round, under the project's lock. Nothing is trained, whatever the request says.
+
+    Raises:
+        LabelConfigError, ConfigurationError, LabelStudioError, StoreError: the old order stands.
+    """
+    if request.pin:
+        raise StoreError(
+            f"Version {request.pin} cannot be served: the strategy is {settings.strategy!r}, which trains "
+            "no versions. Choose another strategy first."
+        )
+    report = recorder.report
+    if is_by_predictions(store, workspace.defaults):  # else one round alone goes by them: they start no others
+        report.predictions = foreign_state(workspace.client, now.id)  # first: what comes later is then seen as a change
+    project = read_predicted(now, store, workspace, settings, recorder, options)
+    if project.pool.open:
+        report.queue = make_predicted_queue(project, workspace.client, recorder, whole_pool=options.whole_pool)
+        report.choice = _told(project, report.queue)
+        if not options.dry_run:
+            report.queue = _publish(project, report.queue, workspace, recorder)
+    else:
+        recorder.warn(
+            "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
+        )
+    if not options.dry_run:
+        report.measures = measure(project, recorder)
+
+
+def _told(project: PredictedProject, queue: Queue) -> str:
+    versions = ", ".join(f"{name or 'without a name'} ({count:,})" for name, count in (queue.source or {}).items())
+    missing = len(project.pool.open) - len(project.scored)
+    told = f"least sure first, by {project.settings.predictions_doubt} of the scores of {versions or 'nobody'}"
+    return told + (
+        f"; {missing:,} open tasks without a prediction come {project.settings.predictions_missing}" if missing else ""
+    )
+
+
+def _publish(project: PredictedProject, queue: Queue, workspace: Workspace, recorder: Recorder) -> Queue:
+    client, store, project_id = workspace.client, project.store, project.now.id
+    store.write_queue(queue)
+    store.announce(Current(None, queue.name, store.current().pinned))
+    replaced = store.current().queue
+    refused = publish_foreign(client, project_id, queue, project.now.label_config, step=recorder.step)
+    if refused:
+        queue = without_results(queue, refused)
+        store.write_queue(queue)
+        shown = ", ".join(map(str, refused[:SHOWN_TASKS]))
+        recorder.warn(
+            f"Label Studio refuses the predictions of {len(refused):,} of the queue's tasks: they do not suit the "
+            f"labeling config. These tasks are asked in their places, without a pre-annotation: {shown}. Let the other "
+            "model predict them anew."
+        )
+    store.settle(queue.name)
+    recorder.report.published = True
+    try:
+        with recorder.step("tidy"):
+            if replaced:
+                store.keep_as_served(replaced)
+            recorder.report.replaced = delete_replaced(
+                client, project_id, queue, project.layout.field, keep=workspace.keep_queues
+            )
+    except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
+        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
+    return queue
