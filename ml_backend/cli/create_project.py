@@ -34,13 +34,15 @@ def main(
     Running it again changes nothing that is right already. The backend's user name and password come from
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
+    from ml_backend.config import load_settings
     from ml_backend.files import read_text
     from ml_backend.label_studio.client import untested
     from ml_backend.label_studio.setup import connect_backend, make_project
 
     xml = read_text(config if config.exists() else example(config))
+    defaults = load_settings(label_studio_url=url).project_defaults()
+    question, eyes = understood(xml, f'"{title}" ({config})', defaults)
     settings, client = connect(url)
-    question, eyes = understood(xml, f'"{title}" ({config})', settings.project_defaults())
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
     console.print(eyes, highlight=False, soft_wrap=True, markup=False)
