@@ -149,7 +149,7 @@ def test_names_versions_settings_and_what_the_backend_answers(project):
     }
     with pytest.raises(LabelConfigError):
         Predictor(Settings(model_dir=workspace.root), now.label_config, now.uid)
-    assert Predictor(Settings(model_dir=workspace.root), now.label_config, now.uid, {"strategy": "predictions"})
+    assert Predictor(Settings(model_dir=workspace.root), now.label_config, now.uid, params={"strategy": "predictions"})
     # Old orders are gone, other people's predictions are not.
     mixed = round_of(workspace, project_id, overrides={"strategy": "predictions:0.5,random:0.5"})
     assert client.prediction_versions(project_id) == {"yolo-1": 12, "yolo-2": 12, mixed.queue.name: 8}
