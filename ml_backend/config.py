@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
     )
+    ray_address: str | None = Field(
+        None,
+        description="Ray cluster that reads, embeds and predicts pools outside Label Studio, such as 10.0.0.1:6379; "
+        "unset: this machine",
+    )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
     media_allow: AddressList | None = Field(
         None,

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "import": ("import_tasks", "Import tasks: CSV, JSON, JSON Lines, a folder of images, or idx files."),
     "sync": ("sync", "Reorder a project: the most informative open tasks first."),
     "doctor": ("doctor", "Check one installation end to end, and mend it."),
+    "pool": ("pool", "A pool outside Label Studio: connect, embed, predict."),
     "measures": ("measures", "What a project's loop is worth."),
     "rounds": ("rounds", "Rounds of a project: cancel them."),
     "search": ("search", "Find tasks by words, by likeness, and by what is known of them."),

@@ -6,7 +6,7 @@ Axes: ``N`` rows, ``D`` numbers of a vector, ``K`` dropout passes, ``C`` classes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ml_backend.models.registry import MODELS
 from ml_backend.pool.encoders import PoolEncoder, encoder_for
 from ml_backend.pool.vectors import Half, Vectors
 from ml_backend.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,29 @@ class Head:
         )  # much faster than numpy's own
         found: NDArray[np.float32] = model.feature_probabilities(model.seen(rows), samples=samples, seed=seed)
         return found
+
+    def packed(self) -> PackedHead:
+        """What a worker makes the same head of."""
+        weights, config = self.model.state()
+        return PackedHead(self.version, self.labels, self.encoder, type(self.model), weights, config)
+
+
+@dataclass(frozen=True)
+class PackedHead:
+    """A head that can be sent to another process: a model has locks and caches, which cannot."""
+
+    version: str
+    labels: tuple[str, ...]
+    encoder: PoolEncoder
+    kind: type[Model]
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+
+    def unpacked(self) -> Head:
+        """The head. Raises ModelError."""
+        return Head(
+            self.version, self.labels, self.encoder, self.kind.from_state(self.labels, self.weights, self.config)
+        )
 
 
 def head_of(manifest: Manifest, model: Model) -> Head:

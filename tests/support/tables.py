@@ -4,13 +4,18 @@ import csv
 import io
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from support.stores import manifest
 
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.models.sentences import Sentences
 from ml_backend.pool.document import Pool
 from ml_backend.pool.listing import address, listing
 from ml_backend.pool.source import schema_of
+from ml_backend.store.project_store import Current, ProjectStore
 
 HEADLINES = tuple(f"flood warning number {number}" for number in range(40))
 
@@ -49,3 +54,30 @@ def pool_of(place, id_column="id", fields=None):
     fields = fields or {"text": "text"}
     used = {name: schema[name] for name in (id_column, *fields.values())}
     return Pool(found.url, found.kind, id_column, fields, used, size=found.size)
+
+
+CONFIG = """<View><Text name="text" value="$text"/><Choices name="label" toName="text"><Choice value="flood"/>
+<Choice value="other"/></Choices></View>"""
+PICTURES_CONFIG = CONFIG.replace("<Text", "<Image").replace("$text", "$image")
+LIGHT = {"hyperparameters": {"encoder": "wordllama"}}
+"""Extra params of a project that reads texts through the light encoder."""
+
+
+def project_store(folder, config=CONFIG, params=None):
+    """The store of a project, as the backend knows it once it is connected."""
+    store = ProjectStore(folder, "7.1700000000")
+    store.note_question(parse_label_config(config), "Texts")
+    store.set_extra_params(LIGHT if params is None else params)
+    return store
+
+
+def trained(store, name="sentences-0001-0123abcd"):
+    """A version that tells floods from all else, in use."""
+    texts = [*(f"flood warning in town {n}" for n in range(20)), *(f"cricket match number {n}" for n in range(20))]
+    model = Sentences(["flood", "other"])
+    model.fit(texts, np.array([0] * 20 + [1] * 20), seed=0, hyperparameters=LIGHT["hyperparameters"])
+    weights, config = model.state()
+    about = manifest(1, name).model_copy(update={"model": "sentences", "labels": ("flood", "other"), "config": config})
+    store.write_version(about, weights)
+    store.set_current(Current(name, None))
+    return model

@@ -1,0 +1,256 @@
+"""A pool outside Label Studio: tables or pictures on a disk or in a bucket, of which people see the best rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors, warn
+from ml_backend.errors import StoreError
+
+if TYPE_CHECKING:
+    from ml_backend.config import Settings
+    from ml_backend.pool.connecting import Looked
+    from ml_backend.pool.status import Status
+    from ml_backend.store.project_store import ProjectStore
+
+PlaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL",
+        help="A Parquet, CSV or JSON Lines file, a folder of them or of pictures, or a pattern: a path, or s3://, "
+        "gs://, az://, https://.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+KeepOption = Annotated[
+    bool, typer.Option("--keep-vectors", help="Keep what was embedded: the same rows lie in another place.")
+]
+
+app = new_app()
+
+
+@app.callback(help=__doc__)
+def main() -> None:
+    """Only names the commands."""
+
+
+@app.command("connect")
+@tell_errors
+def connect_pool(
+    project: ProjectOption,
+    place: PlaceArgument,
+    id_column: Annotated[str, typer.Option("--id", help="Column that tells a row from all others.")] = "id",
+    column: Annotated[
+        str | None, typer.Option("--column", help="Column that is shown. [default: the labeling config's field]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and keep nothing.")] = False,
+    keep_vectors: KeepOption = False,
+    url: UrlOption = None,
+) -> None:
+    """Look at a pool, try its first rows, and remember it. Nothing is embedded or imported yet.
+
+    Credentials of a bucket come from the environment (AWS_ACCESS_KEY_ID and so on), never from the address.
+    """
+    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.pool import connecting
+    from ml_backend.rounds.encoder_preview import settings_of
+    from ml_backend.store.registry import stores_of
+
+    settings, client = connect(url)
+    _prepare(settings)
+    there = client.project(project)
+    question = parse_label_config(there.label_config, project=project)
+    store = stores_of(settings).get(there.uid)
+    own = store.extra_params()
+    known = (
+        settings.project_settings(own, where=f"Project {project}") if own else settings_of(settings, client, project)
+    )
+    looked = connecting.look(place, question, known, store, id_column=id_column, field_column=column)
+    _show(looked)
+    if dry_run:
+        console.print("Dry run: nothing was kept.")
+        return
+    deleted = connecting.connect(store, looked.pool, keep_vectors=keep_vectors)
+    store.note_question(question, there.title)
+    if deleted:
+        warn("The vectors of the pool before were deleted.")
+    console.print(f"Connected to project {project}. Next: lsal pool embed --project {project}", soft_wrap=True)
+
+
+@app.command()
+@tell_errors
+def status(project: ProjectOption, as_json: JsonOption = False) -> None:
+    """Say where the pool lies, how much of it is embedded, and how far an embedding has come."""
+    from ml_backend.pool.status import status as status_of
+
+    _, store = _store(project)
+    found = status_of(store)
+    if as_json:
+        console.print_json(json.dumps(asdict(found) if found else None))
+    elif found is None:
+        console.print(
+            f"No pool is connected to project {project}: lsal pool connect --project {project} URL --id COLUMN"
+        )
+    else:
+        for line in _told(found):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command()
+@tell_errors
+def disconnect(project: ProjectOption, keep_vectors: KeepOption = False) -> None:
+    """Forget the pool and delete its vectors. Its rows, and the tasks that were made of them, stay."""
+    from ml_backend.pool.connecting import forget_vectors
+    from ml_backend.pool.document import disconnect as forget
+    from ml_backend.pool.document import required
+
+    _, store = _store(project)
+    pool = required(store)
+    forget(store)
+    deleted = False if keep_vectors else forget_vectors(store)
+    console.print(
+        f"Project {project} has no pool any more; {pool.url} is as it was"
+        + (", its vectors are deleted." if deleted else "."),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+@tell_errors
+def embed(
+    project: ProjectOption,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Processes. [default: one a core]", show_default=False)
+    ] = 0,
+    retry_bad: Annotated[bool, typer.Option("--retry-bad", help="Read rows again that could not be read.")] = False,
+    allow_gone: Annotated[
+        bool, typer.Option("--allow-gone", help="Take rows out that are gone, also where they are most.")
+    ] = False,
+) -> None:
+    """Give each row that has none a vector. It may be killed at any moment, and goes on where it was."""
+    from ml_backend.cli.pool_progress import Speed
+    from ml_backend.pool.embedding_step import embed_pool
+
+    settings, store = _store(project)
+    with Speed("Embedding") as speed:
+        done, name = embed_pool(
+            settings, store, workers=workers, retry_bad=retry_bad, allow_gone=allow_gone, progress=speed
+        )
+    console.print(
+        f"{done.rows:,} rows; {done.new:,} new vectors of {name} in {done.seconds:.0f} s"
+        + (f" ({done.new / done.seconds:,.0f} rows/s)" if done.new and done.seconds else "")
+        + (f"; {done.gone:,} rows are gone" if done.gone else "")
+        + ".",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if done.bad:
+        warn(f"{done.bad:,} rows cannot be read; lsal pool status says why.")
+
+
+@app.command()
+@tell_errors
+def predict(
+    project: ProjectOption,
+    out: Annotated[str, typer.Option("--out", help="New folder for Parquet files: a path, or s3:// and so on.")],
+    version: Annotated[str | None, typer.Option(help="Name or number. [default: the one in use]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write label, probability and uncertainty of every row, and say how many rows fall under a probability."""
+    from ml_backend.cli.pool_progress import Speed
+    from ml_backend.pool.prediction_step import predict_pool
+
+    settings, store = _store(project)
+    with Speed("Predicting") as speed:
+        told = predict_pool(settings, store, out, version=version, progress=speed)
+    if as_json:
+        console.print_json(json.dumps(asdict(told)))
+        return
+    lines = [f"{told.rows:,} rows by {told.version} in {told.out}" + _left_out(told.left_out)]
+    lines += [f"  {label}: {count:,}" for label, count in told.labels.items()]
+    lines += [f"  probability below {limit:.0%}: {count:,} rows" for limit, count in told.below.items()]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _left_out(count: int) -> str:
+    return f"; {count:,} that cannot be read are left out" if count else ""
+
+
+def _prepare(settings: Settings) -> None:
+    """From now on this process computes as the settings say."""
+    from ml_backend import hardware
+    from ml_backend.encoders import folders
+    from ml_backend.pool import engine
+
+    hardware.use(settings.hardware())
+    folders.allow(folders.parse_folders(settings.encoder_folders))
+    engine.use(settings.ray_address)
+
+
+def _store(project: int) -> tuple[Settings, ProjectStore]:
+    from ml_backend.config import load_settings
+    from ml_backend.store.registry import stores_of
+
+    settings = load_settings()
+    _prepare(settings)
+    store = stores_of(settings).open(project)
+    if store is None:
+        raise StoreError(
+            f"{settings.model_dir} knows no project {project}: lsal pool connect --project {project} URL --id COLUMN"
+        )
+    return settings, store
+
+
+def _show(looked: Looked) -> None:
+    from ml_backend.pool.embed import cores
+
+    pool = looked.pool
+    lines = [
+        f"{pool.url}: {pool.rows:,} rows in {looked.files:,} files ({pool.kind}, {pool.size / 1e6:,.1f} MB)",
+        "Columns: " + ", ".join(f"{name} ({kind})" for name, kind in looked.columns.items()),
+        f"Ids: {pool.id_column}; shown: "
+        + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
+        f"Encoder: {looked.encoder.name} ({looked.why})",
+        f"Vectors: {looked.bytes_needed / 1e9:,.2f} GB; embedding takes about {_duration(looked.seconds(cores()))} on "
+        f"{cores()} cores",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if total := sum(looked.bad.values()):
+        warn(f"Of the first {looked.sampled:,} rows {total:,} cannot be read:")
+        for reason, count in sorted(looked.bad.items(), key=lambda pair: -pair[1])[:5]:
+            warn(f"  {count:,}: {reason}")
+
+
+def _told(found: Status) -> list[str]:
+    pool = found.pool
+    lines = [
+        f"{pool.url} ({pool.kind}): {pool.rows:,} rows when it was connected, {pool.connected_at}",
+        f"Ids: {pool.id_column}; shown: "
+        + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
+    ]
+    for each in found.embeddings:
+        bad = f", {each.bad:,} that cannot be read" if each.bad else ""
+        lines.append(each.problem or f"Embedded by {each.encoder}: {each.rows:,} rows{bad} ({each.size / 1e9:,.2f} GB)")
+        lines += [f"  {count:,}: {reason}" for reason, count in each.reasons]
+    if not found.embeddings:
+        lines.append("Nothing is embedded yet: lsal pool embed")
+    if found.state is not None and not found.state.finished:
+        state = found.state
+        left = f", {_duration(state.seconds_left)} left" if state.seconds_left is not None else ""
+        speed = f"{state.rows_per_second:,.0f} rows/s{left}"
+        lines.append(f"Last embedding: {state.done:,} of {state.rows:,} rows at {state.at} ({speed})")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,173 @@
+"""What a version says of every row of a pool: label, probability and uncertainty, as Parquet.
+
+Axes: ``n`` rows of a batch, ``D`` numbers of a vector, ``C`` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ml_backend import extras, hardware
+from ml_backend.errors import DataError, StoreError
+from ml_backend.files import Staged, for_people
+from ml_backend.pool.document import ID
+from ml_backend.pool.engine import engine, io_config, reading
+from ml_backend.pool.heads import Head, check_fits, entropy
+from ml_backend.pool.listing import listing
+from ml_backend.pool.vectors import VECTOR, Vectors
+from ml_backend.records import Progress, no_progress
+
+LABEL, PROBABILITY, UNCERTAINTY = "label", "probability", "uncertainty"
+PART_ROWS: Final = 1_000_000
+"""Rows of one file."""
+BELOW: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""Probabilities of the likeliest label: how many rows fall under each."""
+
+
+@dataclass
+class Predicted:
+    """What was written."""
+
+    version: str
+    out: str
+    rows: int = 0
+    left_out: int = 0
+    """Rows that could not be embedded: nothing is said of them."""
+    below: dict[float, int] = field(default_factory=lambda: dict.fromkeys(BELOW, 0))
+    """Probability → rows whose likeliest label has less."""
+    labels: dict[str, int] = field(default_factory=dict)
+    """Label → rows whose likeliest it is."""
+
+
+def predict(
+    vectors: Vectors,
+    head: Head,
+    out: str,
+    *,
+    hardware_: hardware.Hardware | None = None,
+    part_rows: int = PART_ROWS,
+    progress: Progress = no_progress,
+) -> Predicted:
+    """Write what a version says of all rows that have a vector.
+
+    On a disk the folder appears whole or not at all; in a bucket each file does.
+
+    Args:
+        vectors: of the pool.
+        head: of the version.
+        out: of `listing.address`: a new folder, or one in a bucket that holds no table.
+        hardware_: where to compute.
+        part_rows: of one file.
+        progress: called with rows done, and all.
+
+    Raises:
+        StoreError: the vectors are missing, damaged, or not of the version's encoder; or it cannot be written.
+        DataError: the folder has something in it already, or cannot be reached.
+    """
+    check_fits(vectors, head)
+    told = Predicted(head.version, out, left_out=vectors.count_bad(), labels=dict.fromkeys(head.labels, 0))
+    total = vectors.count()
+    if not total:
+        raise StoreError(f"{vectors.folder} has no vectors: call lsal pool embed first.")
+    tables = _counted(_tables(vectors, head, hardware_ or hardware.Hardware(), part_rows), told, total, progress)
+    if "://" in out:
+        _to_bucket(tables, out)
+    else:
+        _to_disk(tables, Path(out))
+    return told
+
+
+def _tables(vectors: Vectors, head: Head, hardware_: hardware.Hardware, part_rows: int) -> Iterator[Any]:
+    """Tables of ``id``, ``label``, ``probability`` and ``uncertainty``, of so many rows at the most."""
+    pa = extras.require("A pool", "pyarrow")
+    waiting, rows = list[Any](), 0
+    with reading(str(vectors.folder)):
+        for batch in _plan(vectors, head, hardware_).to_arrow_iter():
+            if waiting and rows + len(batch) > part_rows:
+                yield pa.Table.from_batches(waiting)
+                waiting, rows = [], 0
+            waiting.append(batch)
+            rows += len(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
+    daft = engine()
+    kind, labels, packed = daft.DataType, np.array(head.labels, dtype=object), head.packed()
+    returned = kind.struct({LABEL: kind.string(), PROBABILITY: kind.float32(), UNCERTAINTY: kind.float32()})
+
+    @daft.cls(use_process=False)
+    class Predict:
+        def __init__(self) -> None:
+            hardware.use(hardware_)
+            self.head = packed.unpacked()
+
+        @daft.method.batch(return_dtype=returned, unnest=True)  # type: ignore[untyped-decorator]
+        def said(self, rows: Any) -> Any:
+            import pyarrow as pa
+
+            found = rows.to_arrow()
+            part = found.flatten().to_numpy(zero_copy_only=True).reshape(len(found), -1)
+            probabilities = self.head.probabilities(part).mean(axis=1)
+            winner = probabilities.argmax(axis=1)
+            columns = [
+                pa.array(labels[winner], pa.string()),
+                pa.array(probabilities.max(axis=1), pa.float32()),
+                pa.array(entropy(probabilities), pa.float32()),
+            ]
+            return pa.StructArray.from_arrays(columns, [LABEL, PROBABILITY, UNCERTAINTY])
+
+    files = [str(path) for path in vectors.parts()]
+    return daft.read_parquet(files).select(ID, Predict().said(daft.col(VECTOR)))
+
+
+def _counted(tables: Iterator[Any], told: Predicted, total: int, progress: Progress) -> Iterator[Any]:
+    """The same tables, what is in them counted."""
+    for table in tables:
+        told.rows += len(table)
+        probabilities = np.sort(table[PROBABILITY].to_numpy())
+        for limit in BELOW:
+            told.below[limit] += int(np.searchsorted(probabilities, np.float32(limit), side="left"))
+        for entry in table[LABEL].combine_chunks().value_counts().to_pylist():
+            told.labels[entry["values"]] += entry["counts"]
+        yield table
+        progress(told.rows, total)
+
+
+def _to_disk(tables: Iterator[Any], folder: Path) -> None:
+    parquet = extras.require("A pool", "pyarrow", "pyarrow.parquet")
+
+    def fill(staged: Staged) -> None:
+        for number, table in enumerate(tables):
+            parquet.write_table(table, staged / f"part-{number:05d}.parquet")
+
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DataError(f"{folder} is there already, with something in it; name a new folder with --out.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for_people.write_folder(folder, fill)
+    except OSError as exc:
+        raise StoreError(
+            f"Cannot write {folder} ({exc.strerror or exc}); nothing was kept. Make room, or name another folder."
+        ) from exc
+
+
+def _to_bucket(tables: Iterator[Any], url: str) -> None:
+    try:
+        there = listing(url).count
+    except DataError as exc:
+        if "holds nothing" not in str(exc):
+            raise
+        there = 0
+    if there:
+        raise DataError(f"{url} has {there:,} tables or pictures in it already; name a new folder with --out.")
+    write: Callable[[Any], Any] = engine().from_arrow
+    for table in tables:
+        with reading(url):
+            write(table).write_parquet(url, io_config=io_config(url))

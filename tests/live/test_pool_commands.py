@@ -1,0 +1,67 @@
+"""`lsal pool` for a project of a real Label Studio, with its rows in an S3 of our own."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pyarrow.parquet as pq
+from support.bucket import BUCKET, KEY, SECRET, bucket
+from support.scripts import run
+from support.tables import CONFIG, LIGHT, headline_rows, trained, write_table
+
+from ml_backend.cli import pool
+from ml_backend.store.project_store import open_project
+
+__all__ = ["bucket", "run"]
+
+
+def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
+    run, make_project, bucket, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TEXT_MODEL", "auto")
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": bucket.url,
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for number in range(2):
+        path = write_table(tmp_path / f"{number}.parquet", headline_rows(30, 30 * number))
+        bucket.client.upload_file(str(path), BUCKET, f"pool/{number}.parquet")
+    project, place = make_project(config=CONFIG), f"s3://{BUCKET}/pool"
+    to = ("--project", project.id)
+
+    told = run(pool, "connect", place, *to, "--dry-run").output
+    assert f"{place}: 60 rows in 2 files (parquet" in told
+    assert "Dry run: nothing was kept." in told
+    assert "knows no project" in run(pool, "status", *to, code=1).output
+    run(pool, "connect", place, *to)
+    store = open_project(tmp_path / "versions", project.id)
+    store.set_extra_params(LIGHT)
+    assert "Nothing is embedded yet" in run(pool, "status", *to).output
+    assert "60 rows; 60 new vectors of wordllama" in run(pool, "embed", *to).output
+    assert "60 rows; 0 new vectors" in run(pool, "embed", *to).output
+    (embedding,) = json.loads(run(pool, "status", *to, "--json").output)["embeddings"]
+    assert (embedding["encoder"], embedding["rows"], embedding["bad"]) == ("wordllama", 60, 0)
+
+    trained(store)
+    out = f"s3://{BUCKET}/predictions"
+    assert "60 rows by sentences-0001-0123abcd" in run(pool, "predict", *to, "--out", out).output
+    (written,) = bucket.client.list_objects_v2(Bucket=BUCKET, Prefix="predictions/")["Contents"]
+    bucket.client.download_file(BUCKET, written["Key"], str(tmp_path / "told.parquet"))
+    rows = pq.read_table(tmp_path / "told.parquet").to_pylist()
+    assert sorted(row["id"] for row in rows) == sorted(row for row, _ in headline_rows(60))
+    assert {row["label"] for row in rows} == {"flood"}
+    assert "in it already" in run(pool, "predict", *to, "--out", out, code=1).output
+
+    refused = httpx.post(f"{bucket.url}/moto-api/reset-auth", content=b"0")  # from now on it looks at credentials
+    assert refused.is_success
+    told = run(pool, "embed", *to, code=1).output
+    assert "the credentials are wrong, or do not reach this far" in told
+    assert SECRET not in told
+    assert KEY not in told
+
+    assert "has no pool any more" in run(pool, "disconnect", *to).output
+    assert not (store.folder / "pool").exists()
