@@ -86,13 +86,7 @@ def look(
     found = listing(address(url))
     _check_kind(found, question)
     columns = schema_of(found)
-    if found.kind == "pictures":
-        id_column, fields = PATH, {question.field: PATH}
-    else:
-        fields = {question.field: field_column or _column(question.field, id_column, columns, found.url)}
-    check_columns(columns, id_column, fields, found.url)
-    used = {name: columns[name] for name in (id_column, *fields.values())}
-    pool = Pool(found.url, found.kind, id_column, fields, used, size=found.size)
+    pool = _pool(found, columns, question, id_column, field_column)
     rows = found.count if pool.is_pictures else _count(pool)
     if not rows:
         raise DataError(f"{found.url} has no rows.")
@@ -100,8 +94,8 @@ def look(
     encoder, why = choose(
         question.object_tag, settings, version=version_in_use(store), documented=store.document(DOCUMENT), sample=sample
     )
-    dimensions = encoder.dimensions()  # loads it, which is no part of the speed
-    encoder.vectors(sample[:1])
+    dimensions = encoder.dimensions()
+    encoder.vectors(sample[:1])  # what is loaded once is no part of the speed
     started = clock()
     _, reasons = encoder.vectors(sample)
     speed = len(sample) / max(clock() - started, 1e-6)
@@ -110,9 +104,21 @@ def look(
         raise DataError(
             f"None of the first {len(sample):,} rows of {found.url} can be read: {bad.most_common(1)[0][0]}"
         )
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    pool = replace(pool, rows=rows, connected_at=now)
+    pool = replace(pool, rows=rows, connected_at=datetime.now(UTC).isoformat(timespec="seconds"))
     return Looked(pool, encoder, dimensions, why, columns, found.count, len(sample), bad, speed)
+
+
+def _pool(
+    found: Listing, columns: Mapping[str, str], question: ChoiceQuestion, id_column: str, field_column: str | None
+) -> Pool:
+    """What is at a place, as a pool of a project. Raises DataError where its columns do not fit."""
+    if found.kind == "pictures":
+        id_column, fields = PATH, {question.field: PATH}
+    else:
+        fields = {question.field: field_column or _column(question.field, id_column, columns, found.url)}
+    check_columns(columns, id_column, fields, found.url)
+    used = {name: columns[name] for name in (id_column, *fields.values())}
+    return Pool(found.url, found.kind, id_column, fields, used, size=found.size)
 
 
 def connect(store: ProjectStore, pool: Pool, *, keep_vectors: bool = False) -> bool:
