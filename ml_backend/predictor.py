@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,8 @@ class Predictor:
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
         reader = reader_of(type(model), manifest.training.get("hyperparameters", {}))
+        if question.has_numbers:
+            reader = replace(reader, length=int(manifest.config.get("dimensions", 0)))
         budget = Budget(FETCH_SECONDS, what="one prediction")
         media = MediaReader(client_of(self.settings), fetcher=make_fetcher(self.settings), budget=budget)
         examples = read_items(tasks, question, reader, media)

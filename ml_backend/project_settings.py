@@ -29,6 +29,18 @@ class ProjectSettings(BaseModel):
         description="name of the control in the labeling config that is learnt (its `name`); unset: the first that can "
         "be",
     )
+    objects: str = Field(
+        "",
+        max_length=1000,
+        description="names of the objects that are learnt from, with commas between them, such as a text and a "
+        "picture; unset: the one that the question is about (its `toName`)",
+    )
+    embedding_field: str = Field(
+        "",
+        max_length=1000,
+        description="task data field with a list of numbers, made by an encoder of your own: learnt from in place of "
+        "what the question is about, which may then be anything; unset: none",
+    )
     strategy: Strategy = Field(
         "auto",
         max_length=1000,
@@ -126,7 +138,7 @@ class ProjectSettings(BaseModel):
     @property
     def wanted(self) -> Wanted:
         """What they say about the labeling config."""
-        return Wanted(self.question)
+        return Wanted(self.question, self.objects, self.embedding_field)
 
     def override(self, changes: Mapping[str, Any] | None, *, where: str) -> Self:
         """A copy with some values changed; ``where`` tells the user which place to mend.

@@ -19,15 +19,21 @@ class Wanted:
 
     question: str = ""
     """Name of the control that is learnt; empty: the first that can be."""
+    objects: str = ""
+    """Names of the objects that are learnt from, with commas; empty: the one that the question is about."""
+    embedding_field: str = ""
+    """Task data field with numbers that are learnt from instead; empty: none."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Self:
         """What a project's extra params say; what is no text there says nothing (settings refuse it)."""
-        said = params.get("question")
-        return cls(said if isinstance(said, str) else "")
+        said = (params.get(name) for name in ("question", "objects", "embedding_field"))
+        return cls(*(text if isinstance(text, str) else "" for text in said))
 
 
 NO_WISH: Final = Wanted()
+VECTOR: Final = "Vector"
+"""Stands where an object tag does: one vector of several objects, or of numbers that come with the task."""
 
 
 @dataclass(frozen=True)

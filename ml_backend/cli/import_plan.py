@@ -152,7 +152,7 @@ def _items(
     column = options.label_column
     return read_tasks(
         path,
-        config_object_tag=question.object_tag,
+        config_object_tag=question.shown_as,
         value_key=question.field,
         label_column=(label_column(path, question, options.text_column) if column is None else column) or None,
         text_column=options.text_column,
@@ -240,7 +240,7 @@ def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, p
 
 def _content(task: NewTask, question: ChoiceQuestion) -> str:
     value = question.value(task.data)
-    return decoded_text(value, question) if question.object_tag == "Text" else str(value)
+    return decoded_text(value, question) if question.shown_as == "Text" else str(value)
 
 
 def tell_before(plan: Plan, notes: Sequence[str]) -> None:

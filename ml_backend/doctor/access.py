@@ -72,7 +72,7 @@ def labeling_config(context: Context) -> Finding:
         asked = ", ".join(context.layout.controls)
         return Finding(name, "ok", f"Asks {asked}; nothing is learnt, another model's predictions order the tasks.")
     question = context.question
-    message = f'{len(question.labels)} choices about <{question.object_tag}> "${question.field}".'
+    message = f"{len(question.labels)} choices about {question.about}."
     message = " ".join((message, *(f"{note}." for note in context.config.notes)))
     if not context.config.warnings:
         return Finding(name, "ok", message)

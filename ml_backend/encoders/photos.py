@@ -57,16 +57,21 @@ class Photos:
     ) -> Self:
         """Take the mean of the items; see ``Encoder.learn``."""
         if options:
-            raise ModelError(f"photos has no options, but {', '.join(options)} is set; remove it")
+            raise ModelError(f"{cls.name} has no options, but {', '.join(options)} is set; remove it")
         if not len(items):
-            raise ModelError("photos: there are no items to learn from; import tasks first")
-        mean = _stacked(items, np.size(items[0])).mean(axis=0, dtype=np.float64)
+            raise ModelError(f"{cls.name}: there are no items to learn from; import tasks first")
+        mean = _stacked(cls.name, items, np.size(items[0])).mean(axis=0, dtype=np.float64)
         progress(len(items), len(items))
         return cls(mean.astype(np.float32))
 
+    @property
+    def length(self) -> int:
+        """Numbers of each item."""
+        return len(self._mean)
+
     def embed(self, items: Sequence[Features]) -> Rows:
         """Vectors of length 1 ``[N, D]``; of an item that is the mean itself, 0."""
-        rows = _stacked(items, len(self._mean)) - self._mean
+        rows = _stacked(self.name, items, len(self._mean)) - self._mean
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
@@ -85,12 +90,12 @@ class Photos:
         """Rebuild a learnt encoder."""
         mean = weights.get("mean")
         if mean is None or mean.ndim != 1:
-            raise ModelError("photos: the stored embedding is damaged (no mean); delete it and run a round")
+            raise ModelError(f"{cls.name}: the stored embedding is damaged (no mean); delete it and run a round")
         return cls(mean.float().numpy().copy())
 
 
-def _stacked(items: Sequence[Features], dims: int) -> Features:
+def _stacked(encoder: str, items: Sequence[Features], dims: int) -> Features:
     for item in items:
         if np.shape(item) != (dims,):
-            raise ModelError(f"photos: items must be vectors of {dims} numbers, not {list(np.shape(item))}")
+            raise ModelError(f"{encoder}: items must be vectors of {dims} numbers, not {list(np.shape(item))}")
     return np.asarray(items, dtype=np.float32).reshape(len(items), dims)

@@ -29,6 +29,7 @@ ENCODERS: Final[Registry[type[Encoder]]] = Registry(
         "minilm": "ml_backend.encoders.sentences:MiniLm",
         "wordllama": "ml_backend.encoders.sentences:WordLlama",
         "multilingual": "ml_backend.encoders.sentences:Multilingual",
+        "vectors": "ml_backend.encoders.vectors:Vectors",
     },
     _problem,
 )

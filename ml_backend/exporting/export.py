@@ -86,7 +86,7 @@ def _label_studio(export: Export, path: Path, options: Options) -> None:
 
 def _dataset(export: Export, path: Path, options: Options) -> None:
     read = None
-    if options.media is not None and export.question.object_tag == "Image":
+    if options.media is not None and export.question.shown_as == "Image":
         read = _image_reader(options.media, export.question)
 
     def fill(folder: Staged) -> None:

@@ -10,12 +10,15 @@ from ml_backend.label_studio.config_refusals import Refused, refuse
 from ml_backend.label_studio.config_tree import ConfigTree, is_object
 from ml_backend.label_studio.config_words import check_words
 from ml_backend.label_studio.task_fields import FIELD, VARIABLE
+from ml_backend.records import Wanted
 
 READ_AS: Final = {"image": "Image", "text": "Text", "hypertext": "Text", "paragraphs": "Text"}
 """Objects that are read, in small letters, and as what: an image or a text."""
 WRITTEN: Final = {"image": "Image", "text": "Text", "hypertext": "HyperText", "paragraphs": "Paragraphs"}
 MARKUP: Final = {"hypertext": "html", "paragraphs": "paragraphs"}
 """What stands around the words of a text."""
+NUMBERS: Final = "Numbers"
+"""Stands where an object tag does: a list of numbers in a field of the task."""
 USUAL_KEY: Final = "text"
 """Of an utterance of ``<Paragraphs>``: where its words are."""
 
@@ -24,7 +27,7 @@ class Shown(Protocol):
     """Something that annotators see of a task, and how to read it."""
 
     @property
-    def object_tag(self) -> str:
+    def shown_as(self) -> str:
         """``Image`` or ``Text``; others cannot be read."""
 
     @property
@@ -61,6 +64,13 @@ class ShownObject:
     encoding: str = "none"
     markup: str = ""
     text_key: str = USUAL_KEY
+    many: bool = False
+    """The field holds a list of pictures (``valueList``)."""
+
+    @property
+    def shown_as(self) -> str:
+        """``Image`` or ``Text``; others cannot be read."""
+        return self.object_tag
 
 
 def objects(tree: ConfigTree) -> dict[str, Element]:
@@ -79,7 +89,8 @@ def read_object(tree: ConfigTree, tag: Element) -> ShownObject:
         refuse(f" asks about <{tree.spelling[tag]}>; supported: {wanted}.")
     if tag.get("resolver"):
         refuse(f' has <{tree.spelling[tag]} resolver="{tag.get("resolver")}">, which is not read; delete it.')
-    field = _field(tree, tag)
+    many = tag.tag == "image" and bool(tag.get("valuelist")) and not tag.get("value")
+    field = _field(tree, tag, "valuelist" if many else "value")
     if (unknown := check_words(tag)) is not None:
         refuse(f": <{tree.spelling[tag]}> has {unknown}.")
     is_text = READ_AS[tag.tag] == "Text"
@@ -92,17 +103,45 @@ def read_object(tree: ConfigTree, tag: Element) -> ShownObject:
         encoding=tag.get("encoding", "none") if is_text else "none",
         markup=MARKUP.get(tag.tag, ""),
         text_key=tag.get("textkey") or USUAL_KEY,
+        many=many,
     )
 
 
-def _field(tree: ConfigTree, shown: Element) -> str:
+def learnt_from(tree: ConfigTree, tag: Element, wanted: Wanted) -> tuple[ShownObject, tuple[ShownObject, ...]]:
+    """The object that a question is about, and the parts of a vector, where that alone is not learnt from.
+
+    Raises:
+        Refused: something that is learnt from cannot be read.
+    """
+    if wanted.embedding_field:
+        if not FIELD.fullmatch(f"${wanted.embedding_field}"):
+            refuse(f': the setting embedding_field is "{wanted.embedding_field}", which is no field of a task.')
+        shown = read_object(tree, tag) if tag.tag in READ_AS and not tag.get("resolver") else _unread(tree, tag)
+        return shown, (ShownObject("", "", NUMBERS, wanted.embedding_field),)
+    shown = read_object(tree, tag)
+    names = list(dict.fromkeys(filter(None, (name.strip() for name in wanted.objects.split(",")))))
+    if names in ([], [shown.name]):
+        return shown, (shown,) if shown.many else ()
+    there = objects(tree)
+    if missing := next((name for name in names if name not in there), None):
+        refuse(f' has no object named "{missing}", which the setting objects names; it has {", ".join(there)}.')
+    return shown, tuple(read_object(tree, there[name]) for name in names)
+
+
+def _unread(tree: ConfigTree, tag: Element) -> ShownObject:
+    """An object that is not read, since numbers of its task stand for it."""
+    field = FIELD.fullmatch(tag.get("value", ""))
+    return ShownObject(tag.attrib["name"], tree.spelling[tag], "", field.group(1) if field else "")
+
+
+def _field(tree: ConfigTree, shown: Element, attribute: str) -> str:
     """The task data field that an object shows."""
-    value = shown.get("value", "")  # a valueList would be several images
+    value = shown.get(attribute, "")
     if (field := FIELD.fullmatch(value)) is not None:
         return field.group(1)
     sees = VARIABLE.sub("…", value)
     seen = f" (annotators would see {sees!r}, with what the task has for each …)" if sees else ""
     raise Refused(
-        f' has <{tree.spelling[shown]} value="{value}">; its value must be one task field, like "$text" or '
+        f' has <{tree.spelling[shown]} {attribute}="{value}">; its value must be one task field, like "$text" or '
         f'"$meta.text", of the letters a to z, digits and _{seen}.'
     )

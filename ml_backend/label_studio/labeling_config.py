@@ -21,12 +21,12 @@ from ml_backend.label_studio.config_controls import (
     answers_of,
     is_learnable,
 )
-from ml_backend.label_studio.config_objects import USUAL_KEY, ShownObject, objects, read_object
+from ml_backend.label_studio.config_objects import NUMBERS, READ_AS, USUAL_KEY, ShownObject, learnt_from, objects
 from ml_backend.label_studio.config_refusals import Refused, refuse
 from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, read_tree
 from ml_backend.label_studio.hidden_questions import hidden
 from ml_backend.label_studio.task_fields import field_value
-from ml_backend.records import NO_WISH, Wanted
+from ml_backend.records import NO_WISH, VECTOR, Wanted
 
 __all__ = ["MAX_CLASSES", "MIN_CLASSES", "ChoiceQuestion", "LabelingConfig", "parse_label_config", "read_label_config"]
 NEXT_STEP: Final = "Change it in Settings > Labeling Interface."
@@ -42,7 +42,7 @@ class ChoiceQuestion:
     object: str
     """Name of the tag that it is about: ``to_name`` in a result."""
     object_tag: str
-    """As what that is read: ``Image`` or ``Text``."""
+    """As what that is read: ``Image``, ``Text``, or ``Vector``, which is made of ``parts``."""
     field: str
     """Task data field that the object shows: ``text``, or a way into the data (``meta.text``, ``texts[0]``)."""
     labels: tuple[str, ...]
@@ -68,15 +68,43 @@ class ChoiceQuestion:
     """Of a text: ``html`` or ``paragraphs``, see `config_objects.Shown`."""
     text_key: str = USUAL_KEY
     """Of paragraphs: where the words of an utterance are."""
+    shows: str = ""
+    """Of a ``Vector``: as what people are shown the object that the question is about: ``Image``, ``Text`` or empty."""
+    parts: tuple[ShownObject, ...] = ()
+    """Of a ``Vector``: the objects that it is made of; numbers of a task's field are one as well."""
 
     def value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data hold in the field; None where there is nothing."""
         return field_value(data, self.field)
 
+    def content(self, data: Mapping[str, Any]) -> Any:
+        """What a task's data hold that is learnt from."""
+        return [field_value(data, part.field) for part in self.parts] if self.parts else self.value(data)
+
+    @property
+    def shown_as(self) -> str:
+        """As what people are shown the object that the question is about: ``Image``, ``Text``, or empty."""
+        return self.shows if self.parts else self.object_tag
+
+    @property
+    def about(self) -> str:
+        """What is learnt from, in words."""
+        if self.has_numbers:
+            return f'the numbers in "${self.parts[0].field}"'
+        shown = [(part.tag, part.field) for part in self.parts] or [(self.object_tag, self.field)]
+        return " and ".join(f'<{tag}> "${field}"' for tag, field in shown)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether numbers of a task's field are learnt from, which may be of any length."""
+        return any(part.object_tag == NUMBERS for part in self.parts)
+
     @property
     def wanted(self) -> Wanted:
         """What finds this very question in a config again."""
-        return Wanted(self.control)
+        if self.has_numbers:
+            return Wanted(self.control, embedding_field=self.parts[0].field)
+        return Wanted(self.control, ",".join(part.name for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -98,7 +126,8 @@ def question_from(known: Mapping[str, Any]) -> ChoiceQuestion:
     """
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     paths = tuple(tuple(path) for path in fields.get("paths", ()))
-    return ChoiceQuestion(**{**fields, "labels": tuple(known["labels"]), "paths": paths})
+    parts = tuple(ShownObject(**part) for part in fields.get("parts", ()))
+    return ChoiceQuestion(**{**fields, "labels": tuple(known["labels"]), "paths": paths, "parts": parts})
 
 
 def parse_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WISH) -> ChoiceQuestion:
@@ -116,7 +145,7 @@ def read_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WI
     Args:
         xml: the config.
         project: whose it is, for errors.
-        wanted: which of its questions is learnt; by default the first that can be.
+        wanted: which of its questions is learnt, by default the first that can be, and from what.
 
     Raises:
         LabelConfigError: no XML, no question that can be learnt (`config_controls`), or not the one that is wanted;
@@ -146,7 +175,7 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
     found, reasons = None, list[str]()
     for control in candidates:
         try:
-            found = _question(tree, control)
+            found = _question(tree, control, wanted)
             break
         except Refused as exc:
             reasons.append(str(exc))
@@ -166,24 +195,27 @@ def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> s
     return f' has no question named "{name}"; it asks {there}.'
 
 
-def _question(tree: ConfigTree, control: Element) -> tuple[ChoiceQuestion, tuple[str, ...]]:
+def _question(tree: ConfigTree, control: Element, wanted: Wanted) -> tuple[ChoiceQuestion, tuple[str, ...]]:
     """The question of one control, and what to know about it."""
     asked = answers_of(tree, control)
     tag = objects(tree).get(control.attrib["toname"])
     if tag is None:
         refuse(f": <{tree.spelling[control]}> must point to one object by its toName.")
-    shown = read_object(tree, tag)
-    warnings = [*hidden(tree, control, "the question"), *hidden(tree, tag, f"what <{shown.tag}> shows")]
+    shown, parts = learnt_from(tree, tag, wanted)
+    warnings = list(hidden(tree, control, "the question"))
+    for part in parts or (shown,):
+        if part.name:
+            warnings += hidden(tree, objects(tree)[part.name], f"what <{part.tag}> shows")
     if refused := next((found for found in warnings if found.never), None):
         refuse(f": {refused.text}.")
-    return _made(control.attrib["name"], shown, asked), (*(found.text for found in warnings), *asked.warnings)
+    return _made(control.attrib["name"], shown, parts, asked), (*(found.text for found in warnings), *asked.warnings)
 
 
-def _made(control: str, shown: ShownObject, asked: Answers) -> ChoiceQuestion:
+def _made(control: str, shown: ShownObject, parts: tuple[ShownObject, ...], asked: Answers) -> ChoiceQuestion:
     return ChoiceQuestion(
         control,
         shown.name,
-        shown.object_tag,
+        VECTOR if parts else shown.object_tag,
         shown.field,
         asked.labels,
         asked.descriptions,
@@ -196,14 +228,26 @@ def _made(control: str, shown: ShownObject, asked: Answers) -> ChoiceQuestion:
         paths=asked.paths,
         markup=shown.markup,
         text_key=shown.text_key,
+        shows=shown.object_tag if parts and not shown.many else "",
+        parts=parts,
     )
 
 
 def _left_aside(tree: ConfigTree, question: ChoiceQuestion, others: list[Element]) -> tuple[str, ...]:
-    """What of the controls is not learnt."""
+    """What of the controls is not learnt, and which objects are not learnt from."""
+    told = _unread_objects(tree, question)
     if not others:
-        return ()
+        return told
     shown = ", ".join(f'"{tag.get("name")}" (<{tree.spelling[tag]}>)' for tag in others)
     could = [str(tag.get("name")) for tag in others if is_learnable(tag)]
     more = f"; the setting `question` names another: {', '.join(could)}" if could else ""
-    return (f'Learnt is "{question.control}"; asked too, but not learnt: {shown}{more}',)
+    return (f'Learnt is "{question.control}"; asked too, but not learnt: {shown}{more}', *told)
+
+
+def _unread_objects(tree: ConfigTree, question: ChoiceQuestion) -> tuple[str, ...]:
+    read = {question.object, *(part.name for part in question.parts)}
+    others = {name: tag for name, tag in objects(tree).items() if name not in read and tag.tag in READ_AS}
+    if question.has_numbers or not others:
+        return ()
+    shown = ", ".join(f'"{name}" (<{tree.spelling[tag]}>)' for name, tag in others.items())
+    return (f"Shown, but not learnt from: {shown}; the setting `objects` names all that are",)

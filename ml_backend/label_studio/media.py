@@ -14,7 +14,7 @@ from ml_backend.fetching.budget import Budget
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.fetching.urls import SHOWN
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.label_studio.config_objects import Shown
+from ml_backend.label_studio.config_objects import Shown, ShownObject
 from ml_backend.label_studio.file_paths import file_path, is_own
 from ml_backend.label_studio.markup import words_of_html, words_of_paragraphs
 from ml_backend.label_studio.task_fields import field_value, top_field
@@ -23,6 +23,8 @@ from ml_backend.records import Task
 
 HTML: Final = "html"
 PARAGRAPHS: Final = "paragraphs"
+MOST_PICTURES: Final = 50
+"""Of one task that shows a list of them."""
 LONGEST_DATA_URI: Final = 16 * 1024 * 1024
 """Characters. Label Studio itself takes 250 MB of tasks in one import."""
 
@@ -53,13 +55,28 @@ class MediaReader:
         Raises:
             BadItemError: as `read`.
         """
+        if question.shown_as not in ("Image", "Text"):
+            return text_of(field_value(task.data, question.field), question.field)
         if question.markup == PARAGRAPHS and not question.by_url:
             return decoded_text(field_value(task.data, question.field), question)
         if not question.by_url:
-            content = self.read(task, field=question.field, object_tag=question.object_tag)
+            content = self.read(task, field=question.field, object_tag=question.shown_as)
         else:
             content = self.read(task, field=question.field, object_tag="URL")
-        return content if question.object_tag == "Image" else decoded_text(content, question)
+        return content if question.shown_as == "Image" else decoded_text(content, question)
+
+    def several(self, task: Task, part: ShownObject) -> list[bytes]:
+        """The raw contents of a list of images.
+
+        Raises:
+            BadItemError: it is no list, or empty; or as `read`.
+        """
+        urls = field_value(task.data, part.field)
+        if not isinstance(urls, list) or not 0 < len(urls) <= MOST_PICTURES:
+            raise BadItemError(f'field "{part.field}" holds no list of 1 to {MOST_PICTURES} image URLs')
+        if not all(isinstance(url, str) and url.strip() for url in urls):
+            raise BadItemError(f'field "{part.field}" holds something that is no image URL')
+        return [self._content(url.strip(), task.id) for url in urls]
 
     def known_text(self, task: Task, question: Shown) -> bool:
         """Whether the text of a task can be read without fetching it."""

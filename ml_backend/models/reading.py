@@ -29,6 +29,8 @@ class ItemReader:
     """An item for each raw content, or the `BadItemError` that says why there is none."""
     rounded: bool = False
     """Whether the items are vectors whose numbers 16 bits are enough for; all are then rounded, kept or not."""
+    length: int = 0
+    """Numbers that each item must have; 0: any."""
 
 
 def reader_of(model: type[Model], hyperparameters: Mapping[str, Any]) -> ItemReader:

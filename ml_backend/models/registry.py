@@ -29,6 +29,7 @@ MODELS: Final[Registry[type[Model]]] = Registry(
         "photos": "ml_backend.models.photos:Photos",
         "sentences": "ml_backend.models.sentences:Sentences",
         "headlines": "ml_backend.models.headlines:Headlines",
+        "vectors": "ml_backend.models.vectors:Vectors",
     },
     _problem,
 )

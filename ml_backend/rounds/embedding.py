@@ -151,7 +151,10 @@ def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None
         return None  # it can be computed again
     settings = project.settings
     wanted = made_of(encoder, settings.seed, settings.embedding_options)
-    return kept if kept is not None and kept.made_of == wanted else None
+    if kept is None or kept.made_of != wanted:
+        return None
+    length = getattr(kept.encoder, "length", 0)
+    return kept if project.vector_length in (0, length) else None
 
 
 def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:

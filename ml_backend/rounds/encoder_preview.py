@@ -40,6 +40,8 @@ def preview(question: ChoiceQuestion, settings: ProjectSettings, values: Sequenc
     Raises:
         LabelConfigError: no model reads such objects. ConfigurationError: the settings name what cannot be used.
     """
+    if question.parts:
+        return f"Read with {candidates(question.object_tag, settings)[0].model.name}: {question.about}."
     names = [option.name for option in candidates(question.object_tag, settings)]
     if len(names) == 1:
         return f"Read with {names[0]}: the settings and what is installed leave no other."

@@ -18,9 +18,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.reading import ItemReader
 from ml_backend.records import Progress, Task, no_progress
+from ml_backend.rounds.vector_reading import FETCHERS, known_vectors, read_vectors
 
-FETCHERS: Final = 8
-"""Pictures fetched at once."""
 BLOCK: Final = 128
 """Pictures whose bytes are held at a time: a pool of large ones must not fill the memory."""
 CONTENTS: Final = "contents"
@@ -50,7 +49,9 @@ def read_items(
     progress: Progress = no_progress,
 ) -> Examples:
     """Read the content of tasks into items of a model; a task that cannot be read is left out with its reason."""
-    if question.object_tag == "Text":
+    if question.parts:
+        contents = read_vectors(tasks, question, reader, media, progress)
+    elif question.object_tag == "Text":
         contents = _read(reader, _texts(tasks, question, media, progress))
     else:
         contents = _pictures(tasks, question, reader, media, progress)
@@ -64,6 +65,8 @@ def known_items(
     tasks: Sequence[Task], question: ChoiceQuestion, reader: ItemReader, media: MediaReader
 ) -> dict[int, Any]:
     """Task id → item, of the tasks that can be read without fetching anything: texts, and pictures kept on disk."""
+    if question.parts:
+        return known_vectors(tasks, question, reader, media)
     if question.object_tag == "Text":
         examples = read_items([task for task in tasks if media.known_text(task, question)], question, reader, media)
         return dict(zip(examples.task_ids.tolist(), examples.items, strict=True))

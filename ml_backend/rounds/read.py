@@ -10,15 +10,17 @@ from ml_backend.config import ProjectSettings
 from ml_backend.evaluation import agreement
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project, Task
 from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.encoder_choice import candidates, choose
-from ml_backend.rounds.examples import divide
+from ml_backend.rounds.examples import TaskPool, divide
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.vector_reading import usual_length
 from ml_backend.rounds.workspace import OutsidePool, RoundProject, Workspace
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides, forget
@@ -51,14 +53,13 @@ def read_project(
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
-        budget = Budget(workspace.media_seconds, what="one round")
-        kept = (cache.cached_text, cache.keep_text) if question.by_url else (cache.cached_media, cache.keep_thumbnail)
-        media = MediaReader(workspace.client, *kept, workspace.fetcher, budget)
+        media = _media(workspace, cache, question)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
     recorder.report.agreement = agreement.measure(pool.several.values())
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
+    read = replace(read, vector_length=usual_length(_all(pool), question))
     if outside is None:
         project = choose(read, recorder, dry_run=options.dry_run)
     else:
@@ -69,6 +70,22 @@ def read_project(
     _warn_about(project, recorder)
     warn_unread(refresh.left_out, recorder)
     return project
+
+
+def _media(workspace: Workspace, cache: TaskCache, question: ChoiceQuestion) -> MediaReader:
+    """What reads the tasks' content; texts are kept as they are fetched, of pictures a small one to be shown."""
+    read = MediaReader(workspace.client, fetcher=workspace.fetcher)
+    read = replace(read, budget=Budget(workspace.media_seconds, what="one round"))
+    by_url = question.by_url or any(part.by_url for part in question.parts)
+    if by_url and question.shown_as == "Image":
+        return read  # texts and pictures are kept in one place: neither could be told from the other
+    if by_url:
+        return replace(read, cached=cache.cached_text, fetched=cache.keep_text)
+    return replace(read, cached=cache.cached_media, fetched=cache.keep_thumbnail)
+
+
+def _all(pool: TaskPool) -> list[Task]:
+    return [*pool.open, *(task for task, _ in (*pool.training, *pool.evaluation))]
 
 
 def settings_of(

@@ -165,6 +165,8 @@ def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace,
     try:
         if rival is None or rival not in store.versions() or not answers(store.manifest(rival), project.question):
             return None
+        if project.vector_length not in (0, store.manifest(rival).config.get("dimensions")):
+            return None  # it learnt from vectors of another length
         model = workspace.library.load(store, rival)
     except (StoreError, ModelError) as exc:  # a damaged version must not keep the new one from being served
         recorder.warn(f"The new model is compared with nothing: {exc}")
@@ -218,6 +220,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
         number=int(name.split("-")[-2]),
         created_at=datetime.now(UTC),
         object_tag=project.question.object_tag,
+        control=project.question.control,
         labels=project.question.labels,
         config=config,
         fingerprint=fingerprint,
@@ -239,7 +242,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
 
 def _fingerprint(project: RoundProject) -> str:
     """Hash of all that shapes the weights: two rounds with the same one would train the same model."""
-    labelled = sorted((task.id, label, project.question.value(task.data)) for task, label in project.pool.training)
+    labelled = sorted((task.id, label, project.question.content(task.data)) for task, label in project.pool.training)
     content = [
         FINGERPRINT_FORMAT,
         project.model.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +71,8 @@ class RoundProject:
     overrides: QueueOverrides = field(default_factory=QueueOverrides)
     items: dict[int, Any] = field(default_factory=dict)
     """Task id → item, of what this round has read so far."""
+    vector_length: int = 0
+    """Numbers that each item has, where they come with the tasks; else 0."""
     unlabelled: Unlabelled | None = None
     """What was learnt of its tasks without labels; None where nothing was, or not yet."""
     outside: OutsidePool | None = None
@@ -85,7 +87,8 @@ class RoundProject:
     @cached_property
     def reader(self) -> ItemReader:
         """How its model reads the content of tasks."""
-        return reader_of(self.model, self.settings.hyperparameters)
+        found = reader_of(self.model, self.settings.hyperparameters)
+        return replace(found, length=self.vector_length) if self.vector_length else found
 
 
 class OutsidePool(Protocol):

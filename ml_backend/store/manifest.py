@@ -52,6 +52,8 @@ class Manifest(BaseModel):
     """On the held-out evaluation tasks; None where the project has none."""
 
     # Versions of older releases lack what follows.
+    control: str = ""
+    """Name of the question that it answers; empty: of whichever there was."""
     evaluation_count: int | None = None
     """Evaluation tasks that were measured on."""
     evaluation_fingerprint: str | None = None

@@ -31,7 +31,8 @@ def library_versions() -> dict[str, str]:
 
 def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
     """Whether a version answers the project's question as it stands."""
-    return (manifest.object_tag, manifest.labels) == (question.object_tag, question.labels)
+    asked = (question.object_tag, question.labels)
+    return (manifest.object_tag, manifest.labels) == asked and manifest.control in ("", question.control)
 
 
 def version_with(store: ProjectStore, fingerprint: str) -> str | None:
@@ -60,11 +61,14 @@ def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_onl
     return fallback
 
 
-def stand_ins(store: ProjectStore, version: str, object_tag: str, labels: Sequence[str]) -> list[str]:
+def stand_ins(
+    store: ProjectStore, version: str, object_tag: str, labels: Sequence[str], control: str = ""
+) -> list[str]:
     """Versions that can answer in the place of a damaged one: the newest first, those that were not promoted last."""
     names = [name for name in reversed(store.versions()) if name != version and store.problem(name) is None]
     manifests = [store.manifest(name) for name in names]
-    fit = [m for m in manifests if (m.object_tag, m.labels) == (object_tag, tuple(labels))]
+    alike = [m for m in manifests if m.control == control or "" in (m.control, control)]
+    fit = [m for m in alike if (m.object_tag, m.labels) == (object_tag, tuple(labels))]
     return [m.name for m in sorted(fit, key=lambda m: not m.promoted)]
 
 
@@ -77,7 +81,8 @@ def serving_problem(store: ProjectStore, version: str) -> str | None:
     if problem is None:
         return None
     asked = store.document(QUESTION)
-    others = stand_ins(store, version, str(asked.get("object_tag")), asked.get("labels") or ())
+    control = str(asked.get("control") or "")
+    others = stand_ins(store, version, str(asked.get("object_tag")), asked.get("labels") or (), control)
     return f"{problem} {others[0]} answers in its place." if others else f"{problem} No other version can answer."
 
 

@@ -43,6 +43,7 @@ def features(n: int) -> tuple[list, np.ndarray]:
 
 EXAMPLES = {
     "photos": features,
+    "vectors": features,
     "mnist_cnn": bars,
     "headlines": sentences,
     "sentences": sentences,

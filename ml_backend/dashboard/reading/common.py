@@ -31,10 +31,15 @@ def project_number(store: ProjectStore) -> int:
     return int(store.uid.split(".", 1)[0])
 
 
+def shown_as(store: ProjectStore) -> str | None:
+    """As what people are shown the tasks: ``Image``, or something with words; None where nobody knows."""
+    found = about(store)
+    return (found.get("shows") or "") if found.get("parts") else found.get("object_tag")
+
+
 def media_field(store: ProjectStore) -> str | None:
     """The task field that holds an image; None where the project asks about texts, or nobody knows."""
-    found = about(store)
-    return str(found["field"]) if found.get("object_tag") == "Image" else None
+    return str(about(store)["field"]) if shown_as(store) == "Image" else None
 
 
 def question_of(store: ProjectStore) -> ChoiceQuestion:
@@ -56,7 +61,7 @@ def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[
     cache = TaskCache(store.task_cache_path)
     media = MediaReader(cached=cache.cached_text)
     for task in cache.find(task_ids):
-        if question.object_tag == "Image":
+        if question.shown_as == "Image":
             items[task.id] = {"image": link(f"{project_number(store)}/media/{task.id}")}
         else:
             try:

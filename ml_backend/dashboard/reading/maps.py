@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.dashboard.address import link
-from ml_backend.dashboard.reading.common import about, project_number
+from ml_backend.dashboard.reading.common import about, project_number, shown_as
 from ml_backend.errors import StoreError
 from ml_backend.records import CONTROL
 from ml_backend.store.pool_map import STATES, UNKNOWN
@@ -34,7 +34,7 @@ def overview(store: ProjectStore) -> dict[str, Any]:
         "versions": found,
         "current": store.current().version,
         "classes": list(about(store).get("labels") or ()),
-        "kind": about(store).get("object_tag"),
+        "kind": shown_as(store),
         "stored_versions": len(store.versions()),
         "api": link(f"api/projects/{number}"),
         "media": link(f"{number}/media/"),

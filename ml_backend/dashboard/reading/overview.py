@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ml_backend.dashboard.reading.common import about, project_number, title
+from ml_backend.dashboard.reading.common import project_number, shown_as, title
 from ml_backend.dashboard.services import Examination, Services
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.rounds.log import rounds
@@ -65,7 +65,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "labels_saved": measures.get("labels_saved") if measures else None,
         "saved_missing": measures.get("saved_missing") if measures else None,
         "live": measures.get("live") if measures else None,
-        "kind": about(store).get("object_tag"),
+        "kind": shown_as(store),
         "doctor": read_examination(services.examination(project_id)),
         "problems": problems,
     }

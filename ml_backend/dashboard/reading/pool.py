@@ -121,7 +121,7 @@ def _guesses(store: ProjectStore) -> dict[int, tuple[str | None, float | None]]:
 def _words(task: Task, question: ChoiceQuestion, media: MediaReader) -> str:
     """What a task shows, then all other words of its data; pictures that it embeds are none."""
     parts = []
-    if question.object_tag != "Image" and media.known_text(task, question):
+    if question.shown_as != "Image" and media.known_text(task, question):
         with suppress(BadItemError):
             parts.append(str(media.shown(task, question)))
     parts += [text for name, value in task.data.items() if name not in HIDDEN_FIELDS for text in _texts(value)]

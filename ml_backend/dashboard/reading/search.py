@@ -83,7 +83,7 @@ def read(store: ProjectStore, settings: ProjectSettings, parameters: Mapping[str
     return {
         "asked": {name: parameters[name] for name in FIELDS if parameters.get(name)},
         "problem": problem,
-        "kind": question.object_tag,
+        "kind": question.shown_as,
         "labels": list(question.labels),
         "states": dict(STATES),
         "total": total,

@@ -209,7 +209,6 @@ UNSUPPORTED = {
     "audio": (config(objects='<Audio name="t" value="$audio"/>'), "<Audio>; supported: <Image>, <Text>"),
     "text around the field": (config(objects='<Text name="t" value="Is $text?"/>'), "must be one task field"),
     "fixed text": (config(objects='<Text name="t" value="Hello"/>'), "must be one task field"),
-    "several images": (config(objects='<Image name="t" valueList="$images"/>'), "must be one task field"),
     "points nowhere": (config(attributes='name="c" toName="nothing"'), "must point to one object"),
     "choices from fields": (case("choice_from_task.xml"), 'has <Choice value="$a">, which annotators see'),
     "a price in a choice": (config('<Choice value="costs $5"/><Choice value="b"/>'), "list the choices by their names"),
