@@ -20,6 +20,8 @@ class TaskPool:
     training: list[tuple[Task, str]] = field(default_factory=list)
     evaluation: list[tuple[Task, str]] = field(default_factory=list)
     open: list[Task] = field(default_factory=list)
+    size: int = 0
+    """All tasks."""
     held_out: int = 0
     """Evaluation tasks, labelled or not."""
     skipped: int = 0
@@ -62,6 +64,7 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     """
     pool, unwanted = TaskPool(), frozenset(dropped)
     for task in tasks:
+        pool.size += 1
         given = answers(_read(task, question, pool.unreadable))
         times = [annotation.updated_at for annotation in task.annotations]
         pool.newest = max([*times, *([pool.newest] if pool.newest else [])], default=None)

@@ -78,7 +78,7 @@ def _drawn(project: RoundProject, report: Report, model: Model, version: str) ->
         scores.winner.astype(np.int16),
         scores.confidence.astype(np.float32),
         scores.uncertainty.astype(np.float32),
-        pool=len(project.pool.training) + len(project.pool.evaluation) + len(project.pool.open),
+        pool=project.pool.size,
     )
 
 

@@ -59,7 +59,7 @@ class PoolMap:
     uncertainties: NDArray[np.float32]
     """In [0, 1], larger = asked sooner; see `scoring.Scores` ``[N]``."""
     pool: int
-    """Tasks that there were to show."""
+    """All tasks of the project, shown or not."""
 
     @property
     def layout(self) -> Layout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -12,13 +12,15 @@ import torch.nn.functional as F  # noqa: N812 (the field's name for it)
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
-from torchvision import transforms
 
 from bench.peers import cpu_seconds
 from ml_backend import hardware
 from ml_backend.hardware import Hardware
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.strategies.acquisition import bald, entropy
+
+if TYPE_CHECKING:
+    from torchvision import transforms
 
 PICKS: Final = 10
 REFERENCE: Final = 800
@@ -99,6 +101,8 @@ def pixels(images: Images) -> NDArray[np.float32]:
 
 
 def _transform() -> transforms.Compose:
+    from torchvision import transforms  # here: it takes as long as torch itself
+
     return transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
 
 

@@ -13,7 +13,6 @@ from io import BytesIO
 import httpx
 import numpy as np
 import pytest
-from label_studio_sdk.client import LabelStudio
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from support.installation import Installation, annotate, connect, until
@@ -104,6 +103,8 @@ def test_labels_come_by_the_webhook_through_the_proxy(
 
 
 def test_the_sdk_and_the_doctor_reach_both(product: Installation, project: LiveProject, nginx: Front) -> None:
+    from label_studio_sdk.client import LabelStudio  # here: all workers would wait for it as they collect
+
     with httpx.Client(verify=tls_context(nginx.ca_file), trust_env=False) as http:
         sdk = LabelStudio(
             base_url=nginx.url + LS, api_key=product.settings.label_studio_api_key.get_secret_value(), httpx_client=http

@@ -18,4 +18,4 @@ def test_the_whole_way(
 ) -> None:
     world = World(install(queue_size=40), run, page, browser, label_studio, tmp_path)
     brought = digits(tmp_path, 1_000, shared_data) if kind == "digits" else groceries(tmp_path, 300, shared_data)
-    walk(world, brought, f"Walk: many {kind}", whole=True)
+    walk(world, brought, f"Walk: many {kind}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import port_is_taken
+from processes import free_port, port_is_taken
+from support.label_studio import PASSWORD, TOKEN, migrated_label_studio
 from support.places import REPOSITORY
 
 START_TIMEOUT = 400
@@ -20,7 +22,13 @@ START_TIMEOUT = 400
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo")
+    """Of a demo that was stopped right after Label Studio's first start, which all tests share."""
+    folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(migrated_label_studio(tmp_path_factory), folder / "servers" / "label-studio")
+    known = {"password": PASSWORD, "token": TOKEN, "backend_password": "correct-horse-battery-2"}
+    ports = {"label_studio_port": free_port(), "backend_port": free_port()}
+    (folder / "servers" / "secrets.json").write_text(json.dumps(known | ports), encoding="utf-8")
+    return folder
 
 
 def as_a_person() -> dict[str, str]:

@@ -28,14 +28,22 @@ ROUND = [*LOOK, *CHECK, *CHECK, *READ, *CHECK, VERSIONS, IMPORT, *CHECK, SWITCH,
 """Every request of a round with one new label; a test holds it against what is really sent."""
 AFTER_SWITCH = ROUND.index(SWITCH) + 1
 WRITES = tuple(number for number, name in enumerate(ROUND) if not name.startswith("GET"))
-FAULTS = [fault for fault in Fault if fault is not Fault.UNKNOWN_RELEASE]
-"""An unknown release is none: it is an answer, and its own tests ask what becomes of it."""
 PASSING = (Fault.ERROR, Fault.LOCKED, Fault.UNAVAILABLE, Fault.BAD_GATEWAY, Fault.CUT, Fault.LOST)
+REFUSING = (Fault.ERROR, Fault.LOCKED, Fault.UNAVAILABLE, Fault.BAD_GATEWAY)
 LASTING = [
     (number, fault)
     for number in range(len(ROUND))
-    # A read that never succeeds ends one way, whichever of these it suffers: each read gets one of them.
-    for fault in (FAULTS if number in WRITES else (Fault.HANG, Fault.DOWN, PASSING[number % len(PASSING)]))
+    # A read that never succeeds ends one way, whichever of these it suffers: each read gets one of them. So does a
+    # write that is refused; one whose answer is lost may have been done.
+    for fault in (
+        Fault.HANG,
+        Fault.DOWN,
+        *(
+            (Fault.CUT, Fault.LOST, REFUSING[WRITES.index(number) % len(REFUSING)])
+            if number in WRITES
+            else (PASSING[number % len(PASSING)],)
+        ),
+    )
 ]
 SHORT_TIMEOUT = 1.0
 NO_WAIT = 0.001

@@ -86,15 +86,13 @@ class World:
     folder: Path
 
 
-def walk(world: World, brought: Data, title: str, *, whole: bool, settings: dict[str, str] | None = None) -> None:
+def walk(world: World, brought: Data, title: str) -> None:
     """Walk it, and look at all that is shown on the way.
 
     Args:
         world: where.
         brought: the user's data; at least 32 tasks are held out, and 20 labelled beside.
         title: of the project.
-        whole: answer ten tasks on Label Studio's page, and look at every page at each stop; else some of both.
-        settings: typed into the form before the first round, by their labels there.
     """
     product, run, page, browser = world.product, world.run, world.page, world.browser
     with visitor(browser, product.url) as person:
@@ -110,9 +108,6 @@ def walk(world: World, brought: Data, title: str, *, whole: bool, settings: dict
         # The first order, by the button.
         overview = f"{project}/overview"
         person.open(overview)
-        person.tab.get_by_text("Settings of the rounds").click()
-        for name, value in (settings or {}).items():
-            person.tab.get_by_label(name).fill(value)
         person.tab.get_by_role("button", name="Train now").click()
         expect(person.tab.locator("main")).to_contain_text("The first order stands.", timeout=PATIENCE)
         assert person.figures(overview) == {"Labels so far": "0", "Queue": "0 of 40"}
@@ -120,13 +115,11 @@ def walk(world: World, brought: Data, title: str, *, whole: bool, settings: dict
 
         # Ten answers, and the first model comes by itself.
         answers = 10
-        user.label_all_tasks(answers if whole else 2)
-        user.label_more(0 if whole else answers - 2)
+        user.label_all_tasks(answers)
         person.open(overview)
         expect(person.tab.get_by_role("heading", name="Current version")).to_be_visible(timeout=PATIENCE)
         expect(person.tab.locator("main")).to_contain_text(f"none of the {HELD_OUT} evaluation tasks is labelled yet")
-        if whole:
-            person.look_at_all(project)
+        person.look_at_all(project)
 
         # With the evaluation tasks labelled, the next round measures.
         user.label_evaluation_tasks()
@@ -134,7 +127,7 @@ def walk(world: World, brought: Data, title: str, *, whole: bool, settings: dict
         answers += 10
         until(lambda: product.rounds(user)[-1]["labels"] == answers, "the round for ten more labels")
         until(lambda: not product.status(user)["running"], "its end")
-        person.look_at_all(project, contrast=whole)
+        person.look_at_all(project, contrast=True)
         counted(product, person, user, answers)
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         person.open(overview)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
-from bench.shapes import SHAPES, coloured_shapes
 from PIL import Image
 from playwright.sync_api import Browser, Page, TimeoutError, expect
 from support.places import REPOSITORY
@@ -70,20 +69,6 @@ def digits(folder: Path, count: int, known: Path) -> Data:
     names = {f"{number:05}.png": str(labels[number]) for number in chosen}
     keys = {str(digit): str(digit) for digit in range(10)}
     return Data(REPOSITORY / "label_configs" / "mnist.xml", folder / "digits", keys, names, "file")
-
-
-def shapes(folder: Path, count: int) -> Data:
-    """A folder of photographs: coloured shapes."""
-    config = folder / "shapes.xml"
-    choices = "".join(f'<Choice value="{name}" hotkey="{n}"/>' for n, name in enumerate(SHAPES, 1))
-    question = f'<Choices name="shape" toName="image" choice="single" showInline="true">{choices}</Choices>'
-    config.write_text(f'<View><Image name="image" value="$image"/>{question}</View>', encoding="utf-8")
-    (folder / "shapes").mkdir()
-    files, names = coloured_shapes(count)
-    for number, raw in enumerate(files):
-        (folder / "shapes" / f"{number:05}.jpg").write_bytes(raw)
-    truths = {f"{number:05}.jpg": name for number, name in enumerate(names)}
-    return Data(config, folder / "shapes", dict(zip(SHAPES, "123", strict=True)), truths, "file")
 
 
 def groceries(folder: Path, count: int, known: Path) -> Data:

@@ -34,6 +34,7 @@ def test_the_task_is_named_and_all_others_count():
         3: "annotation 31: its result holds 'A', not an object",
     }
     assert pool.open == []
+    assert pool.size == 5, "the map says how many of all tasks it shows"
 
 
 def test_the_other_answers_of_the_task_count():
