@@ -91,6 +91,11 @@ class ProjectSettings(BaseModel):
     learn_from_pool: bool = Field(
         True, description="embed the open tasks without labels, and let models learn from them too where that is better"
     )
+    pool_take_back: bool = Field(
+        False,
+        description="of a pool outside Label Studio: delete open tasks that no order of the last hour holds; else they "
+        "stay",
+    )
     instant: bool = Field(
         True, description="between two rounds, let each answer change what comes next (of what auto chose)"
     )

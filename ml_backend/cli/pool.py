@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors, warn
+from ml_backend.cli.pool_hold_out import hold_out
 from ml_backend.errors import StoreError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ KeepOption = Annotated[
 ]
 
 app = new_app()
+app.command("hold-out")(hold_out)
 
 
 @app.callback(help=__doc__)

@@ -54,6 +54,14 @@ ControlShareOption = Annotated[
 InstantOption = Annotated[
     bool, typer.Option("--instant", help="Each answer changes what comes next in its batch, as in the loop.")
 ]
+CandidatesOption = Annotated[
+    int,
+    typer.Option(
+        "--candidates",
+        min=0,
+        help="Items that are compared at a time, found as in a round over a pool outside Label Studio; 0: all.",
+    ),
+]
 HyperparameterOption = Annotated[
     list[str] | None, typer.Option("--set", help="A hyperparameter of the model, such as steps=200.")
 ]
@@ -98,6 +106,7 @@ def main(
     learn_from_pool: LearnFromPoolOption = True,
     control_share: ControlShareOption = 0.0,
     instant: InstantOption = False,
+    candidates: CandidatesOption = 0,
     hyperparameter: HyperparameterOption = None,
     measure: MeasureOption = None,
     target: TargetOption = None,
@@ -119,23 +128,30 @@ def main(
     """
     from ml_backend.cli.simulation_runs import Wanted, run_all, sources_of
     from ml_backend.simulation.data import Source, data_folder
-    from ml_backend.strategies.registry import STRATEGIES
 
-    _check(path, preset, instant=instant, label_studio=label_studio)
-    strategies = strategy or [name for name, one in STRATEGIES.usable().items() if "doubts" not in one.needs]
-    wanted = Wanted(strategies, range(seeds), jobs, out, report_only, label_studio, measure, target)
+    _check(path, preset, instant=instant, label_studio=label_studio, candidates=candidates)
+    wanted = Wanted(strategy or _all_strategies(), range(seeds), jobs, out, report_only, label_studio, measure, target)
     columns = (label_column, text_column, images)
     own = Source("own", path or data or data_folder(), *columns, image_model=image_model, text_model=text_model)
     sizes = {"initial": initial, "batch": batch, "budget": budget, "held_out": held_out, "cold": cold}
     changes: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
     changes |= {"samples": samples, "control_share": control_share, "learn_from_pool": learn_from_pool}
-    changes |= {"instant": instant, "evaluation": evaluation, "embedding": embedding}
+    changes |= {"instant": instant, "evaluation": evaluation, "embedding": embedding, "candidates": candidates}
     for entry, source in sources_of(own, preset):
         run_all(entry, source, changes, hyperparameter or (), wanted)
 
 
-def _check(path: Path | None, preset: str | None, *, instant: bool, label_studio: str | None) -> None:
+def _all_strategies() -> list[str]:
+    """Those that go by what is simulated: nobody else's predictions are."""
+    from ml_backend.strategies.registry import STRATEGIES
+
+    return [name for name, one in STRATEGIES.usable().items() if "doubts" not in one.needs]
+
+
+def _check(path: Path | None, preset: str | None, *, instant: bool, label_studio: str | None, candidates: int) -> None:
     if (path is None) == (preset is None):
         raise ConfigurationError("Name either a labelled file or folder, or a --preset")
     if instant and label_studio:
         raise ConfigurationError("--instant is simulated without Label Studio: leave out one of the two")
+    if candidates and label_studio:
+        raise ConfigurationError("--candidates is simulated without Label Studio: leave out one of the two")

@@ -117,7 +117,7 @@ def settings_of(data: LabelledData, design: Design) -> dict[str, Any]:
     about = {"data": data.name, "source": data.source, "items": len(data.items), "model": data.model.name}
     settings = about | asdict(design)
     # A folder from before there was such a thing can be gone on with.
-    usual = {"instant": False, "embedding": AUTO}
+    usual = {"instant": False, "embedding": AUTO, "candidates": 0}
     return {name: value for name, value in settings.items() if name not in usual or value != usual[name]}
 
 

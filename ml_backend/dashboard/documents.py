@@ -49,6 +49,7 @@ EXPLAINED: Final = {
     "pinning": "howto/dashboard#change-the-order",
     "reasons": "howto/dashboard#why-a-task-is-queued",
     "search": "howto/search",
+    "pool outside": "howto/pool#let-people-label-it",
     "many at once": "howto/search#one-label-for-many",
 }
 """What a page explains with a `?` → the document and its heading."""

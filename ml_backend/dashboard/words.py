@@ -25,6 +25,11 @@ STEPS: Final = {
     "map": "drawing the map",
     "measure": "measuring",
     "random arm": "training a model of random labels, to compare with",
+    "search the pool": "looking at all rows of the pool",
+    "read the pool": "reading what may be asked",
+    "feed": "making tasks of the chosen rows",
+    "take back": "taking back tasks that lost their place",
+    "embed new rows": "embedding what the pool has more",
     "re-check": "looking for doubtful labels",
 }
 """Step of a round → what it does."""

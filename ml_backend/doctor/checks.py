@@ -20,6 +20,7 @@ from ml_backend.doctor.hooks import (
     webhook,
     webhook_secret,
 )
+from ml_backend.doctor.pool import pool
 from ml_backend.doctor.serving import (
     coverage,
     empty_versions,
@@ -57,6 +58,7 @@ CHECKS: Final = (
     Check("Stored files", stored_files, ("Store",)),
     Check("Last round", last_round, ("Stored files",)),
     Check("Guessing", guessing, ("Stored files",)),
+    Check("Pool", pool, ("Stored files",)),
     Check("Sampling", sampling, ("Project",), mend_sampling),
     Check("Served version", served_version, ("Stored files",), mend_served_version),
     Check("Versions without predictions", empty_versions, ("Project",)),

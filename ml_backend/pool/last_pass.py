@@ -42,6 +42,8 @@ class LastPass:
     """Rows that became tasks then."""
     tasks: int = 0
     """Rows that are tasks since."""
+    files: str = ""
+    """What the pool's files looked like when they were last embedded; empty where a round has not looked yet."""
     problem: str = ""
     """Why there was none, in a sentence; empty where all went well."""
 

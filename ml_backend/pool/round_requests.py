@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ml_backend.config import Settings
+from ml_backend.config import Settings, load_settings
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.pool import engine
 from ml_backend.pool.rounds import pool_of
 from ml_backend.rounds import project_round
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest
-from ml_backend.rounds.workspace import Workspace
+from ml_backend.rounds.workspace import FindPool, Workspace
 
 
 def run_request(
     request: RoundRequest, *, settings: Settings | None = None, run: Callable[..., Report] = record_round
 ) -> dict[str, Any]:
     """`project_round.run_request`, over the pool that the project is connected to."""
-    return project_round.run_request(request, settings=settings, run=run, outside=pool_of)
+    settings = settings or load_settings()
+    return project_round.run_request(request, settings=settings, run=run, outside=_find_pool(settings))
 
 
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
     """`project_round.workspace`, with pools."""
-    return project_round.workspace(settings, client, pool_of)
+    return project_round.workspace(settings, client, _find_pool(settings))
+
+
+def _find_pool(settings: Settings) -> FindPool:
+    """What finds a project's pool; from then on this process computes over pools as the settings say."""
+    engine.use(settings.ray_address)
+    return partial(pool_of, settings=settings)

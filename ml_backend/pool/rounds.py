@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ml_backend.errors import ActiveLearningError, BadItemError, ConfigurationError, DataError, StoreError
+from ml_backend.config import Settings
+from ml_backend.errors import ActiveLearningError, ConfigurationError, DataError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.models.base import Model
@@ -28,14 +29,15 @@ from ml_backend.pool import neighbours
 from ml_backend.pool.announce import ROW_FIELD
 from ml_backend.pool.candidates import Candidates, Labelled, Sizes, find_candidates
 from ml_backend.pool.document import Pool, connected
-from ml_backend.pool.feeding import feed, finish, rows_there, surplus
+from ml_backend.pool.feeding import feed, rows_there
 from ml_backend.pool.heads import Head, check_fits, head_of
-from ml_backend.pool.last_pass import LastPass, note, read_candidates, write_candidates
+from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, write_candidates
 from ml_backend.pool.row_items import Suited, candidate_items, suited, vectors_of
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.row_tasks import task_data
+from ml_backend.pool.row_tasks import picture_data, task_data
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.source import Source
+from ml_backend.pool.upkeep import embed_new, settle, take_back
 from ml_backend.records import FIRST_ROW, Project, Task
 from ml_backend.rounds.log import look
 from ml_backend.rounds.report import Recorder
@@ -49,15 +51,27 @@ EMBED: Final = "lsal pool embed --project"
 
 
 def pool_of(
-    store: ProjectStore, client: LabelStudioClient, dry_run: bool, *, sizes: Sizes | None = None
+    store: ProjectStore,
+    client: LabelStudioClient,
+    dry_run: bool,
+    *,
+    sizes: Sizes | None = None,
+    settings: Settings | None = None,
 ) -> RoundPool | None:
     """The pool of a project, for one round; None where none is connected.
+
+    Args:
+        store: the project's.
+        client: Label Studio.
+        dry_run: write nothing.
+        sizes: how many candidates.
+        settings: the installation's; None: a pool that has grown is not embedded by the round.
 
     Raises:
         StoreError: what is known of it is damaged.
     """
     found = connected(store)
-    return None if found is None else RoundPool(store, client, found, dry_run, sizes or Sizes())
+    return None if found is None else RoundPool(store, client, found, dry_run, sizes or Sizes(), settings)
 
 
 @dataclass
@@ -69,6 +83,7 @@ class RoundPool:
     pool: Pool
     dry_run: bool
     sizes: Sizes
+    settings: Settings | None = None
     clock: Callable[[], float] = time.monotonic
     _suited: Suited | None = None
     """The vectors that the project's model reads; None where there are none yet."""
@@ -87,17 +102,7 @@ class RoundPool:
 
     def settle(self, now: Project, recorder: Recorder) -> None:
         """Finish what a round that was cut off announced; see `OutsidePool.settle`."""
-        cache = TaskCache(self.store.task_cache_path)
-
-        def read() -> Any:
-            cache.refresh(self.client, now.id)
-            return cache.tasks()
-
-        if finish(self.client, now.id, self.store, read) is not None:
-            recorder.warn("An earlier round was cut off while rows of the pool became tasks: that is finished now.")
-        if doubled := surplus(rows_there(cache.tasks())):
-            self.client.delete_tasks(now.id, doubled)
-            recorder.warn(f"{len(doubled)} rows of the pool had two tasks; those that nobody answered are deleted.")
+        settle(self.client, now.id, self.store, recorder)
 
     def attached(self, project: RoundProject, recorder: Recorder) -> RoundProject:
         """With its vectors' model, its tasks' rows, and the last pass's candidates; see `OutsidePool.attached`."""
@@ -106,7 +111,7 @@ class RoundPool:
         self._taken = set(there)
         keys = {task.id: numbers[row] for row, tasks in there.items() for task in tasks}
         project = replace(project, keys=keys)
-        with self._problems_told(recorder):
+        with _Told(self, recorder):
             self._suited = suited(project, self.store)
             if self._suited is None:
                 raise StoreError(f"The pool is not embedded yet: {EMBED} {project.now.id}")
@@ -123,7 +128,7 @@ class RoundPool:
         found = self._suited
         if found is None:
             return project
-        with self._problems_told(recorder):
+        with _Told(self, recorder):
             version = recorder.report.version
             head = head_of(self.store.manifest(version), model) if model is not None and version else None
             if head is not None:
@@ -241,30 +246,33 @@ class RoundPool:
         if made:
             recorder.report.fed = look(self.client, project.now.id)
         self._taken |= {data[ROW_FIELD] for data in rows.values()}
-        note(self.store, replace(self._pass, fed=len(made), tasks=len(self._taken)))
+        files = getattr(stored(self.store), "files", "")
+        note(self.store, replace(self._pass, fed=len(made), tasks=len(self._taken), files=files))
         return project, made
+
+    # --- after the new order stands ----------------------------------------------------------------------------
+
+    def concluded(self, project: RoundProject, recorder: Recorder) -> None:
+        """Take back what lost its place, and embed what is new; see `OutsidePool.concluded`."""
+        try:
+            taken = take_back(project, self.client, recorder)
+            before = stored(self.store) or self._pass
+            files = before.files
+            if self.settings is not None and self._suited is not None:
+                files = embed_new(self.settings, Source(self.pool), self._suited, recorder, files)
+            if taken or files != before.files:
+                note(self.store, replace(before, files=files, tasks=before.tasks - taken))
+        except ActiveLearningError as exc:
+            recorder.warn(f"The pool was not looked after: {exc}")
 
     def _data(self, chosen: Sequence[int], recorder: Recorder) -> dict[int, dict[str, Any]]:
         """What the tasks of chosen rows hold; those that are gone, or cannot be read, are left out."""
         if not self.pool.is_pictures:
             return {key: dict(self._rows[key][1]) for key in chosen}
-        found = Source(self.pool).rows([self._rows[key][0] for key in chosen]) if chosen else {}
-        made: dict[int, dict[str, Any]] = {}
-        lost: list[str] = []
-        for key in chosen:
-            row = self._rows[key][0]
-            try:
-                if None in found.get(row, {"": None}).values():
-                    raise BadItemError("it is gone")
-                made[key] = task_data(row, found[row])
-            except BadItemError as exc:
-                lost.append(f"{row} ({exc})")
+        made, lost = picture_data(Source(self.pool), [self._rows[key][0] for key in chosen])
         if lost:
             recorder.warn(f"{len(lost)} chosen pictures are left out: {', '.join(lost[:SHOWN])}")
-        return made
-
-    def _problems_told(self, recorder: Recorder) -> _Told:
-        return _Told(self, recorder)
+        return {key: made[self._rows[key][0]] for key in chosen if self._rows[key][0] in made}
 
     def tell(self, problem: ActiveLearningError, recorder: Recorder) -> None:
         """Say why nothing new comes from the pool; the tasks that are there are ordered all the same."""

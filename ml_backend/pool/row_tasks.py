@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from PIL import Image
 
 from ml_backend.encoders.pictures import header, thumbnail
+from ml_backend.errors import BadItemError
 from ml_backend.label_studio.task_fields import with_field
 from ml_backend.pool.announce import ROW_FIELD
+from ml_backend.pool.source import Source
 
 MOST_BYTES: Final = 1_000_000
 """Of a picture that is embedded as it is; of a larger one a small copy is: task lists would be slow."""
@@ -30,6 +32,27 @@ def task_data(row: str, content: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in content.items():
         data = with_field(data, name, _embedded(value) if isinstance(value, bytes) else value)
     return {**data, ROW_FIELD: row}
+
+
+def picture_data(source: Source, rows: Sequence[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Id of each row → the data of its task, and those that are left out, each with the reason.
+
+    Raises:
+        DataError: the pool cannot be read.
+    """
+    found = source.rows(rows) if rows else {}
+    made: dict[str, dict[str, Any]] = {}
+    lost: list[str] = []
+    for row in rows:
+        content = found.get(row)
+        if content is None or None in content.values():
+            lost.append(f"{row} (it is gone)")
+            continue
+        try:
+            made[row] = task_data(row, content)
+        except BadItemError as exc:
+            lost.append(f"{row} ({exc})")
+    return made, lost
 
 
 def _embedded(raw: bytes) -> str:

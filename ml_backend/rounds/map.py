@@ -12,7 +12,7 @@ from ml_backend.draws import Ids
 from ml_backend.errors import ActiveLearningError
 from ml_backend.extras import is_installed
 from ml_backend.models.base import Model
-from ml_backend.records import Task
+from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.projection import NOTHING, lay_out, place_new
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks
@@ -85,7 +85,7 @@ def _drawn(project: RoundProject, report: Report, model: Model, version: str) ->
 def _shown(project: RoundProject, report: Report) -> tuple[list[Task], dict[int, int], dict[int, str]]:
     """The tasks to show, the state of each, and the labels that there are."""
     pool = project.pool
-    known = {task.id: task for task in pool.open}
+    known = {task.id: task for task in pool.open if task.id < FIRST_ROW}  # a row that is no task has no page
     queued = [item.task_id for item in report.queue.predictions] if report.queue else []
     groups = {
         QUEUED: [task for task in queued if task in known],

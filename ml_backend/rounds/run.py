@@ -145,6 +145,8 @@ def _conclude(
 ) -> None:
     """What nobody waits for, after the new order stands."""
     report = recorder.report
+    if project.outside is not None:
+        project.outside.concluded(project, recorder)
     if options.draw_map:
         draw(project, report, workspace, recorder)
     report.measures = update(project, report.version, recorder, fit_random=options.fit_random)

@@ -123,6 +123,9 @@ class OutsidePool(Protocol):
             LabelStudioError: Label Studio did not take them; they are announced, and a later round finishes it.
         """
 
+    def concluded(self, project: RoundProject, recorder: Recorder) -> None:
+        """What nobody waits for, after the new order stands; fails no round."""
+
 
 FindPool = Callable[[ProjectStore, LabelStudioClient, bool], OutsidePool | None]
 """Called with the project's store, a client, and whether the round is a dry run."""

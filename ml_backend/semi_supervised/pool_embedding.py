@@ -97,6 +97,16 @@ class PoolEmbedding:
             np.concatenate([known_gaps, gaps]),
         )
 
+    def only(self, items: Sequence[Any]) -> Self:
+        """These items alone, known or not, by the same encoder: neighbours among them, and no others."""
+        wanted = {digest(item): item for item in items}
+        new = self.extended(items)
+        keys = [key for key in new.keys if key in wanted]
+        rows = new.rows[[new._places[key] for key in keys]]
+        views = self.encoder.views([wanted[key] for key in keys])
+        near, gaps = nearest(views, rows, NEIGHBOURS + 1)
+        return type(self)(self.encoder, self.made_of, tuple(keys), rows, near, gaps)
+
     def knows(self, items: Sequence[Any]) -> bool:
         """Whether it has all of them."""
         return all(digest(item) in self._places for item in items)

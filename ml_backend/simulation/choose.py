@@ -24,9 +24,10 @@ def choose(
     count: int,
     settings: ProjectSettings,
     unlabelled: Unlabelled | None = None,
+    candidates: Positions | None = None,
 ) -> Positions:
     """The next positions to label, by the code that makes the loop's queue; without a model, its cold start."""
-    context = _context(model, oracle, settings, unlabelled)
+    context = _context(model, oracle, settings, unlabelled, candidates)
     return select(context, count=count, turn=len(context)).task_ids
 
 
@@ -36,9 +37,10 @@ def answered_one_by_one(
     count: int,
     settings: ProjectSettings,
     unlabelled: Unlabelled | None = None,
+    candidates: Positions | None = None,
 ) -> Positions:
     """The same where each answer moves what comes next in the queue, by the code of the instant loop."""
-    context = _context(model, oracle, settings, unlabelled)
+    context = _context(model, oracle, settings, unlabelled, candidates)
     scores = assess(context)
     chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
     known = context.labelled
@@ -57,9 +59,14 @@ def answered_one_by_one(
 
 
 def _context(
-    model: Model | None, oracle: Oracle, settings: ProjectSettings, unlabelled: Unlabelled | None
+    model: Model | None,
+    oracle: Oracle,
+    settings: ProjectSettings,
+    unlabelled: Unlabelled | None,
+    candidates: Positions | None,
 ) -> QueryContext:
-    candidates = oracle.open
+    """What is known of the candidates: all open items, where none are named."""
+    candidates = oracle.open if candidates is None else candidates
     wanted = wants(settings, trained=model is not None)
     return QueryContext(
         model,

@@ -67,6 +67,8 @@ class Design:
     evaluation: int = 0
     """Items beside the held-out ones that each round knows the labels of, as it does of evaluation tasks: whether to
     learn from the pool is decided on them, and probabilities are calibrated on them."""
+    candidates: int = 0
+    """Items that are compared, and learnt from, at a time, found as in a round over a pool outside; 0: all."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, size: int) -> None:

@@ -23,6 +23,7 @@ from ml_backend.semi_supervised.shares import class_prior
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
+from ml_backend.simulation.pool_search import PoolSearch
 from ml_backend.strategies.picks import Positions
 
 
@@ -74,6 +75,8 @@ class _Run:
     judges: Positions
     """Held-out items that the models are measured on."""
     earlier: Earlier | None = None
+    outside: PoolSearch | None = None
+    """Finds the candidates, where not all items are compared."""
 
     def ask_first(self) -> None:
         """The first labels, and more until there are two classes: as in the loop, the order is random before that.
@@ -98,7 +101,9 @@ class _Run:
             return 0
         last = known[-1]
         for entry in known:
-            if entry.round >= last.round - last.in_a_row and self._can_go_on():
+            if self.outside is not None:
+                self.outside.search(self._fit().model)
+            elif entry.round >= last.round - last.in_a_row and self._can_go_on():
                 self._fit()
             self.oracle.label(entry.picked)
         return last.round + 1
@@ -118,7 +123,7 @@ class _Run:
         model, measures = found.model, self._measure(found.model)
         judged = clock()
         ask = answered_one_by_one if self.design.instant else choose
-        picked = ask(model, oracle, wanted, self.settings, self.unlabelled) if wanted > 0 else np.zeros(0, np.int64)
+        picked = self._choose(model, wanted, ask) if wanted > 0 else np.zeros(0, np.int64)
         oracle.label(picked)
         times = (fitted - started, clock() - judged)
         return Round(
@@ -128,20 +133,26 @@ class _Run:
             in_a_row=found.in_a_row,
         )
 
-    def _choose(self, model: Model | None, count: int) -> Positions:
-        return choose(model, self.oracle, count, self.settings, self.unlabelled)
+    def _choose(self, model: Model | None, count: int, ask: Callable[..., Positions] = choose) -> Positions:
+        if self.outside is None:
+            return ask(model, self.oracle, count, self.settings, self.unlabelled)
+        self.outside.search(model)
+        return ask(model, self.oracle, count, self.settings, self.outside.unlabelled(), self.outside.open)
 
     def _fit(self) -> Fit:
         """A model of the labels and, where it is large enough, the pool; the next one may go on from it."""
         data, oracle, labels = self.data, self.oracle, self.oracle.labelled
         read_through = {"encoder": data.encoder} if data.encoder else {}
+        if self.outside is not None and not len(self.outside.candidates):
+            self.outside.search(None)
+        pool = oracle.pool if self.outside is None else self.outside.pool
         found = fit(
             lambda: data.model(data.labels),
             oracle.known(labels),
             labels.tolist(),
-            lambda: oracle.items(oracle.pool),
-            len(oracle.open),
-            self.unlabelled,
+            lambda: oracle.items(pool),
+            len(pool) - len(labels),
+            self.unlabelled if self.outside is None else self.outside.unlabelled(),
             seed=self.seed,
             evaluation=oracle.known(oracle.evaluation),
             hyperparameters={**read_through, **self.design.hyperparameters},
@@ -167,6 +178,9 @@ def _begin(data: LabelledData, design: Design, strategy: str, seed: int, embeddi
     judges = np.setdiff1d(oracle.held_out, oracle.steering) if steers else oracle.held_out
     unlabelled = _unlabelled(data, design, oracle, seed, embeddings) if design.learn_from_pool else None
     run = _Run(data, design, strategy, seed, oracle, settings, unlabelled, judges)
+    if design.candidates:
+        settings = settings.override({"queue_size": design.batch}, where="Simulation")
+        run.outside = PoolSearch(data, oracle, settings, unlabelled, design.candidates, data.encoder)
     run.ask_first()
     return run
 

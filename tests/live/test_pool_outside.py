@@ -1,18 +1,22 @@
 """A round over a pool outside Label Studio: from no task at all to a second round over 2,000 rows."""
 
 import csv
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ml_backend.config import ProjectSettings
+from ml_backend.draws import draws_for
 from ml_backend.pool.announce import ROW_FIELD, announce, announced
 from ml_backend.pool.candidates import Sizes
 from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.embed import embed
 from ml_backend.pool.encoders import PoolEncoder
+from ml_backend.pool.hold_out import STREAM, hold_out
 from ml_backend.pool.last_pass import stored
 from ml_backend.pool.rounds import pool_of
 from ml_backend.pool.row_keys import row_keys
@@ -42,11 +46,7 @@ def headlines(shared_data, tmp_path_factory):
     return rows, path
 
 
-def label_of(text):
-    return "Disaster-related" if any(word in text for word in ("fire", "flood", "crash", "storm", "police")) else "Not"
-
-
-def answer_first(project, store, count):
+def answer_first(project, count):
     """Answer so many tasks as Label Studio gives them; their rows."""
     labels = project.question.labels
     rows = []
@@ -54,7 +54,7 @@ def answer_first(project, store, count):
         task = project.client.next_task(project.id)
         row = task["data"][ROW_FIELD]
         rows.append(row)
-        hit = label_of(task["data"]["text"]) != "Not"
+        hit = any(word in task["data"]["text"] for word in ("fire", "flood", "crash", "storm", "police"))
         project.client.annotate(task["id"], project.answer(labels[0] if hit else labels[1]))
     return rows
 
@@ -80,7 +80,6 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     )
 
     first = run_round(workspace, RoundRequest(project.id))
-    print(first.warnings, [(s.name, round(s.seconds, 2), s.detail) for s in first.steps])
     assert first.published
     assert len(rows_in(project)) == 20
     control = set(control_order(row_keys(list(texts)), 0, 4).tolist())
@@ -92,9 +91,8 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     assert set(row_keys(sorted(of_control)).tolist()) <= control, "drawn from the whole pool"
     assert first.fed == look(project.client, project.id)
 
-    answered = answer_first(project, store, 20)
+    answered = answer_first(project, 20)
     second = run_round(workspace, RoundRequest(project.id))
-    print(second.warnings, [(s.name, round(s.seconds, 2), s.detail) for s in second.steps])
     assert second.trained
     assert second.published
     rows = rows_in(project)
@@ -125,3 +123,20 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     final = rows_in(project)
     assert len(final) == len(set(final))
     assert set(answered) <= set(final)
+
+    # Evaluation tasks are a uniform draw of the whole pool, and none of them is asked or learnt from.
+    fed, before = hold_out(project.client, project.id, store, 30, seed=0)
+    assert (len(fed.tasks), before) == (30, 0)
+    assert hold_out(project.client, project.id, store, 30, seed=0)[0].tasks == {}
+    left = [row for row in texts if row not in final]
+    drawn = draws_for(row_keys(left), STREAM)
+    assert set(fed.tasks) == {left[place] for place in np.argsort(-drawn)[:30]}
+
+    # What lost its place is taken back where the project wants that; what anybody answered stays.
+    workspace = replace(workspace, defaults=SETTINGS.override({"pool_take_back": True, "strategy": "random"}, where=""))
+    sixth = run_round(workspace, RoundRequest(project.id, train=False))
+    kept = {row["id"]: row["data"][ROW_FIELD] for page in project.client.all_tasks(project.id) for row in page}
+    asked = {item.task_id for item in sixth.queue.predictions}
+    there = set(answered) | set(fed.tasks)
+    assert "take back" in [step.name for step in sixth.steps]
+    assert {row for task, row in kept.items() if task not in asked} == there

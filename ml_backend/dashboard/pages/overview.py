@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import project_of
-from ml_backend.dashboard.pages import overview_doctor, overview_rounds
+from ml_backend.dashboard.pages import overview_doctor, overview_pool, overview_rounds
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.form import read_form
 from ml_backend.dashboard.reading.overview import read_overview
@@ -58,6 +58,7 @@ def live(data: Data) -> list[Any]:
         content += [parts.section("So far", parts.figures(_counted(data)))] if data["queue"] else []
     else:
         content.append(_standing(data))
+    content += overview_pool.section(data)
     content += [_stop_or_go(data)] if data["hint"] and data["version"] else []
     if data["warnings"] and data["version"]:
         items = html.Ul([html.Li(text) for text in data["warnings"]])

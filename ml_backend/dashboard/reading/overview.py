@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ml_backend.dashboard.reading.common import project_number, shown_as, title
+from ml_backend.dashboard.reading.outside import read_outside
 from ml_backend.dashboard.services import Examination, Services
 from ml_backend.errors import ActiveLearningError, StoreError
 from ml_backend.rounds.log import rounds
@@ -66,6 +67,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "saved_missing": measures.get("saved_missing") if measures else None,
         "live": measures.get("live") if measures else None,
         "kind": shown_as(store),
+        "outside": read_outside(store, problems),
         "doctor": read_examination(services.examination(project_id)),
         "problems": problems,
     }

@@ -14,7 +14,7 @@ from ml_backend.cli import measures as script
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
-from ml_backend.records import CONTROL, Prediction, Queue
+from ml_backend.records import CONTROL, FIRST_ROW, Prediction, Queue
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.outlook import Outlook, outlook, saved_missing
 from ml_backend.rounds.random_baseline import labels_for, random_sample, sizes
@@ -87,6 +87,19 @@ def test_the_random_sample_is_the_start_and_the_control_order_up_to_the_first_op
     start, later = random_sample(labelled, answers, still_open, seed=0)
     assert start == first
     assert later == order[:5]  # order[7] was asked by the strategy, and 5 and 6 are open: it is no random label yet
+
+
+def test_tasks_of_a_pool_outside_are_drawn_by_their_rows():
+    rows = FIRST_ROW + np.arange(20)
+    order = control_order(rows, 0, 20).tolist()
+    task_of = {row: 100 + number for number, row in enumerate(order)}
+    labelled, still_open = [task_of[row] for row in order[:3]], order[3:]
+    answers = {task: answer(CONTROL) for task in labelled}
+    keys = {task: row for row, task in task_of.items()}
+    drawn = random_sample(np.array(labelled[::-1]), answers, np.array(still_open), seed=0, keys=keys)
+    assert drawn == ([], labelled)
+    first_is_open = random_sample(np.array(labelled[1:]), answers, np.array([*still_open, order[0]]), seed=0, keys=keys)
+    assert first_is_open == ([], [])
 
 
 def test_what_was_answered_with_many_others_is_no_random_label_wherever_it_stands():

@@ -1,0 +1,47 @@
+"""The pool outside Label Studio: whether it can be reached, is what it was, and its vectors are the encoder's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ml_backend.doctor.diagnosis import Context, Finding
+from ml_backend.doctor.words import command
+from ml_backend.errors import ConfigurationError, DataError, StoreError
+from ml_backend.pool import engine
+from ml_backend.pool.announce import announced
+from ml_backend.pool.document import connected
+from ml_backend.pool.heads import check_fits, head_of
+from ml_backend.pool.source import Source
+from ml_backend.pool.vectors import Vectors, folder_of, known
+from ml_backend.store.library import ModelLibrary
+
+NAME: Final = "Pool"
+
+
+def pool(context: Context) -> Finding:
+    """A pool that is connected can be read, has its columns, and vectors that the version in use reads."""
+    store = context.store
+    found = connected(store)
+    if found is None:
+        return Finding(NAME, "ok", "No pool outside Label Studio is connected.")
+    engine.use(context.settings.ray_address)
+    try:
+        Source(found).check()
+    except (DataError, ConfigurationError) as exc:
+        return Finding(NAME, "error", str(exc), command("pool", context).replace("pool --", "pool connect --") + " URL")
+    embed = f"lsal pool embed --project {context.project_id}"
+    vectors = known(store)
+    if not any(each.count() for each in vectors):
+        return Finding(NAME, "warning", f"{found.url} can be read, but nothing of it is embedded.", embed)
+    version = store.current().version
+    if version is not None:
+        head = head_of(store.manifest(version), ModelLibrary().load(store, version))
+        try:
+            check_fits(Vectors(folder_of(store, head.encoder.name)), head)
+        except StoreError as exc:
+            return Finding(NAME, "error", str(exc), embed)
+    if waiting := len(announced(store)):
+        told = f"{waiting} rows were announced and are perhaps no tasks yet: a round was cut off."
+        return Finding(NAME, "warning", told, command("sync", context))
+    count = max(each.count() for each in vectors)
+    return Finding(NAME, "ok", f"{found.url} can be read; {count:,} rows are embedded.")
