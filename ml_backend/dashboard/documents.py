@@ -36,6 +36,7 @@ EXPLAINED: Final = {
     "labels saved": "explanation/measures#labels-saved",
     "going on": "explanation/measures#go-on-or-stop",
     "loss": "explanation/measures#loss",
+    "corrections": "howto/predictions#what-people-corrected",
     "calibration error": "explanation/measures#calibration-error",
     "evaluation tasks": "explanation/measures#evaluation-tasks",
     "held back": "explanation/measures#better-worse-held-back",

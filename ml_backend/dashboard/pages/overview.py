@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 
 from ml_backend.dashboard import parts, words
 from ml_backend.dashboard.actions import project_of
-from ml_backend.dashboard.pages import overview_doctor, overview_pool, overview_rounds
+from ml_backend.dashboard.pages import overview_corrections, overview_doctor, overview_pool, overview_rounds
 from ml_backend.dashboard.pages.base import Data, Page, View
 from ml_backend.dashboard.reading.form import read_form
 from ml_backend.dashboard.reading.overview import read_overview
@@ -53,14 +53,18 @@ def live(data: Data) -> list[Any]:
     if failed:
         advice = " The order of the round before still holds. It is tried again by itself after new labels."
         content.append(parts.notice(f"The last round failed: {failed}{advice}", "error"))
-    if data["version"] is None:
+    if (data["queue"] or {}).get("foreign"):
+        asked = html.P(f"{data['asks'] or data['queue']['strategy']}.", className="note")
+        content.append(parts.section("Ordered by another model's predictions", parts.figures(_counted(data)), asked))
+        content.append(overview_corrections.section(data))
+    elif data["version"] is None:
         content.append(_empty(data))
         content += [parts.section("So far", parts.figures(_counted(data)))] if data["queue"] else []
     else:
         content.append(_standing(data))
     content += overview_pool.section(data)
     content += [_stop_or_go(data)] if data["hint"] and data["version"] else []
-    if data["warnings"] and data["version"]:
+    if data["warnings"] and (data["version"] or (data["queue"] or {}).get("foreign")):
         items = html.Ul([html.Li(text) for text in data["warnings"]])
         note = _when(data["warned"], data)
         content.append(parts.section("What the last round warns of", items, note=f"It ended {note}."))

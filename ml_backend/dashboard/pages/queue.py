@@ -138,6 +138,8 @@ def _row(row: Data, data: Data) -> Any:
     """One task. On a phone its reason and buttons come with “Why” (``assets/more.js``): a queue fits some screens."""
     task = row["task_id"]
     guess: list[Any] = ["guess not shown" if row["why"] == CONTROL else "no guess yet"]
+    if row["regions"] is not None:
+        guess = [f"{words.count(row['regions'], 'region')} shown"]
     if row["guess"] is not None:
         guess = [html.Span("Guess: ", className="word"), f"{row['guess']}, {words.percent(row['confidence'], 0)}"]
     said = [

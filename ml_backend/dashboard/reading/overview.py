@@ -28,9 +28,9 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
     """The present state; every part that cannot be read is None, and ``problems`` say why.
 
     ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `rounds.measures`,
-    and ``queue`` holds ``strategy`` beside its numbers; ``counted`` is when they were counted, where this machine has
-    no copy of the tasks; ``round`` is the last line of the round log, ``warnings`` what it said that still holds;
-    ``next_round`` is the scheduler's outlook.
+    and ``queue`` holds ``strategy`` beside its numbers, and whether it is ``foreign``, of another model's predictions;
+    ``counted`` is when they were counted, where this machine has no copy of the tasks; ``round`` is the last line of
+    the round log, ``warnings`` what it said that still holds; ``next_round`` is the scheduler's outlook.
     """
     project_id = project_number(store)
     problems: list[str] = []
@@ -66,6 +66,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "labels_saved": measures.get("labels_saved") if measures else None,
         "saved_missing": measures.get("saved_missing") if measures else None,
         "live": measures.get("live") if measures else None,
+        "corrections": measures.get("corrections") if measures else None,
         "kind": shown_as(store),
         "outside": read_outside(store, problems),
         "doctor": read_examination(services.examination(project_id)),
@@ -209,7 +210,8 @@ def _queue(
         return None
     known = (numbers or {}).get("queue") or {}
     counted = known if known.get("name") == name else {"answered": None}
-    return {"name": name, "size": len(queue.predictions), "strategy": queue.strategy} | counted
+    told = {"size": len(queue.predictions), "strategy": queue.strategy, "foreign": queue.source is not None}
+    return {"name": name} | told | counted
 
 
 def _roll_back_to(store: ProjectStore) -> str | None:

@@ -34,9 +34,9 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE, wanted: Filter 
 
     A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
     strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
-    ``gone``), ``wish`` (``first``, ``dropped`` or null) and ``item``, what people are shown. A control task tells no
-    guess. ``parts`` are what the queue is made of: ``name``, ``share``, ``tasks`` and ``asks``, what it asks first.
-    ``numbers`` are those of `rounds.measures.numbers`.
+    ``gone``), ``wish`` (``first``, ``dropped`` or null), ``regions`` of another model that are shown, and ``item``,
+    what people are shown. A control task tells no guess. ``parts`` are what the queue is made of: ``name``, ``share``,
+    ``tasks`` and ``asks``, what it asks first. ``numbers`` are those of `rounds.measures.numbers`.
     """
     current, overrides = store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
@@ -99,6 +99,7 @@ def _row(
         "guess": None if is_control else item.label,
         "confidence": None if is_control or item.label is None else round(item.confidence, 4),
         "why": item.picked_by or queue.strategy,
+        "regions": len(item.result) if item.result is not None and not is_control and queue.prelabel else None,
         "reason": item.reason,
         "state": states.get(item.task_id, "gone"),
         "wish": wish,
