@@ -11,9 +11,9 @@ from types import ModuleType
 from support.places import REPOSITORY
 
 
-def files() -> dict[str, str]:
-    """Path → the file."""
-    text = (REPOSITORY / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
+def files(page: str = "extend.md") -> dict[str, str]:
+    """Path → the file, as a page has it."""
+    text = (REPOSITORY / "docs" / "howto" / page).read_text(encoding="utf-8")
     found = re.findall(r"Make `([\w/.]+)`.*?```python\n(.*?)^ *```", text, re.M | re.S)
     return {path: textwrap.dedent(code) for path, code in found}
 

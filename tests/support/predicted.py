@@ -80,7 +80,7 @@ def predicted_project(
     return PredictedProject(now, store, chosen, layout, pool, foreign, scored, overrides)
 
 
-def queue_of(project: PredictedProject, *, whole_pool: bool = False) -> Queue:
+def queue_of(project: PredictedProject, *, whole_pool: bool = False, report: Report | None = None) -> Queue:
     """The order of such a project."""
     client: Any = NoQueues()
-    return make_predicted_queue(project, client, Recorder(Report(7)), whole_pool=whole_pool)
+    return make_predicted_queue(project, client, Recorder(report or Report(7)), whole_pool=whole_pool)

@@ -14,10 +14,10 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.foreign import Foreign, shown_result
 from ml_backend.label_studio.publishing import latest_number
 from ml_backend.label_studio.queue_names import queue_name
-from ml_backend.label_studio.task_fields import field_value
 from ml_backend.models.base import LabeledItems
-from ml_backend.records import CONTROL, Prediction, Queue, Task
+from ml_backend.records import CONTROL, Prediction, Queue
 from ml_backend.regions.doubt import Scored, doubts, placed
+from ml_backend.rounds.predicted.content import contents
 from ml_backend.rounds.predicted.reading import PredictedProject
 from ml_backend.rounds.report import Recorder
 from ml_backend.selection.context import QueryContext
@@ -45,7 +45,7 @@ def make_predicted_queue(
     number = max(project.store.next_queue_number(), latest_number(client.prediction_versions(project.now.id)) + 1)
     count = len(project.pool.open) if whole_pool else settings.queue_size
     with recorder.step("rank") as step:
-        context = _context(project)
+        context = _context(project, recorder)
         chosen = arrange(context, None, count=count, turn=len(project.pool.open), front=project.overrides.front)
         step.detail = f"{len(chosen)} by {settings.strategy}"
     name = queue_name(None, short_name(settings.strategy), number)
@@ -54,7 +54,7 @@ def make_predicted_queue(
     return Queue(name, None, settings.strategy, 1, settings.seed, predictions, settings.prelabel, dict(source))
 
 
-def _context(project: PredictedProject) -> QueryContext:
+def _context(project: PredictedProject, recorder: Recorder) -> QueryContext:
     tasks, settings = project.pool.open, project.settings.override({"balance": False}, where="Predictions")
     ids = np.array([task.id for task in tasks], dtype=np.int64)
     wanted = needs(settings.strategy)
@@ -70,20 +70,11 @@ def _context(project: PredictedProject) -> QueryContext:
     )
     if not wanted - {"doubts"}:
         return QueryContext(None, ids.tolist(), ids, settings, doubts=found)
-    answered = _texts(project, [task for task, _ in project.pool.training])
-    known = LabeledItems(answered, np.zeros(len(answered), dtype=np.int64))  # what they were answered is not asked for
-    return QueryContext(None, _texts(project, tasks), ids, settings, labelled=known, doubts=found)
-
-
-def _texts(project: PredictedProject, tasks: Sequence[Task]) -> list[str]:
-    field = project.layout.text_field
-    if not field:
-        raise ConfigurationError(
-            f"Strategy {project.settings.strategy!r} compares tasks by their texts, and the labeling config of project "
-            f"{project.now.id} shows none as one field of the task. Leave out the parts that compare."
-        )
-    found = (field_value(task.data, field) for task in tasks)
-    return [value if isinstance(value, str) else "" for value in found]
+    answered = [task for task, _ in project.pool.training]
+    items = contents(project, [*tasks, *answered], recorder)  # together: vectors are all of one length
+    targets = np.zeros(len(answered), dtype=np.int64)  # what they were answered is not asked for
+    known = LabeledItems(items[len(tasks) :], targets)
+    return QueryContext(None, items[: len(tasks)], ids, settings, labelled=known, doubts=found)
 
 
 def _predictions(project: PredictedProject, chosen: Selection) -> tuple[Prediction, ...]:

@@ -90,8 +90,22 @@ def test_diversity_by_the_texts_that_the_page_shows(tmp_path: Path) -> None:
     mixed = {"strategy": "predictions:0.4,k_center:0.6", "control_share": 0, "queue_size": 5}
     queue = queue_of(predicted_project(tmp_path, results, tasks=tasks, config=config, **mixed))
     assert {item.picked_by for item in queue.predictions} == {"predictions", "k_center"}
-    with pytest.raises(ConfigurationError, match="shows none as one field"):
+    with pytest.raises(ConfigurationError, match="shows no text as one field"):
         queue_of(predicted_project(tmp_path, results, **mixed))
+
+
+def test_diversity_by_numbers_that_come_with_the_tasks(tmp_path: Path) -> None:
+    groups = [[1.0, 0.0], [1.0, 0.01], [0.0, 1.0], [0.01, 1.0], "no numbers", [1.0]]
+    tasks = [Task(number, {"vector": vector}) for number, vector in enumerate(groups, 1)]
+    mixed = {"strategy": "predictions:0.5,k_center:0.5", "control_share": 0, "embedding_field": "vector"}
+    project = predicted_project(tmp_path, [one(0.5)] * 6, tasks=tasks, queue_size=6, **mixed)
+    report = Report(7)
+    queue = queue_of(project, report=report)
+    assert sorted(asked(queue)) == [1, 2, 3, 4, 5, 6]
+    assert {item.picked_by for item in queue.predictions} == {"predictions", "k_center"}
+    (warning,) = report.warnings
+    assert warning.startswith("2 tasks hold no 2 numbers in 'vector'")
+    assert warning.endswith("5, 6.")
 
 
 def test_parts_that_need_answers_are_refused(tmp_path: Path) -> None:
