@@ -30,7 +30,7 @@ export ACTIVE_LEARNING_TEST_LABEL_STUDIO := $(LABEL_STUDIO)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance check format lock bench clean
+.PHONY: help demo ready test endurance check format lock bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -65,7 +65,10 @@ $(PEERS): $(UV) requirements-peers.txt
 demo: $(READY)
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
-test: $(READY) $(PEERS) $(OLDER_READY)
+# Every environment that tests have.
+ready: $(READY) $(PEERS) $(OLDER_READY)
+
+test: ready
 	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 endurance: $(READY) $(PEERS)

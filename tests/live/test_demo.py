@@ -24,7 +24,7 @@ START_TIMEOUT = 400
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a demo that was stopped right after Label Studio's first start, which all tests share."""
     folder = tmp_path_factory.mktemp("demo")
-    shutil.copytree(migrated_label_studio(tmp_path_factory), folder / "servers" / "label-studio")
+    shutil.copytree(migrated_label_studio(), folder / "servers" / "label-studio")
     known = {"password": PASSWORD, "token": TOKEN, "backend_password": "correct-horse-battery-2"}
     ports = {"label_studio_port": free_port(), "backend_port": free_port()}
     (folder / "servers" / "secrets.json").write_text(json.dumps(known | ports), encoding="utf-8")

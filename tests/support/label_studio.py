@@ -6,10 +6,12 @@ import itertools
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -151,22 +153,22 @@ def python_of(version: str | None) -> Path | None:
     return python
 
 
-def migrated_label_studio(folders: pytest.TempPathFactory, version: str | None = None) -> Path:
+def migrated_label_studio(version: str | None = None) -> Path:
     """The data folder of a Label Studio that has started once, to be copied.
 
-    Its migrations take half a minute, a start without them five seconds; one worker makes it for all. That of an older
-    version is kept in its environment. It begins with the folder of the version before, as people do who upgrade: that
-    takes a third of the time.
+    Its migrations take half a minute, a start without them five seconds: one worker makes it for all, and it is kept in
+    the environment. An older version begins with the folder of the version before, as people do who upgrade: that takes
+    a third of the time.
     """
-    base, python = folders.getbasetemp(), python_of(version)
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made = python.parents[1] / "migrated" if python else shared / "migrated-label-studio"
+    python = python_of(version)
+    environment = python.parents[1] if python else Path(sys.prefix)
+    made = environment / f"migrated-{version or metadata.version('label-studio')}"
     with FileLock(f"{made}.lock"):
         if not made.exists():
             staging = made.with_name("migrating")
             shutil.rmtree(staging, ignore_errors=True)  # of a test run that was killed
             if version and (before := OLDER[: OLDER.index(version)]):
-                shutil.copytree(migrated_label_studio(folders, before[-1]), staging)
+                shutil.copytree(migrated_label_studio(before[-1]), staging)
             start_label_studio(staging, password=PASSWORD, token=TOKEN, python=python).stop()
             staging.rename(made)
     return made
@@ -179,7 +181,7 @@ def live_label_studio(
     """A real Label Studio, of a version of `OLDER`, or our own."""
     version = version or os.environ.get(WANTED) or None
     files, home = folders.mktemp("local-files"), folders.mktemp("label-studio")
-    shutil.copytree(migrated_label_studio(folders, version), home, dirs_exist_ok=True)
+    shutil.copytree(migrated_label_studio(version), home, dirs_exist_ok=True)
     local_files = {
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(files),
