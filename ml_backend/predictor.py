@@ -162,6 +162,7 @@ class Predictor:
             score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
             guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
+            prediction = replace(prediction, besides=place.besides if place else None)
             guesses = shown and task_id not in held_out
             rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=guesses)
         return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]

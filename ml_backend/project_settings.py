@@ -12,7 +12,16 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.records import Wanted
 from ml_backend.regions.doubt import Doubt, Missing
 from ml_backend.setting_errors import explain
-from ml_backend.setting_kinds import ClassShares, Embedding, Finite, Hyperparameters, ImageModel, Strategy, TextModel
+from ml_backend.setting_kinds import (
+    ClassShares,
+    Embedding,
+    Finite,
+    Hyperparameters,
+    ImageModel,
+    QuestionWeights,
+    Strategy,
+    TextModel,
+)
 from ml_backend.strategies.registry import STRATEGIES
 
 LARGEST_QUEUE = 100_000
@@ -26,8 +35,13 @@ class ProjectSettings(BaseModel):
     question: str = Field(
         "",
         max_length=1000,
-        description="name of the control in the labeling config that is learnt (its `name`); unset: the first that can "
-        "be",
+        description="name of the control in the labeling config that is learnt (its `name`), or several with commas "
+        "between them; unset: all that can be",
+    )
+    question_weights: QuestionWeights = Field(
+        default_factory=dict,
+        max_length=100,
+        description="how much each question counts in the order where several are learnt; unset: all alike",
     )
     objects: str = Field(
         "",

@@ -18,7 +18,7 @@ class Wanted:
     """What a project's settings say about its labeling config."""
 
     question: str = ""
-    """Name of the control that is learnt; empty: the first that can be."""
+    """Names of the controls that are learnt, with commas; empty: all that can be."""
     objects: str = ""
     """Names of the objects that are learnt from, with commas; empty: the one that the question is about."""
     embedding_field: str = ""
@@ -106,6 +106,8 @@ class Prediction:
     result: Sequence[Mapping[str, Any]] | None = None
     """Another model's regions, as Label Studio keeps them, in queues of such: also of control tasks, which show none.
     None where no other model predicted the task."""
+    besides: Sequence[Mapping[str, Any]] | None = None
+    """The guesses to the other questions that are learnt, as regions; None where there is one question."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@ def _shares(value: dict[str, float]) -> dict[str, float]:
     return value
 
 
+def _weights(value: dict[str, float]) -> dict[str, float]:
+    if not all(weight >= 0 for weight in value.values()):
+        raise ValueError("must be numbers from 0")
+    return value
+
+
 def _server_url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")  # not shown: a token may have slipped in
@@ -81,6 +87,7 @@ ImageModel = Annotated[str, Field(max_length=LONGEST_NAME), _checked(lambda name
 Embedding = Annotated[str, Field(max_length=LONGEST_NAME), _checked(check_encoder_name)]
 Hyperparameters = Annotated[dict[str, Any], _checked(bounded_hyperparameters)]
 ClassShares = Annotated[dict[str, Finite], Field(max_length=MOST_CLASSES), AfterValidator(_shares)]
+QuestionWeights = Annotated[dict[str, Finite], AfterValidator(_weights)]
 ServerUrl = Annotated[str, AfterValidator(_server_url)]
 ServerUrls = Annotated[str, AfterValidator(_server_urls)]
 StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]

@@ -87,6 +87,11 @@ class ChoiceQuestion:
         return self.shows if self.parts else self.object_tag
 
     @property
+    def content_form(self) -> tuple[Any, ...]:
+        """What is read of a task, and how: equal of questions that are about the same."""
+        return (self.object_tag, self.field, self.by_url, self.encoding, self.markup, self.text_key, self.parts)
+
+    @property
     def about(self) -> str:
         """What is learnt from, in words."""
         if self.has_numbers:
@@ -112,10 +117,20 @@ class LabelingConfig:
     """A config that can be learnt from."""
 
     question: ChoiceQuestion
+    """The first that is learnt: its versions are stored and measured."""
     warnings: tuple[str, ...] = ()
     """What annotators see otherwise than the config seems to say, and what that does to the answers."""
     notes: tuple[str, ...] = ()
     """What of the config is not learnt, in sentences without their full stop."""
+    others: tuple[ChoiceQuestion, ...] = ()
+    """Learnt beside it, about the same: they count in the order, and their guesses are shown."""
+
+    def led_by(self, control: str) -> LabelingConfig | None:
+        """The same with another of its questions as the first; None where it has none of this name."""
+        learnt = (self.question, *self.others)
+        first = next((each for each in learnt if each.control == control), None)
+        others = tuple(each for each in learnt if each.control != control)
+        return None if first is None else dataclasses.replace(self, question=first, others=others)
 
 
 def question_from(known: Mapping[str, Any]) -> ChoiceQuestion:
@@ -167,24 +182,35 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
     if doubled := next((name for name, count in names.items() if count > 1), None):
         refuse(f' has two tags named "{doubled}", which Label Studio does not take; rename one.')
     controls = [tag for tag in tree.tags() if is_control(tag)]
-    candidates = [tag for tag in controls if is_learnable(tag)]
-    if wanted.question:
-        candidates = [tag for tag in candidates if tag.get("name") == wanted.question]
-        if not candidates:
-            refuse(_no_such_question(tree, controls, wanted.question))
-    found, reasons = None, list[str]()
+    candidates = learnable = [tag for tag in controls if is_learnable(tag)]
+    names_wanted = list(dict.fromkeys(filter(None, map(str.strip, wanted.question.split(",")))))
+    if names_wanted:
+        by_name = {tag.attrib["name"]: tag for tag in candidates}
+        if gone := next((name for name in names_wanted if name not in by_name), None):
+            refuse(_no_such_question(tree, controls, gone))
+        candidates = [by_name[name] for name in names_wanted]
+    found, reasons = list[tuple[ChoiceQuestion, tuple[str, ...]]](), list[str]()
     for control in candidates:
         try:
-            found = _question(tree, control, wanted)
-            break
+            found.append(_question(tree, control, wanted))
         except Refused as exc:
             reasons.append(str(exc))
-    if found is None:
+    if not found or (names_wanted and reasons):
         kinds = ", ".join(f"<{name}>" for name in LEARNABLE.values())
         refuse(reasons[0] if reasons else f" has no question that can be learnt, which is one of {kinds}.")
-    question, warnings = found
-    others = [tag for tag in controls if tag.get("name") != question.control]
-    return LabelingConfig(question, warnings, _left_aside(tree, question, others))
+    (question, _), others = found[0], tuple(each for each, _ in found[1:] if _go_together(found[0][0], each))
+    if names_wanted and len(others) < len(found) - 1:
+        refuse(f": {wanted.question} cannot be learnt together; name questions of one choice about the same object.")
+    learnt = {question.control, *(each.control for each in others)}
+    warnings = tuple(dict.fromkeys(text for each, told in found if each.control in learnt for text in told))
+    alone = {each.control for each, _ in found} if not names_wanted else {tag.attrib["name"] for tag in learnable}
+    aside = [tag for tag in controls if tag.get("name") not in learnt]
+    return LabelingConfig(question, warnings, _left_aside(tree, (question, *others), aside, alone), others)
+
+
+def _go_together(first: ChoiceQuestion, other: ChoiceQuestion) -> bool:
+    """Whether two questions can be learnt from the same items, each by one choice."""
+    return first.content_form == other.content_form and not (first.multiple or other.multiple)
 
 
 def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> str:
@@ -233,15 +259,18 @@ def _made(control: str, shown: ShownObject, parts: tuple[ShownObject, ...], aske
     )
 
 
-def _left_aside(tree: ConfigTree, question: ChoiceQuestion, others: list[Element]) -> tuple[str, ...]:
-    """What of the controls is not learnt, and which objects are not learnt from."""
-    told = _unread_objects(tree, question)
+def _left_aside(
+    tree: ConfigTree, learnt: tuple[ChoiceQuestion, ...], others: list[Element], alone: set[str]
+) -> tuple[str, ...]:
+    """What is learnt, where that is not all; what of the controls is not, and which objects are not learnt from."""
+    told = _unread_objects(tree, learnt[0])
+    names = " and ".join(f'"{each.control}"' for each in learnt)
     if not others:
-        return told
+        return (f"Learnt together: {names}", *told) if len(learnt) > 1 else told
     shown = ", ".join(f'"{tag.get("name")}" (<{tree.spelling[tag]}>)' for tag in others)
-    could = [str(tag.get("name")) for tag in others if is_learnable(tag)]
-    more = f"; the setting `question` names another: {', '.join(could)}" if could else ""
-    return (f'Learnt is "{question.control}"; asked too, but not learnt: {shown}{more}', *told)
+    could = [str(tag.get("name")) for tag in others if tag.get("name") in alone]
+    more = f"; the setting `question` names others: {', '.join(could)}" if could else ""
+    return (f"Learnt: {names}; asked too, but not learnt: {shown}{more}", *told)
 
 
 def _unread_objects(tree: ConfigTree, question: ChoiceQuestion) -> tuple[str, ...]:

@@ -49,8 +49,9 @@ def prediction_row(prediction: Prediction, question: ChoiceQuestion, version: st
     Without ``prelabel``, before a first model, and for control tasks the result is empty: the task is ordered but
     nothing is chosen for the annotator. A guess that is shown leads the answer, and the control arm measures guesses.
     """
-    shown = prelabel and prediction.label is not None and prediction.picked_by != CONTROL
-    result = result_for(str(prediction.label), prediction.confidence, question) if shown else []
+    shown = prelabel and prediction.picked_by != CONTROL
+    guess = result_for(str(prediction.label), prediction.confidence, question) if prediction.label is not None else []
+    result = [*guess, *(prediction.besides or ())] if shown else []
     return {"result": result, "score": prediction.score, "model_version": version}
 
 
@@ -80,7 +81,7 @@ def publish(
         client,
         project_id,
         queue.name,
-        lambda: _import(client, project_id, queue.name, rows, question),
+        lambda: _import(client, project_id, queue.name, rows),
         lambda: _check_question(client, project_id, question),
         step=step,
     )
@@ -170,23 +171,27 @@ def _asked_now(client: LabelStudioClient, project_id: int, question: ChoiceQuest
     return parse_label_config(xml, project=project_id, wanted=question.wanted)
 
 
-def _import(
-    client: LabelStudioClient, project_id: int, name: str, rows: list[dict[str, Any]], question: ChoiceQuestion
-) -> None:
+def _import(client: LabelStudioClient, project_id: int, name: str, rows: list[dict[str, Any]]) -> None:
     """Import predictions. They are written all at once or not at all, and nobody else writes under this name.
 
     Label Studio's import drops guesses as ``allowNested`` stores answers, and its page ticks no others: such guesses
     are written one by one, which is slower.
     """
-    single = [row for row in rows if question.nested and row["result"]]
+    single = [row for row in rows if _is_nested(row)]
     try:
-        if several := [row for row in rows if not question.nested or not row["result"]]:
+        if several := [row for row in rows if not _is_nested(row)]:
             client.import_predictions(project_id, several)
         for row in single:
             client.create_prediction(row)
     except LabelStudioError as error:
         if _asked(error, lambda: client.prediction_versions(project_id).get(name, 0)) < len(rows):
             raise
+
+
+def _is_nested(row: Mapping[str, Any]) -> bool:
+    """Whether choices in a prediction are stored as ways."""
+    chosen = (region["value"].get("choices") or () for region in row["result"])
+    return any(isinstance(choice, list) for choices in chosen for choice in choices)
 
 
 def _switch(client: LabelStudioClient, project_id: int, name: str) -> None:

@@ -30,9 +30,9 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
     if wanted.question or before is None:
         return read_label_config(xml, project=project, wanted=wanted)
     found = read_label_config(xml, project=project, wanted=wanted)
-    if found.question.control == before.control:
-        return found
-    if f'"{before.control}"' in " ".join(found.notes):  # another one was put before it
+    if (led := found.led_by(before.control)) is not None:  # another one may have been put before it
+        return led
+    if any(f'"{before.control}" (' in note for note in found.notes):
         return read_label_config(xml, project=project, wanted=before.wanted)
     raise LabelConfigError(
         f'The labeling config of project {project} asks no "{before.control}" any more, which the present order goes '

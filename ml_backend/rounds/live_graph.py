@@ -43,6 +43,8 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
     known = context.labelled or NOTHING
     if not context.settings.instant:
         return "off: switched off"
+    if project.others:
+        return "off: one answer moves the order of one question, and several are learnt"
     if not any(item.picked_by == MOVABLE for item in queue.predictions):
         return f"off: only what {MOVABLE} chose is moved"
     if context.unlabelled is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,21 @@ from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.live_graph import write_live_graph
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.several_questions import (
+    Head,
+    Heard,
+    besides,
+    doubted_most,
+    goes_by_mean,
+    in_turn,
+    weight_of,
+    with_mean,
+)
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
-from ml_backend.selection.select import arrange, assess, first_candidates
+from ml_backend.selection.scoring import Scores
+from ml_backend.selection.select import arrange, assess, first_candidates, with_guesses
 from ml_backend.selection.selection import Selection
 from ml_backend.strategies import auto
 from ml_backend.strategies.mixture import needs, parse_strategy, short_name
@@ -31,6 +43,7 @@ def make_queue(
     workspace: Workspace,
     recorder: Recorder,
     options: RunOptions,
+    heads: Sequence[Head] = (),
 ) -> tuple[RoundProject, Queue]:
     """Score and rank the open tasks.
 
@@ -41,6 +54,7 @@ def make_queue(
         workspace: asked for the orders that Label Studio has, so that the new one's number is free.
         recorder: times the steps.
         options: how the round runs.
+        heads: of the questions beside the first.
 
     Returns:
         The project, with the tasks that chosen rows of a pool outside became, and the queue.
@@ -56,13 +70,14 @@ def make_queue(
     with recorder.step("score") as step:
         context = _context(project, model, settings, count, recorder)
         scores = assess(context, progress=step.progress)
+        heard = [_heard(head, count, recorder) for head in heads]
         step.detail = f"{len(context)} tasks"
     with recorder.step("rank") as step:
         turn = len(project.pool.training) if project.outside else len(project.pool.open)
         front = project.draw_ids(project.overrides.front).tolist()
-        chosen = arrange(context, scores, count=count, turn=turn, front=front)
+        chosen = _chosen(project, context, scores, heard, count=count, turn=turn, front=front)
         project, context, chosen = _as_tasks(project, context, chosen, recorder, options)
-        predictions = _predictions(chosen, project.question.labels)
+        predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
             recorder.report.choice = _auto_choice(project, trained=model is not None)
@@ -73,6 +88,38 @@ def make_queue(
     if not options.dry_run:
         write_live_graph(project, queue, context, scores, recorder.report)
     return project, queue
+
+
+def _heard(head: Head, count: int, recorder: Recorder) -> Heard:
+    """What a head says about the open tasks."""
+    settings = head.view.settings.override({"control_share": 0}, where="Several questions")
+    context = _context(head.view, head.model, settings, count, recorder)
+    scores = assess(context)
+    if scores is None:
+        raise AssertionError("a head is a model")
+    return Heard(head, context, scores)
+
+
+def _chosen(
+    project: RoundProject,
+    context: QueryContext,
+    scores: Scores | None,
+    heard: Sequence[Heard],
+    *,
+    count: int,
+    turn: int,
+    front: Sequence[int],
+) -> Selection:
+    """The order of one question, or of several together."""
+    if not heard:
+        return arrange(context, scores, count=count, turn=turn, front=front)
+    weight = weight_of(project, project.question.control)
+    if scores is not None and goes_by_mean(project.settings.strategy):
+        mean = with_mean(scores, weight, heard)
+        return doubted_most(arrange(context, mean, count=count, turn=turn, front=front), scores, weight, heard)
+    heard = [replace(each, order=arrange(each.context, each.scores, count=count)) for each in heard]
+    merged = in_turn(arrange(context, scores, count=count, turn=turn, front=front), weight, heard)
+    return merged if scores is None else with_guesses(merged, context.task_ids, scores)
 
 
 def _as_tasks(
@@ -125,7 +172,9 @@ def _auto_choice(project: RoundProject, *, trained: bool) -> str:
     return choice
 
 
-def _predictions(chosen: Selection, labels: Sequence[str]) -> tuple[Prediction, ...]:
+def _predictions(
+    chosen: Selection, labels: Sequence[str], beside: Mapping[int, list[dict[str, Any]]]
+) -> tuple[Prediction, ...]:
     served = queue_scores(chosen.utility).tolist()
     return tuple(
         Prediction(
@@ -135,6 +184,7 @@ def _predictions(chosen: Selection, labels: Sequence[str]) -> tuple[Prediction, 
             served[place],
             chosen.picked_by[place],
             chosen.reasons.get(task, "").format(*labels),
+            besides=beside.get(task),
         )
         for place, task in enumerate(chosen.task_ids.tolist())
     )

@@ -46,20 +46,23 @@ def read_project(
     """
     with recorder.step("read") as step:
         settings = settings_of(workspace, store, options.overrides, now.id)
-        question = read_asked(now.label_config, now.id, store, settings.wanted).question
+        asked = read_asked(now.label_config, now.id, store, settings.wanted)
+        question = asked.question
         cache = TaskCache(store.task_cache_path)
         cache.shrink()
         refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
+        beside = () if outside is not None else asked.others
+        others = tuple((each, divide(cache.tasks(), each, overrides.dropped)) for each in beside)
         media = _media(workspace, cache, question)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
     recorder.report.agreement = agreement.measure(pool.several.values())
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
-    read = replace(read, vector_length=usual_length(_all(pool), question))
+    read = replace(read, vector_length=usual_length(_all(pool), question), others=others)
     if outside is None:
         project = choose(read, recorder, dry_run=options.dry_run)
     else:
@@ -124,16 +127,9 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     pool = project.pool
     recorder.report.counted = pool.counts
     warn_left_out(pool.skipped, len(pool.dropped), recorder)
-    if pool.foreign_labels:
-        shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
-        recorder.warn(f"Labels that the labeling config does not list are left out: {shown}.", "labels")
-    if pool.unreadable:
-        shown = "; ".join(f"task {task_id}, {why}" for task_id, why in list(pool.unreadable.items())[:SHOWN_ANSWERS])
-        more = len(pool.unreadable) - SHOWN_ANSWERS
-        recorder.warn(
-            f"Answers to {len(pool.unreadable)} tasks cannot be read and are left out: {shown}"
-            f"{f'; and {more} more' if more > 0 else ''}. Open these tasks and answer them anew."
-        )
+    _warn_of_answers(pool, recorder)
+    for question, beside in project.others:
+        _warn_of_answers(beside, recorder, f' (question "{question.control}")')
     if pool.tied:
         shown = ", ".join(map(str, pool.tied[:5]))
         recorder.warn(
@@ -160,4 +156,18 @@ def warn_served(now: Project, current: Current, recorder: Recorder) -> None:
         recorder.warn(
             f"{now.maximum_annotations} annotations per task are asked for: Label Studio gives a second annotator "
             "tasks that have one already, in random order, before it follows the queue."
+        )
+
+
+def _warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
+    """Tell the answers that are left out; ``of``: to which question, where there are several."""
+    if pool.foreign_labels:
+        shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
+        recorder.warn(f"Labels{of} that the labeling config does not list are left out: {shown}.", "labels")
+    if pool.unreadable:
+        shown = "; ".join(f"task {task_id}, {why}" for task_id, why in list(pool.unreadable.items())[:SHOWN_ANSWERS])
+        more = len(pool.unreadable) - SHOWN_ANSWERS
+        recorder.warn(
+            f"Answers to {len(pool.unreadable)} tasks{of} cannot be read and are left out: {shown}"
+            f"{f'; and {more} more' if more > 0 else ''}. Open these tasks and answer them anew."
         )

@@ -15,6 +15,7 @@ from ml_backend.rounds.evaluation_tasks import list_them
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.several_questions import fit_heads
 from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.project_store import Current
@@ -58,9 +59,10 @@ def serve(
     if guesses:
         recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
     model = workspace.library.load(store, version) if version and not guesses else None
+    heads = fit_heads(project, recorder) if project.pool.open else ()
     project = _searched(_covering(project) if guesses else project, model, recorder, options)
     if project.pool.open:
-        project, report.queue = make_queue(project, model, version, workspace, recorder, options)
+        project, report.queue = make_queue(project, model, version, workspace, recorder, options, heads)
     if report.queue and report.queue.predictions:
         if not options.dry_run:
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)

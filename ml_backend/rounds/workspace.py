@@ -71,6 +71,8 @@ class RoundProject:
     overrides: QueueOverrides = field(default_factory=QueueOverrides)
     items: dict[int, Any] = field(default_factory=dict)
     """Task id → item, of what this round has read so far."""
+    others: tuple[tuple[ChoiceQuestion, TaskPool], ...] = ()
+    """The questions that are learnt beside the first, each with the tasks as it divides them."""
     vector_length: int = 0
     """Numbers that each item has, where they come with the tasks; else 0."""
     unlabelled: Unlabelled | None = None

@@ -78,7 +78,7 @@ def arrange(
     direct = context.ranks_itemwise and (scores is not None or context.strategy == COLD_START)
     picks = (_ranked if direct else _compared)(context, scores, others, length - len(control))
     queue = first.then(_interleave(picks, control, places))
-    return queue if scores is None else _with_guesses(queue, task_ids, scores)
+    return queue if scores is None else with_guesses(queue, task_ids, scores)
 
 
 def first_candidates(task_ids: Ids, settings: ProjectSettings, *, trained: bool, count: int) -> frozenset[int]:
@@ -150,7 +150,7 @@ def _interleave(picks: Selection, control: Ids, places: Ids) -> Selection:
     )
 
 
-def _with_guesses(queue: Selection, task_ids: Ids, scores: Scores) -> Selection:
+def with_guesses(queue: Selection, task_ids: Ids, scores: Scores) -> Selection:
     """A queue with what the model says about its tasks; where a strategy goes by that and tells no more, as reasons."""
     row_of = {task: row for row, task in enumerate(task_ids.tolist())}
     asked = queue.task_ids.tolist()

@@ -33,11 +33,13 @@ def result(question, value):
 
 
 def test_the_first_that_can_be_learnt_is_and_the_others_are_told():
-    read = read_label_config(config(BESIDE, choices("free", "", 'value="$o"'), choices("c"), choices("d")))
-    assert read.question.control == "c"
-    (note,) = read.notes
-    assert '"ner" (<Labels>), "why" (<TextArea>), "free" (<Choices>), "d" (<Choices>)' in note
-    assert "names another: free, d" in note
+    xml = config(BESIDE, choices("free", "", 'value="$o"'), choices("c"), choices("d"))
+    (note,) = read_label_config(xml).notes
+    assert note == (
+        'Learnt: "c" and "d"; asked too, but not learnt: "ner" (<Labels>), "why" (<TextArea>), "free" (<Choices>)'
+    )
+    (note,) = read_label_config(xml, wanted=Wanted("c")).notes
+    assert '"d" (<Choices>); the setting `question` names others: ' in note
 
 
 def test_one_question_alone_needs_no_note():

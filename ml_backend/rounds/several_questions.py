@@ -1,0 +1,242 @@
+"""Several questions of one page learnt at once: a head each over the items that are read once, and one order.
+
+The first question is the project's: its versions are stored, measured and served. The heads of the others are fitted
+anew in each round, from all labels that they have, and live as long as it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.answers import result_for
+from ml_backend.models.base import LabeledItems, Model
+from ml_backend.records import CONTROL, PINNED
+from ml_backend.rounds.embedding import unlabelled
+from ml_backend.rounds.guessing import by_cross_validation, has_enough
+from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks, target_indices
+from ml_backend.selection.context import QueryContext
+from ml_backend.selection.scoring import Scores
+from ml_backend.selection.selection import Selection
+from ml_backend.semi_supervised.choice import fit
+from ml_backend.strategies.mixture import itemwise
+
+OWN: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
+"""Settings that are about the labels of the first question."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What answers one question beside the first."""
+
+    view: RoundProject
+    """The project as this question sees it."""
+    model: Model
+    weight: float
+    shown: bool
+    """Whether people see its guesses: not those of one that cannot be told from guessing."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a head says about the open tasks."""
+
+    head: Head
+    context: QueryContext
+    scores: Scores
+    order: Selection | None = None
+    """Its own order, where the strategies compare tasks with each other."""
+
+
+def weight_of(project: RoundProject, control: str) -> float:
+    """How much a question counts in the order."""
+    return float(project.settings.question_weights.get(control, 1.0))
+
+
+def check_weights(project: RoundProject) -> None:
+    """See to it that the weights are of questions that are learnt.
+
+    Raises:
+        ConfigurationError: they are not, or all are 0.
+    """
+    learnt = [project.question.control, *(question.control for question, _ in project.others)]
+    unknown = [name for name in project.settings.question_weights if name not in learnt]
+    if unknown:
+        raise ConfigurationError(
+            f"question_weights names {', '.join(map(repr, unknown))}; learnt are {', '.join(map(repr, learnt))}."
+        )
+    if not any(weight_of(project, control) > 0 for control in learnt):
+        raise ConfigurationError("question_weights are all 0; give one question a weight.")
+
+
+def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Head, ...]:
+    """A head for each question beside the first that has labels of two classes, and a weight."""
+    if not project.others:
+        return ()
+    check_weights(project)
+    heads: list[Head] = []
+    with recorder.step("fit others") as step:
+        told = []
+        for place in range(len(project.others)):
+            view = _view(project, place, recorder)
+            known, ids = _known(view, recorder)
+            if len(np.unique(known.targets)) < 2:
+                told.append(f'"{view.question.control}": labels of two classes are needed')
+            elif weight := weight_of(project, view.question.control):
+                fitted = _fitted(view, known, ids, recorder)
+                shown = not _guesses(view, known, ids)
+                heads.append(Head(view, fitted, weight, shown))
+                told.append(f'"{view.question.control}": {_in_words(heads[-1], len(known.targets), recorder)}')
+        step.detail = "; ".join(told)
+    return tuple(heads)
+
+
+def _view(project: RoundProject, place: int, recorder: Recorder) -> RoundProject:
+    question, pool = project.others[place]
+    settings = project.settings.override(OWN, where="Several questions")
+    view = replace(project, question=question, settings=settings, others=(), unlabelled=None)
+    view = replace(view, pool=replace(pool, open=project.pool.open))
+    # Not kept: the first question has embedded the same tasks already, all of them.
+    return replace(view, unlabelled=unlabelled(view, recorder, dry_run=True)) if project.unlabelled else view
+
+
+def _known(view: RoundProject, recorder: Recorder) -> tuple[LabeledItems, NDArray[np.int64]]:
+    tasks = [task for task, _ in view.pool.training]
+    examples = read_tasks(tasks, view, recorder.report)
+    labels = [label for _, label in view.pool.training]
+    targets = target_indices(labels, examples, [task.id for task in tasks], view.question)
+    return LabeledItems(examples.items, targets), examples.task_ids
+
+
+def _fitted(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64], recorder: Recorder) -> Model:
+    return fit(
+        lambda: view.model(view.question.labels),
+        known,
+        ids.tolist(),
+        lambda: read_tasks(view.pool.open, view, recorder.report).items,
+        len(view.pool.open),
+        view.unlabelled,
+        seed=view.settings.seed,
+        evaluation=read_known(view.pool.evaluation, view, recorder.report),
+        hyperparameters=view.settings.hyperparameters,
+    ).model
+
+
+def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) -> bool:
+    if not has_enough(view, ids, known):
+        return False
+    return bool(by_cross_validation(view, ids, known, lambda done, total: None)["guessing"])  # noqa: ARG005
+
+
+def _in_words(head: Head, labels: int, recorder: Recorder) -> str:
+    held_out = read_known(head.view.pool.evaluation, head.view, recorder.report)
+    words = f"{labels} labels"
+    if len(held_out.items):
+        right = head.model.probabilities(held_out.items).mean(axis=1).argmax(axis=1) == held_out.targets
+        words += f", accuracy {float(right.mean()):.3f} on {len(held_out.items)} evaluation tasks"
+    return words if head.shown else f"{words}, no better than guessing: its guesses are not shown"
+
+
+def with_mean(scores: Scores, weight: float, heard: Sequence[Heard]) -> Scores:
+    """Scores of the first question with the mean of all questions' uncertainties, each in [0, 1] ``[N]``.
+
+    ``Σ w_q u_q / Σ w_q``
+    """
+    weights = np.array([weight, *(each.head.weight for each in heard)])
+    parts = np.stack([scores.uncertainty, *(each.scores.uncertainty for each in heard)])
+    return replace(scores, uncertainty=np.asarray(weights @ parts / weights.sum(), dtype=np.float64))
+
+
+def goes_by_mean(strategy: str) -> bool:
+    """Whether a strategy tells each task's uncertainty by itself, so that the questions' have a mean."""
+    return itemwise(strategy)
+
+
+def in_turn(first: Selection, weight: float, heard: Sequence[Heard]) -> Selection:
+    """The first question's order with the others' picks among its own, by turns as the weights are.
+
+    Control tasks and those that people want first keep their places. Where questions compare tasks each in its own
+    way, there is no measure that they share.
+    """
+    fixed = {place for place, by in enumerate(first.picked_by) if by in (CONTROL, PINNED)}
+    taken = {int(first.task_ids[place]) for place in fixed}
+    sources = [(weight, _free(first, fixed))] + [
+        (each.head.weight, _free(each.order, set())) for each in heard if each.order is not None
+    ]
+    turns, used = [0.0] * len(sources), [0] * len(sources)
+    ids, by, reasons = first.task_ids.copy(), list(first.picked_by), dict(first.reasons)
+    for place in range(len(first)):
+        if place in fixed:
+            continue
+        task, source = _next(sources, turns, used, taken)
+        taken.add(task)
+        ids[place] = task
+        if source:
+            each = heard[source - 1]
+            order = each.order or first
+            by[place] = order.picked_by[int(np.flatnonzero(order.task_ids == task)[0])]
+            reasons[task] = reason_of(each, order.reasons.get(task, ""))
+        else:
+            by[place] = first.picked_by[int(np.flatnonzero(first.task_ids == task)[0])]
+    utility = np.linspace(1.0, 0.0, len(ids), dtype=np.float64)
+    return replace(first, task_ids=ids, picked_by=tuple(by), utility=utility, reasons=reasons)
+
+
+def _free(order: Selection, fixed: set[int]) -> list[int]:
+    return [int(task) for place, task in enumerate(order.task_ids.tolist()) if place not in fixed]
+
+
+def _next(
+    sources: Sequence[tuple[float, list[int]]], turns: list[float], used: list[int], taken: set[int]
+) -> tuple[int, int]:
+    """The next task, and whose it is: of the question that is furthest behind its share."""
+    for source in sorted(range(len(sources)), key=lambda s: (turns[s] + 1) / (sources[s][0] or 1e-9)):
+        order = sources[source][1]
+        while used[source] < len(order) and order[used[source]] in taken:
+            used[source] += 1
+        if used[source] < len(order):
+            turns[source] += 1
+            return order[used[source]], source
+    raise AssertionError("the first order holds as many tasks as it has places")
+
+
+def reason_of(heard: Heard, text: str) -> str:
+    """A reason with this question's labels in it, and its name; braces in them are no places for other labels."""
+    question = heard.head.view.question
+    said = text.format(*question.labels) or "by this question"
+    return f"{question.control}: {said}".replace("{", "{{").replace("}", "}}")
+
+
+def doubted_most(chosen: Selection, scores: Scores, weight: float, heard: Sequence[Heard]) -> Selection:
+    """The reasons of an order by the mean: between which labels the question wavers that doubts most."""
+    rows = {task: row for row, task in enumerate(heard[0].context.task_ids.tolist())}
+    reasons = dict(chosen.reasons)
+    for task in list(reasons):
+        row = rows.get(task)
+        if row is None:
+            continue
+        parts = [each.head.weight * float(each.scores.uncertainty[row]) for each in heard]
+        if max(parts) > weight * float(scores.uncertainty[row]):
+            each = heard[int(np.argmax(parts))]
+            reasons[task] = reason_of(each, each.scores.wavers(row))
+    return replace(chosen, reasons=reasons)
+
+
+def besides(heard: Sequence[Heard]) -> dict[int, list[dict[str, Any]]]:
+    """Task id → the other questions' guesses as regions of a prediction."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for number, each in enumerate(heard, 1):
+        if not each.head.shown:
+            continue
+        question, scores = each.head.view.question, each.scores
+        for row, task in enumerate(each.context.task_ids.tolist()):
+            guess = question.labels[scores.winner[row]]
+            regions = result_for(guess, float(scores.confidence[row]), question)
+            found.setdefault(task, []).extend(region | {"id": f"choice-{number}"} for region in regions)
+    return found
