@@ -65,17 +65,14 @@ def make_queue(
     strategy = strategy_in_use(project.settings, trained=model is not None)
     settings = project.settings.override({"strategy": strategy}, where="Cold start")
     count = len(project.pool.open) if options.whole_pool and project.outside is None else settings.queue_size
-    existing = workspace.client.prediction_versions(project.now.id)
-    number = max(project.store.next_queue_number(), latest_number(existing) + 1)
+    number = _free_number(project, workspace)
     with recorder.step("score") as step:
         context = _context(project, model, settings, count, recorder)
         scores = assess(context, progress=step.progress)
         heard = [_heard(head, count, recorder) for head in heads]
         step.detail = f"{len(context)} tasks"
     with recorder.step("rank") as step:
-        turn = len(project.pool.training) if project.outside else len(project.pool.open)
-        front = project.draw_ids(project.overrides.front).tolist()
-        chosen = _chosen(project, context, scores, heard, count=count, turn=turn, front=front)
+        chosen = _chosen(project, context, scores, heard, count)
         project, context, chosen = _as_tasks(project, context, chosen, recorder, options)
         predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
         step.detail = f"{len(predictions)} by {strategy}"
@@ -88,6 +85,12 @@ def make_queue(
     if not options.dry_run:
         write_live_graph(project, queue, context, scores, recorder.report)
     return project, queue
+
+
+def _free_number(project: RoundProject, workspace: Workspace) -> int:
+    """A number that no queue has, here or in Label Studio."""
+    existing = workspace.client.prediction_versions(project.now.id)
+    return max(project.store.next_queue_number(), latest_number(existing) + 1)
 
 
 def _heard(head: Head, count: int, recorder: Recorder) -> Heard:
@@ -105,12 +108,11 @@ def _chosen(
     context: QueryContext,
     scores: Scores | None,
     heard: Sequence[Heard],
-    *,
     count: int,
-    turn: int,
-    front: Sequence[int],
 ) -> Selection:
     """The order of one question, or of several together."""
+    turn = len(project.pool.training) if project.outside else len(project.pool.open)
+    front = project.draw_ids(project.overrides.front).tolist()
     if not heard:
         return arrange(context, scores, count=count, turn=turn, front=front)
     weight = weight_of(project, project.question.control)

@@ -67,15 +67,19 @@ def serve(
         if not options.dry_run:
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
         return project
-    if project.pool.open:
-        recorder.warn("None of the open tasks can be read; the order is unchanged.")
-    else:
-        recorder.warn(
-            "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
-        )
+    _tell_no_order(project, recorder)
     if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
         store.set_current(replace(store.current(), pinned=pin))
     return project
+
+
+def _tell_no_order(project: RoundProject, recorder: Recorder) -> None:
+    if project.pool.open:
+        recorder.warn("None of the open tasks can be read; the order is unchanged.")
+        return
+    recorder.warn(
+        "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
+    )
 
 
 def _searched(project: RoundProject, model: Model | None, recorder: Recorder, options: RunOptions) -> RoundProject:
