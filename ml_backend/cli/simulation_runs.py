@@ -15,6 +15,7 @@ from ml_backend.encoders.folders import parse_folders
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.models.registry import AUTO
+from ml_backend.pool.encoders import encoder_for
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData, Round
 from ml_backend.simulation.files import ResultFolder, curves, is_finished, write_rounds
@@ -106,6 +107,8 @@ def check_choices(source: Source, data: LabelledData, design: Design) -> None:
     for option, name in (("--image-model", source.image_model), ("--text-model", source.text_model)):
         if name not in (AUTO, data.model.name):
             raise ConfigurationError(f"{option} {name}: {data.name} is read by {data.model.name}; leave {option} out")
+    if design.candidates:
+        encoder_for(data.model, data.encoder)  # refuses models that read each item themselves
     if design.embedding != AUTO:
         if not design.learn_from_pool:
             raise ConfigurationError("--embedding has no use with --labels-only: leave out one of the two")

@@ -39,8 +39,15 @@ def test_what_would_not_be_used_is_refused(texts):
         check_choices(texts, data, replace(DESIGN, embedding="wordllama", learn_from_pool=False))
 
 
+def test_candidates_are_found_by_vectors(texts):
+    with pytest.raises(ConfigurationError, match="headlines reads each row itself"):
+        check_choices(texts, texts.load(), replace(DESIGN, candidates=20))
+    sentences = replace(texts, text_model="sentences")
+    check_choices(sentences, sentences.load(), replace(DESIGN, candidates=20))
+
+
 def test_a_folder_from_before_these_options_is_gone_on_with(texts):
     data = texts.load()
-    assert {"instant", "embedding"}.isdisjoint(settings_of(data, DESIGN))
+    assert {"instant", "embedding", "candidates"}.isdisjoint(settings_of(data, DESIGN))
     chosen = settings_of(data, replace(DESIGN, embedding="wordllama", instant=True))
     assert (chosen["embedding"], chosen["instant"]) == ("wordllama", True)
