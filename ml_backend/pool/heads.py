@@ -6,7 +6,7 @@ Axes: ``N`` rows, ``D`` numbers of a vector, ``K`` dropout passes, ``C`` classes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from ml_backend.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+BLOCK: Final = 4_096
+"""Rows whose numbers are made 32 bits wide at once: as many as the processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,14 @@ class Head:
         import torch
 
         model: Any = self.model
-        rows: NDArray[np.float32] = (
-            torch.from_numpy(np.require(vectors, requirements="W")).float().numpy()
-        )  # much faster than numpy's own
-        found: NDArray[np.float32] = model.feature_probabilities(model.seen(rows), samples=samples, seed=seed)
-        return found
+        rows = np.empty((min(BLOCK, len(vectors)), vectors.shape[1]), np.float32)
+        parts: list[NDArray[np.float32]] = []
+        for start in range(0, len(vectors), BLOCK):
+            part = vectors[start : start + BLOCK]
+            # By torch, many times faster than numpy's own, and into memory that is there: new memory costs more still.
+            torch.from_numpy(rows[: len(part)]).copy_(torch.from_numpy(part.copy()))
+            parts.append(model.feature_probabilities(model.seen(rows[: len(part)]), samples=samples, seed=seed))
+        return np.concatenate(parts) if parts else np.zeros((0, samples, len(self.labels)), np.float32)
 
     def packed(self) -> PackedHead:
         """What a worker makes the same head of."""

@@ -44,7 +44,9 @@ VECTOR: Final = "vector"
 REASON: Final = "reason"
 GROUP: Final = 32_768
 """Rows of a row group: 25 MB of 384 numbers each."""
-AHEAD: Final = 2
+READERS: Final = 2
+"""Row groups that are read at once: the numbers of one are unpacked on one core."""
+AHEAD: Final = 3
 """Row groups that are read before they are asked for."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
@@ -114,7 +116,7 @@ class Vectors:
 
         The next ones are read meanwhile. A file that is taken away meanwhile is left out.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="pool") as reader:
+        with ThreadPoolExecutor(READERS, thread_name_prefix="pool") as reader:
             waiting: list[Future[tuple[pa.Array, Half]]] = []
             for path, group in self._groups():
                 waiting.append(reader.submit(self._group, path, group))

@@ -25,6 +25,7 @@ SMALL = {
     "way": ("--texts", "60", "--digits", "60", "--photographs", "60", "--answers", "12", "--no-start"),
     "classes": ("--classes", "200", "--labels", "400", "--pool", "500"),
     "predictions": ("--tasks", "400", "--queue", "40"),
+    "outside_pool": ("--rows", "2000", "--texts", "1000", "--tries", "1"),
 }
 
 
