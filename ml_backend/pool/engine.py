@@ -63,8 +63,10 @@ def engine() -> Any:
     for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     if _Chosen.ray is not None:
-        extras.require("RAY_ADDRESS", "ray")
+        ray = extras.require("RAY_ADDRESS", "ray")
         try:
+            if not ray.is_initialized():  # the workers' own lines, progress bars among them, stay with the workers
+                ray.init(address=_Chosen.ray, log_to_driver=False, logging_level=logging.ERROR)
             daft.set_runner_ray(address=_Chosen.ray)
         except Exception as exc:
             raise ConfigurationError(
