@@ -60,6 +60,7 @@ def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[Choic
     Raises:
         LabelConfigError: it cannot be learnt from, and nothing else orders the tasks.
     """
+    from ml_backend.errors import LabelConfigError
     from ml_backend.label_studio.labeling_config import read_label_config
     from ml_backend.label_studio.layout import read_layout
     from ml_backend.rounds.encoder_preview import preview
@@ -68,7 +69,11 @@ def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[Choic
     if by_predictions(defaults):
         asked = ", ".join(read_layout(xml, project=project).controls)
         return None, f"Ordered by another model's predictions, as STRATEGY says; nothing is learnt of: {asked}."
-    found = read_label_config(xml, project=project)
+    try:
+        found = read_label_config(xml, project=project)
+    except LabelConfigError as exc:
+        told = "Or set STRATEGY=predictions: another model's predictions order any labeling config."
+        raise LabelConfigError(f"{exc} {told}") from exc
     for warning in (*found.warnings, *found.notes):
         warn(f"{warning}.")
     return found.question, preview(found.question, defaults, [])
