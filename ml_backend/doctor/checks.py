@@ -21,6 +21,7 @@ from ml_backend.doctor.hooks import (
     webhook_secret,
 )
 from ml_backend.doctor.pool import pool
+from ml_backend.doctor.predictions import predictions
 from ml_backend.doctor.serving import (
     coverage,
     empty_versions,
@@ -59,6 +60,7 @@ CHECKS: Final = (
     Check("Last round", last_round, ("Stored files",)),
     Check("Guessing", guessing, ("Stored files",)),
     Check("Pool", pool, ("Stored files",)),
+    Check("Other models' predictions", predictions, ("Labeling config",)),
     Check("Sampling", sampling, ("Project",), mend_sampling),
     Check("Served version", served_version, ("Stored files",), mend_served_version),
     Check("Versions without predictions", empty_versions, ("Project",)),
