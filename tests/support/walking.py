@@ -19,8 +19,8 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.rounds.evaluation_tasks import FEWEST_EVALUATED, TAB_TITLE
 
-PATIENCE = 180_000
-"""Milliseconds for a round on a busy machine."""
+PATIENCE = 600_000
+"""Milliseconds for a round on a busy machine: of a thousand digits it takes a minute of CPU."""
 HELD_OUT = 32
 
 
@@ -125,7 +125,7 @@ def walk(world: World, brought: Data, title: str) -> None:
         user.label_evaluation_tasks()
         user.label_more(10)
         answers += 10
-        until(lambda: product.rounds(user)[-1]["labels"] == answers, "the round for ten more labels")
+        until(lambda: product.rounds(user)[-1]["labels"] == answers, "the round for ten more labels", PATIENCE / 1000)
         until(lambda: not product.status(user)["running"], "its end")
         person.look_at_all(project, contrast=True)
         counted(product, person, user, answers)
