@@ -123,7 +123,7 @@ class Predictor:
             return [rows.get(task["id"]) or self._unknown(name) for task in tasks]
         question = self.question or store.noted_question() or parse_label_config(self._label_config)
         manifest, model = SERVED.load(store, current.version, question)
-        if question.labels != manifest.labels:
+        if (question.labels, question.multiple) != (manifest.labels, manifest.multiple):
             log.warning("project %s: labels changed since %s was trained", store.uid, manifest.name)
             return [self._unknown(name) for _ in tasks]
         return self._predict(tasks, store, store.queue(name), question, (manifest, model))
@@ -160,7 +160,7 @@ class Predictor:
             # A queued task keeps the score it was published with: asking again must not change the order.
             place = queued.get(task_id)
             score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
-            guess, confidence = question.labels[scores.winner[position]], float(scores.confidence[position])
+            guess, confidence = scores.guess(position, question.labels), float(scores.confidence[position])
             prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
             prediction = replace(prediction, besides=place.besides if place else None)
             guesses = shown and task_id not in held_out

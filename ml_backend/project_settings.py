@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -150,6 +150,11 @@ class ProjectSettings(BaseModel):
         "first",
         description="of the strategy predictions: where tasks go of which no doubt is known (no prediction, or none "
         "with a score): first, last, or by chance among the others",
+    )
+    set_uncertainty: Literal["mean", "largest"] = Field(
+        "mean",
+        description="where an answer has several choices: whether an item's uncertainty is the mean, or the largest, "
+        "of that of its classes",
     )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")

@@ -63,6 +63,9 @@ scores are asked first.
   mixture is called `{MIXTURE}`. Parts that need dropout passes make all parts see the mean over them.
 - **Rare classes**: with the setting `balance`, each place goes to the class (as the model guesses) that has the fewest
   labels and places so far, within the first five queue lengths of the strategy's order. `random` is left as it is.
+- **Several choices per answer**: each class is a question of yes and no, about which a strategy is asked, and the mean
+  over the classes counts, or the largest (setting `set_uncertainty`);
+  [in detail](../howto/several-choices.md#what-is-asked-first).
 - **Before a first model**, strategies that need neither a model nor evaluation tasks work at once, on the principal
   components of pixels or of word counts. Where the project's strategy needs a model, the first order is random.
 """

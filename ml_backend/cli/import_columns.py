@@ -9,6 +9,7 @@ from typing import Any, Final
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.importing.items import is_plain
 from ml_backend.importing.rows import TEXTS, rows_of
+from ml_backend.label_studio.answers import is_listed, set_in
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 CERTAIN: Final = "label"
@@ -46,7 +47,10 @@ def _fitting(path: Path, question: ChoiceQuestion) -> tuple[dict[str, None], dic
     hits: dict[str, None] = {}
     misses: dict[str, None] = {}
     for name, value in _values(path):
-        if isinstance(value, dict | list):
+        if question.multiple:
+            if value not in (None, ""):
+                (hits if is_listed(set_in(value, question), question) else misses)[name] = None
+        elif isinstance(value, dict | list):
             misses[name] = None
         elif value not in (None, ""):
             known = str(value) in question.labels or str(value).strip() in question.labels

@@ -16,7 +16,7 @@ from ml_backend.errors import ActiveLearningError, DataError
 from ml_backend.importing.items import Remarks
 from ml_backend.importing.new_tasks import import_row, known_keys, send
 from ml_backend.importing.reading import NewTask, read_tasks
-from ml_backend.label_studio.answers import label_of
+from ml_backend.label_studio.answers import is_listed, label_of
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decoded_text
@@ -267,4 +267,4 @@ def summary(rows: Sequence[Mapping[str, Any]], plan: Plan, *, skipped: int) -> s
 
 def _is_labelled(row: Mapping[str, Any], question: ChoiceQuestion | None) -> bool:
     given = row.get("annotations", ())
-    return question is not None and any(label_of(each["result"], question) in question.labels for each in given)
+    return question is not None and any(is_listed(label_of(each["result"], question), question) for each in given)

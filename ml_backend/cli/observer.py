@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ml_backend.label_sets import shown as shown_label
 from ml_backend.rounds.report import Report, StepTime
 
 SHOWN_LEFT_OUT = 5
@@ -56,7 +57,7 @@ class ProgressObserver:
 def show_report(console: Console, report: Report, *, first: int = 10) -> None:
     """Print metrics, warnings, tasks left out, and the first tasks of the queue."""
     if report.metrics:
-        shown = {name: report.metrics.get(name) for name in ("accuracy", "f_macro", "f_positive", "auc")}
+        shown = {name: report.metrics.get(name) for name in ("accuracy", "f_macro", "f_micro", "f_positive", "auc")}
         text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
         console.print(f"  {text}  on {report.metrics['n']} evaluation tasks", highlight=False, soft_wrap=True)
     for warning in report.warnings:
@@ -68,6 +69,6 @@ def show_report(console: Console, report: Report, *, first: int = 10) -> None:
     if report.queue and first:
         table = Table("place", "task", "guess", "confidence", "score")
         for place, item in enumerate(report.queue.predictions[:first], start=1):
-            guess = (item.label, f"{item.confidence:.3f}") if item.label else ("-", "-")
+            guess = ("-", "-") if item.label is None else (shown_label(item.label), f"{item.confidence:.3f}")
             table.add_row(str(place), str(item.task_id), *guess, f"{item.score:.6f}")
         console.print(table)

@@ -44,6 +44,8 @@ EXPLAINED: Final = {
     "strategies": "reference/strategies",
     "settings": "howto/tune",
     "rounds": "explanation/rounds",
+    "whole sets": "explanation/measures#answers-with-several-choices",
+    "errors by label": "explanation/measures#answers-with-several-choices",
     "confusion matrix": "explanation/measures#confusion-matrix",
     "doubts": "explanation/measures#annotations-in-doubt",
     "map": "howto/dashboard#the-map",

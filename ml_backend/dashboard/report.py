@@ -76,7 +76,8 @@ def html_report(
         sections.append(_section(f"Loss of {trained[-1]['name']} by epoch", _chart("loss", loss_figure(trained[-1]))))
     if mistakes["version"]:
         height = 420 if len(mistakes["drawn"]) <= 12 else 720
-        sections.append(_section("Confusion matrix", _chart("confusion", confusion_figure(mistakes), height)))
+        if mistakes["drawn"]:
+            sections.append(_section("Confusion matrix", _chart("confusion", confusion_figure(mistakes), height)))
         sections.append(_section("Errors, the most confident first", _mistakes(services, store, mistakes)))
     sections.append(_section("Stored versions", _versions(versions)))
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -32,7 +32,7 @@ def write_plots(out: Path, learning: dict[str, Any], mistakes: dict[str, Any]) -
         trained = [row for row in learning["versions"] if row["loss"]]
         if trained:
             yield _save(_loss(trained[-1]), out / "loss.png")
-        if mistakes["version"]:
+        if mistakes["drawn"]:
             yield _save(_confusion(mistakes), out / "confusion.png")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
+from ml_backend.label_sets import SEPARATOR, unpack
 from ml_backend.records import Annotation
 
 
@@ -55,13 +57,33 @@ def majority(labels: Sequence[str]) -> str | None:
     return top[0][0]
 
 
+def majority_set(answers: Sequence[str]) -> str | None:
+    """The set of the labels that more than half of the answers have; None without answers, and where one has half.
+
+    Each answer is a set (`label_sets`), and each label is decided by itself.
+    """
+    chosen = [unpack(answer) for answer in answers]
+    votes = Counter(label for labels in chosen for label in labels)
+    if not chosen or any(2 * count == len(chosen) for count in votes.values()):
+        return None
+    return SEPARATOR.join(label for label in votes if 2 * votes[label] > len(chosen))
+
+
+def together(answers: Sequence[str], *, sets: bool) -> str | None:
+    """`majority_set` of sets, else `majority`; the labels of a set in any order."""
+    return majority_set(answers) if sets else majority(answers)
+
+
 def consensus(annotations: Iterable[Annotation]) -> str | None:
     """The label that people agree on: the `majority` of their `answers`."""
     return majority(answers(annotations))
 
 
-def measure(units: Iterable[Sequence[str]]) -> Agreement | None:
-    """Agreement on tasks, each given by its answers; None where no task has two."""
+def measure(units: Iterable[Sequence[str]], *, sets: bool = False) -> Agreement | None:
+    """Agreement on tasks, each given by its answers; None where no task has two.
+
+    Of ``sets`` alpha goes by `masi_distance`, and equal answers are equal sets.
+    """
     several = [unit for unit in units if len(unit) > 1]
     if not several:
         return None
@@ -69,14 +91,30 @@ def measure(units: Iterable[Sequence[str]]) -> Agreement | None:
     return Agreement(
         tasks=len(several),
         answers=sum(map(len, several)),
-        tied=sum(majority(unit) is None for unit in several),
+        tied=sum(together(unit, sets=sets) is None for unit in several),
         percent=100 * sum(equal) / len(equal),
-        alpha=krippendorff_alpha(several),
+        alpha=krippendorff_alpha(several, masi_distance if sets else None),
     )
 
 
-def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
-    """Krippendorff's alpha of nominal answers, for any number of people and missing answers.
+def masi_distance(one: str, other: str) -> float:
+    """``1 - J M`` of two sets, in [0, 1]: ``J`` is what they share over what either has.
+
+    ``M`` is 1 for equal sets, 2/3 where one holds the other, 1/3 where each has something of its own beside something
+    shared, else 0. Two empty sets are equal; an empty one shares nothing. Source: Passonneau 2006,
+    https://aclanthology.org/L06-1392/.
+    """
+    a, b = frozenset(unpack(one)), frozenset(unpack(other))
+    if a == b:
+        return 0.0
+    monotone = 2 / 3 if a < b or b < a else 1 / 3
+    return 1.0 - len(a & b) / len(a | b) * monotone
+
+
+def krippendorff_alpha(
+    units: Iterable[Sequence[str]], distance: Callable[[str, str], float] | None = None
+) -> float | None:
+    """Krippendorff's alpha, for any number of people and missing answers; of nominal answers without a ``distance``.
 
     ``alpha = 1 - D_o / D_e``. With ``m_u`` answers to unit ``u``, ``n_uc`` of them ``c``, and over all units with
     ``m_u >= 2``: ``n_c = sum_u n_uc``, ``n = sum_c n_c``, ::
@@ -85,16 +123,23 @@ def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
 
     Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability",
     https://repository.upenn.edu/asc_papers/43. None where it is not defined: no unit has two answers, or all answers
-    are the same.
+    are the same. With a distance each pair of answers counts by it, in place of 1 for unequal ones.
     """
     counts = [Counter(unit) for unit in units if len(unit) > 1]
     totals = sum(counts, Counter[str]())
-    n = totals.total()
-    unequal = n * n - sum(count * count for count in totals.values())
-    if not unequal:
+    expected = _apart(totals, distance)
+    if not expected:
         return None
-    observed = sum((unit.total() ** 2 - sum(k * k for k in unit.values())) / (unit.total() - 1) for unit in counts)
-    return 1 - observed * (n - 1) / unequal
+    observed = sum(_apart(unit, distance) / (unit.total() - 1) for unit in counts)
+    return 1 - observed * (totals.total() - 1) / expected
+
+
+def _apart(counts: Counter[str], distance: Callable[[str, str], float] | None) -> float:
+    """Sum of the distances of all ordered pairs of answers."""
+    if distance is None:
+        return counts.total() ** 2 - sum(count * count for count in counts.values())
+    pairs = combinations(counts.items(), 2)
+    return 2 * sum(m * k * distance(one, other) for (one, m), (other, k) in pairs)
 
 
 def _equal_pairs(counts: Counter[str]) -> int:

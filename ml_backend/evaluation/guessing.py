@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import AcquisitionError
 from ml_backend.evaluation.metrics import check_distributions
+from ml_backend.evaluation.sets import check_set_probabilities
+from ml_backend.label_sets import SEPARATOR, shown
 
 LEVEL: Final = 0.05
 """How often a model that guesses may pass for one that does not; half of it for each of the two tests."""
@@ -101,6 +103,38 @@ def guessing_verdict(
     )
 
 
+def guessing_verdict_of_sets(
+    probabilities: NDArray[np.floating],
+    sets: NDArray[np.integer],
+    labels: Sequence[str],
+    answers: NDArray[np.integer] | None = None,
+) -> GuessingVerdict:
+    """`guessing_verdict` of sets ``[N, C]``: whole sets against the most frequent one, each class ranked.
+
+    ``answers``: what the model says, by its thresholds; by default what is likelier than not.
+
+    Raises:
+        AcquisitionError: no items, shapes that do not fit, or a probability that is none.
+    """
+    p, y = check_set_probabilities(probabilities, len(labels)), np.asarray(sets)
+    if y.shape != p.shape or not len(p):
+        raise AcquisitionError(f"Probabilities of shape {p.shape} but sets of shape {y.shape}; give one to each")
+    kinds, kind, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
+    frequent = int(counts.argmax())
+    guessed = kind.reshape(-1) == frequent
+    right = ((p >= 0.5 if answers is None else answers) == y).all(axis=1)
+    faultless = _p_accuracy(np.ones(len(y), np.bool_), guessed), _p_ranked_classes(y.astype(np.float64), y)
+    return GuessingVerdict(
+        n=len(y),
+        right=int(right.sum()),
+        most_frequent=shown(SEPARATOR.join(labels[c] for c in np.flatnonzero(kinds[frequent]))),
+        frequent=int(counts[frequent]),
+        p_accuracy=_p_accuracy(right, guessed),
+        p_ranking=_p_ranked_classes(p, y),
+        tellable=min(faultless) < LEVEL / 2,
+    )
+
+
 def _p_accuracy(right: NDArray[np.bool_], guessed: NDArray[np.bool_]) -> float:
     from scipy.stats import binomtest
 
@@ -109,8 +143,13 @@ def _p_accuracy(right: NDArray[np.bool_], guessed: NDArray[np.bool_]) -> float:
 
 
 def _p_ranking(p: NDArray[np.floating], y: NDArray[np.integer]) -> float:
-    counts = np.bincount(y, minlength=p.shape[1])
-    found = [_p_ranked(p[:, c], y == c) for c in np.flatnonzero(counts) if counts[c] < len(y)]
+    return _p_ranked_classes(p, y[:, None] == np.arange(p.shape[1]))
+
+
+def _p_ranked_classes(p: NDArray[np.floating], sets: NDArray[Any]) -> float:
+    """The least p of the classes that some items have and some have not, times their number."""
+    counts = sets.sum(axis=0)
+    found = [_p_ranked(p[:, c], sets[:, c] > 0) for c in np.flatnonzero(counts) if counts[c] < len(sets)]
     return min(1.0, min(found, default=1.0) * max(len(found), 1))
 
 

@@ -44,6 +44,8 @@ class Metrics:
     ece: float
     """Expected calibration error, in [0, 1]."""
     classes: tuple[ClassCount, ...]
+    f_micro: float | None = None
+    """F-score of all decisions together, where answers are sets (`sets`); else it is the accuracy."""
 
 
 def evaluate(

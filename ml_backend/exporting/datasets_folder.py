@@ -135,12 +135,20 @@ def _image_configs(splits: Sequence[str]) -> list[str]:
 
 
 def _features(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], question: ChoiceQuestion) -> list[str]:
-    given = {row[name] for row in rows for name in CLASSES} - {None}
+    told = [row[name] for row in rows for name in CLASSES if row[name] is not None]
+    given = {label for labels in told for label in (labels if isinstance(labels, list) else [labels])}
     labels = [*question.labels, *sorted(given - set(question.labels))]
     lines = ["dataset_info:", "  features:"]
     for name in columns:
-        lines += [f"  - name: {_quoted(name)}", *_dtype(name, rows, labels)]
+        kind = _set_dtype(labels) if question.multiple and name in CLASSES else _dtype(name, rows, labels)
+        lines += [f"  - name: {_quoted(name)}", *kind]
     return lines
+
+
+def _set_dtype(labels: Iterable[str]) -> list[str]:
+    """A list of classes."""
+    names = [f"        '{number}': {_quoted(label)}" for number, label in enumerate(labels)]
+    return ["    sequence:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
 
 
 def _dtype(name: str, rows: Sequence[Mapping[str, Any]], labels: Iterable[str]) -> list[str]:

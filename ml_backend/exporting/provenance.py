@@ -14,6 +14,7 @@ from typing import Any, Final
 from ml_backend.errors import StoreError
 from ml_backend.importing.items import CARRIED as MARK
 from ml_backend.instant.queue import MOVABLE
+from ml_backend.label_sets import SEPARATOR
 from ml_backend.label_studio.answers import bulk_action, label_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
@@ -115,7 +116,7 @@ class AskedUnder:
         """What was on the screen."""
         name = snapshot.get("model_version") or None
         known = parse_queue_name(name)
-        label = label_of(snapshot.get("result"), self._question)
+        label = label_of(snapshot.get("result"), self._question) or None  # an empty set is shown as nothing at all
         parts = [part for part in snapshot.get("result") or () if isinstance(part, dict)]
         scores = [part.get("score") for part in parts if part.get("from_name") == self._question.control]
         sure = next((float(score) for score in scores if isinstance(score, int | float)), None)
@@ -183,7 +184,10 @@ def carried_of(task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Mappin
 def provenance_from(found: Mapping[str, Any]) -> Provenance:
     """What an export carried; what it does not know is left out."""
     names = {field.name for field in fields(Provenance)}
-    return Provenance(**{name: value for name, value in found.items() if name in names})
+    known = {name: value for name, value in found.items() if name in names}
+    if isinstance(guess := known.get("guess"), list):
+        known["guess"] = SEPARATOR.join(map(str, guess))
+    return Provenance(**known)
 
 
 def _strategy_in(queue: str) -> str:

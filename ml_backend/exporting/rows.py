@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ml_backend.evaluation.agreement import answers, majority
+from ml_backend.evaluation.agreement import answers, together
 from ml_backend.exporting.provenance import EVALUATION, AskedUnder, Provenance, carried_of
+from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import parse_time
@@ -71,6 +72,8 @@ def annotation_rows(
 ) -> Iterator[dict[str, Any]]:
     """One row for each annotation of an export, in the order of tasks and annotations.
 
+    Where the question takes several choices, ``label`` and all other labels of a row are lists.
+
     Args:
         tasks: as Label Studio exports them.
         question: the project's.
@@ -83,15 +86,19 @@ def annotation_rows(
         raw = sorted(task["annotations"], key=lambda annotation: annotation["id"])
         given = [_given(task, annotation, question, emails, under) for annotation in raw]
         labels = answers(each.record for each in given)
-        agreed, split = majority(labels), _split(task, given)
+        agreed, split = _agreed(labels, question), _split(task, given)
+
+        def told(label: str | None) -> Any:
+            return list(unpack(label)) if question.multiple and label is not None else label
+
         for each in given:
             yield {
                 "task_id": task["id"],
                 "annotation_id": each.record.id,
                 "control": question.control,
-                "label": each.record.label,
+                "label": told(each.record.label),
                 "problem": each.problem,
-                "consensus_label": agreed,
+                "consensus_label": told(agreed),
                 "tied": bool(labels) and agreed is None,
                 "split": split,
                 "annotator": each.annotator,
@@ -101,9 +108,16 @@ def annotation_rows(
                 "skipped": each.record.cancelled,
                 "ground_truth": bool(each.raw.get("ground_truth")),
                 **asdict(each.asked),
-                "predicted_label": each.asked.guess if each.asked.guess_shown else None,
+                "guess": told(each.asked.guess),
+                "predicted_label": told(each.asked.guess if each.asked.guess_shown else None),
                 "data": task["data"],
             }
+
+
+def _agreed(labels: Sequence[str], question: ChoiceQuestion) -> str | None:
+    """What the people of a task agree on; a set in the order of the config."""
+    found = together(labels, sets=question.multiple)
+    return pack(unpack(found), question.labels) if question.multiple and found is not None else found
 
 
 def carried(row: Mapping[str, Any]) -> dict[str, Any]:

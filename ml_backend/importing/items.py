@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ml_backend.errors import BadItemError
-from ml_backend.label_studio.answers import annotation_result, read_answer
+from ml_backend.label_sets import shown
+from ml_backend.label_studio.answers import annotation_result, is_listed, read_answer, set_in
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 
@@ -151,9 +152,9 @@ def _remark(place: str, kept: Mapping[str, Any], question: ChoiceQuestion | None
         remarks.lines.append(f"{place}: {answer.problem}; it is imported as it is, and does not count")
     elif answer.label is None and kept["result"]:
         remarks.lines.append(f'{place}: it does not answer "{question.control}", the question of the project')
-    elif answer.label is not None and answer.label not in question.labels:
+    elif answer.label is not None and not is_listed(answer.label, question):
         remarks.lines.append(
-            f'{place}: label "{answer.label}" is not in the labeling config; it is imported, and does not count'
+            f'{place}: label "{shown(answer.label)}" is not in the labeling config; it is imported, and does not count'
         )
 
 
@@ -237,7 +238,9 @@ def _answer(
 ) -> dict[str, Any]:
     chosen = label.get("choices") if isinstance(label, dict) else label
     result: list[dict[str, Any]] = []
-    if chosen not in (None, ""):
+    if question.multiple:
+        result = annotation_result(set_in(label, question) or "", question)
+    elif chosen not in (None, ""):
         result = annotation_result("", question)
         result[0]["value"] = {"choices": chosen if isinstance(chosen, list) else [chosen]}
         known = read_answer(result, question).label

@@ -17,7 +17,7 @@ from ml_backend.errors import BadItemError, DataError
 from ml_backend.importing.images import idx_images, idx_pair, image_folder
 from ml_backend.importing.items import DATA_PREFIX, ImportItem, Remarks, is_export, item_of
 from ml_backend.importing.rows import BLANK, TEXTS, columns_of, rows_of
-from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.answers import is_listed, read_answer, set_in
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import PARAGRAPHS, decoded_text
 from ml_backend.label_studio.task_fields import field_value, with_field
@@ -223,6 +223,8 @@ def _label(item: ImportItem, wanted: _Wanted) -> str | None:
     given = item.label
     if wanted.label and not item.annotations and given is None:
         given = field_value(item.fields, wanted.label)
+    if wanted.question is not None and wanted.question.multiple and given is not None:
+        return set_in(given, wanted.question)
     if isinstance(given, dict | list):
         raise BadItemError("the label is not a single value")
     if given is None:
@@ -236,7 +238,7 @@ def _annotated_label(item: ImportItem, question: ChoiceQuestion | None) -> str |
     for annotation in reversed(item.annotations):
         asked = question or _any_question(annotation["result"])
         label = read_answer(annotation["result"], asked).label if asked else None
-        if label is not None and not annotation["was_cancelled"] and (question is None or label in question.labels):
+        if label is not None and not annotation["was_cancelled"] and (question is None or is_listed(label, question)):
             return label
     return None
 

@@ -5,8 +5,10 @@ A result that cannot be read is not one that leaves the question open: people an
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,6 +62,32 @@ def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
     if len(labels) > 1:
         return Answer(problem=f"it has {len(labels)} choices where one is asked for: {_shown(labels)}")
     return Answer(labels[0]) if labels else OPEN
+
+
+def is_listed(label: str | None, question: ChoiceQuestion) -> bool:
+    """Whether a label is one of the question's; of a set, whether all its labels are."""
+    if label is None or question.multiple:
+        return label is not None and all(each in question.labels for each in unpack(label))
+    return label in question.labels
+
+
+def set_in(value: Any, question: ChoiceQuestion) -> str | None:
+    """The text for the set that a cell of a table holds: a list, one as JSON or as Label Studio writes it, or a label.
+
+    None where it holds nothing, or what is no label.
+    """
+    if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if isinstance(value, Mapping):
+        value = value.get(question.kind)
+    if value in (None, ""):
+        return None
+    chosen = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int) for each in chosen):
+        return None
+    texts = [str(each) if str(each) in question.labels else str(each).strip() for each in chosen]
+    return pack(texts, question.labels)
 
 
 def label_of(result: Any, question: ChoiceQuestion) -> str | None:

@@ -106,13 +106,15 @@ def _taxonomy(tree: ConfigTree, control: Element) -> Answers:
 
 def _choices(tree: ConfigTree, control: Element) -> Answers:
     choice = control.get("choice", "single")
-    if choice not in SINGLE_CHOICE:
-        refuse(f' has <Choices choice="{choice}">; set choice="single".')
+    if choice not in (*SINGLE_CHOICE, MULTIPLE_CHOICE):
+        refuse(f' has <Choices choice="{choice}">; set choice="single" or choice="multiple".')
     nested, required = control.get("allownested") == "true", control.get("required") == "true"
     if "$" in control.get("value", ""):
         refuse(" takes its choices from the task; list them as <Choice> tags.")
     tags = _choice_tags(tree, control)
     if len(ways := [tag for tag in tags if tag.find("choice") is None]) < len(tags):
+        if choice == MULTIPLE_CHOICE:
+            refuse(' has <Choice> in <Choice> with choice="multiple"; make them one flat list.')
         return _nested(tree, control, tags, ways)
     labels = tuple(_stored(tag) for tag in tags)
     _check_labels(labels, "choices")

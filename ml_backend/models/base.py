@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Targets = NDArray[np.int64] | NDArray[np.float32]
-"""A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``."""
+"""A class, or the probability of each, per item: ``int64 [N]`` or ``float32 [N, C]``. Of answers of several choices
+which classes are in the set, ``[N, C]`` from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LabeledItems:
 
     items: Sequence[Any]
     targets: NDArray[np.int64]
-    """Indices into the labels, one per item."""
+    """Indices into the labels, one per item ``[N]``; of answers of several choices 1 for those chosen ``[N, C]``."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Model(Protocol):
 
     The label set comes from the labeling config, never from the data: a class without examples still has
     its column in ``probabilities``. Items are what ``read_item`` returned; targets are indices into ``labels``.
+
+    One that can learn answers of several choices, too, says ``takes_several = True``, takes ``multiple=True`` beside
+    its labels, and keeps that as ``multiple``. Its targets are then sets ``[N, C]``, the probabilities of an item's
+    classes each between 0 and 1 by themselves, and ``thresholds`` (``[C]``, or None for one half) say from where a
+    class is in the set; see `several`.
     """
 
     name: ClassVar[str]

@@ -108,8 +108,12 @@ def resolve_hyperparameters(model: str, defaults: Mapping[str, Any], given: Mapp
     return values
 
 
-def check_training_data(model: str, items: Sequence[Any], targets: Targets, labels: Sequence[str]) -> Targets:
+def check_training_data(
+    model: str, items: Sequence[Any], targets: Targets, labels: Sequence[str], *, multiple: bool = False
+) -> Targets:
     """``targets`` as int64 ``[N]`` or float32 ``[N, C]``, in step with ``items`` and inside ``labels``.
+
+    ``multiple``: they are sets, ``[N, C]`` in [0, 1].
 
     Raises:
         ModelError: no items, lengths differ, a target outside the labels, or rows that are no probabilities.
@@ -117,6 +121,8 @@ def check_training_data(model: str, items: Sequence[Any], targets: Targets, labe
     array: NDArray[Any] = np.asarray(targets)
     if len(items) == 0:
         raise ModelError(f"{model} cannot be trained without items; label at least one task first")
+    if multiple:
+        return _checked_sets(model, array, (len(items), len(labels)))
     if np.issubdtype(array.dtype, np.floating) and array.shape == (len(items), len(labels)):
         if not (np.isfinite(array).all() and (array >= 0).all() and np.allclose(array.sum(axis=1), 1.0, atol=1e-3)):
             raise ModelError(f"{model}: each row of targets must be probabilities that sum to 1")
@@ -126,6 +132,15 @@ def check_training_data(model: str, items: Sequence[Any], targets: Targets, labe
     if not np.issubdtype(array.dtype, np.integer) or array.min() < 0 or array.max() >= len(labels):
         raise ModelError(f"{model}: targets must be whole numbers from 0 to {len(labels) - 1}, indices into the labels")
     return array.astype(np.int64, copy=False)
+
+
+def _checked_sets(model: str, array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if array.shape != shape:
+        raise ModelError(f"{model}: targets of several choices must be of shape {shape}, not {array.shape}")
+    values = array.astype(np.float32)
+    if not ((values >= 0) & (values <= 1)).all():  # False for NaN
+        raise ModelError(f"{model}: targets of several choices must lie between 0 and 1")
+    return values
 
 
 def check_labels(model: str, labels: Sequence[str]) -> tuple[str, ...]:
@@ -148,6 +163,23 @@ def check_samples(model: str, samples: int) -> None:
     """
     if samples < 1:
         raise ModelError(f"{model}: samples must be at least 1, not {samples}")
+
+
+def stored_thresholds(model: str, stored: Any, classes: int) -> NDArray[np.float64] | None:
+    """Thresholds of a stored configuration; None where it has none.
+
+    Raises:
+        ModelError: they are no numbers, or not one for each class.
+    """
+    if stored is None:
+        return None
+    try:
+        found = np.array([float(value) for value in stored])
+    except (TypeError, ValueError) as exc:
+        raise ModelError(f"{model}: the stored thresholds are no numbers; train again") from exc
+    if found.shape != (classes,) or not np.isfinite(found).all():
+        raise ModelError(f"{model}: the stored thresholds are not one number for each class; train again")
+    return found
 
 
 def stored_number(model: str, config: Mapping[str, Any], key: str) -> float:

@@ -68,20 +68,18 @@ class Headlines(TorchClassifier["Network"]):
     def _plan(
         self, items: Sequence[str], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
     ) -> Plan[Network]:
-        from torch.nn.functional import cross_entropy
-
         from ml_backend.models.headlines_network import new_network
         from ml_backend.models.layers import dropout
-        from ml_backend.models.training import Plan, class_weights
+        from ml_backend.models.training import Plan, class_weights, loss_of, set_weights
 
         network = new_network(items, HIDDEN, len(self.labels), generator)
-        rows, weights = network.weigh(items), class_weights(targets, len(self.labels))
+        rows, weights = (
+            network.weigh(items),
+            (set_weights(targets) if self.multiple else class_weights(targets, len(self.labels))),
+        )
         batch = min(int(chosen["batch_size"]), len(items))
         steps = int(chosen["steps"]) or max(150, 10 * math.ceil(len(items) / batch))
-
-        def loss(logits: Tensor, y: Tensor) -> Tensor:
-            # torch smooths towards the class weights: an example of a common class leaves room for the rare ones.
-            return cross_entropy(logits, y, weight=weights, label_smoothing=chosen["label_smoothing"])
+        loss = loss_of(multiple=self.multiple, smoothing=chosen["label_smoothing"], weights=weights)
 
         def batch_loss(picked: Tensor) -> Tensor:
             hidden = network.embed(rows[picked.numpy()], chosen["feature_dropout"], generator)

@@ -89,9 +89,11 @@ def scale_head(head: nn.Linear, factor: float) -> None:
 
 
 def head_probabilities(
-    features: NDArray[np.float32], head: nn.Linear, rate: float, samples: int, seed: int
+    features: NDArray[np.float32], head: nn.Linear, rate: float, samples: int, seed: int, *, multiple: bool = False
 ) -> NDArray[np.float32]:
     """Class probabilities ``[N, K, C]`` of K dropout samples of a linear head over ``features [N, D]``.
+
+    ``multiple``: each class by itself, by a sigmoid.
 
     A pass is one sampled network: its mask is the same for all items (consistent Monte-Carlo dropout; Kirsch,
     van Amersfoort & Gal 2019, https://arxiv.org/abs/1906.08158, section 3.2). Joint scores such as BatchBALD and EPIG
@@ -112,7 +114,8 @@ def head_probabilities(
     for start in range(0, len(features), HEAD_BLOCK):
         block = torch.from_numpy(features[start : start + HEAD_BLOCK]).to(device)
         logits = torch.addmm(bias[:, None], heads, block.T).reshape(classes, samples, len(block))
-        out[:, :, start : start + HEAD_BLOCK] = F.softmax(logits, dim=0).cpu().numpy()
+        rows = torch.sigmoid(logits) if multiple else F.softmax(logits, dim=0)
+        out[:, :, start : start + HEAD_BLOCK] = rows.cpu().numpy()
     return out.transpose(2, 1, 0)
 
 

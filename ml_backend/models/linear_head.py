@@ -40,7 +40,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     """Classifier for 2 to 1,000 classes over vectors that are not trained.
 
     Minimises ``Σ w_y CE(W x + c, y) + penalty / 2 |W|²``, with class weights ``w`` of mean 1 over the examples: rare
-    classes count more, as in `Headlines`.
+    classes count more, as in `Headlines`. Of sets, a logistic regression for each class, see `weighted_sets`.
     """
 
     learns_features: ClassVar[bool] = False
@@ -90,19 +90,19 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
     ) -> TrainingReport:
         """Find the optimum; see ``Model.fit``. Nothing is drawn: the seed changes nothing.
 
-        ``weights``: how much each item counts, > 0 ``[N]``; None: all alike.
+        ``weights``: how much each item counts, > 0 ``[N]``, of sets for each class ``[N, C]``; None: all alike.
         """
         from ml_backend.models import logistic_regression as regression
         from ml_backend.models.training import held_out
 
         started = time.perf_counter()
         chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
-        y = checks.check_training_data(self.name, items, targets, self.labels)
-        seen = held_out(self.name, validation, self.labels, WATCHED)
+        y = checks.check_training_data(self.name, items, targets, self.labels, multiple=self.multiple)
+        seen = held_out(self.name, validation, self.labels, WATCHED, multiple=self.multiple)
         steps, penalty = max(int(chosen["steps"]), 1), chosen["penalty"]
         network = self._network = self._new(chosen["encoder"], items).eval()
         self._dropout, self._sharpness = chosen["dropout"], 1.0
-        examples, by_class = weighted(self._features(items), y, len(self.labels), weights)
+        examples, by_class = self._examples(self._features(items), y, weights)
         if penalty is None:
             penalty = regression.choose_penalty(examples, steps)
         path: list[Solution] = []
@@ -155,18 +155,28 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         network = layers.CentredNetwork if self.centred else layers.EncodedNetwork
         return network(encoder, int(checks.stored_number(self.name, config, "dimensions")), len(self.labels))
 
+    def _examples(
+        self, vectors: NDArray[np.float32], y: Targets, counted: NDArray[np.float32] | None
+    ) -> tuple[Examples, Tensor]:
+        if self.multiple:
+            return weighted_sets(vectors, y, counted)
+        return weighted(vectors, y, len(self.labels), counted)
+
     def _along(
         self, path: Sequence[Solution], by_class: Tensor, items: Sequence[Any], targets: Tensor
     ) -> ValidationCurve:
         """Loss of held-out items along the way to the optimum."""
         import torch
 
-        from ml_backend.models.logistic_regression import cross_entropy
+        from ml_backend.models.logistic_regression import binary_cross_entropy, cross_entropy
         from ml_backend.models.training import looked_at
 
-        x, y = torch.from_numpy(self._features(items)), torch.eye(len(self.labels))[targets]
-        epochs = sorted(looked_at(len(path)))
-        losses = [float((by_class[targets] * cross_entropy(path[epoch - 1], x, y)).mean()) for epoch in epochs]
+        x, epochs = torch.from_numpy(self._features(items)), sorted(looked_at(len(path)))
+        if self.multiple:
+            losses = [float(binary_cross_entropy(path[n - 1], x, targets, by_class).mean()) for n in epochs]
+        else:
+            y = torch.eye(len(self.labels))[targets]
+            losses = [float((by_class[targets] * cross_entropy(path[n - 1], x, y)).mean()) for n in epochs]
         return ValidationCurve(len(items), tuple(epochs), tuple(losses))
 
 
@@ -186,3 +196,23 @@ def weighted(
     if counted is not None:
         weights = weights * torch.from_numpy(counted)
     return Examples(torch.from_numpy(vectors), y, weights / weights.mean()), by_class / weights.mean()
+
+
+def weighted_sets(
+    vectors: NDArray[np.float32], targets: NDArray[Any], counted: NDArray[np.float32] | None
+) -> tuple[Examples, Tensor]:
+    """Examples of sets ``[N, C]``, weights of mean 1 in each class, and how much being in each class counts ``[C]``.
+
+    `training.set_weights` says how much more an item counts that has a class.
+    """
+    import torch
+
+    from ml_backend.models.logistic_regression import Examples
+    from ml_backend.models.training import set_weights
+
+    y = torch.from_numpy(targets).float()
+    by_class = set_weights(y)
+    weights = 1 + y * (by_class - 1)
+    if counted is not None:
+        weights = weights * torch.from_numpy(counted)
+    return Examples(torch.from_numpy(vectors), y, weights / weights.mean(dim=0)), by_class

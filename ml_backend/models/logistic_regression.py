@@ -1,5 +1,7 @@
 """Multinomial logistic regression: its exact optimum, and its penalty chosen by cross-validation.
 
+Of sets of classes, a logistic regression for each class, all found at once.
+
 Axes: ``N`` items, ``D`` features, ``C`` classes.
 """
 
@@ -7,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from ml_backend import hardware
-from ml_backend.models.temperature import best_factor, cross_entropies
+from ml_backend.models.temperature import (
+    best_factor,
+    best_factor_of_sets,
+    binary_cross_entropies,
+    cross_entropies,
+)
 
 TOLERANCE: Final = 1e-5
 """Largest derivative of the mean loss at which the optimum counts as found."""
@@ -43,9 +50,14 @@ class Examples:
     x: Tensor
     """Features ``[N, D]``."""
     y: Tensor
-    """Class probabilities ``[N, C]``."""
+    """Class probabilities, or sets ``[N, C]``."""
     weights: Tensor
-    """How much each item counts ``[N]``."""
+    """How much each item counts ``[N]``; of sets, for each class ``[N, C]``."""
+
+    @property
+    def are_sets(self) -> bool:
+        """Whether each class is asked for by itself."""
+        return self.weights.ndim == 2
 
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """Some of them."""
@@ -68,6 +80,8 @@ def minimise(
 ) -> tuple[Solution, tuple[float, ...]]:
     """The minimum of ``1 / Σw · (Σ w_i CE(y_i, softmax(W x_i + b)) + penalty / 2 |W|²)``, and the loss of each step.
 
+    Of sets ``1 / Σw · (Σ_ic w_ic CE(y_ic, sigmoid(W x_i + b)_c) + penalty / 2 |W|²)``, ``Σw`` the mean of the classes'.
+
     ``penalty`` is scikit-learn's ``1 / C``. The problem is convex and nothing is drawn: the same examples give the
     same weights. By L-BFGS (Liu & Nocedal 1989, https://doi.org/10.1007/BF01589116).
 
@@ -80,16 +94,16 @@ def minimise(
     """
     from scipy.optimize import OptimizeResult, minimize
 
-    total = float(examples.weights.sum())
+    total = float(examples.weights.sum()) / (examples.weights.shape[1] if examples.are_sets else 1)
     shares = examples.weights / total
     losses: list[float] = []
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         both = torch.from_numpy(flat.reshape(examples.shape).astype(np.float32))
         weight = both[:, :-1]
-        log_p = log_softmax(torch.addmm(both[:, -1], examples.x, weight.T), dim=1)
-        value = -(shares @ (examples.y * log_p).sum(dim=1)) + penalty / (2 * total) * weight.square().sum()
-        slope = (log_p.exp() - examples.y) * shares[:, None]
+        logits = torch.addmm(both[:, -1], examples.x, weight.T)
+        own, slope = _loss(logits, examples, shares)
+        value = own + penalty / (2 * total) * weight.square().sum()
         by_weight = slope.T @ examples.x + penalty / total * weight
         return float(value), torch.hstack([by_weight, slope.sum(dim=0)[:, None]]).double().numpy().ravel()
 
@@ -103,6 +117,15 @@ def minimise(
     with hardware.threads():  # scipy's own wait for each other at every step of the optimizer
         found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
     return found.x.reshape(examples.shape), tuple(losses or [float(found.fun)])
+
+
+def _loss(logits: Tensor, examples: Examples, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """The examples' loss, and its derivative by the logits ``[N, C]``."""
+    if examples.are_sets:
+        each = binary_cross_entropy_with_logits(logits, examples.y, reduction="none")
+        return (shares * each).sum(), (torch.sigmoid(logits) - examples.y) * shares
+    log_p = log_softmax(logits, dim=1)
+    return -(shares @ (examples.y * log_p).sum(dim=1)), (log_p.exp() - examples.y) * shares[:, None]
 
 
 def along_main_directions(x: Tensor, most: int) -> Tensor:
@@ -131,7 +154,7 @@ def choose_penalty(examples: Examples, steps: int) -> float:
         examples: as of `minimise`; more than `MOST` are thinned out, each class by its share.
         steps: of each fit, at the most.
     """
-    classes = examples.y.argmax(dim=1).numpy()
+    classes = examples.y.numpy() if examples.are_sets else examples.y.argmax(dim=1).numpy()
     fold = folds(classes, FOLD_SEED)
     if fold is None:
         return USUAL
@@ -145,8 +168,12 @@ def choose_penalty(examples: Examples, steps: int) -> float:
             logits[position, tested] = answers(solution, x).numpy()
     told = np.flatnonzero((fold >= 0) & (fold < FOLDS))
     weights = examples.weights.numpy()[told]
-    factors = [best_factor(rows[told], classes[told], weights)[0] for rows in logits]
-    losses = [cross_entropies(rows[told], classes[told], f) for rows, f in zip(logits, factors, strict=True)]
+    weights = weights.mean(axis=1) if examples.are_sets else weights
+    factor_of, losses_of = (
+        (best_factor_of_sets, binary_cross_entropies) if examples.are_sets else (best_factor, cross_entropies)
+    )
+    factors = [factor_of(rows[told], classes[told], weights)[0] for rows in logits]
+    losses = [losses_of(rows[told], classes[told], f) for rows, f in zip(logits, factors, strict=True)]
     return PENALTIES[strongest_of_the_best(np.stack(losses), weights)]
 
 
@@ -164,11 +191,14 @@ def strongest_of_the_best(losses: NDArray[np.floating], weights: NDArray[np.floa
     return int(np.argmax(means <= errors))
 
 
-def folds(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
+def folds(classes: NDArray[Any], seed: int) -> NDArray[np.int64] | None:
     """The fold of each example ``[N]``, -1 for those beyond `MOST`; None where no class has two examples.
 
-    Each class is spread evenly; a class of one example stays out of all tests.
+    Each class is spread evenly; a class of one example stays out of all tests. Of sets ``[N, C]`` an item counts as one
+    of its rarest class.
     """
+    if classes.ndim == 2:
+        classes = rarest(classes)
     counts = np.bincount(classes)
     if counts.max() < 2 or np.count_nonzero(counts) < 2:
         return None
@@ -181,6 +211,13 @@ def folds(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64] | None:
     return fold
 
 
+def rarest(sets: NDArray[Any]) -> NDArray[np.int64]:
+    """The rarest class of each set ``[N]``; the number of classes stands for the empty one."""
+    has = np.asarray(sets >= 0.5)
+    counts = np.where(has, has.sum(axis=0), len(has) + 1)
+    return np.where(has.any(axis=1), counts.argmin(axis=1), has.shape[1]).astype(np.int64)
+
+
 def answers(solution: Solution, x: Tensor) -> Tensor:
     """Logits ``[N, C]``."""
     both = torch.from_numpy(solution.astype(np.float32))
@@ -190,6 +227,12 @@ def answers(solution: Solution, x: Tensor) -> Tensor:
 def cross_entropy(solution: Solution, x: Tensor, y: Tensor) -> Tensor:
     """Of each item ``[N]``, in nats."""
     return -(y * log_softmax(answers(solution, x), dim=1)).sum(dim=1)
+
+
+def binary_cross_entropy(solution: Solution, x: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Of each set ``[N]``, in nats: of all its classes, those that are in it by their weights ``[C]``."""
+    each = binary_cross_entropy_with_logits(answers(solution, x), y, pos_weight=weights, reduction="none")
+    return each.sum(dim=1)
 
 
 def put(solution: Solution, head: nn.Linear) -> None:

@@ -82,20 +82,17 @@ class MnistCnn(TorchClassifier["Network"]):
     def _plan(
         self, items: Sequence[Pixels], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
     ) -> Plan[Network]:
-        from torch.nn.functional import cross_entropy
         from torch.optim import AdamW
 
         from ml_backend.models.layers import dropout
         from ml_backend.models.mnist_network import distort, new_network
-        from ml_backend.models.training import Plan
+        from ml_backend.models.training import Plan, loss_of
 
         device = hardware.device()
         x, y = _unit(self._stack(items)).to(device), targets.to(device)
         network = new_network(HIDDEN, len(self.labels), generator).to(device).train()
         batch, steps = int(chosen["batch_size"]), int(chosen["steps"]) or default_steps(len(items))
-
-        def loss(logits: Tensor, y: Tensor) -> Tensor:
-            return cross_entropy(logits, y, label_smoothing=chosen["label_smoothing"])
+        loss = loss_of(multiple=self.multiple, smoothing=chosen["label_smoothing"])
 
         def batch_loss(picked: Tensor) -> Tensor:
             hidden = network.trunk(distort(x[picked], generator))

@@ -32,6 +32,35 @@ def best_factor(
     return float(np.exp(found.x)), float(found.fun)
 
 
+def best_factor_of_sets(
+    logits: NDArray[np.floating], targets: NDArray[np.integer], weights: NDArray[np.floating] | None = None
+) -> tuple[float, float]:
+    """As `best_factor`, of sets ``[V, C]`` under ``logits [V, C]``, each class by itself; the loss is of an item."""
+    from scipy.optimize import minimize_scalar
+
+    z = logits.astype(np.float64)
+
+    def loss(log_factor: float) -> float:
+        return float(np.average(binary_cross_entropies(z, targets, float(np.exp(log_factor))), weights=weights))
+
+    found = minimize_scalar(loss, bounds=(-WIDEST, WIDEST), method="bounded")
+    return float(np.exp(found.x)), float(found.fun)
+
+
+def binary_cross_entropies(
+    logits: NDArray[np.floating], targets: NDArray[np.number], factor: float = 1.0
+) -> NDArray[np.float64]:
+    """``Σ_c ln(1 + exp(f z_ic)) - y_ic f z_ic`` of each item ``[V]``, in nats."""
+    scaled = logits.astype(np.float64) * factor
+    return np.asarray((np.logaddexp(0.0, scaled) - targets * scaled).sum(axis=1))
+
+
+def log_odds(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """``ln p - ln(1 - p)``; of 0 and 1 those of the nearest probability that float32 knows."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(p) - np.log1p(-p))
+
+
 def cross_entropies(
     logits: NDArray[np.floating], targets: NDArray[np.integer], factor: float = 1.0
 ) -> NDArray[np.float64]:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Network = TypeVar("Network", bound="HeadedNetwork")
 SHARPNESS: Final = "sharpness"
 """Key of a stored configuration: what all logits were multiplied by after the training."""
+MULTIPLE: Final = "multiple"
+THRESHOLDS: Final = "thresholds"
+"""Keys of one whose answers are sets."""
 
 
 class HeadedClassifier(ABC, Generic[Network]):
@@ -44,8 +47,12 @@ class HeadedClassifier(ABC, Generic[Network]):
     learns_features: ClassVar[bool] = True
     dimensions: ClassVar[int]
     """D of the features that `_features` computes."""
+    takes_several: ClassVar[bool] = True
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], *, multiple: bool = False) -> None:
+        self.multiple = multiple
+        """Whether answers are sets: see `several`."""
+        self.thresholds: NDArray[np.float64] | None = None
         self.labels = checks.check_labels(self.name, labels)
         self._network: Network | None = None
         self._dropout = 0.0
@@ -105,7 +112,7 @@ class HeadedClassifier(ABC, Generic[Network]):
         network = self._fitted()
         checks.check_samples(self.name, samples)
         with hardware.threads(), torch.inference_mode():
-            return head_probabilities(features, network.head, self._dropout, samples, seed)
+            return head_probabilities(features, network.head, self._dropout, samples, seed, multiple=self.multiple)
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """What the head sees ``[N, D]``, dropout off; computed once per item."""
@@ -128,7 +135,10 @@ class HeadedClassifier(ABC, Generic[Network]):
             name: value.detach().clone(memory_format=torch.contiguous_format)
             for name, value in self._fitted().state_dict().items()
         }
-        return weights, {"dropout": self._dropout, SHARPNESS: self._sharpness, **self._config()}
+        config = {"dropout": self._dropout, SHARPNESS: self._sharpness, **self._config()}
+        if self.multiple:
+            config |= {MULTIPLE: True, THRESHOLDS: None if self.thresholds is None else self.thresholds.tolist()}
+        return weights, config
 
     @classmethod
     def from_state(cls, labels: Sequence[str], weights: dict[str, Tensor], config: Mapping[str, Any]) -> Self:
@@ -137,7 +147,8 @@ class HeadedClassifier(ABC, Generic[Network]):
 
         from ml_backend.models.layers import load_weights
 
-        model = cls(labels)
+        model = cls(labels, multiple=bool(config.get(MULTIPLE)))
+        model.thresholds = checks.stored_thresholds(cls.name, config.get(THRESHOLDS), len(model.labels))
         model._dropout = checks.stored_number(cls.name, config, "dropout")
         if SHARPNESS in config:  # older versions lack it
             model._sharpness = checks.stored_number(cls.name, config, SHARPNESS)
@@ -181,12 +192,12 @@ class TorchClassifier(HeadedClassifier[Network]):
 
         started = time.perf_counter()
         chosen = checks.resolve_hyperparameters(self.name, self.hyperparameters(), hyperparameters)
-        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels))
+        y = torch.from_numpy(checks.check_training_data(self.name, items, targets, self.labels, multiple=self.multiple))
         generator = torch.Generator().manual_seed(seed)
         plan = self._plan(items, y, chosen, generator)
         if start is not None:
             self._take_weights(plan.network, start)
-        watch = training.watch(self.name, plan, validation, self.labels)
+        watch = training.watch(self.name, plan, validation, self.labels, multiple=self.multiple)
         epochs, curve = training.minimise(
             self.name, plan, len(items), generator=generator, progress=progress, watch=watch
         )

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ml_backend.errors import ModelError
 from ml_backend.models.base import LabeledItems, ValidationCurve
@@ -67,20 +68,22 @@ class Watch:
         return value
 
 
-def watch(model: str, plan: Plan[Network], validation: LabeledItems | None, labels: Sequence[str]) -> Watch | None:
+def watch(
+    model: str, plan: Plan[Network], validation: LabeledItems | None, labels: Sequence[str], *, multiple: bool = False
+) -> Watch | None:
     """What looks at a training with the validation items; None where there are none.
 
     Raises:
         ModelError: lengths differ, or a target outside the labels.
     """
-    seen = held_out(model, validation, labels, plan.most_held_out)
+    seen = held_out(model, validation, labels, plan.most_held_out, multiple=multiple)
     if seen is None:
         return None
     return Watch(plan.network, len(seen[1]), plan.held_out_loss(*seen))
 
 
 def held_out(
-    model: str, validation: LabeledItems | None, labels: Sequence[str], most: int
+    model: str, validation: LabeledItems | None, labels: Sequence[str], most: int, *, multiple: bool = False
 ) -> tuple[list[Any], Tensor] | None:
     """At most ``most`` validation items and their targets, each class by its share; None where there are none.
 
@@ -89,8 +92,8 @@ def held_out(
     """
     if validation is None or not len(validation.items) or most < 1:
         return None
-    targets = check_training_data(model, validation.items, validation.targets, labels)
-    by_class = np.argsort(targets, kind="stable")
+    targets = check_training_data(model, validation.items, validation.targets, labels, multiple=multiple)
+    by_class = np.arange(len(targets)) if multiple else np.argsort(targets, kind="stable")
     count = min(most, len(by_class))
     picked = by_class[np.arange(count) * len(by_class) // count]
     return [validation.items[i] for i in picked], torch.from_numpy(targets[picked])
@@ -180,6 +183,38 @@ def epoch_means(losses: Sequence[float], steps_per_epoch: int) -> tuple[float, .
     """Mean loss of each run of ``steps_per_epoch`` steps; the last may be shorter."""
     starts = range(0, len(losses), steps_per_epoch)
     return tuple(float(np.mean(losses[start : start + steps_per_epoch])) for start in starts)
+
+
+def loss_of(*, multiple: bool, smoothing: float, weights: Tensor | None = None) -> Callable[[Tensor, Tensor], Tensor]:
+    """The mean loss of logits ``[N, C]`` against targets: cross-entropy, or of sets that of each class, added up.
+
+    Args:
+        multiple: targets are sets ``[N, C]``.
+        smoothing: share of a target that goes to what it is not (Szegedy et al. 2016).
+        weights: of the classes ``[C]``; of sets, of being in them.
+    """
+
+    def one(logits: Tensor, y: Tensor) -> Tensor:
+        # torch smooths towards the class weights: an example of a common class leaves room for the rare ones.
+        return functional.cross_entropy(logits, y, weight=weights, label_smoothing=smoothing)
+
+    def several(logits: Tensor, y: Tensor) -> Tensor:
+        smooth = y * (1 - smoothing) + smoothing / 2
+        each = functional.binary_cross_entropy_with_logits(logits, smooth, pos_weight=weights, reduction="none")
+        return each.sum(dim=1).mean()
+
+    return several if multiple else one
+
+
+def set_weights(targets: Tensor) -> Tensor:
+    """How much more an item counts that has a class than one that has not ``[C]``: the root of what there are fewer.
+
+    ``√(items without / items with)``, from 1 to ``√MAX_CLASS_WEIGHT``. As many as there are of each side, the weight of
+    `class_weights`, would call a class of three in a hundred far too often.
+    """
+    count = targets.sum(dim=0)
+    ratio = (len(targets) - count) / count.clamp(min=1)
+    return torch.where(count > 0, ratio, 1.0).clamp(1.0, MAX_CLASS_WEIGHT).sqrt()
 
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:

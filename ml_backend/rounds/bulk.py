@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ml_backend.label_sets import shown
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import CONTROL, Task
@@ -68,7 +69,7 @@ def preview(store: ProjectStore, question: ChoiceQuestion, tasks: Iterable[Task]
     known, control = {task.id: task for task in tasks}, control_tasks(store)
     left = {task: why for task in dict.fromkeys(asked) if (why := why_not(known.get(task), control)) is not None}
     given = Counter(
-        str(label_of(annotation.result, question) or "?")
+        _shown(label_of(annotation.result, question))
         for task in left
         if left[task] == ANSWERED
         for annotation in known[task].annotations[-1:]
@@ -76,9 +77,13 @@ def preview(store: ProjectStore, question: ChoiceQuestion, tasks: Iterable[Task]
     return Preview(tuple(task for task in dict.fromkeys(asked) if task not in left), left, dict(given.most_common()))
 
 
+def _shown(label: str | None) -> str:
+    return "?" if label is None else shown(label)
+
+
 def told_labelled(action: BulkAction) -> str:
     """How far an action came, in words."""
-    done = f"{len(action.written):,} of {len(action.tasks):,} tasks labelled “{action.label}” by {action.email}."
+    done = f"{len(action.written):,} of {len(action.tasks):,} tasks labelled “{shown(action.label)}” by {action.email}."
     return f"{done} {_reasons(action.left.values(), WHY, 'left alone')}".strip()
 
 

@@ -20,10 +20,10 @@ from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, read_tasks
+from ml_backend.rounds.workspace import RoundProject, read_tasks, set_targets
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
-from ml_backend.semi_supervised.shares import class_prior
+from ml_backend.semi_supervised.shares import class_prior, set_rates
 from ml_backend.store.query_log import looked_up, record
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs
@@ -107,7 +107,9 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
     drawn = _drawn(project, dry_run=dry_run)
-    return Unlabelled(kept, _prior(project, drawn), drawn, names(project.question, settings, kept.encoder))
+    # A description tells classes apart, not whether an item has one.
+    described = None if project.question.multiple else names(project.question, settings, kept.encoder)
+    return Unlabelled(kept, _prior(project, drawn), drawn, described)
 
 
 def _is_worth_it(project: RoundProject) -> bool:
@@ -190,6 +192,9 @@ def _prior(project: RoundProject, drawn: frozenset[int]) -> NDArray[np.float64]:
     given = project.settings.class_shares
     if given:
         shares = np.array([float(given[label]) for label in labels])
-        return np.asarray(shares / shares.sum())
+        return np.asarray(shares if project.question.multiple else shares / shares.sum())
+    if project.question.multiple:
+        known = set_targets([label for _, label in project.pool.training], labels)
+        return set_rates(known, np.array([task.id in drawn for task, _ in project.pool.training], dtype=np.bool_))
     targets = [labels.index(label) for task, label in project.pool.training if task.id in drawn]
     return class_prior(len(labels), np.array(targets, dtype=np.int64))

@@ -22,7 +22,7 @@ from ml_backend.models.registry import model_for_object_tag, models_for
 from ml_backend.records import Task
 from ml_backend.rounds.encoder_hint import hint
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, read_tasks
+from ml_backend.rounds.workspace import RoundProject, read_tasks, targets_of
 from ml_backend.semi_supervised.encoder_choice import ENOUGH_LABELS, best_encoder, left_out_right
 from ml_backend.semi_supervised.pool_embedding import digest
 
@@ -220,7 +220,7 @@ def _measured(
         before = None
     best = best_encoder(right, before)
     counts = {name: int(found.sum()) for name, found in right.items()}
-    reason = in_words(best, counts, len(labelled))
+    reason = in_words(best, counts, right[best].size)
     kept = {"choice": best, "labels": len(project.pool.training), "of": len(labelled), "right": counts}
     return Choice(options[best], reason), {**kept, "reason": reason}
 
@@ -246,25 +246,30 @@ def in_words(best: str, right: Mapping[str, int], labels: int) -> str:
 def _right(
     project: RoundProject, labelled: Sequence[tuple[Task, str]], others: Sequence[Task], recorder: Recorder
 ) -> NDArray[np.bool_]:
-    """Whether each label is guessed right by one candidate ``[L]``; what cannot be read is not."""
+    """Whether each label is guessed right by one candidate ``[L]``, of sets each class ``[L, C]``.
+
+    What cannot be read is not.
+    """
     tasks = [task for task, _ in labelled]
     examples = read_tasks([*tasks, *others], project, recorder.report)
     items = dict(zip(examples.task_ids.tolist(), examples.items, strict=True))
     different = list({digest(item): item for item in items.values()}.values())
     places = {digest(item): place for place, item in enumerate(different)}
-    right = np.zeros(len(labelled), np.bool_)
+    question = project.question
+    right = np.zeros((len(labelled), len(question.labels)) if question.multiple else len(labelled), np.bool_)
     nodes: dict[int, int] = {}  # node → position of the first label on it: copies would tell each other's
     for position, task in enumerate(tasks):
         if task.id in items:
             nodes.setdefault(places[digest(items[task.id])], position)
     if len(nodes) < 2:
         return right
-    targets = np.array([project.question.labels.index(labelled[p][1]) for p in nodes.values()], dtype=np.int64)
+    given = [labelled[p][1] for p in nodes.values()]
+    targets = targets_of(given, question)
     settings = project.settings
     encoder = ENCODERS[settings.embedding].learn(different, seed=settings.seed, options=settings.embedding_options)
     positions = np.array(list(nodes), dtype=np.int64)
-    found = left_out_right(list(encoder.views(different)), positions, targets, len(project.question.labels))
-    right[list(nodes.values())] = found
+    found = left_out_right(list(encoder.views(different)), positions, targets, len(question.labels))
+    right[list(nodes.values())] = found.reshape(targets.shape)
     return right
 
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ml_backend.evaluation.agreement import answers, majority
+from ml_backend.evaluation.agreement import answers, together
+from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.answers import bulk_action, read_answer
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Annotation, Task
@@ -15,7 +16,7 @@ from ml_backend.records import Annotation, Task
 
 @dataclass
 class TaskPool:
-    """A project's tasks by what a round does with them."""
+    """A project's tasks by what a round does with them. Labels are texts for sets where the question takes several."""
 
     training: list[tuple[Task, str]] = field(default_factory=list)
     evaluation: list[tuple[Task, str]] = field(default_factory=list)
@@ -37,6 +38,8 @@ class TaskPool:
 
     newest: datetime | None = None
     """Time of the newest answer, or skip, of any task."""
+    multiple: bool = False
+    """Whether answers are sets (`label_sets`)."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -53,16 +56,17 @@ class TaskPool:
     @property
     def tied(self) -> list[int]:
         """Tasks that people answered, but without a majority: they neither train nor judge."""
-        return [task_id for task_id, given in self.several.items() if majority(given) is None]
+        return [task_id for task_id, given in self.several.items() if together(given, sets=self.multiple) is None]
 
 
 def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[int] = ()) -> TaskPool:
     """Divide tasks into training, evaluation and open ones.
 
-    A task trains with the label that most of its annotators gave. Evaluation tasks never train and are never queued.
+    A task trains with the label that most of its annotators gave; where they choose several, with those that more than
+    half of them chose. Evaluation tasks never train and are never queued.
     Tasks that somebody ``dropped`` are not open to anything, not even the control arm: it would wait for them forever.
     """
-    pool, unwanted = TaskPool(), frozenset(dropped)
+    pool, unwanted = TaskPool(multiple=question.multiple), frozenset(dropped)
     for task in tasks:
         pool.size += 1
         given = answers(_read(task, question, pool.unreadable))
@@ -70,10 +74,8 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
         pool.newest = max([*times, *([pool.newest] if pool.newest else [])], default=None)
         if len(given) > 1:
             pool.several[task.id] = given
-        label = majority(given)
-        if label is not None and label not in question.labels:
-            pool.foreign_labels[label] += 1
-        elif label is not None:
+        label = _listed(together(given, sets=question.multiple), question, pool.foreign_labels)
+        if label is not None:
             (pool.evaluation if task.is_evaluation else pool.training).append((task, label))
         pool.held_out += task.is_evaluation
         if not task.is_labeled and not task.is_evaluation:
@@ -84,6 +86,18 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
             else:
                 pool.open.append(task)
     return pool
+
+
+def _listed(label: str | None, question: ChoiceQuestion, foreign: Counter[str]) -> str | None:
+    """A label that the question lists; of a set what it lists. None where it lists nothing of it, which is counted."""
+    if label is None:
+        return None
+    chosen = unpack(label)
+    known = [each for each in chosen if each in question.labels]
+    foreign.update(each for each in chosen if each not in question.labels)
+    if len(known) < len(chosen) and not (question.multiple and known):
+        return None
+    return pack(known, question.labels) if question.multiple else label
 
 
 def answered_in_bulk(tasks: Iterable[Task]) -> set[int]:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.draws import Ids
-from ml_backend.evaluation.guessing import GuessingVerdict, guessing_verdict
-from ml_backend.evaluation.label_errors import FOLDS, out_of_sample
+from ml_backend.evaluation import label_errors
+from ml_backend.evaluation.guessing import GuessingVerdict, guessing_verdict, guessing_verdict_of_sets
 from ml_backend.models.base import LabeledItems
+from ml_backend.models.several import are_sets
 from ml_backend.records import Progress
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
@@ -26,7 +27,11 @@ def by_evaluation(project: RoundProject, judged: EvaluationPredictions) -> dict[
     """The verdict of the evaluation tasks, as a version keeps it; None where the settings want none."""
     if not project.settings.check_guessing:
         return None
-    return as_stored(guessing_verdict(judged.probabilities, judged.targets, project.question.labels))
+    labels = project.question.labels
+    if judged.answers is not None:
+        found = guessing_verdict_of_sets(judged.probabilities, judged.targets, labels, judged.answers)
+        return as_stored(found)
+    return as_stored(guessing_verdict(judged.probabilities, judged.targets, labels))
 
 
 def has_enough(project: RoundProject, task_ids: Ids, known: LabeledItems) -> bool:
@@ -34,7 +39,7 @@ def has_enough(project: RoundProject, task_ids: Ids, known: LabeledItems) -> boo
     return bool(
         project.settings.check_guessing
         and _drawn(project, task_ids).sum() >= FEWEST_DRAWN
-        and (np.bincount(known.targets) >= FOLDS).sum() >= 2
+        and label_errors.has_enough(known.targets, len(project.question.labels))
     )
 
 
@@ -61,10 +66,11 @@ def by_cross_validation(
     if "steps" in project.model.hyperparameters():
         chosen["steps"] = min(int(chosen.get("steps") or FOLD_STEPS), FOLD_STEPS)
     labels, seed = project.question.labels, project.settings.seed
-    rows = out_of_sample(
+    rows = label_errors.out_of_sample(
         project.model, labels, known.items, known.targets, seed=seed, hyperparameters=chosen, progress=progress
     )
-    return as_stored(guessing_verdict(rows[fair], known.targets[fair], labels))
+    verdict = guessing_verdict_of_sets if are_sets(known.targets) else guessing_verdict
+    return as_stored(verdict(rows[fair], known.targets[fair], labels))
 
 
 def as_stored(verdict: GuessingVerdict) -> dict[str, Any]:

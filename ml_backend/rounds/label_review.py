@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import numpy as np
-
 from ml_backend.errors import ActiveLearningError
-from ml_backend.evaluation.label_errors import FOLDS, doubtful, out_of_sample
+from ml_backend.evaluation.label_errors import FOLDS, doubtful, doubtful_sets, has_enough, out_of_sample
 from ml_backend.files import fingerprint
 from ml_backend.label_studio.task_fields import top_field
 from ml_backend.rounds.report import Recorder, Step
@@ -83,8 +81,7 @@ def _doubted(project: RoundProject, recorder: Recorder, step: Step) -> list[int]
     examples = read_tasks([task for task, _ in labelled], project, recorder.report)
     ids = [task.id for task, _ in labelled]
     targets = target_indices([label for _, label in labelled], examples, ids, project.question)
-    counts = np.bincount(targets, minlength=len(project.question.labels))
-    if (counts >= FOLDS).sum() < 2:
+    if not has_enough(targets, len(project.question.labels)):
         return []
     probabilities = out_of_sample(
         project.model,
@@ -95,7 +92,8 @@ def _doubted(project: RoundProject, recorder: Recorder, step: Step) -> list[int]
         hyperparameters=_short(project),
         progress=step.progress,
     )
-    return [int(examples.task_ids[position]) for position in doubtful(probabilities, targets)]
+    found = (doubtful_sets if project.question.multiple else doubtful)(probabilities, targets)
+    return [int(examples.task_ids[position]) for position in found]
 
 
 def _short(project: RoundProject) -> dict[str, Any]:

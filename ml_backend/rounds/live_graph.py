@@ -17,7 +17,7 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.store.live_graph import InstantGraph, remove, write
-from ml_backend.strategies.auto import is_cold
+from ml_backend.strategies.auto_phases import is_cold
 
 MOST_OPEN: Final = 100_000
 """Open tasks above which one answer takes the graph too long."""
@@ -47,6 +47,8 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
         return "off: one answer moves the order of one question, and several are learnt"
     if not any(item.picked_by == MOVABLE for item in queue.predictions):
         return f"off: only what {MOVABLE} chose is moved"
+    if context.multiple:
+        return "off: an answer of several choices waits for the next round"
     if context.unlabelled is None:
         return "off: nothing has embedded the tasks without labels"
     if not FEWEST_OPEN <= len(context) <= MOST_OPEN:

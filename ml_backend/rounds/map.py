@@ -11,6 +11,7 @@ import numpy as np
 from ml_backend.draws import Ids
 from ml_backend.errors import ActiveLearningError
 from ml_backend.extras import is_installed
+from ml_backend.label_sets import unpack
 from ml_backend.models.base import Model
 from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.projection import NOTHING, lay_out, place_new
@@ -74,7 +75,7 @@ def _drawn(project: RoundProject, report: Report, model: Model, version: str) ->
         ids,
         layout.places,
         np.array([states[int(task)] for task in ids], dtype=np.uint8),
-        np.array([index.get(labels.get(int(task), ""), UNKNOWN) for task in ids], dtype=np.int16),
+        np.array([index.get(_first(labels.get(int(task), "")), UNKNOWN) for task in ids], dtype=np.int16),
         scores.winner.astype(np.int16),
         scores.confidence.astype(np.float32),
         scores.uncertainty.astype(np.float32),
@@ -102,6 +103,11 @@ def _shown(project: RoundProject, report: Report) -> tuple[list[Task], dict[int,
     labelled = [*pool.training, *pool.evaluation]
     known |= {task.id: task for task, _ in labelled}
     return [known[task] for task in sorted(states)], states, {task.id: label for task, label in labelled}
+
+
+def _first(label: str) -> str:
+    """The label, of a set the first: a point has one colour."""
+    return next(iter(unpack(label)), "")
 
 
 def _last(store: ProjectStore, version: str) -> tuple[Layout, bool]:

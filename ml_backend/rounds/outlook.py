@@ -100,7 +100,7 @@ def outlook(
             if manifest.learnt_from == learnt_from:
                 alike.append(all_models[-1])
             guesses.append(past.guesses)
-    agreements = tuple(agreement(a, b) for a, b in pairwise(guesses))
+    agreements = tuple(agreement(a.ravel(), b.ravel()) for a, b in pairwise(guesses))
     ahead = AHEAD * project.settings.train_after_labels
     curve = alike if _suffices(alike) else all_models
     soon, expected = (

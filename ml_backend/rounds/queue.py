@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.config import ProjectSettings
+from ml_backend.label_sets import pack
 from ml_backend.label_studio.publishing import latest_number
 from ml_backend.label_studio.queue_names import queue_name
 from ml_backend.models.base import Model
@@ -32,7 +33,7 @@ from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.select import arrange, assess, first_candidates, with_guesses
 from ml_backend.selection.selection import Selection
-from ml_backend.strategies import auto
+from ml_backend.strategies.auto_phases import explain
 from ml_backend.strategies.mixture import needs, parse_strategy, short_name
 
 
@@ -162,16 +163,24 @@ def _context(
         labelled=read_known(project.pool.training, project, report) if "labelled" in wanted else None,
         validation=read_known(project.pool.evaluation, project, report) if "validation" in wanted else None,
         unlabelled=project.unlabelled,
+        multiple=project.question.multiple,
     )
 
 
 def _auto_choice(project: RoundProject, *, trained: bool) -> str:
     """What ``auto`` asks for now, and by which neighbours."""
-    labels = [label for _, label in project.pool.training]
-    choice = auto.explain(len(labels), len(set(labels)), len(project.question.labels))
+    labels, sets = len(project.pool.training), project.question.multiple
+    choice = explain(labels, len(project.label_counts), len(project.question.labels), sets=sets)
     if project.unlabelled is None:
         choice += "; neighbours by " + ("the model's own features" if trained else "raw features")
     return choice
+
+
+def _guess(chosen: Selection, place: int, labels: Sequence[str]) -> str | None:
+    """What the model says of the task at a place: a label, or the text for a set; None where no model scored."""
+    if chosen.sets is not None:
+        return pack([labels[c] for c in np.flatnonzero(chosen.sets[place])], labels)
+    return None if chosen.winner is None else labels[chosen.winner[place]]
 
 
 def _predictions(
@@ -181,7 +190,7 @@ def _predictions(
     return tuple(
         Prediction(
             task,
-            None if chosen.winner is None else labels[chosen.winner[place]],
+            _guess(chosen, place, labels),
             0.0 if chosen.confidence is None else float(chosen.confidence[place]),
             served[place],
             chosen.picked_by[place],

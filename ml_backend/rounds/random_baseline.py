@@ -18,7 +18,9 @@ from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
+from ml_backend.models.several import equal_answers
 from ml_backend.records import BULK, CONTROL, Task
+from ml_backend.rounds.judging import answered
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
@@ -124,11 +126,12 @@ def fit_next(project: RoundProject, judged: EvaluationPredictions, sample: list[
             return False
         examples = read_tasks([task for task, _ in rows], project, report)
         targets = target_indices([label for _, label in rows], examples, [t.id for t, _ in rows], project.question)
-        model = project.model(project.question.labels)
+        model = project.new_model()
         model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
-        guesses = model.probabilities(asked.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
+        says = model.probabilities(asked.items).mean(axis=1, dtype=np.float64)
+        guesses = answered(says, judged.targets, seed=project.settings.seed)
         step.detail = f"{size} random labels"
-    remembered = {**known, (size, repeat): np.asarray(guesses == judged.targets)}
+    remembered = {**known, (size, repeat): equal_answers(guesses, judged.targets)}
     rows_kept = [
         {"labels": n, "repeat": r, "right": np.packbits(right).tobytes().hex()} for (n, r), right in remembered.items()
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ml_backend.config import ProjectSettings
+from ml_backend.errors import ConfigurationError
 from ml_backend.evaluation import agreement
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
@@ -60,9 +61,16 @@ def read_project(
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
     recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
-    recorder.report.agreement = agreement.measure(pool.several.values())
+    recorder.report.agreement = agreement.measure(pool.several.values(), sets=question.multiple)
+    if (change := kind_changed(store.noted_question(), question)) and pool.training:
+        recorder.warn(change)
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
     read = replace(read, vector_length=usual_length(_all(pool), question), others=others)
+    if outside is not None and question.multiple:
+        raise ConfigurationError(
+            f"Project {now.id} takes several choices per answer, and a pool outside Label Studio is for one: set "
+            'choice="single" in the labeling config, or import its rows as tasks. The old order stands.'
+        )
     if outside is None:
         project = choose(read, recorder, dry_run=options.dry_run)
     else:
@@ -89,6 +97,21 @@ def _media(workspace: Workspace, cache: TaskCache, question: ChoiceQuestion) -> 
 
 def _all(pool: TaskPool) -> list[Task]:
     return [*pool.open, *(task for task, _ in (*pool.training, *pool.evaluation))]
+
+
+def kind_changed(before: ChoiceQuestion | None, now: ChoiceQuestion) -> str:
+    """What it means for the answers so far that the question takes several choices now, or one; empty otherwise."""
+    if before is None or before.multiple == now.multiple:
+        return ""
+    if now.multiple:
+        return (
+            'The labeling config now has choice="multiple": answers that were given while one choice was possible '
+            "count as sets of that one label. Look through them where a second label may belong to them."
+        )
+    return (
+        "The labeling config no longer takes several choices: answers with several, or with none, are left out until "
+        "they are given anew."
+    )
 
 
 def settings_of(

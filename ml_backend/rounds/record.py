@@ -169,7 +169,7 @@ def _line(
             "published": report.published,
             "open_tasks": report.open_tasks,
             "accuracy": (report.metrics or {}).get("accuracy"),
-            "labels": sum(report.label_counts.values()),
+            "labels": report.labels,
             "agreement": asdict(report.agreement) if report.agreement else None,
             "doubted": None if report.doubted is None else len(report.doubted),
             "warnings": len(report.warnings),

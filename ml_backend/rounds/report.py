@@ -56,7 +56,10 @@ class Report:
     """Of ``version``."""
     measures: dict[str, Any] | None = None
     """What is known about the loop itself; see ``measures``."""
+    labels: int = 0
+    """Answers that a version is trained on."""
     label_counts: dict[str, int] = field(default_factory=dict)
+    """How many of them have each label."""
     open_tasks: int = 0
     newest_answer: str = ""
     """Time of the newest answer that the round read, as Label Studio writes times; empty where there is none."""

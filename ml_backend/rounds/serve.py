@@ -21,6 +21,7 @@ from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.project_store import Current
 from ml_backend.store.versions import answers, newest_usable
 
+KIND_CHANGED: Final = "The labeling config takes another number of choices per answer than the served model learnt."
 COVERAGE: Final = "typiclust"
 """Strategy of the order while the model is no better than guessing."""
 
@@ -50,6 +51,9 @@ def serve(
         StoreError: the version to pin is not stored, or answers another question. LabelStudioError: publishing failed.
     """
     store, report = project.store, recorder.report
+    if newest is None and _waits(project):
+        recorder.warn(f"{KIND_CHANGED} The old order stands until a model has learnt the new question.", "labels")
+        return project
     version = _pinned_version(project, pin, newest or _usable_version(project, recorder), recorder)
     report.version = version
     note_version(version)
@@ -88,6 +92,17 @@ def _searched(project: RoundProject, model: Model | None, recorder: Recorder, op
         return project
     project = project.outside.searched(project, model, recorder)
     return replace(project, unlabelled=unlabelled(project, recorder, dry_run=options.dry_run))
+
+
+def _waits(project: RoundProject) -> bool:
+    """Whether the served version answers the question with one choice where it now takes several, or the other way."""
+    store = project.store
+    name = store.current().version
+    if name is None or name not in store.versions():
+        return False
+    kind = store.manifest(name).multiple
+    usable = newest_usable(store, project.question, promoted_only=False)
+    return kind != project.question.multiple and usable is None
 
 
 def _covering(project: RoundProject) -> RoundProject:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.answers import result_for
 from ml_backend.models.base import LabeledItems, Model
+from ml_backend.models.several import different_answers, equal_answers
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.guessing import by_cross_validation, has_enough
+from ml_backend.rounds.judging import answered, choose_thresholds
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks, target_indices
 from ml_backend.selection.context import QueryContext
@@ -86,7 +88,7 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Head, ...]:
         for place in range(len(project.others)):
             view = _view(project, place, recorder)
             known, ids = _known(view, recorder)
-            if len(np.unique(known.targets)) < 2:
+            if different_answers(known.targets) < 2:
                 told.append(f'"{view.question.control}": labels of two classes are needed')
             elif weight := weight_of(project, view.question.control):
                 fitted = _fitted(view, known, ids, recorder)
@@ -115,17 +117,20 @@ def _known(view: RoundProject, recorder: Recorder) -> tuple[LabeledItems, NDArra
 
 
 def _fitted(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64], recorder: Recorder) -> Model:
-    return fit(
-        lambda: view.model(view.question.labels),
+    evaluation = read_known(view.pool.evaluation, view, recorder.report)
+    model = fit(
+        view.new_model,
         known,
         ids.tolist(),
         lambda: read_tasks(view.pool.open, view, recorder.report).items,
         len(view.pool.open),
         view.unlabelled,
         seed=view.settings.seed,
-        evaluation=read_known(view.pool.evaluation, view, recorder.report),
+        evaluation=evaluation,
         hyperparameters=view.settings.hyperparameters,
     ).model
+    choose_thresholds(model, evaluation)
+    return model
 
 
 def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) -> bool:
@@ -138,7 +143,8 @@ def _in_words(head: Head, labels: int, recorder: Recorder) -> str:
     held_out = read_known(head.view.pool.evaluation, head.view, recorder.report)
     words = f"{labels} labels"
     if len(held_out.items):
-        right = head.model.probabilities(held_out.items).mean(axis=1).argmax(axis=1) == held_out.targets
+        said = head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
+        right = equal_answers(answered(said, held_out.targets, seed=head.view.settings.seed), held_out.targets)
         words += f", accuracy {float(right.mean()):.3f} on {len(held_out.items)} evaluation tasks"
     return words if head.shown else f"{words}, no better than guessing: its guesses are not shown"
 
@@ -236,7 +242,7 @@ def besides(heard: Sequence[Heard]) -> dict[int, list[dict[str, Any]]]:
             continue
         question, scores = each.head.view.question, each.scores
         for row, task in enumerate(each.context.task_ids.tolist()):
-            guess = question.labels[scores.winner[row]]
+            guess = scores.guess(row, question.labels)
             regions = result_for(guess, float(scores.confidence[row]), question)
             found.setdefault(task, []).extend(region | {"id": f"choice-{number}"} for region in regions)
     return found

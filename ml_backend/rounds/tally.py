@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml_backend.evaluation.stopping import wilson
+from ml_backend.label_sets import unpack
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import BULK, CONTROL, Queue, Task
@@ -185,4 +186,6 @@ def class_shares(answers: Mapping[int, QueryLogEntry], labels: Mapping[int, str]
 
 
 def _shares(labels: Sequence[str]) -> dict[str, float]:
-    return {label: count / len(labels) for label, count in Counter(labels).most_common()}
+    """Of answers that are sets the share of those with each label, which add up to more than 1 or less."""
+    counts = Counter(each for label in labels for each in unpack(label))
+    return {label: count / len(labels) for label, count in counts.most_common()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,17 +10,18 @@ import numpy as np
 
 from ml_backend.draws import Ids
 from ml_backend.errors import ModelError, StoreError
-from ml_backend.evaluation.intervals import intervals
-from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
+from ml_backend.label_sets import shown
 from ml_backend.logs import note_version
 from ml_backend.models.base import LabeledItems, Model
+from ml_backend.models.several import different_answers, equal_answers
 from ml_backend.records import Progress
 from ml_backend.rounds.class_descriptions import descriptions
 from ml_backend.rounds.earlier_version import earlier_version
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
+from ml_backend.rounds.judging import answered, choose_thresholds, measured
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
@@ -38,9 +38,9 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     """Fit and store a version; the name of it, or of the one that has these labels already, or None."""
     report = recorder.report
     labels = [label for _, label in project.pool.training]
-    report.label_counts = dict(Counter(labels))
-    if len(report.label_counts) < 2:
-        found = f"all {len(labels)} labels are {labels[0]!r}" if labels else "there are no labels yet"
+    report.labels, report.label_counts = len(labels), project.label_counts
+    if len(set(labels)) < 2:
+        found = f"all {len(labels)} labels are {shown(labels[0])!r}" if labels else "there are no labels yet"
         recorder.warn(f"Nothing to train on: {found}. Label tasks of two classes first.", "labels")
         return None
     missing = [label for label in project.question.labels if label not in report.label_counts]
@@ -54,7 +54,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     with recorder.step("fit") as step:
         examples = read_tasks([task for task, _ in project.pool.training], project, report)
         targets = target_indices(labels, examples, [task.id for task, _ in project.pool.training], project.question)
-        if len(np.unique(targets)) < 2:
+        if different_answers(targets) < 2:
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.", "labels")
             return None
         known_items = LabeledItems(examples.items, targets)
@@ -89,20 +89,23 @@ def _fit(
     progress: Progress,
 ) -> Fit:
     """A model of the labels and, where it is large enough, the pool."""
-    settings, labels, report = project.settings, project.question.labels, recorder.report
-    return fit(
-        lambda: project.model(labels),
+    settings, report = project.settings, recorder.report
+    evaluation = read_known(project.pool.evaluation, project, report)
+    found = fit(
+        project.new_model,
         known,
         task_ids.tolist(),
         lambda: read_tasks(project.pool.open, project, report).items,
         len(project.pool.open),
         project.unlabelled,
         seed=settings.seed,
-        evaluation=read_known(project.pool.evaluation, project, report),
+        evaluation=evaluation,
         hyperparameters=settings.hyperparameters,
         progress=progress,
         earlier=earlier,
     )
+    choose_thresholds(found.model, evaluation)
+    return found
 
 
 @dataclass(frozen=True)
@@ -145,16 +148,17 @@ def _judge(
             [label for _, label in held_out], examples, [t.id for t, _ in held_out], project.question
         )
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
-        judged = evaluation_predictions(examples.task_ids, targets, probabilities)
-        metrics = asdict(evaluate(probabilities, targets, project.question.labels))
-        positive = metrics["positive"] and project.question.labels.index(metrics["positive"])
-        metrics["intervals"] = intervals(probabilities, targets, positive, seed=project.settings.seed)
+        seed = project.settings.seed
+        own = answered(probabilities, targets, seed=seed)
+        judged = evaluation_predictions(examples.task_ids, targets, probabilities, own)
+        metrics = measured(probabilities, targets, own, project.question.labels, seed=seed)
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
         comparison = None
         before = _rival_model(project, rival, workspace, recorder)
         if rival and before:
-            winners = before.probabilities(examples.items).mean(axis=1, dtype=np.float64).argmax(axis=1)
-            comparison = compare(probabilities.argmax(axis=1) == targets, winners == targets, against=rival)
+            its_own = answered(before.probabilities(examples.items).mean(axis=1, dtype=np.float64), targets, seed=seed)
+            right = equal_answers(own, targets), equal_answers(its_own, targets)
+            comparison = compare(*right, against=rival)
     guessing = by_evaluation(project, judged)
     return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison, guessing)
 
@@ -222,6 +226,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
         object_tag=project.question.object_tag,
         control=project.question.control,
         labels=project.question.labels,
+        multiple=project.question.multiple,
         config=config,
         fingerprint=fingerprint,
         examples=len(project.pool.training) if learnt_from == "pool" else training.examples,
@@ -251,6 +256,8 @@ def _fingerprint(project: RoundProject) -> str:
         project.settings.hyperparameters,
         labelled,
     ]
+    if project.question.multiple:
+        content.append("sets")
     if project.unlabelled is not None and learns_from_pool(project.unlabelled, len(project.pool.open)):
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
 from ml_backend.fetching.fetcher import Fetcher
+from ml_backend.label_sets import unpack
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.reading import ItemReader, reader_of
+from ml_backend.models.several import new_model
 from ml_backend.records import Progress, Project, Task, no_progress
 from ml_backend.rounds.examples import TaskPool
 from ml_backend.rounds.item_reading import Examples, read_items
@@ -92,6 +95,19 @@ class RoundProject:
         found = reader_of(self.model, self.settings.hyperparameters)
         return replace(found, length=self.vector_length) if self.vector_length else found
 
+    def new_model(self) -> Model:
+        """An untrained model of the project's question.
+
+        Raises:
+            ModelError: it takes one choice per answer, and the question several.
+        """
+        return new_model(self.model, self.question.labels, multiple=self.question.multiple)
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """How many answers have each label, of those that it is trained on."""
+        return dict(Counter(each for _, label in self.pool.training for each in unpack(label)))
+
 
 class OutsidePool(Protocol):
     """What a round asks of a pool outside Label Studio, which has only those rows as tasks that people should see.
@@ -148,9 +164,27 @@ def read_tasks(
 def target_indices(
     labels: Sequence[str], examples: Examples, task_ids: Sequence[int], question: ChoiceQuestion
 ) -> NDArray[np.int64]:
-    """Targets of the examples that could be read: indices into the question's labels, in the order of the examples."""
-    kept = [labels[position] for position in examples.positions(task_ids)]
-    return np.array([question.labels.index(label) for label in kept], dtype=np.int64)
+    """Targets of the examples that could be read: indices into the question's labels, in the order of the examples.
+
+    Where the question takes several choices, sets ``[N, C]``.
+    """
+    return targets_of([labels[position] for position in examples.positions(task_ids)], question)
+
+
+def targets_of(answers: Sequence[str], question: ChoiceQuestion) -> NDArray[np.int64]:
+    """Indices of labels ``[N]``; where the question takes several choices, sets ``[N, C]``."""
+    if question.multiple:
+        return set_targets(answers, question.labels)
+    return np.array([question.labels.index(label) for label in answers], dtype=np.int64)
+
+
+def set_targets(answers: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+    """Which labels each answer has ``[N, C]``, 1 or 0."""
+    place = {label: number for number, label in enumerate(labels)}
+    found = np.zeros((len(answers), len(labels)), dtype=np.int64)
+    for row, answer in enumerate(answers):
+        found[row, [place[label] for label in unpack(answer)]] = 1
+    return found
 
 
 def read_known(labelled: Sequence[tuple[Task, str]], project: RoundProject, report: Report) -> LabeledItems:

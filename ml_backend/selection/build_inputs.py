@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -11,16 +12,23 @@ from numpy.typing import NDArray
 
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.models.base import LabeledItems
+from ml_backend.models.several import answers_of, equal_answers
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.ordering import inputs_of
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.shares import set_rates
 from ml_backend.strategies.inputs import Array, StrategyInputs
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.novelty import unit_features, word_features
 
 NOTHING: Final = LabeledItems((), np.zeros(0, np.int64))
+
+
+def no_items(classes: int) -> LabeledItems:
+    """No labelled items whose answers are sets."""
+    return LabeledItems((), np.zeros((0, classes), np.int64))
 
 
 def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs:
@@ -31,8 +39,10 @@ def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs
     """
     wanted = needs(context.strategy)
     texts, learnt = context.shows_texts, context.unlabelled
-    done = context.labelled if context.labelled is not None and "labelled" in wanted else NOTHING
-    known: dict[str, Any] = {"classes": context.classes, "doubts": context.doubts}
+    nothing = no_items(context.classes) if context.multiple else NOTHING
+    done = context.labelled if context.labelled is not None and "labelled" in wanted else nothing
+    known: dict[str, Any] = {"classes": context.classes, "doubts": context.doubts, "several": context.multiple}
+    known["over_classes"] = context.settings.set_uncertainty
     if scores is not None:
         known["probabilities"] = scores.probabilities
     stands_in = "neighbourhood" in wanted and learnt is None
@@ -41,7 +51,8 @@ def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs
     if stands_in:
         known["neighbourhood"] = _stand_in(context, known["embeddings"], known["labelled"], done.targets, scores)
     elif "neighbourhood" in wanted and learnt is not None:
-        known["neighbourhood"] = neighbourhood(context.items, done, learnt, scores)
+        graph = neighbourhood(context.items, done, learnt, scores)
+        known["neighbourhood"] = replace(graph, over_classes=context.settings.set_uncertainty)
     if "features" in wanted and texts:
         known["features"], known["labelled_features"] = word_features(context.items), word_features(done.items)
     elif "features" in wanted:
@@ -89,11 +100,19 @@ def _stand_in(
     different, nodes = np.unique(points, axis=0, return_inverse=True)
     weights = affinity(nearest([different], different, NEIGHBOURS + 1))
     nodes = nodes.reshape(-1).astype(np.int64)
-    prior = np.full(context.classes, 1.0 / context.classes)
+    equal: NDArray[np.float64] = np.full(context.classes, 1.0 / context.classes)
+    prior = set_rates(targets, np.zeros(len(targets), dtype=np.bool_)) if context.multiple else equal
     open_nodes = nodes[: len(rows)][np.argsort(by_id, kind="stable")]
     labelled = nodes[len(rows) :]
     return Neighbourhood(
-        weights, partial(coordinates, weights), open_nodes, labelled, targets, prior, _mean_probabilities(scores)
+        weights,
+        partial(coordinates, weights),
+        open_nodes,
+        labelled,
+        targets,
+        prior,
+        _mean_probabilities(scores),
+        context.settings.set_uncertainty,
     )
 
 
@@ -109,5 +128,5 @@ def _judged(context: QueryContext) -> dict[str, Any]:
     model, validation = context.model, context.validation
     if model is None or validation is None:
         return {}
-    answers = model.probabilities(validation.items).mean(axis=1).argmax(axis=1)
-    return {"validation": model.embed(validation.items), "wrong": np.asarray(answers != validation.targets)}
+    answers = answers_of(model, model.probabilities(validation.items).mean(axis=1))
+    return {"validation": model.embed(validation.items), "wrong": ~equal_answers(answers, validation.targets)}

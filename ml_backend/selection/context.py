@@ -14,7 +14,9 @@ from ml_backend.draws import Ids
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.strategies.inputs import Need, check_needs
-from ml_backend.strategies.mixture import itemwise, needs
+from ml_backend.strategies.mixture import itemwise, needs, parse_strategy
+from ml_backend.strategies.registry import get_strategy
+from ml_backend.strategies.several import check_takes_sets
 
 COLD_START: Final = "random"
 """Strategy before a first model, where the project's own needs one."""
@@ -45,6 +47,8 @@ class QueryContext:
     """The items' embedding, learnt without labels; else raw embeddings or the model's stand in."""
     doubts: NDArray[np.float64] | None = None
     """How doubtful another model's prediction of each item is, in [0, 1] ``[N]``."""
+    multiple: bool = False
+    """Whether answers are sets of classes."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -79,6 +83,9 @@ class QueryContext:
             AcquisitionError: something is missing; the message says what, and where it comes from.
         """
         check_needs(self.strategy, needs(self.strategy), self._available())
+        if self.multiple:
+            for part in parse_strategy(self.strategy):
+                check_takes_sets(part.name, get_strategy(part.name))
 
     def _available(self) -> frozenset[Need]:
         able = hasattr(self.model, "embed") if self.model is not None else True

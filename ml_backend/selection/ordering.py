@@ -13,6 +13,7 @@ from ml_backend.strategies import mixture
 from ml_backend.strategies.checks import check_probabilities
 from ml_backend.strategies.inputs import MISSING, StrategyInputs
 from ml_backend.strategies.registry import STRATEGIES
+from ml_backend.strategies.several import scored
 
 Floats = NDArray[np.float64]
 
@@ -33,13 +34,13 @@ def inputs_of(task_ids: Ids, seed: int, **known: Any) -> StrategyInputs:
         AcquisitionError: malformed probabilities; the message names the item.
     """
     if known.get("probabilities") is not None:
-        known["probabilities"] = check_probabilities(known["probabilities"])
+        known["probabilities"] = check_probabilities(known["probabilities"], several=bool(known.get("several")))
         known["classes"] = known["probabilities"].shape[2]
     ids = np.asarray(task_ids, dtype=np.int64)
     return StrategyInputs(ids, draws_for(ids, seed), draws_for(ids, seed + NOISE_STREAM), seed, **known)
 
 
-def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Ids, *, seed: int) -> Floats:
+def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Ids, *, seed: int, **sets: Any) -> Floats:
     """Normalised utility in [0, 1] of tasks one by one, larger = ask sooner ``[N]``.
 
     A strategy that looks at the whole pool, or a mixture, cannot tell it of a single task: `STAND_IN` does instead.
@@ -49,17 +50,17 @@ def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Id
         probabilities: ``[N, K, C]``.
         task_ids: ``[N]``.
         seed: fixes the random strategy.
+        sets: ``several`` and ``over_classes`` of `StrategyInputs`, where answers are sets.
 
     Raises:
         AcquisitionError: an unknown strategy, malformed probabilities, or a strategy that needs dropout passes
             given only one.
     """
     name = strategy if mixture.itemwise(strategy) else STAND_IN
-    inputs = inputs_of(task_ids, seed, probabilities=probabilities)
-    score = STRATEGIES[name].score
+    inputs = inputs_of(task_ids, seed, probabilities=probabilities, **sets)
     if "samples" in STRATEGIES[name].needs and len(inputs) and probabilities.shape[1] < 2:
         raise AcquisitionError(f"Strategy {strategy!r} needs {MISSING['samples']}.")
-    return np.clip(score(inputs), 0.0, 1.0) if score else np.zeros(len(inputs))
+    return np.clip(scored(STRATEGIES[name], inputs), 0.0, 1.0)
 
 
 def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
+from ml_backend.label_sets import pack
 from ml_backend.models.base import Model
+from ml_backend.models.several import HALF, answers_of, takes_sets
 from ml_backend.records import Progress, no_progress
 from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
@@ -32,9 +34,9 @@ class Scores:
     winner: NDArray[np.int64]
     """Index of the most probable label ``[N]``."""
     confidence: Floats
-    """Its probability, mean over the passes ``[N]``."""
+    """Its probability, mean over the passes ``[N]``. Of sets that of the whole set, its classes independent."""
     second: NDArray[np.int64]
-    """Index of the label after it ``[N]``; with one label that label."""
+    """Index of the label after it ``[N]``; with one label that label. Of sets the label most in doubt."""
     second_confidence: Floats
     """Its probability ``[N]``."""
     uncertainty: Floats
@@ -43,10 +45,20 @@ class Scores:
     """``[M, K, C]`` of the ``kept`` items, where they were to be kept."""
     kept: NDArray[np.int64] | None = None
     """Rows of these items, rising ``[M]``: all, or of a pool too large for memory the most uncertain."""
+    sets: NDArray[np.bool_] | None = None
+    """Which classes each item has, by the model's thresholds ``[N, C]``; None where answers are single labels."""
+
+    def guess(self, row: int, labels: Sequence[str]) -> str:
+        """What the model says of an item: a label, or the text for a set (`label_sets`)."""
+        if self.sets is None:
+            return labels[int(self.winner[row])]
+        return pack([labels[c] for c in np.flatnonzero(self.sets[row])], labels)
 
     def wavers(self, row: int) -> str:
         """Between which labels the model wavers at an item; ``{3}`` stands for the name of class 3."""
         first, second = self.winner[row], self.second[row]
+        if self.sets is not None:
+            return f"perhaps {{{second}}} ({self.second_confidence[row]:.0%}) by the model"
         return (
             f"{{{first}}} ({self.confidence[row]:.0%}) or {{{second}}} ({self.second_confidence[row]:.0%}) by the model"
         )
@@ -71,15 +83,20 @@ def score_items(
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
     block = max(1, min(block, BLOCK_NUMBERS // (samples * len(model.labels))))
+    several = takes_sets(model)
+    about = {"several": several, "over_classes": settings.set_uncertainty}
     best: list[tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]] = []
+    sets: list[NDArray[np.bool_]] = []
     uncertainties = []
     shortlist = _Shortlist(kept_numbers // (samples * len(model.labels)), block, settings.seed)
     for start in range(0, len(items), block):
         rows = slice(start, start + block)
         probabilities = model.probabilities(items[rows], samples=samples, seed=settings.seed)
         mean = probabilities.mean(axis=1, dtype=np.float64)
-        best.append(_best_two(mean))
-        uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[rows], seed=settings.seed))
+        if several:
+            sets.append(answers_of(model, mean) > 0)
+        best.append(_set_and_doubt(mean, sets[-1]) if several else _best_two(mean))
+        uncertainties.append(uncertainty(settings.strategy, probabilities, task_ids[rows], seed=settings.seed, **about))
         if keep:
             shortlist.add(np.arange(start, start + len(mean)), probabilities, uncertainties[-1], task_ids[rows])
         progress(min(start + block, len(items)), len(items))
@@ -87,6 +104,8 @@ def score_items(
         best, uncertainties = [_best_two(np.zeros((0, len(model.labels))))], [np.zeros(0)]
     winners, confidences, seconds, runner_ups = (np.concatenate([part[i] for part in best]) for i in range(4))
     scores = Scores(winners, confidences, seconds, runner_ups, np.concatenate(uncertainties))
+    if several:
+        scores = replace(scores, sets=np.concatenate([np.zeros((0, len(model.labels)), np.bool_), *sets]))
     if not keep:
         return scores
     kept, listed = shortlist.finish((0, samples, len(model.labels)))
@@ -101,6 +120,14 @@ def _best_two(mean: Floats) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64
     others[rows, first] = -1.0
     second = others.argmax(axis=1) if mean.shape[1] > 1 else first
     return first, mean[rows, first], second, mean[rows, second]
+
+
+def _set_and_doubt(
+    mean: Floats, sets: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]:
+    """The likeliest label of each row ``[N, C]``, its set's probability, and the label most in doubt with its own."""
+    rows, doubt = np.arange(len(mean)), np.abs(mean - HALF).argmin(axis=1)
+    return mean.argmax(axis=1), np.where(sets, mean, 1 - mean).prod(axis=1), doubt, mean[rows, doubt]
 
 
 class _Shortlist:

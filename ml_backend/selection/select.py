@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids, draws_for
+from ml_backend.models.several import class_counts
 from ml_backend.records import CONTROL, PINNED, Progress, no_progress
 from ml_backend.selection.build_inputs import build_inputs
 from ml_backend.selection.choose import choose
@@ -114,7 +115,7 @@ def _compared(context: QueryContext, scores: Scores | None, others: Among, wante
     inputs = build_inputs(context.take(kept), scores).take(np.flatnonzero(others[kept]))
     so_far = None
     if context.settings.balance and context.labelled is not None:
-        counts = np.bincount(context.labelled.targets, minlength=context.classes)
+        counts = class_counts(context.labelled.targets, context.classes)
         so_far = dict(enumerate(counts.tolist()))
     picks = choose(context.strategy, inputs, wanted, labels_so_far=so_far)
     left = wanted - len(picks)
@@ -159,4 +160,5 @@ def with_guesses(queue: Selection, task_ids: Ids, scores: Scores) -> Selection:
     for task, row, picked_by in zip(asked, rows.tolist(), queue.picked_by, strict=True):
         if picked_by not in (CONTROL, PINNED) and task not in reasons and "probabilities" in needs(picked_by):
             reasons[task] = scores.wavers(row)
-    return replace(queue, reasons=reasons, winner=scores.winner[rows], confidence=scores.confidence[rows])
+    sets = None if scores.sets is None else scores.sets[rows]
+    return replace(queue, reasons=reasons, winner=scores.winner[rows], confidence=scores.confidence[rows], sets=sets)

@@ -32,7 +32,9 @@ class Selection:
     winner: NDArray[np.int64] | None = None
     """Index of each task's most probable label ``[B]``; None where no model scored."""
     confidence: Floats | None = None
-    """Its probability ``[B]``; None likewise."""
+    """Its probability ``[B]``; None likewise. Of sets that of the whole set."""
+    sets: NDArray[np.bool_] | None = None
+    """Which classes the model says each task has ``[B, C]``; None where answers are single labels."""
 
     def __len__(self) -> int:
         return len(self.task_ids)
@@ -55,6 +57,7 @@ class Selection:
             utility=self.utility[kept],
             winner=None if self.winner is None else self.winner[kept],
             confidence=None if self.confidence is None else self.confidence[kept],
+            sets=None if self.sets is None else self.sets[kept],
         )
 
     def then(self, rest: Selection) -> Selection:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.models.temperature import best_factor
+from ml_backend.models.several import are_sets, class_counts
+from ml_backend.models.temperature import best_factor, best_factor_of_sets, log_odds
 from ml_backend.semi_supervised.fitter import PoolFitter
 from ml_backend.semi_supervised.graph import Floats
 
@@ -18,9 +20,16 @@ FOLD_STEPS: Final = 200
 
 def calibrate(model: Model, known: LabeledItems) -> float:
     """Set the model's temperature to what makes the known labels most likely; the temperature."""
-    factor, _ = best_factor(log_probabilities(model.probabilities(known.items)[:, 0]), known.targets)
+    factor = factor_for(model.probabilities(known.items)[:, 0], known.targets)
     model.sharpen(factor)
     return 1.0 / factor
+
+
+def factor_for(probabilities: Floats, targets: NDArray[np.int64]) -> float:
+    """What to multiply logits by, so that ``probabilities [V, C]`` make the targets most likely."""
+    if are_sets(targets):
+        return best_factor_of_sets(log_odds(probabilities), targets)[0]
+    return best_factor(log_probabilities(probabilities), targets)[0]
 
 
 def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems, penalty: float | None) -> None:
@@ -32,18 +41,20 @@ def calibrate_across(trainer: PoolFitter, model: Model, known: LabeledItems, pen
     more. Its weights are kept small, so that it is right far more often than it says. After scikit-learn's
     ``CalibratedClassifierCV(ensemble=False)``.
     """
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold
 
-    counts = np.bincount(known.targets)
-    if model.learns_features or counts[counts > 0].min() < FOLDS:
+    sets = are_sets(known.targets)
+    counts = class_counts(known.targets, len(model.labels))
+    if model.learns_features or not counts.any() or counts[counts > 0].min() < FOLDS:
         return
     if penalty is not None:
         trainer = trainer.penalised(penalty)
     found = np.empty((len(known.items), len(trainer.make().labels)), np.float32)
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=trainer.seed).split(found, known.targets):
+    parts = (KFold if sets else StratifiedKFold)(FOLDS, shuffle=True, random_state=trainer.seed)
+    for train, test in parts.split(found, None if sets else known.targets):
         fold, _ = trainer.fit([known.items[i] for i in train], known.targets[train], FOLD_STEPS)
         found[test] = fold.probabilities([known.items[i] for i in test])[:, 0]
-    model.sharpen(best_factor(log_probabilities(found), known.targets)[0])
+    model.sharpen(factor_for(found, known.targets))
 
 
 def log_probabilities(probabilities: Floats) -> Floats:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.models.linear_head import LinearHead
+from ml_backend.models.several import answers_of, are_sets, equal_answers
 from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate, calibrate_across
 from ml_backend.semi_supervised.class_names import strength
@@ -208,7 +209,7 @@ def labels_rival(
     if not by_pool.learns_features:
         return from_labels(trainer, known)
     short = trainer.fit(known.items, known.targets, FOLD_STEPS)
-    right = (_answers(model, evaluation) == evaluation.targets for model in (short[0], by_pool))
+    right = (equal_answers(_answers(model, evaluation), evaluation.targets) for model in (short[0], by_pool))
     if compare(*right, against="pool").p_value < CHANCE and _score(short[0], evaluation) < _score(by_pool, evaluation):
         trainer.stages.skip()
         return short
@@ -221,7 +222,8 @@ def _by_drawn(
     """What is usually better, unless labels that chance drew clearly show otherwise."""
     make, labels = make_trainer(1).make, len(known.items) / len(pool.prior)
     told, learns = len(fair) >= FEWEST_DRAWN, make().learns_features
-    guessed = not (learns or told or np.ptp(pool.prior) > 0) and labels > TRUSTED_PER_CLASS
+    stated = np.ptp(pool.prior) > 0 or are_sets(known.targets)
+    guessed = not (learns or told or stated) and labels > TRUSTED_PER_CLASS
     folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
     trainer = make_trainer(folds + trainings(make, make_trainer(1).start) + guessed)
     by_labels = from_labels(trainer, known) if guessed else None
@@ -232,7 +234,8 @@ def _by_drawn(
         truth = known.targets[fair]
         pool_says, labels_say = (says[fair] for says in cross_validated(trainer, pool, known, tuned))
         scores = macro_f(truth, pool_says), macro_f(truth, labels_say)
-        clear = compare(pool_says == truth, labels_say == truth, against="labels").p_value < CHANCE
+        right = equal_answers(pool_says, truth), equal_answers(labels_say, truth)
+        clear = compare(*right, against="labels").p_value < CHANCE
         wins = not (clear and scores[0] < scores[1]) if wins else clear and scores[0] > scores[1]
     if wins:
         fitted = from_pool(trainer, pool, pool.labelled, known.targets, tuned)
@@ -266,7 +269,7 @@ def _score(model: Model, known: LabeledItems) -> float:
 
 
 def _answers(model: Model, known: LabeledItems) -> NDArray[np.int64]:
-    return np.asarray(model.probabilities(known.items)[:, 0].argmax(axis=1))
+    return answers_of(model, model.probabilities(known.items)[:, 0])
 
 
 def macro_f(targets: NDArray[np.int64], answers: NDArray[np.int64]) -> float:

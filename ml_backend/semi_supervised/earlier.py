@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ml_backend.models.base import Model
 from ml_backend.models.checks import resolve_hyperparameters
+from ml_backend.models.several import class_counts
 
 GROWN: Final = 1.25
 """Growth of the pool up to which it is taken for the same one."""
@@ -44,10 +45,10 @@ class Earlier:
 
         Args:
             most: trainings in a row that may go on, `goes_on`.
-            targets: classes of the labels that there are now ``[L]``.
+            targets: classes of the labels that there are now ``[L]``, or their sets ``[L, C]``.
             items: of the pool now.
         """
-        counts = np.bincount(targets, minlength=len(self.counts))
+        counts = class_counts(targets, len(self.counts))
         added = (counts >= self.counts).all() and ((counts > 0) == (self.counts > 0)).all()
         alike = self.learnt_from == "pool" and self.items <= items <= GROWN * self.items
         return self.model() if self.in_a_row < most and added and alike else None

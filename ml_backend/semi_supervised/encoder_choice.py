@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.encoders.base import Rows
+from ml_backend.models.several import are_sets
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, nearest, propagate
 
 ENOUGH_LABELS: Final = 20
@@ -25,7 +26,7 @@ CLEAR: Final = 2.0
 
 
 def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Positions, classes: int) -> NDArray[np.bool_]:
-    """Whether each label is guessed right from the other labels ``[L]``.
+    """Whether each label is guessed right from the other labels ``[L]``; of sets, of each class ``[L C]``.
 
     With ``M = (I - a S)^-1``, label ``l`` gets from class ``c`` the share ``Σ M[l, m] / Σ_i M[i, m]`` of what the
     other labelled items ``m`` of that class send to all items: label propagation (Zhou et al. 2004) with class masses
@@ -34,7 +35,7 @@ def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Position
     Args:
         views: the items in each of their guises, `Encoder.views`; the first is the item itself ``T x [N, D]``.
         labelled: positions of the labelled items, none twice ``[L]``.
-        targets: their classes ``[L]``.
+        targets: their classes ``[L]``, or sets ``[L, C]``: then yes and no are compared, class by class.
         classes: C.
     """
     weights = affinity(nearest(views, views[0], NEIGHBOURS + 1))
@@ -44,10 +45,18 @@ def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Position
     mass, totals = sent[labelled], np.repeat(sent.sum(axis=0)[None, :], len(labelled), axis=0)
     for own in (mass, totals):
         np.fill_diagonal(own, 0.0)
-    of_class = np.eye(classes, dtype=np.float32)[targets]  # [L, C]
-    received, all_sent = mass @ of_class, totals @ of_class
-    shares = np.where(all_sent > 0, received / np.maximum(all_sent, np.float32(1e-12)), 0.0)
+    if are_sets(targets):
+        yes = _shares(mass, totals, targets.astype(np.float32))
+        no = _shares(mass, totals, 1 - targets.astype(np.float32))
+        return np.asarray((yes > no) == (targets > 0)).ravel()
+    shares = _shares(mass, totals, np.eye(classes, dtype=np.float32)[targets])
     return np.asarray((shares.argmax(axis=1) == targets) & (shares.max(axis=1) > 0))
+
+
+def _shares(mass: Rows, totals: Rows, of_class: Rows) -> Rows:
+    """What each label gets of what those of each class ``[L, C]`` send to all ``[L, C]``."""
+    received, all_sent = mass @ of_class, totals @ of_class
+    return np.where(all_sent > 0, received / np.maximum(all_sent, np.float32(1e-12)), 0.0)
 
 
 def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> str:

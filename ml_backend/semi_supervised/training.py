@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
+from ml_backend.models.several import HALF, are_sets
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate
 from ml_backend.semi_supervised.class_names import label_probabilities_by_names, name_mass
 from ml_backend.semi_supervised.fitter import PoolFitter
@@ -31,9 +32,12 @@ from ml_backend.semi_supervised.graph import (
     Floats,
     Positions,
     affinity,
+    balanced_by_class,
     label_mass,
     label_probabilities,
     nearest,
+    set_mass,
+    set_probabilities,
 )
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 
@@ -45,6 +49,10 @@ DRAFT_STEPS: Final = 400
 """Training steps of the model whose embedding the labels are spread over again."""
 BINDING: Final = 16.0
 """Power of beliefs before they are balanced, at which shares bind the likeliest classes."""
+MEAN_BINDING: Final = 2.0
+"""The same of the mean of two beliefs that are bound already."""
+LABEL_WEIGHT: Final = 3.0
+"""How much a label counts beside a belief, where answers are sets."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class TrainingPool:
     weights: sparse.csr_matrix
     """`affinity` ``[N, N]``."""
     prior: NDArray[np.float64]
-    """Expected share of each class ``[C]``."""
+    """Expected share of each class ``[C]``; of sets the share of the items that have it."""
     labelled: Positions
     """Node of each labelled item ``[L]``."""
     names: Floats | None = None
@@ -87,7 +95,10 @@ class TrainingPool:
         self, labelled: Positions, targets: Positions, weights: sparse.csr_matrix | None = None, power: float = 1.0
     ) -> Floats:
         """Beliefs about all items ``[N, C]``, by the pool's own graph or another; ``power`` as of the graph's."""
-        mass = label_mass(self.weights if weights is None else weights, labelled, targets, len(self.prior))
+        graph = self.weights if weights is None else weights
+        if are_sets(targets):
+            return set_probabilities(set_mass(graph, labelled, targets), labelled, targets, self.prior, power)
+        mass = label_mass(graph, labelled, targets, len(self.prior))
         if self.names is not None:
             return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior, power)
         return label_probabilities(mass, labelled, targets, self.prior, power)
@@ -111,6 +122,22 @@ def class_beliefs(pool: TrainingPool, labelled: Positions, targets: Positions) -
     return pool.label_probabilities(labelled, targets, power=BINDING if np.ptp(pool.prior) > 0 else 1.0)
 
 
+def set_beliefs(trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions) -> Floats:
+    """What a classifier of sets over a fixed encoder learns from ``[N, C]``: the graph's beliefs and a model's, as one.
+
+    The model is one of the labels alone. With few labels the graph knows more, with many the model does; they err
+    elsewhere, so that their mean is better than either. Each is bound to the classes' rates before, and the mean once
+    more: else a class that both are unsure of would be in no set.
+    """
+    rates = np.asarray(np.where(targets.sum(axis=0) > 0, pool.prior, 0.0), dtype=np.float32)
+    spread = pool.label_probabilities(labelled, targets, power=BINDING)
+    model, _ = trainer.fit([pool.items[i] for i in labelled], targets, FOLD_STEPS)
+    says = balanced_by_class(model.probabilities(pool.items)[:, 0], rates, BINDING)
+    both = balanced_by_class(np.asarray((spread + says) / 2, dtype=np.float32), rates, MEAN_BINDING)
+    both[labelled] = targets
+    return both
+
+
 def trainings(make: Callable[[], Model], start: Model | None = None) -> int:
     """How many trainings `from_pool` takes."""
     return 2 if start is None and make().learns_features else 1
@@ -125,8 +152,13 @@ def from_pool(
     """
     if trainer.make().learns_features:
         return _spread_again(trainer, pool, pool.label_probabilities(labelled, targets), labelled, targets)
-    beliefs = class_beliefs(pool, labelled, targets)
-    model, report = spread_once(trainer.penalised(tuned.penalty) if tuned else trainer, pool.items, beliefs)
+    chosen = trainer.penalised(tuned.penalty) if tuned else trainer
+    if are_sets(targets):
+        hard, weights = likeliest(set_beliefs(trainer, pool, labelled, targets), sets=True)
+        weights[labelled] *= LABEL_WEIGHT
+        model, report = chosen.fit(pool.items, hard, weights=weights)
+    else:
+        model, report = spread_once(chosen, pool.items, class_beliefs(pool, labelled, targets))
     if tuned:
         model.sharpen(tuned.factor)
     return model, report
@@ -142,8 +174,15 @@ def _spread_again(
     mean = np.asarray((beliefs + again) / 2, dtype=np.float32)
     model, report = trainer.go_on(pool.items, mean)
     # Trained on soft labels it would say "one in three" of what it has right nineteen times in twenty.
-    calibrate(model, LabeledItems(pool.items, mean.argmax(axis=1)))
+    calibrate(model, LabeledItems(pool.items, likeliest(mean, sets=are_sets(targets))[0]))
     return model, report
+
+
+def likeliest(beliefs: Floats, *, sets: bool) -> tuple[NDArray[np.int64], Floats]:
+    """The likeliest class of each item ``[N]`` and how likely it is; of sets both of each class ``[N, C]``."""
+    if sets:
+        return (beliefs >= HALF).astype(np.int64), np.maximum(beliefs, 1 - beliefs)
+    return beliefs.argmax(axis=1), beliefs.max(axis=1)
 
 
 def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> tuple[Model, TrainingReport]:
@@ -152,7 +191,8 @@ def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> t
     Beliefs themselves as targets would teach the classifier to waver wherever the graph does; a class moves its border
     to where few items are.
     """
-    return trainer.fit(items, beliefs.argmax(axis=1), weights=beliefs.max(axis=1))
+    targets, weights = likeliest(beliefs, sets=False)
+    return trainer.fit(items, targets, weights=weights)
 
 
 def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, TrainingReport]:
@@ -163,7 +203,7 @@ def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, Traini
 def cross_validated(
     trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, tuned: Tuned | None = None
 ) -> tuple[Positions, Positions]:
-    """What learning from the pool says of labels left out, and what a model of the labels alone ``[L]``.
+    """What learning from the pool says of labels left out, and what a model of the labels alone ``[L]``, or sets.
 
     For a model that learns its features, the spread labels stand for learning from the pool: it improves on them, so
     that the comparison is rather hard on it. Trainings are short.
@@ -171,7 +211,8 @@ def cross_validated(
     order = np.random.default_rng([trainer.seed, 9]).permutation(len(known.items))
     fold = np.empty(len(order), np.int64)
     fold[order] = np.arange(len(order)) % FOLDS
-    pool_says, labels_say = np.empty_like(fold), np.empty_like(fold)
+    pool_says, labels_say = np.empty_like(known.targets), np.empty_like(known.targets)
+    sets = are_sets(known.targets)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         left_out = [known.items[i] for i in test]
@@ -180,9 +221,9 @@ def cross_validated(
             beliefs = pool.label_probabilities(labelled, targets)[pool.labelled[test]]
         else:
             beliefs = from_pool(trainer, pool, labelled, targets, tuned)[0].probabilities(left_out)[:, 0]
-        pool_says[test] = beliefs.argmax(axis=1)
+        pool_says[test] = likeliest(beliefs, sets=sets)[0]
         model, _ = trainer.fit([known.items[i] for i in train], targets, FOLD_STEPS)
-        labels_say[test] = model.probabilities(left_out)[:, 0].argmax(axis=1)
+        labels_say[test] = likeliest(model.probabilities(left_out)[:, 0], sets=sets)[0]
     return pool_says, labels_say
 
 

@@ -15,10 +15,11 @@ import numpy as np
 
 from ml_backend import hardware
 from ml_backend.models.base import LabeledItems
-from ml_backend.models.temperature import best_factor
+from ml_backend.models.several import are_sets
+from ml_backend.models.temperature import best_factor, best_factor_of_sets
 from ml_backend.semi_supervised.fitter import PoolFitter
 from ml_backend.semi_supervised.graph import Floats, Positions
-from ml_backend.semi_supervised.training import TrainingPool, Tuned, class_beliefs
+from ml_backend.semi_supervised.training import TrainingPool, Tuned, class_beliefs, likeliest, set_beliefs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,27 +74,34 @@ def tune(
             test = np.flatnonzero(fold == number)
             if len(test):
                 train = np.flatnonzero((fold >= 0) & (fold != number))
-                beliefs = class_beliefs(pool, pool.labelled[train], known.targets[train])[nodes]
+                labelled, targets = pool.labelled[train], known.targets[train]
+                if are_sets(targets):
+                    beliefs = set_beliefs(trainer, pool, labelled, targets)[nodes]
+                else:
+                    beliefs = class_beliefs(pool, labelled, targets)[nodes]
                 left_out = x[np.searchsorted(nodes, pool.labelled[test])]
-                found[:, test] = _say(x, beliefs, left_out, steps)
-    factors = [best_factor(rows[tested], known.targets[tested]) for rows in found]
+                found[:, test] = _say(x, beliefs, left_out, steps, sets=are_sets(known.targets))
+    factor_of = best_factor_of_sets if are_sets(known.targets) else best_factor
+    factors = [factor_of(rows[tested], known.targets[tested]) for rows in found]
     best = int(np.argmin([loss for _, loss in factors]))
     return Tuned(PENALTIES[best] * scale, factors[best][0])
 
 
-def _say(x: Tensor, beliefs: Floats, left_out: Tensor, steps: int) -> Floats:
-    """Log-probabilities of labels left out at each penalty ``[P, T, C]``, by what `training.spread_once` learns."""
-    from torch.nn.functional import log_softmax
-
-    from ml_backend.models.linear_head import weighted
+def _say(x: Tensor, beliefs: Floats, left_out: Tensor, steps: int, *, sets: bool) -> Floats:
+    """Logits of labels left out at each penalty ``[P, T, C]``, by what `training.spread_once` learns."""
+    from ml_backend.models.linear_head import weighted, weighted_sets
     from ml_backend.models.logistic_regression import answers, minimise
 
-    examples, _ = weighted(x.numpy(), beliefs.argmax(axis=1), beliefs.shape[1], beliefs.max(axis=1))
+    hard, likely = likeliest(beliefs, sets=sets)
+    if sets:
+        examples, _ = weighted_sets(x.numpy(), hard, likely)
+    else:
+        examples, _ = weighted(x.numpy(), hard, beliefs.shape[1], likely)
     says, solution = [], None
     for penalty in PENALTIES:
         # The optimum of a like penalty is a short way off.
         solution, _ = minimise(examples, penalty, steps, start=solution)
-        says.append(log_softmax(answers(solution, left_out), dim=1).numpy())
+        says.append(answers(solution, left_out).numpy())
     return np.stack(says)
 
 

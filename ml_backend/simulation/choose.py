@@ -14,7 +14,7 @@ from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess, select
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.oracle import Oracle
-from ml_backend.strategies.auto import is_cold
+from ml_backend.strategies.auto_phases import is_cold
 from ml_backend.strategies.picks import Positions
 
 
@@ -44,7 +44,12 @@ def answered_one_by_one(
     scores = assess(context)
     chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
     known = context.labelled
-    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, context.classes):
+    if (
+        unlabelled is None
+        or known is None
+        or context.multiple
+        or is_cold(len(known.targets), oracle.classes, context.classes)
+    ):
         return chosen.task_ids[:count]
     places = zip(chosen.task_ids.tolist(), queue_scores(chosen.utility).tolist(), chosen.picked_by, strict=True)
     rows = [Prediction(task, None, 0.0, score, picked_by) for task, score, picked_by in places]
@@ -77,4 +82,5 @@ def _context(
         labelled=oracle.known(oracle.labelled) if "labelled" in wanted else None,
         validation=oracle.known(oracle.steering) if "validation" in wanted else None,
         unlabelled=unlabelled,
+        multiple=oracle.data.multiple,
     )

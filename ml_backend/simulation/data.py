@@ -31,6 +31,7 @@ from ml_backend.rounds.encoder_hint import LOOKED_AT
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.headline_files import NOT_RELATED, RELATED, find_headlines, read_headlines
 from ml_backend.simulation.mnist_files import load_mnist
+from ml_backend.simulation.news_sets import news_labels, news_sets
 from ml_backend.simulation.own_pictures import picture_model, sampled_files, text_model
 from ml_backend.simulation.photo_files import load_photos
 from ml_backend.simulation.picture_items import BLOCK, read_pictures
@@ -105,15 +106,28 @@ def load_scans(source: Source) -> LabelledData:  # noqa: ARG001 (they come with 
 
 def load_ag_news(source: Source) -> LabelledData:
     """Titles of AG's news corpus (Zhang, Zhao & LeCun 2015), four classes."""
+    pairs = [(title, topic) for title, _, topic in _ag_news(source)]
+    return _texts("ag_news", source, pairs, AG_CLASSES, "AG News titles, test.csv")
+
+
+def load_news_sets(source: Source) -> LabelledData:
+    """AG's news items, title and description, with several labels each (`news_sets`)."""
+    texts = {f"{title}. {told}": AG_CLASSES.index(topic) for title, told, topic in _ag_news(source) if title.strip()}
+    model = text_model(source.text_model)
+    items = [model.read_item(text) for text in texts]
+    sets = news_sets(items, np.array(list(texts.values()), dtype=np.int64), len(AG_CLASSES))
+    return LabelledData("news_sets", model, news_labels(AG_CLASSES), items, sets, f"AG News, {len(items):,} texts")
+
+
+def _ag_news(source: Source) -> Iterator[tuple[str, str, str]]:
+    """Title, description and topic of each item."""
     found = [p for below in AG_FOLDERS if (p := source.path / below / "test.csv").is_file()]
     if not found:
         raise DataError(f"No AG News (ag_news/test.csv: class, title, description) in {source.path}; see --data")
-    pairs = []
     for number, row in enumerate(csv.reader(io.StringIO(read_text(found[0]), newline="")), start=1):
         if len(row) != 3 or row[0] not in ("1", "2", "3", "4"):
             raise DataError(f"{found[0]}, row {number}: not class (1-4), title and description")
-        pairs.append((row[1], AG_CLASSES[int(row[0]) - 1]))
-    return _texts("ag_news", source, pairs, AG_CLASSES, f"AG News titles, {found[0].name}")
+        yield row[1], row[2], AG_CLASSES[int(row[0]) - 1]
 
 
 def load_disasters(source: Source) -> LabelledData:
@@ -229,6 +243,7 @@ LOADERS: Final = {
     "mnist": load_digits,
     "digits": load_scans,
     "ag_news": load_ag_news,
+    "news_sets": load_news_sets,
     "disasters": load_disasters,
     "own": load_own,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml_backend.errors import DataError
+from ml_backend.label_sets import pack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ml_backend.models.base import Model
 
-MEASURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece")
+MEASURES = ("accuracy", "f_macro", "f_micro", "f_positive", "auc", "nll", "ece")
 """Fields of ``Metrics`` that a round keeps."""
 
 
@@ -31,7 +32,7 @@ class LabelledData:
     items: Sequence[Any]
     """``N`` items, as the model's ``read_item`` returns them."""
     targets: NDArray[np.int64]
-    """Indices into ``labels [N]``."""
+    """Indices into ``labels [N]``; of answers of several choices sets ``[N, C]``."""
     source: str = ""
     test: NDArray[np.int64] | None = None
     """Items that the data's authors set apart to judge on; None: a random draw judges."""
@@ -39,6 +40,17 @@ class LabelledData:
     """What a task of Label Studio holds for each item ``[N]``; empty: the item, or a picture made of it."""
     encoder: str = ""
     """What reads the texts, for the model as for the pool's embedding; empty: the model's own."""
+
+    @property
+    def multiple(self) -> bool:
+        """Whether an answer is a set of labels."""
+        return self.targets.ndim == 2
+
+    def answer(self, position: int) -> str:
+        """The label of an item, or the text for its set."""
+        if not self.multiple:
+            return self.labels[int(self.targets[position])]
+        return pack([label for label, has in zip(self.labels, self.targets[position], strict=True) if has], self.labels)
 
 
 @dataclass(frozen=True)

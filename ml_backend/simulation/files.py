@@ -107,7 +107,7 @@ def curves(runs: Runs, measure: str) -> dict[str, dict[int, Curve]]:
     """Learning curves by strategy and seed."""
     found: dict[str, dict[int, Curve]] = defaultdict(dict)
     for (strategy, seed), rounds in sorted(runs.items()):
-        points = {entry.labels: entry.measures[measure] for entry in rounds if entry.measures[measure] is not None}
+        points = {entry.labels: entry.measures[measure] for entry in rounds if entry.measures.get(measure) is not None}
         if points:
             labels = sorted(points)
             found[strategy][seed] = Curve(_floats(labels), _floats([points[count] for count in labels]))
@@ -125,7 +125,7 @@ def write_rounds(folder: Path, runs: Runs) -> Path:
     """``rounds.csv``: one row a round."""
     header = ["strategy", "seed", "round", "labels", *MEASURES, "fit_seconds", "select_seconds"]
     rows = [
-        [r.strategy, r.seed, r.round, r.labels, *(r.measures[m] for m in MEASURES), r.fit_seconds, r.select_seconds]
+        [r.strategy, r.seed, r.round, r.labels, *(r.measures.get(m) for m in MEASURES), r.fit_seconds, r.select_seconds]
         for _, rounds in sorted(runs.items())
         for r in rounds
     ]

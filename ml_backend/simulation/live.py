@@ -56,12 +56,12 @@ def simulate_live(
         report = run_round(
             workspace, RoundRequest(project.id), RunOptions(overrides={"queue_size": first} if first else {})
         )
-        count = sum(report.label_counts.values())
+        count = report.labels
         wanted = first or min(design.batch, design.budget - count)
         picked = tuple(_answer_next(client, project.id, data, question) for _ in range(wanted))
         first = 0
         if report.version and report.metrics:
-            measures = {name: report.metrics[name] for name in MEASURES}
+            measures = {name: report.metrics.get(name) for name in MEASURES}
             times = (_seconds(report, "fit"), _seconds(report, "score"))
             manifest = ProjectStore(root, client.project(project.id).uid).manifest(report.version)
             yield Round(
@@ -95,12 +95,12 @@ def project_settings(data: LabelledData, design: Design, strategy: str, seed: in
 
 
 def label_config(data: LabelledData) -> str:
-    """A labeling config that asks for one of the data's labels."""
-    tag = data.model.object_tag
+    """A labeling config that asks for one of the data's labels, or for several."""
+    tag, kind = data.model.object_tag, "multiple" if data.multiple else "single"
     choices = "".join(f"<Choice value={quoteattr(label)}/>" for label in data.labels)
     return (
         f'<View><{tag} name="item" value="${FIELD}"/>'
-        f'<Choices name="label" toName="item" choice="single">{choices}</Choices></View>'
+        f'<Choices name="label" toName="item" choice="{kind}">{choices}</Choices></View>'
     )
 
 
@@ -112,7 +112,7 @@ def _import(
 
     def task(position: int, known: bool) -> NewTask:
         value = value_of(oracle.data, position)
-        label = oracle.data.labels[oracle.data.targets[position]] if known else None
+        label = oracle.data.answer(position) if known else None
         return NewTask({FIELD: value, POSITION: position}, label, f"{position} {content_key(value)}")
 
     held_out = [task(position, True) for position in oracle.held_out.tolist()]
@@ -134,7 +134,7 @@ def _answer_next(client: LabelStudioClient, project_id: int, data: LabelledData,
     if task is None:
         raise DataError(f"The label stream of project {project_id} ended early; is somebody else labelling there?")
     position = int(task["data"][POSITION])
-    client.annotate(task["id"], annotation_result(data.labels[data.targets[position]], question))
+    client.annotate(task["id"], annotation_result(data.answer(position), question))
     return position
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ml_backend.errors import DataError
 from ml_backend.models.base import LabeledItems
+from ml_backend.models.several import different_answers
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.strategies.picks import Positions
 
@@ -60,8 +61,8 @@ class Oracle:
 
     @property
     def classes(self) -> int:
-        """Different labels seen so far."""
-        return len(np.unique(self.data.targets[self.labelled]))
+        """Different labels seen so far; of sets different sets."""
+        return different_answers(self.data.targets[self.labelled])
 
     def items(self, positions: Positions) -> list[Any]:
         """Items at positions."""

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ml_backend.config import ProjectSettings
+from ml_backend.encoders.base import Rows
 from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import evaluate
+from ml_backend.evaluation.sets import evaluate_sets
 from ml_backend.models.base import Model
+from ml_backend.models.several import answers_of, class_counts, new_model
+from ml_backend.rounds.judging import choose_thresholds
 from ml_backend.selection.context import wants
 from ml_backend.semi_supervised.choice import Fit, fit
 from ml_backend.semi_supervised.class_names import embedded
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
-from ml_backend.semi_supervised.shares import class_prior
+from ml_backend.semi_supervised.shares import class_prior, set_rates
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
@@ -109,9 +113,7 @@ class _Run:
         return last.round + 1
 
     def _can_go_on(self) -> bool:
-        return (
-            self.unlabelled is not None and goes_on(self.data.model(self.data.labels), self.design.hyperparameters) > 0
-        )
+        return self.unlabelled is not None and goes_on(self._new_model(), self.design.hyperparameters) > 0
 
     def round(self, number: int, clock: Callable[[], float]) -> Round:
         """Train, judge, choose, ask."""
@@ -135,9 +137,20 @@ class _Run:
 
     def _choose(self, model: Model | None, count: int, ask: Callable[..., Positions] = choose) -> Positions:
         if self.outside is None:
-            return ask(model, self.oracle, count, self.settings, self.unlabelled)
+            return ask(model, self.oracle, count, self.settings, self._known())
         self.outside.search(model)
         return ask(model, self.oracle, count, self.settings, self.outside.unlabelled(), self.outside.open)
+
+    def _new_model(self) -> Model:
+        return new_model(self.data.model, self.data.labels, multiple=self.data.multiple)
+
+    def _known(self) -> Unlabelled | None:
+        """The pool's embedding, with what the labels so far say of the classes' rates, where answers are sets."""
+        if self.unlabelled is None or not self.data.multiple:
+            return self.unlabelled
+        labels = self.oracle.labelled
+        drawn = np.isin(labels, sorted(self.unlabelled.drawn))
+        return replace(self.unlabelled, prior=set_rates(self.data.targets[labels], drawn))
 
     def _fit(self) -> Fit:
         """A model of the labels and, where it is large enough, the pool; the next one may go on from it."""
@@ -147,25 +160,30 @@ class _Run:
             self.outside.search(None)
         pool = oracle.pool if self.outside is None else self.outside.pool
         found = fit(
-            lambda: data.model(data.labels),
+            self._new_model,
             oracle.known(labels),
             labels.tolist(),
             lambda: oracle.items(pool),
             len(pool) - len(labels),
-            self.unlabelled if self.outside is None else self.outside.unlabelled(),
+            self._known() if self.outside is None else self.outside.unlabelled(),
             seed=self.seed,
             evaluation=oracle.known(oracle.evaluation),
             hyperparameters={**read_through, **self.design.hyperparameters},
             earlier=self.earlier,
         )
-        counts = np.bincount(data.targets[labels], minlength=len(data.labels))
+        choose_thresholds(found.model, oracle.known(oracle.evaluation))
+        counts = class_counts(data.targets[labels], len(data.labels))
         earlier = Earlier(lambda: found.model, found.learnt_from, counts, found.training.examples, found.in_a_row)
         self.earlier = earlier
         return found
 
     def _measure(self, model: Model) -> dict[str, float | None]:
         probabilities = model.probabilities(self.oracle.items(self.judges)).mean(axis=1, dtype=np.float64)
-        metrics = evaluate(probabilities, self.data.targets[self.judges], self.data.labels)
+        targets, labels = self.data.targets[self.judges], self.data.labels
+        if self.data.multiple:
+            metrics = evaluate_sets(probabilities, targets, labels, answers_of(model, probabilities))
+        else:
+            metrics = evaluate(probabilities, targets, labels)
         return {name: getattr(metrics, name) for name in MEASURES}
 
 
@@ -194,17 +212,23 @@ def _unlabelled(
     if encoder is None:
         return None
     first = oracle.first if not design.cold else oracle.labelled
-    prior, drawn = class_prior(len(data.labels), data.targets[first]), frozenset(first.tolist())
+    drawn = frozenset(first.tolist())
+    prior = np.full(len(data.labels), 0.5) if data.multiple else class_prior(len(data.labels), data.targets[first])
     items = oracle.items(oracle.pool)
     path = folder / f"embedding-{encoder.name}-{seed}.safetensors" if folder else None
     if path is not None and path.exists():
         try:
             kept = PoolEmbedding.load(path)
             if kept.made_of == made_of(encoder, seed, None):
-                return Unlabelled(kept.extended(items), prior, drawn, embedded(kept.encoder, data.labels))
+                return Unlabelled(kept.extended(items), prior, drawn, _names(data, kept))
         except StoreError:
             pass  # half a file, or of another release: it is computed again
     embedding = PoolEmbedding.learn(encoder, items, seed=seed)
     if path is not None:
         embedding.save(path)
-    return Unlabelled(embedding, prior, drawn, embedded(embedding.encoder, data.labels))
+    return Unlabelled(embedding, prior, drawn, _names(data, embedding))
+
+
+def _names(data: LabelledData, embedding: PoolEmbedding) -> Rows | None:
+    """What the classes are called, as in the loop: not where answers are sets."""
+    return None if data.multiple else embedded(embedding.encoder, data.labels)

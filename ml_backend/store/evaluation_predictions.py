@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from ml_backend.errors import StoreError
 from ml_backend.files import Staged
+from ml_backend.models.several import are_sets, equal_answers
 
 EVALUATION_FILE: Final = "evaluation.safetensors"
 
@@ -25,20 +26,24 @@ class EvaluationPredictions:
     task_ids: NDArray[np.int64]
     """``[E]``."""
     targets: NDArray[np.int64]
-    """Indices into the version's labels, as people had answered by then ``[E]``."""
+    """Indices into the version's labels, as people had answered by then ``[E]``; or sets of them ``[E, C]``."""
     probabilities: NDArray[np.float32]
     """``[E, C]``, dropout off."""
+    answers: NDArray[np.int64] | None = None
+    """Sets that it answers ``[E, C]``, by thresholds chosen without the task; None where one label is asked for."""
 
     @cached_property
     def guesses(self) -> NDArray[np.int64]:
-        """Indices of the most probable labels ``[E]``."""
+        """Indices of the most probable labels ``[E]``, or sets ``[E, C]``."""
+        if self.answers is not None:
+            return self.answers
         guesses: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return guesses
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which tasks the version has right ``[E]``."""
-        return np.asarray(self.guesses == self.targets)
+        """Which tasks the version has right, of sets as a whole ``[E]``."""
+        return equal_answers(self.guesses, self.targets)
 
     def about_same_tasks(self, other: EvaluationPredictions) -> bool:
         """Whether both are about the same tasks with the same answers, so that they can be compared task by task."""
@@ -46,16 +51,26 @@ class EvaluationPredictions:
 
 
 def evaluation_predictions(
-    task_ids: NDArray[np.int64], targets: NDArray[np.int64], probabilities: NDArray[np.floating]
+    task_ids: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    answers: NDArray[np.int64] | None = None,
 ) -> EvaluationPredictions:
-    """Evaluation predictions from rows in any order."""
+    """Evaluation predictions from rows in any order; ``answers`` are kept where they are sets."""
     order = np.argsort(task_ids)
-    return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32))
+    sets = answers[order] if answers is not None and are_sets(answers) else None
+    return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32), sets)
 
 
 def write_evaluation_predictions(path: Staged, judged: EvaluationPredictions) -> None:
     """Write the file. Raises OSError or SafetensorError."""
-    arrays = {"task_ids": judged.task_ids, "targets": judged.targets, "probabilities": judged.probabilities}
+    arrays: dict[str, NDArray[Any]] = {
+        "task_ids": judged.task_ids,
+        "targets": judged.targets,
+        "probabilities": judged.probabilities,
+    }
+    if judged.answers is not None:
+        arrays["answers"] = judged.answers
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 

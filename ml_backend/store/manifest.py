@@ -38,6 +38,8 @@ class Manifest(BaseModel):
     """Label Studio object that it reads, such as ``Text``."""
     labels: tuple[str, ...]
     """The classes, in the order of its probabilities."""
+    multiple: bool = False
+    """Whether its answers are sets of the classes."""
     config: dict[str, Any]
     """What the model needs to be rebuilt."""
     fingerprint: str

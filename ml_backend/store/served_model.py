@@ -40,7 +40,8 @@ class ServedModels:
             return self._load(store, version)
         except (StoreError, ModelError) as exc:
             problem = exc
-        for name in stand_ins(store, version, question.object_tag, question.labels, question.control):
+        asked = question.object_tag, question.labels, question.control
+        for name in stand_ins(store, version, *asked, multiple=question.multiple):
             try:
                 found = self._load(store, name)
             except (StoreError, ModelError):

@@ -31,8 +31,9 @@ def library_versions() -> dict[str, str]:
 
 def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
     """Whether a version answers the project's question as it stands."""
-    asked = (question.object_tag, question.labels)
-    return (manifest.object_tag, manifest.labels) == asked and manifest.control in ("", question.control)
+    asked = question.object_tag, question.labels, question.multiple
+    alike = (manifest.object_tag, manifest.labels, manifest.multiple) == asked
+    return alike and manifest.control in ("", question.control)
 
 
 def version_with(store: ProjectStore, fingerprint: str) -> str | None:
@@ -62,13 +63,20 @@ def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_onl
 
 
 def stand_ins(
-    store: ProjectStore, version: str, object_tag: str, labels: Sequence[str], control: str = ""
+    store: ProjectStore,
+    version: str,
+    object_tag: str,
+    labels: Sequence[str],
+    control: str = "",
+    *,
+    multiple: bool = False,
 ) -> list[str]:
     """Versions that can answer in the place of a damaged one: the newest first, those that were not promoted last."""
     names = [name for name in reversed(store.versions()) if name != version and store.problem(name) is None]
     manifests = [store.manifest(name) for name in names]
+    asked = object_tag, tuple(labels), multiple
     alike = [m for m in manifests if m.control == control or "" in (m.control, control)]
-    fit = [m for m in alike if (m.object_tag, m.labels) == (object_tag, tuple(labels))]
+    fit = [m for m in alike if (m.object_tag, m.labels, m.multiple) == asked]
     return [m.name for m in sorted(fit, key=lambda m: not m.promoted)]
 
 
@@ -81,8 +89,8 @@ def serving_problem(store: ProjectStore, version: str) -> str | None:
     if problem is None:
         return None
     asked = store.document(QUESTION)
-    control = str(asked.get("control") or "")
-    others = stand_ins(store, version, str(asked.get("object_tag")), asked.get("labels") or (), control)
+    wanted = str(asked.get("object_tag")), asked.get("labels") or (), str(asked.get("control") or "")
+    others = stand_ins(store, version, *wanted, multiple=bool(asked.get("multiple")))
     return f"{problem} {others[0]} answers in its place." if others else f"{problem} No other version can answer."
 
 
@@ -117,14 +125,19 @@ def version_before(store: ProjectStore) -> str:
     if current is None:
         raise StoreError("No model is in use yet: there is nothing to go back from.")
     now = store.manifest(current)
-    if now.parent in store.versions() and store.manifest(str(now.parent)).labels == now.labels:
+    if now.parent in store.versions() and _alike(store.manifest(str(now.parent)), now):
         return str(now.parent)
     manifests = map(store.manifest, reversed(store.versions()))
-    older = (m.name for m in manifests if m.promoted and m.number < now.number and m.labels == now.labels)
+    older = (m.name for m in manifests if m.promoted and m.number < now.number and _alike(m, now))
     before = next(older, None)
     if before is None:
         raise StoreError(f"No version before {current} is stored; name the one you want (versions.py list).")
     return before
+
+
+def _alike(one: Manifest, other: Manifest) -> bool:
+    """Whether both answer with the same labels, in the same way."""
+    return (one.labels, one.multiple) == (other.labels, other.multiple)
 
 
 def best_version(manifests: Sequence[Manifest], measure: str) -> str:
@@ -136,9 +149,7 @@ def best_version(manifests: Sequence[Manifest], measure: str) -> str:
         StoreError: no version was measured.
     """
     measured = [m for m in manifests if m.metrics and m.metrics.get(measure) is not None]
-    rivals = [
-        (float((m.metrics or {})[measure]), m.number, m.name) for m in measured if m.labels == manifests[-1].labels
-    ]
+    rivals = [(float((m.metrics or {})[measure]), m.number, m.name) for m in measured if _alike(m, manifests[-1])]
     if not rivals:
         raise StoreError(f"No version has a held-out {measure}: label evaluation tasks, or name a version.")
     return max(rivals)[-1]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import AcquisitionError
+from ml_backend.models.several import HALF, are_sets, class_counts, different_answers
 from ml_backend.semi_supervised.graph import (
     Floats,
     Neighbourhood,
@@ -27,26 +28,19 @@ from ml_backend.semi_supervised.graph import (
     label_mass,
     label_probabilities,
     propagate,
+    set_mass,
+    set_probabilities,
 )
+from ml_backend.strategies.auto_phases import cold_picks, is_cold, searches
 from ml_backend.strategies.base import Strategy, needs
 from ml_backend.strategies.clusters import typiclust
 from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
-from ml_backend.strategies.rivals import rivals
+from ml_backend.strategies.rivals import doubts, rivals
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-COLD_SHARE: Final = 0.8
-"""Cold picks for each class: clusters are found a few fewer than classes, and the rest shows as items in between."""
-FEWEST_COLD: Final = 4
-MOST_COLD: Final = 50
-SEARCHED: Final = 5
-"""Labels for each class of the config, after which a class without any is not looked for."""
-SEARCH_EVERY: Final = 3
-"""A class has kinds, too, of which one without a label is found by nothing that goes by what is known."""
-SEARCH_EVERY_MISSING: Final = 2
-"""The same while a class has no label."""
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
 SPACED: Final = 10
@@ -55,55 +49,25 @@ answer to the first for that to the others."""
 FAR: Final = "hardly reached by any label so far: perhaps of a class, or a kind, that has none"
 
 
-def cold_picks(classes: int) -> int:
-    """Labels that are asked for by clusters alone."""
-    return int(np.clip(round(COLD_SHARE * classes), FEWEST_COLD, MOST_COLD))
-
-
-def is_cold(labels: int, seen: int, classes: int) -> bool:
-    """Whether there are too few labels, or of too few classes, to look between classes."""
-    return labels < cold_picks(classes) or seen < min(2, classes)
-
-
-def misses_a_class(labels: int, seen: int, classes: int) -> bool:
-    """Whether a class without a label is looked for; not for ever: nothing may belong to some."""
-    return seen < classes and labels < SEARCHED * classes
-
-
-def searches(labels: int, seen: int, classes: int) -> bool:
-    """Whether the next item is to find what has no label yet: every third one, every second while `misses_a_class`."""
-    return labels % (SEARCH_EVERY_MISSING if misses_a_class(labels, seen, classes) else SEARCH_EVERY) == 0
-
-
-def explain(labels: int, seen: int, classes: int) -> str:
-    """What ``auto`` asks now and why, in a sentence.
-
-    Args:
-        labels: how many there are.
-        seen: of how many classes.
-        classes: how many there could be.
-    """
-    cold = cold_picks(classes)
-    if is_cold(labels, seen, classes) and labels >= cold:
-        return f"auto: typical items of groups without a label, until a second class is found ({labels} labels now)"
-    if labels < cold:
-        return f"auto: typical items of groups without a label, until there are {cold} labels ({labels} now)"
-    found = f"auto: items between two classes that many others are like ({labels} labels)"
-    if misses_a_class(labels, seen, classes):
-        return f"{found}; every second one among those that hardly a label reaches: {seen} of {classes} classes seen"
-    return f"{found}; every third one among those that hardly a label reaches"
-
-
 class Answers:
     """What the labels so far say about every item; each further one is added in milliseconds."""
 
     def __init__(self, graph: Neighbourhood) -> None:
         self._graph = graph
         self._labelled, self._targets = graph.labelled.tolist(), graph.targets.tolist()
-        self._mass = label_mass(graph.weights, graph.labelled, graph.targets, graph.classes)
+        self._sets = are_sets(graph.targets)
+        if self._sets:
+            self._mass = set_mass(graph.weights, graph.labelled, graph.targets)
+        else:
+            self._mass = label_mass(graph.weights, graph.labelled, graph.targets, graph.classes)
 
     def add(self, nodes: Positions, targets: Positions) -> None:
         """Take further labels into account."""
+        if self._sets:
+            self._mass += set_mass(self._graph.weights, nodes, targets)
+            self._labelled += nodes.tolist()
+            self._targets += targets.tolist()
+            return
         classes, column = np.unique(targets, return_inverse=True)
         sources = np.zeros((self._graph.weights.shape[0], len(classes)), np.float32)
         np.add.at(sources, (nodes, column), 1.0)
@@ -130,17 +94,40 @@ class Answers:
 
     def probabilities(self) -> Floats:
         """Of every node ``[N, C]``."""
-        return label_probabilities(self._mass, self.nodes, np.array(self._targets, dtype=np.int64), self._graph.prior)
+        spread = set_probabilities if self._sets else label_probabilities
+        return spread(self._mass, self.nodes, self._given, self._graph.prior)
+
+    @property
+    def _given(self) -> Positions:
+        """What the labels are: classes ``[L]``, or sets ``[L, C]``."""
+        found = np.array(self._targets, dtype=np.int64)
+        return found.reshape(-1, self._graph.classes) if self._sets else found
+
+    @staticmethod
+    def expected(beliefs: Floats, *, sets: bool) -> Positions:
+        """The answers that are likeliest: classes, or sets."""
+        return (beliefs >= HALF).astype(np.int64) if sets else beliefs.argmax(axis=1)
 
     @property
     def searching(self) -> bool:
         """Whether the next item is to find what has no label yet, see `searches`."""
-        return searches(len(self._targets), len(set(self._targets)), self._graph.classes)
+        seen = int(np.count_nonzero(class_counts(self._given, self._graph.classes)))
+        return searches(len(self._targets), seen, self._graph.classes)
 
     def utility(self, beliefs: Floats) -> Floats:
         """How much the label of each node would tell: `unreached` while `searching`, else `between` ``[N]``."""
-        weights = self._graph.weights
-        return unreached(self._mass, weights) if self.searching else between(beliefs, weights)
+        if not self.searching:
+            return in_doubt(beliefs, self._graph)
+        return unreached(self._mass[:, -1:] if self._sets else self._mass, self._graph.weights)
+
+
+def in_doubt(beliefs: Floats, graph: Neighbourhood) -> Floats:
+    """`between` its classes; of sets how far from yes and no, over the classes ``[N]``: ``m = 1 - |2 p - 1|``."""
+    if not are_sets(graph.targets):
+        return between(beliefs, graph.weights)
+    doubts = 1.0 - np.abs(2.0 * beliefs - 1.0)
+    m = doubts.max(axis=1) if graph.over_classes == "largest" else doubts.mean(axis=1)
+    return _with_neighbours(m.astype(np.float32), graph.weights)
 
 
 def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
@@ -181,8 +168,9 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
         spaced: picks in a row of which no two are neighbours, as far as there are others.
     """
     count = min(count, len(graph.open))
-    if is_cold(len(graph.labelled), len(np.unique(graph.targets)), graph.classes):
+    if is_cold(len(graph.labelled), different_answers(graph.targets), graph.classes):
         return _cold(graph, count, rng)
+    sets = are_sets(graph.targets)
     answers = Answers(graph)
     left = np.ones(len(graph.open), dtype=np.bool_)
     order: list[int] = []
@@ -191,7 +179,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
         beliefs = answers.probabilities()
         both = with_model(beliefs, graph)
         alone, searching = len(order) < ALONE, answers.searching
-        value = answers.utility(both) if alone else between(both, graph.weights)
+        value = answers.utility(both) if alone else in_doubt(both, graph)
         picked = apart(
             np.where(left, value[graph.open], -1.0),
             graph,
@@ -203,8 +191,9 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
         nodes = graph.open[picked]
         for item, node in zip(picked, nodes, strict=True):
             said = None if graph.model is None else graph.model[item]
-            reasons[item] = FAR if alone and searching else rivals(beliefs[node], said)
-        answers.add(nodes, beliefs[nodes].argmax(axis=1))
+            why = doubts if sets else rivals
+            reasons[item] = FAR if alone and searching else why(beliefs[node], said)
+        answers.add(nodes, answers.expected(beliefs[nodes], sets=sets))
     return Picks.by_place(order, reasons)
 
 

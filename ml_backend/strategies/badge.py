@@ -14,9 +14,16 @@ from ml_backend.strategies.base import Strategy, embeddings_of, needs, probabili
 from ml_backend.strategies.picks import Floats, Picks
 
 
-def factors(probabilities: NDArray[np.floating], embeddings: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """``a = p - onehot(argmax p) [N, C]`` and ``h [N, D]``: an item's gradient embedding is their outer product."""
+def factors(
+    probabilities: NDArray[np.floating], embeddings: NDArray[np.floating], *, several: bool = False
+) -> tuple[Floats, Floats]:
+    """``a = p - onehot(argmax p) [N, C]`` and ``h [N, D]``: an item's gradient embedding is their outer product.
+
+    Of sets ``a = p - round(p)``: the same gradient of a sigmoid a class, at the set that is likeliest.
+    """
     a = probabilities.mean(axis=1, dtype=np.float64)
+    if several:
+        return a - (a >= 0.5), np.asarray(embeddings, dtype=np.float64)
     a[np.arange(len(a)), a.argmax(axis=1)] -= 1.0
     return a, np.asarray(embeddings, dtype=np.float64)
 
@@ -29,7 +36,12 @@ def squared_distances(a: Floats, h: Floats, lengths: Floats, row: int) -> Floats
 
 
 def badge(
-    probabilities: NDArray[np.floating], embeddings: NDArray[np.floating], count: int, rng: np.random.Generator
+    probabilities: NDArray[np.floating],
+    embeddings: NDArray[np.floating],
+    count: int,
+    rng: np.random.Generator,
+    *,
+    several: bool = False,
 ) -> Picks:
     """k-means++ over gradient embeddings ``g = (p - onehot(argmax p)) (x) h`` (Ash et al. 2020).
 
@@ -43,8 +55,9 @@ def badge(
         embeddings: ``h [N, D]``, what the last layer sees.
         count: B.
         rng: draws the picks.
+        several: answers are sets.
     """
-    a, h = factors(probabilities, embeddings)
+    a, h = factors(probabilities, embeddings, several=several)
     taken = min(count, len(a))
     lengths = np.einsum("nc,nc->n", a, a) * np.einsum("nd,nd->n", h, h)
     nearest = np.full(len(a), np.inf)
@@ -74,6 +87,7 @@ BADGE: Final = Strategy(
     "Ash et al. 2020",
     "O(B N (C + D))",
     needs("probabilities", "embeddings"),
-    pick=lambda e, count: badge(probabilities_of(e), embeddings_of(e), count, e.rng(1)),
+    pick=lambda e, count: badge(probabilities_of(e), embeddings_of(e), count, e.rng(1), several=e.several),
     copies=embeddings_of,
+    takes_several=True,
 )

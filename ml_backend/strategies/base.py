@@ -37,6 +37,9 @@ class Strategy:
     """Whether an item's score depends on that item alone, so that `/predict` can give it."""
     caveat: str = ""
     """Where it fails."""
+    takes_several: bool = False
+    """Whether it reads the probabilities of sets itself (`StrategyInputs.several`). Else one with a ``score`` is asked
+    about each class (`several`), and one with a ``pick`` that reads probabilities is refused."""
 
     @property
     def batch_aware(self) -> bool:

@@ -76,6 +76,58 @@ def batch_bald(
     return Picks.of(order, np.array(gains) / np.log(classes))
 
 
+@hardware.threads()
+def batch_bald_of_sets(
+    probabilities: Probabilities, count: int, uniforms: Callable[[int, int], Floats], *, largest: bool = False
+) -> Picks:
+    """`batch_bald` where answers are sets: a gain is the mean, or the ``largest``, of its classes' own.
+
+    Each class is a question of yes and no, about which the batch tells by its own labels of that class. As gains of a
+    class never rise with the batch, neither do these, so that items are computed in the same lazy way.
+
+    Args:
+        probabilities: ``[N, K, C]``, each class by itself.
+        count: B.
+        uniforms: as of `batch_bald`; the classes share the draws.
+        largest: the largest gain of a class counts.
+    """
+    import torch
+
+    items, passes, classes = probabilities.shape
+    kept = min(CONFIGURATIONS, max(CONFIGURATIONS // 10, 10 * CONFIGURATIONS // classes))
+    yes = torch.from_numpy(np.ascontiguousarray(probabilities.transpose(2, 0, 1), dtype=np.float64))
+    p = torch.stack([1 - yes, yes], dim=3)  # [C, N, K, 2]
+    entropies = -(torch.xlogy(p, p)).sum(dim=3).mean(dim=2).numpy()  # [C, N]
+
+    def together(gains: list[Floats]) -> Floats:
+        return np.asarray(np.max(gains, axis=0) if largest else np.mean(gains, axis=0))
+
+    bound = together([bald(p[c].numpy()) for c in range(classes)])
+    batches = [_Configurations(passes, 2, kept) for _ in range(classes)]
+
+    def gain(rows: NDArray[np.int64]) -> Floats:
+        own = enumerate(batches)
+        return together([batch.conditional_entropy(p[c][rows]) - entropies[c][rows] for c, batch in own])
+
+    order: list[int] = []
+    gains: list[float] = []
+    for _ in range(min(count, items)):
+        best = _largest(bound, gain) if order else int(np.argmax(bound))
+        order.append(best)
+        gains.append(max(float(bound[best]), 0.0))
+        bound[best] = -np.inf
+        for c, batch in enumerate(batches):
+            batch.add(p[c][best], uniforms(best, kept))
+    return Picks.of(order, np.array(gains) / np.log(2))
+
+
+def _batch_bald(inputs: StrategyInputs, count: int) -> Picks:
+    p = probabilities_of(inputs)
+    if inputs.several:
+        return batch_bald_of_sets(p, count, inputs.uniforms, largest=inputs.over_classes == "largest")
+    return batch_bald(p, count, inputs.uniforms)
+
+
 def _flat(inputs: StrategyInputs) -> NDArray[np.floating]:
     """All probabilities of each item in one row ``[N, K C]``."""
     return probabilities_of(inputs).reshape(len(inputs), -1)
@@ -87,8 +139,9 @@ BATCH_BALD: Final = Strategy(
     "Kirsch, van Amersfoort & Gal 2019",
     "O(B · 10,000 · N K C) at worst, a few per cent of it as a rule",
     needs("probabilities", "samples"),
-    pick=lambda e, count: batch_bald(probabilities_of(e), count, e.uniforms),
+    pick=_batch_bald,
     copies=_flat,
+    takes_several=True,
     caveat="with K passes a batch can tell at most ln K nats: later picks of a long queue are near random; "
     "on digits with a linear model worse than random from 10 to 100 labels",
 )

@@ -11,12 +11,15 @@ ROW_SUM_TOLERANCE = 1e-3
 """float32 rows sum to 0.999999; a row further off is a model's mistake and is never repaired by guessing."""
 
 
-def check_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
+def check_probabilities(probabilities: NDArray[np.floating], *, several: bool = False) -> NDArray[np.floating]:
     """Return ``probabilities [N, K, C]`` as float32 or float64, or say which row is wrong.
+
+    ``several``: of sets, each by itself between 0 and 1.
 
     Raises:
         AcquisitionError: wrong number of axes, no pass, fewer than two classes, a value that is NaN, infinite or
-            negative, or a row that does not sum to 1 within 1e-3. The message names the row.
+            negative, or a row that does not sum to 1 within 1e-3, or of sets a value above 1. The message names the
+            row.
     """
     values = np.asarray(probabilities)
     if values.dtype != np.float32:
@@ -25,6 +28,8 @@ def check_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.float
         raise AcquisitionError(
             f"Probabilities must have shape [items, samples >= 1, classes >= 2]; got {values.shape}."
         )
+    if several:
+        return _checked_sets(values)
     # A product with ones passes NaN and inf on.
     with np.errstate(invalid="ignore"):
         sums = values.reshape(-1, values.shape[2]) @ np.ones(values.shape[2], values.dtype)
@@ -36,4 +41,15 @@ def check_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.float
     raise AcquisitionError(
         f"Item {row} has probabilities {values[row].tolist()}: each pass must be finite, not negative and sum "
         f"to 1. {int(wrong.sum())} of {len(values)} items are affected; the model's output is broken."
+    )
+
+
+def _checked_sets(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    fits = ((values >= 0) & (values <= 1)).all(axis=(1, 2))  # False for NaN
+    if fits.all():
+        return values
+    row = int(np.argmin(fits))
+    raise AcquisitionError(
+        f"Item {row} has probabilities {values[row].tolist()}: each must lie between 0 and 1. "
+        f"{int((~fits).sum())} of {len(values)} items are affected; the model's output is broken."
     )

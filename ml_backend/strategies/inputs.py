@@ -45,6 +45,10 @@ class StrategyInputs:
     seed: int = 0
     classes: int = 2
     """C."""
+    several: bool = False
+    """Whether answers are sets: each class's probability stands by itself, and rows do not sum to 1."""
+    over_classes: str = "mean"
+    """Of sets: whether an item's score is the ``mean`` or the ``largest`` of its classes'."""
     probabilities: Array | None = None
     """``[N, K, C]``."""
     embeddings: Array | None = None

@@ -17,6 +17,7 @@ from ml_backend.registry import Registry
 from ml_backend.strategies.base import Strategy
 from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Floats, Picks, first_of_copies
+from ml_backend.strategies.several import scored
 
 
 def _problem(_: str, entry: Any) -> str | None:
@@ -80,7 +81,7 @@ def pick(strategy: Strategy, inputs: StrategyInputs, count: int) -> Picks:
     Copies of an item that a batch-aware strategy has chosen from come after all other items.
     """
     if strategy.score is not None:
-        scores = np.clip(strategy.score(inputs), 0.0, 1.0)
+        scores = np.clip(scored(strategy, inputs), 0.0, 1.0)
         order = _largest(scores, count)
         return Picks.of(order, scores[order])
     if strategy.pick is None:

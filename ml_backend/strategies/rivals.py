@@ -32,3 +32,16 @@ def rivals(beliefs: Floats, model: Floats | None) -> str:
         return f"like many others; {{{first}}} ({beliefs[first]:.0%}) by items like it"
     between = f"between {{{first}}} ({beliefs[first]:.0%}) and {{{second}}} ({beliefs[second]:.0%}) by items like it"
     return f"{between}; {model_says}" if model_says else between
+
+
+def doubts(beliefs: Floats, model: Floats | None) -> str:
+    """Which class of an item's set is most in doubt, in words (`picks.Reasons`).
+
+    Args:
+        beliefs: probability of each class, by the labels of items like it ``[C]``.
+        model: the same by the model, where there is one.
+    """
+    both = beliefs if model is None else (beliefs + model) / 2
+    worst = int(np.argmin(np.abs(both - 0.5)))
+    said = f"perhaps {{{worst}}}: {beliefs[worst]:.0%} by items like it"
+    return said if model is None else f"{said}, {model[worst]:.0%} by the model"

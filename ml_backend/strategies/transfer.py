@@ -68,6 +68,7 @@ ACTIVE_TRANSFER: Final = Strategy(
     "O(V D² + N D)",
     needs("probabilities", "embeddings", "validation"),
     score=lambda e: active_transfer(embeddings_of(e), validation_of(e), wrong_of(e)),
+    takes_several=True,
     caveat="random while no evaluation answer is wrong; evaluation items steer the queue: report on others",
 )
 
@@ -103,6 +104,7 @@ ATLAS: Final = Strategy(
     needs("probabilities", "embeddings", "validation"),
     pick=lambda e, count: atlas(embeddings_of(e), validation_of(e), wrong_of(e), count),
     copies=embeddings_of,
+    takes_several=True,
     caveat="as `active_transfer`",
 )
 

@@ -56,7 +56,7 @@ def body(data: Data) -> list[Any]:
     """What depends on the choices."""
     if data["problem"]:
         return [parts.notice(data["problem"], "warning")]
-    return [_matrix(data), _errors(data)]
+    return [_classes(data) if data["by_class"] is not None else _matrix(data), _errors(data)]
 
 
 def _choices(data: Data) -> html.Div:
@@ -94,6 +94,15 @@ def _matrix(data: Data) -> html.Section:
     left = len(data["labels"]) - len(drawn)
     note = f"The {len(drawn)} classes with the most errors; {left:,} others are not drawn." if left else None
     return parts.section("Confusion matrix", html.Div(content, className="matrix"), note=note, topic="confusion matrix")
+
+
+def _classes(data: Data) -> html.Section:
+    """Of answers that are sets, each class by itself."""
+    rows = [(row["label"], *(f"{row[name]:,}" for name in ("given", "missed", "added"))) for row in data["by_class"]]
+    head = ("Label", "People say it of", "The model misses", "The model adds")
+    table = parts.table(head, rows, caption="Errors by label, in tasks", numbers=(1, 2, 3))
+    note = f"{data['wrong']:,} of {data['evaluated']:,} evaluation tasks have a label too many or too few."
+    return parts.section("Errors by label", table, note=note, topic="errors by label")
 
 
 def _errors(data: Data) -> html.Section:

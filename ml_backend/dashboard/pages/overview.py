@@ -99,6 +99,9 @@ def _standing(data: Data) -> html.Section:
     names = [("accuracy", "Accuracy", "accuracy"), ("f_macro", "F-score", "f-score"), ("auc", "AUC", "AUC")]
     if metrics.get("f_positive") is not None:
         names[1] = ("f_positive", f"F-score of “{metrics['positive']}”", "f-score")
+    if metrics.get("f_micro") is not None:
+        names[0] = ("accuracy", "Whole sets right", "whole sets")
+        names.insert(2, ("f_micro", "F-score of all choices", "whole sets"))
     rows: list[Figure] = []
     for name, label, topic in names:
         change = words.change(metrics.get(name), then.get(name)) or None

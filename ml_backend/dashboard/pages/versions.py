@@ -19,6 +19,7 @@ from ml_backend.errors import ActiveLearningError, StoreError
 NAMES: Final = {
     "accuracy": "Accuracy",
     "f_macro": "F-score, mean of the classes",
+    "f_micro": "F-score of all choices",
     "f_positive": "F-score of the rarer class",
     "auc": "AUC",
     "nll": "Loss on the evaluation tasks",
@@ -29,7 +30,7 @@ NAMES: Final = {
     "model": "Model",
     "learnt from": "Learnt from",
 }
-SHARES: Final = ("accuracy", "f_macro", "f_positive", "auc")
+SHARES: Final = ("accuracy", "f_macro", "f_micro", "f_positive", "auc")
 """Shown in percent, as on all other pages."""
 LEARNT_FROM: Final = {"labels": "labels", "pool": "all tasks"}
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from ml_backend.dashboard.reading.common import question_of, readable_versions, shown_items
+from ml_backend.dashboard.reading.set_mistakes import by_class, set_mistakes
 from ml_backend.errors import StoreError
+from ml_backend.label_sets import shown
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.label_review import DOCUMENT
@@ -32,6 +34,7 @@ NOTHING: Final[Mapping[str, Any]] = {
     "confusion": [],
     "row_totals": [],
     "pairs": [],
+    "by_class": None,
     "evaluated": 0,
     "wrong": 0,
     "mistakes": [],
@@ -57,7 +60,8 @@ def read_mistakes(
         ``confusion`` is ``[D][D]``, of the classes ``drawn``: rows are people's labels, columns the version's. These
         are all, or of more than `MOST_DRAWN` those with the most errors; ``row_totals`` ``[D]`` are of all columns.
         ``pairs`` are the largest entries of all off the diagonal. ``version`` is None where there is nothing to show,
-        and ``problem`` says why.
+        and ``problem`` says why. Where answers are sets there is no matrix: ``by_class`` says of each class how often
+        it was missed or added.
     """
     measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
     current = store.current().version
@@ -76,20 +80,30 @@ def read_mistakes(
     if judged is None:
         return found | {"problem": f"What {wanted} said of each task was not kept: an older release trained it."}
     labels = store.manifest(wanted).labels
-    confusion, rows = confusion_matrix(judged, len(labels)), _mistakes(judged, labels, target, guess)
+    if judged.answers is None:
+        rows, matrix = _mistakes(judged, labels, target, guess), _matrix(judged, labels)
+    else:
+        rows, matrix = set_mistakes(judged, labels, target, guess), {"by_class": by_class(judged, labels)}
     items = shown_items(store, [row["task"] for row in rows[:limit]])
-    drawn = drawn_classes(confusion)
     return found | {
         "version": wanted,
         "labels": list(labels),
-        "drawn": [labels[number] for number in drawn],
-        "confusion": confusion[np.ix_(drawn, drawn)].tolist(),
-        "row_totals": confusion[drawn].sum(axis=1).tolist(),
-        "pairs": _pairs(confusion, labels),
+        **matrix,
         "evaluated": len(judged.targets),
         "wrong": int((~judged.right).sum()),
         "shown_wrong": len(rows),
         "mistakes": [row | {"item": items.get(row["task"])} for row in rows[:limit]],
+    }
+
+
+def _matrix(judged: EvaluationPredictions, labels: tuple[str, ...]) -> dict[str, Any]:
+    confusion = confusion_matrix(judged, len(labels))
+    drawn = drawn_classes(confusion)
+    return {
+        "drawn": [labels[number] for number in drawn],
+        "confusion": confusion[np.ix_(drawn, drawn)].tolist(),
+        "row_totals": confusion[drawn].sum(axis=1).tolist(),
+        "pairs": _pairs(confusion, labels),
     }
 
 
@@ -160,5 +174,5 @@ def _given(store: ProjectStore, task_ids: list[int]) -> dict[int, list[str]]:
     question = question_of(store)
     for task in TaskCache(store.task_cache_path).find(task_ids):
         given = (read_answer(annotation.result, question).label for annotation in task.annotations)
-        found[task.id] = list(dict.fromkeys(label for label in given if label is not None))
+        found[task.id] = list(dict.fromkeys(shown(label) for label in given if label is not None))
     return found

@@ -21,7 +21,7 @@ from ml_backend.strategies.registry import STRATEGIES
 OLD_SCORES: Final = re.compile(r"macro F (\d\.\d+) with the pool, (\d\.\d+) from the labels")
 OLD_POOL: Final = re.compile(r"the ([\d,]+) items of the pool")
 NOT_MEASURED: Final = "This version is still to be measured: a round does that once its order is served."
-FIGURES = ("accuracy", "f_macro", "f_positive", "positive", "auc", "nll", "ece", "n")
+FIGURES = ("accuracy", "f_macro", "f_micro", "f_positive", "positive", "auc", "nll", "ece", "n")
 
 
 def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from ml_backend.dashboard.reading.common import question_of
 from ml_backend.dashboard.reading.maps import control_tasks
 from ml_backend.errors import BadItemError, ConfigurationError
-from ml_backend.evaluation.agreement import answers, majority
+from ml_backend.evaluation.agreement import answers, together
+from ml_backend.label_sets import unpack
 from ml_backend.label_studio.answers import label_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
@@ -93,7 +94,7 @@ def _facts(store: ProjectStore) -> Iterator[TaskFacts]:
             found = "dropped" if task.id in dropped else "queued" if task.id in queued else "open"
         is_control = found == "queued" and task.id in control
         guess, probability = (None, None) if is_control else guesses.get(task.id, (None, None))
-        label = majority(answers(_labelled(task, question)))
+        label = together(answers(_labelled(task, question)), sets=question.multiple)
         yield TaskFacts(task.id, _words(task, question, media).casefold(), found, label, guess, probability, is_control)
 
 
@@ -161,8 +162,8 @@ class Filter:
         """Whether a task is looked for."""
         return (
             (not self.state or facts.state == self.state)
-            and (not self.label or facts.label == self.label)
-            and (not self.guess or facts.guess == self.guess)
+            and (not self.label or _has(facts.label, self.label))
+            and (not self.guess or _has(facts.guess, self.guess))
             and self._is_sure(facts.probability)
             and all(word in facts.words for word in self.words)
         )
@@ -173,6 +174,11 @@ class Filter:
         return probability is not None and (self.least or 0.0) <= probability <= (
             1.0 if self.most is None else self.most
         )
+
+
+def _has(answer: str | None, label: str) -> bool:
+    """Whether an answer is a label, or a set that has it."""
+    return answer is not None and label in unpack(answer)
 
 
 EVERYTHING: Final = Filter()

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ml_backend.dashboard.reading.common import question_of, shown_items
 from ml_backend.dashboard.reading.pool import EVERYTHING, Filter, facts_of
 from ml_backend.errors import AcquisitionError
+from ml_backend.label_sets import shown as shown_label
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED, Prediction, Queue
 from ml_backend.rounds.measures import numbers
@@ -96,7 +97,7 @@ def _row(
         "place": place,
         "task_id": item.task_id,
         "score": None if is_control else round(item.score, 6),
-        "guess": None if is_control else item.label,
+        "guess": None if is_control or item.label is None else shown_label(item.label),
         "confidence": None if is_control or item.label is None else round(item.confidence, 4),
         "why": item.picked_by or queue.strategy,
         "regions": len(item.result) if item.result is not None and not is_control and queue.prelabel else None,

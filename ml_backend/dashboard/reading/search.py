@@ -12,6 +12,7 @@ from ml_backend.dashboard.reading.common import question_of, shown_items
 from ml_backend.dashboard.reading.likeness import vectors_of
 from ml_backend.dashboard.reading.pool import STATES, TaskFacts, facts_of, filter_from
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_sets import shown as shown_label
 from ml_backend.models.texts import read_text
 from ml_backend.store.bulk_actions import MOST, BulkAction
 from ml_backend.store.bulk_actions import read as read_actions
@@ -97,9 +98,13 @@ def read(store: ProjectStore, settings: ProjectSettings, parameters: Mapping[str
     }
 
 
+TOLD: Final = ("label", "guess")
+
+
 def row_of(facts: TaskFacts, likeness: Mapping[int, float]) -> dict[str, Any]:
     """A task that was found, without what people are shown of it; see `read`."""
     row = {name: value for name, value in asdict(facts).items() if name not in ("words", "id")}
+    row |= {name: value if value is None else shown_label(str(value)) for name, value in row.items() if name in TOLD}
     alike = likeness.get(facts.id)
     return {"task_id": facts.id, **row, "likeness": None if alike is None else round(alike, 4)}
 

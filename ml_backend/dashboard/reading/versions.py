@@ -11,7 +11,7 @@ from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import size
 
-FIGURES = ("accuracy", "f_macro", "f_positive", "auc", "nll", "ece", "n")
+FIGURES = ("accuracy", "f_macro", "f_micro", "f_positive", "auc", "nll", "ece", "n")
 
 
 def read_versions(store: ProjectStore) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def test_a_resample_is_judged_as_the_drawn_tasks_are(classes, ties):
     positive = 1 if classes == 2 else None
     drawn = np.random.default_rng(1).integers(0, 40, (20, 40))
     weights = np.stack([np.bincount(row, minlength=40) for row in drawn]).astype(float)
-    f, auc = _f_scores(p, y, positive, weights), _auc(p, y, weights)
+    has, given = np.eye(classes)[y], np.eye(classes)[p.argmax(axis=1)]
+    f, auc = _f_scores(has, given, positive, weights, micro=False), _auc(p, has, weights)
     for number, row in enumerate(drawn):
         wanted = evaluate(p[row], y[row], labels, positive="1" if classes == 2 else None)
         assert f["f_macro"][number] == pytest.approx(wanted.f_macro)

@@ -195,7 +195,6 @@ UNSUPPORTED = {
     "entities": ('<!DOCTYPE x [<!ENTITY e "z">]>' + config('<Choice value="&e;"/>' + AB), "cannot be read"),
     "no question": ("<View/>", "no question that can be learnt, which is one of <Choices>, <Rating>, <Taxonomy>"),
     "other control": (f'<View>{TEXT}<TextArea name="c" toName="t"/></View>', "no question that can be learnt"),
-    "multiple": (config(attributes='name="c" toName="t" choice="multiple"'), 'set choice="single"'),
     "per region": (config(attributes='name="c" toName="t" perRegion="true"'), "ask once per task"),
     "per item": (config(attributes='name="c" toName="t" perItem="true"'), "ask once per task"),
     "dynamic": (config("", 'name="c" toName="t" value="$options"'), "list them as <Choice> tags"),
@@ -265,3 +264,10 @@ def test_whatever_is_typed_the_error_is_ours(text):
         except LabelConfigError:
             continue
         assert len(question.labels) >= 2
+
+
+@pytest.mark.parametrize(("required", "wanted"), [("", False), (' required="true"', True)])
+def test_several_choices_per_answer(required, wanted):
+    question = parse_label_config(config(attributes=f'name="c" toName="t" choice="multiple"{required}'))
+    assert (question.multiple, question.required) == (True, wanted)
+    assert question != parse_label_config(config(attributes='name="c" toName="t" choice="single"'))

@@ -18,15 +18,12 @@ from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinate
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.strategies.auto import (
     FAR,
-    SEARCHED,
     SPACED,
     auto,
     between,
-    cold_picks,
-    explain,
-    searches,
     unreached,
 )
+from ml_backend.strategies.auto_phases import SEARCHED, cold_picks, explain, searches
 from ml_backend.strategies.rivals import rivals
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
