@@ -166,6 +166,11 @@ def _check_kind(found: Listing, question: ChoiceQuestion) -> None:
             "The project's texts are addresses or encoded (valueType or encoding in the labeling config); rows of a "
             "pool are plain texts. Take that out of the labeling config."
         )
+    if question.object_tag not in ("Image", "Text") or question.markup or question.multiple:
+        raise ConfigurationError(
+            "A pool is for one choice over one <Image> or one plain <Text>; this project's question is over several "
+            "objects, over HTML or paragraphs, or takes several choices."
+        )
     if question.object_tag == "Image" and found.kind != "pictures":
         raise DataError(
             f"The project shows images, and {found.url} holds {found.kind}; name a folder of picture files."

@@ -87,7 +87,10 @@ def io_config(url: str) -> Any:
         return None
     from daft.io import IOConfig, S3Config
 
+    # Named, though Daft would find it: its connections are kept by what stands here.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     s3 = S3Config(
+        endpoint_url=endpoint,
         num_tries=TRIES,
         retry_initial_backoff_ms=200,
         connect_timeout_ms=CONNECT_MILLISECONDS,

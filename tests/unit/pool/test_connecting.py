@@ -1,5 +1,7 @@
 """Connecting a pool: what is looked at before, and what is kept."""
 
+from dataclasses import replace
+
 import pytest
 from support.tables import (
     CONFIG,
@@ -80,6 +82,9 @@ def test_what_does_not_fit_the_project_is_said(tmp_path, store):
     by_url = parse_label_config(CONFIG.replace('value="$text"', 'value="$text" valueType="url"'))
     with pytest.raises(ConfigurationError, match="are addresses or encoded"):
         looked(table, store, by_url)
+    several = replace(TEXTS, multiple=True)
+    with pytest.raises(ConfigurationError, match="takes several choices"):
+        looked(table, store, several)
     with pytest.raises(ConfigurationError, match="set text_model to sentences"):
         looked(table, store, settings=ProjectSettings(text_model="headlines"))
 

@@ -1,6 +1,7 @@
 """Pools where they lie: what is found at an address, and its rows."""
 
 import pytest
+from processes import free_port
 from support.tables import headline_rows, pool_of, write_picture, write_table
 
 from ml_backend.errors import ConfigurationError, DataError
@@ -112,6 +113,16 @@ def test_a_renamed_column_a_new_type_and_another_kind_are_told(tmp_path):
     (tmp_path / "p" / "a.csv").unlink()
     with pytest.raises(DataError, match="holds nothing"):
         Source(pool).check()
+
+
+def test_a_bucket_that_does_not_answer_is_told(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-word")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with pytest.raises(DataError, match="s3://bucket/x cannot be read: nobody answers there") as raised:
+        listing("s3://bucket/x")
+    assert "secret-word" not in str(raised.value)
 
 
 def test_secrets_are_not_repeated():
