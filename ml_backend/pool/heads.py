@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.encoders import text_vectors
-from ml_backend.errors import StoreError
+from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
 from ml_backend.pool.encoders import PoolEncoder, encoder_for
@@ -81,8 +81,13 @@ def head_of(manifest: Manifest, model: Model) -> Head:
         model: its model, loaded.
 
     Raises:
-        ConfigurationError: the model reads rows itself (`encoders.encoder_for`).
+        ConfigurationError: the model reads rows itself (`encoders.encoder_for`), or answers with several choices.
     """
+    if getattr(model, "multiple", False):
+        raise ConfigurationError(
+            f"Version {manifest.name} answers with several choices, and a pool is for one choice: its rows cannot be "
+            "scored by it."
+        )
     encoder = encoder_for(MODELS[manifest.model], str(manifest.config.get("encoder") or ""))
     return Head(manifest.name, manifest.labels, encoder, model)
 

@@ -7,9 +7,10 @@ from support.tables import headline_rows, pool_of, project_store, trained, write
 
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, DataError, StoreError
+from ml_backend.models.sentences import Sentences
 from ml_backend.pool.document import connect
 from ml_backend.pool.embedding_step import embed_pool
-from ml_backend.pool.heads import entropy
+from ml_backend.pool.heads import entropy, head_of
 from ml_backend.pool.prediction_step import predict_pool
 from ml_backend.pool.vectors import About, Vectors, folder_of
 
@@ -58,6 +59,13 @@ def test_what_is_missing_is_said(tmp_path, settings, store):
     with pytest.raises(ConfigurationError, match="no address of a pool"):
         predict_pool(settings, store, "ftp://host/out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_version_of_several_choices_is_refused(store):
+    trained(store)
+    manifest = store.manifest("sentences-0001-0123abcd")
+    with pytest.raises(ConfigurationError, match="answers with several choices"):
+        head_of(manifest, Sentences(["flood", "other"], multiple=True))
 
 
 def test_vectors_of_another_encoder_are_refused(tmp_path, settings, store):
