@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support.detections import CONFIG, box
 
-from ml_backend.errors import LabelConfigError
-from ml_backend.label_studio.foreign import foreign_row, is_foreign, newest_of, shown_result
+from ml_backend.errors import LabelConfigError, LabelStudioUnanswerable
+from ml_backend.label_studio.foreign import foreign_row, is_foreign, newest_of, read_foreign, shown_result
 from ml_backend.label_studio.layout import Layout, read_layout
 from ml_backend.records import CONTROL, Prediction
 
@@ -80,3 +81,22 @@ def test_the_layout_of_any_config() -> None:
 def test_a_config_that_asks_nothing_is_refused(xml: str) -> None:
     with pytest.raises(LabelConfigError, match=r"project 7 .*Settings > Labeling Interface"):
         read_layout(xml, project=7)
+
+
+class TooMany:
+    """A client of a project whose predictions are too many for one answer."""
+
+    def predictions(self, project_id: int, *, most_bytes: int) -> list[dict[str, Any]]:
+        raise LabelStudioUnanswerable(f"project {project_id}: more than {most_bytes} bytes")
+
+    def task_predictions(self, project_id: int, left_out: Any) -> Iterator[list[dict[str, Any]]]:
+        del project_id
+        left_out(12)
+        yield [{"id": 10, "predictions": [{"id": 1, "model_version": "a", "result": [], "created_at": "2026-01-01"}]}]
+        yield [{"id": 11, "predictions": None}]
+
+
+def test_predictions_that_are_too_many_for_one_answer_are_read_by_pages_of_tasks() -> None:
+    client: Any = TooMany()
+    found = read_foreign(client, 7)
+    assert {task: each.id for task, each in found.by_task.items()} == {10: 1}
