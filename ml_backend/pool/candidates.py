@@ -29,15 +29,15 @@ LOOK_AHEAD: Final = 2
 class Sizes:
     """How many candidates of each kind."""
 
-    best: int = 4_000
-    drawn: int = 3_000
-    """In each of the two samples."""
+    best: int = 3_000
+    drawn: int = 4_000
+    """In each of the two samples. Models learn from them too, and lose where they are few (docs/benchmarks.md)."""
     near: int = 2_000
 
     def for_queue(self, length: int) -> Sizes:
         """Enough for a queue."""
-        most = max(self.drawn, LOOK_AHEAD * length)
-        return Sizes(max(self.best, most), most, self.near)
+        most = LOOK_AHEAD * length
+        return Sizes(max(self.best, most), max(self.drawn, most), self.near)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def read_project(
         step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
-        beside = () if outside is not None else asked.others
+        beside = asked.others if outside is None else _left_out(asked.others, recorder)
         others = tuple((each, divide(cache.tasks(), each, overrides.dropped)) for each in beside)
         media = _media(workspace, cache, question)
         model = candidates(question.object_tag, settings)[0].model
@@ -81,6 +81,13 @@ def read_project(
     _warn_about(project, recorder)
     warn_unread(refresh.left_out, recorder)
     return project
+
+
+def _left_out(others: Sequence[ChoiceQuestion], recorder: Recorder) -> tuple[ChoiceQuestion, ...]:
+    """No question beside the first, which is said where there are some."""
+    if others:
+        recorder.warn("Of a project with a pool outside Label Studio the first question alone is learnt.")
+    return ()
 
 
 def _media(workspace: Workspace, cache: TaskCache, question: ChoiceQuestion) -> MediaReader:
