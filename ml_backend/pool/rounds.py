@@ -243,6 +243,7 @@ class RoundPool:
             pool=replace(project.pool, open=[*kept, *tasks]),
             keys={**project.keys, **{task: key for key, task in made.items()}},
         )
+        recorder.report.open_tasks += len(made)
         if made:
             recorder.report.fed = look(self.client, project.now.id)
         self._taken |= {data[ROW_FIELD] for data in rows.values()}

@@ -22,7 +22,7 @@ from ml_backend.simulation.oracle import Oracle
 from ml_backend.strategies.picks import Positions
 
 BATCH: Final = 4_096
-SHARES: Final = (0.4, 0.3, 0.2)
+SHARES: Final = (0.3, 0.4, 0.2)
 """Of the candidates: the best, each of the two samples, neighbours; as in `candidates.Sizes`, which may overlap."""
 
 

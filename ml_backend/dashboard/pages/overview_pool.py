@@ -38,7 +38,7 @@ def section(data: Data) -> list[Any]:
 
 
 def _fed(last: Data) -> str:
-    return f"{words.count(last.get('fed', 0), 'row')} of them in the last round"
+    return f"{last.get('fed', 0):,} of them since the last round"
 
 
 def _took(last: Data) -> str | None:
