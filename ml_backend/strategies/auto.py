@@ -46,6 +46,9 @@ ALONE: Final = 16
 SPACED: Final = 10
 """Picks in a row of which no two are neighbours: people tire of six headlines in a row about one event, and take the
 answer to the first for that to the others."""
+BINDING: Final = 16.0
+"""Power of beliefs about sets before they are bound to the classes' rates: what arrives over the graph hardly differs
+between items, and all would be in doubt alike."""
 FAR: Final = "hardly reached by any label so far: perhaps of a class, or a kind, that has none"
 
 
@@ -94,8 +97,9 @@ class Answers:
 
     def probabilities(self) -> Floats:
         """Of every node ``[N, C]``."""
-        spread = set_probabilities if self._sets else label_probabilities
-        return spread(self._mass, self.nodes, self._given, self._graph.prior)
+        if self._sets:
+            return set_probabilities(self._mass, self.nodes, self._given, self._graph.prior, BINDING)
+        return label_probabilities(self._mass, self.nodes, self._given, self._graph.prior)
 
     @property
     def _given(self) -> Positions:
