@@ -1,0 +1,90 @@
+"""Several questions on one real page: all guesses are there, the person submits all, and the next round knows each."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+from support.pages import shown_task
+
+from ml_backend.config import ProjectSettings, load_settings
+from ml_backend.exporting.export import read_export
+from ml_backend.label_studio.answers import annotation_result
+from ml_backend.label_studio.labeling_config import parse_label_config
+from ml_backend.predictor import Predictor
+from ml_backend.records import Wanted
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.rounds.run import Workspace, run_round
+from ml_backend.store.project_store import ProjectStore
+
+CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="text"><Label value="Person"/></Labels>
+<Choices name="topic" toName="text"><Choice value="sport"/><Choice value="money"/></Choices>
+<Rating name="stars" toName="text" maxRating="4"/>
+<Taxonomy name="kind" toName="text" maxUsages="1" leafsOnly="true"><Choice value="Short"><Choice value="note"/></Choice>
+<Choice value="Long"><Choice value="essay"/></Choice></Taxonomy>
+<TextArea name="why" toName="text"/></View>"""
+PARAMS = {"embedding_field": "numbers", "question": "topic,stars,kind"}
+ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay")}
+"""Of each question, by the cloud that a task's numbers are of."""
+QUESTIONS = {name: parse_label_config(CONFIG, wanted=Wanted(name, embedding_field="numbers")) for name in ANSWERS}
+CHECKED = "() => [...document.querySelectorAll('.lsf-choices input')].filter(box => box.checked).map(box => box.name)"
+
+
+def rows(count=60, answered=24):
+    """Tasks of two clouds; of the answered ones every third is without stars."""
+    draws = np.random.default_rng(0)
+    for number in range(count):
+        cloud = number % 2
+        numbers = (draws.normal(0, 0.2, 4) + np.array([3, 1 + 3 * cloud, 1, 2])).round(4).tolist()
+        row = {"data": {"text": f"text {number}", "numbers": numbers}}
+        if number < answered:
+            given = [name for name in ANSWERS if name != "stars" or number % 3]
+            result = [part for name in given for part in annotation_result(ANSWERS[name][cloud], QUESTIONS[name])]
+            row["annotations"] = [{"result": result}]
+        yield row
+
+
+def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
+    project = make_project("Questions", config=CONFIG)
+    data = list(rows())
+    ids = project.client.import_tasks(project.id, data)
+    clouds = {task: place % 2 for place, task in enumerate(ids)}
+    settings = ProjectSettings().override({**PARAMS, "queue_size": 10, "map": False, "control_share": 0}, where="Test")
+    workspace = Workspace(project.client, tmp_path, settings, keep_queues=timedelta(0))
+    report = run_round(workspace, RoundRequest(project.id))
+    (step,) = [step for step in report.steps if step.name == "fit others"]
+    assert step.detail == '"stars": 16 labels; "kind": 24 labels'
+
+    page.goto(f"{label_studio.url}/projects/{project.id}/data?labeling=1")
+    task = shown_task(page)
+    (queued,) = [item for item in report.queue.predictions if item.task_id == task]
+    cloud = clouds[task]
+    assert queued.label == ANSWERS["topic"][cloud]
+    page.wait_for_function(f"label => ({CHECKED})().includes(label)", arg=queued.label)
+    page.get_by_text(ANSWERS["kind"][cloud], exact=True).first.wait_for()
+    page.locator("[class*=text-area] input, textarea").first.fill("because")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Submit").first.click()
+    shown_task(page, after=task)
+
+    (row,) = project.client.tasks_of(project.id, [task])
+    (annotation,) = row["annotations"]
+    given = {part["from_name"]: part["value"] for part in annotation["result"]}
+    assert given["topic"] == {"choices": [ANSWERS["topic"][cloud]]}
+    assert given["stars"] == {"rating": int(ANSWERS["stars"][cloud])}
+    assert given["kind"] == {"taxonomy": [["Short", "note"] if cloud == 0 else ["Long", "essay"]]}
+    assert given["why"] == {"text": ["because"]}
+
+    again = run_round(workspace, RoundRequest(project.id))
+    (step,) = [step for step in again.steps if step.name == "fit others"]
+    assert step.detail == '"stars": 17 labels; "kind": 25 labels'
+
+    store = ProjectStore(tmp_path, project.project.uid)
+    store.set_extra_params(PARAMS)
+    installed = load_settings(
+        label_studio_url=label_studio.url, label_studio_api_key=label_studio.token, model_dir=tmp_path
+    )
+    asked = [{"id": task, "data": dict(row["data"])} for task, row in zip(ids[-2:], data[-2:], strict=True)]
+    guessed = Predictor(installed, CONFIG, project.project.uid).predict(asked)
+    assert [answer["result"][0]["value"]["choices"] for answer in guessed] == [["sport"], ["money"]]
+    assert {line["label"] for line in read_export(project.client, project.id, store).rows} == {"sport", "money"}
