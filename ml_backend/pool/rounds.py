@@ -46,7 +46,6 @@ from ml_backend.store.project_store import ProjectStore
 
 log = logging.getLogger(__name__)
 SHOWN: Final = 5
-"""Rows that a warning names."""
 EMBED: Final = "lsal pool embed --project"
 
 
@@ -263,8 +262,10 @@ class RoundPool:
                 files = embed_new(self.settings, Source(self.pool), self._suited, recorder, files)
             if taken or files != before.files:
                 note(self.store, replace(before, files=files, tasks=before.tasks - taken))
-        except ActiveLearningError as exc:
-            recorder.warn(f"The pool was not looked after: {exc}")
+        except Exception as exc:  # whatever it is: model and order of this round stand
+            log.warning("project %s: looking after the pool failed", project.now.id, exc_info=exc)
+            reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
+            recorder.warn(f"The pool was not looked after: {reason}")
 
     def _data(self, chosen: Sequence[int], recorder: Recorder) -> dict[int, dict[str, Any]]:
         """What the tasks of chosen rows hold; those that are gone, or cannot be read, are left out."""
