@@ -44,7 +44,11 @@ def test_what_is_set_apart_is_held_out_and_nothing_else_is_labelled(tmp_path):
 def test_two_projects_stay_the_default(tmp_path, shared_data):
     for name in ("mnist", "headlines"):
         (tmp_path / name).symlink_to(shared_data / name)
-    usual = [project.title.split()[0] for project in demo_projects(tmp_path, initial=10, pool=10)]
-    assert usual == ["MNIST", "Disaster"]
+
+    def made() -> list[str]:
+        projects = demo_projects(tmp_path, initial=10, digits=100, pool=10)
+        return [project.title.split()[0] for project in projects]
+
+    assert made() == ["MNIST", "Disaster"]
     few_groceries(tmp_path)
-    assert [project.title.split()[0] for project in demo_projects(tmp_path, initial=10, pool=10)] == [*usual, "Grocery"]
+    assert made() == ["MNIST", "Disaster", "Grocery"]
