@@ -141,7 +141,8 @@ def test_label_studio_shows_why_a_labeling_config_is_refused(
     page: Page, label_studio: LiveLabelStudio, tmp_path: Path
 ) -> None:
     """On the page, because Label Studio passes on only a part of our answer, and reads that as HTML."""
-    config = '<View><Audio name="a" value="$a"/><Choices name="c" toName="a"><Choice value="x"/></Choices></View>'
+    choices = '<Choices name="c" toName="a"><Choice value="x"/><Choice value="y"/></Choices>'
+    config = f'<View><Audio name="a" value="$a"/>{choices}</View>'
     project = label_studio.client.create_project("Sounds", config)
     settings = Settings(model_dir=tmp_path, port=free_port(), basic_auth_user="label", basic_auth_pass="studio")
     server = waitress.create_server(create_app(settings), host="127.0.0.1", port=settings.port)
@@ -156,7 +157,7 @@ def test_label_studio_shows_why_a_labeling_config_is_refused(
     page.locator("[name=basic_auth_user]").fill("label")
     page.locator("[name=basic_auth_pass]").fill("studio")
     page.get_by_text("Validate and Save").click()
-    expect(page.get_by_text("asks about Audio; supported: Image or Text").first).to_be_visible()
+    expect(page.get_by_text("asks about Audio; supported: Image, Text").first).to_be_visible()
     page.screenshot(path=ARTEFACTS / "refused_config.png")
     server.close()
 

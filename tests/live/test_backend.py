@@ -101,7 +101,10 @@ def test_an_unsupported_config_is_explained_on_label_studios_page(make_project, 
     with pytest.raises(LabelStudioRejected) as error:
         connect(project, server.url)
     shown = str(error.value)
-    assert f"The labeling config of project {project.id} asks about Audio; supported: Image or Text." in shown
+    assert (
+        f"The labeling config of project {project.id} asks about Audio; supported: Image, Text, HyperText, Paragraphs."
+        in shown
+    )
     assert "Change it in Settings > Labeling Interface." in shown
     assert "Traceback" not in shown
 

@@ -421,9 +421,7 @@ def recorded(tmp_path):
 
     def run(error=None, *, train=True, dry_run=False, begins=True, log_attempts=True):
         def run_round(workspace, request, options, *, observer):
-            report = Report(
-                request.project_id, version="v", label_counts={"a": 3}, metrics={"accuracy": 0.5}, warnings=["w"]
-            )
+            report = Report(request.project_id, version="v", labels=3, metrics={"accuracy": 0.5}, warnings=["w"])
             recorder = Recorder(report, observer)
             if begins:
                 with recorder.step("read"):
