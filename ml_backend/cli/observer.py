@@ -14,6 +14,14 @@ from ml_backend.label_sets import shown as shown_label
 from ml_backend.rounds.report import Report, StepTime
 
 SHOWN_LEFT_OUT = 5
+MEASURES = {
+    "accuracy": "accuracy",
+    "f_macro": "F-score, mean of the classes",
+    "f_micro": "F-score of all choices",
+    "f_positive": "F-score of the rarer class",
+    "auc": "AUC",
+}
+"""As the dashboard's page Versions calls them."""
 
 
 class ProgressObserver:
@@ -57,8 +65,8 @@ class ProgressObserver:
 def show_report(console: Console, report: Report, *, first: int = 10) -> None:
     """Print metrics, warnings, tasks left out, and the first tasks of the queue."""
     if report.metrics:
-        shown = {name: report.metrics.get(name) for name in ("accuracy", "f_macro", "f_micro", "f_positive", "auc")}
-        text = "  ".join(f"{name} {value:.3f}" for name, value in shown.items() if value is not None)
+        found = ((name, report.metrics.get(key)) for key, name in MEASURES.items())
+        text = ", ".join(f"{name} {value:.1%}" for name, value in found if value is not None)
         console.print(f"  {text}  on {report.metrics['n']} evaluation tasks", highlight=False, soft_wrap=True)
     for warning in report.warnings:
         console.print(f"  {escape(warning)}", style="yellow", highlight=False, soft_wrap=True)

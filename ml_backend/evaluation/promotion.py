@@ -39,7 +39,7 @@ class Comparison:
 
     def __str__(self) -> str:
         return (
-            f"accuracy {self.accuracy:.3f} against {self.accuracy_before:.3f} of {self.against} on the same {self.n} "
+            f"accuracy {self.accuracy:.1%} against {self.accuracy_before:.1%} of {self.against} on the same {self.n} "
             f"evaluation tasks ({self.lost} lost, {self.won} won, p = {self.p_value:.2g})"
         )
 

@@ -145,7 +145,7 @@ def _in_words(head: Head, labels: int, recorder: Recorder) -> str:
     if len(held_out.items):
         said = head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
         right = equal_answers(answered(said, held_out.targets, seed=head.view.settings.seed), held_out.targets)
-        words += f", accuracy {float(right.mean()):.3f} on {len(held_out.items)} evaluation tasks"
+        words += f", accuracy {float(right.mean()):.1%} on {len(held_out.items)} evaluation tasks"
     return words if head.shown else f"{words}, no better than guessing: its guesses are not shown"
 
 

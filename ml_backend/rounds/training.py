@@ -152,7 +152,7 @@ def _judge(
         own = answered(probabilities, targets, seed=seed)
         judged = evaluation_predictions(examples.task_ids, targets, probabilities, own)
         metrics = measured(probabilities, targets, own, project.question.labels, seed=seed)
-        step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.3f}"
+        step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.1%}"
         comparison = None
         before = _rival_model(project, rival, workspace, recorder)
         if rival and before:

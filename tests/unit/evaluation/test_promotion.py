@@ -17,7 +17,7 @@ def test_counts_and_the_binomial_tail_by_hand():
     assert (found.n, found.lost, found.won) == (8, 5, 1)
     assert (found.accuracy, found.accuracy_before) == (2 / 8, 6 / 8)
     assert found.p_value == pytest.approx((6 + 1) / 2**6)  # 5 or 6 heads of 6
-    assert "accuracy 0.250 against 0.750 of v1 on the same 8 evaluation tasks (5 lost, 1 won, p = 0.11)" in str(found)
+    assert "accuracy 25.0% against 75.0% of v1 on the same 8 evaluation tasks (5 lost, 1 won, p = 0.11)" in str(found)
 
 
 @pytest.mark.parametrize(
