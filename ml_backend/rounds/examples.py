@@ -53,6 +53,21 @@ class TaskPool:
             "tied": len(self.tied),
         }
 
+    def count(self, task: Task, dropped: Collection[int]) -> None:
+        """Take in a task, whatever it is asked: open, skipped, dropped or held out. Its label is the caller's."""
+        self.size += 1
+        times = [annotation.updated_at for annotation in task.annotations]
+        self.newest = max([*times, *([self.newest] if self.newest else [])], default=None)
+        self.held_out += task.is_evaluation
+        if task.is_labeled or task.is_evaluation:
+            return
+        if task.is_skipped:
+            self.skipped += 1
+        elif task.id in dropped:
+            self.dropped.add(task.id)
+        else:
+            self.open.append(task)
+
     @property
     def tied(self) -> list[int]:
         """Tasks that people answered, but without a majority: they neither train nor judge."""
@@ -68,23 +83,13 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     """
     pool, unwanted = TaskPool(multiple=question.multiple), frozenset(dropped)
     for task in tasks:
-        pool.size += 1
+        pool.count(task, unwanted)
         given = answers(_read(task, question, pool.unreadable))
-        times = [annotation.updated_at for annotation in task.annotations]
-        pool.newest = max([*times, *([pool.newest] if pool.newest else [])], default=None)
         if len(given) > 1:
             pool.several[task.id] = given
         label = _listed(together(given, sets=question.multiple), question, pool.foreign_labels)
         if label is not None:
             (pool.evaluation if task.is_evaluation else pool.training).append((task, label))
-        pool.held_out += task.is_evaluation
-        if not task.is_labeled and not task.is_evaluation:
-            if task.is_skipped:
-                pool.skipped += 1
-            elif task.id in unwanted:
-                pool.dropped.add(task.id)
-            else:
-                pool.open.append(task)
     return pool
 
 

@@ -25,16 +25,7 @@ def divide_answered(tasks: Iterable[Task], dropped: Collection[int] = ()) -> Tas
     """
     pool, unwanted = TaskPool(), frozenset(dropped)
     for task in tasks:
-        times = [annotation.updated_at for annotation in task.annotations]
-        pool.newest = max([*times, *([pool.newest] if pool.newest else [])], default=None)
-        pool.held_out += task.is_evaluation
+        pool.count(task, unwanted)
         if newest_answer(task) is not None:
             (pool.evaluation if task.is_evaluation else pool.training).append((task, UNREAD))
-        if not task.is_labeled and not task.is_evaluation:
-            if task.is_skipped:
-                pool.skipped += 1
-            elif task.id in unwanted:
-                pool.dropped.add(task.id)
-            else:
-                pool.open.append(task)
     return pool
