@@ -43,13 +43,25 @@ class TaskCalls(ProjectCalls):
             return None
         return row
 
-    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
-        """Delete tasks with all that belongs to them; those that are gone already are left out."""
+    def delete_unanswered(self, project_id: int, task_ids: Sequence[int]) -> None:
+        """Delete tasks that nobody answered or skipped, as Label Studio itself has it at that moment.
+
+        What the caller read may be minutes old, and with a task its answers go. Tasks that are gone are left out.
+        """
         self.request(
             "POST",
             "api/dm/actions",
             params={"id": "delete_tasks", "project": project_id},
-            body={"selectedItems": {"all": False, "included": list(task_ids)}},
+            body={
+                "selectedItems": {"all": False, "included": list(task_ids)},
+                "filters": {
+                    "conjunction": "and",
+                    "items": [
+                        {"filter": f"filter:tasks:{name}", "operator": "equal", "type": "Number", "value": 0}
+                        for name in ("total_annotations", "cancelled_annotations")
+                    ],
+                },
+            },
             what=f"Deleting {len(task_ids)} tasks of project {project_id}",
         )
 

@@ -40,7 +40,7 @@ def settle(client: LabelStudioClient, project_id: int, store: ProjectStore, reco
     if finish(client, project_id, store, read) is not None:
         recorder.warn("An earlier round was cut off while rows of the pool became tasks: that is finished now.")
     if doubled := surplus(rows_there(cache.tasks())):
-        client.delete_tasks(project_id, doubled)
+        client.delete_unanswered(project_id, doubled)
         recorder.warn(f"{len(doubled)} rows of the pool had two tasks; those that nobody answered are deleted.")
 
 
@@ -68,7 +68,7 @@ def take_back(project: RoundProject, client: LabelStudioClient, recorder: Record
     over = [task for task in over if task not in held]
     if over:
         with recorder.step("take back") as step:
-            client.delete_tasks(project.now.id, over)
+            client.delete_unanswered(project.now.id, over)
             step.detail = f"{len(over):,} tasks"
     return len(over)
 

@@ -140,3 +140,14 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     there = set(answered) | set(fed.tasks)
     assert "take back" in [step.name for step in sixth.steps]
     assert {row for task, row in kept.items() if task not in asked} == there
+
+
+def test_what_somebody_answered_meanwhile_is_not_deleted(make_project):
+    project = make_project("headlines", 3)
+    answered, skipped, untouched = project.task_ids
+    project.client.annotate(answered, project.answer("related"))
+    project.client.annotate(skipped, [], cancelled=True)
+    project.client.delete_unanswered(project.id, project.task_ids)
+    left = {row["id"] for page in project.client.all_tasks(project.id) for row in page}
+    assert left == {answered, skipped}
+    assert untouched not in left
