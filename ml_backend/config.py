@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     )
     ray_address: str | None = Field(
         None,
-        description="Ray cluster that reads, embeds and predicts pools outside Label Studio, such as 10.0.0.1:6379; "
-        "unset: this machine",
+        description="Ray cluster that reads, embeds, searches and predicts pools outside Label Studio, such as "
+        "10.0.0.1:6379; unset: this machine",
     )
     request_timeout: float = Field(120.0, gt=0, description="seconds to wait for one answer of Label Studio")
     media_allow: AddressList | None = Field(

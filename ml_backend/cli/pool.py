@@ -211,7 +211,7 @@ def _store(project: int) -> tuple[Settings, ProjectStore]:
 
 
 def _show(looked: Looked) -> None:
-    from ml_backend.pool.embed import cores
+    from ml_backend.pool.engine import cores
 
     pool = looked.pool
     lines = [

@@ -7,7 +7,7 @@ through the whole pool: what these choose from the candidates is what they would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Batch, Head, Rows, Wanted, one_pass
+from ml_backend.pool.scoring import Found, Rows, Wanted
 from ml_backend.selection.context import strategy_in_use
 
 LOOK_AHEAD: Final = 2
@@ -66,27 +66,25 @@ class Candidates:
 
 
 def find_candidates(
-    batches: Iterable[Batch],
-    head: Head | None,
+    search: Callable[[Wanted], Found],
     settings: ProjectSettings,
     *,
+    trained: bool,
     taken: Ids,
     labelled: Labelled,
     neighbours: Neighbours,
     sizes: Sizes | None = None,
-    progress: Callable[[int], None] | None = None,
 ) -> Candidates:
     """Candidates, found in one pass.
 
     Args:
-        batches: ids and vectors of all rows.
-        head: what the version says of vectors; None before a first one.
+        search: looks at all rows by the version in use: `scoring.one_pass`, or `spread.spread_pass`.
         settings: the project's: strategy, samples, seed, length of a queue.
+        trained: whether there is a version.
         taken: numbers of the rows that are tasks already.
         labelled: whose neighbours are wanted.
         neighbours: what earlier passes found among these vectors.
         sizes: how many of each kind, for a queue of the settings' length.
-        progress: called with the rows behind it.
     """
     sizes = (sizes or Sizes()).for_queue(settings.queue_size)
     asked = neighbours.missing(labelled.tasks)
@@ -94,14 +92,14 @@ def find_candidates(
     wanted = Wanted(
         best=sizes.best,
         drawn=sizes.drawn,
-        strategy=strategy_in_use(settings, trained=head is not None),
+        strategy=strategy_in_use(settings, trained=trained),
         seed=settings.seed,
         samples=settings.samples,
         taken=np.sort(taken),
         known=np.sort(row_keys(known)),
         near=labelled.vectors(asked) if asked else None,
     )
-    found = one_pass(batches, wanted, head, progress=progress)
+    found = search(wanted)
     near = {task: [] if rows is None else rows.names for task, rows in zip(asked, found.near, strict=True)}
     neighbours = neighbours.with_found(near)
     first = set(neighbours.known(labelled.tasks, sizes.near))

@@ -6,7 +6,6 @@ what stands in it later is not looked at again.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from ml_backend.hardware import Hardware
 from ml_backend.pool import workers
 from ml_backend.pool.document import ID
 from ml_backend.pool.encoders import PoolEncoder
-from ml_backend.pool.engine import reading
+from ml_backend.pool.engine import WorkerLost, cores, reading
 from ml_backend.pool.ledger import Ledger, hashes_of, ledger_of, look_through
 from ml_backend.pool.source import Source, inner
 from ml_backend.pool.state import State, tell
@@ -35,6 +34,8 @@ LOCK: Final = "lock"
 PART_ROWS: Final = 100_000
 PART_SECONDS: Final = 60.0
 """What a kill may cost, beside what the workers have in hand."""
+CHANCES: Final = 3
+"""That an embedding has on a Ray cluster that loses machines; each goes on where the one before was."""
 MOST_GONE: Final = 0.5
 """Share of the embedded rows that may be gone before somebody must say that this is meant."""
 SPARE: Final = 1.05
@@ -129,15 +130,16 @@ def embed(
         missing = int((~known.has(ledger.hashes)).sum())
         _check_room(vectors, missing)
         done = _Keeper(vectors, missing, options, progress, clock)
-        if missing:
-            done.run(_plan(source, encoder, known, missing, options), source.pool.url)
+        for chance in range(CHANCES if missing else 0):
+            try:
+                done.run(_plan(source, encoder, known, missing, options), source.pool.url)
+                break
+            except WorkerLost:
+                if chance == CHANCES - 1:
+                    raise
+                known = ledger_of(vectors.ids())
         done.finish()
         return Embedded(len(ledger), done.new, done.bad, gone, done.seconds)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def _begin(vectors: Vectors, about: About) -> None:

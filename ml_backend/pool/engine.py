@@ -33,6 +33,16 @@ REFUSED: Final = (
 UNREACHED: Final = ("SocketError", "ConnectTimeout", "ReadTimeout", "ByteStreamError", "DaftTransientError")
 """Names of Daft's errors about a place that does not answer."""
 
+LOST: Final = (
+    *("ObjectLostError", "Failed to retrieve object", "OwnerDiedError", "WorkerCrashedError", "NodeDiedError"),
+    *("ActorDiedError", "ActorUnavailableError", "The actor died", "The worker died"),
+)
+"""What Ray says where a worker, or a whole machine, has gone and its results with it."""
+
+
+class WorkerLost(DataError):
+    """A worker of the Ray cluster was lost together with what it had computed, and Ray could not make it again."""
+
 
 class _Chosen:
     """Of this process: the Ray cluster; None: none, the work is done here."""
@@ -48,6 +58,15 @@ def use(ray_address: str | None) -> None:
 def on_ray() -> bool:
     """Whether the work goes to a Ray cluster."""
     return _Chosen.ray is not None
+
+
+def cores() -> int:
+    """How many cores the work may use: of the cluster, or of this process."""
+    if not on_ray():
+        return len(os.sched_getaffinity(0))
+    engine()
+    ray: Any = extras.require("RAY_ADDRESS", "ray")
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 @lru_cache(maxsize=1)
@@ -107,14 +126,19 @@ def reading(what: str) -> Iterator[None]:
         what: what is read, without secrets: begins the sentence.
 
     Raises:
-        DataError: it cannot be read; why, without what looks like a secret.
+        DataError: it cannot be read; why, without what looks like a secret. WorkerLost: on a Ray cluster.
     """
     try:
         yield
     except (ActiveLearningError, GeneratorExit, KeyboardInterrupt):
         raise
-    except Exception as exc:
-        raise DataError(f"{what} cannot be read: {_reason(exc)}") from None  # its text may hold what a secret is in
+    except Exception as exc:  # its text may hold what a secret is in: nothing of it is chained
+        if on_ray() and any(sign in f"{type(exc).__name__} {exc}" for sign in LOST):
+            raise WorkerLost(
+                f"A machine of the Ray cluster at {_Chosen.ray} was lost while {what} was read. What is done is kept: "
+                "see to the cluster, and try again."
+            ) from None
+        raise DataError(f"{what} cannot be read: {_reason(exc)}") from None
 
 
 def _reason(exc: Exception) -> str:

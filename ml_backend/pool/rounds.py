@@ -37,6 +37,7 @@ from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import picture_data, task_data
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.source import Source
+from ml_backend.pool.spread import spread_pass
 from ml_backend.pool.upkeep import embed_new, settle, take_back
 from ml_backend.records import FIRST_ROW, Project, Task
 from ml_backend.rounds.log import look
@@ -115,8 +116,7 @@ class RoundPool:
             if self._suited is None:
                 raise StoreError(f"The pool is not embedded yet: {EMBED} {project.now.id}")
             project = self._suited.project
-            kept = read_candidates(self._suited.vectors.folder)
-            if kept is not None:
+            if kept := read_candidates(self._suited.vectors.folder):
                 project = self._with_rows(project, *kept, recorder)
         return project
 
@@ -157,15 +157,15 @@ class RoundPool:
     ) -> Candidates:
         labelled = {task.id: task for task, _ in project.pool.training}
         known = neighbours.read(self.store).among(f"{found.about.made_of}, {found.vectors.count()} rows")
+        hardware = self.settings.hardware() if self.settings else None
         candidates = find_candidates(
-            found.vectors.batches(),
-            head,
+            lambda wanted: spread_pass(found.vectors, wanted, head, hardware, progress=progress),
             project.settings,
+            trained=head is not None,
             taken=row_keys(sorted(self._taken)),
             labelled=Labelled(list(labelled), lambda tasks: vectors_of(project, found, [labelled[t] for t in tasks])),
             neighbours=known,
             sizes=self.sizes,
-            progress=progress,
         )
         if not self.dry_run:
             neighbours.write(self.store, candidates.neighbours)

@@ -105,6 +105,11 @@ class Top:
         if self._held > 2 * self._count:
             self._compact()
 
+    def join(self, other: Top) -> None:
+        """Take in what another one holds, of other rows."""
+        for rows, values in other._parts:
+            self.add(rows, values)
+
     def rows(self) -> Rows | None:
         """Largest first; None where there are none."""
         if not self._parts:
@@ -165,6 +170,65 @@ class Found:
         return [part for part in (self.known, *self.near) if part is not None]
 
 
+class Search:
+    """What was found so far. Several, each over a part of a pool, come to what one over all of it finds.
+
+    Args:
+        wanted: what to look for.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        seed, items = wanted.seed, 0 if wanted.near is None else len(wanted.near)
+        self._wanted = wanted
+        self._best, self._drawn, self._random = (Top(n, seed) for n in (wanted.best, wanted.drawn, wanted.drawn))
+        self._near = [Top(NEAREST, seed) for _ in range(items)]
+        self._kept: list[Rows] = []
+        self.rows = 0
+        """That were looked at."""
+
+    def look(
+        self, batches: Iterable[Batch], head: Head | None, *, progress: Callable[[int], None] | None = None
+    ) -> Search:
+        """Look at each row of some batches; see `one_pass`."""
+        seed = self._wanted.seed
+        for seen, rows, utility, closeness in _ahead(lambda batch: _looked_at(batch, self._wanted, head), batches):
+            self.rows += seen
+            if utility is not None:
+                self._best.add(rows, utility)
+            self._drawn.add(rows, -draws_for(rows.keys, seed + ORDER_STREAM))
+            self._random.add(rows, draws_for(rows.keys, seed))
+            for top, values in zip(self._near, closeness, strict=True):
+                top.add(rows, values)
+            again = np.isin(rows.keys, self._wanted.known)
+            if again.any():
+                self._kept.append(rows.take(again))
+            if progress is not None:
+                progress(self.rows)
+        return self
+
+    def join(self, other: Search) -> None:
+        """Take in what another one found in other rows, for the same wishes."""
+        for top, more in zip(self._tops, other._tops, strict=True):
+            top.join(more)
+        self._kept += other._kept
+        self.rows += other.rows
+
+    def found(self) -> Found:
+        """All of it."""
+        return Found(
+            self.rows,
+            self._best.rows(),
+            self._drawn.rows(),
+            self._random.rows(),
+            Rows.together(self._kept) if self._kept else None,
+            tuple(top.rows() for top in self._near),
+        )
+
+    @property
+    def _tops(self) -> list[Top]:
+        return [self._best, self._drawn, self._random, *self._near]
+
+
 def one_pass(
     batches: Iterable[Batch], wanted: Wanted, head: Head | None, *, progress: Callable[[int], None] | None = None
 ) -> Found:
@@ -176,32 +240,7 @@ def one_pass(
         head: scores the rows; None before a first model.
         progress: called with the rows behind it.
     """
-    seed = wanted.seed
-    best, drawn, chance = Top(wanted.best, seed), Top(wanted.drawn, seed), Top(wanted.drawn, seed)
-    near = [Top(NEAREST, seed) for _ in range(0 if wanted.near is None else len(wanted.near))]
-    kept: list[Rows] = []
-    count = 0
-    for seen, rows, utility, closeness in _ahead(lambda batch: _looked_at(batch, wanted, head), batches):
-        count += seen
-        if utility is not None:
-            best.add(rows, utility)
-        drawn.add(rows, -draws_for(rows.keys, seed + ORDER_STREAM))
-        chance.add(rows, draws_for(rows.keys, seed))
-        for top, values in zip(near, closeness, strict=True):
-            top.add(rows, values)
-        again = np.isin(rows.keys, wanted.known)
-        if again.any():
-            kept.append(rows.take(again))
-        if progress is not None:
-            progress(count)
-    return Found(
-        count,
-        best.rows(),
-        drawn.rows(),
-        chance.rows(),
-        Rows.together(kept) if kept else None,
-        tuple(top.rows() for top in near),
-    )
+    return Search(wanted).look(batches, head, progress=progress).found()
 
 
 def _looked_at(

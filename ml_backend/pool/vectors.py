@@ -111,14 +111,17 @@ class Vectors:
         for path in (*self._files("part"), *self._files("bad")):
             yield from self._table(path, [ID]).column(ID).chunks
 
-    def batches(self) -> Iterator[tuple[pa.Array, Half]]:
+    def batches(self, files: Sequence[Path] | None = None) -> Iterator[tuple[pa.Array, Half]]:
         """All vectors, a row group at a time: ids ``[n]`` and vectors ``[n, D]``.
 
         The next ones are read meanwhile. A file that is taken away meanwhile is left out.
+
+        Args:
+            files: some of `parts`; None: all.
         """
         with ThreadPoolExecutor(READERS, thread_name_prefix="pool") as reader:
             waiting: list[Future[tuple[pa.Array, Half]]] = []
-            for path, group in self._groups():
+            for path, group in self._groups(self.parts() if files is None else files):
                 waiting.append(reader.submit(self._group, path, group))
                 if len(waiting) > AHEAD:
                     yield from _unless_gone(waiting.pop(0))
@@ -182,8 +185,8 @@ class Vectors:
         with self._reading(path):
             return _parquet().read_table(path, columns=columns)
 
-    def _groups(self) -> Iterator[tuple[Path, int]]:
-        for path in self.parts():
+    def _groups(self, files: Sequence[Path]) -> Iterator[tuple[Path, int]]:
+        for path in files:
             try:
                 with self._reading(path):
                     count = _parquet().read_metadata(path).num_row_groups

@@ -15,7 +15,7 @@ from ml_backend.models.base import Model
 from ml_backend.pool.candidates import Labelled, Sizes, find_candidates
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Batch, Vectors
+from ml_backend.pool.scoring import Batch, Vectors, one_pass
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.oracle import Oracle
@@ -68,9 +68,9 @@ class PoolSearch:
         """Find candidates by this model."""
         labelled = self._oracle.labelled.tolist()
         found = find_candidates(
-            self._batches(),
-            None if model is None else _Head(model),
+            lambda wanted: one_pass(self._batches(), wanted, None if model is None else _Head(model)),
             self._settings,
+            trained=model is not None,
             taken=row_keys([str(place) for place in labelled]),
             labelled=Labelled(labelled, lambda places: self._vectors(list(places)).astype(np.float32)),
             neighbours=self._neighbours,

@@ -13,8 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from ml_backend import hardware
-from ml_backend.pool.embed import EmbedOptions, cores, embed
+from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import TEXT, PoolEncoder
+from ml_backend.pool.engine import cores
 from ml_backend.pool.heads import Head
 from ml_backend.pool.vectors import About, Half, Vectors
 from ml_backend.simulation.headline_files import load_headlines

@@ -8,6 +8,7 @@ from ml_backend.draws import draws_for
 from ml_backend.pool.candidates import Labelled, Sizes, find_candidates
 from ml_backend.pool.neighbours import AT_ONCE, Neighbours
 from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.scoring import one_pass
 from ml_backend.selection.control_arm import control_order
 from ml_backend.selection.ordering import rank, uncertainty
 
@@ -22,9 +23,9 @@ def labelled(*places):
 def found(head=None, known=None, *, taken=(), neighbours=None, **changes):
     settings = ProjectSettings(queue_size=10).override(changes, where="Test")
     return find_candidates(
-        in_batches(IDS, VECTORS, 300),
-        head,
+        lambda wanted: one_pass(in_batches(IDS, VECTORS, 300), wanted, head),
         settings,
+        trained=head is not None,
         taken=row_keys(list(taken)),
         labelled=known or labelled(),
         neighbours=neighbours or Neighbours("these"),

@@ -6,7 +6,7 @@ from support.row_pools import DIMENSIONS, Softmax, a_pool, in_batches
 
 from ml_backend.draws import draws_for
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import NEAREST, Rows, Top, Wanted, one_pass
+from ml_backend.pool.scoring import NEAREST, Rows, Search, Top, Wanted, one_pass
 from ml_backend.selection.control_arm import control_order
 from ml_backend.selection.ordering import rank, uncertainty
 
@@ -106,3 +106,25 @@ def test_what_is_kept_does_not_grow_with_the_pool():
         rows = Rows.of(*part)
         top.add(rows, draws_for(rows.keys, 1))
         assert top._held <= 60
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "bald"])
+def test_searches_in_parts_of_a_pool_come_to_what_one_finds_in_all_of_it(strategy):
+    ids, vectors = a_pool()
+    known = np.sort(row_keys([ids[3], ids[700]]))
+    asked = wanted(strategy=strategy, samples=5, known=known, near=np.eye(2, DIMENSIONS))
+    batches = list(in_batches(ids, vectors, 90))
+    whole = one_pass(batches, asked, Softmax())
+    together = Search(asked)
+    for start in range(0, len(batches), 4):
+        together.join(Search(asked).look(batches[start : start + 4], Softmax()))
+    found = together.found()
+    assert found.rows == whole.rows == 1000
+    for one, other in zip(everything(found), everything(whole), strict=True):
+        assert one is not None
+        assert one.names == other.names
+        assert np.array_equal(one.vectors, other.vectors)
+
+
+def everything(found):
+    return (found.best, found.drawn, found.random, *found.around())
