@@ -91,7 +91,8 @@ def run_all(
         doing = _offline(loaded, source, design, wanted.jobs, folder)
     with ResultFolder(folder, settings_of(loaded, design)) as results:
         errors = {} if wanted.report_only else _run(doing, loaded, design, wanted.strategies, wanted.seeds, results)
-        _report(results, loaded, wanted.measure or entry.measure, wanted.targets or entry.targets)
+        usual = "f_macro" if loaded.multiple else entry.measure
+        _report(results, loaded, wanted.measure or usual, wanted.targets or entry.targets)
     for (name, seed), error in errors.items():
         warn(f"{name}, seed {seed}: {error}")
     if errors:

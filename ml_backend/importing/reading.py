@@ -31,6 +31,9 @@ IMAGE_COLUMNS: Final = ("image", "url")
 SHORTENED: Final = " characters)"
 """Ends an embedded image in a CSV export that left it out."""
 
+ANY: Final = ChoiceQuestion("", "", "", "", (), multiple=True)
+"""Stands for a question that no project says: its labels are those that come, one or several an item."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -108,7 +111,7 @@ def read_tasks(
         text_column: the column or key that holds the text or image; default ``value_key``, else a usual name.
         labels_path: the idx labels file.
         problems: takes a line for each item that was left out; without it, they are logged as warnings.
-        question: what the project asks; without it, the last single choice of any question is the label.
+        question: what the project asks; without it, the last answer to any question is the label, or its set.
         remarks: takes what cannot be kept.
 
     Raises:
@@ -223,12 +226,15 @@ def _label(item: ImportItem, wanted: _Wanted) -> str | None:
     given = item.label
     if wanted.label and not item.annotations and given is None:
         given = field_value(item.fields, wanted.label)
-    if wanted.question is not None and wanted.question.multiple and given is not None:
-        return set_in(given, wanted.question)
-    if isinstance(given, dict | list):
-        raise BadItemError("the label is not a single value")
     if given is None:
         return _annotated_label(item, wanted.question)
+    if (wanted.question or ANY).multiple:
+        found = set_in(given, wanted.question or ANY)
+        if found is None and str(given).strip():
+            raise BadItemError("the label is neither a label nor a list of labels")
+        return found
+    if isinstance(given, dict | list):
+        raise BadItemError("the label is not a single value")
     text = str(given)
     return text if text in wanted.labels else text.strip() or None
 
@@ -248,5 +254,5 @@ def _any_question(result: list[Any]) -> ChoiceQuestion | None:
     for region in result:
         if isinstance(region, dict) and isinstance(region.get("value"), dict) and "choices" in region["value"]:
             control: Any = region.get("from_name")  # None in results that name no control
-            return ChoiceQuestion(control, "", "", "", ())
+            return replace(ANY, control=control)
     return None

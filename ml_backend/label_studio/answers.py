@@ -81,13 +81,13 @@ def set_in(value: Any, question: ChoiceQuestion) -> str | None:
             value = json.loads(value)
     if isinstance(value, Mapping):
         value = value.get(question.kind)
-    if value in (None, ""):
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None
     chosen = value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str | int) for each in chosen):
+    if not all(isinstance(each, str | int | float) for each in chosen):
         return None
     texts = [str(each) if str(each) in question.labels else str(each).strip() for each in chosen]
-    return pack(texts, question.labels)
+    return pack([text for text in texts if text], question.labels)
 
 
 def label_of(result: Any, question: ChoiceQuestion) -> str | None:

@@ -193,7 +193,8 @@ def _warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
     """Tell the answers that are left out; ``of``: to which question, where there are several."""
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
-        recorder.warn(f"Labels{of} that the labeling config does not list are left out: {shown}.", "labels")
+        rest = "; the other labels of their sets count" if pool.multiple else ""
+        recorder.warn(f"Labels{of} that the labeling config does not list are left out: {shown}{rest}.", "labels")
     if pool.unreadable:
         shown = "; ".join(f"task {task_id}, {why}" for task_id, why in list(pool.unreadable.items())[:SHOWN_ANSWERS])
         more = len(pool.unreadable) - SHOWN_ANSWERS

@@ -6,12 +6,13 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ml_backend.encoders import feature_store, folders, text_vectors
@@ -21,6 +22,7 @@ from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.files import read_text
 from ml_backend.importing.reading import NewTask, read_tasks
+from ml_backend.label_sets import unpack
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import Model
@@ -34,6 +36,7 @@ from ml_backend.simulation.mnist_files import load_mnist
 from ml_backend.simulation.news_sets import news_labels, news_sets
 from ml_backend.simulation.own_pictures import picture_model, sampled_files, text_model
 from ml_backend.simulation.photo_files import load_photos
+from ml_backend.simulation.photo_sets import photo_labels, photo_sets
 from ml_backend.simulation.picture_items import BLOCK, read_pictures
 
 AG_CLASSES: Final = ("World", "Sports", "Business", "Sci/Tech")
@@ -119,6 +122,13 @@ def load_news_sets(source: Source) -> LabelledData:
     return LabelledData("news_sets", model, news_labels(AG_CLASSES), items, sets, f"AG News, {len(items):,} texts")
 
 
+def load_photo_sets(source: Source) -> LabelledData:
+    """The grocery photographs with several labels each (`photo_sets`)."""
+    data = load_photos(source.path, keep_values=source.keep_values)
+    sets = photo_sets(data.labels, data.targets)
+    return replace(data, name="photo_sets", labels=photo_labels(data.labels), targets=sets)
+
+
 def _ag_news(source: Source) -> Iterator[tuple[str, str, str]]:
     """Title, description and topic of each item."""
     found = [p for below in AG_FOLDERS if (p := source.path / below / "test.csv").is_file()]
@@ -143,7 +153,7 @@ def load_disasters(source: Source) -> LabelledData:
 
 
 def load_own(source: Source) -> LabelledData:
-    """Any labelled file or folder; its labels in the order of the alphabet."""
+    """Any labelled file or folder; its labels in the order of the alphabet. Sets where an item has several, or none."""
     tag = "Text" if source.path.is_file() and source.path.suffix in TEXT_KINDS and not source.images else "Image"
     problems: list[str] = []
     found, unlabelled = _labelled(_own_tasks(source, tag, problems))
@@ -161,18 +171,25 @@ def load_own(source: Source) -> LabelledData:
             else:
                 value = str(task.data[VALUE]) if source.keep_values else ""
                 rows.setdefault(task.key, (item, str(task.label), value))
-    labels = tuple(sorted({label for _, label, _ in rows.values()}))
+    labels = tuple(sorted({each for _, label, _ in rows.values() for each in unpack(label)}))
     if not MIN_CLASSES <= len(labels) <= MAX_CLASSES:
         left_out = f"; {len(unlabelled):,} items have no label (--label-column)" if unlabelled else ""
         left_out += f"; {len(problems):,} cannot be read, first: {problems[0]}" if problems else ""
         raise DataError(
             f"{source.path} has {len(labels):,} different labels; {MIN_CLASSES} to {MAX_CLASSES:,} are needed{left_out}"
         )
-    targets = np.array([labels.index(label) for _, label, _ in rows.values()], dtype=np.int64)
+    targets = _targets([unpack(label) for _, label, _ in rows.values()], labels)
     items, values = [item for item, _, _ in rows.values()], [value for _, _, value in rows.values() if value]
     about = f"{source.path.name}, {len(items):,} items"
     encoder = _text_encoder(model, source.encoder, items)
     return LabelledData(source.path.stem, model, labels, items, targets, about, values=values, encoder=encoder)
+
+
+def _targets(answers: Sequence[tuple[str, ...]], labels: Sequence[str]) -> NDArray[np.int64]:
+    """The class of each item ``[N]``; where an item has several, or none, the set of each ``[N, C]``."""
+    if all(len(answer) == 1 for answer in answers):
+        return np.array([labels.index(label) for (label,) in answers], dtype=np.int64)
+    return np.array([[label in answer for label in labels] for answer in answers], dtype=np.int64)
 
 
 def _text_encoder(model: type[Model], wanted: str, texts: Sequence[Any]) -> str:
@@ -244,6 +261,7 @@ LOADERS: Final = {
     "digits": load_scans,
     "ag_news": load_ag_news,
     "news_sets": load_news_sets,
+    "photo_sets": load_photo_sets,
     "disasters": load_disasters,
     "own": load_own,
 }

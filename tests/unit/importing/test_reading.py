@@ -1,5 +1,6 @@
 """Import files read into new tasks."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.places import REPOSITORY
 from ml_backend.errors import DataError
 from ml_backend.importing.image_files import idx_bytes, png_data_uri
 from ml_backend.importing.reading import content_key, read_tasks
+from ml_backend.label_sets import pack
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 needs_real_data = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason=f"no real data in {REAL}")
@@ -121,13 +123,13 @@ def test_json_of_label_studio_tasks(tmp_path):
         {"data": {"text": "y"}, "annotations": "odd"},
     ]
     tasks, problems = texts(write(tmp_path / "a.json", json.dumps(content)))
-    assert [task.label for task in tasks] == ["related", "related", None, None, None]
+    assert [task.label for task in tasks] == ["related", "related", pack(["related", "not related"], ()), None, None]
     assert tasks[0].data == {"text": "x", "split": "evaluation"}
     assert not problems
 
 
 def test_bad_json_items_are_told_and_left_out(tmp_path):
-    content = ["x", {"text": True}, {"text": None}, {"n": 1}, {"text": "x", "l": ["a"]}, {"text": "good", "l": 3}]
+    content = ["x", {"text": True}, {"text": None}, {"n": 1}, {"text": "x", "l": [["a"]]}, {"text": "good", "l": 3}]
     path = write(tmp_path / "a.json", json.dumps(content))
     tasks, problems = texts(path, label_column="l")
     assert [(task.data, task.label) for task in tasks] == [({"text": "good"}, "3")]
@@ -136,8 +138,28 @@ def test_bad_json_items_are_told_and_left_out(tmp_path):
         'item 2: "text" holds a bool, not the text; left out',
         'item 3: the text in "text" is empty; left out',
         'item 4: no "text"; fields: n; left out',
-        "item 5: the label is not a single value; left out",
+        "item 5: the label is neither a label nor a list of labels; left out",
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "label"),
+    [
+        ('["b", "a "]', pack(["b", "a"], ())),
+        ("[]", ""),
+        ('["a"]', "a"),
+        ("[a]", "[a]"),
+        ('{"choices": ["a", "b"]}', pack(["a", "b"], ())),
+        (" ", None),
+    ],
+)
+def test_lists_in_a_column_of_labels_are_sets_where_no_project_says_more(tmp_path, cell, label):
+    path = tmp_path / "a.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "l"), ("x", cell)])
+    tasks, problems = texts(path, label_column="l")
+    assert [task.label for task in tasks] == [label]
+    assert not problems
 
 
 def test_jsonl_reads_on_after_a_broken_line(tmp_path):
