@@ -45,7 +45,8 @@ def main(
     settings, client = connect(url)
     project = make_project(client, title, xml, question, description)
     console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
-    console.print(eyes, highlight=False, soft_wrap=True, markup=False)
+    if not project.task_count:  # else its tasks have told more than this, when they came
+        console.print(eyes, highlight=False, soft_wrap=True, markup=False)
     if told := untested(client.version()):
         warn(f"{told}. When there is an order, prove it: lsal doctor --project {project.id} --order 20")
     if backend_url:

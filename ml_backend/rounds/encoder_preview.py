@@ -10,7 +10,7 @@ from ml_backend.errors import BadItemError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decode_data_uri
-from ml_backend.rounds.encoder_choice import candidates
+from ml_backend.rounds.encoder_choice import Candidate, candidates
 from ml_backend.rounds.encoder_hint import LOOKED_AT, Looks, looks_of, picture_hint, text_hint
 from ml_backend.rounds.extra_params import read_extra_params
 
@@ -42,7 +42,8 @@ def preview(question: ChoiceQuestion, settings: ProjectSettings, values: Sequenc
     """
     if question.parts:
         return f"Read with {candidates(question.object_tag, settings)[0].model.name}: {question.about}."
-    names = [option.name for option in candidates(question.object_tag, settings)]
+    options = candidates(question.object_tag, settings)
+    names = [option.name for option in options]
     if len(names) == 1:
         return f"Read with {names[0]}: the settings and what is installed leave no other."
     if question.object_tag != "Image" and values:
@@ -51,7 +52,15 @@ def preview(question: ChoiceQuestion, settings: ProjectSettings, values: Sequenc
     if looks:
         return f"Read with {picture_hint(looks, names)[1]}."
     by = "the first round looks at some pictures" if question.object_tag == "Image" else "the first texts tell"
-    return f"Read with {' or '.join(names)}: {by}, and labels decide as soon as there are enough."
+    return f"Read with {_either(options)}: {by}, and labels decide as soon as there are enough."
+
+
+def _either(options: Sequence[Candidate]) -> str:
+    """Their names, those of one model together: "sentences (minilm or wordllama)"."""
+    encoders: dict[str, list[str]] = {}
+    for option in options:
+        encoders.setdefault(option.model.name, []).append(option.encoder or option.embedding)
+    return " or ".join(f"{model} ({' or '.join(names)})" for model, names in encoders.items())
 
 
 def _looks(values: Sequence[str]) -> Iterator[Looks]:
