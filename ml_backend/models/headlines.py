@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ml_backend.models.headlines_network import Network
+    from ml_backend.models.optimizers import Momentum
     from ml_backend.models.training import Plan
 
 WATCHED = 2_000
@@ -113,10 +114,10 @@ class Headlines(TorchClassifier["Network"]):
         return Network(int(stored_number(self.name, config, "seen")), HIDDEN, len(self.labels))
 
 
-def _optimizer(network: Network, chosen: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Nesterov's momentum; only the n-grams' weights decay."""
-    from torch.optim import SGD
+def _optimizer(network: Network, chosen: Mapping[str, Any]) -> Momentum:
+    """Only the n-grams' weights decay."""
+    from ml_backend.models.optimizers import Momentum
 
-    decayed: dict[str, Any] = {"params": [network.hidden.weight], "weight_decay": chosen["weight_decay"]}
-    free: dict[str, Any] = {"params": [network.bias, network.head.weight, network.head.bias], "weight_decay": 0.0}
-    return SGD([decayed, free], lr=chosen["learning_rate"], momentum=0.9, nesterov=True)
+    decayed = [network.hidden.weight], float(chosen["weight_decay"])
+    free = [network.bias, network.head.weight, network.head.bias], 0.0
+    return Momentum([decayed, free], chosen["learning_rate"])

@@ -37,7 +37,9 @@ class Network(HeadedNetwork):
         self.register_buffer("columns", torch.zeros(seen, dtype=torch.int64))
         self.register_buffer("idf", torch.zeros(seen))
         self.register_buffer("unseen_idf", torch.zeros(1))
-        self.hidden = nn.EmbeddingBag(seen, hidden, mode="sum", include_last_offset=True)
+        # Without a first drawing of weights, for which torch would import its compiler.
+        weights = torch.empty(seen, hidden)
+        self.hidden = nn.EmbeddingBag.from_pretrained(weights, freeze=False, mode="sum", include_last_offset=True)
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.head = nn.Linear(hidden, classes)
 

@@ -38,7 +38,7 @@ class EncodedNetwork(HeadedNetwork):
         """All weights 0: its problem is convex, so nothing is gained by a random start."""
         with torch.device("meta"):
             network = cls(encoder, dimensions, classes)
-        network.to_empty(device="cpu")
+        materialise(network)
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
         return network
@@ -54,13 +54,26 @@ class CentredNetwork(EncodedNetwork):
         self.register_buffer("mean", torch.zeros(dimensions))
 
 
+def materialise(module: nn.Module) -> None:
+    """Give a module that was built on the ``meta`` device weights and buffers on the CPU, of any values.
+
+    As its ``to_empty``, for which torch imports sympy first.
+    """
+    for part in module.modules():
+        for name, weight in list(part.named_parameters(recurse=False)):
+            empty = torch.empty(weight.shape, dtype=weight.dtype)
+            setattr(part, name, nn.Parameter(empty, requires_grad=weight.requires_grad))
+        for name, value in list(part.named_buffers(recurse=False)):
+            setattr(part, name, torch.empty(value.shape, dtype=value.dtype))
+
+
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Fill a module that was built on the ``meta`` device (which draws no random numbers), from ``generator`` alone.
 
     Convolutions and linear layers: He et al. 2015 (https://arxiv.org/abs/1502.01852); normalisation layers: identity;
     embeddings: zero, so that a feature never trained on adds nothing.
     """
-    module.to_empty(device="cpu")
+    materialise(module)
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
@@ -132,6 +145,6 @@ def load_weights(model: str, module: nn.Module, weights: Mapping[str, Tensor]) -
         raise ModelError(
             f"{model}: stored weights do not fit the labels and configuration ({', '.join(wrong)}); train again"
         )
-    module.to_empty(device="cpu")
+    materialise(module)
     module.load_state_dict({name: value.clone() for name, value in weights.items()})
     module.eval()

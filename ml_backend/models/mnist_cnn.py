@@ -82,10 +82,9 @@ class MnistCnn(TorchClassifier["Network"]):
     def _plan(
         self, items: Sequence[Pixels], targets: Tensor, chosen: Mapping[str, Any], generator: torch.Generator
     ) -> Plan[Network]:
-        from torch.optim import AdamW
-
         from ml_backend.models.layers import dropout
         from ml_backend.models.mnist_network import distort, new_network
+        from ml_backend.models.optimizers import AdamW
         from ml_backend.models.training import Plan, loss_of
 
         device = hardware.device()
@@ -102,9 +101,7 @@ class MnistCnn(TorchClassifier["Network"]):
             x, y = _unit(self._stack(held)).to(device), y.to(device)
             return lambda: loss(network.head(network.trunk(x)), y)
 
-        optimizer = AdamW(
-            network.parameters(), chosen["learning_rate"], weight_decay=chosen["weight_decay"], fused=True
-        )
+        optimizer = AdamW(network.parameters(), chosen["learning_rate"], decay=chosen["weight_decay"])
         most = steps * batch // WATCHED
         return Plan(network, optimizer, batch, steps, batch_loss, held_out_loss, most, {"steps": steps})
 

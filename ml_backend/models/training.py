@@ -19,6 +19,7 @@ from ml_backend.errors import ModelError
 from ml_backend.models.base import LabeledItems, ValidationCurve
 from ml_backend.models.checks import check_training_data
 from ml_backend.models.layers import HeadedNetwork
+from ml_backend.models.optimizers import Optimizer
 from ml_backend.records import Progress
 
 Network = TypeVar("Network", bound=HeadedNetwork)
@@ -35,7 +36,7 @@ class Plan(Generic[Network]):
     """One training of a network, as its model wants it."""
 
     network: Network
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     batch: int
     """Items in a batch."""
     steps: int
@@ -115,14 +116,15 @@ def minimise(
     Raises:
         ModelError: the loss became NaN or infinite.
     """
-    schedule = torch.optim.lr_scheduler.LambdaLR(plan.optimizer, lambda step: one_cycle(step, plan.steps))
+    rates = [group["lr"] for group in plan.optimizer.param_groups]
     losses: list[float] = []
     per_epoch = math.ceil(examples / plan.batch)
     looks: dict[int, float] = {}
     due = looked_at(math.ceil(plan.steps / per_epoch)) if watch is not None else frozenset()
     for step, picked in enumerate(batches(examples, plan.batch, plan.steps, generator), start=1):
+        for group, rate in zip(plan.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * one_cycle(step - 1, plan.steps)
         losses.append(_step(plan, picked))
-        schedule.step()
         check_loss(model, losses[-1], step)
         if watch is not None and (step == plan.steps or step % per_epoch == 0):
             epoch = math.ceil(step / per_epoch)

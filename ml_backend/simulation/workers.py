@@ -26,8 +26,8 @@ class Run:
     done: tuple[Round, ...] = ()
 
 
-PRELOADED: Final = ("ml_backend.simulation.simulate", "torch._dynamo")
-"""Imported once for all workers. torch imports the latter, in seconds, at the first optimizer."""
+PRELOADED: Final = ("ml_backend.simulation.simulate", "ml_backend.models.training")
+"""Imported once for all workers; the latter with torch."""
 Ended = ActiveLearningError | None
 """What a worker tells at the end of a run: its error, if there was one."""
 OnRound = Callable[[Round], None]

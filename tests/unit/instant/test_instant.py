@@ -1,173 +1,35 @@
-"""Between two rounds: what an answer moves, what it must not move, and what becomes of faults."""
+"""Between two rounds: what is stored of an order that answers move, and what becomes of faults."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from support.instant_orders import (
+    EVERY_GAIN,
+    NAME,
+    QUESTION,
+    auto_queue,
+    graph_of,
+    groups,
+    order_of,
+    rows,
+)
 
 from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import standing
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
 from ml_backend.instant.loop import MOST_WAITING, InstantLoop
-from ml_backend.instant.order import InstantOrder
 from ml_backend.instant.project import InstantProject, open_instant
-from ml_backend.instant.queue import InstantQueue
-from ml_backend.instant.served_queue import ServedQueue
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
-from ml_backend.records import CONTROL, PINNED, Prediction, Queue
-from ml_backend.selection.ordering import queue_scores
-from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
+from ml_backend.records import Queue
 from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import record
 from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, reordered, with_reordering
-
-QUESTION = ChoiceQuestion("choice", "item", "Text", "text", ("a", "b"), ("of the first kind", "of the second"))
-NAME = "cnn-0001-0123abcd.auto-0001"
-KINDS = ("auto", "auto", CONTROL, "auto", PINNED, "auto", "auto", CONTROL, "auto", "auto")
-TASKS = tuple(range(101, 101 + len(KINDS)))
-
-
-def rows(kinds=KINDS, first=101):
-    scores = queue_scores(1 - np.arange(len(kinds)) / len(kinds))
-    return tuple(
-        Prediction(first + i, "a", 0.6, float(score), kind)
-        for i, (kind, score) in enumerate(zip(kinds, scores, strict=True))
-    )
-
-
-def order_of(scores):
-    return sorted(scores, key=scores.__getitem__)
-
-
-# --- places -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.data())
-def test_whatever_is_moved_every_other_place_is_its_tasks(data):
-    """Control and pinned tasks come exactly when they would have, and no two scores are ever equal."""
-    queue, served = ServedQueue(rows(), ("auto", INSTANT)), []
-    for _ in TASKS:
-        candidates = sorted(queue.candidates())
-        if candidates and (swap := queue.swap(data.draw(st.sampled_from(candidates)))):
-            assert 0 < swap.to < queue.scores[swap.demoted]
-            queue.apply(swap)
-        assert len(set(queue.scores.values())) == len(TASKS)
-        served.append(queue.give(1))
-        queue.close(served[-1], 1)
-    assert sorted(served) == list(TASKS)
-    for place, kind in enumerate(KINDS):
-        assert (served[place] == TASKS[place]) or kind == "auto"
-    assert queue.give(1) is None
-
-
-def test_what_somebody_has_is_neither_moved_nor_anybody_elses():
-    queue = ServedQueue(rows(), ("auto",))
-    assert (queue.give("x"), queue.give("y")) == (101, 102)
-    assert queue.candidates() == set(), "the next place is a control task's"
-    assert queue.give("z") == 103
-    assert queue.candidates() == {104, 106, 107, 109, 110}
-    queue.leave([106])
-    queue.close(101, "x")
-    assert queue.give("x") == 104
-    queue.close(777, "y")  # opened elsewhere: what y had is free again
-    assert queue.first() == 102
-    assert 106 not in queue.candidates()
-    after = ServedQueue(rows(), ("auto",))
-    after.hold(queue)
-    assert after.first() == 101
-    assert 104 not in after.candidates()
-
-
-def test_half_a_swap_leaves_an_order_without_ties():
-    queue = ServedQueue(rows(), ("auto",))
-    swap = queue.swap(107)
-    queue.score(swap.raised, swap.to)
-    assert order_of(queue.scores) == [107, 101, 102, 103, 104, 105, 106, 108, 109, 110]
-    assert queue.swap(107) is None
-    queue.scores = {1: 5e-324, 2: 0.5}
-    queue._movable = {1, 2}
-    assert queue.swap(2) is None, "no room before the first"
-
-
-EVERY_GAIN = 1.0
-"""However little a swap brings, it is made."""
-
-
-# --- the graph --------------------------------------------------------------------------------------------------------
-
-
-def groups(size=30, seed=0):
-    """Two groups on a line, and what lies between them."""
-    rng = np.random.default_rng(seed)
-    points = np.concatenate([rng.normal(0, 1, (size, 2)), rng.normal(6, 1, (size, 2)), rng.normal(3, 0.7, (size, 2))])
-    return points.astype(np.float32), np.array([0] * size + [1] * size + [0] * size)
-
-
-def graph_of(points, labelled=(0, 30), targets=(0, 1)):
-    weights = affinity(nearest([points], points, 6))
-    rest = np.setdiff1d(np.arange(len(points)), labelled)
-    found = Neighbourhood(
-        weights, partial(coordinates, weights), rest, np.array(labelled), np.array(targets, np.int64), np.full(2, 0.5)
-    )
-    return found, rest + 1000
-
-
-def auto_queue(tasks, count=20):
-    return rows(("auto",) * count, first=0)[:0] + tuple(
-        replace(row, task_id=int(task)) for row, task in zip(rows(("auto",) * count), tasks[-count:], strict=True)
-    )
-
-
-def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes():
-    points, _ = groups()
-    graph, tasks = graph_of(points)
-    queue = InstantQueue(graph, tasks, auto_queue(tasks), worth_it=EVERY_GAIN)
-    task = queue.give(1)
-    expected = int(queue._order._expected()[task - 1000].argmax())
-    prepared = queue.swap(after=task)
-    assert queue.take_in(task, expected, 1)
-    assert queue.swap() == prepared is not None
-    assert not queue.take_in(task, expected, 1), "once"
-    assert not queue.take_in(5, 0, 1), "never open"
-    skipped = prepared.raised
-    assert queue.take_in(skipped, None, 2)
-    assert queue.swap().raised != skipped
-
-
-def test_a_search_moves_nothing_where_all_of_the_queue_is_reached():
-    """Of three classes two have a label; the queue lies beside these, where a search has nothing to find."""
-    graph, tasks = graph_of(groups()[0])
-    graph = replace(graph, prior=np.full(3, 1 / 3))
-    reached = tasks[InstantOrder(graph).values() == 0][::-1]
-    assert len(reached) >= 20
-    queue = InstantQueue(graph, tasks, auto_queue(reached), worth_it=EVERY_GAIN)
-    assert queue.swap() is None
-
-
-def test_only_tasks_of_the_queue_come_to_the_front():
-    points, kinds = groups()
-    graph, tasks = graph_of(points)
-    queue = InstantQueue(graph, tasks, auto_queue(tasks), worth_it=EVERY_GAIN)
-    listed = set(tasks[-20:].tolist())
-    moved_tasks = 0
-    for _ in range(20):
-        if swap := queue.swap():
-            moved_tasks += 1
-            queue.apply(swap)
-        task = queue.first()
-        listed.remove(task)
-        queue.take_in(task, int(kinds[task - 1000]), None)
-    assert (queue.swap(), queue.first(), moved_tasks > 3) == (None, None, True)
-
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
 

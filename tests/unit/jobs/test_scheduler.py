@@ -9,23 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml_backend.config import ProjectSettings, Settings
+from ml_backend.config import Settings
 from ml_backend.errors import (
     BUSY,
     ConfigurationError,
     LabelStudioNotFound,
     LabelStudioUnreachable,
-    ProjectBusy,
-    StoreError,
 )
 from ml_backend.jobs.job import CANCELLED, Job
 from ml_backend.jobs.scheduler import Scheduler
-from ml_backend.rounds.log import Seen, append, last_seen, rounds
-from ml_backend.rounds.record import INTERRUPTED, record_round
-from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.request import RoundRequest, RunOptions
-from ml_backend.rounds.workspace import Workspace
-from ml_backend.store.project_store import ProjectStore, known_stores
+from ml_backend.rounds.log import Seen
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.store.project_store import ProjectStore
 
 
 class Rounds:
@@ -367,131 +362,6 @@ def test_the_thread_survives_whatever_happens(world, caplog):
     failing.stop()
     assert caplog.text.count("starting rounds fails") == 1
     assert threading.active_count() == before
-
-
-# --- the log -----------------------------------------------------------------------------------------------------
-
-
-def test_the_log_keeps_the_last_lines_and_skips_torn_ones(tmp_path):
-    store = ProjectStore(tmp_path, "7.1")
-    store.set_extra_params({})
-    for number in range(7):
-        append(store, {"number": number}, keep=5)
-    assert [line["number"] for line in rounds(store)] == [2, 3, 4, 5, 6]
-    with (store.folder / "rounds.jsonl").open("a") as file:
-        file.write('{"numb')
-    assert [line["number"] for line in rounds(store, newest=3)] == [4, 5, 6]
-
-
-def test_many_writers_lose_no_line(tmp_path):
-    store = ProjectStore(tmp_path, "7.1")
-    store.set_extra_params({})
-    threads = [threading.Thread(target=lambda n=n: append(store, {"n": n})) for n in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(line["n"] for line in rounds(store)) == list(range(20))
-
-
-def test_a_damaged_note_is_none(tmp_path):
-    store = ProjectStore(tmp_path, "7.1")
-    assert last_seen(store) == Seen()
-    store.set_extra_params({})
-    for damage in ("", "{", "[1]", '{"other": 1}'):
-        (store.folder / "last_round.json").write_text(damage)
-        assert last_seen(store) == Seen()
-
-
-def test_known_stores_are_the_newest_of_each_project(tmp_path):
-    for uid in ("7.100", "7.200", "8.1"):
-        ProjectStore(tmp_path, uid).set_extra_params({})
-    (tmp_path / "project-x.1").mkdir()
-    (tmp_path / "other").mkdir()
-    assert {i: store.uid for i, store in known_stores(tmp_path).items()} == {7: "7.200", 8: "8.1"}
-
-
-@pytest.fixture
-def recorded(tmp_path):
-    """Run a replaced round: ``recorded(error, train=..., dry_run=...)``; the store."""
-    store = ProjectStore(tmp_path, "7.1")
-    store.set_extra_params({})
-    project = SimpleNamespace(task_count=NEW.tasks, annotation_count=NEW.annotations)
-    client = SimpleNamespace(newest_update=lambda _: NEW.newest, project=lambda _: project)
-
-    def run(error=None, *, train=True, dry_run=False, begins=True, log_attempts=True):
-        def run_round(workspace, request, options, *, observer):
-            report = Report(request.project_id, version="v", labels=3, metrics={"accuracy": 0.5}, warnings=["w"])
-            recorder = Recorder(report, observer)
-            if begins:
-                with recorder.step("read"):
-                    pass
-            if error:
-                raise error
-            return report
-
-        workspace, asked = Workspace(client, tmp_path, ProjectSettings()), RoundRequest(7, "time", train=train)
-        record_round(workspace, asked, RunOptions(dry_run=dry_run, log_attempts=log_attempts), run=run_round)
-
-    run.store = store
-    return run
-
-
-def test_a_round_is_remembered(recorded):
-    recorded()
-    (line,) = rounds(recorded.store)
-    assert [step["name"] for step in line["steps"]] == ["read"]
-    wanted = {"trigger": "time", "version": "v", "queue": None, "accuracy": 0.5, "labels": 3, "warnings": 1}
-    assert {name: line[name] for name in wanted} == wanted
-    assert line["error"] is None
-    assert line["started"] <= line["ended"]
-    assert last_seen(recorded.store) == NEW
-
-
-def test_a_round_that_found_the_project_busy_leaves_no_line_nor_do_those_of_older_releases(recorded):
-    recorded()
-    append(recorded.store, {"round": "old", "error": f"{BUSY} (/x/lock); try again when it is done.", "steps": []})
-    with pytest.raises(ProjectBusy):
-        recorded(ProjectBusy(BUSY))
-    (line,) = rounds(recorded.store)
-    assert rounds(recorded.store, newest=1) == [line]
-    assert line["error"] is None
-
-
-@pytest.mark.parametrize(
-    ("begins", "log_attempts", "lines"), [(True, True, 1), (True, False, 1), (False, True, 1), (False, False, 0)]
-)
-def test_a_command_that_came_to_nothing_before_its_first_step_is_no_round(recorded, begins, log_attempts, lines):
-    with pytest.raises(LabelStudioUnreachable):
-        recorded(LabelStudioUnreachable("gone"), begins=begins, log_attempts=log_attempts)
-    assert len(rounds(recorded.store)) == lines
-
-
-def test_a_failed_dry_run_and_an_interrupted_round(recorded):
-    with pytest.raises(StoreError):
-        recorded(StoreError("no"), dry_run=True)
-    assert rounds(recorded.store) == []
-    with pytest.raises(KeyboardInterrupt):
-        recorded(KeyboardInterrupt())
-    (line,) = rounds(recorded.store)
-    assert line["error"] == INTERRUPTED
-
-
-def test_a_failed_round_is_remembered_with_its_steps_but_has_seen_nothing(recorded):
-    for error in (StoreError("disk full"), ZeroDivisionError("secret")):
-        with pytest.raises(type(error)):
-            recorded(error)
-    first, second = rounds(recorded.store)
-    assert (first["error"], second["error"]) == ("disk full", "unforeseen ZeroDivisionError")
-    assert [step["name"] for step in first["steps"]] == ["read"]
-    assert last_seen(recorded.store) == Seen()
-
-
-def test_a_round_that_did_not_train_leaves_the_labels_unseen_and_a_dry_run_leaves_nothing(recorded):
-    recorded(train=False)
-    assert last_seen(recorded.store) == Seen()
-    recorded(dry_run=True)
-    assert len(rounds(recorded.store)) == 1
 
 
 def test_a_cancelled_round_starts_again_only_when_something_changes_or_somebody_asks(world):
