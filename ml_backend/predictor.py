@@ -11,9 +11,11 @@ import numpy as np
 
 from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
+from ml_backend.draws import Ids
 from ml_backend.encoders import feature_store, folders
-from ml_backend.errors import LabelConfigError, LabelStudioError
+from ml_backend.errors import LabelConfigError, LabelStudioError, StoreError
 from ml_backend.fetching.budget import Budget
+from ml_backend.label_studio.config_options import option_fields
 from ml_backend.label_studio.connection import make_fetcher
 from ml_backend.label_studio.foreign import foreign_row
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, parse_label_config
@@ -22,14 +24,16 @@ from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.label_studio.queue_names import NO_MODEL
 from ml_backend.models.base import Model
-from ml_backend.models.reading import reader_of
+from ml_backend.models.reading import ItemReader, reader_of
 from ml_backend.records import Prediction, Queue, Task, Wanted
-from ml_backend.rounds.asked import read_asked
-from ml_backend.rounds.item_reading import read_items
+from ml_backend.rounds.asked import read_asked, with_options
+from ml_backend.rounds.item_reading import Examples, read_items
 from ml_backend.rounds.predicted.wanted import by_predictions
 from ml_backend.rounds.project_round import LIBRARY, client_of
+from ml_backend.rounds.said_beside import besides, listen, with_mean
 from ml_backend.selection.ordering import after_queue, served_score
-from ml_backend.selection.scoring import score_items
+from ml_backend.selection.scoring import Scores, score_items
+from ml_backend.store.heads import Head
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -81,6 +85,7 @@ class Predictor:
         number = project.split(".", 1)[0] if project else None
         config = self._read(label_config, number, wanted, params) if label_config else None
         self.question: ChoiceQuestion | None = config.question if config else None
+        self._others = config.others if config else None
         self.config_warnings = config.warnings if config else ()
         """What to know about the labeling config when a project is connected."""
         self.config_notes = config.notes if config else ()
@@ -91,10 +96,13 @@ class Predictor:
     ) -> LabelingConfig | None:
         """The config, where it can be learnt from; None where nobody learns from it."""
         store = self._store(())
+        changes = params if params is not None else store.extra_params() if store else {}
+        wanted = wanted or Wanted.of(changes)
         try:
+            if number and option_fields(xml):
+                wanted = with_options(client_of(self.settings), int(number), xml, store, wanted)
             return read_asked(xml, number, store, wanted)
         except LabelConfigError:
-            changes = params if params is not None else store.extra_params() if store else {}
             if not by_predictions(self.settings.project_settings(changes, where=f"Project {number}")):
                 raise
             read_layout(xml, project=number)
@@ -116,10 +124,7 @@ class Predictor:
         current = self._current(store)
         name = current.queue or UNTRAINED
         if current.version is None:
-            queue = store.queue(name) if current.queue else None
-            rows = (
-                {p.task_id: foreign_row(p, name, prelabel=queue.prelabel) for p in queue.predictions} if queue else {}
-            )
+            rows = _as_published(store.queue(name)) if current.queue else {}
             return [rows.get(task["id"]) or self._unknown(name) for task in tasks]
         question = self.question or store.noted_question() or parse_label_config(self._label_config)
         manifest, model = SERVED.load(store, current.version, question)
@@ -136,9 +141,38 @@ class Predictor:
         question: ChoiceQuestion,
         loaded: tuple[Manifest, Model],
     ) -> list[dict[str, Any]]:
-        manifest, model = loaded
         tasks = [Task(id=row["id"], data=row["data"]) for row in rows]
         settings = _queue_settings(self._project_settings(store), queue)
+        ids, scores, beside = self._scored(tasks, store, queue, question, loaded, settings)
+        served = served_score(scores.uncertainty, np.array(1.0))
+        if not itemwise(queue.strategy):
+            served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
+        queued = {prediction.task_id: prediction for prediction in queue.predictions}
+        rows_by_id = {}
+        held_out = {task.id for task in tasks if task.is_evaluation}
+        last = held_out | set(read_overrides(store).dropped)
+        for position, task_id in enumerate(ids.tolist()):
+            # A queued task keeps the score it was published with: asking again must not change the order.
+            place = queued.get(task_id)
+            score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
+            guess = None if loaded[0].guesses else scores.guess(position, question.labels)
+            prediction = Prediction(task_id, guess, float(scores.confidence[position]), score)
+            prediction = replace(prediction, picked_by=place.picked_by if place else "", besides=beside.get(task_id))
+            guesses = settings.prelabel and task_id not in held_out
+            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=guesses)
+        return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
+
+    def _scored(
+        self,
+        tasks: Sequence[Task],
+        store: ProjectStore,
+        queue: Queue,
+        question: ChoiceQuestion,
+        loaded: tuple[Manifest, Model],
+        settings: ProjectSettings,
+    ) -> tuple[Ids, Scores, Mapping[int, Sequence[Mapping[str, Any]]]]:
+        """The tasks that can be read, what is thought of them, and the guesses to the questions beside the first."""
+        manifest, model = loaded
         reader = reader_of(type(model), manifest.training.get("hyperparameters", {}))
         if question.has_numbers:
             reader = replace(reader, length=int(manifest.config.get("dimensions", 0)))
@@ -147,25 +181,25 @@ class Predictor:
         examples = read_items(tasks, question, reader, media)
         for task_id in examples.left_out:  # the reason may quote the task: a sync's report tells it, no log
             log.warning("project %s: task %s cannot be read and is served last", store.uid, task_id)
-        scores = score_items(model, examples.items, examples.task_ids, settings)
-        queued = {prediction.task_id: prediction for prediction in queue.predictions}
-        served = served_score(scores.uncertainty, np.array(1.0))
-        if not itemwise(queue.strategy):
-            served = after_queue(served, max((p.score for p in queue.predictions), default=0.0))
-        shown = settings.prelabel and not manifest.guesses
-        rows_by_id = {}
-        held_out = {task.id for task in tasks if task.is_evaluation}
-        last = held_out | set(read_overrides(store).dropped)
-        for position, task_id in enumerate(examples.task_ids.tolist()):
-            # A queued task keeps the score it was published with: asking again must not change the order.
-            place = queued.get(task_id)
-            score = SERVED_LAST if task_id in last else place.score if place else float(served[position])
-            guess, confidence = scores.guess(position, question.labels), float(scores.confidence[position])
-            prediction = Prediction(task_id, guess, confidence, score, place.picked_by if place else "")
-            prediction = replace(prediction, besides=place.besides if place else None)
-            guesses = shown and task_id not in held_out
-            rows_by_id[task_id] = prediction_row(prediction, question, queue.name, prelabel=guesses)
-        return [rows_by_id.get(task.id, self._unknown(queue.name)) for task in tasks]
+
+        def read(head: Head, its: ItemReader) -> Examples:
+            alike = (its.name, its.length) == (reader.name, reader.length)
+            return examples if alike else read_items(tasks, head.question, its, media)
+
+        ids, scores = examples.task_ids, score_items(model, examples.items, examples.task_ids, settings)
+        said = listen(self._heads(store, queue), read, settings)
+        if said and itemwise(queue.strategy) and all(np.array_equal(each.task_ids, ids) for each in said):
+            scores = with_mean(scores, float(settings.question_weights.get(question.control, 1.0)), said)
+        return ids, scores, besides(said)
+
+    def _heads(self, store: ProjectStore, queue: Queue) -> tuple[Head, ...]:
+        """What answers the questions beside the first, those that are still asked."""
+        try:
+            heads = LIBRARY.heads(store, queue.name)
+        except StoreError as exc:  # the first question is answered without them
+            log.warning("project %s: the other questions are not guessed: %s", store.uid, exc)
+            return ()
+        return heads if self._others is None else tuple(head for head in heads if head.question in self._others)
 
     def model_version_in_use(self) -> str:
         """The served queue's name: what predictions are written under."""
@@ -193,6 +227,12 @@ class Predictor:
 
     def _unknown(self, version: str) -> dict[str, Any]:
         return {"result": [], "score": SERVED_LAST, "model_version": version}
+
+
+def _as_published(queue: Queue) -> dict[int, dict[str, Any]]:
+    """Task id → its prediction in a queue that no version of the first question scored."""
+    shown = (replace(p, result=p.besides) if p.besides else p for p in queue.predictions)
+    return {p.task_id: foreign_row(p, queue.name, prelabel=queue.prelabel) for p in shown}
 
 
 def _queue_settings(settings: ProjectSettings, queue: Queue) -> ProjectSettings:

@@ -23,6 +23,8 @@ class Wanted:
     """Names of the objects that are learnt from, with commas; empty: the one that the question is about."""
     embedding_field: str = ""
     """Task data field with numbers that are learnt from instead; empty: none."""
+    options: str = ""
+    """Choices that come with the tasks, as JSON: of each such field those that all tasks have; empty: not known."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Self:
@@ -108,6 +110,8 @@ class Prediction:
     None where no other model predicted the task."""
     besides: Sequence[Mapping[str, Any]] | None = None
     """The guesses to the other questions that are learnt, as regions; None where there is one question."""
+    asked_by: str = ""
+    """Of several questions that take turns the control of the one that wanted the task; empty: the first."""
 
 
 @dataclass(frozen=True)

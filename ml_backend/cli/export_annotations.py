@@ -50,7 +50,8 @@ def main(
 
     A row tells the task and its data, the label, who gave it, when and in how many seconds, whether the task was
     skipped, the label that all annotators of the task agree on, what chose the task, at which place of which queue, and
-    the guess with its probability. `csv`, `json` and `jsonl` are rows; `datasets` is a folder for Hugging Face's
+    the guess with its probability. Where the page asks more than one question, a row has the answer to each, too.
+    `csv`, `json` and `jsonl` are rows; `datasets` is a folder for Hugging Face's
     `load_dataset`, with the splits train, control and evaluation; `label-studio` is all tasks in Label Studio's own
     form, to be imported again. The access token of Label Studio comes from LABEL_STUDIO_API_KEY, and what chose the
     tasks from the store in MODEL_DIR.
@@ -63,7 +64,8 @@ def main(
     wanted = form_of(out, form)
     settings, client = connect(url)
     store = stores_of(settings).open(project)
-    export = read_export(client, project, store, whole=wanted == WHOLE)
+    defaults = settings.project_defaults()
+    export = read_export(client, project, store, whole=wanted == WHOLE, defaults=defaults)
     if store is None:
         warn(f"Nothing is known of project {project} in {settings.model_dir}: shares and places are left out.")
     beside = images is Images.BESIDE

@@ -26,8 +26,8 @@ from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.connection import new_client
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig
 from ml_backend.label_studio.layout import Layout, read_layout
-from ml_backend.records import Project, Queue, Task
-from ml_backend.rounds.asked import read_asked
+from ml_backend.records import Project, Queue, Task, Wanted
+from ml_backend.rounds.asked import read_asked, with_options
 from ml_backend.rounds.predicted.wanted import is_by_predictions
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.registry import stores_of
@@ -111,7 +111,8 @@ class Context:
     def config(self) -> LabelingConfig:
         """The project's labeling config."""
         store = stores_of(self.settings).open(self.project_id)
-        return read_asked(self.project.label_config, self.project_id, store)
+        xml, wanted = self.project.label_config, Wanted.of(store.extra_params() if store is not None else {})
+        return read_asked(xml, self.project_id, store, with_options(self.client, self.project_id, xml, store, wanted))
 
     @cached_property
     def by_predictions(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ml_backend.encoders.pictures import header
 from ml_backend.errors import BadItemError, DataError
+from ml_backend.exporting.answers import PREFIX, Controls
 from ml_backend.exporting.rows import COLUMNS
 from ml_backend.exporting.tables import json_lines
 from ml_backend.files import Staged
@@ -36,9 +37,10 @@ READ_IMAGE = Callable[[Mapping[str, Any]], bytes]
 def write_dataset(
     folder: Staged,
     rows: Sequence[Mapping[str, Any]],
-    question: ChoiceQuestion,
+    classes: Mapping[str, ChoiceQuestion],
     *,
     title: str,
+    field: str = "",
     read_image: READ_IMAGE | None = None,
 ) -> None:
     """Fill a folder.
@@ -46,8 +48,9 @@ def write_dataset(
     Args:
         folder: empty.
         rows: see `rows.annotation_rows`.
-        question: the project's.
+        classes: column → the question whose classes are in it, see `classes_of`.
         title: the project's.
+        field: task data field of the images that ``read_image`` gives.
         read_image: gives the images, which are written beside; without it, rows keep what the tasks hold.
 
     Raises:
@@ -55,10 +58,10 @@ def write_dataset(
     """
     if not rows:
         raise DataError("There are no annotations to export yet: a data set without rows could not be loaded.")
-    flat = [_flat(row) for row in rows]
+    flat = [_flat(row, classes) for row in rows]
     if read_image is not None:
         for row, source in zip(flat, rows, strict=True):
-            row.pop(question.field, None)
+            row.pop(field, None)
             row["file_name"] = _write_image(folder, source, read_image(source))
     columns = list(dict.fromkeys(name for row in flat for name in row))
     for row in flat:
@@ -69,21 +72,28 @@ def write_dataset(
         path = folder / "data" / split / ("metadata.jsonl" if read_image else "rows.jsonl")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json_lines(part), encoding="utf-8", newline="\n")
-    card = _card(flat, columns, splits, question, title, with_images=read_image is not None)
+    card = _card(flat, columns, splits, classes, title, with_images=read_image is not None)
     (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the task's fields beside the others: by their own names where these are free."""
-    data = {name if name not in COLUMNS else DATA_PREFIX + name: value for name, value in row["data"].items()}
+def _flat(row: Mapping[str, Any], classes: Mapping[str, ChoiceQuestion]) -> dict[str, Any]:
+    """A row with its answers and the task's fields beside the others: fields by their own names where these are free.
+
+    Values that are none of one type in all rows are JSON.
+    """
+    answers = {PREFIX + name: value for name, value in row.get("answers", {}).items()}
+    taken = {*COLUMNS, *answers}
+    data = {name if name not in taken else DATA_PREFIX + name: value for name, value in row["data"].items()}
     plain = {
         name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value, ensure_ascii=False)
-        for name, value in data.items()
+        for name, value in (answers | data).items()
+        if name not in classes
     }
     texts = {"annotator": None if row["annotator"] is None else str(row["annotator"])}
     # With all digits, always: readers would take some of them for times and others for texts.
     texts |= {name: parse_time(row[name]).strftime(TIME_FORMAT) for name in ("created_at", "updated_at")}
-    return {name: row[name] for name in COLUMNS} | texts | plain
+    own = {name: row[name] for name in COLUMNS} | texts | answers
+    return own | plain
 
 
 def _write_image(folder: Staged, row: Mapping[str, Any], content: bytes) -> str:
@@ -106,13 +116,13 @@ def _card(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
     splits: Sequence[str],
-    question: ChoiceQuestion,
+    classes: Mapping[str, ChoiceQuestion],
     title: str,
     *,
     with_images: bool,
 ) -> str:
     """The card: what the columns are, for programs and for people."""
-    head = _image_configs(splits) if with_images else [*_text_config(splits), *_features(rows, columns, question)]
+    head = _image_configs(splits) if with_images else [*_text_config(splits), *_features(rows, columns, classes)]
     counts = ", ".join(f"{sum(row['split'] == split for row in rows):,} in `{split}`" for split in splits)
     told = TOLD.format(counts=counts) + (LOADING_IMAGES if with_images else "")
     return "\n".join(["---", *head, "---", "", f"# {_one_line(title)}", "", told])
@@ -134,27 +144,42 @@ def _image_configs(splits: Sequence[str]) -> list[str]:
     return lines
 
 
-def _features(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], question: ChoiceQuestion) -> list[str]:
-    told = [row[name] for row in rows for name in CLASSES if row[name] is not None]
-    given = {label for labels in told for label in (labels if isinstance(labels, list) else [labels])}
-    labels = [*question.labels, *sorted(given - set(question.labels))]
+def _features(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], classes: Mapping[str, ChoiceQuestion]
+) -> list[str]:
     lines = ["dataset_info:", "  features:"]
     for name in columns:
-        kind = _set_dtype(labels) if question.multiple and name in CLASSES else _dtype(name, rows, labels)
+        question = classes.get(name)
+        kind = _dtype(name, rows) if question is None else _class_dtype(question, _labels(rows, question, classes))
         lines += [f"  - name: {_quoted(name)}", *kind]
     return lines
 
 
-def _set_dtype(labels: Iterable[str]) -> list[str]:
-    """A list of classes."""
+def _labels(
+    rows: Sequence[Mapping[str, Any]], question: ChoiceQuestion, classes: Mapping[str, ChoiceQuestion]
+) -> list[str]:
+    """The question's labels, and those that were given though the config does not list them."""
+    own = [name for name, each in classes.items() if each.control == question.control]
+    told = [row[name] for row in rows for name in own if row.get(name) is not None]
+    given = {label for labels in told for label in (labels if isinstance(labels, list) else [labels])}
+    return [*question.labels, *sorted(given - set(question.labels))]
+
+
+def classes_of(question: ChoiceQuestion | None, controls: Controls) -> dict[str, ChoiceQuestion]:
+    """Column of a flat row → the question whose classes are in it."""
+    first = {} if question is None else dict.fromkeys(CLASSES, question)
+    return first | {PREFIX + name: controls.learnt[name] for name in controls.names if name in controls.learnt}
+
+
+def _class_dtype(question: ChoiceQuestion, labels: Iterable[str]) -> list[str]:
+    """A class, or a list of classes."""
     names = [f"        '{number}': {_quoted(label)}" for number, label in enumerate(labels)]
-    return ["    sequence:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
+    if question.multiple:
+        return ["    sequence:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
+    return ["    dtype:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
 
 
-def _dtype(name: str, rows: Sequence[Mapping[str, Any]], labels: Iterable[str]) -> list[str]:
-    if name in CLASSES:
-        names = [f"        '{number}': {_quoted(label)}" for number, label in enumerate(labels)]
-        return ["    dtype:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
+def _dtype(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if name in COLUMNS:
         return [f"    dtype: {TYPES.get(name, 'string')}"]
     kinds = {type(row[name]) for row in rows if row[name] is not None}
@@ -179,7 +204,9 @@ Annotations of one Label Studio project, one row for each: {counts}.
 
 - `train` is what models learn from; most of it was chosen by a strategy, so it is no random sample.
 - `control` was drawn at random and shown without a guess, `evaluation` was held out: measure on these.
-- Rows that were skipped have no `label`. `consensus_label` is what the people of a task agree on; a tie has none.
+- Rows that were skipped have no `label`. Where the page asks more than one question, `answer.<name>` has each answer,
+  and `label` is the first of those that are learnt. `consensus_label` is what the people of a task agree on; a tie
+  has none.
 - `strategy`, `share`, `place`, `queue` and `model_version` say what an annotation was asked under, `guess` and
   `probability` what the model thought of the task then; people saw it where `guess_shown` is true.
 """

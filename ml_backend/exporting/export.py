@@ -7,21 +7,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ml_backend.errors import BadItemError, DataError
-from ml_backend.exporting.datasets_folder import write_dataset
+from ml_backend.config import ProjectSettings
+from ml_backend.errors import BadItemError, DataError, LabelConfigError
+from ml_backend.exporting.answers import Controls
+from ml_backend.exporting.datasets_folder import classes_of, write_dataset
 from ml_backend.exporting.label_studio_json import label_studio_tasks
 from ml_backend.exporting.rows import annotation_rows
 from ml_backend.exporting.tables import csv_text, json_lines, json_text
 from ml_backend.files import AtomicWriter, Staged, for_people
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.config_objects import Shown, ShownObject
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.layout import read_layout
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.records import Task
-from ml_backend.rounds.asked import question_of
+from ml_backend.records import Project, Task, Wanted
+from ml_backend.rounds.asked import params_of, read_asked, with_options
+from ml_backend.rounds.predicted.wanted import by_predictions
 from ml_backend.store.project_store import ProjectStore
 
 BY_ENDING: Final = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", "": "datasets"}
 """Ending of a file's name → form."""
+NO_SETTINGS: Final = ProjectSettings()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a project asks."""
+
+    question: ChoiceQuestion | None
+    """The first that is learnt; None where another model's predictions order the project, and nothing is."""
+    controls: Controls
+    shown: Shown | None
+    """What people see of a task, where that is an image or a text."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,7 @@ class Export:
     """What was read of one project."""
 
     title: str
-    question: ChoiceQuestion
+    asked: Asked
     tasks: Sequence[Mapping[str, Any]]
     """As Label Studio exports them."""
     rows: Sequence[Mapping[str, Any]]
@@ -50,19 +67,43 @@ class Options:
 
 
 def read_export(
-    client: LabelStudioClient, project_id: int, store: ProjectStore | None, *, whole: bool = False
+    client: LabelStudioClient,
+    project_id: int,
+    store: ProjectStore | None,
+    *,
+    whole: bool = False,
+    defaults: ProjectSettings = NO_SETTINGS,
 ) -> Export:
     """Read the annotated tasks of a project; the ``whole`` of it with open tasks and predictions.
 
     Raises:
-        LabelStudioError: Label Studio failed. LabelConfigError: the project asks no single choice.
+        LabelStudioError: Label Studio failed. LabelConfigError: nothing of the project can be learnt, and no other
+            model's predictions order it. ConfigurationError: wrong settings.
     """
     project = client.project(project_id)
-    question, emails = question_of(client, project, store), client.emails()
+    params = store.extra_params() if store is not None else params_of(client, project_id)
+    settings = defaults.override(params, where="Extra params")
+    wanted = with_options(client, project_id, project.label_config, store, settings.wanted)
+    asked, emails = _asked(project, store, settings, wanted), client.emails()
     tasks = client.export(project_id, everything=whole)
-    rows = list(annotation_rows(tasks, question, emails, store))
+    rows = list(annotation_rows(tasks, asked.question, emails, store, asked.controls))
     predictions = client.predictions(project_id) if whole else []
-    return Export(project.title, question, tasks, rows, predictions, emails)
+    return Export(project.title, asked, tasks, rows, predictions, emails)
+
+
+def _asked(project: Project, store: ProjectStore | None, settings: ProjectSettings, wanted: Wanted) -> Asked:
+    layout = read_layout(project.label_config, project=project.id)
+    try:
+        config = read_asked(project.label_config, project.id, store, wanted)
+    except LabelConfigError:
+        if not by_predictions(settings):
+            raise
+        shown = None
+        if layout.object_tag in ("Image", "Text"):
+            shown = ShownObject("", layout.object_tag, layout.object_tag, layout.field)
+        return Asked(None, Controls.of(tuple(layout.controls), ()), shown)
+    learnt = (config.question, *config.others)
+    return Asked(config.question, Controls.of(tuple(layout.controls), learnt), config.question)
 
 
 def _csv(export: Export, path: Path, options: Options) -> None:
@@ -85,12 +126,14 @@ def _label_studio(export: Export, path: Path, options: Options) -> None:
 
 
 def _dataset(export: Export, path: Path, options: Options) -> None:
-    read = None
-    if options.media is not None and export.question.shown_as == "Image":
-        read = _image_reader(options.media, export.question)
+    asked, read = export.asked, None
+    if options.media is not None and asked.shown is not None and asked.shown.shown_as == "Image":
+        read = _image_reader(options.media, asked.shown)
 
     def fill(folder: Staged) -> None:
-        write_dataset(folder, export.rows, export.question, title=export.title, read_image=read)
+        classes = classes_of(asked.question, asked.controls)
+        field = asked.shown.field if asked.shown is not None else ""
+        write_dataset(folder, export.rows, classes, title=export.title, field=field, read_image=read)
 
     try:
         for_people.write_folder(path, fill)
@@ -134,11 +177,11 @@ def write_whole(path: Path, text: str, writer: AtomicWriter = for_people) -> Non
         raise DataError(f"{path} cannot be written: {exc.strerror or exc}") from exc
 
 
-def _image_reader(media: MediaReader, question: ChoiceQuestion) -> Callable[[Mapping[str, Any]], bytes]:
+def _image_reader(media: MediaReader, shown: Shown) -> Callable[[Mapping[str, Any]], bytes]:
     def read(row: Mapping[str, Any]) -> bytes:
         task = Task(row["task_id"], row["data"])
         try:
-            content = media.shown(task, question)
+            content = media.shown(task, shown)
         except BadItemError as exc:
             raise DataError(f"Task {task.id}: {exc}. With --images url the rows keep what the tasks name.") from exc
         return content if isinstance(content, bytes) else content.encode()

@@ -57,12 +57,12 @@ class AskedUnder:
     """Finds what annotations were asked under.
 
     Args:
-        question: the project's.
+        question: the project's; None where none is learnt: guesses are then another model's regions, not labels.
         task_ids: tasks of the export that have annotations.
         store: the project's; without it neither places nor shares are known.
     """
 
-    def __init__(self, question: ChoiceQuestion, task_ids: Collection[int], store: ProjectStore | None) -> None:
+    def __init__(self, question: ChoiceQuestion | None, task_ids: Collection[int], store: ProjectStore | None) -> None:
         self._question, self._wanted, self._store = question, frozenset(task_ids), store
         self._names = store.queues() if store else []
         self._log = looked_up(store, self._wanted) if store else {}
@@ -116,6 +116,8 @@ class AskedUnder:
         """What was on the screen."""
         name = snapshot.get("model_version") or None
         known = parse_queue_name(name)
+        if self._question is None:
+            return Provenance(model_version=known.version if known else name, guess_shown=bool(snapshot.get("result")))
         label = label_of(snapshot.get("result"), self._question) or None  # an empty set is shown as nothing at all
         parts = [part for part in snapshot.get("result") or () if isinstance(part, dict)]
         scores = [part.get("score") for part in parts if part.get("from_name") == self._question.control]
@@ -144,7 +146,7 @@ class AskedUnder:
             model_version=asked.version,
             guess=guess,
             probability=None if guess is None else round(probability, 6),
-            guess_shown=shown and guess is not None,
+            guess_shown=shown and (guess is not None or (self._question is None and snapshot is not None)),
         )
 
     def _before(self, name: str, task_id: int) -> QueryLogEntry | None:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import answers, together
+from ml_backend.exporting.answers import Controls
 from ml_backend.exporting.provenance import EVALUATION, AskedUnder, Provenance, carried_of
 from ml_backend.label_sets import pack, unpack
-from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.answers import Answer, read_answer
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import CONTROL, Annotation, Task
@@ -44,9 +45,11 @@ COLUMNS: Final = (
 
 ``control`` is the name of the question in the labeling config, ``problem`` says why an answer cannot be read,
 ``lead_time`` is in seconds, ``split`` is ``train``, ``control`` or ``evaluation``; from ``strategy`` on see
-`provenance.Provenance`. ``predicted_label`` is the guess where people saw it.
+`provenance.Provenance`. ``predicted_label`` is the guess where people saw it. All that has to do with labels is of the
+first question that is learnt.
 """
 TRAIN: Final = "train"
+NO_CONTROLS: Final = Controls()
 CARRIED: Final = ("annotator", "created_at", "updated_at")
 """What Label Studio's own import replaces, beside what an annotation was asked under."""
 
@@ -66,19 +69,22 @@ class _Given:
 
 def annotation_rows(
     tasks: Iterable[Mapping[str, Any]],
-    question: ChoiceQuestion,
+    question: ChoiceQuestion | None,
     emails: Mapping[int, str],
     store: ProjectStore | None = None,
+    controls: Controls = NO_CONTROLS,
 ) -> Iterator[dict[str, Any]]:
     """One row for each annotation of an export, in the order of tasks and annotations.
 
-    Where the question takes several choices, ``label`` and all other labels of a row are lists.
+    Where the question takes several choices, ``label`` and all other labels of a row are lists. Where more is asked,
+    ``answers`` has them all, by the names of their controls.
 
     Args:
         tasks: as Label Studio exports them.
-        question: the project's.
+        question: the first that is learnt; None where none is: rows have no ``label``.
         emails: account id → e-mail address.
         store: tells what the tasks were asked under.
+        controls: all that is asked.
     """
     ordered = sorted((task for task in tasks if task["annotations"]), key=lambda task: task["id"])
     under = AskedUnder(question, [task["id"] for task in ordered], store)
@@ -86,32 +92,38 @@ def annotation_rows(
         raw = sorted(task["annotations"], key=lambda annotation: annotation["id"])
         given = [_given(task, annotation, question, emails, under) for annotation in raw]
         labels = answers(each.record for each in given)
-        agreed, split = _agreed(labels, question), _split(task, given)
-
-        def told(label: str | None) -> Any:
-            return list(unpack(label)) if question.multiple and label is not None else label
-
+        split = _split(task, given)
         for each in given:
-            yield {
-                "task_id": task["id"],
-                "annotation_id": each.record.id,
-                "control": question.control,
-                "label": told(each.record.label),
-                "problem": each.problem,
-                "consensus_label": told(agreed),
-                "tied": bool(labels) and agreed is None,
-                "split": split,
-                "annotator": each.annotator,
-                "created_at": each.created_at,
-                "updated_at": each.updated_at,
-                "lead_time": each.raw.get("lead_time"),
-                "skipped": each.record.cancelled,
-                "ground_truth": bool(each.raw.get("ground_truth")),
-                **asdict(each.asked),
-                "guess": told(each.asked.guess),
-                "predicted_label": told(each.asked.guess if each.asked.guess_shown else None),
-                "data": task["data"],
-            }
+            found = {"task_id": task["id"], "split": split} | _row(each, labels, question)
+            more = {"answers": controls.answers(each.raw.get("result"))} if controls.names else {}
+            yield {name: found[name] for name in COLUMNS} | more | {"data": task["data"]}
+
+
+def _row(given: _Given, labels: Sequence[str], question: ChoiceQuestion | None) -> dict[str, Any]:
+    """What one annotation says, of a task that has these labels."""
+    agreed = None if question is None else _agreed(labels, question)
+
+    def told(label: str | None) -> Any:
+        is_set = question is not None and question.multiple
+        return list(unpack(label)) if is_set and label is not None else label
+
+    return {
+        "annotation_id": given.record.id,
+        "control": None if question is None else question.control,
+        "label": told(given.record.label),
+        "problem": given.problem,
+        "consensus_label": told(agreed),
+        "tied": bool(labels) and agreed is None,
+        "annotator": given.annotator,
+        "created_at": given.created_at,
+        "updated_at": given.updated_at,
+        "lead_time": given.raw.get("lead_time"),
+        "skipped": given.record.cancelled,
+        "ground_truth": bool(given.raw.get("ground_truth")),
+        **asdict(given.asked),
+        "guess": told(given.asked.guess),
+        "predicted_label": told(given.asked.guess if given.asked.guess_shown else None),
+    }
 
 
 def _agreed(labels: Sequence[str], question: ChoiceQuestion) -> str | None:
@@ -128,7 +140,7 @@ def carried(row: Mapping[str, Any]) -> dict[str, Any]:
 def _given(
     task: Mapping[str, Any],
     annotation: Mapping[str, Any],
-    question: ChoiceQuestion,
+    question: ChoiceQuestion | None,
     emails: Mapping[int, str],
     under: AskedUnder,
 ) -> _Given:
@@ -137,7 +149,7 @@ def _given(
     is_edited = (parse_time(changed) - parse_time(created)).total_seconds() > 1
     person = annotation.get("completed_by")
     updated_at = changed if is_edited else str(before.get("updated_at", changed))
-    answer = read_answer(annotation.get("result"), question)
+    answer = Answer() if question is None else read_answer(annotation.get("result"), question)
     record = Annotation(
         id=annotation["id"],
         annotator=person,

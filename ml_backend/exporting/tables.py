@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from ml_backend.exporting.answers import PREFIX
 from ml_backend.exporting.rows import COLUMNS
 from ml_backend.importing.items import DATA_PREFIX
 
@@ -15,14 +16,16 @@ SHORT_URI: Final = 40
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], *, full: bool = False) -> str:
-    """The rows as CSV, with a column ``data.<field>`` for each task data field."""
+    """The rows as CSV, with a column ``answer.<control>`` for each answer and ``data.<field>`` for each data field."""
+    controls = list(dict.fromkeys(name for row in rows for name in row.get("answers", ())))
     fields = list(dict.fromkeys(name for row in rows for name in row["data"]))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*COLUMNS, *(DATA_PREFIX + name for name in fields)])
+    writer.writerow([*COLUMNS, *(PREFIX + name for name in controls), *(DATA_PREFIX + name for name in fields)])
     for row in rows:
         data = [_cell(row["data"].get(name), full=full) for name in fields]
-        writer.writerow([*(_cell(row[name], full=True) for name in COLUMNS), *data])
+        answers = [_cell(row["answers"][name], full=True) for name in controls]
+        writer.writerow([*(_cell(row[name], full=True) for name in COLUMNS), *answers, *data])
     return buffer.getvalue()
 
 

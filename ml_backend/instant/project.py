@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import consensus
-from ml_backend.instant.queue import WORTH_IT, InstantQueue
+from ml_backend.instant.queue import FIRST, WORTH_IT, InstantQueue
 from ml_backend.instant.served_queue import Person, Swap
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
@@ -26,8 +27,10 @@ class Answer:
 
     task: int
     label: str | None
-    """None where the task was skipped."""
+    """To the first question; None where that was left open, or the task was skipped."""
     person: Person
+    others: Mapping[str, str] = field(default_factory=dict)
+    """The labels of the other answers, by their controls."""
 
 
 class InstantProject:
@@ -52,8 +55,10 @@ class InstantProject:
         self._project = int(store.uid.split(".")[0])
         self._since = found.newest
         self._question = found.question
+        self._others = {question.control: question for question, _ in found.others}
         predictions = store.queue(found.queue).predictions
-        self._queue = InstantQueue(found.graph, found.task_ids, predictions, worth_it=worth_it)
+        graphs = {question.control: graph for question, graph in found.others}
+        self._queue = InstantQueue(found.graph, found.task_ids, predictions, worth_it=worth_it, others=graphs)
         self._half_done: list[Swap] = []
         """Swaps of which the second task is still to be moved."""
         self._predictions: dict[int, int] = {}
@@ -71,12 +76,20 @@ class InstantProject:
         """The answer in an event's annotation; None where it is malformed, or answers another question."""
         try:
             task, person, skipped = annotation["task"], annotation.get("completed_by"), annotation.get("was_cancelled")
-            label = None if skipped else read_answer(annotation["result"], self._question).label
+            labels = {} if skipped else self._labels(lambda asked: read_answer(annotation["result"], asked).label)
         except (KeyError, TypeError, AttributeError):
             return None
-        if not isinstance(task, int) or (not skipped and label not in self._question.labels):
+        if not isinstance(task, int) or not (skipped or labels):
             return None
-        return Answer(task, label, person if isinstance(person, int) else None)
+        return Answer(task, labels.pop(FIRST, None), person if isinstance(person, int) else None, labels)
+
+    def _labels(self, read: Callable[[ChoiceQuestion], str | None]) -> dict[str, str]:
+        """The answers by their questions' controls, those that can be learnt from."""
+        asked = {FIRST: self._question, **self._others}
+        found = {name: (question, read(question)) for name, question in asked.items()}
+        return {
+            name: label for name, (question, label) in found.items() if label is not None and label in question.labels
+        }
 
     def catch_up(self, client: LabelStudioClient) -> bool:
         """Read what was answered since the round, or the last call, and no webhook told here; whether anything was.
@@ -96,17 +109,20 @@ class InstantProject:
         task = task_from_row(row)
         if not task.annotations:
             return None
-        label = consensus(
-            replace(each, label=read_answer(each.result, self._question).label) for each in task.annotations
-        )
-        if label not in self._question.labels and not task.is_skipped:
+
+        def agreed(asked: ChoiceQuestion) -> str | None:
+            return consensus(replace(each, label=read_answer(each.result, asked).label) for each in task.annotations)
+
+        labels = {} if task.is_skipped else self._labels(agreed)
+        if not (labels or task.is_skipped):
             return None
-        return Answer(task.id, None if task.is_skipped else label, task.annotations[-1].annotator)
+        return Answer(task.id, labels.pop(FIRST, None), task.annotations[-1].annotator, labels)
 
     def take_in(self, answer: Answer) -> bool:
         """Learn one answer; whether it is news."""
         target = None if answer.label is None else self._question.labels.index(answer.label)
-        news = self._queue.take_in(answer.task, target, answer.person)
+        others = {name: self._others[name].labels.index(label) for name, label in answer.others.items()}
+        news = self._queue.take_in(answer.task, target, answer.person, others)
         self.answers += news
         return news
 
@@ -139,6 +155,7 @@ class InstantProject:
     def _move(self, swap: Swap, client: LabelStudioClient) -> None:
         client.score_prediction(self._prediction(swap.raised, client), swap.to)
         self._queue.score(swap.raised, swap.to)
+        self._queue.trade(swap)
         self._half_done.append(swap)
         self.moved += 1
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ MOVABLE: Final = "auto"
 """The strategy whose picks may be moved. It goes by what a label tells about the tasks around; others go by a model,
 which only a round trains."""
 
+FIRST: Final = ""
+"""Stands for the first question where others have the names of their controls."""
+NO_OTHERS: Final[Mapping[str, Any]] = {}
 WORTH_IT: Final = 1.1
 """How many times as much the label of a task must tell as that of the task whose place it takes. Below, moving it costs
 Label Studio more than it brings."""
@@ -31,6 +34,8 @@ class InstantQueue:
         task_ids: the open tasks ``[O]``.
         predictions: the queue.
         worth_it: how many times as much the label of a task must tell as that of the one whose place it takes.
+        others: the graphs of questions beside the first, by their controls. Each place of the queue is one question's:
+            what its answers would tell decides which task comes there.
     """
 
     def __init__(
@@ -40,12 +45,15 @@ class InstantQueue:
         predictions: Iterable[Prediction],
         *,
         worth_it: float = WORTH_IT,
+        others: Mapping[str, Neighbourhood] = NO_OTHERS,
     ) -> None:
+        found = list(predictions)
         self._worth_it = worth_it
         self._tasks = task_ids
         self._items = {task: item for item, task in enumerate(task_ids.tolist())}
-        self._order = InstantOrder(graph)
-        self._served = ServedQueue(predictions, (MOVABLE, INSTANT))
+        self._orders = {FIRST: InstantOrder(graph)} | {name: InstantOrder(each) for name, each in others.items()}
+        self._asked_by = {item.task_id: item.asked_by for item in found}
+        self._served = ServedQueue(found, (MOVABLE, INSTANT))
 
     def follow(self, before: InstantQueue) -> None:
         """Take over who has which task open from the queue before."""
@@ -74,17 +82,28 @@ class InstantQueue:
     def apply(self, swap: Swap) -> None:
         """Both tasks of a swap have their new scores."""
         self._served.apply(swap)
+        self.trade(swap)
 
-    def take_in(self, task: int, target: int | None, person: Person) -> bool:
-        """Learn an answer, a class or None for a skipped task; whether it is news: the task was open until now."""
+    def trade(self, swap: Swap) -> None:
+        """Each place stays its question's, whichever task comes there."""
+        one, other = (self._asked_by.get(task, FIRST) for task in (swap.raised, swap.demoted))
+        self._asked_by |= {swap.raised: other, swap.demoted: one}
+
+    def take_in(self, task: int, target: int | None, person: Person, others: Mapping[str, int] = NO_OTHERS) -> bool:
+        """Learn an answer, a class or None where the first question has none; whether it is news.
+
+        It is where the task was open until now. ``others``: the classes of the other answers, by their controls.
+        """
         item = self._items.pop(task, None)
         if item is None:
             return False
         self._served.close(task, person)
-        if target is None:
-            self._order.skip(item)
-        else:
-            self._order.answer(item, target)
+        for name, order in self._orders.items():
+            answered = target if name == FIRST else others.get(name)
+            if answered is None:
+                order.skip(item)
+            else:
+                order.answer(item, answered)
         return True
 
     def swap(self, after: int | None = None) -> Swap | None:
@@ -97,7 +116,10 @@ class InstantQueue:
         first, looked_at = self._items.get(self._served.first() or 0), self._items.get(after or 0)
         if first is None or not candidates:
             return None
-        order = self._order if looked_at is None else self._order.assuming(looked_at)
+        known = self._orders.get(self._asked_by.get(int(self._tasks[first]), FIRST))
+        if known is None:  # this question had too few labels
+            return None
+        order = known if looked_at is None else known.assuming(looked_at)
         among = np.zeros(len(self._tasks), dtype=np.bool_)
         among[candidates] = True
         best, values = int(order.front(1, among)[0]), order.values()

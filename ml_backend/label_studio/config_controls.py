@@ -110,7 +110,11 @@ def _choices(tree: ConfigTree, control: Element) -> Answers:
         refuse(f' has <Choices choice="{choice}">; set choice="single" or choice="multiple".')
     nested, required = control.get("allownested") == "true", control.get("required") == "true"
     if "$" in control.get("value", ""):
-        refuse(" takes its choices from the task; list them as <Choice> tags.")
+        refuse(
+            f" takes its choices from the tasks ({control.get('value')}), and there are no tasks yet to know them by. "
+            "Import tasks that all have the same list there, and connect the backend then; or list them as "
+            "<Choice> tags."
+        )
     tags = _choice_tags(tree, control)
     if len(ways := [tag for tag in tags if tag.find("choice") is None]) < len(tags):
         if choice == MULTIPLE_CHOICE:

@@ -6,7 +6,7 @@ Its server is not so generous: it knows ``name``, ``toName`` and ``value`` only 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
@@ -29,8 +29,8 @@ class ConfigTree:
     """All tags of a config. Their names and those of their attributes are in lower case."""
 
     root: Element
-    parents: Mapping[Element, Element]
-    spelling: Mapping[Element, str]
+    parents: dict[Element, Element]
+    spelling: dict[Element, str]
     """The tags as the config writes them."""
 
     def tags(self) -> Iterator[Element]:

@@ -22,6 +22,7 @@ from ml_backend.label_studio.config_controls import (
     is_learnable,
 )
 from ml_backend.label_studio.config_objects import NUMBERS, READ_AS, USUAL_KEY, ShownObject, learnt_from, objects
+from ml_backend.label_studio.config_options import fill
 from ml_backend.label_studio.config_refusals import Refused, refuse
 from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, read_tree
 from ml_backend.label_studio.hidden_questions import hidden
@@ -72,6 +73,8 @@ class ChoiceQuestion:
     """Of a ``Vector``: as what people are shown the object that the question is about: ``Image``, ``Text`` or empty."""
     parts: tuple[ShownObject, ...] = ()
     """Of a ``Vector``: the objects that it is made of; numbers of a task's field are one as well."""
+    options: str = dataclasses.field(default="", compare=False)
+    """Choices that came with the tasks (`config_options`); the labels say which are this question's."""
 
     def value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data hold in the field; None where there is nothing."""
@@ -108,8 +111,8 @@ class ChoiceQuestion:
     def wanted(self) -> Wanted:
         """What finds this very question in a config again."""
         if self.has_numbers:
-            return Wanted(self.control, embedding_field=self.parts[0].field)
-        return Wanted(self.control, ",".join(part.name for part in self.parts))
+            return Wanted(self.control, embedding_field=self.parts[0].field, options=self.options)
+        return Wanted(self.control, ",".join(part.name for part in self.parts), options=self.options)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,9 @@ def read_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WI
     """
     step = QUESTION_STEP if wanted.question else NEXT_STEP
     try:
-        return _read(read_tree(xml), wanted)
+        tree = read_tree(xml)
+        fill(tree, wanted.options)
+        return _read(tree, wanted)
     except ConfigUnreadable as exc:
         reason = f" cannot be read ({exc})."
     except Refused as exc:
@@ -234,7 +239,8 @@ def _question(tree: ConfigTree, control: Element, wanted: Wanted) -> tuple[Choic
             warnings += hidden(tree, objects(tree)[part.name], f"what <{part.tag}> shows")
     if refused := next((found for found in warnings if found.never), None):
         refuse(f": {refused.text}.")
-    return _made(control.attrib["name"], shown, parts, asked), (*(found.text for found in warnings), *asked.warnings)
+    made = dataclasses.replace(_made(control.attrib["name"], shown, parts, asked), options=wanted.options)
+    return made, (*(found.text for found in warnings), *asked.warnings)
 
 
 def _made(control: str, shown: ShownObject, parts: tuple[ShownObject, ...], asked: Answers) -> ChoiceQuestion:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
+from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient, task_from_row
+from ml_backend.label_studio.config_options import option_fields, shared_options
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
 from ml_backend.records import Project, Wanted
 from ml_backend.rounds.extra_params import read_extra_params
@@ -26,6 +29,8 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
     """
     if wanted is None:
         wanted = Wanted.of(store.extra_params()) if store is not None else Wanted()
+    noted = store.noted_question() if store is not None and not wanted.options else None
+    wanted = replace(wanted, options=wanted.options or (noted.options if noted is not None else ""))
     before = store.noted_question() if store is not None and store.current().queue else None
     if wanted.question or before is None:
         return read_label_config(xml, project=project, wanted=wanted)
@@ -33,7 +38,7 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
     if (led := found.led_by(before.control)) is not None:  # another one may have been put before it
         return led
     if any(f'"{before.control}" (' in note for note in found.notes):
-        return read_label_config(xml, project=project, wanted=before.wanted)
+        return read_label_config(xml, project=project, wanted=replace(before.wanted, options=wanted.options))
     raise LabelConfigError(
         f'The labeling config of project {project} asks no "{before.control}" any more, which the present order goes '
         f'by. That order stands. Name the question "{before.control}" again in Settings > Labeling Interface; or, to '
@@ -43,16 +48,34 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
 
 
 def question_of(client: LabelStudioClient, project: Project, store: ProjectStore | None) -> ChoiceQuestion:
-    """What a project asks, also where its store lies on another machine.
+    """The first question that a project asks, also where its store lies on another machine.
 
     Raises:
         LabelConfigError: as `read_asked`. LabelStudioError: Label Studio failed.
     """
-    wanted = None if store is not None else Wanted.of(_params(client, project.id))
+    wanted = Wanted.of(params_of(client, project.id) if store is None else store.extra_params())
+    wanted = with_options(client, project.id, project.label_config, store, wanted)
     return read_asked(project.label_config, project.id, store, wanted).question
 
 
-def _params(client: LabelStudioClient, project_id: int) -> Any:
+def with_options(
+    client: LabelStudioClient | None, project_id: int, xml: str, store: ProjectStore | None, wanted: Wanted
+) -> Wanted:
+    """The same with the choices that come with the tasks, where there are such and no round has read them.
+
+    The first tasks tell: a round reads all, and refuses those that differ.
+
+    Raises:
+        LabelStudioError: Label Studio failed. LabelConfigError: these tasks have different choices.
+    """
+    noted = store.noted_question() if store is not None else None
+    if client is None or wanted.options or (noted is not None and noted.options) or not option_fields(xml):
+        return wanted
+    rows = next(iter(client.all_tasks(project_id)), [])
+    return replace(wanted, options=shared_options(xml, map(task_from_row, rows), project=project_id))
+
+
+def params_of(client: LabelStudioClient, project_id: int) -> Mapping[str, Any]:
     """Extra params as the backend's record in Label Studio has them."""
     rows = [row for row in client.backends(project_id) if row["title"] == BACKEND_TITLE]
     return read_extra_params(rows[0].get("extra_params")) if rows else {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,13 +11,17 @@ import numpy as np
 from ml_backend.errors import StoreError
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.client import TIME_FORMAT
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Queue
 from ml_backend.rounds.report import Report
+from ml_backend.rounds.several_questions import Heard
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.selection.build_inputs import NOTHING, neighbourhood
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
+from ml_backend.semi_supervised.graph import Neighbourhood
+from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.store.live_graph import InstantGraph, remove, write
 from ml_backend.strategies.auto_phases import is_cold
 
@@ -25,10 +31,20 @@ ON: Final = "on"
 
 
 def write_live_graph(
-    project: RoundProject, queue: Queue, context: QueryContext, scores: Scores | None, report: Report
+    project: RoundProject,
+    queue: Queue,
+    context: QueryContext,
+    scores: Scores | None,
+    report: Report,
+    heard: Sequence[Heard] = (),
 ) -> None:
-    """Write the graph that goes with a queue, or remove what is there; the report says which and why."""
+    """Write the graph that goes with a queue, or remove what is there; the report says which and why.
+
+    Of several questions each has a graph of its own: of ``heard`` those that have labels enough.
+    """
     found = _graph(project, queue, context, scores)
+    if isinstance(found, InstantGraph):
+        found = replace(found, others=tuple(_others(context, heard)))
     try:
         if isinstance(found, str):
             remove(project.store.folder)
@@ -43,8 +59,6 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
     known = context.labelled or NOTHING
     if not context.settings.instant:
         return "off: switched off"
-    if project.others:
-        return "off: one answer moves the order of one question, and several are learnt"
     if not any(item.picked_by == MOVABLE for item in queue.predictions):
         return f"off: only what {MOVABLE} chose is moved"
     if context.multiple:
@@ -55,8 +69,21 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
         return f"off: it needs {FEWEST_OPEN:,} to {MOST_OPEN:,} open tasks"
     if is_cold(len(known.targets), len(np.unique(known.targets)), context.classes):
         return "off: until there are enough labels to look between the classes"
-    if scores is not None and scores.kept is not None and len(scores.kept) < len(context):
-        scores = None  # of a pool too large for memory the graph alone is asked
-    graph = neighbourhood(context.items, known, context.unlabelled, scores)
+    graph = _neighbourhood(context, context.unlabelled, scores)
     newest = max(annotation.updated_at for task, _ in project.pool.training for annotation in task.annotations)
     return InstantGraph(queue.name, project.question, newest.strftime(TIME_FORMAT), context.task_ids, graph)
+
+
+def _others(first: QueryContext, heard: Sequence[Heard]) -> Iterator[tuple[ChoiceQuestion, Neighbourhood]]:
+    """The graphs of the questions beside the first, each of the same open tasks."""
+    for each in heard:
+        context, known = each.context, each.context.labelled or NOTHING
+        is_ready = not is_cold(len(known.targets), len(np.unique(known.targets)), context.classes)
+        if context.unlabelled is not None and is_ready and np.array_equal(context.task_ids, first.task_ids):
+            yield each.head.question, _neighbourhood(context, context.unlabelled, each.scores)
+
+
+def _neighbourhood(context: QueryContext, learnt: Unlabelled, scores: Scores | None) -> Neighbourhood:
+    if scores is not None and scores.kept is not None and len(scores.kept) < len(context):
+        scores = None  # of a pool too large for memory the graph alone is asked
+    return neighbourhood(context.items, context.labelled or NOTHING, learnt, scores)

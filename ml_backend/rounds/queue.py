@@ -17,16 +17,8 @@ from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.live_graph import write_live_graph
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
-from ml_backend.rounds.several_questions import (
-    Head,
-    Heard,
-    besides,
-    doubted_most,
-    goes_by_mean,
-    in_turn,
-    weight_of,
-    with_mean,
-)
+from ml_backend.rounds.said_beside import besides, with_mean
+from ml_backend.rounds.several_questions import Heard, Learnt, doubted_most, goes_by_mean, in_turn, weight_of
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
@@ -44,7 +36,7 @@ def make_queue(
     workspace: Workspace,
     recorder: Recorder,
     options: RunOptions,
-    heads: Sequence[Head] = (),
+    heads: Sequence[Learnt] = (),
 ) -> tuple[RoundProject, Queue]:
     """Score and rank the open tasks.
 
@@ -84,7 +76,7 @@ def make_queue(
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
     if not options.dry_run:
-        write_live_graph(project, queue, context, scores, recorder.report)
+        write_live_graph(project, queue, context, scores, recorder.report, heard)
     return project, queue
 
 
@@ -94,14 +86,14 @@ def _free_number(project: RoundProject, workspace: Workspace) -> int:
     return max(project.store.next_queue_number(), latest_number(existing) + 1)
 
 
-def _heard(head: Head, count: int, recorder: Recorder) -> Heard:
+def _heard(learnt: Learnt, count: int, recorder: Recorder) -> Heard:
     """What a head says about the open tasks."""
-    settings = head.view.settings.override({"control_share": 0}, where="Several questions")
-    context = _context(head.view, head.model, settings, count, recorder)
+    settings = learnt.view.settings.override({"control_share": 0}, where="Several questions")
+    context = _context(learnt.view, learnt.head.model, settings, count, recorder)
     scores = assess(context)
     if scores is None:
         raise AssertionError("a head is a model")
-    return Heard(head, context, scores)
+    return Heard(learnt.head, context.task_ids, scores, context)
 
 
 def _chosen(
@@ -196,6 +188,7 @@ def _predictions(
             chosen.picked_by[place],
             chosen.reasons.get(task, "").format(*labels),
             besides=beside.get(task),
+            asked_by=chosen.asked_by.get(task, ""),
         )
         for place, task in enumerate(chosen.task_ids.tolist())
     )

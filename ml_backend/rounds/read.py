@@ -11,15 +11,16 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.evaluation import agreement
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.config_options import option_fields, shared_options
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.label_studio.task_cache import Refresh, TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project, Task
 from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.encoder_choice import candidates, choose
 from ml_backend.rounds.examples import TaskPool, divide
-from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.report import Recorder, Step
 from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.vector_reading import usual_length
 from ml_backend.rounds.workspace import OutsidePool, RoundProject, Workspace
@@ -47,12 +48,8 @@ def read_project(
     """
     with recorder.step("read") as step:
         settings = settings_of(workspace, store, options.overrides, now.id)
-        asked = read_asked(now.label_config, now.id, store, settings.wanted)
+        asked, cache, refresh = _asked(now, store, workspace, settings, step)
         question = asked.question
-        cache = TaskCache(store.task_cache_path)
-        cache.shrink()
-        refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
-        step.detail = f"{refresh.read} of {now.task_count} tasks"
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
         beside = asked.others if outside is None else _left_out(asked.others, recorder)
@@ -81,6 +78,22 @@ def read_project(
     _warn_about(project, recorder)
     warn_unread(refresh.left_out, recorder)
     return project
+
+
+def _asked(
+    now: Project, store: ProjectStore, workspace: Workspace, settings: ProjectSettings, step: Step
+) -> tuple[LabelingConfig, TaskCache, Refresh]:
+    """What is asked, and the copy of the tasks as they are now. Choices that come with these are read of all."""
+    xml, wanted = now.label_config, settings.wanted
+    known = None if option_fields(xml) else read_asked(xml, now.id, store, wanted)  # refused before much is read
+    cache = TaskCache(store.task_cache_path)
+    cache.shrink()
+    refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
+    step.detail = f"{refresh.read} of {now.task_count} tasks"
+    if known is None:
+        options = shared_options(xml, cache.tasks(), project=now.id)
+        known = read_asked(xml, now.id, store, replace(wanted, options=options))
+    return known, cache, refresh
 
 
 def _left_out(others: Sequence[ChoiceQuestion], recorder: Recorder) -> tuple[ChoiceQuestion, ...]:

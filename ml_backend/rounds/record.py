@@ -75,17 +75,22 @@ def record_round(
         finally:
             steps.end()
         if not options.dry_run:
-            keep(_line(facts, now(), steps.done, report), _with_answers(seen, report) if request.train else None)
+            keep(_line(facts, now(), steps.done, report), _noted(seen, report, request))
         queue = report.queue.name if report.published and report.queue else "unchanged"
         log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
     return report
 
 
-def _with_answers(seen: Seen, report: Report) -> Seen:
-    """What was there, with what the round then read, and the tasks that it made itself."""
+def _noted(seen: Seen, report: Report, request: RoundRequest) -> Seen | None:
+    """What was there, with what the round then read, and the tasks that it made itself; None: it is still news.
+
+    A round by another model's predictions does all that one that trains would do there.
+    """
+    if not request.train and report.predictions is None:
+        return None
     if report.fed is not None:  # an answer that came meanwhile shows in the number of answers
         seen = replace(seen, tasks=report.fed.tasks, newest=report.fed.newest)
-    return replace(seen, answers=report.newest_answer, predictions=report.predictions)
+    return replace(seen, answers=report.newest_answer, predictions=report.predictions or "")
 
 
 def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:

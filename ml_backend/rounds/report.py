@@ -63,8 +63,8 @@ class Report:
     open_tasks: int = 0
     newest_answer: str = ""
     """Time of the newest answer that the round read, as Label Studio writes times; empty where there is none."""
-    predictions: str = ""
-    """What other models had predicted when the round read it (`log.Seen`), of a project that is ordered by them."""
+    predictions: str | None = None
+    """What other models had predicted when the round read it (`log.Seen`); None where they do not order the project."""
     agreement: Agreement | None = None
     """Of people, where tasks have several answers."""
     doubted: list[int] | None = None

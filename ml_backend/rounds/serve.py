@@ -18,7 +18,8 @@ from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.several_questions import fit_heads
 from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.context import COLD_START, strategy_in_use
-from ml_backend.store.project_store import Current
+from ml_backend.store.heads import write_heads
+from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.versions import answers, newest_usable
 
 KIND_CHANGED: Final = "The labeling config takes another number of choices per answer than the served model learnt."
@@ -69,12 +70,19 @@ def serve(
         project, report.queue = make_queue(project, model, version, workspace, recorder, options, heads)
     if report.queue and report.queue.predictions:
         if not options.dry_run:
+            write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
         return project
     _tell_no_order(project, recorder)
     if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
         store.set_current(replace(store.current(), pinned=pin))
     return project
+
+
+def _served(store: ProjectStore) -> tuple[str, ...]:
+    """The queue that people get until the new one is there."""
+    before = store.current().queue
+    return () if before is None else (before,)
 
 
 def _tell_no_order(project: RoundProject, recorder: Recorder) -> None:

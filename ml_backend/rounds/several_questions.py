@@ -1,7 +1,7 @@
 """Several questions of one page learnt at once: a head each over the items that are read once, and one order.
 
 The first question is the project's: its versions are stored, measured and served. The heads of the others are fitted
-anew in each round, from all labels that they have, and live as long as it does.
+anew in each round, from all labels that they have, and are kept with its queue (`store.heads`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import ConfigurationError
-from ml_backend.label_studio.answers import result_for
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.several import different_answers, equal_answers
 from ml_backend.records import CONTROL, PINNED
@@ -22,11 +21,13 @@ from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.guessing import by_cross_validation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds
 from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.said_beside import Said
 from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks, target_indices
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
 from ml_backend.semi_supervised.choice import fit
+from ml_backend.store.heads import Head
 from ml_backend.strategies.mixture import itemwise
 
 OWN: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
@@ -34,24 +35,19 @@ OWN: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
 
 
 @dataclass(frozen=True)
-class Head:
+class Learnt:
     """What answers one question beside the first."""
 
     view: RoundProject
     """The project as this question sees it."""
-    model: Model
-    weight: float
-    shown: bool
-    """Whether people see its guesses: not those of one that cannot be told from guessing."""
+    head: Head
 
 
 @dataclass(frozen=True)
-class Heard:
+class Heard(Said):
     """What a head says about the open tasks."""
 
-    head: Head
     context: QueryContext
-    scores: Scores
     order: Selection | None = None
     """Its own order, where the strategies compare tasks with each other."""
 
@@ -77,12 +73,12 @@ def check_weights(project: RoundProject) -> None:
         raise ConfigurationError("question_weights are all 0; give one question a weight.")
 
 
-def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Head, ...]:
+def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
     """A head for each question beside the first that has labels of two classes, and a weight."""
     if not project.others:
         return ()
     check_weights(project)
-    heads: list[Head] = []
+    heads: list[Learnt] = []
     with recorder.step("fit others") as step:
         told = []
         for place in range(len(project.others)):
@@ -93,7 +89,8 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Head, ...]:
             elif weight := weight_of(project, view.question.control):
                 fitted = _fitted(view, known, ids, recorder)
                 shown = not _guesses(view, known, ids)
-                heads.append(Head(view, fitted, weight, shown))
+                hyperparameters, length = view.settings.hyperparameters, view.vector_length
+                heads.append(Learnt(view, Head(view.question, fitted, weight, shown, hyperparameters, length)))
                 told.append(f'"{view.question.control}": {_in_words(heads[-1], len(known.targets), recorder)}')
         step.detail = "; ".join(told)
     return tuple(heads)
@@ -139,24 +136,14 @@ def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) ->
     return bool(by_cross_validation(view, ids, known, lambda done, total: None)["guessing"])  # noqa: ARG005
 
 
-def _in_words(head: Head, labels: int, recorder: Recorder) -> str:
-    held_out = read_known(head.view.pool.evaluation, head.view, recorder.report)
+def _in_words(learnt: Learnt, labels: int, recorder: Recorder) -> str:
+    held_out = read_known(learnt.view.pool.evaluation, learnt.view, recorder.report)
     words = f"{labels} labels"
     if len(held_out.items):
-        said = head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
-        right = equal_answers(answered(said, held_out.targets, seed=head.view.settings.seed), held_out.targets)
+        said = learnt.head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
+        right = equal_answers(answered(said, held_out.targets, seed=learnt.view.settings.seed), held_out.targets)
         words += f", accuracy {float(right.mean()):.1%} on {len(held_out.items)} evaluation tasks"
-    return words if head.shown else f"{words}, no better than guessing: its guesses are not shown"
-
-
-def with_mean(scores: Scores, weight: float, heard: Sequence[Heard]) -> Scores:
-    """Scores of the first question with the mean of all questions' uncertainties, each in [0, 1] ``[N]``.
-
-    ``Σ w_q u_q / Σ w_q``
-    """
-    weights = np.array([weight, *(each.head.weight for each in heard)])
-    parts = np.stack([scores.uncertainty, *(each.scores.uncertainty for each in heard)])
-    return replace(scores, uncertainty=np.asarray(weights @ parts / weights.sum(), dtype=np.float64))
+    return words if learnt.head.shown else f"{words}, no better than guessing: its guesses are not shown"
 
 
 def goes_by_mean(strategy: str) -> bool:
@@ -177,6 +164,7 @@ def in_turn(first: Selection, weight: float, heard: Sequence[Heard]) -> Selectio
     ]
     turns, used = [0.0] * len(sources), [0] * len(sources)
     ids, by, reasons = first.task_ids.copy(), list(first.picked_by), dict(first.reasons)
+    asked_by: dict[int, str] = {}
     for place in range(len(first)):
         if place in fixed:
             continue
@@ -188,10 +176,11 @@ def in_turn(first: Selection, weight: float, heard: Sequence[Heard]) -> Selectio
             order = each.order or first
             by[place] = order.picked_by[int(np.flatnonzero(order.task_ids == task)[0])]
             reasons[task] = reason_of(each, order.reasons.get(task, ""))
+            asked_by[task] = each.head.question.control
         else:
             by[place] = first.picked_by[int(np.flatnonzero(first.task_ids == task)[0])]
     utility = np.linspace(1.0, 0.0, len(ids), dtype=np.float64)
-    return replace(first, task_ids=ids, picked_by=tuple(by), utility=utility, reasons=reasons)
+    return replace(first, task_ids=ids, picked_by=tuple(by), utility=utility, reasons=reasons, asked_by=asked_by)
 
 
 def _free(order: Selection, fixed: set[int]) -> list[int]:
@@ -214,14 +203,14 @@ def _next(
 
 def reason_of(heard: Heard, text: str) -> str:
     """A reason with this question's labels in it, and its name; braces in them are no places for other labels."""
-    question = heard.head.view.question
+    question = heard.head.question
     said = text.format(*question.labels) or "by this question"
     return f"{question.control}: {said}".replace("{", "{{").replace("}", "}}")
 
 
 def doubted_most(chosen: Selection, scores: Scores, weight: float, heard: Sequence[Heard]) -> Selection:
     """The reasons of an order by the mean: between which labels the question wavers that doubts most."""
-    rows = {task: row for row, task in enumerate(heard[0].context.task_ids.tolist())}
+    rows = {task: row for row, task in enumerate(heard[0].task_ids.tolist())}
     reasons = dict(chosen.reasons)
     for task in list(reasons):
         row = rows.get(task)
@@ -232,17 +221,3 @@ def doubted_most(chosen: Selection, scores: Scores, weight: float, heard: Sequen
             each = heard[int(np.argmax(parts))]
             reasons[task] = reason_of(each, each.scores.wavers(row))
     return replace(chosen, reasons=reasons)
-
-
-def besides(heard: Sequence[Heard]) -> dict[int, list[dict[str, Any]]]:
-    """Task id → the other questions' guesses as regions of a prediction."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    for number, each in enumerate(heard, 1):
-        if not each.head.shown:
-            continue
-        question, scores = each.head.view.question, each.scores
-        for row, task in enumerate(each.context.task_ids.tolist()):
-            guess = scores.guess(row, question.labels)
-            regions = result_for(guess, float(scores.confidence[row]), question)
-            found.setdefault(task, []).extend(region | {"id": f"choice-{number}"} for region in regions)
-    return found

@@ -35,6 +35,8 @@ class Selection:
     """Its probability ``[B]``; None likewise. Of sets that of the whole set."""
     sets: NDArray[np.bool_] | None = None
     """Which classes the model says each task has ``[B, C]``; None where answers are single labels."""
+    asked_by: Mapping[int, str] = field(default_factory=dict)
+    """Task id → control of the question that wanted it, where several take turns and that is not the first."""
 
     def __len__(self) -> int:
         return len(self.task_ids)

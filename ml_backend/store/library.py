@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ml_backend.errors import StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
+from ml_backend.store.heads import Head, read_heads
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import ProjectStore
 
@@ -22,6 +23,7 @@ class ModelLibrary:
     def __init__(self, capacity: int = 8) -> None:
         self._capacity = capacity
         self._models: OrderedDict[tuple[str, str], Model] = OrderedDict()
+        self._heads: OrderedDict[tuple[str, str], tuple[Head, ...]] = OrderedDict()
         self._lock = Lock()
 
     def load(self, store: ProjectStore, version: str) -> Model:
@@ -39,6 +41,21 @@ class ModelLibrary:
             while len(self._models) > self._capacity:
                 self._models.popitem(last=False)
             return model
+
+    def heads(self, store: ProjectStore, queue: str) -> tuple[Head, ...]:
+        """The models of the questions beside the first that go with a queue.
+
+        Raises:
+            StoreError: their file is damaged.
+        """
+        key = (str(store.folder), queue)
+        with self._lock:
+            if key not in self._heads:
+                self._heads[key] = read_heads(store.folder, queue)
+            self._heads.move_to_end(key)
+            while len(self._heads) > self._capacity:
+                self._heads.popitem(last=False)
+            return self._heads[key]
 
 
 def build_model(manifest: Manifest, weights: dict[str, Tensor]) -> Model:

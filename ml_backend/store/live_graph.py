@@ -7,10 +7,11 @@ servers on other machines, which have no copy of the tasks, get it with the stor
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class InstantGraph:
     task_ids: NDArray[np.int64]
     """Open tasks, as in ``graph.open`` ``[O]``."""
     graph: Neighbourhood
+    others: tuple[tuple[ChoiceQuestion, Neighbourhood], ...] = ()
+    """The questions that are learnt beside it, each with a graph of the same open tasks."""
 
 
 def write(folder: Path, found: InstantGraph) -> None:
@@ -47,12 +50,25 @@ def write(folder: Path, found: InstantGraph) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    graph, path = found.graph, folder / FILE
+    path = folder / FILE
+    arrays = {"task_ids": found.task_ids} | _arrays(found.graph, "")
+    for number, (_, graph) in enumerate(found.others, 1):
+        arrays |= _arrays(graph, f"{number}.")
+    others = [asdict(question) for question, _ in found.others]
+    about = {"queue": found.queue, "newest": found.newest, "question": asdict(found.question), "others": others}
+    try:
+        contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+        atomic.write_with(path, lambda staged: save_file(contiguous, staged, metadata={ABOUT: json.dumps(about)}))
+    except (OSError, SafetensorError) as exc:
+        raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+
+
+def _arrays(graph: Neighbourhood, start: str) -> dict[str, NDArray[Any]]:
+    """A graph's arrays by names that begin so."""
     arrays = {
         "data": graph.weights.data.astype(np.float32),
         "indices": graph.weights.indices.astype(np.int32),
         "indptr": graph.weights.indptr.astype(np.int64),
-        "task_ids": found.task_ids,
         "open": graph.open.astype(np.int32),
         "labelled": graph.labelled.astype(np.int32),
         "targets": graph.targets.astype(np.int32),
@@ -60,12 +76,18 @@ def write(folder: Path, found: InstantGraph) -> None:
     }
     if graph.model is not None:
         arrays["model"] = graph.model.astype(np.float32)
-    about = {"queue": found.queue, "newest": found.newest, "question": asdict(found.question)}
-    try:
-        contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-        atomic.write_with(path, lambda staged: save_file(contiguous, staged, metadata={ABOUT: json.dumps(about)}))
-    except (OSError, SafetensorError) as exc:
-        raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
+    return {f"{start}{name}": values for name, values in arrays.items()}
+
+
+def _graph(arrays: Mapping[str, NDArray[Any]], start: str) -> Neighbourhood:
+    from scipy import sparse  # here: it is large
+
+    known = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
+    size = len(known["indptr"]) - 1
+    weights = sparse.csr_matrix((known["data"], known["indices"], known["indptr"]), (size, size))
+    done, todo, targets = (known[name].astype(np.int64) for name in ("labelled", "open", "targets"))
+    turned = partial(coordinates, weights)
+    return Neighbourhood(weights, turned, todo, done, targets, known["prior"], known.get("model"))
 
 
 def read(folder: Path) -> InstantGraph | None:
@@ -74,28 +96,17 @@ def read(folder: Path) -> InstantGraph | None:
     Raises:
         StoreError: the file is damaged.
     """
-    from scipy import sparse  # here: it is large
-
     path = folder / FILE
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()[ABOUT])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        size = len(arrays["indptr"]) - 1
-        weights = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), (size, size))
-        nodes = {name: arrays[name].astype(np.int64) for name in ("open", "labelled", "targets")}
-        graph = Neighbourhood(
-            weights,
-            partial(coordinates, weights),
-            nodes["open"],
-            nodes["labelled"],
-            nodes["targets"],
-            arrays["prior"],
-            arrays.get("model"),
+        others = tuple(
+            (question_from(question), _graph(arrays, f"{number}."))
+            for number, question in enumerate(about.get("others", ()), 1)
         )
-        return InstantGraph(
-            about["queue"], question_from(about["question"]), about["newest"], arrays["task_ids"], graph
-        )
+        question, graph = question_from(about["question"]), _graph(arrays, "")
+        return InstantGraph(about["queue"], question, about["newest"], arrays["task_ids"], graph, others)
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as exc:

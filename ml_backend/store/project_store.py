@@ -8,6 +8,7 @@
         current.json             {"version": ..., "queue": ..., "pinned": ...}: what annotators get now
         next.json                the same, while a round publishes: what they get once Label Studio has switched
         queues/<name>.json       published orders
+        heads/<queue>.safetensors   what answers the questions beside the first, of the served queue
         versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors] [+ map.safetensors]
         moves.json               what the instant loop moved in the last orders, see `queue_reorderings`
         instant.safetensors      the graph that it goes by, see `live_graph`

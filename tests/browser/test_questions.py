@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 from support.pages import shown_task
 
 from ml_backend.config import ProjectSettings, load_settings
+from ml_backend.errors import LabelConfigError
 from ml_backend.exporting.export import read_export
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config
@@ -18,7 +22,7 @@ from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import ProjectStore
 
 CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="text"><Label value="Person"/></Labels>
-<Choices name="topic" toName="text"><Choice value="sport"/><Choice value="money"/></Choices>
+<Choices name="topic" toName="text" value="$topics"/>
 <Rating name="stars" toName="text" maxRating="4"/>
 <Taxonomy name="kind" toName="text" maxUsages="1" leafsOnly="true"><Choice value="Short"><Choice value="note"/></Choice>
 <Choice value="Long"><Choice value="essay"/></Choice></Taxonomy>
@@ -26,7 +30,10 @@ CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="te
 PARAMS = {"embedding_field": "numbers", "question": "topic,stars,kind"}
 ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay")}
 """Of each question, by the cloud that a task's numbers are of."""
-QUESTIONS = {name: parse_label_config(CONFIG, wanted=Wanted(name, embedding_field="numbers")) for name in ANSWERS}
+TOPICS = [{"value": "sport"}, {"value": "money"}]
+"""Come with each task."""
+WANTED = Wanted(embedding_field="numbers", options=json.dumps({"topics": TOPICS}))
+QUESTIONS = {name: parse_label_config(CONFIG, wanted=replace(WANTED, question=name)) for name in ANSWERS}
 CHECKED = "() => [...document.querySelectorAll('.lsf-choices input')].filter(box => box.checked).map(box => box.name)"
 
 
@@ -36,7 +43,7 @@ def rows(count=60, answered=24):
     for number in range(count):
         cloud = number % 2
         numbers = (draws.normal(0, 0.2, 4) + np.array([3, 1 + 3 * cloud, 1, 2])).round(4).tolist()
-        row = {"data": {"text": f"text {number}", "numbers": numbers}}
+        row = {"data": {"text": f"text {number}", "numbers": numbers, "topics": TOPICS}}
         if number < answered:
             given = [name for name in ANSWERS if name != "stars" or number % 3]
             result = [part for name in given for part in annotation_result(ANSWERS[name][cloud], QUESTIONS[name])]
@@ -49,6 +56,7 @@ def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, mak
     data = list(rows())
     ids = project.client.import_tasks(project.id, data)
     clouds = {task: place % 2 for place, task in enumerate(ids)}
+    by_id = {task: dict(row["data"]) for task, row in zip(ids, data, strict=True)}
     settings = ProjectSettings().override({**PARAMS, "queue_size": 10, "map": False, "control_share": 0}, where="Test")
     workspace = Workspace(project.client, tmp_path, settings, keep_queues=timedelta(0))
     report = run_round(workspace, RoundRequest(project.id))
@@ -84,7 +92,24 @@ def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, mak
     installed = load_settings(
         label_studio_url=label_studio.url, label_studio_api_key=label_studio.token, model_dir=tmp_path
     )
-    asked = [{"id": task, "data": dict(row["data"])} for task, row in zip(ids[-2:], data[-2:], strict=True)]
-    guessed = Predictor(installed, CONFIG, project.project.uid).predict(asked)
-    assert [answer["result"][0]["value"]["choices"] for answer in guessed] == [["sport"], ["money"]]
-    assert {line["label"] for line in read_export(project.client, project.id, store).rows} == {"sport", "money"}
+    new = [{"id": 10**6 + place, "data": dict(row["data"])} for place, row in enumerate(data[-2:])]
+    guessed = Predictor(installed, CONFIG, project.project.uid).predict(new)
+    values = [{part["from_name"]: part["value"] for part in answer["result"]} for answer in guessed]
+    assert values == [
+        {"topic": {"choices": ["sport"]}, "stars": {"rating": 2}, "kind": {"taxonomy": [["Short", "note"]]}},
+        {"topic": {"choices": ["money"]}, "stars": {"rating": 4}, "kind": {"taxonomy": [["Long", "essay"]]}},
+    ]
+    asked = [{"id": item.task_id, "data": by_id[item.task_id]} for item in again.queue.predictions]
+    served = Predictor(installed, CONFIG, project.project.uid).predict(asked)
+    rows_of = {row["task"]: row["result"] for row in project.client.predictions(project.id)}
+    assert [answer["result"] for answer in served] == [rows_of[item["id"]] for item in asked], "as it was published"
+    changed = Predictor(installed, CONFIG.replace('<Choice value="note"', '<Choice value="memo"'), project.project.uid)
+    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars"}, "asked otherwise"
+    with pytest.raises(LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind"'):
+        Predictor(installed, CONFIG.replace('name="stars"', 'name="marks"'), project.project.uid)
+    lines = read_export(project.client, project.id, store).rows
+    assert {line["label"] for line in lines} == {"sport", "money"}
+    told = {line["task_id"]: line["answers"] for line in lines}
+    given = {"topic": queued.label, "stars": ANSWERS["stars"][cloud], "kind": ANSWERS["kind"][cloud], "why": "because"}
+    assert told[task] == {"who": None, **given}
+    assert told[ids[0]] == {"who": None, "topic": "sport", "stars": None, "kind": "note", "why": None}

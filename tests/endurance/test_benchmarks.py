@@ -26,6 +26,7 @@ SMALL = {
     "classes": ("--classes", "200", "--labels", "400", "--pool", "500"),
     "predictions": ("--tasks", "400", "--queue", "40"),
     "outside_pool": ("--rows", "2000", "--texts", "1000", "--tries", "1"),
+    "questions": ("--items", "400", "--seeds", "2", "--labels", "80"),
 }
 
 

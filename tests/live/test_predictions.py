@@ -11,6 +11,7 @@ from support.rounds import has_warning, queued, round_of
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.doctor.order_proof import prove_order
 from ml_backend.errors import ConfigurationError, LabelConfigError
+from ml_backend.exporting.export import read_export
 from ml_backend.predictor import Predictor
 from ml_backend.records import CONTROL
 from ml_backend.rounds.log import last_seen
@@ -26,6 +27,8 @@ NER = (
     '<Text name="t" value="$text"/></View>'
 )
 TASKS = 12
+CHANGED = {4: -1, 5: 1}
+"""Place of an answer in the order → by how many regions it differs from what was shown."""
 
 
 def span(name, start, score, label="PER"):
@@ -60,7 +63,7 @@ def project(label_studio, tmp_path, request):
     found = client.create_project(f"predicted {request.param}", config)
     ids = client.import_tasks(found.id, [{"data": data(number)} for number in range(TASKS)])
     defaults = ProjectSettings(strategy="predictions", queue_size=8, control_share=0)
-    workspace = Workspace(client, tmp_path, defaults, keep_queues=timedelta(0))
+    workspace = Workspace(client, tmp_path, defaults, keep_queues=timedelta(0), media_seconds=0)  # nobody has them
     return client, found.id, ids, results, workspace
 
 
@@ -89,7 +92,7 @@ def test_the_least_sure_are_served_first_and_what_people_correct_is_measured(pro
         twice = [results(0)[0] | {"score": score}]
         client.create_prediction({"task": ids[10], "result": twice, "model_version": "yolo-2"})
     assert look() != last_seen(store)  # a round is due
-    report = record_round(workspace, RoundRequest(project_id))
+    report = record_round(workspace, RoundRequest(project_id, train=False))  # as `lsal sync` asks
     assert look() == last_seen(store)
     has_warning(report, "Several predictions of one model version that differ: of one task", str(ids[10]))
     has_warning(report, "A score above 1: once, in one task", str(ids[10]))
@@ -125,6 +128,16 @@ def test_the_least_sure_are_served_first_and_what_people_correct_is_measured(pro
         "overlap": 1,
     }
     assert tally(store) is not None
+    export = read_export(client, project_id, store, defaults=workspace.defaults)
+    control = next(iter(export.asked.controls.names))
+    values = {row["task_id"]: row["answers"][control] or [] for row in export.rows}
+    assert {task: len(places) for task, places in values.items()} == {
+        task: len(result) + CHANGED.get(place, 0) for place, (task, result) in enumerate(answered.items())
+    }
+    assert {row["strategy"] for row in export.rows} == {"predictions"}
+    assert {row["label"] for row in export.rows} == {None}
+    with pytest.raises(LabelConfigError):
+        read_export(client, project_id, store)
 
 
 def test_names_versions_settings_and_what_the_backend_answers(project):

@@ -10,6 +10,7 @@ from ml_backend.label_studio.foreign import foreign_state, publish_foreign
 from ml_backend.label_studio.publishing import delete_replaced
 from ml_backend.records import Project, Queue
 from ml_backend.rounds.predicted.measures import measure
+from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
 from ml_backend.rounds.predicted.reading import PredictedProject, read_predicted
 from ml_backend.rounds.predicted.wanted import is_by_predictions
@@ -56,6 +57,8 @@ def run_predicted(
         )
     if not options.dry_run:
         report.measures = measure(project, recorder)
+        if report.queue is not None:
+            keep_pictures(project, report.queue, workspace, recorder)
 
 
 def _told(project: PredictedProject, queue: Queue) -> str:

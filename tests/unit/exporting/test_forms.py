@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -12,7 +13,8 @@ from PIL import Image
 from support.exports import QUESTION, annotation, store_with_queues, task
 
 from ml_backend.errors import DataError
-from ml_backend.exporting.datasets_folder import suffix_of, write_dataset
+from ml_backend.exporting.answers import Controls
+from ml_backend.exporting.datasets_folder import classes_of, suffix_of, write_dataset
 from ml_backend.exporting.export import form_of
 from ml_backend.exporting.label_studio_json import label_studio_tasks
 from ml_backend.exporting.provenance import MARK
@@ -21,6 +23,9 @@ from ml_backend.exporting.tables import csv_text, json_lines, json_text
 
 EMAILS = {1: "ann@example.org", 2: "bob@example.org"}
 NASTY = ' leading, "quoted"\r\nline\ttab\u2028separator and trailing \n'
+CLASSES = classes_of(QUESTION, Controls())
+TAGS = replace(QUESTION, control="tags", labels=("x", "y"), multiple=True)
+SEVERAL = Controls.of(("choice", "tags", "box", "why"), (QUESTION, TAGS))
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def test_after_an_import_the_rows_are_the_same(tasks, rows):
 def test_a_dataset_has_a_file_for_each_split_and_a_card_that_tells_the_types(rows, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
-    write_dataset(folder, rows, QUESTION, title='"My"\n project: #1')
+    write_dataset(folder, rows, CLASSES, title='"My"\n project: #1')
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert files == {"README.md", *(f"data/{split}/rows.jsonl" for split in ("train", "control", "evaluation"))}
     _, head, told = (folder / "README.md").read_text(encoding="utf-8").split("---\n", 2)
@@ -129,7 +134,7 @@ def image(kind, width=4):
 def test_images_stand_beside_their_rows(rows, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
-    write_dataset(folder, rows, QUESTION, title="x", read_image=lambda row: image("PNG", row["task_id"]))
+    write_dataset(folder, rows, CLASSES, title="x", field="text", read_image=lambda row: image("PNG", row["task_id"]))
     lines = (folder / "data/train/metadata.jsonl").read_text(encoding="utf-8").splitlines()
     names = [json.loads(line)["file_name"] for line in lines]
     assert names == ["1-10.png", "4-12.png", "5-13.png", "5-14.png"]
@@ -138,9 +143,77 @@ def test_images_stand_beside_their_rows(rows, tmp_path):
     assert [each["config_name"] for each in card["configs"]] == ["train", "control", "evaluation"]
 
 
+def region(control, kind, value, **place):
+    return {"from_name": control, "to_name": "item", "type": kind, "value": {kind: value, **place}}
+
+
+@pytest.fixture
+def answered():
+    """Of a page with four controls: everything answered, and nothing but boxes."""
+    boxes = [region("box", "rectanglelabels", ["car"], x=1.0, y=2.0), region("box", "rectanglelabels", ["bus"], x=3.0)]
+    said = [region("choice", "choices", ["b"]), region("tags", "choices", ["y", "x"]), region("why", "text", ["so"])]
+    return [task(1, annotation(10, result=[*boxes, *said])), task(2, annotation(11, result=boxes[:1]))]
+
+
+def test_each_question_has_its_answer_in_a_column_of_its_own(answered, tmp_path):
+    rows = list(annotation_rows(answered, QUESTION, EMAILS, None, SEVERAL))
+    first, second = (row["answers"] for row in rows)
+    assert first == {
+        "choice": "b",
+        "tags": ["x", "y"],
+        "box": [{"rectanglelabels": ["car"], "x": 1.0, "y": 2.0}, {"rectanglelabels": ["bus"], "x": 3.0}],
+        "why": "so",
+    }
+    box = [{"rectanglelabels": ["car"], "x": 1.0, "y": 2.0}]
+    assert second == {"choice": None, "tags": [], "box": box, "why": None}
+    assert [row["label"] for row in rows] == ["b", None]
+    (line, *_) = csv.DictReader(io.StringIO(csv_text(rows), newline=""))
+    told = ["answer.choice", "answer.tags", "answer.box", "answer.why"]
+    assert list(line) == [*COLUMNS, *told, "data.text"]
+    assert [line[name] for name in told] == ["b", '["x", "y"]', json.dumps(first["box"]), "so"]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_dataset(folder, rows, classes_of(QUESTION, SEVERAL), title="x")
+    card = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    features = {each["name"]: each for each in card["dataset_info"]["features"]}
+    assert features["answer.tags"]["sequence"] == {"class_label": {"names": {"0": "x", "1": "y"}}}
+    assert features["answer.choice"]["dtype"] == {"class_label": {"names": {"0": "a", "1": "b"}}}
+    assert features["answer.box"]["dtype"] == "string"
+    stored = json.loads((folder / "data/train/rows.jsonl").read_text(encoding="utf-8").split("\n")[0])
+    assert (stored["answer.tags"], stored["answer.why"]) == (["x", "y"], "so")
+    assert json.loads(stored["answer.box"]) == first["box"]
+
+
+def test_where_nothing_is_learnt_the_answers_are_there_without_labels(answered, tmp_path):
+    seen = {
+        "model_version": "start.predictions-0001",
+        "created_at": "2026-01-01T08:00:00Z",
+        "result": [region("box", "rectanglelabels", ["car"])],
+    }
+    answered[0]["annotations"][0]["prediction"] = seen
+    controls = Controls.of(("box", "why"), ())
+    rows = list(annotation_rows(answered, None, EMAILS, None, controls))
+    assert [(row["control"], row["label"], row["tied"], row["problem"]) for row in rows] == [
+        (None, None, False, None)
+    ] * 2
+    assert [row["answers"]["why"] for row in rows] == ["so", None]
+    assert rows[0]["guess_shown"]
+    assert (rows[0]["guess"], rows[0]["strategy"]) == (None, "predictions")
+    assert len(list(csv.DictReader(io.StringIO(csv_text(rows), newline="")))) == 2
+    folder = tmp_path / "out"
+    folder.mkdir()
+    write_dataset(folder, rows, classes_of(None, controls), title="x")
+    assert "class_label" not in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_single_question_has_no_column_beside_its_label(tasks):
+    assert Controls.of(("choice",), (QUESTION,)).names == ()
+    assert "answers" not in next(annotation_rows(tasks, QUESTION, EMAILS, None, Controls.of(("choice",), (QUESTION,))))
+
+
 def test_nothing_to_export_is_told(tmp_path):
     with pytest.raises(DataError, match="no annotations to export yet"):
-        write_dataset(tmp_path, [], QUESTION, title="x")
+        write_dataset(tmp_path, [], CLASSES, title="x")
 
 
 @pytest.mark.parametrize(

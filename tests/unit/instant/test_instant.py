@@ -268,7 +268,7 @@ def test_a_surprise_moves_a_task_late_and_the_expected_answer_none(store):
         for _ in range(10):
             state.prepare(3, studio)
             task = state._queue.has(3)
-            expected = state._queue._order._expected()[task - 1000]
+            expected = state._queue._orders[""]._expected()[task - 1000]
             label = "ab"[int(expected.argmin() if surprise else expected.argmax())]
             assert state.take_in(state.heard(annotation(task, label)))
             wanted, before = state._queue.swap(), state.moved_late

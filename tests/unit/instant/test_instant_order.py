@@ -76,7 +76,7 @@ def test_what_was_prepared_for_the_expected_answer_is_right_when_it_comes():
     graph, tasks = graph_of(points)
     queue = InstantQueue(graph, tasks, auto_queue(tasks), worth_it=EVERY_GAIN)
     task = queue.give(1)
-    expected = int(queue._order._expected()[task - 1000].argmax())
+    expected = int(queue._orders[""]._expected()[task - 1000].argmax())
     prepared = queue.swap(after=task)
     assert queue.take_in(task, expected, 1)
     assert queue.swap() == prepared is not None

@@ -11,18 +11,11 @@ from ml_backend.label_studio.labeling_config import parse_label_config, read_lab
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL, PINNED, Prediction, Wanted
-from ml_backend.rounds.several_questions import (
-    Head,
-    Heard,
-    besides,
-    check_weights,
-    doubted_most,
-    goes_by_mean,
-    in_turn,
-    with_mean,
-)
+from ml_backend.rounds.said_beside import besides, with_mean
+from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, goes_by_mean, in_turn
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
+from ml_backend.store.heads import Head
 
 AB = '<Choice value="a"/><Choice value="b"/>'
 TOPIC = f'<Choices name="topic" toName="t">{AB}</Choices>'
@@ -47,9 +40,9 @@ def scores(*doubts, winner=0):
 def heard(*doubts, weight=1.0, shown=True, order=None, reasons=None, winner=0):
     """What a head of the question "stars" says about tasks 1, 2, 3 …"""
     ids = np.arange(1, len(doubts) + 1)
-    head = Head(SimpleNamespace(question=RATING), None, weight, shown)
+    head = Head(RATING, None, weight, shown)
     own = None if order is None else selection(order, reasons=reasons)
-    return Heard(head, SimpleNamespace(task_ids=ids), scores(*doubts, winner=winner), own)
+    return Heard(head, ids, scores(*doubts, winner=winner), None, own)
 
 
 def selection(ids, by=None, reasons=None):

@@ -1,0 +1,53 @@
+"""The answers to all that a page asks, each under its control's name: the columns beside the first question's label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+
+PREFIX: Final = "answer."
+"""Begins the name of such a column."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What is asked, where that is more than one question that is learnt."""
+
+    names: tuple[str, ...] = ()
+    """Of all controls, in the order of the config; empty where there is a single one, whose answer is the label."""
+    learnt: Mapping[str, ChoiceQuestion] = field(default_factory=dict)
+    """Of them, those that are learnt."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], learnt: Sequence[ChoiceQuestion]) -> Controls:
+        """All ``names``, but where the only one is learnt."""
+        known = {question.control: question for question in learnt}
+        return cls(() if set(names) <= set(known) and len(names) < 2 else tuple(names), known)
+
+    def answers(self, result: Any) -> dict[str, Any]:
+        """Control → its answer in an annotation's result; None where it was left open, or cannot be read."""
+        return {name: self._answer(name, result) for name in self.names}
+
+    def _answer(self, name: str, result: Any) -> Any:
+        question = self.learnt.get(name)
+        if question is None:
+            found = list(_values(name, result))
+            return found[0] if len(found) == 1 and not isinstance(found[0], Mapping) else found or None
+        answer = read_answer(result, question)
+        return list(answer.labels or ()) if question.multiple and answer.labels is not None else answer.label
+
+
+def _values(name: str, result: Any) -> Iterator[Any]:
+    """What each region of a control holds: what was chosen or written by itself, a place together with its labels."""
+    for region in result if isinstance(result, list | tuple) else ():
+        if not isinstance(region, Mapping) or region.get("from_name") != name:
+            continue
+        value = region.get("value")
+        if isinstance(value, Mapping) and len(value) == 1:
+            (value,) = value.values()
+            value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        yield value
