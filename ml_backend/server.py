@@ -16,7 +16,7 @@ from ml_backend.instant.loop import InstantLoop
 from ml_backend.jobs.job import Rounds
 from ml_backend.jobs.lane import Lane
 from ml_backend.jobs.local_queue import LocalRoundQueue
-from ml_backend.jobs.process import RoundProcess
+from ml_backend.jobs.process import RoundProcess, StartMethod
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.webhook_secret import HEADER, read_webhook_secret
 from ml_backend.pool.round_requests import run_request
@@ -103,7 +103,7 @@ def _lane(settings: Settings, *, quick: bool = False) -> Lane:
     return Lane(run, cancel=process.cancel, rest=process.rest, close=process.close, quick=quick)
 
 
-def make_round_process(settings: Settings) -> RoundProcess:
+def make_round_process(settings: Settings, *, method: StartMethod = "spawn") -> RoundProcess:
     """The process that runs rounds, given what is asked of each."""
     run = partial(run_request, settings=settings)
-    return RoundProcess(run, limit=settings.round_seconds)
+    return RoundProcess(run, limit=settings.round_seconds, method=method)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ml_backend.errors import RoundCancelled, RoundProcessDied
 from ml_backend.jobs.job import CANCELLED
@@ -34,6 +34,7 @@ LONGEST_ROUND: Final = 3600.0
 NICENESS: Final = 5
 """Rounds give way to the server and to Label Studio, for which people wait."""
 STOP_TIMEOUT: Final = 5.0
+StartMethod = Literal["spawn", "forkserver"]
 ADVICE: Final = "The old order stands; the round is tried again."
 STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."
 
@@ -46,12 +47,15 @@ class RoundProcess:
     Args:
         function: what to run. It, its arguments and its result are pickled.
         limit: seconds that one call may take.
+        method: how Python starts it; another than ``spawn`` where many are started one after the other.
     """
 
-    def __init__(self, function: Callable[..., Any], *, limit: float = LONGEST_ROUND) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *, limit: float = LONGEST_ROUND, method: StartMethod = "spawn"
+    ) -> None:
         self._function = function
         self._limit = limit
-        self._context: Any = multiprocessing.get_context("spawn")
+        self._context: Any = multiprocessing.get_context(method)
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._closed = False
