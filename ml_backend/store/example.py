@@ -49,10 +49,12 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _classified(names: Sequence[str], *, is_image: bool) -> Iterator[tuple[str, dict[str, float]]]:
-    model = load_exported(FOLDER)
+    model: Model | None = None
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
-        yield from zip(some, classify([Path(n).read_bytes() if is_image else n for n in some], model), strict=True)
+        contents = [Path(name).read_bytes() if is_image else name for name in some]
+        model = model or load_exported(FOLDER)  # which takes seconds: a file that is not there is told before
+        yield from zip(some, classify(contents, model), strict=True)
 
 
 if __name__ == "__main__":
