@@ -31,14 +31,16 @@ class KilledProject:
     def __init__(self, make_project: MakeProject, label_studio: LiveLabelStudio, root: Path) -> None:
         self.random = random.Random(SEED)
         texts = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(60)]
+        first = [LABELS[number % 2] for number in range(26)]
         self.project: LiveProject = make_project(
-            "headlines", [text | ({"split": "evaluation"} if number < 6 else {}) for number, text in enumerate(texts)]
+            "headlines",
+            [text | ({"split": "evaluation"} if number < 6 else {}) for number, text in enumerate(texts)],
+            labels=first,
         )
         self.client = self.project.client
-        self.labels: dict[int, tuple[int, str]] = {}
+        known = zip(self.project.annotations(), zip(self.project.task_ids, first, strict=False), strict=True)
+        self.labels: dict[int, tuple[int, str]] = dict(known)
         """Annotation → task and label: what must be there to the end."""
-        for number in range(26):
-            self.label(self.project.task_ids[number], LABELS[number % 2])
         self.settings = Settings(
             label_studio_url=label_studio.url,
             label_studio_api_key=label_studio.token,

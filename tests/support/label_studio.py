@@ -122,6 +122,11 @@ class LiveProject:
         """The project as it is now."""
         return self.client.project(self.id)
 
+    def annotations(self) -> list[int]:
+        """The ids of all annotations, in the order of their tasks."""
+        rows = [row for page in self.client.all_tasks(self.id) for row in page]
+        return [each["id"] for row in sorted(rows, key=lambda row: row["id"]) for each in row["annotations"]]
+
     def answer(self, label: str) -> list[dict[str, Any]]:
         """The result of an annotation that gives this label."""
         value = {"choices": [label]}
@@ -153,22 +158,34 @@ def python_of(version: str | None) -> Path | None:
     return python
 
 
+def kept(version: str | None) -> Path:
+    """Where the data folder of a version is kept that has started once."""
+    python = python_of(version)
+    environment = python.parents[1] if python else Path(sys.prefix)
+    return environment / f"migrated-{version or metadata.version('label-studio')}"
+
+
+def made_before(version: str | None) -> Path | None:
+    """The data folder of the newest version before, of those that have started; None: there is none."""
+    older = OLDER[: OLDER.index(version)] if version else OLDER
+    found = [REPOSITORY / f".venv-label-studio-{each}" / f"migrated-{each}" for each in older]
+    return next((folder for folder in reversed(found) if folder.exists()), None)
+
+
 def migrated_label_studio(version: str | None = None) -> Path:
     """The data folder of a Label Studio that has started once, to be copied.
 
     Its migrations take half a minute, a start without them five seconds: one worker makes it for all, and it is kept in
-    the environment. An older version begins with the folder of the version before, as people do who upgrade: that takes
-    a third of the time.
+    the environment. A version begins with the folder of the version before, where that has been made, as people do who
+    upgrade: that takes a third of the time. Our own on an empty database: test_postgres.py.
     """
-    python = python_of(version)
-    environment = python.parents[1] if python else Path(sys.prefix)
-    made = environment / f"migrated-{version or metadata.version('label-studio')}"
+    python, made = python_of(version), kept(version)
     with FileLock(f"{made}.lock"):
         if not made.exists():
             staging = made.with_name("migrating")
             shutil.rmtree(staging, ignore_errors=True)  # of a test run that was killed
-            if version and (before := OLDER[: OLDER.index(version)]):
-                shutil.copytree(migrated_label_studio(before[-1]), staging)
+            if before := made_before(version):
+                shutil.copytree(before, staging)
             start_label_studio(staging, password=PASSWORD, token=TOKEN, python=python).stop()
             staging.rename(made)
     return made
@@ -215,13 +232,19 @@ def project_maker(label_studio: LiveLabelStudio) -> MakeProject:
         title: str | None = None,
         client: LabelStudioClient | None = None,
         config: str | None = None,
+        labels: Sequence[str | None] = (),
     ) -> LiveProject:
+        """``labels``: answers of the first tasks, None for none; imported with them, which is one request for all."""
         client = client or label_studio.client
         xml = config or (REPOSITORY / "label_configs" / f"{kind}.xml").read_text(encoding="utf-8")
         project = client.create_project(title or f"{kind} {next(numbers)}", xml)
         rows = [{"data": dict(data)} for data in (example_data(kind, tasks) if isinstance(tasks, int) else tasks)]
-        ids = client.import_tasks(project.id, rows) if rows else []
-        return LiveProject(project.id, parse_label_config(xml, project=project.id), ids, client)
+        made = LiveProject(project.id, parse_label_config(xml, project=project.id), [], client)
+        for row, label in zip(rows, labels, strict=False):
+            if label is not None:
+                row["annotations"] = [{"result": made.answer(label)}]
+        made.task_ids.extend(client.import_tasks(project.id, rows) if rows else [])
+        return made
 
     return make
 
