@@ -50,9 +50,10 @@ def shared_options(xml: str, tasks: Iterable[Task], *, project: object = "?") ->
             found.setdefault(field, options)
             if key != known:
                 raise LabelConfigError(
-                    f'The choices of project {project} come from the tasks\' field "{field}", and tasks have different '
-                    f"ones: task {before} {_some(found[field])}, task {task.id} {_some(options)}. A question is learnt "
-                    "where all have the same; give all tasks the same list. The old order stands."
+                    f'The choices of project {project} come from the tasks\' field "{field}", '
+                    f"and tasks have different ones: task {before} {_some(found[field])}, task {task.id} "
+                    f"{_some(options)}. A question is learnt where all have the same; give all tasks the same list. "
+                    "The old order stands."
                 )
     return json.dumps(found) if found else ""
 

@@ -1,7 +1,7 @@
 """Several questions of one page learnt at once: a head each over the items that are read once, and one order.
 
 The first question is the project's: its versions are stored, measured and served. The heads of the others are fitted
-anew in each round, from all labels that they have, and are kept with its queue (`store.heads`).
+anew where they have new labels, from all of them, and are kept with the round's queue (`store.heads`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.errors import ConfigurationError
+from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.several import different_answers, equal_answers
 from ml_backend.records import CONTROL, PINNED
@@ -22,12 +22,13 @@ from ml_backend.rounds.guessing import by_cross_validation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.said_beside import Said
+from ml_backend.rounds.training import fingerprint_of
 from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks, target_indices
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
 from ml_backend.semi_supervised.choice import fit
-from ml_backend.store.heads import Head
+from ml_backend.store.heads import Head, read_heads
 from ml_backend.strategies.mixture import itemwise
 
 OWN: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
@@ -80,20 +81,39 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
     check_weights(project)
     heads: list[Learnt] = []
     with recorder.step("fit others") as step:
-        told = []
+        told, kept = [], _kept(project)
         for place in range(len(project.others)):
             view = _view(project, place, recorder)
             known, ids = _known(view, recorder)
             if different_answers(known.targets) < 2:
                 told.append(f'"{view.question.control}": labels of two classes are needed')
             elif weight := weight_of(project, view.question.control):
-                fitted = _fitted(view, known, ids, recorder)
-                shown = not _guesses(view, known, ids)
-                hyperparameters, length = view.settings.hyperparameters, view.vector_length
-                heads.append(Learnt(view, Head(view.question, fitted, weight, shown, hyperparameters, length)))
-                told.append(f'"{view.question.control}": {_in_words(heads[-1], len(known.targets), recorder)}')
+                of_this = f"{fingerprint_of(view)} {view.settings.check_guessing}"
+                before = next((h for h in kept if (h.question, h.fingerprint) == (view.question, of_this)), None)
+                head = before or _head(view, known, ids, of_this, recorder)
+                heads.append(Learnt(view, replace(head, weight=weight)))
+                again = ", learnt before" if before else ""
+                told.append(f'"{view.question.control}": {_in_words(heads[-1], len(known.targets), recorder)}{again}')
         step.detail = "; ".join(told)
     return tuple(heads)
+
+
+def _kept(project: RoundProject) -> tuple[Head, ...]:
+    """The heads of the order before: what has no new labels need not be learnt again."""
+    before = project.store.current().queue
+    try:
+        return read_heads(project.store.folder, before) if before else ()
+    except StoreError:
+        return ()
+
+
+def _head(
+    view: RoundProject, known: LabeledItems, ids: NDArray[np.int64], fingerprint: str, recorder: Recorder
+) -> Head:
+    fitted = _fitted(view, known, ids, recorder)
+    shown = not _guesses(view, known, ids)
+    hyperparameters, length = view.settings.hyperparameters, view.vector_length
+    return Head(view.question, fitted, 1.0, shown, hyperparameters, length, fingerprint)
 
 
 def _view(project: RoundProject, place: int, recorder: Recorder) -> RoundProject:

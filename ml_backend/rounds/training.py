@@ -47,7 +47,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     if missing:
         more = " and more" if len(missing) > 10 else ""
         recorder.warn(f"No example yet of: {', '.join(missing[:10])}{more}.", "labels")
-    fingerprint = _fingerprint(project)
+    fingerprint = fingerprint_of(project)
     known = version_with(project.store, fingerprint)
     if known:
         return _admitted(project, _reconsidered(project, known, workspace, recorder), recorder)
@@ -245,7 +245,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
     return manifest
 
 
-def _fingerprint(project: RoundProject) -> str:
+def fingerprint_of(project: RoundProject) -> str:
     """Hash of all that shapes the weights: two rounds with the same one would train the same model."""
     labelled = sorted((task.id, label, project.question.content(task.data)) for task, label in project.pool.training)
     content = [

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "heads"
 ABOUT: Final = "about"
-TOLD: Final = ("weight", "shown", "hyperparameters", "length")
+TOLD: Final = ("weight", "shown", "hyperparameters", "length", "fingerprint")
 """Fields of a head that are kept as they are."""
 
 
@@ -43,6 +43,8 @@ class Head:
     """Of its training; they say how items are read."""
     length: int = 0
     """Numbers that each item has, where they come with the tasks; else 0."""
+    fingerprint: str = ""
+    """Hash of the training data and of every setting that shapes the weights."""
 
 
 def path_of(folder: Path, queue: str) -> Path:

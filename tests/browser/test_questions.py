@@ -17,7 +17,7 @@ from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.predictor import Predictor
 from ml_backend.records import Wanted
-from ml_backend.rounds.request import RoundRequest
+from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.store.project_store import ProjectStore
 
@@ -26,12 +26,16 @@ CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="te
 <Rating name="stars" toName="text" maxRating="4"/>
 <Taxonomy name="kind" toName="text" maxUsages="1" leafsOnly="true"><Choice value="Short"><Choice value="note"/></Choice>
 <Choice value="Long"><Choice value="essay"/></Choice></Taxonomy>
+<Choices name="sort" toName="text" allowNested="true">
+<Choice value="A"><Choice value="A1"/><Choice value="A2"/></Choice><Choice value="B"/></Choices>
 <TextArea name="why" toName="text"/></View>"""
-PARAMS = {"embedding_field": "numbers", "question": "topic,stars,kind"}
-ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay")}
+ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay"), "sort": ("A1", "B")}
 """Of each question, by the cloud that a task's numbers are of."""
 TOPICS = [{"value": "sport"}, {"value": "money"}]
 """Come with each task."""
+PARAMS = {"embedding_field": "numbers", "question": ",".join(ANSWERS)}
+ODD = [{"data": {"text": "odd", "numbers": odd, "topics": TOPICS}} for odd in ([1, 2, 3], "nothing", [1, None, 2, 3])]
+"""Tasks whose numbers cannot be used."""
 WANTED = Wanted(embedding_field="numbers", options=json.dumps({"topics": TOPICS}))
 QUESTIONS = {name: parse_label_config(CONFIG, wanted=replace(WANTED, question=name)) for name in ANSWERS}
 CHECKED = "() => [...document.querySelectorAll('.lsf-choices input')].filter(box => box.checked).map(box => box.name)"
@@ -51,17 +55,19 @@ def rows(count=60, answered=24):
         yield row
 
 
-def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
+def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
     project = make_project("Questions", config=CONFIG)
     data = list(rows())
     ids = project.client.import_tasks(project.id, data)
+    odd = project.client.import_tasks(project.id, ODD)
     clouds = {task: place % 2 for place, task in enumerate(ids)}
     by_id = {task: dict(row["data"]) for task, row in zip(ids, data, strict=True)}
     settings = ProjectSettings().override({**PARAMS, "queue_size": 10, "map": False, "control_share": 0}, where="Test")
     workspace = Workspace(project.client, tmp_path, settings, keep_queues=timedelta(0))
     report = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in report.steps if step.name == "fit others"]
-    assert step.detail == '"stars": 16 labels; "kind": 24 labels'
+    assert step.detail == '"stars": 16 labels; "kind": 24 labels; "sort": 24 labels'
+    assert sorted(report.left_out) == odd, report.left_out
 
     page.goto(f"{label_studio.url}/projects/{project.id}/data?labeling=1")
     task = shown_task(page)
@@ -81,11 +87,15 @@ def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, mak
     assert given["topic"] == {"choices": [ANSWERS["topic"][cloud]]}
     assert given["stars"] == {"rating": int(ANSWERS["stars"][cloud])}
     assert given["kind"] == {"taxonomy": [["Short", "note"] if cloud == 0 else ["Long", "essay"]]}
+    assert given["sort"] == {"choices": [["A", "A1"] if cloud == 0 else ["B"]]}
     assert given["why"] == {"text": ["because"]}
 
     again = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in again.steps if step.name == "fit others"]
-    assert step.detail == '"stars": 17 labels; "kind": 25 labels'
+    assert step.detail == '"stars": 17 labels; "kind": 25 labels; "sort": 25 labels'
+    third = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(dry_run=True))
+    (step,) = [step for step in third.steps if step.name == "fit others"]
+    assert step.detail.count("learnt before") == 3, step.detail
 
     store = ProjectStore(tmp_path, project.project.uid)
     store.set_extra_params(PARAMS)
@@ -96,20 +106,40 @@ def test_three_questions_are_guessed_answered_and_learnt(page, label_studio, mak
     guessed = Predictor(installed, CONFIG, project.project.uid).predict(new)
     values = [{part["from_name"]: part["value"] for part in answer["result"]} for answer in guessed]
     assert values == [
-        {"topic": {"choices": ["sport"]}, "stars": {"rating": 2}, "kind": {"taxonomy": [["Short", "note"]]}},
-        {"topic": {"choices": ["money"]}, "stars": {"rating": 4}, "kind": {"taxonomy": [["Long", "essay"]]}},
+        {
+            "topic": {"choices": ["sport"]},
+            "stars": {"rating": 2},
+            "kind": {"taxonomy": [["Short", "note"]]},
+            "sort": {"choices": [["A", "A1"]]},
+        },
+        {
+            "topic": {"choices": ["money"]},
+            "stars": {"rating": 4},
+            "kind": {"taxonomy": [["Long", "essay"]]},
+            "sort": {"choices": [["B"]]},
+        },
     ]
     asked = [{"id": item.task_id, "data": by_id[item.task_id]} for item in again.queue.predictions]
     served = Predictor(installed, CONFIG, project.project.uid).predict(asked)
     rows_of = {row["task"]: row["result"] for row in project.client.predictions(project.id)}
     assert [answer["result"] for answer in served] == [rows_of[item["id"]] for item in asked], "as it was published"
     changed = Predictor(installed, CONFIG.replace('<Choice value="note"', '<Choice value="memo"'), project.project.uid)
-    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars"}, "asked otherwise"
-    with pytest.raises(LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind"'):
+    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars", "sort"}, (
+        "asked otherwise"
+    )
+    with pytest.raises(LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind", "sort"'):
         Predictor(installed, CONFIG.replace('name="stars"', 'name="marks"'), project.project.uid)
     lines = read_export(project.client, project.id, store).rows
     assert {line["label"] for line in lines} == {"sport", "money"}
     told = {line["task_id"]: line["answers"] for line in lines}
-    given = {"topic": queued.label, "stars": ANSWERS["stars"][cloud], "kind": ANSWERS["kind"][cloud], "why": "because"}
+    given = {name: labels[cloud] for name, labels in ANSWERS.items()} | {"why": "because"}
     assert told[task] == {"who": None, **given}
-    assert told[ids[0]] == {"who": None, "topic": "sport", "stars": None, "kind": "note", "why": None}
+    assert told[ids[0]] == {"who": None, "topic": "sport", "stars": None, "kind": "note", "sort": "A1", "why": None}
+
+    fresh = installed.model_copy(update={"model_dir": tmp_path / "fresh"})  # connected before any round
+    assert Predictor(fresh, CONFIG, project.project.uid, Wanted.of(PARAMS)).question.labels == ("sport", "money")
+    project.client.import_tasks(project.id, [{"data": {**data[0]["data"], "topics": TOPICS[:1]}}])
+    order = project.client.project(project.id).model_version
+    with pytest.raises(LabelConfigError, match='field "topics", and tasks have different ones'):
+        run_round(workspace, RoundRequest(project.id))
+    assert project.client.project(project.id).model_version == order == store.current().queue

@@ -25,7 +25,7 @@ def section(data: Data) -> Any:
     numbers = tuple(range(1, len(head)))
     return parts.section(
         "What people corrected",
-        parts.table(head, rows, caption="Regions of another model, by what people submitted", numbers=numbers),
+        parts.table(head, rows, caption="By how the tasks were chosen", numbers=numbers),
         note="Regions that another model predicted, against those that people submitted. Overlap 1: at the same place.",
         topic="corrections",
     )

@@ -85,7 +85,8 @@ def _cancel_button() -> html.Button:
 def section(data: Data) -> html.Section:
     """The settings of the rounds, and what starts one."""
     rule = data["next_round"]
-    buttons: list[Any] = [html.Button("Train now", id="train", n_clicks=0, className="button")]
+    starts = "Order anew" if (data["queue"] or {}).get("foreign") else "Train now"  # nothing of ours is trained there
+    buttons: list[Any] = [html.Button(starts, id="train", n_clicks=0, className="button")]
     if data["roll_back_to"]:
         buttons.append(
             dcc.ConfirmDialogProvider(

@@ -73,6 +73,8 @@ def test_what_is_shown_of_queued_tasks_and_what_people_corrected(tmp_path: Path)
     assert "Ordered by another model's predictions" in overview
     assert "picked, regions shown 2 50% (9% to 91%) 4 3 0 0 1 0 1.00" in overview
     assert "no model yet" not in overview
+    assert "Order anew" in overview
+    assert "Train now" not in overview
     shown = words(render(services, "/dashboard/7/queue", "")[1])
     assert "2 regions shown" in shown
     assert "2 regions by yolo-1, sure to between 50% and 90%." in shown

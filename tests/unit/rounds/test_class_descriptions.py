@@ -13,8 +13,8 @@ from ml_backend.encoders.base import Rows
 from ml_backend.encoders.sentences import WordLlama
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.rounds import training
 from ml_backend.rounds.class_descriptions import descriptions, names
-from ml_backend.rounds.training import _fingerprint
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 
@@ -53,7 +53,7 @@ def fingerprint_of(settings: ProjectSettings, vectors: Rows | None) -> str:
     unlabelled = Unlabelled(embedding, np.full(2, 0.5), names=vectors)
     pool = SimpleNamespace(training=[], open=range(1000))
     model = SimpleNamespace(name="sentences")
-    return _fingerprint(
+    return training.fingerprint_of(
         cast(
             "RoundProject",
             SimpleNamespace(question=QUESTION, settings=settings, unlabelled=unlabelled, pool=pool, model=model),

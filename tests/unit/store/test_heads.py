@@ -28,15 +28,15 @@ def heads() -> tuple[Head, ...]:
         question = parse_label_config(XML, wanted=Wanted(name, embedding_field="numbers"))
         model = MODELS["vectors"](question.labels)
         model.fit(list(ITEMS), np.arange(30) % count, seed=0)
-        found.append(Head(question, model, 1.0 + count, count == 3, {"penalty": None}, 4))
+        found.append(Head(question, model, 1.0 + count, count == 3, {"penalty": None}, 4, "f" * 8))
     return tuple(found)
 
 
 def test_they_come_back_as_they_were_written(tmp_path: Path, heads: tuple[Head, ...]) -> None:
     write_heads(tmp_path, "v.auto-0001", heads)
     back = read_heads(tmp_path, "v.auto-0001")
-    assert [(h.question, h.weight, h.shown, h.hyperparameters, h.length) for h in back] == [
-        (h.question, h.weight, h.shown, h.hyperparameters, h.length) for h in heads
+    assert [(h.question, h.weight, h.shown, h.hyperparameters, h.length, h.fingerprint) for h in back] == [
+        (h.question, h.weight, h.shown, h.hyperparameters, h.length, h.fingerprint) for h in heads
     ]
     for new, old in zip(back, heads, strict=True):
         np.testing.assert_array_equal(new.model.probabilities(list(ITEMS)), old.model.probabilities(list(ITEMS)))
