@@ -1,21 +1,31 @@
 """Several questions learnt at once: whose mean, whose turn, whose reasons, and what is written for each task."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ml_backend.errors import ConfigurationError, LabelConfigError
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config, read_label_config
+from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
+from ml_backend.models.registry import MODELS
 from ml_backend.project_settings import ProjectSettings
-from ml_backend.records import CONTROL, PINNED, Prediction, Wanted
+from ml_backend.records import CONTROL, PINNED, Annotation, Prediction, Project, Task, Wanted
+from ml_backend.rounds.examples import divide
+from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.said_beside import besides, with_mean
-from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, goes_by_mean, in_turn
+from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, fit_heads, goes_by_mean, in_turn
+from ml_backend.rounds.training import train_version
+from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
 from ml_backend.store.heads import Head
+from ml_backend.store.library import build_model
+from ml_backend.store.project_store import ProjectStore
 
 AB = '<Choice value="a"/><Choice value="b"/>'
 TOPIC = f'<Choices name="topic" toName="t">{AB}</Choices>'
@@ -78,6 +88,34 @@ def test_what_cannot_be_learnt_together(wanted, reason):
 def test_one_question_alone_is_as_before():
     read = read_label_config(f'<View><Text name="t" value="$text"/>{TOPIC}</View>')
     assert (read.others, read.notes) == ((), ())
+
+
+def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp_path):
+    wanted = Wanted("topic,stars", embedding_field="v")
+    asked = read_label_config(XML, wanted=wanted)
+    (stars,) = asked.others
+    points = np.random.default_rng(0).normal(size=(40, 4)).round(3)
+    tasks = []
+    for number, point in enumerate(points.tolist(), 1):
+        result = [*annotation_result("ab"[point[0] > 0], asked.question), *annotation_result("13"[point[1] > 0], stars)]
+        answer = Annotation(number, 1, datetime(2026, 1, 1, tzinfo=UTC), result)
+        tasks.append(Task(number, {"v": point}, True, (answer,)) if number <= 30 else Task(number, {"v": point}))
+    settings = ProjectSettings(embedding_field="v", check_guessing=False)
+    now = Project(7, "7.1", "p", XML, "", "", 1, len(tasks), 30)
+    project = RoundProject(
+        *(now, ProjectStore(tmp_path, "7.1"), asked.question, settings, divide(tasks, asked.question)),
+        *(MediaReader(), MODELS["vectors"]),
+        vector_length=4,
+        others=((stars, divide(tasks, stars)),),
+    )
+    (learnt,) = fit_heads(project, Recorder(Report(7)))
+    alone = replace(project, question=stars, pool=project.others[0][1], others=(), items={})
+    trained = train_version(alone, Workspace(None, tmp_path), Recorder(Report(7)))
+    own = build_model(alone.store.manifest(trained), alone.store.weights(trained))
+    items = [np.asarray(item) for item in alone.items.values()]
+    assert len(items) == 30
+    np.testing.assert_array_equal(learnt.head.model.probabilities(items), own.probabilities(items))
+    assert not np.array_equal(own.probabilities(items)[:, 0, 0], own.probabilities(items)[:, 0, 2]), "it learnt"
 
 
 # --- the order ------------------------------------------------------------------------------------------------------
