@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -206,7 +207,10 @@ class _Keeper:
         self._progress, self._clock = progress, clock
         self._started = self._kept_at = clock()
         self._waiting: list[pa.RecordBatch] = []
-        self._rows = 0
+        self._rows = self._taken = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="pool")
+        self._written: Future[tuple[int, int]] | None = None
+        """Of the part that is being written, while the workers make the next."""
 
     @property
     def seconds(self) -> float:
@@ -216,12 +220,14 @@ class _Keeper:
     def run(self, plan: Any, url: str) -> None:
         """Keep all that a plan gives; of one that is broken off what it gave so far."""
         self._tell()
-        try:
-            with reading(url):
-                for batch in plan.to_arrow_iter():
-                    self._take(batch)
-        finally:
-            self._keep()
+        with self._writer:
+            try:
+                with reading(url):
+                    for batch in plan.to_arrow_iter():
+                        self._take(batch)
+            finally:
+                self._keep()
+                self._settle()
 
     def finish(self) -> None:
         """Say that it is done."""
@@ -230,25 +236,39 @@ class _Keeper:
     def _take(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)
         self._rows += len(batch)
+        self._taken += len(batch)
         late = self._clock() - self._kept_at > self._options.part_seconds
         if self._rows >= self._options.part_rows or late:
             self._keep()
-        self._progress(self.new + self.bad + self._rows, self._missing)
+        self._progress(self._taken, self._missing)
 
     def _keep(self) -> None:
+        """Have what was taken written; one part at a time."""
         import pyarrow as pa
 
+        self._settle()
         if self._waiting:
             rows = pa.Table.from_batches(self._waiting)
             self._waiting, self._rows, self._kept_at = [], 0, self._clock()
-            good, bad = rows.filter(rows[VECTOR].is_valid()), rows.filter(rows[VECTOR].is_null())
-            if len(good):
-                found = good[VECTOR].combine_chunks()
-                flat = found.flatten().to_numpy(zero_copy_only=True)
-                self._vectors.add(good[ID].combine_chunks(), flat.reshape(len(good), -1))
-            if len(bad):
-                self._vectors.add_bad(bad[ID].to_pylist(), bad[REASON].to_pylist())
-            self.new, self.bad = self.new + len(good), self.bad + len(bad)
+            self._written = self._writer.submit(self._write, rows)
+
+    def _write(self, rows: pa.Table) -> tuple[int, int]:
+        """How many of some rows have a vector, and how many have none."""
+        good, bad = rows.filter(rows[VECTOR].is_valid()), rows.filter(rows[VECTOR].is_null())
+        if len(good):
+            found = good[VECTOR].combine_chunks()
+            flat = found.flatten().to_numpy(zero_copy_only=True)
+            self._vectors.add(good[ID].combine_chunks(), flat.reshape(len(good), -1))
+        if len(bad):
+            self._vectors.add_bad(bad[ID].to_pylist(), bad[REASON].to_pylist())
+        return len(good), len(bad)
+
+    def _settle(self) -> None:
+        """Wait for the part that is being written."""
+        written, self._written = self._written, None
+        if written is not None:
+            good, bad = written.result()
+            self.new, self.bad = self.new + good, self.bad + bad
             self._tell()
 
     def _tell(self, *, finished: bool = False) -> None:

@@ -6,7 +6,7 @@ Axes: ``N`` rows, ``D`` numbers of a vector, ``K`` dropout passes, ``C`` classes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,11 @@ from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
 from ml_backend.pool.encoders import PoolEncoder, encoder_for
 from ml_backend.pool.vectors import Half, Vectors
+from ml_backend.pool.widening import widened
 from ml_backend.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-BLOCK: Final = 4_096
-"""Rows whose numbers are made 32 bits wide at once: as many as the processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +35,8 @@ class Head:
 
     def probabilities(self, vectors: Half, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
-        import torch
-
         model: Any = self.model
-        rows = np.empty((min(BLOCK, len(vectors)), vectors.shape[1]), np.float32)
-        parts: list[NDArray[np.float32]] = []
-        for start in range(0, len(vectors), BLOCK):
-            part = vectors[start : start + BLOCK]
-            # By torch, many times faster than numpy's own, and into memory that is there: new memory costs more still.
-            torch.from_numpy(rows[: len(part)]).copy_(torch.from_numpy(part.copy()))
-            parts.append(model.feature_probabilities(model.seen(rows[: len(part)]), samples=samples, seed=seed))
+        parts = [model.feature_probabilities(model.seen(rows), samples=samples, seed=seed) for rows in widened(vectors)]
         return np.concatenate(parts) if parts else np.zeros((0, samples, len(self.labels)), np.float32)
 
     def packed(self) -> PackedHead:

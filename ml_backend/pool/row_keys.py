@@ -73,16 +73,17 @@ def _of_bytes(ids: Sequence[bytes]) -> Ids:
 
 
 def _hashed(content: NDArray[np.uint8], lengths: NDArray[np.int64]) -> Ids:
-    """Of ids that lie one after the other."""
+    """Of ids that lie one after the other: those of one length together, as the rows of a matrix."""
     if not len(lengths):
         return np.zeros(0, np.int64)
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    places = np.arange(len(content)) - np.repeat(starts, lengths)
+    starts = np.cumsum(lengths) - lengths
+    sums: Unsigned = np.zeros(len(lengths), dtype=np.uint64)
     with np.errstate(over="ignore"):
-        terms = (content.astype(np.uint64) + np.uint64(1)) * _weights()[places % LONGEST]
-        sums: Unsigned = np.zeros(len(lengths), dtype=np.uint64)
-        filled = lengths > 0  # of an empty stretch `reduceat` gives the element after it
-        sums[filled] = np.add.reduceat(terms, starts[filled]) if filled.any() else 0
+        for length in np.unique(lengths).tolist():
+            rows, weights = np.flatnonzero(lengths == length), _weights()[np.arange(length) % LONGEST]
+            alike = len(rows) == len(lengths)
+            found = content.reshape(len(rows), length) if alike else content[starts[rows, None] + np.arange(length)]
+            sums[rows] = found.astype(np.uint64) @ weights + weights.sum()  # as if each byte were one more: 0 counts
         mixed = _mixed(sums + _mixed(lengths.astype(np.uint64)))
     return ((mixed >> np.uint64(2)) | np.uint64(FIRST_ROW)).astype(np.int64)
 

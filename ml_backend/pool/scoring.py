@@ -1,11 +1,12 @@
 """One streaming pass over a pool's vectors: the best rows, a random sample, and the neighbours of some items.
 
-Axes: ``n`` rows of one batch, ``D`` dimensions, ``Q`` items whose neighbours are looked for, ``K`` passes, ``C``
-classes. Memory is that of a few batches and of what is kept, whatever the size of the pool.
+Axes: ``n`` rows of one group, ``D`` dimensions, ``Q`` items whose neighbours are looked for, ``K`` passes, ``C``
+classes. Memory is that of a few groups and of what is kept, whatever the size of the pool.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,16 +18,18 @@ from numpy.typing import NDArray
 
 from ml_backend.draws import Ids, draws_for
 from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.widening import closeness
 from ml_backend.selection.control_arm import ORDER_STREAM
 from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
 
 Vectors = NDArray[np.float16]
-Batch = tuple[Any, Vectors]
+Group = Callable[[], "tuple[Any, Vectors] | None"]
+"""Reads some rows: ids and vectors; None where they are gone."""
 In = TypeVar("In")
 Out = TypeVar("Out")
-WORKERS: Final = 2
-"""Batches scored at once, while the next are read."""
+MOST_THREADS: Final = 8
+"""Threads that read and score, a core each: a disk feeds no more, and each holds a group's vectors."""
 NEAREST: Final = 50
 """Neighbours of each item."""
 
@@ -89,12 +92,12 @@ class Top:
 
     def __init__(self, count: int, seed: int) -> None:
         self._count, self._seed = count, seed
-        self._parts: list[tuple[Rows, Floats]] = []
+        self._parts: list[tuple[Rows, NDArray[np.floating]]] = []
         self._held = 0
         self._least = -np.inf
 
-    def add(self, rows: Rows, values: Floats) -> None:
-        """Take in a batch."""
+    def add(self, rows: Rows, values: NDArray[np.floating]) -> None:
+        """Take in some rows."""
         good = np.flatnonzero(values >= self._least)
         if not self._count or not len(good):
             return
@@ -187,17 +190,25 @@ class Search:
         """That were looked at."""
 
     def look(
-        self, batches: Iterable[Batch], head: Head | None, *, progress: Callable[[int], None] | None = None
+        self,
+        groups: Iterable[Group],
+        head: Head | None,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> Search:
-        """Look at each row of some batches; see `one_pass`."""
-        seed = self._wanted.seed
-        for seen, rows, utility, closeness in _ahead(lambda batch: _looked_at(batch, self._wanted, head), batches):
+        """Look at each row of some groups, several at a time, as many as there are cores by default; see `one_pass`."""
+        seed, count = self._wanted.seed, threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
+        for looked_at in _ahead(lambda group: _looked_at(group, self._wanted, head), groups, count):
+            if looked_at is None:
+                continue
+            seen, rows, utility, near = looked_at
             self.rows += seen
             if utility is not None:
                 self._best.add(rows, utility)
             self._drawn.add(rows, -draws_for(rows.keys, seed + ORDER_STREAM))
             self._random.add(rows, draws_for(rows.keys, seed))
-            for top, values in zip(self._near, closeness, strict=True):
+            for top, values in zip(self._near, near, strict=True):
                 top.add(rows, values)
             again = np.isin(rows.keys, self._wanted.known)
             if again.any():
@@ -230,33 +241,34 @@ class Search:
 
 
 def one_pass(
-    batches: Iterable[Batch], wanted: Wanted, head: Head | None, *, progress: Callable[[int], None] | None = None
+    groups: Iterable[Group], wanted: Wanted, head: Head | None, *, progress: Callable[[int], None] | None = None
 ) -> Found:
     """Look at every row once.
 
     Args:
-        batches: ids and vectors, as `vectors.Vectors.batches` gives them.
+        groups: read ids and vectors, as `vectors.Vectors.groups` do.
         wanted: what to look for.
         head: scores the rows; None before a first model.
         progress: called with the rows behind it.
     """
-    return Search(wanted).look(batches, head, progress=progress).found()
+    return Search(wanted).look(groups, head, progress=progress).found()
 
 
 def _looked_at(
-    batch: Batch, wanted: Wanted, head: Head | None
-) -> tuple[int, Rows, Floats | None, Sequence[Floats] | NDArray[np.float64]]:
-    """How many rows a batch has, those that are no tasks, their utility, and how close they are to each item."""
+    group: Group, wanted: Wanted, head: Head | None
+) -> tuple[int, Rows, Floats | None, NDArray[np.float32]] | None:
+    """How many rows a group has, those that are no tasks, their utility, and how close they are to each item.
+
+    One thread reads and scores it: the processor's cache still holds what was read.
+    """
+    batch = group()
+    if batch is None:
+        return None
     rows = Rows.of(*batch)
     seen = len(rows)
     if len(wanted.taken):
         rows = rows.take(~np.isin(rows.keys, wanted.taken))
-    closeness: Sequence[Floats] | NDArray[np.float64] = ()
-    if wanted.near is not None:
-        vectors = rows.vectors.astype(np.float32)
-        lengths = np.einsum("nd,nd->n", vectors, vectors)
-        closeness = (wanted.near @ vectors.T - lengths / 2).astype(np.float64)  # rises as |x - q|² falls
-    return seen, rows, _utility(rows, wanted, head), closeness
+    return seen, rows, _utility(rows, wanted, head), closeness(rows.vectors, wanted.near)
 
 
 def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
@@ -267,13 +279,13 @@ def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
     return uncertainty(wanted.strategy, probabilities, rows.keys, seed=wanted.seed)
 
 
-def _ahead(work: Callable[[In], Out], items: Iterable[In], workers: int = WORKERS) -> Iterator[Out]:
-    """Results in order; so many items are worked on, and one more is read, at a time."""
-    with ThreadPoolExecutor(workers) as executor:
+def _ahead(work: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:
+    """Results in order; so many items are worked on, and one more waits, at a time."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="pool") as executor:
         waiting: deque[Future[Out]] = deque()
         for item in items:
             waiting.append(executor.submit(work, item))
-            if len(waiting) > workers:
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

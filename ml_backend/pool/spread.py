@@ -19,6 +19,8 @@ from ml_backend.pool.vectors import Vectors
 
 FILES: Final = 4
 """That a worker gets at once: some hundred thousand rows."""
+THREADS: Final = 2
+"""Of a worker, which has one core: it scores some rows while others are read."""
 RETRIES: Final = 5
 """Of the files of a worker that was lost."""
 
@@ -44,12 +46,12 @@ def spread_pass(
         StoreError: a file is damaged. DataError: the cluster failed. ConfigurationError: it cannot be reached.
     """
     if not on_ray():
-        return Search(wanted).look(vectors.batches(), head, progress=progress).found()
+        return Search(wanted).look(vectors.groups(), head, progress=progress).found()
     search, files = Search(wanted), vectors.parts()
     groups = [files[start : start + FILES] for start in range(0, len(files), FILES)]
     with reading(str(vectors.folder)):
         for group, there in _on_workers(vectors, groups, wanted, head, hardware_ or hardware.Hardware()):
-            search.join(there or Search(wanted).look(vectors.batches(group), head))
+            search.join(there or Search(wanted).look(vectors.groups(group), head))
             if progress is not None:
                 progress(search.rows)
     return search.found()
@@ -86,4 +88,5 @@ def _looked_at(
     if not all(path.exists() for path in files):
         return None
     hardware.use(hardware_)
-    return Search(wanted).look(Vectors(folder).batches(files), None if packed is None else packed.unpacked())
+    head = None if packed is None else packed.unpacked()
+    return Search(wanted).look(Vectors(folder).groups(files), head, threads=THREADS)

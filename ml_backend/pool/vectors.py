@@ -6,8 +6,8 @@
     <store>/pool/<encoder>/part-….parquet    id (string), vector (D numbers of 16 bits)
     <store>/pool/<encoder>/bad-….parquet     id (string), reason (string): rows that have no vector
 
-Each id is in one file at the most. A file appears whole or not at all, and is replaced in the same way; a row group is
-read while the one before is worked on, and no more than that is in memory.
+Each id is in one file at the most. A file appears whole or not at all, and is replaced in the same way; row groups are
+read one by one, by whoever works on them, so that no more than these are in memory.
 
 Plain encoding without compression: a vector's bits are as good as random, and reading is several times faster.
 """
@@ -17,10 +17,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -44,13 +44,11 @@ VECTOR: Final = "vector"
 REASON: Final = "reason"
 GROUP: Final = 32_768
 """Rows of a row group: 25 MB of 384 numbers each."""
-READERS: Final = 2
-"""Row groups that are read at once: the numbers of one are unpacked on one core."""
-AHEAD: Final = 3
-"""Row groups that are read before they are asked for."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 Half = NDArray[np.float16]
+Group = Callable[[], "tuple[pa.Array, Half] | None"]
+"""Reads one row group: ids ``[n]`` and vectors ``[n, D]``; None where its file was taken away meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -111,22 +109,19 @@ class Vectors:
         for path in (*self._files("part"), *self._files("bad")):
             yield from self._table(path, [ID]).column(ID).chunks
 
-    def batches(self, files: Sequence[Path] | None = None) -> Iterator[tuple[pa.Array, Half]]:
-        """All vectors, a row group at a time: ids ``[n]`` and vectors ``[n, D]``.
+    def groups(self, files: Sequence[Path] | None = None) -> Iterator[Group]:
+        """All vectors, or those of some of the `parts`, a row group at a time; each is read where it is called."""
+        for path in self.parts() if files is None else files:
+            try:
+                with self._reading(path):
+                    count = _parquet().read_metadata(path).num_row_groups
+            except FileNotFoundError:
+                continue
+            yield from (partial(self._group, path, group) for group in range(count))
 
-        The next ones are read meanwhile. A file that is taken away meanwhile is left out.
-
-        Args:
-            files: some of `parts`; None: all.
-        """
-        with ThreadPoolExecutor(READERS, thread_name_prefix="pool") as reader:
-            waiting: list[Future[tuple[pa.Array, Half]]] = []
-            for path, group in self._groups(self.parts() if files is None else files):
-                waiting.append(reader.submit(self._group, path, group))
-                if len(waiting) > AHEAD:
-                    yield from _unless_gone(waiting.pop(0))
-            for future in waiting:
-                yield from _unless_gone(future)
+    def batches(self) -> Iterator[tuple[pa.Array, Half]]:
+        """What the groups hold, one after the other."""
+        yield from (batch for group in self.groups() if (batch := group()) is not None)
 
     def start(self, about: About) -> None:
         """Make the folder."""
@@ -185,23 +180,20 @@ class Vectors:
         with self._reading(path):
             return _parquet().read_table(path, columns=columns)
 
-    def _groups(self, files: Sequence[Path]) -> Iterator[tuple[Path, int]]:
-        for path in files:
-            try:
-                with self._reading(path):
-                    count = _parquet().read_metadata(path).num_row_groups
-            except FileNotFoundError:
-                continue
-            yield from ((path, group) for group in range(count))
-
-    def _group(self, path: Path, group: int) -> tuple[pa.Array, Half]:
-        with self._reading(path), _parquet().ParquetFile(path) as file:
-            table = file.read_row_group(group, columns=[ID, VECTOR]).combine_chunks()
-            vectors = table.column(VECTOR).chunk(0)
-            flat = vectors.flatten().to_numpy(zero_copy_only=True)
-            if flat.dtype != np.float16 or vectors.null_count:
-                raise ValueError(f"its vectors are {flat.dtype}, {vectors.null_count} missing")
-            return table.column(ID).chunk(0), flat.reshape(len(vectors), -1)
+    def _group(self, path: Path, group: int) -> tuple[pa.Array, Half] | None:
+        try:
+            with self._reading(path), _parquet().ParquetFile(path) as file:
+                table = file.read_row_group(group, columns=[ID, VECTOR], use_threads=False).combine_chunks()
+                vectors = table.column(VECTOR).chunk(0)
+                numbers = vectors.flatten()
+                if numbers.type != _arrow().float16() or vectors.null_count:
+                    raise ValueError(f"its vectors are {numbers.type}, {vectors.null_count} missing")
+                flat = np.frombuffer(
+                    numbers.buffers()[1], np.float16, len(numbers), 2 * numbers.offset
+                )  # may be written
+                return table.column(ID).chunk(0), flat.reshape(len(vectors), -1)
+        except FileNotFoundError:
+            return None
 
     def _write(self, path: Path, table: pa.Table) -> None:
         def write(staged: Staged) -> None:
@@ -251,13 +243,6 @@ def folder_of(store: ProjectStore, encoder: str) -> Path:
 def known(store: ProjectStore) -> list[Vectors]:
     """All vectors that a store has, by whatever encoder."""
     return [Vectors(path.parent) for path in sorted((store.folder / FOLDER).glob(f"*/{ABOUT}"))]
-
-
-def _unless_gone(future: Future[tuple[pa.Array, Half]]) -> Iterator[tuple[pa.Array, Half]]:
-    try:
-        yield future.result()
-    except FileNotFoundError:
-        return  # all of its rows were taken out meanwhile
 
 
 def _with_vectors(ids: pa.Array, vectors: Half) -> pa.Table:

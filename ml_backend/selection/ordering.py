@@ -63,7 +63,7 @@ def uncertainty(strategy: str, probabilities: NDArray[np.floating], task_ids: Id
     return np.clip(scored(STRATEGIES[name], inputs), 0.0, 1.0)
 
 
-def rank(scores: Floats, task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:
+def rank(scores: NDArray[np.floating], task_ids: Ids, *, seed: int, count: int | None = None) -> Ids:
     """Positions of the ``count`` largest scores, largest first; ties in an order drawn from the seed.
 
     Neither the position in the array nor the id decides a tie: both correlate with how the data was collected.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +16,13 @@ from ml_backend.models.base import Model
 from ml_backend.pool.candidates import Labelled, Sizes, find_candidates
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Batch, Vectors, one_pass
+from ml_backend.pool.scoring import Group, Vectors, one_pass
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.oracle import Oracle
 from ml_backend.strategies.picks import Positions
 
-BATCH: Final = 4_096
+GROUP: Final = 4_096
 SHARES: Final = (0.3, 0.4, 0.2)
 """Of the candidates: the best, each of the two samples, neighbours; as in `candidates.Sizes`, which may overlap."""
 
@@ -68,7 +69,7 @@ class PoolSearch:
         """Find candidates by this model."""
         labelled = self._oracle.labelled.tolist()
         found = find_candidates(
-            lambda wanted: one_pass(self._batches(), wanted, None if model is None else _Head(model)),
+            lambda wanted: one_pass(self._groups(), wanted, None if model is None else _Head(model)),
             self._settings,
             trained=model is not None,
             taken=row_keys([str(place) for place in labelled]),
@@ -86,11 +87,13 @@ class PoolSearch:
             return None
         return replace(self._whole, embedding=self._whole.embedding.only(self._oracle.items(self.pool)))
 
-    def _batches(self) -> Iterator[Batch]:
+    def _groups(self) -> Iterator[Group]:
         places = self._oracle.pool.tolist()
-        for start in range(0, len(places), BATCH):
-            part = places[start : start + BATCH]
-            yield [str(place) for place in part], self._vectors(part)
+        for start in range(0, len(places), GROUP):
+            yield partial(self._group, places[start : start + GROUP])
+
+    def _group(self, places: Sequence[int]) -> tuple[list[str], Vectors]:
+        return [str(place) for place in places], self._vectors(places)
 
     def _vectors(self, places: Sequence[int]) -> Vectors:
         items = [self._data.items[place] for place in places]

@@ -1,5 +1,7 @@
 """Pools of rows as vectors, and a head that scores them."""
 
+from functools import partial
+
 import numpy as np
 
 DIMENSIONS, CLASSES = 8, 3
@@ -25,6 +27,8 @@ def a_pool(rows=1000, seed=0):
     return [f"row {number}" for number in range(rows)], vectors
 
 
-def in_batches(ids, vectors, size):
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size], vectors[start : start + size]
+def in_groups(ids, vectors, size):
+    def group(start):
+        return ids[start : start + size], vectors[start : start + size]
+
+    return [partial(group, start) for start in range(0, len(ids), size)]

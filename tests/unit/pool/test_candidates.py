@@ -1,7 +1,7 @@
 """Which rows are worth comparing."""
 
 import numpy as np
-from support.row_pools import Softmax, a_pool, in_batches
+from support.row_pools import Softmax, a_pool, in_groups
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import draws_for
@@ -23,7 +23,7 @@ def labelled(*places):
 def found(head=None, known=None, *, taken=(), neighbours=None, **changes):
     settings = ProjectSettings(queue_size=10).override(changes, where="Test")
     return find_candidates(
-        lambda wanted: one_pass(in_batches(IDS, VECTORS, 300), wanted, head),
+        lambda wanted: one_pass(in_groups(IDS, VECTORS, 300), wanted, head),
         settings,
         trained=head is not None,
         taken=row_keys(list(taken)),

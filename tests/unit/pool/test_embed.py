@@ -55,6 +55,7 @@ def test_vectors_are_those_of_the_encoder(table, vectors):
     assert found.keys() == rows.keys()
     assert np.array_equal(np.stack([found[row] for row in rows]), encode("wordllama", list(rows.values())))
     assert seen[-1] == (40, 40)
+    assert seen == sorted(seen)
     state = state_in(vectors.folder.parent)
     assert state.finished
     assert (state.done, state.rows, state.bad) == (40, 40, 0)

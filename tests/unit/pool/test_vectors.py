@@ -67,10 +67,11 @@ def test_rows_are_taken_out(vectors):
 def test_a_part_that_goes_while_others_are_read_is_left_out(vectors):
     for start in range(0, 40, 4):
         vectors.add(*arrays(4, start))
-    batches = vectors.batches()
+    batches, groups = vectors.batches(), list(vectors.groups())
     first = next(batches)
     vectors.parts()[-1].unlink()
     assert sum(len(ids) for ids, _ in (first, *batches)) == 36
+    assert [group() is None for group in groups] == [*(9 * [False]), True]
 
 
 def test_a_damaged_part_is_named(vectors):
