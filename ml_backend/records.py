@@ -89,6 +89,8 @@ class Project:
     task_count: int
     annotation_count: int
     """Annotations of all tasks, skipped ones included."""
+    takes_empty: bool = True
+    """Whether people can submit an annotation in which nothing is chosen."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions
-from ml_backend.strategies.auto import Answers, apart, with_model
+from ml_backend.strategies.auto import Answers
+from ml_backend.strategies.auto_picks import apart, with_model
 
 
 class InstantOrder:

@@ -89,10 +89,12 @@ def _taxonomy(tree: ConfigTree, control: Element) -> Answers:
     paths = tuple(_way(tree, tag) for tag in leaves)
     labels = _names(paths)
     _check_labels(labels, "leaves")
-    name, warnings = control.get("name"), []
-    if control.get("maxusages") != "1":
+    name, warnings, most = control.get("name"), [], control.get("maxusages", "")
+    multiple = most.isdecimal() and int(most) > 1
+    if not multiple and most != "1":
         warnings.append(
-            f'Annotators can choose several of <Taxonomy name="{name}">: such answers are left out; set maxUsages="1"'
+            f'Annotators can choose several of <Taxonomy name="{name}">: such answers are left out; set maxUsages="1", '
+            "or a higher number, with which sets of them are learnt"
         )
     if len(leaves) < len(tags) and control.get("leafsonly") != "true":
         warnings.append(
@@ -101,7 +103,7 @@ def _taxonomy(tree: ConfigTree, control: Element) -> Answers:
         )
     described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=len(leaves) == len(tags))
     required = control.get("required") == "true"
-    return Answers("taxonomy", labels, described, paths, required=required, warnings=tuple(warnings))
+    return Answers("taxonomy", labels, described, paths, multiple=multiple, required=required, warnings=tuple(warnings))
 
 
 def _choices(tree: ConfigTree, control: Element) -> Answers:

@@ -76,6 +76,11 @@ class ChoiceQuestion:
     options: str = dataclasses.field(default="", compare=False)
     """Choices that came with the tasks (`config_options`); the labels say which are this question's."""
 
+    @property
+    def none_is_an_answer(self) -> bool:
+        """Whether people may submit without a choice: none of the labels fits."""
+        return self.multiple and not self.required
+
     def value(self, data: Mapping[str, Any]) -> Any:
         """What a task's data hold in the field; None where there is nothing."""
         return field_value(data, self.field)

@@ -58,6 +58,7 @@ class ProjectCalls(LabelStudioHttp):
             maximum_annotations=row["maximum_annotations"],
             task_count=row["task_number"] or 0,
             annotation_count=(row["total_annotations_number"] or 0) + (row["skipped_annotations_number"] or 0),
+            takes_empty=bool(row.get("enable_empty_annotation", True)),
         )
 
     def find_project(self, title: str) -> Project | None:
@@ -66,8 +67,13 @@ class ProjectCalls(LabelStudioHttp):
         ids = sorted(row["id"] for row in rows["results"] if row["title"] == title)
         return self.project(ids[0]) if ids else None
 
-    def create_project(self, title: str, label_config: str, *, description: str = "") -> Project:
-        """A new project that serves by uncertainty and shows predictions."""
+    def create_project(
+        self, title: str, label_config: str, *, description: str = "", takes_empty: bool = False
+    ) -> Project:
+        """A new project that serves by uncertainty and shows predictions.
+
+        ``takes_empty``: whether an annotation in which nothing is chosen is an answer.
+        """
         row = self._json(
             "POST",
             "api/projects",
@@ -77,12 +83,17 @@ class ProjectCalls(LabelStudioHttp):
                 "label_config": label_config,
                 "sampling": UNCERTAINTY_SAMPLING,
                 "show_collab_predictions": True,
-                "enable_empty_annotation": False,
+                "enable_empty_annotation": takes_empty,
             },
             once=True,
             what=f"Creating project {title!r}",
         )
         return self.project(row["id"])
+
+    def take_empty(self, project_id: int) -> None:
+        """Let people submit annotations in which nothing is chosen."""
+        body = {"enable_empty_annotation": True}
+        self.request("PATCH", f"api/projects/{project_id}", body=body, what=f"Project {project_id}")
 
 
 def installed_version(url: str, *, timeout: float = 10.0, ca_file: Path | None = None) -> str:

@@ -30,7 +30,8 @@ def make_project(
     """
     project = client.find_project(title)
     if project is None:
-        return client.create_project(title, xml, description=description)
+        takes_empty = question is not None and question.none_is_an_answer
+        return client.create_project(title, xml, description=description, takes_empty=takes_empty)
     if project.label_config.strip() and not _asks(project, xml, question):
         raise ConfigurationError(
             f'Project {project.id} is titled "{title}" too, but its labeling config asks another question. '

@@ -85,6 +85,17 @@ def _served(store: ProjectStore) -> tuple[str, ...]:
     return () if before is None else (before,)
 
 
+def _take_empty(project: RoundProject, workspace: Workspace, recorder: Recorder) -> None:
+    """Let people submit that none of the labels fits, where that is an answer."""
+    if not project.question.none_is_an_answer or project.now.takes_empty:
+        return
+    workspace.client.take_empty(project.now.id)
+    recorder.warn(
+        "Label Studio took no annotation without a choice here, which is an answer where several may be chosen: it "
+        'does now. Set required="true" in the labeling config where a label always fits.'
+    )
+
+
 def _tell_no_order(project: RoundProject, recorder: Recorder) -> None:
     if project.pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
@@ -149,6 +160,7 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
 
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
     client, project_id, question = workspace.client, project.now.id, project.question
+    _take_empty(project, workspace, recorder)
     project.store.write_queue(queue)
     project.store.announce(Current(queue.version, queue.name, pinned))
     replaced = project.store.current().queue

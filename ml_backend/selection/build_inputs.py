@@ -87,6 +87,7 @@ def neighbourhood(items: Sequence[Any], done: LabeledItems, learnt: Unlabelled, 
         done.targets,
         learnt.prior,
         _mean_probabilities(scores),
+        rows=embedding.rows,
     )
 
 
@@ -113,6 +114,7 @@ def _stand_in(
         prior,
         _mean_probabilities(scores),
         context.settings.set_uncertainty,
+        different,
     )
 
 

@@ -59,6 +59,8 @@ class Neighbourhood:
     """A model's probabilities of the open items ``[O, C]``; None without one."""
     over_classes: str = "mean"
     """Of sets: whether an item's doubt is the ``mean`` or the ``largest`` of its classes'."""
+    rows: Floats | None = None
+    """What the graph was made of ``[N, D]``; None: only its `coordinates` are known."""
 
     def take(self, rows: Positions) -> Neighbourhood:
         """The same graph, with some of the open items, in this order."""

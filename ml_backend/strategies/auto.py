@@ -1,5 +1,7 @@
 """The strategy ``auto``: typical items of clusters first, then items between the classes of a neighbour graph.
 
+Where answers are sets `auto_sets` says what comes then.
+
 Every third item is one that the labels so far hardly reach, and every second one while a class of the labeling config
 has no label. Model and graph cannot ask for such: they put the whole pool into the classes, and kinds of a class, that
 they know, and are sure of it.
@@ -12,7 +14,6 @@ is taken to have the class that the graph expects of it, until somebody says oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Final, Self
 
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import AcquisitionError
-from ml_backend.models.several import HALF, are_sets, class_counts, different_answers
+from ml_backend.models.several import different_answers
 from ml_backend.semi_supervised.graph import (
     Floats,
     Neighbourhood,
@@ -28,27 +29,20 @@ from ml_backend.semi_supervised.graph import (
     label_mass,
     label_probabilities,
     propagate,
-    set_mass,
-    set_probabilities,
 )
-from ml_backend.strategies.auto_phases import cold_picks, is_cold, searches
+from ml_backend.strategies.auto_phases import is_cold, searches
+from ml_backend.strategies.auto_picks import SPACED, apart, cold, with_model, with_neighbours
+from ml_backend.strategies.auto_sets import auto_of_sets
 from ml_backend.strategies.base import Strategy, needs
-from ml_backend.strategies.clusters import typiclust
 from ml_backend.strategies.inputs import StrategyInputs
 from ml_backend.strategies.picks import Picks
-from ml_backend.strategies.rivals import doubts, rivals
+from ml_backend.strategies.rivals import rivals
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 ALONE: Final = 16
 """First picks of a batch, each of which knows of all before it; then as many at a time as there are already."""
-SPACED: Final = 10
-"""Picks in a row of which no two are neighbours: people tire of six headlines in a row about one event, and take the
-answer to the first for that to the others."""
-BINDING: Final = 16.0
-"""Power of beliefs about sets before they are bound to the classes' rates: what arrives over the graph hardly differs
-between items, and all would be in doubt alike."""
 FAR: Final = "hardly reached by any label so far: perhaps of a class, or a kind, that has none"
 
 
@@ -58,19 +52,10 @@ class Answers:
     def __init__(self, graph: Neighbourhood) -> None:
         self._graph = graph
         self._labelled, self._targets = graph.labelled.tolist(), graph.targets.tolist()
-        self._sets = are_sets(graph.targets)
-        if self._sets:
-            self._mass = set_mass(graph.weights, graph.labelled, graph.targets)
-        else:
-            self._mass = label_mass(graph.weights, graph.labelled, graph.targets, graph.classes)
+        self._mass = label_mass(graph.weights, graph.labelled, graph.targets, graph.classes)
 
     def add(self, nodes: Positions, targets: Positions) -> None:
         """Take further labels into account."""
-        if self._sets:
-            self._mass += set_mass(self._graph.weights, nodes, targets)
-            self._labelled += nodes.tolist()
-            self._targets += targets.tolist()
-            return
         classes, column = np.unique(targets, return_inverse=True)
         sources = np.zeros((self._graph.weights.shape[0], len(classes)), np.float32)
         np.add.at(sources, (nodes, column), 1.0)
@@ -97,41 +82,19 @@ class Answers:
 
     def probabilities(self) -> Floats:
         """Of every node ``[N, C]``."""
-        if self._sets:
-            return set_probabilities(self._mass, self.nodes, self._given, self._graph.prior, BINDING)
-        return label_probabilities(self._mass, self.nodes, self._given, self._graph.prior)
-
-    @property
-    def _given(self) -> Positions:
-        """What the labels are: classes ``[L]``, or sets ``[L, C]``."""
-        found = np.array(self._targets, dtype=np.int64)
-        return found.reshape(-1, self._graph.classes) if self._sets else found
-
-    @staticmethod
-    def expected(beliefs: Floats, *, sets: bool) -> Positions:
-        """The answers that are likeliest: classes, or sets."""
-        return (beliefs >= HALF).astype(np.int64) if sets else beliefs.argmax(axis=1)
+        targets = np.array(self._targets, dtype=np.int64)
+        return label_probabilities(self._mass, self.nodes, targets, self._graph.prior)
 
     @property
     def searching(self) -> bool:
         """Whether the next item is to find what has no label yet, see `searches`."""
-        seen = int(np.count_nonzero(class_counts(self._given, self._graph.classes)))
-        return searches(len(self._targets), seen, self._graph.classes)
+        return searches(len(self._targets), len(set(self._targets)), self._graph.classes)
 
     def utility(self, beliefs: Floats) -> Floats:
         """How much the label of each node would tell: `unreached` while `searching`, else `between` ``[N]``."""
         if not self.searching:
-            return in_doubt(beliefs, self._graph)
-        return unreached(self._mass[:, -1:] if self._sets else self._mass, self._graph.weights)
-
-
-def in_doubt(beliefs: Floats, graph: Neighbourhood) -> Floats:
-    """`between` its classes; of sets how far from yes and no, over the classes ``[N]``: ``m = 1 - |2 p - 1|``."""
-    if not are_sets(graph.targets):
-        return between(beliefs, graph.weights)
-    doubts = 1.0 - np.abs(2.0 * beliefs - 1.0)
-    m = doubts.max(axis=1) if graph.over_classes == "largest" else doubts.mean(axis=1)
-    return _with_neighbours(m.astype(np.float32), graph.weights)
+            return between(beliefs, self._graph.weights)
+        return unreached(self._mass, self._graph.weights)
 
 
 def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
@@ -143,7 +106,7 @@ def between(probabilities: Floats, weights: sparse.csr_matrix) -> Floats:
     if probabilities.shape[1] < 2:
         return np.zeros(len(probabilities), np.float32)
     best = np.partition(probabilities, -2, axis=1)
-    return _with_neighbours((1.0 - (best[:, -1] - best[:, -2])).astype(np.float32), weights)
+    return with_neighbours((1.0 - (best[:, -1] - best[:, -2])).astype(np.float32), weights)
 
 
 def unreached(mass: Floats, weights: sparse.csr_matrix) -> Floats:
@@ -154,12 +117,8 @@ def unreached(mass: Floats, weights: sparse.csr_matrix) -> Floats:
     reach = mass.sum(axis=1)
     middle = float(np.median(reach))
     if middle <= 0:
-        return _with_neighbours((reach <= 0).astype(np.float32), weights)
-    return _with_neighbours(np.clip(1.0 - reach / middle, 0.0, 1.0).astype(np.float32), weights)
-
-
-def _with_neighbours(m: Floats, weights: sparse.csr_matrix) -> Floats:
-    return np.asarray(m * (weights @ (weights @ m)), dtype=np.float32)
+        return with_neighbours((reach <= 0).astype(np.float32), weights)
+    return with_neighbours(np.clip(1.0 - reach / middle, 0.0, 1.0).astype(np.float32), weights)
 
 
 def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: int = SPACED) -> Picks:
@@ -173,8 +132,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
     """
     count = min(count, len(graph.open))
     if is_cold(len(graph.labelled), different_answers(graph.targets), graph.classes):
-        return _cold(graph, count, rng)
-    sets = are_sets(graph.targets)
+        return cold(graph, count, rng)
     answers = Answers(graph)
     left = np.ones(len(graph.open), dtype=np.bool_)
     order: list[int] = []
@@ -183,7 +141,7 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
         beliefs = answers.probabilities()
         both = with_model(beliefs, graph)
         alone, searching = len(order) < ALONE, answers.searching
-        value = answers.utility(both) if alone else in_doubt(both, graph)
+        value = answers.utility(both) if alone else between(both, graph.weights)
         picked = apart(
             np.where(left, value[graph.open], -1.0),
             graph,
@@ -195,16 +153,16 @@ def auto(graph: Neighbourhood, count: int, rng: np.random.Generator, *, spaced: 
         nodes = graph.open[picked]
         for item, node in zip(picked, nodes, strict=True):
             said = None if graph.model is None else graph.model[item]
-            why = doubts if sets else rivals
-            reasons[item] = FAR if alone and searching else why(beliefs[node], said)
-        answers.add(nodes, answers.expected(beliefs[nodes], sets=sets))
+            reasons[item] = FAR if alone and searching else rivals(beliefs[node], said)
+        answers.add(nodes, beliefs[nodes].argmax(axis=1))
     return Picks.by_place(order, reasons)
 
 
 def _auto(inputs: StrategyInputs, count: int) -> Picks:
     if inputs.neighbourhood is None:
         raise AcquisitionError("auto needs a neighbour graph of the items.")
-    return auto(inputs.neighbourhood, count, inputs.rng(8))
+    choose = auto_of_sets if inputs.several else auto
+    return choose(inputs.neighbourhood, count, inputs.rng(8))
 
 
 def _nodes(inputs: StrategyInputs) -> NDArray[np.floating]:
@@ -225,53 +183,3 @@ AUTO: Final = Strategy(
     copies=_nodes,
     caveat="an item that is like no other is asked late: add a small part of `novelty` or `k_center`",
 )
-
-
-def _cold(graph: Neighbourhood, count: int, rng: np.random.Generator) -> Picks:
-    """The cold picks, as many clusters as are still wanted, then the same again with these as labelled."""
-    points = graph.coordinates()
-    first = min(count, max(cold_picks(graph.classes) - len(graph.labelled), 1))
-    chosen = typiclust(points[graph.open], points[graph.labelled], first, rng)
-    rest = np.setdiff1d(np.arange(len(graph.open)), chosen.order)
-    done = np.concatenate([graph.labelled, graph.open[chosen.order]])
-    more = typiclust(points[graph.open[rest]], points[done], count - first, rng)
-    reasons = dict(chosen.reasons) | {int(rest[item]): reason for item, reason in more.reasons.items()}
-    return Picks.by_place([*chosen.order.tolist(), *rest[more.order].tolist()], reasons)
-
-
-def with_model(beliefs: Floats, graph: Neighbourhood) -> Floats:
-    """The graph's beliefs averaged with the model's: an item on which the two disagree lies in between ``[N, C]``."""
-    if graph.model is None:
-        return beliefs
-    both = beliefs.copy()
-    both[graph.open] = (beliefs[graph.open] + graph.model) / 2
-    return both
-
-
-def apart(value: Floats, graph: Neighbourhood, count: int, *, after: Sequence[int] = ()) -> list[int]:
-    """The open items of highest value of which no two are neighbours or copies; more only where there are no others.
-
-    Args:
-        value: of each open item; negative: not to be picked ``[O]``.
-        graph: whose open items they are.
-        count: how many.
-        after: nodes that were picked before; their neighbours and copies are left out likewise.
-    """
-    picked: list[int] = []
-    blocked = {near for node in after for near in _around(graph, node)}
-    ranked = np.argsort(-value, kind="stable")[: int((value >= 0).sum())]
-    for item in ranked.tolist():
-        if len(picked) == count:
-            return picked
-        node = int(graph.open[item])
-        if node not in blocked:
-            picked.append(item)
-            blocked |= _around(graph, node)
-    taken = set(picked)
-    return picked + [item for item in ranked.tolist() if item not in taken][: count - len(picked)]
-
-
-def _around(graph: Neighbourhood, node: int) -> set[int]:
-    """A node and its neighbours."""
-    weights = graph.weights
-    return {node, *weights.indices[weights.indptr[node] : weights.indptr[node + 1]].tolist()}

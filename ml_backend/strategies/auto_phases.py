@@ -52,8 +52,11 @@ def explain(labels: int, seen: int, classes: int, *, sets: bool = False) -> str:
         return f"auto: typical items of groups without a label, until a second class is found ({labels} labels now)"
     if labels < cold:
         return f"auto: typical items of groups without a label, until there are {cold} labels ({labels} now)"
-    between = "in doubt about their classes" if sets else "between two classes"
-    found = f"auto: items {between} that many others are like ({labels} labels)"
+    if sets:
+        return (
+            f"auto: typical items of groups with few labels, and items in doubt about their classes ({labels} labels)"
+        )
+    found = f"auto: items between two classes that many others are like ({labels} labels)"
     if misses_a_class(labels, seen, classes):
         return f"{found}; every second one among those that hardly a label reaches: {seen} of {classes} classes seen"
     return f"{found}; every third one among those that hardly a label reaches"

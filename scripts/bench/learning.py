@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy import sparse
 from scipy.stats import t as student
 
-from bench.learning_loop import BATCH, FIRST, Picker, State, run
+from bench.learning_loop import Picker, State, Steps, run
 from bench.strategies import PEERS_PYTHON, SCRIPTS, machine
 from ml_backend.cli.common import console, new_app, tell_errors, warn
 from ml_backend.encoders.raw import raw_embeddings
@@ -27,11 +27,13 @@ from ml_backend.files import atomic
 from ml_backend.selection.choose import choose
 from ml_backend.selection.ordering import inputs_of
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
+from ml_backend.semi_supervised.shares import set_rates
 from ml_backend.simulation.data import Source, data_folder, load_ag_news, load_digits
 from ml_backend.strategies.novelty import unit_features
 from ml_backend.strategies.registry import STRATEGIES
 
 POOL, TEST, VALIDATION = 2_000, 2_000, 500
+STEPS: Final = Steps()
 SPANS: Final = ((10, 100), (100, 300))
 SWITCH: Final = 50
 RANDOM: Final = "ours random (warm)"
@@ -65,11 +67,8 @@ def main(
         if not arrays.exists():
             made_of = _arrays(data or data_folder(), splits)
             atomic.write_with(arrays, lambda staged: np.savez(staged, **made_of))
-        run(arrays, {"warm": _ours(STRATEGIES), "cold": _cold()}, folder / f"ours-{splits}.json")
-        found = _read(folder / f"ours-{splits}.json")
-        for name, starts in _peer_curves(arrays, folder / f"peers-{splits}.json").items():
-            for start, curves in starts.items():
-                found[name][start] |= curves
+        run(arrays, {"warm": ours(STRATEGIES), "cold": _cold()}, folder / f"ours-{splits}.json")
+        found = with_peers(arrays, folder, splits, "learning_peers")
     lines = [f"{machine()}; {splits} splits.", ""]
     for name, starts in found.items():
         lines += _table(name, starts)
@@ -79,7 +78,7 @@ def main(
 
 
 def _arrays(folder: Path, splits: int) -> dict[str, Any]:
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {"steps": np.array(STEPS)}
     for name, load in (("digits", load_digits), ("titles", load_ag_news)):
         source = load(Source(name, folder))
         if name == "digits":
@@ -96,13 +95,15 @@ def _arrays(folder: Path, splits: int) -> dict[str, Any]:
     return arrays
 
 
-def _ours(names: Iterable[str]) -> dict[str, Picker]:
+def ours(names: Iterable[str]) -> dict[str, Picker]:
+    """Our strategies, on what a state knows."""
     graph = _Graph()
 
     def by(name: str) -> Picker:
         def pick(s: State) -> NDArray[np.integer]:
             needs = STRATEGIES[name].needs
             known: dict[str, Any] = {"classes": s.classes, "embeddings": s.features[s.open]}
+            known["several"] = s.targets.ndim == 2
             known["labelled"] = s.features[s.labelled]
             if s.model is not None:
                 known["probabilities"] = s.passes() if "samples" in needs else s.probabilities[:, None]
@@ -121,7 +122,7 @@ def _ours(names: Iterable[str]) -> dict[str, Picker]:
 
 
 def _cold() -> dict[str, Picker]:
-    margin, pickers = _ours(["margin"])["ours margin"], _ours(COLD)
+    margin, pickers = ours(["margin"])["ours margin"], ours(COLD)
 
     def then_margin(begin: Picker) -> Picker:
         return lambda s: (begin if len(s.labelled) < SWITCH else margin)(s)
@@ -139,20 +140,31 @@ class _Graph:
 
     def around(self, s: State) -> Neighbourhood:
         """The state's items in it."""
+        rows = s.features.astype(np.float32)
         if self._made is None or self._features is not s.features:
-            rows = s.features.astype(np.float32)
             weights = affinity(nearest([rows], rows, NEIGHBOURS + 1))
             self._features, self._made = s.features, (weights, cache(partial(coordinates, weights)))
         model = s.probabilities.astype(np.float32) if s.model is not None else None
         prior = np.full(s.classes, 1.0 / s.classes)
-        return Neighbourhood(*self._made, s.open, s.labelled, s.targets, prior, model)
+        if s.targets.ndim == 2:
+            prior = set_rates(s.targets, np.zeros(len(s.targets), dtype=np.bool_))
+        return Neighbourhood(*self._made, s.open, s.labelled, s.targets, prior, model, rows=rows)
 
 
-def _peer_curves(arrays: Path, result: Path) -> Curves:
+def with_peers(arrays: Path, folder: Path, splits: int, module: str) -> Curves:
+    """Our curves that are there, and the peers', which a module of this folder draws in their environment."""
+    found = _read(folder / f"ours-{splits}.json")
+    for name, starts in _peer_curves(arrays, folder / f"peers-{splits}.json", module).items():
+        for start, curves in starts.items():
+            found[name].setdefault(start, {}).update(curves)
+    return found
+
+
+def _peer_curves(arrays: Path, result: Path, module: str) -> Curves:
     if not PEERS_PYTHON.exists():
         warn(f"No peers: {PEERS_PYTHON} is missing (make .venv-peers/.ready); only our own curves follow.")
         return {}
-    code = "import sys; sys.path[:0] = sys.argv[1:3]; from bench import learning_peers as b; b.main(*sys.argv[3:])"
+    code = f"import sys; sys.path[:0] = sys.argv[1:3]; from bench import {module} as b; b.main(*sys.argv[3:])"
     done = subprocess.run(  # noqa: S603 - our own code in our own environment
         [PEERS_PYTHON, "-c", code, SCRIPTS, SCRIPTS.parent, arrays, result],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -168,9 +180,9 @@ def _read(path: Path) -> Curves:
     return found
 
 
-def areas(curves: Sequence[Sequence[float]], span: tuple[int, int]) -> NDArray[np.float64]:
-    """Mean accuracy over a span of labels, of each split ``[S]``: the area under the curve by its width."""
-    first, last = ((labels - FIRST) // BATCH for labels in span)
+def areas(curves: Sequence[Sequence[float]], span: tuple[int, int], steps: Steps = STEPS) -> NDArray[np.float64]:
+    """Mean quality over a span of labels, of each split ``[S]``: the area under the curve by its width."""
+    first, last = ((labels - steps.first) // steps.batch for labels in span)
     part = np.asarray(curves, dtype=np.float64)[:, first : last + 1]
     return np.trapezoid(part, axis=1) / (last - first)
 

@@ -1,6 +1,6 @@
-"""The loop of bench_learning.py, the same for ours and the peers: fixed features, one final model, B labels a round.
+"""The loop of bench.learning and bench.sets, the same for ours and the peers: fixed features, one final model.
 
-Of ours it imports `ml_backend.files` alone, which needs no package: it runs in the peers' environment too.
+It runs in the peers' environment too: of ours it imports only what needs numpy alone.
 """
 
 from __future__ import annotations
@@ -10,22 +10,48 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.utils._testing import ignore_warnings
 
+from ml_backend.evaluation.sets import best_thresholds
 from ml_backend.files import atomic
 
-FIRST, BATCH, BUDGET = 10, 10, 300
 MEMBERS = 10
 """Bootstrap replicas that stand in for dropout passes, where a strategy needs passes that differ."""
 STRENGTH = 10.0
 """Inverse regularisation of the final model, for rows of length 1."""
 
 Ids = NDArray[np.int64]
+
+
+class Steps(NamedTuple):
+    """How a curve goes on; all its fields are numbers of labels."""
+
+    first: int = 10
+    batch: int = 10
+    budget: int = 300
+
+
+class SetModel:
+    """A logistic regression for each class; a class that all labels have, or none, keeps that share, once smoothed."""
+
+    def __init__(self, features: NDArray[np.float64], sets: Ids) -> None:
+        self.shares = (sets.sum(axis=0) + 0.5) / (len(sets) + 1)
+        self.heads = [final_model(features, y) if 0 < y.sum() < len(y) else None for y in sets.T]
+
+    def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of each class by itself ``[N, C]``."""
+        each = (
+            np.full(len(features), share) if head is None else head.predict_proba(features)[:, 1]
+            for head, share in zip(self.heads, self.shares, strict=True)
+        )
+        return np.stack(list(each), axis=1)
 
 
 @dataclass(frozen=True)
@@ -39,9 +65,9 @@ class State:
     labelled: Ids
     """Rows that are ``[L]``."""
     targets: Ids
-    """Their classes ``[L]``."""
+    """Their classes ``[L]``, or their sets of classes ``[L, C]``."""
     classes: int
-    model: LogisticRegression | None
+    model: LogisticRegression | SetModel | None
     """Trained on the labelled rows; None before the first labels."""
     probabilities: NDArray[np.float64]
     """Of the open rows ``[U, C]``; uniform before the first labels."""
@@ -57,16 +83,40 @@ Picker = Callable[[State], NDArray[np.integer]]
 """Positions among ``open`` of the next ``count``."""
 
 
-def final_model(features: NDArray[np.float64], targets: Ids) -> LogisticRegression:
+def final_model(features: NDArray[np.float64], targets: Ids) -> Any:
     """The model of every curve."""
+    if targets.ndim == 2:
+        return SetModel(features, targets)
     return LogisticRegression(C=STRENGTH, max_iter=300).fit(features, targets)
 
 
-def over_classes(model: LogisticRegression, features: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
+def differ(targets: Ids) -> bool:
+    """Whether a model can be made of these: sets may be all alike."""
+    return len(targets) > 0 if targets.ndim == 2 else len(np.unique(targets)) > 1
+
+
+def over_classes(
+    model: LogisticRegression | SetModel, features: NDArray[np.float64], classes: int
+) -> NDArray[np.float64]:
     """Probabilities ``[N, C]``; a class without labels yet has 0."""
+    if isinstance(model, SetModel):
+        return model.predict_proba(features)
     out = np.zeros((len(features), classes))
     out[:, model.classes_] = model.predict_proba(features)
     return out
+
+
+def quality(
+    model: LogisticRegression | SetModel, test: tuple[NDArray[np.float64], Ids], known: tuple[NDArray[np.float64], Ids]
+) -> float:
+    """Accuracy on test rows; of sets the mean F-score of the classes, at the thresholds best on validation rows."""
+    features, truth = test
+    if not isinstance(model, SetModel):
+        return float(np.mean(model.predict(features) == truth))
+    shown, answers = known
+    thresholds = best_thresholds(model.predict_proba(shown), answers)
+    said = model.predict_proba(features) >= thresholds
+    return float(f1_score(truth, said, average="macro", zero_division=0))
 
 
 @ignore_warnings(category=ConvergenceWarning)
@@ -80,22 +130,23 @@ def accuracies(
     *,
     warm: bool,
     seed: int,
+    steps: Steps,
 ) -> list[float]:
-    """Accuracy on the test rows after ``FIRST``, ``FIRST + BATCH``, ... ``BUDGET`` labels.
+    """`quality` on the test rows after ``first``, ``first + batch``, ... ``budget`` labels.
 
     The first labels are random ones, the same for every strategy (``warm``), or the strategy's.
     """
     rng = np.random.default_rng(seed)
-    x, y, classes = features[pool], targets[pool], int(targets.max()) + 1
-    labelled = rng.permutation(len(x))[: FIRST if warm else 0]
+    x, y, classes = features[pool], targets[pool], targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    held, tested = (features[validation], targets[validation]), (features[test], targets[test])
+    labelled = rng.permutation(len(x))[: steps.first if warm else 0]
     curve = []
     while True:
-        some = len(np.unique(y[labelled])) > 1
+        some = differ(y[labelled])
         model = final_model(x[labelled], y[labelled]) if some else None
         if len(labelled):
-            right = model.predict(features[test]) if model else y[labelled[0]]
-            curve.append(float(np.mean(right == targets[test])))
-        if len(labelled) >= BUDGET:
+            curve.append(quality(model, tested, held) if model else float(np.mean(y[labelled[0]] == targets[test])))
+        if len(labelled) >= steps.budget:
             return curve
         rest = np.setdiff1d(np.arange(len(x)), labelled)
         given = over_classes(model, x[rest], classes) if model else np.full((len(rest), classes), 1 / classes)
@@ -105,24 +156,26 @@ def accuracies(
             draws = np.random.default_rng([seed, len(labelled)])
             while len(members) < MEMBERS:
                 drawn = draws.choice(labelled, len(labelled))
-                if len(np.unique(y[drawn])) > 1:
+                if differ(y[drawn]):
                     members.append(over_classes(final_model(x[drawn], y[drawn]), x[rest], classes))
             return np.stack(members, axis=1)
 
-        held = features[validation], targets[validation]
-        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, BATCH)
-        labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:BATCH]]])
+        count = min(steps.batch if len(labelled) else steps.first, steps.budget - len(labelled))
+        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, count)
+        labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:count]]])
 
 
 def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path) -> None:
-    """Draw the curves of some pickers that are not there yet: ``{data set: {start: {strategy: [[accuracy]]}}}``.
+    """Draw the curves of some pickers that are not there yet: ``{data set: {start: {strategy: [[quality]]}}}``.
 
     Args:
-        arrays: per data set ``features_``, ``targets_``, ``pools_ [S, N]``, ``tests_ [S, M]`` and ``validations_``.
+        arrays: ``steps``, and per data set ``features_``, ``targets_``, ``pools_ [S, N]``, ``tests_ [S, M]`` and
+            ``validations_``.
         pickers: strategies by start: ``warm`` (random first labels) or ``cold``.
         result: JSON.
     """
     data = np.load(arrays)
+    steps = Steps(*data["steps"].tolist())
     names = sorted(key.removeprefix("features_") for key in data.files if key.startswith("features_"))
     found: dict[str, dict[str, dict[str, list[list[float]]]]] = (
         json.loads(result.read_text()) if result.exists() else {}
@@ -136,7 +189,7 @@ def run(arrays: Path, pickers: Mapping[str, Mapping[str, Picker]], result: Path)
                 started = time.process_time()
                 parts = (data[f"{part}_{name}"] for part in ("pools", "tests", "validations"))
                 curves = [
-                    accuracies(pick, features, targets, *rows, warm=start == "warm", seed=seed)
+                    accuracies(pick, features, targets, *rows, warm=start == "warm", seed=seed, steps=steps)
                     for seed, rows in enumerate(zip(*parts, strict=True))
                 ]
                 found.setdefault(name, {}).setdefault(start, {})[strategy] = curves

@@ -19,7 +19,8 @@ from ml_backend.encoders.registry import ENCODERS
 from ml_backend.models.base import LabeledItems
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.strategies.auto import SPACED, auto
+from ml_backend.strategies.auto import auto
+from ml_backend.strategies.auto_picks import SPACED
 
 LABELS: Final = (20, 60, 100)
 BATCH: Final = 10

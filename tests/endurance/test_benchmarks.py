@@ -24,6 +24,7 @@ SMALL = {
     "large": ("--items", "2000", "--labels", "40"),
     "way": ("--texts", "60", "--digits", "60", "--photographs", "60", "--answers", "12", "--no-start"),
     "classes": ("--classes", "200", "--labels", "400", "--pool", "500"),
+    "sets": ("--splits", "2", "--pool", "300", "--items", "1500"),
     "predictions": ("--tasks", "400", "--queue", "40"),
     "outside_pool": ("--rows", "2000", "--texts", "1000", "--tries", "1"),
     "questions": ("--items", "400", "--seeds", "2", "--labels", "80"),

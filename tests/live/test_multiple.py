@@ -7,7 +7,7 @@ from support.rounds import Live, has_warning, queued
 
 from ml_backend.dashboard.reading.mistakes import read_mistakes
 from ml_backend.exporting.export import read_export
-from ml_backend.label_sets import unpack
+from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.answers import read_answer
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL
@@ -67,6 +67,7 @@ def test_a_project_of_several_choices(live):
     _export(live, places)
     _mistakes(live)
     _back_to_one_choice(live, again)
+    _to_several_again(live, again)
 
 
 def ordered(labels):
@@ -99,3 +100,15 @@ def _back_to_one_choice(live, before):
     has_warning(report, "no longer takes several choices")
     has_warning(report, "another number of choices", "The old order stands")
     assert live.now.model_version == before.queue.name
+
+
+def _to_several_again(live, before):
+    """From one choice to several, with a label renamed: both are told, and what can be learnt is."""
+    config = CONFIG.replace("night", "dark")
+    live.client.request("PATCH", f"api/projects/{live.project.id}", body={"label_config": config}, what="The project")
+    report = live.round()
+    has_warning(report, 'now has choice="multiple"')
+    has_warning(report, "'night' (", "the other labels of their sets count")
+    assert live.now.model_version != before.queue.name
+    assert {item.label for item in report.queue.predictions} <= {"", "sport", "water", pack(["water", "sport"], ())}
+    assert report.label_counts.get("dark", 0) == 0

@@ -130,8 +130,18 @@ def test_several_leaves_a_branch_and_nothing():
 
 def test_what_people_can_answer_beside_one_leaf_is_told():
     said = read_label_config(config(taxonomy(more=""))).warnings
-    assert [text.split("set ")[1] for text in said] == ['maxUsages="1"', 'leafsOnly="true"']
+    assert [text.split("set ")[1].split(",")[0] for text in said] == ['maxUsages="1"', 'leafsOnly="true"']
     assert read_label_config(config(taxonomy())).warnings == ()
+
+
+def test_where_more_than_one_leaf_may_be_used_answers_are_sets():
+    question = parse_label_config(config(taxonomy(more='maxUsages="3" leafsOnly="true"')))
+    assert question.multiple
+    answer = read_answer(result(question, [["M"], ["K", "x"]]), question)
+    assert answer.labels == ("K > x", "M")
+    (region,) = result_for(answer.label, 1, question)
+    assert region["value"] == {"taxonomy": [["K", "x"], ["M"]]}
+    assert read_answer(result(question, []), question).labels == ()
 
 
 def test_a_flat_taxonomy_is_described_by_its_own_words():
