@@ -21,6 +21,7 @@ from ml_backend.encoders import feature_store
 from ml_backend.encoders.registry import AUTO, choose_encoder
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
+from ml_backend.models.photos import Photos
 from ml_backend.rounds.several_questions import Heard, in_turn
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import arrange, assess
@@ -30,6 +31,8 @@ from ml_backend.semi_supervised.shares import class_prior
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.oracle import Oracle
+from ml_backend.simulation.photo_table import FOLDER, read_photographs
+from ml_backend.simulation.picture_items import read_pictures
 from ml_backend.store.heads import Head
 
 STEPS: Final = (20, 80, 140, 200)
@@ -83,12 +86,14 @@ def _texts(data: Path, most: int) -> list[LabelledData]:
 
 def _photographs(data: Path, most: int) -> list[LabelledData]:
     """The grocery photographs: what it is, and whether that comes packaged."""
-    read = Source("photos", data).load()
-    kept = np.sort(np.random.default_rng(0).permutation(len(read.items))[:most])
-    test = None if read.test is None else np.flatnonzero(np.isin(kept, read.test)).astype(np.int64)
-    kind = replace(read, name="class", items=[read.items[place] for place in kept.tolist()], test=test)
-    kind = replace(kind, targets=read.targets[kept])
-    packaged = np.isin(np.array(kind.labels), PACKAGED)[kind.targets].astype(np.int64)
+    rows = read_photographs(data)
+    rows = [rows[place] for place in np.sort(np.random.default_rng(0).permutation(len(rows))[:most]).tolist()]
+    items = read_pictures(Photos.reader({}), [(data / FOLDER / row.path).read_bytes() for row in rows])
+    labels = tuple(sorted({row.label for row in rows}))
+    targets = np.array([labels.index(row.label) for row in rows], dtype=np.int64)
+    test = np.flatnonzero([row.test for row in rows]).astype(np.int64)
+    kind = LabelledData("class", Photos, labels, items, targets, test=test)
+    packaged = np.isin(np.array(labels), PACKAGED)[targets].astype(np.int64)
     return [kind, replace(kind, name="packaged", labels=("no", "yes"), targets=packaged)]
 
 
