@@ -23,10 +23,11 @@ def main() -> None:
     rq = require("A worker", "redis", "rq")
     import redis
 
-    import ml_backend.rounds.project_round  # noqa: F401 - once here, so that each round's forked process has it already
+    import ml_backend.pool.round_requests  # noqa: F401 - once here, so that each round's forked process has it already
     from ml_backend.jobs.redis_jobs import RoundJob, WorkerData
     from ml_backend.jobs.redis_queue import QUEUE_NAME
     from ml_backend.logs import configure_logging, library_level
+    from ml_backend.models import heavy
 
     configure_logging(settings)
     connection = redis.Redis.from_url(settings.redis_url.get_secret_value())
@@ -35,5 +36,6 @@ def main() -> None:
     except redis.RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
     kinds = {"serializer": WorkerData, "job_class": RoundJob}
+    heavy.load()  # before the forks, too
     queue = rq.Queue(QUEUE_NAME, connection=connection, **kinds)
     rq.Worker([queue], connection=connection, **kinds).work(logging_level=library_level(settings))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ml_backend.errors import ActiveLearningError, DataError
+from ml_backend.models import heavy
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, Round
 from ml_backend.simulation.simulate import simulate
@@ -26,8 +27,8 @@ class Run:
     done: tuple[Round, ...] = ()
 
 
-PRELOADED: Final = ("ml_backend.simulation.simulate", "ml_backend.models.training")
-"""Imported once for all workers; the latter with torch."""
+PRELOADED: Final = ("ml_backend.simulation.simulate", *heavy.MODULES)
+"""Imported once for all workers."""
 Ended = ActiveLearningError | None
 """What a worker tells at the end of a run: its error, if there was one."""
 OnRound = Callable[[Round], None]

@@ -92,11 +92,12 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedServer]
     server.close()
 
 
-@pytest.fixture
-def alone(tmp_path: Path) -> Iterator[AttackedServer]:
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedServer]:
     """As `lsal serve` starts it: on its own machine, where all local addresses are open."""
-    publish(tmp_path / "versions")
-    server = AttackedServer(tmp_path)
+    folder = tmp_path_factory.mktemp("alone")
+    publish(folder / "versions")
+    server = AttackedServer(folder)
     yield server
     server.close()
 
@@ -120,6 +121,13 @@ def test_a_redirect_leads_nowhere_else_and_what_was_named_is_fetched(
     assert (len(door.requests), len(secret.requests)) == (1, 0)
 
 
+def test_a_packed_image_is_not_unpacked_whole(alone: AttackedServer, misbehaving: Misbehaving) -> None:
+    before = alone.memory()  # nothing was asked of it before: its peak is this test's
+    bomb = misbehaving(answer(gzip_bomb(1000), "Content-Encoding: gzip"))
+    assert predict(alone, f"{bomb.url}/x.png") == [False]
+    assert alone.memory() - before < 700 << 20  # torch and the model, which the first prediction loads, among it
+
+
 def test_health_answers_while_images_never_end(alone: AttackedServer, misbehaving: Misbehaving) -> None:
     """Eight predictions at once, of four images each whose server sends a byte each five seconds."""
     sent: list[int] = []
@@ -136,13 +144,6 @@ def test_health_answers_while_images_never_end(alone: AttackedServer, misbehavin
         assert [one.result() for one in asked] == [[False] * 4] * 8
     assert len(slow.requests) <= 8, "not asked again and again"
     assert len(sent) <= 24
-
-
-def test_a_packed_image_is_not_unpacked_whole(alone: AttackedServer, misbehaving: Misbehaving) -> None:
-    before = alone.memory()
-    bomb = misbehaving(answer(gzip_bomb(1000), "Content-Encoding: gzip"))
-    assert predict(alone, f"{bomb.url}/x.png") == [False]
-    assert alone.memory() - before < 700 << 20  # torch and the model, which the first prediction loads, among it
 
 
 def test_the_token_goes_to_files_of_tasks_alone(tmp_path: Path, local_server: LocalServerFactory) -> None:

@@ -23,13 +23,14 @@ from support.killed_project import SEED, KilledProject
 
 from ml_backend.errors import RoundProcessDied
 from ml_backend.jobs.process import StartMethod
+from ml_backend.models import heavy
 from ml_backend.records import Queue
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import make_round_process
 
 STEPS = ("read", "fit", "judge", "store", "score", "rank", "import", "switch", "tidy", "measure")
 PATIENCE = 120.0
-PRELOADED = ["ml_backend.pool.round_requests", "ml_backend.models.training", "ml_backend.models.headlines_network"]
+PRELOADED = ["ml_backend.pool.round_requests", *heavy.MODULES]
 
 
 class Steps(logging.Handler):

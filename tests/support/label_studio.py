@@ -185,7 +185,7 @@ def migrated_label_studio(version: str | None = None) -> Path:
             staging = made.with_name("migrating")
             shutil.rmtree(staging, ignore_errors=True)  # of a test run that was killed
             if before := made_before(version):
-                shutil.copytree(before, staging)
+                shutil.copytree(before, staging, ignore=shutil.ignore_patterns("*.log"))  # its log is of another
             start_label_studio(staging, password=PASSWORD, token=TOKEN, python=python).stop()
             staging.rename(made)
     return made
