@@ -15,8 +15,11 @@ from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.headline_files import load_headlines
 from ml_backend.simulation.mnist_files import load_mnist
+from ml_backend.simulation.photo_sets import photo_labels, photo_sets
 from ml_backend.simulation.photo_table import FOLDER, read_photographs
 from ml_backend.simulation.presets import PRESETS
+
+PHOTOGRAPHS = ("photos", "photo_sets")
 
 
 def test_fifteen_labels_of_real_digits(shared_data):
@@ -66,7 +69,8 @@ def test_after_95_headlines_it_knows_more_than_ngrams(shared_data):
 
 
 def test_presets_read_the_real_data(shared_data):
-    entries = [entry for several in PRESETS.values() for entry in several if entry.kind != "photos"]
+    every = [entry for several in PRESETS.values() for entry in several]
+    entries = [entry for entry in every if entry.kind not in PHOTOGRAPHS]
     found = {entry.kind: Source(entry.kind, shared_data).load() for entry in entries}
     for entry in entries:
         entry.design.check(len(found[entry.kind].items))
@@ -76,10 +80,17 @@ def test_presets_read_the_real_data(shared_data):
     assert len(found["disasters"].items) > 1_250
 
 
-def test_the_preset_of_photographs_fits_their_official_split(shared_data):
+def test_the_presets_of_photographs_fit_their_official_split(shared_data):
     """Their table alone: the network would look at all of them for a minute."""
     rows = read_photographs(shared_data)
-    (entry,) = PRESETS["photos"]
-    entry.design.check(len(rows))
-    assert sum(row.test for row in rows) == entry.design.held_out
+    entries = [entry for several in PRESETS.values() for entry in several if entry.kind in PHOTOGRAPHS]
+    assert len(entries) == len(PHOTOGRAPHS)
+    for entry in entries:
+        entry.design.check(len(rows))
+        assert sum(row.test for row in rows) == entry.design.held_out
     assert all((shared_data / FOLDER / row.path).is_file() for row in rows)
+    classes = sorted({row.label for row in rows})
+    sets = photo_sets(classes, np.array([classes.index(row.label) for row in rows]))
+    has = dict(zip(photo_labels(classes), sets.T, strict=True))
+    assert (has["fruit"] + has["vegetable"] + has["packed"] == 1).all()
+    assert has["dairy"].sum() == has["Milk"].sum() + has["Yoghurt"].sum()
