@@ -148,6 +148,7 @@ def embed(
         f"{done.rows:,} rows; {done.new:,} new vectors of {name} in {done.seconds:.0f} s"
         + (f" ({done.new / done.seconds:,.0f} rows/s)" if done.new and done.seconds else "")
         + (f"; {done.gone:,} rows are gone" if done.gone else "")
+        + (f"; {done.changed:,} rows had changed since they were embedded" if done.changed else "")
         + ".",
         highlight=False,
         soft_wrap=True,

@@ -1,7 +1,7 @@
 """Embed a pool: a vector for each of its rows, made once, and kept beside the store.
 
 It may be killed at any moment: what is in a file is kept, the rest is made by the next call. A row is known by its id;
-what stands in it later is not looked at again.
+where something else stands in it than before, it gets a new vector.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ml_backend.pool.engine import WorkerLost, cores, reading
 from ml_backend.pool.ledger import Ledger, hashes_of, ledger_of, look_through
 from ml_backend.pool.source import Source, inner
 from ml_backend.pool.state import State, tell
-from ml_backend.pool.vectors import REASON, VECTOR, About, Vectors
+from ml_backend.pool.vectors import MARK, REASON, VECTOR, About, Vectors
 from ml_backend.records import Progress, no_progress
 from ml_backend.store.folder import StoreLock
 
@@ -77,6 +77,8 @@ class Embedded:
     """That could not be read now."""
     gone: int
     """That were taken out: the pool has them no more."""
+    changed: int
+    """That something else stands in than when they were embedded; they are among the new ones, or the bad ones."""
     seconds: float
     """Of embedding alone, what it takes to look through the ids aside."""
 
@@ -104,7 +106,7 @@ def embed(
     progress: Progress = no_progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> Embedded:
-    """Give each row of a pool that has none a vector, and take those out that are gone.
+    """Give each row of a pool that has none, or has changed, a vector, and take those out that are gone.
 
     Args:
         source: the pool.
@@ -123,11 +125,12 @@ def embed(
     with lock(vectors):
         source.check()
         _begin(vectors, encoder.about())
-        ledger = look_through(source)
         if options.retry_bad:
             vectors.drop_bad()
-        known = ledger_of(vectors.ids())
-        gone = _take_out(vectors, known, ledger, allowed=options.allow_gone)
+        before = ledger_of(vectors.marks())
+        ledger = look_through(source, marked=len(before) > 0)
+        known = before.only(~before.differs(ledger))
+        gone = _take_out(vectors, before, known, ledger, allowed=options.allow_gone)
         missing = int((~known.has(ledger.hashes)).sum())
         _check_room(vectors, missing)
         done = _Keeper(vectors, missing, options, progress, clock)
@@ -138,9 +141,9 @@ def embed(
             except WorkerLost:
                 if chance == CHANCES - 1:
                     raise
-                known = ledger_of(vectors.ids())
+                known = ledger_of(vectors.marks())
         done.finish()
-        return Embedded(len(ledger), done.new, done.bad, gone, done.seconds)
+        return Embedded(len(ledger), done.new, done.bad, gone, len(before) - len(known), done.seconds)
 
 
 def _begin(vectors: Vectors, about: About) -> None:
@@ -154,14 +157,17 @@ def _begin(vectors: Vectors, about: About) -> None:
         )
 
 
-def _take_out(vectors: Vectors, known: Ledger, ledger: Ledger, *, allowed: bool) -> int:
-    gone = int((~ledger.has(known.hashes)).sum())
-    if gone > MOST_GONE * len(known) and not allowed:
+def _take_out(vectors: Vectors, before: Ledger, known: Ledger, ledger: Ledger, *, allowed: bool) -> int:
+    """Take out what is gone or has changed; how many are gone."""
+    gone = int((~ledger.has(before.hashes)).sum())
+    if gone > MOST_GONE * len(before) and not allowed:
         raise StoreError(
-            f"{gone:,} of {len(known):,} rows that were embedded are not in the pool any more; nothing was changed. Is "
-            "it the right place, and all of it? If so: lsal pool embed --allow-gone."
+            f"{gone:,} of {len(before):,} rows that were embedded are not in the pool any more; nothing was changed. "
+            "Is it the right place, and all of it? If so: lsal pool embed --allow-gone."
         )
-    return vectors.drop(lambda ids: ledger.has(hashes_of(ids))) if gone else 0
+    if gone or len(known) < len(before):
+        vectors.drop(lambda ids: ledger.has(hashes := hashes_of(ids)) & known.has(hashes))
+    return gone
 
 
 def _check_room(vectors: Vectors, rows: int) -> None:
@@ -179,7 +185,7 @@ def _plan(source: Source, encoder: PoolEncoder, known: Ledger, rows: int, option
     (name,) = source.pool.fields
     one = options.hardware.device == "cuda"
     with reading(source.pool.url):
-        frame = source.frame(new=workers.is_new(known) if len(known) else None)
+        frame = source.frame(marked=True, new=workers.is_new(known) if len(known) else None)
         return workers.embedded(
             frame,
             inner(name),
@@ -258,9 +264,9 @@ class _Keeper:
         if len(good):
             found = good[VECTOR].combine_chunks()
             flat = found.flatten().to_numpy(zero_copy_only=True)
-            self._vectors.add(good[ID].combine_chunks(), flat.reshape(len(good), -1))
+            self._vectors.add(good[ID].combine_chunks(), flat.reshape(len(good), -1), good[MARK].to_numpy())
         if len(bad):
-            self._vectors.add_bad(bad[ID].to_pylist(), bad[REASON].to_pylist())
+            self._vectors.add_bad(bad[ID].to_pylist(), bad[REASON].to_pylist(), bad[MARK].to_numpy())
         return len(good), len(bad)
 
     def _settle(self) -> None:

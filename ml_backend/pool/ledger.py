@@ -1,4 +1,4 @@
-"""Which rows there are, by a hash of their ids: 8 bytes a row, whatever the ids look like.
+"""Which rows there are, by a hash of their ids, and a mark of what stands in each: 16 bytes a row.
 
 Axes: ``N`` rows. A hash has 64 bits: that two different ids of ten million share one has a chance of 3 in a million,
 and is told, as a doubled id is.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ml_backend import extras
 from ml_backend.errors import DataError
 from ml_backend.pool.engine import engine
 from ml_backend.pool.source import Source
+from ml_backend.pool.vectors import Marks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,9 +36,29 @@ class Ledger:
 
     hashes: Hashes
     """Rising ``[N]``."""
+    marks: Marks
+    """Of each ``[N]``; 0 where nobody knows."""
 
     def __len__(self) -> int:
         return len(self.hashes)
+
+    @classmethod
+    def of(cls, hashes: Hashes, marks: Marks) -> Self:
+        """From hashes in any order."""
+        order = np.argsort(hashes)
+        return cls(hashes[order], marks[order])
+
+    def only(self, wanted: NDArray[np.bool_]) -> Ledger:
+        """Some of it, by a mask."""
+        return Ledger(self.hashes[wanted], self.marks[wanted])
+
+    def differs(self, now: Ledger) -> NDArray[np.bool_]:
+        """Whether each row stands in another ledger with another mark ``[N]``."""
+        if not len(now):
+            return np.zeros(len(self), np.bool_)
+        places = np.minimum(np.searchsorted(now.hashes, self.hashes), len(now) - 1)
+        there, marks = now.hashes[places] == self.hashes, now.marks[places]
+        return np.asarray(there & (self.marks != 0) & (marks != 0) & (self.marks != marks))
 
     def has(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Whether each is here ``[n]``."""
@@ -58,23 +79,32 @@ def hashes_of(ids: pa.Array) -> Hashes:
     return np.asarray(found, dtype=np.uint64)
 
 
-def ledger_of(batches: Iterable[pa.Array]) -> Ledger:
-    """The ledger of ids that come in batches."""
-    parts = [hashes_of(ids) for ids in batches]
-    return Ledger(np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.uint64))
+def ledger_of(batches: Iterable[tuple[pa.Array, Marks]]) -> Ledger:
+    """The ledger of ids and marks that come in batches."""
+    parts: list[Hashes] = [np.zeros(0, np.uint64)]
+    marks: list[Marks] = [np.zeros(0, np.uint64)]
+    for ids, known in batches:
+        parts.append(hashes_of(ids))
+        marks.append(known)
+    return Ledger.of(np.concatenate(parts), np.concatenate(marks))
 
 
-def look_through(source: Source) -> Ledger:
+def look_through(source: Source, *, marked: bool = False) -> Ledger:
     """The ledger of a whole pool; its ids are seen to be there, and once each.
+
+    Args:
+        source: the pool.
+        marked: whether marks are wanted: all texts are read for them.
 
     Raises:
         DataError: a row has no id, or two have the same; the message names some.
     """
     column, url = source.pool.id_column, source.pool.url
-    ledger = ledger_of(_present(source.ids(), column, url))
+    batches = source.marks() if marked else ((ids, np.zeros(len(ids), np.uint64)) for ids in source.ids())
+    ledger = ledger_of(_present(batches, column, url))
     doubled = np.unique(ledger.hashes[1:][ledger.hashes[1:] == ledger.hashes[:-1]])
     if len(doubled):
-        counts = _named(source, Ledger(doubled[:MOST_DOUBLED]))
+        counts = _named(source, doubled[:MOST_DOUBLED])
         twice = {name: count for name, count in counts.items() if count > 1} or counts
         shown = ", ".join(f"{name!r} ({count} times)" for name, count in list(twice.items())[:SHOWN])
         raise DataError(
@@ -84,18 +114,18 @@ def look_through(source: Source) -> Ledger:
     return ledger
 
 
-def _present(batches: Iterable[pa.Array], column: str, url: str) -> Iterable[pa.Array]:
+def _present(batches: Iterable[tuple[pa.Array, Marks]], column: str, url: str) -> Iterable[tuple[pa.Array, Marks]]:
     pc: Any = extras.require("A pool", "pyarrow", "pyarrow.compute")
     total = missing = 0
     before: Any = None
-    for ids in batches:
+    for ids, marks in batches:
         empty = pc.fill_null(pc.equal(ids, ""), True)
         if count := pc.sum(empty).as_py():
             place = pc.index(empty, True).as_py()
             before = before or (ids[place - 1].as_py() if place else "the beginning")
             missing += count
         total += len(ids)
-        yield ids
+        yield ids, marks
     if missing:
         raise DataError(
             f"{missing:,} of {total:,} rows of {url} have no id in the column {column!r} (the first after {before!r}), "
@@ -103,7 +133,8 @@ def _present(batches: Iterable[pa.Array], column: str, url: str) -> Iterable[pa.
         )
 
 
-def _named(source: Source, asked: Ledger) -> Counter[str]:
+def _named(source: Source, hashes: Hashes) -> Counter[str]:
+    asked = Ledger(hashes, np.zeros(len(hashes), np.uint64))
     found: Counter[str] = Counter()
     for ids in source.ids():
         chosen = np.flatnonzero(asked.has(hashes_of(ids)))

@@ -5,9 +5,10 @@ Axes: ``n`` rows of a batch, ``D`` numbers of a vector, ``C`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from ml_backend import extras, hardware
 from ml_backend.errors import DataError, StoreError
 from ml_backend.files import Staged, for_people
 from ml_backend.pool.document import ID
-from ml_backend.pool.engine import engine, io_config, reading
+from ml_backend.pool.engine import engine, io_config, on_ray, reading
 from ml_backend.pool.heads import Head, check_fits, entropy
 from ml_backend.pool.listing import listing
 from ml_backend.pool.vectors import VECTOR, Vectors
@@ -25,6 +26,8 @@ from ml_backend.records import Progress, no_progress
 LABEL, PROBABILITY, UNCERTAINTY = "label", "probability", "uncertainty"
 PART_ROWS: Final = 1_000_000
 """Rows of one file."""
+LARGEST: Final = 1 << 40
+"""Bytes of the one file in a bucket."""
 BELOW: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """Probabilities of the likeliest label: how many rows fall under each."""
 
@@ -55,7 +58,7 @@ def predict(
 ) -> Predicted:
     """Write what a version says of all rows that have a vector.
 
-    On a disk the folder appears whole or not at all; in a bucket each file does.
+    It appears whole or not at all: on a disk a folder, in a bucket one file.
 
     Args:
         vectors: of the pool.
@@ -159,6 +162,7 @@ def _to_disk(tables: Iterator[Any], folder: Path) -> None:
 
 
 def _to_bucket(tables: Iterator[Any], url: str) -> None:
+    """As one object: a bucket shows it once all of it is there, and several could not appear together."""
     try:
         there = listing(url).count
     except DataError as exc:
@@ -167,7 +171,13 @@ def _to_bucket(tables: Iterator[Any], url: str) -> None:
         there = 0
     if there:
         raise DataError(f"{url} has {there:,} tables or pictures in it already; name a new folder with --out.")
-    write: Callable[[Any], Any] = engine().from_arrow
-    for table in tables:
-        with reading(url):
-            write(table).write_parquet(url, io_config=io_config(url))
+    daft, parquet = engine(), extras.require("A pool", "pyarrow", "pyarrow.parquet")
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "predictions"
+        _to_disk(tables, folder)
+        if on_ray():  # its workers do not see the folder, and each would write an object of its own
+            whole = daft.from_arrow(parquet.read_table(folder)).into_partitions(1)
+        else:
+            whole = daft.read_parquet(f"{folder}/*.parquet")
+        with reading(url), daft.execution_config_ctx(parquet_target_filesize=LARGEST):
+            whole.write_parquet(url, io_config=io_config(url))

@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ml_backend.errors import DataError
 from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import engine, io_config, reading
 from ml_backend.pool.listing import Listing, base, listing, pictures
+from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,13 +39,15 @@ class Source:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
-    def frame(self, *, content: bool = True, new: Any = None) -> Any:
+    def frame(self, *, content: bool = True, marked: bool = False, new: Any = None) -> Any:
         """A lazy frame of Daft: ``id`` (string) and, with ``content``, a column `inner` of each field of the task.
 
         Of pictures it holds the path of a file on this machine, else the file's bytes; null where it cannot be fetched.
 
         Args:
             content: whether the fields are wanted.
+            marked: whether a column `MARK` is wanted: another number where a row's content is another. Of a text its
+                hash; of a picture the size of its file, since all would have to be fetched otherwise.
             new: an expression over ``id``: rows for which it is true are kept, before anything is fetched.
         """
         daft = engine()
@@ -51,14 +56,21 @@ class Source:
             if content and not self.pool.is_pictures:
                 for name, column in self.pool.fields.items():
                     chosen.append(daft.col(column).cast(daft.DataType.string()).alias(inner(name)))
+            if marked:
+                chosen.append(self._mark(daft))
             found = self._rows().select(*chosen)
             found = found if new is None else found.where(new)
-            return self._with_pictures(found) if content and self.pool.is_pictures else found
+            return self._with_pictures(found, marked=marked) if content and self.pool.is_pictures else found
 
     def ids(self) -> Iterator[pa.Array]:
         """All ids, in batches; a row without one has null."""
         for batch in _batches(self.pool.url, lambda: self.frame(content=False)):
             yield batch.column(ID)
+
+    def marks(self) -> Iterator[tuple[pa.Array, Marks]]:
+        """All ids, as `ids`, each with its mark, see `frame`."""
+        for batch in _batches(self.pool.url, lambda: self.frame(content=False, marked=True)):
+            yield batch.column(ID), np.asarray(batch.column(MARK), dtype=np.uint64)
 
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Some rows by their ids: the text, or the picture's bytes, of each field; those that are gone are missing.
@@ -122,13 +134,19 @@ class Source:
         except OSError:
             return None
 
-    def _with_pictures(self, rows: Any) -> Any:
+    def _mark(self, daft: Any) -> Any:
+        if self.pool.is_pictures:
+            return (daft.col("size").fill_null(0) + 1).cast(daft.DataType.uint64()).alias(MARK)
+        (column,) = self.pool.fields.values()
+        return daft.col(column).cast(daft.DataType.string()).fill_null("").hash().alias(MARK)
+
+    def _with_pictures(self, rows: Any, *, marked: bool = False) -> Any:
         daft, place = engine(), base(self.pool.url)
         local = place.startswith(LOCAL)
         full = daft.lit(place.removeprefix(LOCAL)) + daft.col(ID)
         if not local:
             full = full.download(on_error="null", io_config=io_config(self.pool.url))
-        return rows.select(ID, *(full.alias(inner(name)) for name in self.pool.fields))
+        return rows.select(ID, *([MARK] if marked else []), *(full.alias(inner(name)) for name in self.pool.fields))
 
     def _rows(self) -> Any:
         if self.pool.is_pictures:

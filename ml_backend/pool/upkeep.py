@@ -100,4 +100,5 @@ def embed_new(settings: Settings, source: Source, found: Suited, recorder: Recor
     with recorder.step("embed new rows") as step:
         done, _ = embed_pool(settings, found.project.store, encoder=found.encoder, progress=step.progress)
         step.detail = f"{done.new:,} of {done.rows:,} rows" + (f", {done.gone:,} gone" if done.gone else "")
+        step.detail += f", {done.changed:,} changed" if done.changed else ""
     return files

@@ -3,8 +3,10 @@
 ::
 
     <store>/pool/<encoder>/encoder.json      `About`: which encoder, how many numbers
-    <store>/pool/<encoder>/part-….parquet    id (string), vector (D numbers of 16 bits)
-    <store>/pool/<encoder>/bad-….parquet     id (string), reason (string): rows that have no vector
+    <store>/pool/<encoder>/part-….parquet    id (string), mark, vector (D numbers of 16 bits)
+    <store>/pool/<encoder>/bad-….parquet     id (string), mark, reason (string): rows that have no vector
+
+A mark (`source.Source.marks`) tells whether what stands in a row has changed since.
 
 Each id is in one file at the most. A file appears whole or not at all, and is replaced in the same way; row groups are
 read one by one, by whoever works on them, so that no more than these are in memory.
@@ -42,6 +44,7 @@ ABOUT: Final = "encoder.json"
 FORMAT: Final = 1
 VECTOR: Final = "vector"
 REASON: Final = "reason"
+MARK: Final = "mark"
 GROUP: Final = 32_768
 """Rows of a row group: 25 MB of 384 numbers each."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -49,6 +52,7 @@ PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 Half = NDArray[np.float16]
 Group = Callable[[], "tuple[pa.Array, Half] | None"]
 """Reads one row group: ids ``[n]`` and vectors ``[n, D]``; None where its file was taken away meanwhile."""
+Marks = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,15 @@ class Vectors:
         for path in (*self._files("part"), *self._files("bad")):
             yield from self._table(path, [ID]).column(ID).chunks
 
+    def marks(self) -> Iterator[tuple[pa.Array, Marks]]:
+        """The ids of all rows as `ids`, each with its mark; 0 where a file has none."""
+        for path in (*self._files("part"), *self._files("bad")):
+            with self._reading(path):
+                there = MARK in _parquet().read_schema(path).names
+            table = self._table(path, [ID, MARK] if there else [ID]).combine_chunks()
+            ids = table.column(ID).combine_chunks()
+            yield ids, table.column(MARK).to_numpy() if there else np.zeros(len(ids), np.uint64)
+
     def groups(self, files: Sequence[Path] | None = None) -> Iterator[Group]:
         """All vectors, or those of some of the `parts`, a row group at a time; each is read where it is called."""
         for path in self.parts() if files is None else files:
@@ -129,14 +142,15 @@ class Vectors:
             private_folder(self.folder)
             self._writer.write_json(self.folder / ABOUT, {"format": FORMAT} | asdict(about))
 
-    def add(self, ids: pa.Array, vectors: Half) -> None:
-        """Keep some rows, all or none: ids ``[n]``, none of them here yet, and vectors ``[n, D]``."""
-        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", _with_vectors(ids, vectors))
+    def add(self, ids: pa.Array, vectors: Half, marks: Marks | None = None) -> None:
+        """Keep some rows, all or none: ids ``[n]``, none of them here yet, vectors ``[n, D]``, and marks ``[n]``."""
+        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", _with_vectors(ids, vectors, marks))
 
-    def add_bad(self, ids: Sequence[str], reasons: Sequence[str]) -> None:
+    def add_bad(self, ids: Sequence[str], reasons: Sequence[str], marks: Marks | None = None) -> None:
         """Keep why some rows have no vector, all or none."""
         pa = _arrow()
-        table = pa.table({ID: pa.array(ids, pa.string()), REASON: pa.array(reasons, pa.string())})
+        known = np.zeros(len(ids), np.uint64) if marks is None else marks
+        table = pa.table({ID: pa.array(ids, pa.string()), MARK: known, REASON: pa.array(reasons, pa.string())})
         self._write(self.folder / f"bad-{uuid4().hex[:12]}.parquet", table)
 
     def drop(self, keep: Any) -> int:
@@ -245,13 +259,15 @@ def known(store: ProjectStore) -> list[Vectors]:
     return [Vectors(path.parent) for path in sorted((store.folder / FOLDER).glob(f"*/{ABOUT}"))]
 
 
-def _with_vectors(ids: pa.Array, vectors: Half) -> pa.Table:
+def _with_vectors(ids: pa.Array, vectors: Half, marks: Marks | None) -> pa.Table:
     pa = _arrow()
     kind = pa.list_(pa.field("item", pa.float16(), nullable=False), vectors.shape[1])
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, type=kind)
-    schema = pa.schema([pa.field(ID, pa.string(), nullable=False), pa.field(VECTOR, kind, nullable=False)])
-    return pa.table([pa.array(ids).cast(pa.string()), column], schema=schema)
+    fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, kind))
+    schema = pa.schema([pa.field(name, each, nullable=False) for name, each in fields])
+    known = pa.array(np.zeros(len(vectors), np.uint64) if marks is None else marks)
+    return pa.table([pa.array(ids).cast(pa.string()), known, column], schema=schema)
 
 
 def _arrow() -> Any:

@@ -16,7 +16,7 @@ from ml_backend.pool.document import ID
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.engine import engine, on_ray
 from ml_backend.pool.ledger import Ledger
-from ml_backend.pool.vectors import REASON, VECTOR
+from ml_backend.pool.vectors import MARK, REASON, VECTOR
 
 TEXTS: Final = 1024
 """Texts that a worker gets at once: an encoder puts those of one length together."""
@@ -46,10 +46,10 @@ def embedded(
     hardware_: hardware.Hardware,
     encoder_folders: tuple[Path, ...] = (),
 ) -> Any:
-    """A lazy frame of ``id``, ``vector`` (null where there is none) and ``reason``.
+    """A lazy frame of ``id``, ``mark``, ``vector`` (null where there is none) and ``reason``.
 
     Args:
-        frame: ``id``, and the contents.
+        frame: ``id``, ``mark``, and the contents.
         content: the column of the contents.
         encoder: makes the vectors.
         rows: how many there are, about.
@@ -81,4 +81,4 @@ def embedded(
             column = pa.FixedSizeListArray.from_arrays(pa.array(found.reshape(-1)), size, mask=mask)
             return pa.StructArray.from_arrays([column, pa.array(reasons, pa.string())], [VECTOR, REASON])
 
-    return frame.select(ID, Embed().vectors(daft.col(content)))
+    return frame.select(ID, MARK, Embed().vectors(daft.col(content)))

@@ -6,11 +6,15 @@ import json
 
 import httpx
 import pyarrow.parquet as pq
+import pytest
 from support.bucket import BUCKET, KEY, SECRET, bucket
 from support.scripts import run
 from support.tables import CONFIG, LIGHT, headline_rows, trained, write_table
 
 from ml_backend.cli import pool
+from ml_backend.pool.predict import predict
+from ml_backend.pool.prediction_step import version_head
+from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.store.project_store import open_project
 
 __all__ = ["bucket", "run"]
@@ -47,6 +51,17 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
     assert (embedding["encoder"], embedding["rows"], embedding["bad"]) == ("wordllama", 60, 0)
 
     trained(store)
+    vectors, head = Vectors(folder_of(store, "wordllama")), version_head(store)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    broken_off = f"s3://{BUCKET}/broken-off"
+    with pytest.raises(KeyboardInterrupt):
+        predict(vectors, head, broken_off, part_rows=10, progress=stop)
+    assert "Contents" not in bucket.client.list_objects_v2(Bucket=BUCKET, Prefix="broken-off/")
+    assert predict(vectors, head, broken_off, part_rows=10).rows == 60
+    assert len(bucket.client.list_objects_v2(Bucket=BUCKET, Prefix="broken-off/")["Contents"]) == 1
     out = f"s3://{BUCKET}/predictions"
     assert "60 rows by sentences-0001-0123abcd" in run(pool, "predict", *to, "--out", out).output
     (written,) = bucket.client.list_objects_v2(Bucket=BUCKET, Prefix="predictions/")["Contents"]

@@ -145,6 +145,34 @@ def test_rows_that_are_gone_are_taken_out_unless_most_are(table, vectors):
     assert embed(source(table), vectors, LIGHT, EmbedOptions(allow_gone=True)).gone == 20
 
 
+def test_rows_in_which_something_else_stands_are_embedded_anew(table, vectors):
+    embed(source(table), vectors, LIGHT, SMALL_PARTS)
+    before = read(vectors)
+    rows = [*headline_rows(15, 20), ("r35", "cricket match"), ("r36", ""), *headline_rows(3, 37)]
+    write_table(table / "2.parquet", rows)
+    done = embed(source(table), vectors, LIGHT)
+    assert (done.rows, done.new, done.bad, done.gone, done.changed) == (40, 1, 1, 0, 2)
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows())
+    found = read(vectors)
+    assert np.array_equal(found.pop("r35"), encode("wordllama", ["cricket match"])[0])
+    assert all(np.array_equal(found[row], before[row]) for row in found)
+    assert [row for row, _ in vectors.bad()] == ["r36"]
+    write_table(table / "2.parquet", headline_rows(20, 20))
+    assert embed(source(table), vectors, LIGHT).changed == 2
+    assert all(np.array_equal(vector, before[row]) for row, vector in read(vectors).items())
+    assert embed(source(table), vectors, LIGHT).changed == 0
+
+
+def test_a_picture_file_of_another_size_is_embedded_anew(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / "p" / f"{number}.png", (number * 60, 0, 0), side=28)
+    vectors = Vectors(tmp_path / "pool" / GREY)
+    embed(source(tmp_path / "p"), vectors, PoolEncoder(PIXELS, GREY))
+    write_picture(tmp_path / "p" / "1.png", (250, 250, 250), side=40)
+    assert embed(source(tmp_path / "p"), vectors, PoolEncoder(PIXELS, GREY)).changed == 1
+    assert set(read(vectors)["1.png"].tolist()) == {250.0}
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
