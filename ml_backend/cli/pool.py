@@ -235,7 +235,7 @@ def _show(looked: Looked) -> None:
 def _told(found: Status) -> list[str]:
     pool = found.pool
     lines = [
-        f"{pool.url} ({pool.kind}): {pool.rows:,} rows when it was connected, {pool.connected_at}",
+        f"{pool.url} ({pool.kind}): {pool.rows:,} rows, connected {pool.connected_at}",
         f"Ids: {pool.id_column}; shown: "
         + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
     ]

@@ -6,6 +6,7 @@ where something else stands in it than before, it gets a new vector.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class EmbedOptions:
     """Read rows again that could not be read before."""
     allow_gone: bool = False
     """Take rows out that are gone, also where they are more than `MOST_GONE`."""
+    seconds: float = math.inf
+    """After which it stops; another call goes on."""
     part_rows: int = PART_ROWS
     part_seconds: float = PART_SECONDS
 
@@ -79,6 +82,8 @@ class Embedded:
     """That were taken out: the pool has them no more."""
     changed: int
     """That something else stands in than when they were embedded; they are among the new ones, or the bad ones."""
+    left: int
+    """That have no vector yet, since the time was up."""
     seconds: float
     """Of embedding alone, what it takes to look through the ids aside."""
 
@@ -143,7 +148,8 @@ def embed(
                     raise
                 known = ledger_of(vectors.marks())
         done.finish()
-        return Embedded(len(ledger), done.new, done.bad, gone, len(before) - len(known), done.seconds)
+        changed = len(before) - len(known)
+        return Embedded(len(ledger), done.new, done.bad, gone, changed, done.left, done.seconds)
 
 
 def _begin(vectors: Vectors, about: About) -> None:
@@ -223,21 +229,28 @@ class _Keeper:
         """Since the beginning."""
         return self._clock() - self._started
 
+    @property
+    def left(self) -> int:
+        """Rows that are to be done."""
+        return self._missing - self.new - self.bad
+
     def run(self, plan: Any, url: str) -> None:
-        """Keep all that a plan gives; of one that is broken off what it gave so far."""
+        """Keep all that a plan gives, or what it gave until the time was up, or it was broken off."""
         self._tell()
         with self._writer:
             try:
                 with reading(url):
                     for batch in plan.to_arrow_iter():
                         self._take(batch)
+                        if self.seconds > self._options.seconds:
+                            break
             finally:
                 self._keep()
                 self._settle()
 
     def finish(self) -> None:
-        """Say that it is done."""
-        self._tell(finished=True)
+        """Say that it is done, or how far it came."""
+        self._tell(finished=not self.left)
 
     def _take(self, batch: pa.RecordBatch) -> None:
         self._waiting.append(batch)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from ml_backend.config import Settings
 from ml_backend.encoders import folders
 from ml_backend.errors import StoreError
 from ml_backend.pool.connecting import sample_of, version_in_use
-from ml_backend.pool.document import required
+from ml_backend.pool.document import connect, required
 from ml_backend.pool.embed import Embedded, EmbedOptions, embed
 from ml_backend.pool.encoders import PoolEncoder, choose
 from ml_backend.pool.source import Source
@@ -24,6 +27,7 @@ def embed_pool(
     retry_bad: bool = False,
     allow_gone: bool = False,
     encoder: PoolEncoder | None = None,
+    seconds: float = math.inf,
     progress: Progress = no_progress,
 ) -> tuple[Embedded, str]:
     """Embed the pool of a project by the encoder of its next model; what was done, and the encoder's name.
@@ -35,6 +39,7 @@ def embed_pool(
         retry_bad: see `EmbedOptions`.
         allow_gone: see `EmbedOptions`.
         encoder: another one than the project's.
+        seconds: after which it stops, for another call to go on.
         progress: called with rows done, and rows to be done.
 
     Raises:
@@ -48,9 +53,13 @@ def embed_pool(
         workers=workers,
         retry_bad=retry_bad,
         allow_gone=allow_gone,
+        seconds=seconds,
     )
     vectors = Vectors(folder_of(store, encoder.name))
-    return embed(Source(pool), vectors, encoder, options, progress=progress), encoder.name
+    done = embed(Source(pool), vectors, encoder, options, progress=progress)
+    if done.rows != pool.rows:
+        connect(store, replace(pool, rows=done.rows))
+    return done, encoder.name
 
 
 def project_encoder(settings: Settings, store: ProjectStore) -> PoolEncoder:

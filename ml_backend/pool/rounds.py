@@ -32,14 +32,14 @@ from ml_backend.pool.document import Pool, connected
 from ml_backend.pool.feeding import feed, rows_there
 from ml_backend.pool.heads import Head, check_fits, head_of
 from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, write_candidates
-from ml_backend.pool.row_items import Suited, candidate_items, suited, vectors_of
+from ml_backend.pool.row_items import Suited, candidate_items, suited, vectors_of, without_rows
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import picture_data, task_data
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.source import Source
 from ml_backend.pool.spread import spread_pass
-from ml_backend.pool.upkeep import embed_new, settle, take_back
-from ml_backend.records import FIRST_ROW, Project, Task
+from ml_backend.pool.upkeep import embed_first, embed_new, is_embedded, settle, take_back
+from ml_backend.records import Project, Task
 from ml_backend.rounds.log import look
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject
@@ -113,6 +113,9 @@ class RoundPool:
         project = replace(project, keys=keys)
         with _Told(self, recorder):
             self._suited = suited(project, self.store)
+            if self.settings and not self.dry_run and not is_embedded(self._suited, self.pool):
+                embed_first(self.settings, self.store, recorder)
+                self._suited = suited(project, self.store)
             if self._suited is None:
                 raise StoreError(f"The pool is not embedded yet: {EMBED} {project.now.id}")
             project = self._suited.project
@@ -177,7 +180,7 @@ class RoundPool:
             if not candidates.looked_at:
                 raise StoreError(f"The pool has no vectors yet: {EMBED} {project.now.id}")
             recorder.warn("Every row of the pool is a task already.")
-            return self._without_rows(project)
+            return without_rows(project)
         with recorder.step("read the pool") as step:
             data = self._contents(rows)
             kept = np.array([each is not None for each in data], dtype=np.bool_)
@@ -190,7 +193,7 @@ class RoundPool:
             )
         if not self.dry_run:
             write_candidates(found.vectors.folder, rows, there)
-        return self._with_rows(self._without_rows(project), rows, there, recorder)
+        return self._with_rows(without_rows(project), rows, there, recorder)
 
     def _contents(self, rows: Rows) -> list[dict[str, Any] | None]:
         """What the task of each row would hold; nothing yet of pictures, None of a text that is gone."""
@@ -215,10 +218,6 @@ class RoundPool:
         self._rows |= {task.id: (row, task.data) for task, row in zip(tasks, rows.names, strict=True)}
         pool = replace(project.pool, open=[*project.pool.open, *tasks])
         return replace(project, pool=pool)
-
-    def _without_rows(self, project: RoundProject) -> RoundProject:
-        kept = [task for task in project.pool.open if task.id < FIRST_ROW]
-        return replace(project, pool=replace(project.pool, open=kept))
 
     # --- chosen rows become tasks ------------------------------------------------------------------------------
 

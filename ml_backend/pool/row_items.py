@@ -16,7 +16,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.pool.encoders import PIXELS, TEXT, PoolEncoder, encoder_for
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.vectors import About, Vectors, folder_of
-from ml_backend.records import Task
+from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.encoder_choice import candidates
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks
@@ -80,6 +80,12 @@ def candidate_items(
     order = np.array([places[key] for key in read.task_ids.tolist()], dtype=np.int64)
     text_vectors.know(found.encoder.name, read.items, rows.vectors[order])
     return {}  # they are among the project's items
+
+
+def without_rows(project: RoundProject) -> RoundProject:
+    """A project whose open items are tasks alone."""
+    kept = [task for task in project.pool.open if task.id < FIRST_ROW]
+    return replace(project, pool=replace(project.pool, open=kept))
 
 
 def vectors_of(project: RoundProject, found: Suited, tasks: Sequence[Task]) -> NDArray[np.float32]:

@@ -12,7 +12,10 @@ from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.publishing import is_over
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.label_studio.task_cache import TaskCache
+from ml_backend.pool.document import Pool
+from ml_backend.pool.embed import Embedded
 from ml_backend.pool.embedding_step import embed_pool
+from ml_backend.pool.encoders import PoolEncoder
 from ml_backend.pool.feeding import finish, rows_there, surplus
 from ml_backend.pool.row_items import Suited
 from ml_backend.pool.source import Source
@@ -23,6 +26,11 @@ from ml_backend.store.project_store import ProjectStore
 
 GRACE: Final = timedelta(hours=1)
 """How long a task that lost its place stays all the same: somebody may have its page open."""
+
+SHARE: Final = 0.4
+"""Of the time that a round may take, for embedding: once before the search, or once after it."""
+ENOUGH: Final = 0.9
+"""Share of a pool's rows that must be embedded: what is drawn from fewer would be no sample of it."""
 
 
 def settle(client: LabelStudioClient, project_id: int, store: ProjectStore, recorder: Recorder) -> None:
@@ -97,8 +105,41 @@ def embed_new(settings: Settings, source: Source, found: Suited, recorder: Recor
     files = f"{listing.count} files, {listing.size} bytes"
     if files == known:
         return known
+    done = _embedded(settings, found.project.store, recorder, found.encoder)
+    return known if done.left else files
+
+
+def is_embedded(found: Suited | None, pool: Pool) -> bool:
+    """Whether so many rows have vectors that all of them can be spoken of."""
+    return found is not None and found.vectors.count() + found.vectors.count_bad() >= ENOUGH * pool.rows
+
+
+def embed_first(settings: Settings, store: ProjectStore, recorder: Recorder) -> None:
+    """Give the rows of a pool their vectors before it is searched, or go on with that.
+
+    Args:
+        settings: the installation's.
+        store: the project's.
+        recorder: times it.
+
+    Raises:
+        DataError: the pool cannot be read. StoreError: another process embeds it, or the disk is full; or the time of
+            this round is up, and the next one goes on.
+    """
+    done = _embedded(settings, store, recorder, None)
+    if done.left:
+        raise StoreError(
+            f"{done.rows - done.left:,} of {done.rows:,} rows are embedded by now; the next round goes on. "
+            f"lsal pool embed --project {store.uid.split('.', 1)[0]} does it in one go."
+        )
+
+
+def _embedded(settings: Settings, store: ProjectStore, recorder: Recorder, encoder: PoolEncoder | None) -> Embedded:
+    """What a round embeds, in the time that it has for that."""
     with recorder.step("embed new rows") as step:
-        done, _ = embed_pool(settings, found.project.store, encoder=found.encoder, progress=step.progress)
+        limit = SHARE * settings.round_seconds
+        done, _ = embed_pool(settings, store, encoder=encoder, seconds=limit, progress=step.progress)
         step.detail = f"{done.new:,} of {done.rows:,} rows" + (f", {done.gone:,} gone" if done.gone else "")
         step.detail += f", {done.changed:,} changed" if done.changed else ""
-    return files
+        step.detail += f", {done.left:,} left for the next round" if done.left else ""
+    return done

@@ -28,6 +28,7 @@ SMALL = {
     "predictions": ("--tasks", "400", "--queue", "40"),
     "outside_pool": ("--rows", "2000", "--texts", "1000", "--tries", "1"),
     "questions": ("--items", "400", "--seeds", "2", "--labels", "80"),
+    "pool_serving": ("--rows", "1000,20000", "--answers", "10"),
 }
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import httpx
 import pyarrow.parquet as pq
 import pytest
 from support.bucket import BUCKET, KEY, SECRET, bucket
-from support.scripts import run
-from support.tables import CONFIG, LIGHT, headline_rows, trained, write_table
+from support.scripts import run, tasks_of
+from support.tables import CONFIG, LIGHT, PICTURES_CONFIG, headline_rows, trained, write_picture, write_table
 
-from ml_backend.cli import pool
+from ml_backend.cli import pool, sync
 from ml_backend.pool.predict import predict
 from ml_backend.pool.prediction_step import version_head
 from ml_backend.pool.vectors import Vectors, folder_of
@@ -71,6 +72,7 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
     assert {row["label"] for row in rows} == {"flood"}
     assert "in it already" in run(pool, "predict", *to, "--out", out, code=1).output
 
+    a_round_makes_tasks_of_pictures(run, make_project, bucket, tmp_path, monkeypatch)
     refused = httpx.post(f"{bucket.url}/moto-api/reset-auth", content=b"0")  # from now on it looks at credentials
     assert refused.is_success
     told = run(pool, "embed", *to, code=1).output
@@ -80,3 +82,24 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
 
     assert "has no pool any more" in run(pool, "disconnect", *to).output
     assert not (store.folder / "pool").exists()
+
+
+def a_round_makes_tasks_of_pictures(run, make_project, bucket, folder, monkeypatch):
+    """Pictures beside the tables: what people are shown is in the task, so that no page needs the bucket."""
+    monkeypatch.setenv("IMAGE_MODEL", "mnist_cnn")
+    files = [write_picture(folder / "p" / f"{number}.png", (number * 9, 90, 200), side=28) for number in range(24)]
+    for path in files:
+        bucket.client.upload_file(str(path), BUCKET, f"pictures/{path.name}")
+    bucket.client.put_object(Bucket=BUCKET, Key="pictures/broken.png", Body=files[0].read_bytes()[:60])
+    project = make_project(config=PICTURES_CONFIG)
+    to = ("--project", project.id)
+    run(pool, "connect", f"s3://{BUCKET}/pictures", *to)
+    told = run(sync, *to, "--train", "--queue", 10).output
+    assert "embed" in told
+    tasks = {row["data"]["pool_id"]: row["data"]["image"] for row in tasks_of(project)}
+    assert len(tasks) == 10
+    for path in files:
+        if path.name in tasks:
+            kind, content = tasks[path.name].split(",", 1)
+            assert kind == "data:image/png;base64"
+            assert base64.b64decode(content) == path.read_bytes()

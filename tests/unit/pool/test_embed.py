@@ -216,3 +216,14 @@ def test_a_pool_that_cannot_be_reached_leaves_all_as_it_was(table, vectors):
     with pytest.raises(DataError, match="does not exist"):
         embed(Source(pool), vectors, LIGHT)
     assert vectors.count() == 40
+
+
+def test_when_the_time_is_up_another_call_goes_on(table, vectors):
+    some = embed(source(table), vectors, LIGHT, EmbedOptions(seconds=0, part_rows=10))
+    assert 0 < some.new < 40
+    assert some.left == 40 - some.new
+    assert not state_in(vectors.folder.parent).finished
+    rest = embed(source(table), vectors, LIGHT)
+    assert (rest.new, rest.left) == (some.left, 0)
+    assert state_in(vectors.folder.parent).finished
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows())

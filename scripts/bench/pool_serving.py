@@ -1,0 +1,219 @@
+"""Whether a large pool behind a project is felt in Label Studio: next task and Submit beside a small one, in turns.
+
+Both projects are alike but for their pools: some rows became tasks, a model was trained, an order stands, and a backend
+is connected. The pools are made up: headlines of words drawn again, and vectors that repeat every thousand rows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any, Final
+
+import numpy as np
+import requests
+import typer
+from demo import start_backend
+from demo_data import CONFIGS
+from processes import LIGHT_IMPORTS, LOCALHOST
+from rich.table import Table
+
+from bench.start import start_studio
+from bench.timing import load, percentile, timed, wait_for
+from ml_backend.cli.common import console, messages, new_app, tell_errors
+from ml_backend.config import Settings
+from ml_backend.label_studio.answers import result_for
+from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.setup import connect_backend, make_project
+from ml_backend.pool.document import Pool, connect
+from ml_backend.pool.encoders import TEXT, PoolEncoder
+from ml_backend.pool.rounds import pool_of
+from ml_backend.pool.vectors import ID, MARK, VECTOR, Vectors, folder_of
+from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.rounds.run import run_round
+from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.registry import stores_of
+
+ENCODER: Final = PoolEncoder(TEXT, "wordllama")
+PART: Final = 100_000
+DIFFERENT: Final = 1_000
+"""Vectors and texts; the ids are all different."""
+WORDS: Final = ("flood", "cricket", "fire", "council", "storm", "market", "crash", "festival", "police", "farmers")
+FIRST: Final = 20
+"""Answers before a model is trained."""
+GOAL: Final = 1.1
+QUIET: Final = {
+    "train_after_labels": 1_000_000,
+    "train_after_seconds": 30 * 86_400.0,
+    "hyperparameters": {"encoder": ENCODER.name},
+    "text_model": "sentences",
+}
+SEED: Final = 0
+LOOK_INTERVAL: Final = 0.1
+SETTLING: Final = 2.0
+"""Seconds in which the backend hears of what just happened."""
+
+app = new_app()
+
+
+@dataclass
+class Side:
+    """One project, and what it took."""
+
+    client: LabelStudioClient
+    id: int
+    question: ChoiceQuestion
+    rows: int
+    next: list[float] = field(default_factory=list)
+    submit: list[float] = field(default_factory=list)
+
+    def answer(self) -> None:
+        """Get the next task and answer it, as the page does."""
+        task, asked = timed(lambda: self.client.next_task(self.id))
+        label = self.question.labels[task["id"] % 2]
+        body = {"result": list(result_for(label, 1.0, self.question)), "lead_time": 1.5}
+        path = f"api/tasks/{task['id']}/annotations/?project={self.id}"
+        _, sent = timed(lambda: self.client.request("POST", path, body=body, once=True))
+        self.next.append(asked)
+        self.submit.append(sent)
+
+
+class Backend:
+    """The backend, asked as Label Studio asks it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = f"http://{LOCALHOST}:{settings.port}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = (str(settings.basic_auth_user), "bench")
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Send an event."""
+        self._session.post(f"{self._url}/webhook", json=event, timeout=60).raise_for_status()
+
+    def is_quiet(self, sides: Sequence[Side]) -> bool:
+        """Whether it has heard of all projects, and runs no round."""
+        known = self._session.get(f"{self._url}/status", timeout=60).json()["projects"]
+        return all(str(side.id) in known and not known[str(side.id)]["running"] for side in sides)
+
+
+@app.command()
+@tell_errors
+def main(
+    rows: Annotated[str, typer.Option(help="Rows of the two pools.")] = "1000,10000000",
+    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while a round runs.", min=5)] = 150,
+    data: Annotated[Path | None, typer.Option(help="Not used: the pools are made up.")] = None,  # noqa: ARG001
+) -> None:
+    """Start a Label Studio and a backend, two projects with pools, and answer in both, in turns."""
+    sizes = [int(size) for size in rows.split(",")]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
+        root = Path(folder)
+        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=2 * answers + 60)
+        rounds = replace(workspace(settings, client), outside=_outside)
+        sides = [_made(client, settings, rounds, root / str(size), size) for size in sizes]
+        children.callback(start_backend(settings, root / "backend.log").stop)
+        for side in sides:
+            connect_backend(client, side.id, f"http://{LOCALHOST}:{settings.port}", settings)
+        backend = Backend(settings)
+        time.sleep(SETTLING)
+        wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)  # it has made a first round of its own
+        _in_turns(sides, 5)
+        tables = [_told(_in_turns(sides, answers), "nothing else")]
+        backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
+        wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
+        under_way = _in_turns(sides, answers, enough=lambda: backend.is_quiet(sides))
+        tables.append(_told(under_way, f"a round over {sizes[-1]:,} rows"))
+    for table in tables:
+        console.print(table)
+
+
+def _outside(store: Any, client: LabelStudioClient, dry_run: bool) -> Any:
+    """The pool of a round, without the step that embeds new rows: these vectors are no encoder's."""
+    return pool_of(store, client, dry_run)
+
+
+def _made(client: LabelStudioClient, settings: Settings, rounds: Workspace, folder: Path, size: int) -> Side:
+    """A project with a pool, whose first model is trained and whose order stands."""
+    messages.print(f"A project with a pool of {size:,} rows ...", highlight=False)
+    xml = (CONFIGS / "headlines.xml").read_text(encoding="utf-8")
+    question: ChoiceQuestion = parse_label_config(xml, project="bench")
+    project = make_project(client, f"A pool of {size}", xml, question)
+    store = stores_of(settings).get(client.project(project.id).uid)
+    store.set_extra_params(QUIET)
+    _write(folder, Vectors(folder_of(store, ENCODER.name)), size)
+    schema = {"id": "String", "text": "String"}
+    connect(store, Pool(str(folder), "parquet", "id", {question.field: "text"}, schema, rows=size))
+    side = Side(client, project.id, question, size)
+    _round(rounds, side)
+    for _ in range(FIRST):
+        side.answer()
+    _round(rounds, side)
+    return side
+
+
+def _round(rounds: Workspace, side: Side) -> None:
+    report, seconds = timed(lambda: run_round(rounds, RoundRequest(side.id)))
+    messages.print(f"A round over {side.rows:,} rows: {seconds:.1f} s; {'; '.join(report.warnings)}", highlight=False)
+
+
+def _write(folder: Path, vectors: Vectors, size: int) -> None:
+    """The table of a pool, and its vectors; both small on the disk, since what repeats is squeezed out."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(SEED)
+    texts = [" ".join(rng.choice(WORDS, 6)) + f" {number}" for number in range(DIFFERENT)]
+    numbers = ENCODER.vectors(texts)[0]
+    vectors.start(ENCODER.about())
+    folder.mkdir()
+    for part, start in enumerate(range(0, size, PART)):
+        count = min(PART, size - start)
+        places = np.arange(start, start + count) % DIFFERENT
+        ids = pa.array([f"row-{row}" for row in range(start, start + count)])
+        pq.write_table(pa.table({"id": ids, "text": pa.array(texts).take(places)}), folder / f"{part:05d}.parquet")
+        kind = pa.list_(pa.field("item", pa.float16(), nullable=False), numbers.shape[1])
+        column = pa.FixedSizeListArray.from_arrays(pa.array(numbers[places].reshape(-1)), type=kind)
+        table = pa.table({ID: ids, MARK: np.zeros(count, np.uint64), VECTOR: column})
+        pq.write_table(
+            table,
+            vectors.folder / f"part-{part:012x}.parquet",
+            row_group_size=32_768,
+            compression="zstd",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+
+
+def _in_turns(sides: Sequence[Side], count: int, enough: Callable[[], bool] | None = None) -> Sequence[Side]:
+    """So many answers in each, one here and one there; fewer where it is enough before."""
+    fresh = [replace(side, next=[], submit=[]) for side in sides]
+    for number in range(count):
+        if enough is not None and number and enough():
+            break
+        for side in fresh:
+            side.answer()
+    return fresh
+
+
+def _told(sides: Sequence[Side], what: str) -> Table:
+    table = Table("pool, rows", "answers", "next, median ms", "p95", "x", "Submit, median ms", "p95", "x")
+    table.title = f"Beside {what} (goal: at most {GOAL}) {load()}"
+    reference = [percentile(times, 95) for times in (sides[0].next, sides[0].submit)]
+    for side in sides:
+        cells = []
+        for times, first in zip((side.next, side.submit), reference, strict=True):
+            p95 = percentile(times, 95)
+            cells += [f"{1e3 * median(times):.0f}", f"{1e3 * p95:.0f}", f"{p95 / first:.2f}"]
+        table.add_row(f"{side.rows:,}", str(len(side.next)), *cells)
+    return table
+
+
+if __name__ == "__main__":
+    app()
