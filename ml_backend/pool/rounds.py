@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -32,7 +33,7 @@ from ml_backend.pool.document import Pool, connected
 from ml_backend.pool.feeding import feed, rows_there
 from ml_backend.pool.heads import Head, check_fits, head_of
 from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, write_candidates
-from ml_backend.pool.row_items import Suited, candidate_items, suited, vectors_of, without_rows
+from ml_backend.pool.row_items import Suited, candidate_items, sample_of, suited, vectors_of, without_rows
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import picture_data, task_data
 from ml_backend.pool.scoring import Rows
@@ -111,7 +112,7 @@ class RoundPool:
         self._taken = set(there)
         keys = {task.id: numbers[row] for row, tasks in there.items() for task in tasks}
         project = replace(project, keys=keys)
-        with _Told(self, recorder):
+        with self._told(recorder):
             self._suited = suited(project, self.store)
             if self.settings and not self.dry_run and not is_embedded(self._suited, self.pool):
                 embed_first(self.settings, self.store, recorder)
@@ -130,7 +131,7 @@ class RoundPool:
         found = self._suited
         if found is None:
             return project
-        with _Told(self, recorder):
+        with self._told(recorder):
             version = recorder.report.version
             head = head_of(self.store.manifest(version), model) if model is not None and version else None
             if head is not None:
@@ -204,6 +205,10 @@ class RoundPool:
         found = source.rows(rows.names)
         return [task_data(row, found[row]) if row in found else None for row in rows.names]
 
+    def sample(self, project: RoundProject, count: int) -> Sequence[Task]:
+        """Rows of the pass's own sample, which the candidates hold all of; see `OutsidePool.sample`."""
+        return sample_of(project, min(count, self._pass.drawn))
+
     # --- rows among the open tasks -----------------------------------------------------------------------------
 
     def _with_rows(
@@ -275,25 +280,13 @@ class RoundPool:
             recorder.warn(f"{len(lost)} chosen pictures are left out: {', '.join(lost[:SHOWN])}")
         return {key: made[self._rows[key][0]] for key in chosen if self._rows[key][0] in made}
 
-    def tell(self, problem: ActiveLearningError, recorder: Recorder) -> None:
-        """Say why nothing new comes from the pool; the tasks that are there are ordered all the same."""
-        self._pass = LastPass(datetime.now(UTC).isoformat(), tasks=len(self._taken), problem=str(problem))
-        recorder.warn(f"Nothing new comes from the pool: {problem}")
-        if not self.dry_run:
-            note(self.store, self._pass)
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Turns what keeps a pool from being searched into a warning of the round."""
-
-    pool: RoundPool
-    recorder: Recorder
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: object) -> bool:
-        if not isinstance(exc, DataError | StoreError | ConfigurationError):
-            return False
-        self.pool.tell(exc, self.recorder)
-        return True
+    @contextmanager
+    def _told(self, recorder: Recorder) -> Iterator[None]:
+        """What keeps the pool from being searched is a warning of the round; the tasks that are there are ordered."""
+        try:
+            yield
+        except (DataError, StoreError, ConfigurationError) as exc:
+            self._pass = LastPass(datetime.now(UTC).isoformat(), tasks=len(self._taken), problem=str(exc))
+            recorder.warn(f"Nothing new comes from the pool: {exc}")
+            if not self.dry_run:
+                note(self.store, self._pass)

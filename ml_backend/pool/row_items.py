@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.draws import draws_for
 from ml_backend.encoders import text_vectors
 from ml_backend.encoders.pictures import GREY_SIDE
 from ml_backend.encoders.registry import AUTO, ENCODERS
@@ -20,6 +21,7 @@ from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.encoder_choice import candidates
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks
+from ml_backend.selection.control_arm import ORDER_STREAM
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -80,6 +82,14 @@ def candidate_items(
     order = np.array([places[key] for key in read.task_ids.tolist()], dtype=np.int64)
     text_vectors.know(found.encoder.name, read.items, rows.vectors[order])
     return {}  # they are among the project's items
+
+
+def sample_of(project: RoundProject, count: int) -> list[Task]:
+    """The first rows of the control order among a project's open items."""
+    rows = [task for task in project.pool.open if task.id >= FIRST_ROW]
+    keys = np.array([task.id for task in rows], dtype=np.int64)
+    order = np.argsort(draws_for(keys, project.settings.seed + ORDER_STREAM), kind="stable")
+    return [rows[place] for place in order[:count].tolist()]
 
 
 def without_rows(project: RoundProject) -> RoundProject:

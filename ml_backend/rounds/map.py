@@ -23,6 +23,8 @@ from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOW
 from ml_backend.store.project_store import ProjectStore
 
 log = logging.getLogger(__name__)
+MOST_ROWS: Final = 2_000
+"""Of a pool outside Label Studio: they show where its rows lie, and nobody has to tell them apart."""
 NEEDED: Final = 2
 """Tasks that make a map."""
 
@@ -50,7 +52,8 @@ def draw(
             drawn = _drawn(project, report, model, version)
             if drawn is not None:
                 project.store.write_map(version, drawn)
-                step.detail = f"{len(drawn.task_ids)} of {drawn.pool} tasks"
+                sampled = f", {len(drawn.rows)} rows" if len(drawn.rows) else ""
+                step.detail = f"{len(drawn.task_ids)} of {drawn.pool} tasks{sampled}"
     except Exception as exc:  # whatever it is: model and order of this round stand
         log.warning("project %s: drawing the map failed", project.now.id, exc_info=exc)
         reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
@@ -59,27 +62,33 @@ def draw(
 
 def _drawn(project: RoundProject, report: Report, model: Model, version: str) -> PoolMap | None:
     tasks, states, labels = _shown(project, report)
-    examples = read_tasks(tasks, project, report)
-    if len(examples.items) < NEEDED:
-        return None
+    sample = project.outside.sample(project, MOST_ROWS) if project.outside else []
+    examples = read_tasks([*tasks, *sample], project, report)
     ids = examples.task_ids
+    count = int((ids < FIRST_ROW).sum())  # tasks come first
+    if count < NEEDED:
+        return None
     before, same_model = _last(project.store, version)
     embeddings = model.embed(examples.items)
     if same_model and np.isin(ids, before.task_ids).any():
         layout = place_new(embeddings, ids, before)
     else:
         layout = lay_out(embeddings, ids, before, seed=project.settings.seed)
-    scores = _scores(project, model, examples.items, ids)
+    rows, row_places = ids[count:], layout.places[count:]
+    ids = ids[:count]
+    scores = _scores(project, model, examples.items[:count], ids)
     index = {label: number for number, label in enumerate(project.question.labels)}
     return PoolMap(
         ids,
-        layout.places,
+        layout.places[:count],
         np.array([states[int(task)] for task in ids], dtype=np.uint8),
         np.array([index.get(_first(labels.get(int(task), "")), UNKNOWN) for task in ids], dtype=np.int16),
         scores.winner.astype(np.int16),
         scores.confidence.astype(np.float32),
         scores.uncertainty.astype(np.float32),
         pool=project.pool.size,
+        rows=rows,
+        row_places=row_places,
     )
 
 

@@ -132,6 +132,9 @@ class OutsidePool(Protocol):
     def searched(self, project: RoundProject, model: Model | None, recorder: Recorder) -> RoundProject:
         """The project with other rows among its open tasks: those that are worth comparing now, by this model."""
 
+    def sample(self, project: RoundProject, count: int) -> Sequence[Task]:
+        """So many of its rows that are no tasks, at the most: a uniform sample, the same one from round to round."""
+
     def fed(
         self, project: RoundProject, chosen: Sequence[int], recorder: Recorder
     ) -> tuple[RoundProject, Mapping[int, int]]:

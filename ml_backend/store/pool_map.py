@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
@@ -60,13 +60,19 @@ class PoolMap:
     """In [0, 1], larger = asked sooner; see `scoring.Scores` ``[N]``."""
     pool: int
     """All tasks of the project, shown or not."""
+    rows: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Numbers of some rows of a pool outside Label Studio that are no tasks: a uniform sample ``[R]``."""
+    row_places: Places = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    """``[R, 2]``."""
 
     @property
     def layout(self) -> Layout:
-        """Tasks and places alone."""
-        return Layout(self.task_ids, self.places)
+        """Tasks, rows and their places alone."""
+        ids, places = (self.task_ids, self.rows), (self.places, self.row_places)
+        return Layout(np.concatenate(ids), np.concatenate(places))
 
 
+OF_ROWS: Final = ("rows", "row_places")
 ARRAYS: Final = tuple(each.name for each in fields(PoolMap) if each.name != POOL)
 
 
@@ -105,12 +111,15 @@ def read_map(folder: Path) -> PoolMap | None:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in ARRAYS}
+            absent = set(OF_ROWS) - set(file.keys())  # of a map that was drawn before rows were
+            arrays = {name: file.get_tensor(name) for name in ARRAYS if name not in absent}
             found = PoolMap(**arrays, pool=int(file.metadata()[POOL]))
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, TypeError, KeyError, ValueError) as exc:
         raise StoreError(f"{path} is damaged ({exc}); delete it: the next round draws a new one.") from exc
-    if len({len(values) for values in arrays.values()}) != 1 or found.places.shape != (len(found.task_ids), 2):
+    lengths = {len(values) for name, values in arrays.items() if name not in OF_ROWS}
+    shapes = found.places.shape == (len(found.task_ids), 2), found.row_places.shape == (len(found.rows), 2)
+    if len(lengths) != 1 or not all(shapes):
         raise StoreError(f"{path} is damaged (its parts differ in length); delete it: the next round draws a new one.")
     return found

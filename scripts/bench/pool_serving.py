@@ -1,7 +1,7 @@
 """Whether a large pool behind a project is felt in Label Studio: next task and Submit beside a small one, in turns.
 
 Both projects are alike but for their pools: some rows became tasks, a model was trained, an order stands, and a backend
-is connected. The pools are made up: headlines of words drawn again, and vectors that repeat every thousand rows.
+is connected. The pools are made up: headlines of words drawn again, and vectors that repeat.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ml_backend.store.registry import stores_of
 
 ENCODER: Final = PoolEncoder(TEXT, "wordllama")
 PART: Final = 100_000
-DIFFERENT: Final = 1_000
+DIFFERENT: Final = 500
 """Vectors and texts; the ids are all different."""
 WORDS: Final = ("flood", "cricket", "fire", "council", "storm", "market", "crash", "festival", "police", "farmers")
 FIRST: Final = 20

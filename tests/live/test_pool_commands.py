@@ -72,7 +72,7 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
     assert {row["label"] for row in rows} == {"flood"}
     assert "in it already" in run(pool, "predict", *to, "--out", out, code=1).output
 
-    a_round_makes_tasks_of_pictures(run, make_project, bucket, tmp_path, monkeypatch)
+    a_round_makes_tasks_of_pictures(run, make_project, bucket, tmp_path)
     refused = httpx.post(f"{bucket.url}/moto-api/reset-auth", content=b"0")  # from now on it looks at credentials
     assert refused.is_success
     told = run(pool, "embed", *to, code=1).output
@@ -84,9 +84,8 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
     assert not (store.folder / "pool").exists()
 
 
-def a_round_makes_tasks_of_pictures(run, make_project, bucket, folder, monkeypatch):
+def a_round_makes_tasks_of_pictures(run, make_project, bucket, folder):
     """Pictures beside the tables: what people are shown is in the task, so that no page needs the bucket."""
-    monkeypatch.setenv("IMAGE_MODEL", "mnist_cnn")
     files = [write_picture(folder / "p" / f"{number}.png", (number * 9, 90, 200), side=28) for number in range(24)]
     for path in files:
         bucket.client.upload_file(str(path), BUCKET, f"pictures/{path.name}")
@@ -94,6 +93,7 @@ def a_round_makes_tasks_of_pictures(run, make_project, bucket, folder, monkeypat
     project = make_project(config=PICTURES_CONFIG)
     to = ("--project", project.id)
     run(pool, "connect", f"s3://{BUCKET}/pictures", *to)
+    open_project(folder / "versions", project.id).set_extra_params({"image_model": "mnist_cnn"})
     told = run(sync, *to, "--train", "--queue", 10).output
     assert "embed" in told
     tasks = {row["data"]["pool_id"]: row["data"]["image"] for row in tasks_of(project)}

@@ -101,7 +101,7 @@
     if (!made) return null;
     const brush = over.getContext("2d");
     const pointers = new Map();
-    let data = null, columns = null, count = 0, drawnRows = [], tool = "lasso", path = null, waiting = 0;
+    let data = null, columns = null, count = 0, meant = [], tool = "lasso", path = null, waiting = 0;
     let zoom = null; // {x, y: the middle, unit: pixels per unit}
     let began = -Infinity, marked = null, down = null;
     let stale = true; // the points have to be drawn again, not only what lies over them
@@ -188,12 +188,12 @@
       for (const name of Object.keys(SIZES)) fill(name, columns[name]);
     }
 
-    /** Show points in groups {rows, color, shape, size}; chosen: 1 for the selected rows; from: {x, y} to start at. */
+    /** Show points in groups {rows, color, shape, size, inert: no mouse finds them}; chosen: 1 for the selected rows; from: {x, y} to start at. */
     function show(content, groups, chosen, from) {
       const fresh = !data;
       data = content;
-      drawnRows = groups.flatMap((group) => group.rows);
-      count = drawnRows.length;
+      meant = groups.flatMap((group) => (group.inert ? [] : group.rows));
+      count = groups.reduce((sum, group) => sum + group.rows.length, 0);
       columns = {};
       for (const [name, size] of Object.entries(SIZES)) columns[name] = new Float32Array(count * size);
       const start = from || data, faint = count > 3000 ? 0.05 : 0.2;
@@ -221,7 +221,7 @@
     function nearest(x, y) {
       let found = null, best = near * near;
       const { width, height } = box();
-      for (const i of drawnRows) {
+      for (const i of meant) {
         const dx = width / 2 + (data.x[i] - zoom.x) * zoom.unit - x;
         const dy = height / 2 - (data.y[i] - zoom.y) * zoom.unit - y;
         const gap = dx * dx + dy * dy;
@@ -232,7 +232,7 @@
 
     function within(polygon) {
       const { width, height } = box(); // once: to ask for it makes the browser lay the page out
-      return drawnRows.filter(function (i) {
+      return meant.filter(function (i) {
         const x = width / 2 + (data.x[i] - zoom.x) * zoom.unit, y = height / 2 - (data.y[i] - zoom.y) * zoom.unit;
         let inside = false;
         for (let a = 0, b = polygon.length - 1; a < polygon.length; b = a++) {

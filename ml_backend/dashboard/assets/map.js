@@ -93,6 +93,8 @@
         const content = await response.json();
         if (!response.ok) throw new Error(content.error || "The map cannot be loaded.");
         content.place = new Map(content.task_ids.map((task, i) => [task, i]));
+        content.x.push(...content.rows.x); // after the tasks: rows are drawn, and nothing else is known of them
+        content.y.push(...content.rows.y);
         return content;
       });
       map.maps.set(version.name, answer);
@@ -199,7 +201,13 @@
     const found = passes ? all.map((group) => ({ ...group, rows: group.rows.filter(passes) })) : all;
     const count = found.reduce((sum, group) => sum + group.rows.length, 0);
     at("map-only-told").textContent = "Show only some" + (passes ? " (" + many(count, "task") + " shown)" : "");
-    return found.filter((group) => group.rows.length);
+    return [ofPool(map.data), ...found].filter((group) => group.rows.length);
+  }
+
+  /** Rows of a pool outside Label Studio that are no tasks: below all else, and nothing that can be chosen. */
+  function ofPool(data) {
+    const rows = data.rows.x.map((_, i) => data.task_ids.length + i);
+    return { name: "rows of the pool, a sample", rows: rows, color: QUIET, shape: 0, size: 3, inert: true };
   }
 
   function draw(map, before) {
@@ -251,7 +259,8 @@
     const all = data.task_ids.length === data.pool ? "All " + many(data.pool, "task")
       : data.task_ids.length.toLocaleString("en") + " of " + many(data.pool, "task");
     const parts = STATES.map((state, number) => counts[number].toLocaleString("en") + " " + state.name);
-    const text = all + ": " + parts.join(", ") + ".";
+    const rows = data.rows.x.length ? " Beside them " + many(data.rows.x.length, "row") + " of the pool outside, a sample." : "";
+    const text = all + ": " + parts.join(", ") + "." + rows;
     if (map.plot) {
       at("map-caption").textContent = text + (touch() ? "" : " A click opens a task in Label Studio.");
     }

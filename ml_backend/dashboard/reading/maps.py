@@ -46,7 +46,8 @@ def points(store: ProjectStore, version: str) -> dict[str, Any]:
 
     ``x``, ``y``; ``state``: index into ``states``; ``label`` and ``guess``: indices into ``classes``, -1 where there is
     none; ``confidence`` and ``uncertainty`` in [0, 1]. Of control tasks that are still to be answered no guess is told:
-    who sees it before answering would no longer measure the model.
+    who sees it before answering would no longer measure the model. ``rows``: places of rows of a pool
+    outside that are no tasks.
 
     Raises:
         StoreError: there is no such version, it has no map, or the map is damaged.
@@ -72,6 +73,7 @@ def points(store: ProjectStore, version: str) -> dict[str, Any]:
         "guess": guesses.tolist(),
         "confidence": _rounded(drawn.confidences, hidden),
         "uncertainty": _rounded(drawn.uncertainties, hidden),
+        "rows": {"x": _rounded(drawn.row_places[:, 0]), "y": _rounded(drawn.row_places[:, 1])},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import pytest
 from bench.dashboard_store import HOSTILE, make_store, some_map
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from safetensors.numpy import save_file
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages import map as map_page
 from ml_backend.dashboard.pages import queue as queue_page
 from ml_backend.dashboard.reading import queues
 from ml_backend.jobs.local_queue import LocalRoundQueue
-from ml_backend.records import CONTROL, PINNED, Prediction, Queue
+from ml_backend.records import CONTROL, FIRST_ROW, PINNED, Prediction, Queue
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
-from ml_backend.store.pool_map import read_map
+from ml_backend.store.pool_map import ARRAYS, MAP_FILE, OF_ROWS, read_map
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides, change, read
 
@@ -84,6 +86,30 @@ def test_a_map_survives_its_file(tmp_path: Path) -> None:
     store.set_current(Current())
     store.delete_version(newer)
     assert store.mapped_versions() == [], "it goes with its version"
+
+
+def test_rows_of_a_pool_are_places_and_nothing_else(tmp_path: Path, serve: Any) -> None:
+    store = make_store(tmp_path, versions=1)
+    (version,) = store.versions()
+    rows = np.array([FIRST_ROW + 7, FIRST_ROW + 3], dtype=np.int64)
+    drawn = replace(some_map(30), rows=rows, row_places=np.array([[1, 2], [3, 4.5]], np.float32))
+    store.write_map(version, drawn)
+    found = store.map(version)
+    assert found is not None
+    assert found.layout.task_ids.tolist() == [*drawn.task_ids.tolist(), *rows.tolist()]
+    data = serve().get(f"{API}/map/{version}").json
+    assert data["rows"] == {"x": [1, 3], "y": [2, 4.5]}
+    assert len(data["x"]) == len(data["task_ids"]) == 30
+    assert str(FIRST_ROW + 7) not in json.dumps(data), "a browser cannot hold such a number"
+
+
+def test_a_map_from_before_there_were_rows_is_read(tmp_path: Path) -> None:
+    drawn = some_map(20)
+    arrays = {name: getattr(drawn, name) for name in ARRAYS if name not in OF_ROWS}
+    save_file(arrays, tmp_path / MAP_FILE, metadata={"pool": "20"})
+    found = read_map(tmp_path)
+    assert found is not None
+    assert (len(found.rows), found.row_places.shape) == (0, (0, 2))
 
 
 def test_a_damaged_map_says_what_to_do(tmp_path: Path, serve: Any) -> None:

@@ -1,15 +1,21 @@
 """What a row's task holds, and what one pass leaves for the next round."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ml_backend.config import ProjectSettings
 from ml_backend.errors import BadItemError, StoreError
 from ml_backend.pool.last_pass import FILE, LastPass, note, read_candidates, stored, write_candidates
+from ml_backend.pool.row_items import sample_of
+from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import MOST_BYTES, picture_data, task_data
 from ml_backend.pool.scoring import Rows
+from ml_backend.records import Task
+from ml_backend.selection.control_arm import control_order
 from ml_backend.store.documents import POOL_PASS
 from ml_backend.store.project_store import ProjectStore
 
@@ -20,6 +26,14 @@ def png(side=8, noise=False):
     held = io.BytesIO()
     picture.save(held, format="PNG")
     return held.getvalue()
+
+
+def test_the_sample_of_a_project_is_the_head_of_the_control_order():
+    keys = row_keys([f"r{number}" for number in range(300)])
+    tasks = [Task(task, {}) for task in (4, 9, *keys.tolist())]
+    project = SimpleNamespace(pool=SimpleNamespace(open=tasks), settings=ProjectSettings(seed=5))
+    found = [task.id for task in sample_of(project, 40)]
+    assert found == control_order(keys, 5, 40).tolist()
 
 
 class Pictures:
