@@ -17,7 +17,7 @@ from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.embed import embed
 from ml_backend.pool.encoders import PoolEncoder
 from ml_backend.pool.hold_out import STREAM, hold_out
-from ml_backend.pool.last_pass import stored
+from ml_backend.pool.last_pass import read_candidates, stored
 from ml_backend.pool.rounds import pool_of
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.source import Source
@@ -42,8 +42,12 @@ def headlines(shared_data, tmp_path_factory):
         texts = [row["headline_text"] for row in csv.DictReader(file)][:2000]
     rows = {f"abc-{number}": text for number, text in enumerate(texts)}
     path = tmp_path_factory.mktemp("pool") / "headlines.parquet"
+    return rows, write(path, rows)
+
+
+def write(path, rows):
     pq.write_table(pa.table({"key": list(rows), "headline": list(rows.values())}), path)
-    return rows, path
+    return path
 
 
 def answer_first(project, count):
@@ -101,13 +105,19 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     assert stored(store).rows == 2000
     assert stored(store).fed == 20
 
-    # Killed after it was announced, before Label Studio heard of it; and one row that came through.
+    # Killed after it was announced, before Label Studio heard of it; and one row that came through. Rows are gone.
     new = [row for row in texts if row not in rows][:2]
     announce(store, [{"text": texts[row], ROW_FIELD: row} for row in [*new, rows[0]]])
+    candidates, _ = read_candidates(folder_of(store, "wordllama"))
+    gone = [row for row in candidates.names if row not in [*rows, *new]][:2]
+    write(path, {row: text for row, text in texts.items() if row not in gone})
     third = run_round(workspace, RoundRequest(project.id, train=False))
+    write(path, texts)
+    assert any("2 rows of" in told and "are gone since they were embedded" in told for told in third.warnings)
     after = rows_in(project)
     assert announced(store) == []
     assert set(new) <= set(after)
+    assert not set(gone) & set(after)
     assert len(after) == len(set(after))
     assert any("cut off" in warning for warning in third.warnings)
 
