@@ -92,6 +92,8 @@ class RoundPool:
     """Number of a candidate → its id, and what its task would hold; of pictures nothing before they are chosen."""
     _taken: set[str] = field(default_factory=set)
     """Rows that are tasks."""
+    _files: str = ""
+    """What the pool's files looked like when this round embedded them; empty where it did not."""
     _pass: LastPass = field(default_factory=LastPass)
 
     @property
@@ -115,7 +117,7 @@ class RoundPool:
         with self._told(recorder):
             self._suited = suited(project, self.store)
             if self.settings and not self.dry_run and not is_embedded(self._suited, self.pool):
-                embed_first(self.settings, self.store, recorder)
+                self._files = embed_first(self.settings, Source(self.pool), self.store, recorder)
                 self._suited = suited(project, self.store)
             if self._suited is None:
                 raise StoreError(f"The pool is not embedded yet: {EMBED} {project.now.id}")
@@ -261,7 +263,7 @@ class RoundPool:
         try:
             taken = take_back(project, self.client, recorder)
             before = stored(self.store) or self._pass
-            files = before.files
+            files = self._files or before.files
             if self.settings is not None and self._suited is not None:
                 files = embed_new(self.settings, Source(self.pool), self._suited, recorder, files)
             if taken or files != before.files:

@@ -101,8 +101,7 @@ def embed_new(settings: Settings, source: Source, found: Suited, recorder: Recor
     Raises:
         DataError: the pool cannot be read. StoreError: another process embeds it, or the disk is full.
     """
-    listing = source.listing
-    files = f"{listing.count} files, {listing.size} bytes"
+    files = _look_of(source)
     if files == known:
         return known
     done = _embedded(settings, found.project.store, recorder, found.encoder)
@@ -114,11 +113,16 @@ def is_embedded(found: Suited | None, pool: Pool) -> bool:
     return found is not None and found.vectors.count() + found.vectors.count_bad() >= ENOUGH * pool.rows
 
 
-def embed_first(settings: Settings, store: ProjectStore, recorder: Recorder) -> None:
-    """Give the rows of a pool their vectors before it is searched, or go on with that.
+def _look_of(source: Source) -> str:
+    return f"{source.listing.count} files, {source.listing.size} bytes"
+
+
+def embed_first(settings: Settings, source: Source, store: ProjectStore, recorder: Recorder) -> str:
+    """Give the rows of a pool their vectors before it is searched, or go on with that; as `embed_new`.
 
     Args:
         settings: the installation's.
+        source: the pool.
         store: the project's.
         recorder: times it.
 
@@ -132,6 +136,7 @@ def embed_first(settings: Settings, store: ProjectStore, recorder: Recorder) -> 
             f"{done.rows - done.left:,} of {done.rows:,} rows are embedded by now; the next round goes on. "
             f"lsal pool embed --project {store.uid.split('.', 1)[0]} does it in one go."
         )
+    return _look_of(source)
 
 
 def _embedded(settings: Settings, store: ProjectStore, recorder: Recorder, encoder: PoolEncoder | None) -> Embedded:
