@@ -33,9 +33,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.encoders import TEXT, PoolEncoder
-from ml_backend.pool.rounds import pool_of
+from ml_backend.pool.round_requests import workspace
 from ml_backend.pool.vectors import ID, MARK, VECTOR, Vectors, folder_of
-from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round
 from ml_backend.rounds.workspace import Workspace
@@ -116,7 +115,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
         client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=2 * answers + 60)
-        rounds = replace(workspace(settings, client), outside=_outside)
+        rounds = workspace(settings, client)
         sides = [_made(client, settings, rounds, root / str(size), size) for size in sizes]
         children.callback(start_backend(settings, root / "backend.log").stop)
         for side in sides:
@@ -132,11 +131,6 @@ def main(
         tables.append(_told(under_way, f"a round over {sizes[-1]:,} rows"))
     for table in tables:
         console.print(table)
-
-
-def _outside(store: Any, client: LabelStudioClient, dry_run: bool) -> Any:
-    """The pool of a round, without the step that embeds new rows: these vectors are no encoder's."""
-    return pool_of(store, client, dry_run)
 
 
 def _made(client: LabelStudioClient, settings: Settings, rounds: Workspace, folder: Path, size: int) -> Side:

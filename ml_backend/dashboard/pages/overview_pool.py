@@ -31,7 +31,8 @@ def section(data: Data) -> list[Any]:
         content.insert(0, parts.notice(f"Nothing new came from the pool in the last round: {told}", "warning"))
     elif last.get("candidates"):
         kinds = ", ".join(f"{last[kind]:,} that {words_of}" for kind, words_of in KINDS.items() if last[kind])
-        told = f"The queue was chosen from {last['candidates']:,} rows and the tasks that were open: {kinds}. One row may be several of these."
+        told = f"The queue was chosen from {last['candidates']:,} rows and the tasks that were open: {kinds}."
+        told += " One row may be several of these."
         content.append(html.P(told, className="note"))
     note = html.Span(pool["url"], className="code")
     return [parts.section("The pool outside Label Studio", *content, note=note, topic="pool outside")]
