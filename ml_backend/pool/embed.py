@@ -220,7 +220,6 @@ class _Keeper:
         self._started = self._kept_at = clock()
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._taken = 0
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="pool")
         self._written: Future[tuple[int, int]] | None = None
         """Of the part that is being written, while the workers make the next."""
 
@@ -237,7 +236,7 @@ class _Keeper:
     def run(self, plan: Any, url: str) -> None:
         """Keep all that a plan gives, or what it gave until the time was up, or it was broken off."""
         self._tell()
-        with self._writer:
+        with ThreadPoolExecutor(1, thread_name_prefix="pool") as self._writer:
             try:
                 with reading(url):
                     for batch in plan.to_arrow_iter():

@@ -245,7 +245,7 @@ class RoundPool:
         kept = [task for task in project.pool.open if task.id not in made]
         project = replace(
             project,
-            pool=replace(project.pool, open=[*kept, *tasks]),
+            pool=replace(project.pool, open=[*kept, *tasks], size=project.pool.size + len(tasks)),
             keys={**project.keys, **{task: key for key, task in made.items()}},
         )
         recorder.report.open_tasks += len(made)
