@@ -24,10 +24,17 @@ from ml_backend.store.project_store import ProjectStore
 
 NER = (
     '<View><Labels name="ner" toName="t"><Label value="PER"/><Label value="ORG"/></Labels>'
-    '<Text name="t" value="$text"/></View>'
+    '<Text name="t" value="$text"/><Audio name="a" value="$audio"/>'
+    '<Labels name="sound" toName="a"><Label value="Speech"/></Labels></View>'
+)
+SOUND = "https://example.org/1.mp3"
+DRAWN = CONFIG.replace(
+    "</View>",
+    '<PolygonLabels name="outline" toName="img"><Label value="Road"/></PolygonLabels>'
+    '<BrushLabels name="brush" toName="img"><Label value="Sky"/></BrushLabels></View>',
 )
 TASKS = 12
-CHANGED = {4: -1, 5: 1}
+CHANGED = {4: -2, 5: 1}
 """Place of an answer in the order → by how many regions it differs from what was shown."""
 
 
@@ -37,11 +44,24 @@ def span(name, start, score, label="PER"):
 
 
 def boxes(number):
-    return [box("a", (10, 10, 20, 20), "Car", (number + 1) / 20), box("b", (50, 50, 10, 10), "Bike", 0.9)]
+    """A box, a polygon and a brush, the box least sure."""
+    about = {"original_width": 100, "original_height": 100}
+    outline = {"points": [[50, 50], [60, 50], [55, 60]], "polygonlabels": ["Road"], "closed": True}
+    strokes = {"format": "rle", "rle": [0, 0, 0, 64, 48, 14, 0], "brushlabels": ["Sky"]}
+    return [
+        box("a", (10, 10, 20, 20), "Car", (number + 1) / 20),
+        {"id": "b", "from_name": "outline", "to_name": "img", "type": "polygonlabels", "value": outline, "score": 0.9}
+        | about,
+        {"id": "c", "from_name": "brush", "to_name": "img", "type": "brushlabels", "value": strokes, "score": 0.5}
+        | about,
+    ]
 
 
 def spans(number):
-    return [span("a", 0, (number + 1) / 20), span("b", 10, 0.9, "ORG")]
+    """Two names in a text, and a word in the sound."""
+    heard = {"start": 0.5, "end": 1.5, "channel": 0, "labels": ["Speech"]}
+    sound = {"id": "c", "from_name": "sound", "to_name": "a", "type": "labels", "score": 0.5, "value": heard}
+    return [span("a", 0, (number + 1) / 20), span("b", 10, 0.9, "ORG"), sound]
 
 
 def elsewhere(region):
@@ -50,8 +70,8 @@ def elsewhere(region):
 
 
 KINDS = {
-    "boxes": (CONFIG, lambda number: {"image": f"https://example.org/{number}.png"}, boxes),
-    "spans": (NER, lambda number: {"text": f"word and words number {number} in a row"}, spans),
+    "boxes": (DRAWN, lambda number: {"image": f"https://example.org/{number}.png"}, boxes),
+    "spans": (NER, lambda number: {"text": f"word and words number {number} in a row", "audio": SOUND}, spans),
 }
 
 
@@ -121,16 +141,17 @@ def test_the_least_sure_are_served_first_and_what_people_correct_is_measured(pro
     } == {
         "tasks": 4,  # not those that had no prediction, or one that Label Studio refused
         "corrected": 2,
-        "kept": 1 + 2 + 1 + 2,
+        "kept": 1 + 3 + 1 + 3,
         "moved": 0,
-        "removed": 1,
+        "removed": 2,
         "added": 1,
         "overlap": 1,
     }
     assert tally(store) is not None
     export = read_export(client, project_id, store, defaults=workspace.defaults)
-    control = next(iter(export.asked.controls.names))
-    values = {row["task_id"]: row["answers"][control] or [] for row in export.rows}
+    values = {
+        row["task_id"]: [part for found in row["answers"].values() for part in found or ()] for row in export.rows
+    }
     assert {task: len(places) for task, places in values.items()} == {
         task: len(result) + CHANGED.get(place, 0) for place, (task, result) in enumerate(answered.items())
     }
