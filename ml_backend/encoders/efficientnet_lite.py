@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as a function from pixels to features: inference only, batch norm folded into the convolutions.
+"""EfficientNet-Lite as a function from pixels to features: inference only, batch norm folded into the convolutions.
 
 Axes: ``N`` pictures, ``[N, 3, H, W]`` pixels, ``[N, 1280]`` features.
 
@@ -8,14 +8,15 @@ https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-effici
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE: Final = 224
 MEAN, SPREAD = 127.0, 128.0
 """Pixels go in as ``(value - 127) / 128``, as in training."""
 EPSILON: Final = 1e-3
@@ -29,7 +30,37 @@ STAGES: Final = (  # repeats, kernel, stride, channels out; all but the first ex
     (4, 5, 2, 192),
     (1, 3, 1, 320),
 )
+"""Of Lite0; the others scale them."""
+STEM: Final = 32
 FEATURES: Final = 1_280
+STEP: Final = 8
+"""Channels come in multiples of it."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """One member of the family: how much wider and deeper than Lite0 it is, and the pictures that it sees."""
+
+    width: float
+    """Times the channels of each stage, rounded to `STEP`; stem and head keep theirs."""
+    depth: float
+    """Times the repeats of each stage, rounded up; the first stage and the last keep theirs."""
+    side: int
+    """Width and height of its pictures, in pixels."""
+
+    def channels(self, count: int) -> int:
+        """Channels of a stage; never less than nine tenths of what the width asks for."""
+        wanted = count * self.width
+        rounded = max(STEP, int(wanted + STEP / 2) // STEP * STEP)
+        return rounded if rounded >= 0.9 * wanted else rounded + STEP
+
+    def repeats(self, place: int, count: int) -> int:
+        """Blocks of the stage at a place."""
+        return count if place in (0, len(STAGES) - 1) else math.ceil(count * self.depth)
+
+
+LITE0: Final = Size(1.0, 1.0, 224)
+LITE1: Final = Size(1.0, 1.1, 240)
 
 
 class SameConv(nn.Conv2d):
@@ -63,15 +94,16 @@ class Block(nn.Module):
         return x + y if self.skips else y
 
 
-class EfficientNetLite0(nn.Module):
-    """``[N, 3, 224, 224]`` → ``[N, 1280]``: what the last layer before the classes of ImageNet sees."""
+class EfficientNetLite(nn.Module):
+    """``[N, 3, side, side]`` → ``[N, 1280]``: what the last layer before the classes of ImageNet sees."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: Size) -> None:
         super().__init__()
-        self.stem = SameConv(3, 32, 3, 2)
-        blocks, inside = [], 32
-        for place, (repeats, kernel, stride, out) in enumerate(STAGES):
-            for repeat in range(repeats):
+        self.stem = SameConv(3, STEM, 3, 2)
+        blocks, inside = [], STEM
+        for place, (repeats, kernel, stride, channels) in enumerate(STAGES):
+            out = size.channels(channels)
+            for repeat in range(size.repeats(place, repeats)):
                 blocks.append(Block(inside, out, kernel, stride if repeat == 0 else 1, 6 if place else 1))
                 inside = out
         self.blocks = nn.Sequential(*blocks)
@@ -85,13 +117,13 @@ class EfficientNetLite0(nn.Module):
         return features
 
     @classmethod
-    def from_published(cls, weights: Mapping[str, Tensor]) -> EfficientNetLite0:
+    def from_published(cls, size: Size, weights: Mapping[str, Tensor]) -> EfficientNetLite:
         """From a published state dict, ``_conv_stem``, ``_bn0``, ``_blocks.I._expand_conv``, …, its norms folded in.
 
         Raises:
             KeyError: a weight is missing. RuntimeError: one has another shape.
         """
-        network = cls()
+        network = cls(size)
         with torch.no_grad():
             for layer, convolution, norm in network._published_names():
                 scale = weights[f"{norm}.weight"] * torch.rsqrt(weights[f"{norm}.running_var"] + EPSILON)

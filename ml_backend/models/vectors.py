@@ -27,6 +27,8 @@ Part = tuple[str, Any]
 and what the task's field holds, with the field's name in words."""
 LONGEST: Final = 16_384
 """Numbers of one vector."""
+PICTURES: Final = picture_vectors.EARLIER
+"""Encoder of the pictures among the parts: always the same, since no version remembers which it was."""
 LARGEST: Final = 1e6
 """Size of a number: beyond, 32 bits are not enough for what is computed with it."""
 
@@ -35,7 +37,7 @@ class Vectors(LinearHead):
     """Classifier over vectors of any origin, for 2 to 1,000 classes.
 
     A `LinearHead`: items are ``float32 [D]``, of what `read_parts` makes one. The hyperparameter ``encoder`` reads the
-    texts among the parts; pictures are read by the usual encoder of photographs.
+    texts among the parts; pictures are read by `PICTURES`.
     """
 
     name: ClassVar[str] = "vectors"
@@ -138,7 +140,7 @@ def _column(parts: Sequence[Part], encoder: str) -> list[Features | BadItemError
     if kind == "Text":
         return [_unit(row) for row in text_vectors.encode(encoder or text_vectors.resolve(text_vectors.AUTO), contents)]
     if kind == "Image":
-        return [_or_error(_unit, each) for each in picture_vectors.read(picture_vectors.AUTO, contents)]
+        return [_or_error(_unit, each) for each in picture_vectors.read(PICTURES, contents)]
     if kind == "Images":
         return _means(contents)
     return [_or_error(lambda value: numbers(*value), each) for each in contents]
@@ -146,7 +148,7 @@ def _column(parts: Sequence[Part], encoder: str) -> list[Features | BadItemError
 
 def _means(groups: Sequence[Sequence[bytes]]) -> list[Features | BadItemError]:
     """Of several pictures the mean of their vectors."""
-    read = iter(picture_vectors.read(picture_vectors.AUTO, [raw for group in groups for raw in group]))
+    read = iter(picture_vectors.read(PICTURES, [raw for group in groups for raw in group]))
     found: list[Features | BadItemError] = []
     for group in groups:
         vectors = [next(read) for _ in group]

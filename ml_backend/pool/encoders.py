@@ -22,7 +22,7 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.reading import one_by_one
 from ml_backend.models.texts import read_text
 from ml_backend.pool.vectors import About, Half
-from ml_backend.rounds.encoder_choice import Candidate, candidates
+from ml_backend.rounds.encoder_choice import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
 from ml_backend.store.manifest import Manifest
 
@@ -151,9 +151,10 @@ def choose(
         LabelConfigError, ConfigurationError: no model, or no encoder, can be used.
     """
     options = {option.name: option for option in candidates(tag, settings)}
-    chosen, reason = _of_version(options, version), "as in the version in use"
-    if documented.get("choice") in options:
-        chosen, reason = options[documented["choice"]], str(documented.get("reason", "")) or "as rounds have chosen"
+    known = {option.name: option for option in with_earlier(list(options.values()))}
+    chosen, reason = _of_version(known, version), "as in the version in use"
+    if documented.get("choice") in known:
+        chosen, reason = known[documented["choice"]], str(documented.get("reason", "")) or "as rounds have chosen"
     if chosen is None and len(options) == 1:
         chosen, reason = next(iter(options.values())), "the settings and what is installed leave no other"
     if chosen is None:

@@ -102,7 +102,9 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
                 kept = kept.extended(items)
             else:
                 options, progress = settings.embedding_options, step.progress
-                kept = PoolEmbedding.learn(encoder, items, seed=settings.seed, options=options, progress=progress)
+                kept = PoolEmbedding.learn(
+                    encoder, items, seed=settings.seed, options=options, read_by=project.read_by, progress=progress
+                )
             if not dry_run and project.outside is None:
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
@@ -152,7 +154,7 @@ def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None
     except StoreError:
         return None  # it can be computed again
     settings = project.settings
-    wanted = made_of(encoder, settings.seed, settings.embedding_options)
+    wanted = made_of(encoder, settings.seed, settings.embedding_options, project.read_by)
     if kept is None or kept.made_of != wanted:
         return None
     length = getattr(kept.encoder, "length", 0)

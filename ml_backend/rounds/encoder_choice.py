@@ -95,6 +95,17 @@ def candidates(tag: str, settings: ProjectSettings) -> list[Candidate]:
     return fitting
 
 
+def with_earlier(options: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates and, after them, those with the default encoders of earlier releases, which vectors may be kept of."""
+    before = (
+        replace(each, encoder=encoder)
+        for each in options
+        if each.encoder and each.encoder == _default_encoder(each.model)
+        for encoder in getattr(each.model, "earlier_encoders", ())
+    )
+    return list(dict.fromkeys([*options, *before]))
+
+
 def _fits(candidate: Candidate, settings: ProjectSettings) -> bool:
     """Whether the embedding that the settings want reads the model's items, and knows the options they give it."""
     own = _own_embedding(candidate.model)

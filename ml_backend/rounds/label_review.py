@@ -116,4 +116,6 @@ def _fingerprint(project: RoundProject) -> str:
     labelled = sorted((task.id, label) for task, label in [*project.pool.training, *project.pool.evaluation])
     settings = project.settings
     content = [project.model.name, project.question.labels, settings.seed, settings.hyperparameters, labelled]
+    if project.read_by:
+        content.append(project.read_by)
     return fingerprint(content)

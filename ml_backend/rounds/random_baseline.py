@@ -175,7 +175,8 @@ def _unpacked(text: str, count: int) -> NDArray[np.bool_]:
 
 def _about(project: RoundProject, judged: EvaluationPredictions) -> str:
     settings = project.settings
-    return recipe(judged, project.model.name, project.question.labels, settings.seed, settings.hyperparameters)
+    model = f"{project.model.name} {project.read_by}".rstrip()
+    return recipe(judged, model, project.question.labels, settings.seed, settings.hyperparameters)
 
 
 def recipe(

@@ -16,6 +16,7 @@ from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.several_questions import fit_heads
+from ml_backend.rounds.version_reading import as_read_by
 from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.heads import write_heads
@@ -63,7 +64,8 @@ def serve(
     guesses = manifest.guesses if manifest else ""
     if guesses:
         recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
-    model = workspace.library.load(store, version) if version and not guesses else None
+    model = workspace.library.load(store, manifest.name) if manifest and not guesses else None
+    project = as_read_by(manifest if model else None, project, recorder)
     heads = fit_heads(project, recorder) if project.pool.open else ()
     project = _searched(_covering(project) if guesses else project, model, recorder, options)
     if project.pool.open:
@@ -73,9 +75,7 @@ def serve(
             write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
             _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
         return project
-    _tell_no_order(project, recorder)
-    if not options.dry_run and pin:  # there is no order to change with it: the next one will be this version's
-        store.set_current(replace(store.current(), pinned=pin))
+    _without_order(project, None if options.dry_run else pin, recorder)
     return project
 
 
@@ -96,7 +96,10 @@ def _take_empty(project: RoundProject, workspace: Workspace, recorder: Recorder)
     )
 
 
-def _tell_no_order(project: RoundProject, recorder: Recorder) -> None:
+def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -> None:
+    """Say why there is none; a version that is to be pinned will be the next order's."""
+    if pin:
+        project.store.set_current(replace(project.store.current(), pinned=pin))
     if project.pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
         return

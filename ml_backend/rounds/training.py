@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ml_backend.draws import Ids
-from ml_backend.errors import ModelError, StoreError
+from ml_backend.errors import ConfigurationError, ModelError, StoreError
 from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
 from ml_backend.files import fingerprint
 from ml_backend.label_sets import shown
@@ -23,6 +23,7 @@ from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds, measured
 from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.version_reading import reads_alike
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
 from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
 from ml_backend.semi_supervised.earlier import Earlier
@@ -171,11 +172,16 @@ def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace,
             return None
         if project.vector_length not in (0, store.manifest(rival).config.get("dimensions")):
             return None  # it learnt from vectors of another length
-        model = workspace.library.load(store, rival)
-    except (StoreError, ModelError) as exc:  # a damaged version must not keep the new one from being served
+        if not reads_alike(store.manifest(rival), project):
+            return None  # another model, or another encoder's vectors
+        return workspace.library.load(store, rival)
+    except (
+        StoreError,
+        ModelError,
+        ConfigurationError,
+    ) as exc:  # a damaged version must not keep the new one from being served
         recorder.warn(f"The new model is compared with nothing: {exc}")
         return None
-    return model if isinstance(model, project.model) else None  # another model reads items of another kind
 
 
 def _evaluation(project: RoundProject) -> str:
@@ -258,6 +264,8 @@ def fingerprint_of(project: RoundProject) -> str:
     ]
     if project.question.multiple:
         content.append("sets")
+    if project.read_by:
+        content.append(project.read_by)
     if project.unlabelled is not None and learns_from_pool(project.unlabelled, len(project.pool.open)):
         # Not the open tasks themselves: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]

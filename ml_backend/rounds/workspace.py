@@ -95,6 +95,14 @@ class RoundProject:
         found = reader_of(self.model, self.settings.hyperparameters)
         return replace(found, length=self.vector_length) if self.vector_length else found
 
+    @property
+    def read_by(self) -> str:
+        """The network that makes its items, where settings alone do not tell; else empty.
+
+        Two networks may make as many numbers, which must not be mixed.
+        """
+        return self.reader.name if self.reader.rounded else ""
+
     def new_model(self) -> Model:
         """An untrained model of the project's question.
 

@@ -67,16 +67,25 @@ class PoolEmbedding:
         *,
         seed: int,
         options: Mapping[str, float] | None = None,
+        read_by: str = "",
         progress: Progress = no_progress,
     ) -> Self:
         """Learn the encoder on the items, and find their neighbours.
+
+        Args:
+            encoder: is learnt.
+            items: copies count once.
+            seed: of what it draws.
+            options: of the encoder.
+            read_by: what made the items, where that is not always the same; see `made_of`.
+            progress: of the learning.
 
         Raises:
             ModelError: no items, or wrong options.
         """
         different = list({digest(item): item for item in items}.values())
         learnt = encoder.learn(different, seed=seed, options=options, progress=progress)
-        empty = cls(learnt, made_of(encoder, seed, options), (), *_nothing(learnt, different[0]))
+        empty = cls(learnt, made_of(encoder, seed, options, read_by), (), *_nothing(learnt, different[0]))
         return empty.extended(different)
 
     def extended(self, items: Sequence[Any]) -> Self:
@@ -192,10 +201,13 @@ def read_rows(path: Path) -> tuple[dict[bytes, int], Rows]:
     return {key.tobytes(): place for place, key in enumerate(keys)}, rows
 
 
-def made_of(encoder: type[Encoder], seed: int, options: Mapping[str, float] | None) -> dict[str, Any]:
-    """What tells one learnt encoder from another."""
+def made_of(
+    encoder: type[Encoder], seed: int, options: Mapping[str, float] | None, read_by: str = ""
+) -> dict[str, Any]:
+    """What tells one learnt encoder from another; ``read_by`` where items as long may mean something else."""
     chosen = dict(encoder.options()) | dict(options or {})
-    return {"encoder": encoder.name, "seed": seed, "options": {name: float(v) for name, v in sorted(chosen.items())}}
+    made = {"encoder": encoder.name, "seed": seed, "options": {name: float(v) for name, v in sorted(chosen.items())}}
+    return made | ({"read_by": read_by} if read_by else {})
 
 
 def digest(item: Any) -> bytes:

@@ -219,8 +219,8 @@ def _unlabelled(
     if path is not None and path.exists():
         try:
             kept = PoolEmbedding.load(path)
-            if kept.made_of == made_of(encoder, seed, None):
-                return Unlabelled(kept.extended(items), prior, drawn, _names(data, kept))
+            if kept.made_of == made_of(encoder, seed, None) and kept.knows(items):  # else read through another network
+                return Unlabelled(kept, prior, drawn, _names(data, kept))
         except StoreError:
             pass  # half a file, or of another release: it is computed again
     embedding = PoolEmbedding.learn(encoder, items, seed=seed)

