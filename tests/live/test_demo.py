@@ -38,7 +38,7 @@ def as_a_person() -> dict[str, str]:
 
 def demo(folder: Path, *options: str) -> list[str]:
     places = ["--folder", str(folder / "servers"), "--data", str(folder / "data"), "--offline"]
-    few = ["--digits", "1000", "--pool", "100"]
+    few = ["--digits", "400", "--initial", "50", "--pool", "60"]
     return [sys.executable, str(REPOSITORY / "scripts" / "demo.py"), *places, *few, *options]
 
 
