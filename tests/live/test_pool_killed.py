@@ -22,10 +22,12 @@ from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Vectors
+vectors = Vectors(Path(sys.argv[2]))
 def stop(done, total):
-    print(done, flush=True)
-    signal.pause()
-embed(Source(pool_of(sys.argv[1])), Vectors(Path(sys.argv[2])), PoolEncoder(TEXT, "wordllama"),
+    if vectors.count():  # a part is written while the next is made
+        print(done, flush=True)
+        signal.pause()
+embed(Source(pool_of(sys.argv[1])), vectors, PoolEncoder(TEXT, "wordllama"),
       EmbedOptions(part_rows=100), progress=stop)
 """
 
