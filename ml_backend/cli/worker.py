@@ -24,10 +24,9 @@ def main() -> None:
     import redis
 
     import ml_backend.pool.round_requests  # noqa: F401 - once here, so that each round's forked process has it already
-    from ml_backend.jobs.redis_jobs import RoundJob, WorkerData
+    from ml_backend.jobs.redis_jobs import RoundJob, RoundWorker, WorkerData
     from ml_backend.jobs.redis_queue import QUEUE_NAME
     from ml_backend.logs import configure_logging, library_level
-    from ml_backend.models import heavy
 
     configure_logging(settings)
     connection = redis.Redis.from_url(settings.redis_url.get_secret_value())
@@ -35,7 +34,6 @@ def main() -> None:
         connection.ping()
     except redis.RedisError as exc:
         raise ConfigurationError(f"No Redis answers at REDIS_URL ({exc}). Start it, or correct the setting.") from exc
-    kinds = {"serializer": WorkerData, "job_class": RoundJob}
-    heavy.load()  # before the forks, too
-    queue = rq.Queue(QUEUE_NAME, connection=connection, **kinds)
-    rq.Worker([queue], connection=connection, **kinds).work(logging_level=library_level(settings))
+    queue = rq.Queue(QUEUE_NAME, connection=connection, serializer=WorkerData, job_class=RoundJob)
+    worker = RoundWorker([queue], connection=connection, serializer=WorkerData, job_class=RoundJob)
+    worker.work(logging_level=library_level(settings))

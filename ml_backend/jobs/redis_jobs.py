@@ -15,11 +15,13 @@ import json
 import pickle
 from typing import Any, Final
 
+from rq import Queue, Worker
 from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from ml_backend.bounded_json import JsonBounds, JsonMalformed, JsonTooLarge, read_json
 from ml_backend.errors import ConfigurationError
+from ml_backend.models import heavy
 
 ROUND: Final = "ml_backend.backend.run_project_round"
 """What a queued job calls, by name: workers of all releases know it."""
@@ -117,3 +119,12 @@ class RoundJob(Job):
         if self.func_name != ROUND or self.instance is not None:
             raise ConfigurationError("A job in Redis is none of our rounds, and was declined. Who else writes there?")
         return super().func
+
+
+class RoundWorker(Worker):
+    """Imports what rounds need once, before the first of them, and not in each round's process."""
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Begin a round in a process of its own."""
+        heavy.load()
+        super().fork_work_horse(job, queue)

@@ -17,8 +17,10 @@ def test_through_label_studio_the_same_tasks_are_asked(label_studio, topics, tmp
 
 def test_the_command_goes_through_label_studio(label_studio, csv_file, tmp_path, monkeypatch):
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
-    args = (csv_file, "-s", "random", *SIZES, "--seeds", 1, "--budget", 10, "--out", tmp_path, "--cold")
+    # Which tasks come first hangs on their ids: of six, all can be of one class, and then no model is trained.
+    few = ("--initial", 20, "--budget", 24, "--seeds", 1)
+    args = (csv_file, "-s", "random", *SIZES, *few, "--out", tmp_path, "--cold")
     shown = call(*args, "--label-studio", label_studio.url)
     assert shown.exit_code == 0, shown.output
-    assert [r.labels for r in read_rounds(tmp_path / "topics-label-studio")["random", 0]] == [6, 10]
+    assert [r.labels for r in read_rounds(tmp_path / "topics-label-studio")["random", 0]] == [20, 24]
     assert label_studio.client.find_project("Simulation of topics: random, seed 0")
