@@ -28,7 +28,7 @@ TAB: Final[dict[str, Any]] = {
     },
 }
 """The Data Manager tab of those that nobody has labelled."""
-HOLD_OUT: Final = "lsal import --evaluation"
+HOLD_OUT: Final = "lsal import --evaluation (from a pool outside Label Studio: lsal pool hold-out)"
 
 
 def too_few_evaluated(evaluated: int, held_out: int) -> str:
