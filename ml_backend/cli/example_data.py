@@ -92,16 +92,22 @@ def fetch(
         try:
             if source or offline:
                 raise FetchError("the network was not asked")
-            if kind == "mnist":
-                download_mnist(target / MNIST_FOLDER, network)
-            else:
-                download_all(target / HEADLINES_FOLDER, network, labelled, console)
+            _download(kind, target, network, labelled, console)
         except FetchError as exc:
             report.notes.append(_fall_back(kind, target, exc))
     if "headlines" in kinds and unlabelled and not (source or offline):
         _fetch_unlabelled(target, network, unlabelled_file, report, console)
     _count(target, kinds, report)
     return report
+
+
+def _download(
+    kind: Kind, target: Path, network: Network, labelled: Sequence[RemoteFile], console: Console | None
+) -> None:
+    if kind == "mnist":
+        download_mnist(target / MNIST_FOLDER, network)
+    else:
+        download_all(target / HEADLINES_FOLDER, network, labelled, console)
 
 
 def _copy_from(source: Path, target: Path, kinds: Sequence[Kind]) -> Iterator[Kind]:

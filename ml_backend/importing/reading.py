@@ -130,9 +130,13 @@ def read_tasks(
     elif not is_image:
         raise DataError(f"{path} holds images, but the project's labeling config shows <{config_object_tag}>")
     else:
-        idx_file = idx_images(path)
-        items = idx_pair(idx_file, labels_path) if idx_file else image_folder(path)
+        items = _images(path, labels_path)
     return _tasks(items, wanted, logger.warning if problems is None else problems.append)
+
+
+def _images(path: Path, labels_path: Path | None) -> Iterable[ImportItem | BadItemError]:
+    idx_file = idx_images(path)
+    return idx_pair(idx_file, labels_path) if idx_file else image_folder(path)
 
 
 def _items(path: Path, wanted: _Wanted) -> Iterator[ImportItem | BadItemError]:

@@ -33,9 +33,9 @@ from ml_backend.pool.document import Pool, connected
 from ml_backend.pool.feeding import feed, rows_there
 from ml_backend.pool.heads import Head, check_fits, head_of
 from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, write_candidates
-from ml_backend.pool.row_items import Suited, candidate_items, sample_of, suited, vectors_of, without_rows
+from ml_backend.pool.row_items import Suited, candidate_items, sample_of, suited, vectors_of, with_made, without_rows
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.row_tasks import picture_data, task_data
+from ml_backend.pool.row_tasks import candidate_data, chosen_data
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.source import Source
 from ml_backend.pool.spread import spread_pass
@@ -185,7 +185,7 @@ class RoundPool:
             recorder.warn("Every row of the pool is a task already.")
             return without_rows(project)
         with recorder.step("read the pool") as step:
-            data = self._contents(rows)
+            data = candidate_data(self.pool, rows.names)
             kept = np.array([each is not None for each in data], dtype=np.bool_)
             rows, there = rows.take(kept), [each for each in data if each is not None]
             step.detail = f"{len(rows):,} rows"
@@ -197,15 +197,6 @@ class RoundPool:
         if not self.dry_run:
             write_candidates(found.vectors.folder, rows, there)
         return self._with_rows(without_rows(project), rows, there, recorder)
-
-    def _contents(self, rows: Rows) -> list[dict[str, Any] | None]:
-        """What the task of each row would hold; nothing yet of pictures, None of a text that is gone."""
-        if self.pool.is_pictures:
-            return [{} for _ in rows.names]
-        source = Source(self.pool)
-        source.check()
-        found = source.rows(rows.names)
-        return [task_data(row, found[row]) if row in found else None for row in rows.names]
 
     def sample(self, project: RoundProject, count: int) -> Sequence[Task]:
         """Rows of the pass's own sample, which the candidates hold all of; see `OutsidePool.sample`."""
@@ -232,7 +223,9 @@ class RoundPool:
         self, project: RoundProject, chosen: Sequence[int], recorder: Recorder
     ) -> tuple[RoundProject, Mapping[int, int]]:
         """Make tasks of chosen rows; see `OutsidePool.fed`."""
-        rows = self._data([key for key in chosen if key in self._rows], recorder)
+        rows, lost = chosen_data(self.pool, {key: self._rows[key] for key in chosen if key in self._rows})
+        if lost:
+            recorder.warn(f"{len(lost)} chosen pictures are left out: {', '.join(lost[:SHOWN])}")
         with recorder.step("feed") as step:
             took = feed(self.client, project.now.id, self.store, list(rows.values()), step.progress)
             step.detail = f"{len(took.tasks):,} rows became tasks"
@@ -240,14 +233,7 @@ class RoundPool:
             row, why = next(iter(took.refused.items()))
             recorder.warn(f"Label Studio refused {len(took.refused)} rows of the pool, {row!r} for one: {why}")
         made = {key: took.tasks[data[ROW_FIELD]] for key, data in rows.items() if data[ROW_FIELD] in took.tasks}
-        tasks = [Task(task, rows[key]) for key, task in made.items()]
-        project.items.update({task: project.items[key] for key, task in made.items() if key in project.items})
-        kept = [task for task in project.pool.open if task.id not in made]
-        project = replace(
-            project,
-            pool=replace(project.pool, open=[*kept, *tasks], size=project.pool.size + len(tasks)),
-            keys={**project.keys, **{task: key for key, task in made.items()}},
-        )
+        project = with_made(project, {key: Task(task, rows[key]) for key, task in made.items()})
         recorder.report.open_tasks += len(made)
         if made:
             recorder.report.fed = look(self.client, project.now.id)
@@ -272,15 +258,6 @@ class RoundPool:
             log.warning("project %s: looking after the pool failed", project.now.id, exc_info=exc)
             reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
             recorder.warn(f"The pool was not looked after: {reason}")
-
-    def _data(self, chosen: Sequence[int], recorder: Recorder) -> dict[int, dict[str, Any]]:
-        """What the tasks of chosen rows hold; those that are gone, or cannot be read, are left out."""
-        if not self.pool.is_pictures:
-            return {key: dict(self._rows[key][1]) for key in chosen}
-        made, lost = picture_data(Source(self.pool), [self._rows[key][0] for key in chosen])
-        if lost:
-            recorder.warn(f"{len(lost)} chosen pictures are left out: {', '.join(lost[:SHOWN])}")
-        return {key: made[self._rows[key][0]] for key in chosen if self._rows[key][0] in made}
 
     @contextmanager
     def _told(self, recorder: Recorder) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,6 +96,22 @@ def without_rows(project: RoundProject) -> RoundProject:
     """A project whose open items are tasks alone."""
     kept = [task for task in project.pool.open if task.id < FIRST_ROW]
     return replace(project, pool=replace(project.pool, open=kept))
+
+
+def with_made(project: RoundProject, made: Mapping[int, Task]) -> RoundProject:
+    """A project where rows have become tasks.
+
+    Args:
+        project: has the rows among its open items.
+        made: number of each row → its task.
+    """
+    project.items.update({task.id: project.items[key] for key, task in made.items() if key in project.items})
+    kept = [task for task in project.pool.open if task.id not in made]
+    return replace(
+        project,
+        pool=replace(project.pool, open=[*kept, *made.values()], size=project.pool.size + len(made)),
+        keys={**project.keys, **{task.id: key for key, task in made.items()}},
+    )
 
 
 def vectors_of(project: RoundProject, found: Suited, tasks: Sequence[Task]) -> NDArray[np.float32]:

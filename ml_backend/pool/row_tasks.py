@@ -12,6 +12,7 @@ from ml_backend.encoders.pictures import header, thumbnail
 from ml_backend.errors import BadItemError
 from ml_backend.label_studio.task_fields import with_field
 from ml_backend.pool.announce import ROW_FIELD
+from ml_backend.pool.document import Pool
 from ml_backend.pool.source import Source
 
 MOST_BYTES: Final = 1_000_000
@@ -53,6 +54,38 @@ def picture_data(source: Source, rows: Sequence[str]) -> tuple[dict[str, dict[st
         except BadItemError as exc:
             lost.append(f"{row} ({exc})")
     return made, lost
+
+
+def candidate_data(pool: Pool, rows: Sequence[str]) -> list[dict[str, Any] | None]:
+    """What the task of each candidate would hold: nothing yet of pictures, None of a text that is gone.
+
+    Raises:
+        DataError: the pool cannot be read.
+    """
+    if pool.is_pictures:
+        return [{} for _ in rows]
+    source = Source(pool)
+    source.check()
+    found = source.rows(rows)
+    return [task_data(row, found[row]) if row in found else None for row in rows]
+
+
+def chosen_data(
+    pool: Pool, chosen: Mapping[int, tuple[str, Mapping[str, Any]]]
+) -> tuple[dict[int, dict[str, Any]], list[str]]:
+    """Number of each chosen row → the data of its task, and the pictures that are left out, each with the reason.
+
+    Args:
+        pool: where they lie.
+        chosen: number of a row → its id, and its `candidate_data`.
+
+    Raises:
+        DataError: the pool cannot be read.
+    """
+    if not pool.is_pictures:
+        return {key: dict(data) for key, (_, data) in chosen.items()}, []
+    made, lost = picture_data(Source(pool), [row for row, _ in chosen.values()])
+    return {key: made[row] for key, (row, _) in chosen.items() if row in made}, lost
 
 
 def _embedded(raw: bytes) -> str:

@@ -76,9 +76,13 @@ def record_round(
             steps.end()
         if not options.dry_run:
             keep(_line(facts, now(), steps.done, report), _noted(seen, report, request))
-        queue = report.queue.name if report.published and report.queue else "unchanged"
-        log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
+        _tell_end(report)
     return report
+
+
+def _tell_end(report: Report) -> None:
+    queue = report.queue.name if report.published and report.queue else "unchanged"
+    log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
 
 
 def _noted(seen: Seen, report: Report, request: RoundRequest) -> Seen | None:

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
@@ -24,6 +23,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import StoreError
 from ml_backend.files import FILE_MODE, keep_private, private_folder
 from ml_backend.store.documents import CURRENT, Shared, named
+from ml_backend.store.looks import READ_PATIENCE, Look
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
 from ml_backend.store.redis_locks import LEASE_SECONDS, hold_lease
 from ml_backend.store.remote import Remote
@@ -34,22 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
-READ_EVERY: Final = 3.0
-"""Seconds between two looks of a reader at the remote."""
-READ_PATIENCE: Final = 2.0
-"""Seconds that a request waits for the remote where it can do without."""
 PULL_PATIENCE: Final = 600.0
 """Seconds that a writer waits for a reader of this machine that is pulling."""
-
-
-@dataclass
-class _Reader:
-    """What readers of one project know."""
-
-    lock: Lock = field(default_factory=Lock)
-    looked: float | None = None
-    digest: str = ""
-    """Of the head that was pulled."""
 
 
 @dataclass
@@ -96,9 +82,9 @@ class StoreRegistry:
         self._redis_url = redis_url
         self._clock = clock
         self._lease_seconds = lease_seconds
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, Look] = {}
         self._writers: dict[Path, _Writer] = {}
-        self._listing = _Reader()
+        self._listing = Look()
         self._problem = ""
 
     @property
@@ -140,41 +126,16 @@ class StoreRegistry:
     def _refresh(self, remote: Remote, folder: Path) -> None:
         if folder in self._writers:
             return  # it pulled when it took the lock, and what it writes is newer
-        reader = self._readers.setdefault(folder.name, _Reader())
+        reader = self._readers.setdefault(folder.name, Look())
         must = not (folder / CURRENT).exists()
-        self._look(reader, lambda: self._pull(SharedFolder(remote, folder), folder, reader), must=must)
+        reader.ask(
+            lambda: self._pull(SharedFolder(remote, folder), folder, reader),
+            self._clock,
+            must=must,
+            patience=self.patience,
+        )
 
-    def _look(self, reader: _Reader, work: Callable[[], None], *, must: bool) -> None:
-        """Ask the remote, unless another thread is at it or has just done so.
-
-        Where there is something to serve anyway, the request that looks waits for a moment only: a remote that does
-        not answer takes minutes to say so.
-        """
-        if not reader.lock.acquire(blocking=must and reader.looked is None):
-            return
-
-        def run() -> None:
-            try:
-                if reader.looked is None or self._clock() - reader.looked >= READ_EVERY:
-                    work()
-                    reader.looked = self._clock()
-            except StoreError:
-                reader.looked = self._clock()
-                if must:
-                    raise
-            except Exception as exc:  # in a thread nobody would hear of it
-                log.error("looking at the shared store failed", exc_info=exc)
-            finally:
-                reader.lock.release()
-
-        if must:
-            run()
-        else:
-            thread = Thread(target=run, name="shared store", daemon=True)
-            thread.start()
-            thread.join(self.patience)
-
-    def _pull(self, shared: SharedFolder, folder: Path, reader: _Reader) -> None:
+    def _pull(self, shared: SharedFolder, folder: Path, reader: Look) -> None:
         try:
             for name in named(Shared.AT_ONCE):
                 shared.pull_loose(name)
@@ -197,7 +158,7 @@ class StoreRegistry:
         """Make a folder for each project that only the remote has."""
         remote = self._remote
         if remote is not None:
-            self._look(self._listing, lambda: self._list(remote), must=False)
+            self._listing.ask(lambda: self._list(remote), self._clock, must=False, patience=self.patience)
 
     def _list(self, remote: Remote) -> None:
         try:

@@ -7,9 +7,10 @@ import torch
 from ml_backend.files import AtomicWriter
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.log import append, rounds
+from ml_backend.store.looks import READ_EVERY
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.project_store import Current, ProjectStore
-from ml_backend.store.registry import READ_EVERY, StoreRegistry
+from ml_backend.store.registry import StoreRegistry
 from ml_backend.store.remote import Remote
 
 UID = "7.1700000000"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.places import REPOSITORY
 
-LONGEST_FILE, LONGEST_FUNCTION, LONGEST_TEST = 300, 50, 400
+LONGEST_FILE, LONGEST_FUNCTION, LONGEST_TEST = 299, 49, 400
 """Lines."""
 FILES = sorted(path for folder in ("ml_backend", "scripts") for path in (REPOSITORY / folder).rglob("*.py"))
 
@@ -34,7 +34,7 @@ def test_no_file_of_tests_is_longer() -> None:
     assert {str(path.relative_to(REPOSITORY)) for path, length in lengths.items() if length > LONGEST_TEST} == set()
 
 
-@pytest.mark.parametrize(("lines", "wanted"), [(50, set()), (51, {"x.py:f"})])
+@pytest.mark.parametrize(("lines", "wanted"), [(49, set()), (50, {"x.py:f"})])
 def test_a_long_function_is_found(lines: int, wanted: set[str], tmp_path: Path) -> None:
     path = tmp_path / "x.py"
     path.write_text("def f():\n" + "    pass\n" * (lines - 1), encoding="utf-8")

@@ -71,14 +71,10 @@ def read_mistakes(
     wanted = version or (current if current in measured else (measured[-1] if measured else None))
     if wanted is None:
         return found
-    if wanted not in measured:
-        return found | {"problem": f"Version {wanted} is not stored (any more), or was never measured."}
     try:
-        judged = store.evaluation_predictions(wanted)
+        judged = _judged(store, wanted, measured)
     except StoreError as exc:
         return found | {"problem": str(exc)}
-    if judged is None:
-        return found | {"problem": f"What {wanted} said of each task was not kept: an older release trained it."}
     labels = store.manifest(wanted).labels
     if judged.answers is None:
         rows, matrix = _mistakes(judged, labels, target, guess), _matrix(judged, labels)
@@ -94,6 +90,16 @@ def read_mistakes(
         "shown_wrong": len(rows),
         "mistakes": [row | {"item": items.get(row["task"])} for row in rows[:limit]],
     }
+
+
+def _judged(store: ProjectStore, version: str, measured: list[str]) -> EvaluationPredictions:
+    """What a version said of each task; a StoreError says why it is not known."""
+    if version not in measured:
+        raise StoreError(f"Version {version} is not stored (any more), or was never measured.")
+    judged = store.evaluation_predictions(version)
+    if judged is None:
+        raise StoreError(f"What {version} said of each task was not kept: an older release trained it.")
+    return judged
 
 
 def _matrix(judged: EvaluationPredictions, labels: tuple[str, ...]) -> dict[str, Any]:

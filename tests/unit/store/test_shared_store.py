@@ -17,8 +17,9 @@ from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.workspace import Workspace
+from ml_backend.store.looks import READ_EVERY
 from ml_backend.store.project_store import Current
-from ml_backend.store.registry import READ_EVERY, StoreRegistry
+from ml_backend.store.registry import StoreRegistry
 from ml_backend.store.remote import OBJECTS, Remote, shown_url
 from ml_backend.store.shared_folder import HEAD
 
