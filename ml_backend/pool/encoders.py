@@ -21,7 +21,8 @@ from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.reading import one_by_one
 from ml_backend.models.texts import read_text
-from ml_backend.pool.vectors import About, Half
+from ml_backend.pool.vector_columns import Half
+from ml_backend.pool.vectors import About
 from ml_backend.rounds.encoder_choice import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
 from ml_backend.store.manifest import Manifest

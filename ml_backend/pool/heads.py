@@ -16,7 +16,8 @@ from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
 from ml_backend.pool.encoders import PoolEncoder, encoder_for
-from ml_backend.pool.vectors import Half, Vectors
+from ml_backend.pool.vector_columns import Half
+from ml_backend.pool.vectors import Vectors
 from ml_backend.pool.widening import widened
 from ml_backend.store.manifest import Manifest
 

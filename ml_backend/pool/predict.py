@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -20,6 +21,7 @@ from ml_backend.pool.document import ID
 from ml_backend.pool.engine import engine, io_config, on_ray, reading
 from ml_backend.pool.heads import Head, check_fits, entropy
 from ml_backend.pool.listing import listing
+from ml_backend.pool.vector_columns import vectors_in
 from ml_backend.pool.vectors import VECTOR, Vectors
 from ml_backend.records import Progress, no_progress
 
@@ -115,9 +117,7 @@ def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
         def said(self, rows: Any) -> Any:
             import pyarrow as pa
 
-            found = rows.to_arrow()
-            part = found.flatten().to_numpy(zero_copy_only=True).reshape(len(found), -1)
-            probabilities = self.head.probabilities(part).mean(axis=1)
+            probabilities = self.head.probabilities(vectors_in(rows.to_arrow())).mean(axis=1)
             winner = probabilities.argmax(axis=1)
             columns = [
                 pa.array(labels[winner], pa.string()),
@@ -126,8 +126,11 @@ def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
             ]
             return pa.StructArray.from_arrays(columns, [LABEL, PROBABILITY, UNCERTAINTY])
 
-    files = [str(path) for path in vectors.parts()]
-    return daft.read_parquet(files).select(ID, Predict().said(daft.col(VECTOR)))
+    plans = [
+        daft.read_parquet([str(path) for path in files]).select(ID, Predict().said(daft.col(VECTOR)))
+        for files in vectors.alike()
+    ]
+    return reduce(lambda plan, other: plan.concat(other), plans)
 
 
 def _counted(tables: Iterator[Any], told: Predicted, total: int, progress: Progress) -> Iterator[Any]:

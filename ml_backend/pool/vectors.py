@@ -3,7 +3,7 @@
 ::
 
     <store>/pool/<encoder>/encoder.json      `About`: which encoder, how many numbers
-    <store>/pool/<encoder>/part-….parquet    id (string), mark, vector (D numbers of 16 bits)
+    <store>/pool/<encoder>/part-….parquet    id (string), mark, vector (`vector_columns`)
     <store>/pool/<encoder>/bad-….parquet     id (string), mark, reason (string): rows that have no vector
 
 A mark (`source.Source.marks`) tells whether what stands in a row has changed since.
@@ -34,6 +34,7 @@ from ml_backend import extras
 from ml_backend.errors import StoreError
 from ml_backend.files import AtomicWriter, Staged, atomic, private_folder
 from ml_backend.pool.document import ID
+from ml_backend.pool.vector_columns import Half, column_of, vectors_in
 from ml_backend.store.project_store import ProjectStore
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ GROUP: Final = 32_768
 """Rows of a row group: 25 MB of 384 numbers each."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
-Half = NDArray[np.float16]
 Group = Callable[[], "tuple[pa.Array, Half] | None"]
 """Reads one row group: ids ``[n]`` and vectors ``[n, D]``; None where its file was taken away meanwhile."""
 Marks = NDArray[np.uint64]
@@ -93,6 +93,15 @@ class Vectors:
     def parts(self) -> list[Path]:
         """The files with vectors."""
         return sorted(self.folder.glob("part-*.parquet"))
+
+    def alike(self) -> list[list[Path]]:
+        """The `parts`, those together whose columns are of the same types: an older one holds lists."""
+        found: dict[str, list[Path]] = {}
+        for path in self.parts():
+            with self._reading(path):
+                kind = str(_parquet().read_schema(path).field(VECTOR).type)
+            found.setdefault(kind, []).append(path)
+        return list(found.values())
 
     def count(self) -> int:
         """How many rows have a vector."""
@@ -198,14 +207,7 @@ class Vectors:
         try:
             with self._reading(path), _parquet().ParquetFile(path) as file:
                 table = file.read_row_group(group, columns=[ID, VECTOR], use_threads=False).combine_chunks()
-                vectors = table.column(VECTOR).chunk(0)
-                numbers = vectors.flatten()
-                if numbers.type != _arrow().float16() or vectors.null_count:
-                    raise ValueError(f"its vectors are {numbers.type}, {vectors.null_count} missing")
-                flat = np.frombuffer(
-                    numbers.buffers()[1], np.float16, len(numbers), 2 * numbers.offset
-                )  # may be written
-                return table.column(ID).chunk(0), flat.reshape(len(vectors), -1)
+                return table.column(ID).chunk(0), vectors_in(table.column(VECTOR).chunk(0))
         except FileNotFoundError:
             return None
 
@@ -261,10 +263,8 @@ def known(store: ProjectStore) -> list[Vectors]:
 
 def _with_vectors(ids: pa.Array, vectors: Half, marks: Marks | None) -> pa.Table:
     pa = _arrow()
-    kind = pa.list_(pa.field("item", pa.float16(), nullable=False), vectors.shape[1])
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, type=kind)
-    fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, kind))
+    column = column_of(vectors)
+    fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, column.type))
     schema = pa.schema([pa.field(name, each, nullable=False) for name, each in fields])
     known = pa.array(np.zeros(len(vectors), np.uint64) if marks is None else marks)
     return pa.table([pa.array(ids).cast(pa.string()), known, column], schema=schema)

@@ -16,6 +16,7 @@ from ml_backend.pool.document import ID
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.engine import engine, on_ray
 from ml_backend.pool.ledger import Ledger
+from ml_backend.pool.vector_columns import NUMBER, column_of
 from ml_backend.pool.vectors import MARK, REASON, VECTOR
 
 TEXTS: Final = 1024
@@ -60,7 +61,7 @@ def embedded(
     daft = engine()
     kind, size = daft.DataType, encoder.dimensions()
     apart = rows > IN_PROCESS
-    returned = kind.struct({VECTOR: kind.fixed_size_list(kind.float16(), size), REASON: kind.string()})
+    returned = kind.struct({VECTOR: kind.fixed_size_binary(NUMBER.itemsize * size), REASON: kind.string()})
     # With a number Daft starts processes, also where it is asked for none.
     options: dict[str, Any] = {"max_concurrency": workers} if apart or on_ray() else {"use_process": False}
 
@@ -77,8 +78,7 @@ def embedded(
             import pyarrow as pa
 
             found, reasons = encoder.vectors(contents.to_pylist())
-            mask = pa.array([reason is not None for reason in reasons], pa.bool_())
-            column = pa.FixedSizeListArray.from_arrays(pa.array(found.reshape(-1)), size, mask=mask)
+            column = column_of(found, there=np.array([reason is None for reason in reasons], np.bool_))
             return pa.StructArray.from_arrays([column, pa.array(reasons, pa.string())], [VECTOR, REASON])
 
     return frame.select(ID, MARK, Embed().vectors(daft.col(content)))

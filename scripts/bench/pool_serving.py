@@ -34,6 +34,7 @@ from ml_backend.label_studio.setup import connect_backend, make_project
 from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.round_requests import workspace
+from ml_backend.pool.vector_columns import column_of
 from ml_backend.pool.vectors import ID, MARK, VECTOR, Vectors, folder_of
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round
@@ -172,9 +173,7 @@ def _write(folder: Path, vectors: Vectors, size: int) -> None:
         places = np.arange(start, start + count) % DIFFERENT
         ids = pa.array([f"row-{row}" for row in range(start, start + count)])
         pq.write_table(pa.table({"id": ids, "text": pa.array(texts).take(places)}), folder / f"{part:05d}.parquet")
-        kind = pa.list_(pa.field("item", pa.float16(), nullable=False), numbers.shape[1])
-        column = pa.FixedSizeListArray.from_arrays(pa.array(numbers[places].reshape(-1)), type=kind)
-        table = pa.table({ID: ids, MARK: np.zeros(count, np.uint64), VECTOR: column})
+        table = pa.table({ID: ids, MARK: np.zeros(count, np.uint64), VECTOR: column_of(numbers[places])})
         pq.write_table(
             table,
             vectors.folder / f"part-{part:012x}.parquet",

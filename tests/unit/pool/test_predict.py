@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.older_vectors import make_older
 from support.tables import headline_rows, pool_of, project_store, trained, write_table
 
 from ml_backend.config import Settings
@@ -44,6 +45,16 @@ def test_every_row_gets_what_the_version_says_of_it(tmp_path, settings, store):
         assert rows[row]["uncertainty"] == pytest.approx(entropy(probabilities[None])[0], abs=1e-3)
     assert told.labels == {name: sum(row["label"] == name for row in rows.values()) for name in model.labels}
     assert told.below == {limit: sum(row["probability"] < limit for row in rows.values()) for limit in told.below}
+
+    vectors = Vectors(folder_of(store, "wordllama"))
+    (part,) = vectors.parts()
+    table = pq.read_table(part)
+    pq.write_table(table.slice(20), vectors.folder / "part-second.parquet")
+    pq.write_table(table.slice(0, 20), part)
+    make_older(part)
+    predict_pool(settings, store, str(tmp_path / "again"), version="1")
+    again = {row["id"]: row for row in pq.read_table(tmp_path / "again").to_pylist()}
+    assert again == {row: pytest.approx(said, abs=1e-6) for row, said in rows.items()}
 
 
 def test_uncertainty_is_zero_where_sure_and_one_where_uniform():

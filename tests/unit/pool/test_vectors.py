@@ -4,7 +4,9 @@ import errno
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from support.older_vectors import make_older
 
 from ml_backend.errors import StoreError
 from ml_backend.files import AtomicWriter
@@ -51,6 +53,33 @@ def test_a_large_part_comes_in_groups_in_order(vectors):
     sizes = [len(ids) for ids, part in vectors.batches() if part.shape == (len(ids), 2)]
     assert sizes == [GROUP, GROUP, 5]
     assert [each for ids, _ in vectors.batches() for each in ids.to_pylist()] == list(map(str, range(count)))
+
+
+def test_vectors_that_were_kept_as_lists_are_read_beside_new_ones(vectors):
+    vectors.add(*arrays(4))
+    before = read(vectors)
+    (older,) = vectors.parts()
+    make_older(older)
+    assert read(vectors) == before
+    vectors.add(*arrays(2, 4))
+    assert read(vectors) == {f"r{n}": [3.0 * n, 3.0 * n + 1, 3.0 * n + 2] for n in range(6)}
+    assert sorted(map(len, vectors.alike())) == [1, 1]
+    assert vectors.drop(lambda ids: np.array([each != "r1" for each in ids.to_pylist()])) == 1
+    assert "r1" not in read(vectors)
+
+
+@pytest.mark.parametrize("column", [pa.array([b"abc"], pa.binary(3)), pa.array([[1.0]], pa.list_(pa.float32(), 1))])
+def test_a_part_with_a_column_of_another_kind_is_damaged(vectors, column):
+    pq.write_table(pa.table({"id": ["r"], "mark": [0], "vector": column}), vectors.folder / "part-0.parquet")
+    with pytest.raises(StoreError, match=r"part-0.parquet is damaged \(its vectors are fixed_size_"):
+        read(vectors)
+
+
+def test_a_part_without_a_vector_is_damaged(vectors):
+    column = pa.array([b"abcdef", None], pa.binary(6))
+    pq.write_table(pa.table({"id": ["r", "s"], "mark": [0, 0], "vector": column}), vectors.folder / "part-0.parquet")
+    with pytest.raises(StoreError, match="1 of 2 vectors are missing"):
+        read(vectors)
 
 
 def test_rows_are_taken_out(vectors):
