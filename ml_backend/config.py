@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="forbid")
 
     label_studio_url: ServerUrl = Field("http://127.0.0.1:8080", description="where this product reaches Label Studio")
+    label_studio_public_url: ServerUrl | None = Field(
+        None,
+        description="where browsers reach the same Label Studio, for the links that lead there; unset: "
+        "LABEL_STUDIO_URL. Tasks may name their files by it, too",
+    )
     label_studio_names: ServerUrls = Field(
         "",
         description="other URLs of the same Label Studio, with commas between them, such as the LABEL_STUDIO_HOST it "
@@ -146,6 +151,11 @@ class Settings(BaseSettings):
     strategy: Strategy = Field("auto", description="default strategy of projects that set none")
     queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
     text_model: TextModel = Field("auto", description="default model of text projects that set none")
+
+    @property
+    def pages_url(self) -> str:
+        """Where people's browsers reach Label Studio."""
+        return self.label_studio_public_url or self.label_studio_url
 
     def hardware(self) -> Hardware:
         """Where, how precisely, and on how many threads to compute."""

@@ -52,6 +52,10 @@ class LabelConfigError(ActiveLearningError):
     """The project's labeling config is not one that we support."""
 
 
+class ChoicesToCome(LabelConfigError):
+    """The choices of the project's question come with its tasks, of which there are none yet."""
+
+
 class BadItemError(ActiveLearningError):
     """One task's image or text cannot be read."""
 

@@ -13,7 +13,7 @@ from ml_backend import hardware
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.draws import Ids
 from ml_backend.encoders import feature_store, folders
-from ml_backend.errors import LabelConfigError, LabelStudioError, StoreError
+from ml_backend.errors import ChoicesToCome, LabelConfigError, LabelStudioError, StoreError
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.config_options import option_fields
 from ml_backend.label_studio.connection import make_fetcher
@@ -83,18 +83,20 @@ class Predictor:
         self.project = project
         self._label_config = label_config or ""
         number = project.split(".", 1)[0] if project else None
+        self.config_warnings: tuple[str, ...] = ()
+        """What to know about the labeling config when a project is connected."""
+        self.config_notes: tuple[str, ...] = ()
+        """What of it is not learnt."""
         config = self._read(label_config, number, wanted, params) if label_config else None
         self.question: ChoiceQuestion | None = config.question if config else None
         self._others = config.others if config else None
-        self.config_warnings = config.warnings if config else ()
-        """What to know about the labeling config when a project is connected."""
-        self.config_notes = config.notes if config else ()
-        """What of it is not learnt."""
+        if config:
+            self.config_warnings, self.config_notes = config.warnings, config.notes
 
     def _read(
         self, xml: str, number: str | None, wanted: Wanted | None, params: Mapping[str, Any] | None
     ) -> LabelingConfig | None:
-        """The config, where it can be learnt from; None where nobody learns from it."""
+        """The config, where it can be learnt from; None where nobody learns from it, or not before there are tasks."""
         store = self._store(())
         changes = params if params is not None else store.extra_params() if store else {}
         wanted = wanted or Wanted.of(changes)
@@ -102,6 +104,9 @@ class Predictor:
             if number and option_fields(xml):
                 wanted = with_options(client_of(self.settings), int(number), xml, store, wanted)
             return read_asked(xml, number, store, wanted)
+        except ChoicesToCome as exc:
+            self.config_warnings = (str(exc),)
+            return None
         except LabelConfigError:
             if not by_predictions(self.settings.project_settings(changes, where=f"Project {number}")):
                 raise

@@ -44,7 +44,9 @@ def main(
     question, eyes = understood(xml, f'"{title}" ({config})', defaults)
     settings, client = connect(url)
     project = make_project(client, title, xml, question, description)
-    console.print(f"Project {project.id}: {client.url}/projects/{project.id}/data", highlight=False, soft_wrap=True)
+    console.print(
+        f"Project {project.id}: {settings.pages_url}/projects/{project.id}/data", highlight=False, soft_wrap=True
+    )
     if not project.task_count:  # else its tasks have told more than this, when they came
         console.print(eyes, highlight=False, soft_wrap=True, markup=False)
     if told := untested(client.version()):
@@ -56,12 +58,14 @@ def main(
 
 
 def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[ChoiceQuestion | None, str]:
-    """The question of a config, and what will learn it, in words; None where another model's predictions order tasks.
+    """The question of a config, and what will learn it, in words.
+
+    None where another model's predictions order tasks, and where the choices come with tasks.
 
     Raises:
         LabelConfigError: it cannot be learnt from, and nothing else orders the tasks.
     """
-    from ml_backend.errors import LabelConfigError
+    from ml_backend.errors import ChoicesToCome, LabelConfigError
     from ml_backend.label_studio.labeling_config import read_label_config
     from ml_backend.label_studio.layout import read_layout
     from ml_backend.rounds.encoder_preview import preview
@@ -72,6 +76,8 @@ def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[Choic
         return None, f"Ordered by another model's predictions, as STRATEGY says; nothing is learnt of: {asked}."
     try:
         found = read_label_config(xml, project=project)
+    except ChoicesToCome as exc:
+        return None, str(exc)
     except LabelConfigError as exc:
         told = "Or set STRATEGY=predictions: another model's predictions order any labeling config."
         raise LabelConfigError(f"{exc} {told}") from exc

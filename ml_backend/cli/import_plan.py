@@ -16,11 +16,12 @@ from ml_backend.errors import ActiveLearningError, DataError
 from ml_backend.importing.items import Remarks
 from ml_backend.importing.new_tasks import import_row, known_keys, send
 from ml_backend.importing.reading import NewTask, read_tasks
+from ml_backend.importing.rows import TEXTS, rows_of
 from ml_backend.label_studio.answers import is_listed, label_of
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decoded_text
-from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project
+from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project, Task
 from ml_backend.rounds.asked import question_of
 from ml_backend.store.project_store import ProjectStore
 
@@ -74,7 +75,7 @@ def import_file(
     Raises:
         DataError: it cannot be read, or nothing of it may be imported.
     """
-    question = question_of(client, project, store)
+    question = question_of(client, project, store, coming=_coming(path))
     plan = make_plan(path, question, options)
     notes: list[str] = []
     if options.with_labels and any(task.annotations for task in plan.tasks):
@@ -91,6 +92,14 @@ def import_file(
     if not plan.tasks:
         raise DataError(f"Nothing in {path} could be imported")
     return plan
+
+
+def _coming(path: Path) -> Iterator[Task]:
+    """What a file of tasks brings, before it is known which of it is read: choices may come with it."""
+    for number, (_, row) in enumerate(rows_of(path) if path.is_file() and path.suffix.lower() in TEXTS else (), 1):
+        if isinstance(row, Mapping):
+            data = row.get("data")
+            yield Task(number, data if isinstance(data, dict) else dict(row))
 
 
 def send_new(

@@ -92,7 +92,7 @@ class Services:
 
     def label_studio_link(self, project_id: int, task_id: int | None = None) -> str:
         """Where people see a project, or one of its tasks, in Label Studio."""
-        page = f"{self.settings.label_studio_url}/projects/{int(project_id)}/data"
+        page = f"{self.settings.pages_url}/projects/{int(project_id)}/data"
         return page if task_id is None else f"{page}?task={int(task_id)}"
 
     # --- rounds ------------------------------------------------------------------------------------------------

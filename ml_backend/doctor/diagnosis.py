@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Self
 from ml_backend.config import Settings
 from ml_backend.errors import (
     ActiveLearningError,
+    ChoicesToCome,
     ConfigurationError,
     LabelConfigError,
     LabelStudioNotFound,
@@ -34,6 +35,7 @@ from ml_backend.store.registry import stores_of
 
 REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     ConfigurationError: "Correct the environment: the message names the variable.",
+    ChoicesToCome: "Import tasks; the next round then learns. Nothing else is to be done.",
     LabelConfigError: "Change Settings > Labeling Interface: a question that can be learnt, about an image or a text.",
     LabelStudioUnreachable: "Start Label Studio, or correct LABEL_STUDIO_URL.",
     LabelStudioUnauthorized: "Take a new token under Account & Settings and set LABEL_STUDIO_API_KEY.",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
-from ml_backend.label_studio.config_refusals import refuse
+from ml_backend.label_studio.config_refusals import ToCome, refuse
 from ml_backend.label_studio.config_tree import ConfigTree, is_control
 from ml_backend.label_studio.config_words import check_words
 from ml_backend.label_studio.task_fields import VARIABLE
@@ -112,10 +112,10 @@ def _choices(tree: ConfigTree, control: Element) -> Answers:
         refuse(f' has <Choices choice="{choice}">; set choice="single" or choice="multiple".')
     nested, required = control.get("allownested") == "true", control.get("required") == "true"
     if "$" in control.get("value", ""):
-        refuse(
+        raise ToCome(
             f" takes its choices from the tasks ({control.get('value')}), and there are no tasks yet to know them by. "
-            "Import tasks that all have the same list there, and connect the backend then; or list them as "
-            "<Choice> tags."
+            "Import tasks that all have the same list there, or list them as <Choice> tags in Settings > Labeling "
+            "Interface."
         )
     tags = _choice_tags(tree, control)
     if len(ways := [tag for tag in tags if tag.find("choice") is None]) < len(tags):

@@ -9,6 +9,10 @@ class Refused(ValueError):
     """Why a config, or one control of it, cannot be learnt from."""
 
 
+class ToCome(Refused):
+    """It can be learnt from once there are tasks."""
+
+
 def refuse(reason: str) -> NoReturn:
     """Give up on what is being read.
 

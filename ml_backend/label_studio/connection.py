@@ -32,7 +32,7 @@ def new_client(
         timeout=timeout or settings.request_timeout,
         patience=patience,
         ca_file=settings.ca_file,
-        names=tuple(filter(None, settings.label_studio_names.split(","))),
+        names=tuple(filter(None, (settings.pages_url, *settings.label_studio_names.split(",")))),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 
-from ml_backend.errors import LabelConfigError
+from ml_backend.errors import ChoicesToCome, LabelConfigError
 from ml_backend.label_studio.config_controls import (
     LEARNABLE,
     MAX_CLASSES,
@@ -23,7 +23,7 @@ from ml_backend.label_studio.config_controls import (
 )
 from ml_backend.label_studio.config_objects import NUMBERS, READ_AS, USUAL_KEY, ShownObject, learnt_from, objects
 from ml_backend.label_studio.config_options import fill
-from ml_backend.label_studio.config_refusals import Refused, refuse
+from ml_backend.label_studio.config_refusals import Refused, ToCome, refuse
 from ml_backend.label_studio.config_tree import ConfigTree, ConfigUnreadable, is_control, read_tree
 from ml_backend.label_studio.hidden_questions import hidden
 from ml_backend.label_studio.task_fields import field_value
@@ -182,6 +182,8 @@ def read_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WI
         return _read(tree, wanted)
     except ConfigUnreadable as exc:
         reason = f" cannot be read ({exc})."
+    except ToCome as exc:
+        raise ChoicesToCome(f"The labeling config of project {project}{exc}") from exc
     except Refused as exc:
         reason = str(exc)
     raise LabelConfigError(f"The labeling config of project {project}{reason} {step}")
@@ -199,15 +201,18 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
         if gone := next((name for name in names_wanted if name not in by_name), None):
             refuse(_no_such_question(tree, controls, gone))
         candidates = [by_name[name] for name in names_wanted]
-    found, reasons = list[tuple[ChoiceQuestion, tuple[str, ...]]](), list[str]()
+    found, reasons = list[tuple[ChoiceQuestion, tuple[str, ...]]](), list[Refused]()
     for control in candidates:
         try:
             found.append(_question(tree, control, wanted))
         except Refused as exc:
-            reasons.append(str(exc))
+            reasons.append(exc)
     if not found or (names_wanted and reasons):
+        # All that are named must be learnable, else one of them: which of the reasons tells depends on that.
+        if reasons:
+            raise sorted(reasons, key=lambda reason: isinstance(reason, ToCome) != (not names_wanted))[0]
         kinds = ", ".join(f"<{name}>" for name in LEARNABLE.values())
-        refuse(reasons[0] if reasons else f" has no question that can be learnt, which is one of {kinds}.")
+        refuse(f" has no question that can be learnt, which is one of {kinds}.")
     (question, _), others = found[0], tuple(each for each, _ in found[1:] if _go_together(found[0][0], each))
     if names_wanted and len(others) < len(found) - 1:
         refuse(f": {wanted.question} cannot be learnt together; name questions of one choice about the same object.")

@@ -35,7 +35,7 @@ def make_project(
     if project.label_config.strip() and not _asks(project, xml, question):
         raise ConfigurationError(
             f'Project {project.id} is titled "{title}" too, but its labeling config asks another question. '
-            f"Choose another title, or change the config in {client.url}/projects/{project.id}/settings/labeling"
+            f"Choose another title, or change that project's config (Settings > Labeling Interface)."
         )
     changes = {"sampling": UNCERTAINTY_SAMPLING, "show_collab_predictions": True}
     if not project.label_config.strip():

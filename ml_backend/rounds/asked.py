@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient, task_from_row
 from ml_backend.label_studio.config_options import option_fields, shared_options
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
-from ml_backend.records import Project, Wanted
+from ml_backend.records import Project, Task, Wanted
 from ml_backend.rounds.extra_params import read_extra_params
 from ml_backend.store.project_store import ProjectStore
 
@@ -47,19 +47,33 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
     )
 
 
-def question_of(client: LabelStudioClient, project: Project, store: ProjectStore | None) -> ChoiceQuestion:
+def question_of(
+    client: LabelStudioClient, project: Project, store: ProjectStore | None, *, coming: Iterable[Task] = ()
+) -> ChoiceQuestion:
     """The first question that a project asks, also where its store lies on another machine.
+
+    Args:
+        client: asks Label Studio.
+        project: whose question it is.
+        store: the project's; None where it is elsewhere.
+        coming: tasks that are about to be imported: of a project without tasks they bring the choices.
 
     Raises:
         LabelConfigError: as `read_asked`. LabelStudioError: Label Studio failed.
     """
     wanted = Wanted.of(params_of(client, project.id) if store is None else store.extra_params())
-    wanted = with_options(client, project.id, project.label_config, store, wanted)
+    wanted = with_options(client, project.id, project.label_config, store, wanted, coming=coming)
     return read_asked(project.label_config, project.id, store, wanted).question
 
 
 def with_options(
-    client: LabelStudioClient | None, project_id: int, xml: str, store: ProjectStore | None, wanted: Wanted
+    client: LabelStudioClient | None,
+    project_id: int,
+    xml: str,
+    store: ProjectStore | None,
+    wanted: Wanted,
+    *,
+    coming: Iterable[Task] = (),
 ) -> Wanted:
     """The same with the choices that come with the tasks, where there are such and no round has read them.
 
@@ -72,7 +86,8 @@ def with_options(
     if client is None or wanted.options or (noted is not None and noted.options) or not option_fields(xml):
         return wanted
     rows = next(iter(client.all_tasks(project_id)), [])
-    return replace(wanted, options=shared_options(xml, map(task_from_row, rows), project=project_id))
+    tasks = map(task_from_row, rows) if rows else coming
+    return replace(wanted, options=shared_options(xml, tasks, project=project_id))
 
 
 def params_of(client: LabelStudioClient, project_id: int) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
-from ml_backend.errors import ConfigurationError, RequestTooLarge
+from ml_backend.errors import ChoicesToCome, ConfigurationError, RequestTooLarge
 from ml_backend.label_studio.labeling_config import read_label_config
 from ml_backend.label_studio.twins import MARK
 from ml_backend.predictor import UNTRAINED, Predictor
@@ -92,7 +92,10 @@ def versions() -> Response:
 @blueprint.post("/validate")
 def validate() -> Response:
     """Whether a labeling config (`config`) can be learnt from, and what to know about it; 422 says why not."""
-    found = read_label_config(required_text(json_body(), "config"))
+    try:
+        found = read_label_config(required_text(json_body(), "config"))
+    except ChoicesToCome as exc:  # connect first, import later
+        return jsonify(status="ok", warnings=[str(exc)], notes=[])
     return jsonify(status="ok", warnings=list(found.warnings), notes=list(found.notes))
 
 

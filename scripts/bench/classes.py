@@ -47,7 +47,7 @@ class Cost:
 @tell_errors
 def main(
     data: Annotated[Path | None, typer.Option(help="Not needed.")] = None,
-    classes: Annotated[int, typer.Option(min=2, max=1_000, help="How many classes.")] = 1_000,
+    classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 1_000,
     labels: Annotated[int, typer.Option(min=4, help="Labels to learn from.")] = 3_000,
     pool: Annotated[int, typer.Option(min=10, help="Items to choose from.")] = 10_000,
     strategies: Annotated[bool, typer.Option(help="Each strategy too.")] = True,

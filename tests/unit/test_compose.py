@@ -26,6 +26,11 @@ def test_a_container_can_gain_no_rights(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
+def test_links_lead_to_the_address_that_label_studio_was_started_with() -> None:
+    public = SERVICES["ml-backend"]["environment"]["LABEL_STUDIO_PUBLIC_URL"]
+    assert public == SERVICES["label-studio"]["environment"]["LABEL_STUDIO_HOST"]
+
+
 def test_only_who_needs_them_reaches_databases_and_queue() -> None:
     members = {
         network: {name for name, service in SERVICES.items() if network in service["networks"]}

@@ -98,6 +98,7 @@ def test_an_option_wins_over_the_environment_and_none_is_no_option(environment):
         ("QUEUE_SIZE", "1000000"),
         ("STRATEGY", "entropie"),
         ("LOG_LEVEL", "LOUD"),
+        ("LABEL_STUDIO_PUBLIC_URL", "labels.example"),
         ("LABEL_STUDIO_NAMES", "http://127.0.0.1:8080, labels.example"),
         ("CA_FILE", "/nowhere/ca.pem"),
         ("CA_FILE", __file__),

@@ -29,7 +29,7 @@ def read(view: View) -> Data:
         "project": view.project_id,
         "api": link(f"api/projects/{view.project_id}"),
         "task_link": f"{studio}?task=",
-        "account": f"{view.services.settings.label_studio_url}/user/account",
+        "account": f"{view.services.settings.pages_url}/user/account",
     }
 
 

@@ -18,6 +18,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.rounds.log import append
 from ml_backend.rounds.request import RoundRequest
+from ml_backend.server import create_app
 
 
 @pytest.mark.parametrize("project", [1, 2, 3])
@@ -29,6 +30,17 @@ def test_every_page_shows_every_project_and_its_data_is_json(services, web, proj
     answer = web.get(f"/dashboard/api/projects/{project}/{path}")
     assert answer.status_code == 200
     assert isinstance(answer.json, dict)
+
+
+def test_links_lead_to_where_browsers_reach_label_studio(root):
+    settings = Settings(
+        model_dir=root, label_studio_url="http://label-studio:8080", label_studio_public_url="https://labels.example"
+    )
+    services, web = Services(settings, LocalRoundQueue(lambda *_: {})), create_app(settings).test_client()
+    pages = [words(render(services, f"/dashboard/1/{path}", "")[1]) for path in PATHS]
+    pages += [web.get(f"/dashboard/api/projects/1/{path}").text for path in PATHS]
+    assert sum("https://labels.example/projects/1/data" in page for page in pages) >= len(PATHS)
+    assert not [page for page in pages if "http://label-studio:8080" in page]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml_backend.errors import LabelConfigError
+from ml_backend.errors import ChoicesToCome, LabelConfigError
 from ml_backend.label_studio.config_options import option_fields, shared_options
 from ml_backend.label_studio.labeling_config import parse_label_config, read_label_config
 from ml_backend.records import Task, Wanted
@@ -33,8 +33,17 @@ def test_without_tasks_the_others_are_learnt_and_it_is_said_why() -> None:
     assert shared_options(XML, []) == ""
     assert read_label_config(XML).question.control == "d"
     alone = XML.replace('<Choices name="d" toName="t"><Choice value="x"/><Choice value="y"/></Choices>', "")
-    with pytest.raises(LabelConfigError, match=r"choices from the tasks \(\$its.options\).*Import tasks that all have"):
+    with pytest.raises(ChoicesToCome, match=r"choices from the tasks \(\$its.options\).*Import tasks that all have"):
         read_label_config(alone)
+
+
+def test_what_can_never_be_learnt_is_told_before_what_waits_for_tasks_where_both_are_named() -> None:
+    both = XML.replace('name="d"', 'name="d" perRegion="true"')
+    with pytest.raises(ChoicesToCome):
+        read_label_config(both)
+    with pytest.raises(LabelConfigError, match="per region") as error:
+        read_label_config(both, wanted=Wanted("c,d"))
+    assert not isinstance(error.value, ChoicesToCome)
 
 
 def test_a_config_without_such_choices_reads_no_tasks() -> None:

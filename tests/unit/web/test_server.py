@@ -151,6 +151,9 @@ def test_validate(client):
     answer = client.post("/validate", json={"config": UNSUPPORTED})
     assert answer.status_code == 422
     assert "asks about Audio" in answer.status
+    to_come = client.post("/validate", json={"config": CONFIG.replace("<Choices ", '<Choices value="$options" ')})
+    assert to_come.status_code == 200
+    assert "Import tasks" in to_come.json["warnings"][0]
 
 
 def test_deleting_the_connection_keeps_the_versions(client, settings):

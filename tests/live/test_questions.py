@@ -1,0 +1,162 @@
+"""A project whose choices come with its tasks, from before there are any: connected, imported, renamed, set right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from support.installation import QUICK, connect, until
+from support.label_studio import LiveLabelStudio, LiveProject
+from support.scripts import write
+from support.serving import ServedApp, forget_client
+
+from ml_backend.application import Application
+from ml_backend.cli import create_project, import_tasks
+from ml_backend.config import Settings
+from ml_backend.doctor.access import labeling_config
+from ml_backend.doctor.diagnosis import Check, Context, examine
+from ml_backend.errors import LabelConfigError, LabelStudioRejected
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.records import Wanted
+from ml_backend.rounds.live_graph import ON
+from ml_backend.rounds.log import rounds
+from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.store.project_store import open_project
+
+TOPIC = '<Choices name="topic" toName="text" value="$topics"/>'
+STARS = '<Rating name="stars" toName="text" maxRating="2"/>'
+CONFIG = f'<View><Text name="text" value="$text"/>{TOPIC}</View>'
+BOTH = CONFIG.replace(TOPIC, TOPIC + STARS)
+TOPICS = [{"value": "sport"}, {"value": "money"}]
+TASKS, LABELLED, QUEUE = 230, 16, 30
+
+
+def rows() -> list[dict[str, Any]]:
+    """Tasks of two clouds."""
+    draws = np.random.default_rng(0)
+    points = draws.normal(0, 0.4, (TASKS, 4)) + np.array([3, 0, 1, 2]) + np.arange(TASKS)[:, None] % 2 * [0, 3, 0, 0]
+    return [
+        {"data": {"text": f"text {n}", "topics": TOPICS, "numbers": point.round(4).tolist()}}
+        for n, point in enumerate(points)
+    ]
+
+
+def result(topic: str | None, stars: int) -> list[dict[str, Any]]:
+    given = [{"from_name": "stars", "to_name": "text", "type": "rating", "value": {"rating": stars}}]
+    if topic is not None:
+        given.append({"from_name": "topic", "to_name": "text", "type": "choices", "value": {"choices": [topic]}})
+    return given
+
+
+@pytest.fixture
+def application(
+    label_studio: LiveLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Application, Settings, str]]:
+    """The product, its settings and its address; nothing is watched before it is started."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    settings = Settings(
+        label_studio_url=label_studio.url,
+        label_studio_api_key=label_studio.token,
+        model_dir=tmp_path / "versions",
+        queue_size=QUEUE,
+        poll_seconds=0,
+    )
+    made = Application(settings)
+    served = ServedApp(made.web)
+    yield made, settings, served.url
+    made.stop()
+    served.close()
+    forget_client(settings)
+
+
+def test_questions_before_there_are_tasks_while_the_config_changes_and_while_people_answer(
+    application: tuple[Application, Settings, str],
+    label_studio: LiveLabelStudio,
+    run: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    app, settings, url = application
+    project = _connected_before_its_tasks(settings, url, label_studio, run, tmp_path)
+    client, store = label_studio.client, open_project(settings.model_dir, project.id)
+    assert store is not None
+
+    def order() -> dict[str, Any]:
+        return run_request(RoundRequest(project.id, "sync"), settings=settings)
+
+    def ask(config: str) -> None:
+        client.request("PATCH", f"api/projects/{project.id}", body={"label_config": config})
+
+    # Without an answer Label Studio lets people rename a question, and take it away.
+    before = order()["queue"]
+    first = client.next_task(project.id)["id"]
+    for config, instead in ((BOTH.replace('"topic"', '"theme"'), "theme"), (BOTH.replace(TOPIC, ""), "stars")):
+        ask(config)
+        with pytest.raises(LabelConfigError) as error:
+            order()
+        told = str(error.value)
+        assert 'asks no "topic" any more, which the present order goes by. That order stands' in told
+        assert f'such as "{instead}"' in told
+        with Context(settings, project.id) as context:
+            (found,) = examine(context, [Check("Labeling config", labeling_config)])
+        assert (found.status, found.message) == ("error", told)
+        overview = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=30)
+        assert told in json.dumps(overview.json(), ensure_ascii=False).replace('\\"', '"')
+        assert client.project(project.id).model_version == before == store.current().queue
+        assert client.next_task(project.id)["id"] == first
+
+    # Set right, it goes on; and with answers Label Studio itself sees to the names.
+    ask(BOTH)
+    for place, task in enumerate(project.task_ids[:LABELLED]):
+        client.annotate(task, result(TOPICS[place % 2]["value"], 1 + place % 2))
+    after = order()
+    assert after["queue"] != before
+    assert rounds(store)[-1]["instant"] == ON
+    with pytest.raises(LabelStudioRejected, match="from_name=topic"):
+        ask(BOTH.replace('"topic"', '"theme"'))
+
+    # Answers to the second question alone move what comes next.
+    app.start()
+
+    def moving() -> dict[str, Any]:
+        found: dict[str, Any] = requests.get(f"{url}/status", timeout=30).json()["projects"][str(project.id)]["instant"]
+        return found
+
+    planned, given = [item.task_id for item in store.queue(after["queue"]).predictions], list[int]()
+    for answers in count(1):
+        given.append(client.next_task(project.id)["id"])
+        client.annotate(given[-1], result(None, 1 + answers % 2))
+        until(lambda: moving()["answers"] == answers and not moving()["busy"], "the answer is taken in")  # noqa: B023
+        if moving()["moved"]:
+            break
+        assert answers < QUEUE // 2, "no answer to the second question moved anything"
+    left = [item.task_id for item in store.queue(after["queue"]).predictions if item.task_id not in given]
+    assert client.next_task(project.id)["id"] == left[0]
+    assert left != [task for task in planned if task not in given]
+    assert moving()["problem"] == ""
+
+
+def _connected_before_its_tasks(
+    settings: Settings, url: str, label_studio: LiveLabelStudio, run: Callable[..., Any], tmp_path: Path
+) -> LiveProject:
+    """As people do who follow the page: the project, the backend, and then the tasks, which bring the choices."""
+    client, title = label_studio.client, "Choices come with tasks"
+    made = run(create_project, "--config", write(tmp_path / "c.xml", CONFIG), "--title", title, "--backend-url", url)
+    assert "Import tasks that all have the same list there" in made.output
+    now = client.find_project(title)
+    assert now is not None
+    question: ChoiceQuestion = parse_label_config(CONFIG, wanted=Wanted(options=json.dumps({"topics": TOPICS})))
+    project = LiveProject(now.id, question, [], client)
+    rules = {"strategy": "auto", "train_after_labels": 10_000, "train_after_seconds": 86_400.0}
+    connect(project, url, settings, **QUICK | rules | {"embedding_field": "numbers", "control_share": 0, "map": False})
+    told = run(import_tasks, write(tmp_path / "rows.json", json.dumps(rows())), "--project", str(now.id))
+    assert f"Imported {TASKS} tasks" in told.output
+    project.task_ids.extend(row["id"] for page in client.all_tasks(now.id) for row in page)
+    return project
