@@ -168,7 +168,16 @@ def _chosen(region: Mapping[str, Any], question: ChoiceQuestion) -> Iterator[str
     if not isinstance(chosen, list):
         raise _Unreadable(f"its choices are {_shown(chosen)}, not a list")
     for choice in chosen:
-        yield _label(choice, question)
+        if not _is_told_by_leaves(choice, chosen, question):
+            yield _label(choice, question)
+
+
+def _is_told_by_leaves(choice: Any, chosen: Sequence[Any], question: ChoiceQuestion) -> bool:
+    """Whether it is the way to an outer choice, and all in it is chosen as well: the page stores both."""
+    if not (question.multiple and question.nested and isinstance(choice, list)):
+        return False
+    inside = [list(way) for way in question.paths if list(way[: len(choice)]) == choice and len(way) > len(choice)]
+    return bool(inside) and all(way in chosen for way in inside)
 
 
 def _stars(rating: Any) -> str:

@@ -1,7 +1,8 @@
 """A control of a labeling config → the answers that it takes, and in which form Label Studio keeps them.
 
 What the page stores was tried (1.23.2): a ``<Choice>`` inside another is shown only with ``allowNested``, and its
-answer is the way to it, ``[["A", "A1"]]``; who ticks the outer one ticks all that is in it. A ``<Taxonomy>`` stores
+answer is the way to it, ``[["A", "A1"]]``; who ticks the outer one ticks all that is in it. Where all in it is ticked,
+the way to the outer one stands beside them. A ``<Taxonomy>`` stores
 ways too, to a branch as well as to a leaf. A ``<Rating>`` stores a number.
 """
 
@@ -119,8 +120,6 @@ def _choices(tree: ConfigTree, control: Element) -> Answers:
         )
     tags = _choice_tags(tree, control)
     if len(ways := [tag for tag in tags if tag.find("choice") is None]) < len(tags):
-        if choice == MULTIPLE_CHOICE:
-            refuse(' has <Choice> in <Choice> with choice="multiple"; make them one flat list.')
         return _nested(tree, control, tags, ways)
     labels = tuple(_stored(tag) for tag in tags)
     _check_labels(labels, "choices")
@@ -144,12 +143,13 @@ def _nested(tree: ConfigTree, control: Element, tags: list[Element], leaves: lis
     paths = tuple(_way(tree, tag) for tag in leaves)
     labels = _names(paths)
     _check_labels(labels, "innermost choices")
+    multiple = control.get("choice") == MULTIPLE_CHOICE
     outer = next(_stored(tag) for tag in tags if tag not in leaves)
     told = f"Annotators who choose {outer!r} choose all that is in it: such answers are left out"
     described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=False)
-    warnings = (told, *_about_choices(leaves, labels))
+    warnings = (*(() if multiple else (told,)), *_about_choices(leaves, labels))
     required = control.get("required") == "true"
-    return Answers("choices", labels, described, paths, nested=True, required=required, warnings=warnings)
+    return Answers("choices", labels, described, paths, True, multiple, required, warnings)
 
 
 def _choice_tags(tree: ConfigTree, control: Element) -> list[Element]:

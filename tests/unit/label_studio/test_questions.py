@@ -177,6 +177,19 @@ def test_inner_choices_are_classes():
     assert "who choose 'K' choose all that is in it" in read.warnings[0]
 
 
+def test_of_inner_choices_several_may_be_ticked_and_the_outer_one_beside_all_of_its():
+    read = read_label_config(config(choices(inside=TREE, more='allowNested="true" choice="multiple"')))
+    question = read.question
+    assert (question.multiple, question.nested, read.warnings) == (True, True, ())
+    (region,) = result_for("y\x1fM", 1, question)
+    assert region["value"] == {"choices": [["K", "y"], ["M"]]}
+    assert label_of([region], question) == "y\x1fM"
+    chosen = result(question, [["K"], ["K", "x"], ["K", "y"], ["M"]])
+    assert read_answer(chosen, question).labels == ("K > x", "y", "M")
+    assert read_answer(result(question, [["K"], ["K", "x"]]), question).labels == ("K > x", "K"), "as no page stores it"
+    assert read_answer(result(question, [["L"]]), question).labels == ("L",), "what is meant is not told: unlisted"
+
+
 # --- stored ---------------------------------------------------------------------------------------------------------
 
 
