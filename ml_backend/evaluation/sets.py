@@ -16,30 +16,41 @@ from ml_backend.evaluation.metrics import ClassCount, Metrics, expected_calibrat
 
 Floats = NDArray[np.float64]
 Sets = NDArray[np.integer]
+Chosen = NDArray[np.bool_]
 HALF: Final = 0.5
-"""Threshold of a class about which too little is known."""
+"""Threshold of a class about which nothing is known."""
 FEWEST: Final = 5
-"""Evaluation items with a class, and without it, below which its threshold is `HALF`."""
+"""Evaluation items with a class, and without it, below which they do not choose its threshold."""
 FOLDS: Final = 5
 FOLD_STREAM: Final = 31
 
 
-def best_thresholds(probabilities: NDArray[np.floating], sets: Sets) -> Floats:
+def best_thresholds(
+    probabilities: NDArray[np.floating], sets: Sets, otherwise: Floats | None = None, told: Chosen | None = None
+) -> Floats:
     """For each class the probability from which it is taken to be in a set, so that its F-score is best ``[C]``.
 
     ``F = 2 TP / (2 TP + FP + FN)`` of the items at or above it. Thresholds lie half-way between two probabilities; of
-    equally good ones the nearest to one half is taken. A class with fewer than `FEWEST` items on one side keeps `HALF`.
+    equally good ones the nearest to one half is taken.
     Lipton, Elkan & Naryanaswamy 2014, https://arxiv.org/abs/1402.1892: the best one is half the best F-score where
     probabilities are right, hence rarely above one half.
 
     Args:
         probabilities: ``[N, C]``.
         sets: what people answered ``[N, C]``.
+        otherwise: thresholds of the classes that they cannot choose for ``[C]``; None: `HALF`.
+        told: which classes they can ``[C]``; None: `choose_for`.
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(sets) > 0
-    counts = y.sum(axis=0)
-    enough = (counts >= FEWEST) & (len(y) - counts >= FEWEST)
-    return np.array([_best(p[:, c], y[:, c]) if enough[c] else HALF for c in range(p.shape[1])])
+    enough = choose_for(sets) if told is None else told
+    usual = np.full(p.shape[1], HALF) if otherwise is None else otherwise
+    return np.array([_best(p[:, c], y[:, c]) if enough[c] else usual[c] for c in range(p.shape[1])])
+
+
+def choose_for(sets: Sets) -> Chosen:
+    """Classes whose thresholds these answers can choose: `FEWEST` have them, and `FEWEST` have not ``[C]``."""
+    counts = (np.asarray(sets) > 0).sum(axis=0)
+    return np.asarray((counts >= FEWEST) & (len(sets) - counts >= FEWEST))
 
 
 def _best(p: Floats, y: NDArray[np.bool_]) -> float:
@@ -53,17 +64,21 @@ def _best(p: Floats, y: NDArray[np.bool_]) -> float:
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - HALF))]])
 
 
-def answered_across(probabilities: NDArray[np.floating], sets: Sets, *, seed: int = 0) -> NDArray[np.int64]:
+def answered_across(
+    probabilities: NDArray[np.floating], sets: Sets, otherwise: Floats | None = None, *, seed: int = 0
+) -> NDArray[np.int64]:
     """What thresholds answer that were chosen without the item itself ``[N, C]``, in `FOLDS` folds.
 
-    Thresholds that are measured on the items that they were chosen by look better than they are.
+    Thresholds that are measured on the items that they were chosen by look better than they are. ``otherwise``: those
+    of the classes that all items together cannot choose for, as of `best_thresholds`.
     """
-    p = np.asarray(probabilities, dtype=np.float64)
-    fold = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(p)) % FOLDS
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(sets)
+    fold, told = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(p)) % FOLDS, choose_for(y)
     answers = np.zeros(p.shape, np.int64)
     for number in range(FOLDS):
         asked = fold == number
-        answers[asked] = p[asked] >= best_thresholds(p[~asked], np.asarray(sets)[~asked])
+        if not asked.all():  # else there is nothing to choose by, nor a class to choose for
+            answers[asked] = p[asked] >= best_thresholds(p[~asked], y[~asked], otherwise, told)
     return answers
 
 

@@ -122,9 +122,12 @@ class HeadedClassifier(ABC, Generic[Network]):
     def sharpen(self, factor: float) -> None:
         """Multiply all logits; see ``Model.sharpen``."""
         from ml_backend.models.layers import scale_head
+        from ml_backend.models.temperature import sharpened
 
         scale_head(self._fitted().head, factor)
         self._sharpness *= factor
+        if self.thresholds is not None:
+            self.thresholds = sharpened(self.thresholds, factor)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""

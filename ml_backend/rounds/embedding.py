@@ -14,6 +14,7 @@ from ml_backend.draws import draws_for
 from ml_backend.encoders.base import Encoder
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.models.base import LabeledItems
 from ml_backend.records import Task
 from ml_backend.rounds.class_descriptions import names
 from ml_backend.rounds.examples import answered_in_bulk
@@ -23,7 +24,7 @@ from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject, read_tasks, set_targets
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
-from ml_backend.semi_supervised.shares import class_prior, set_rates
+from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
 from ml_backend.store.query_log import looked_up, record
 from ml_backend.strategies.inputs import Need
 from ml_backend.strategies.mixture import needs
@@ -111,7 +112,7 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
     drawn = _drawn(project, dry_run=dry_run)
     # A description tells classes apart, not whether an item has one.
     described = None if project.question.multiple else names(project.question, settings, kept.encoder)
-    return Unlabelled(kept, _prior(project, drawn), drawn, described)
+    return Unlabelled(kept, _prior(project, kept, items, drawn), drawn, described)
 
 
 def _is_worth_it(project: RoundProject) -> bool:
@@ -189,14 +190,19 @@ def _check_shares(project: RoundProject) -> None:
         )
 
 
-def _prior(project: RoundProject, drawn: frozenset[int]) -> NDArray[np.float64]:
+def _prior(
+    project: RoundProject, embedding: PoolEmbedding, items: Sequence[Any], drawn: frozenset[int]
+) -> NDArray[np.float64]:
     labels: Sequence[str] = project.question.labels
     given = project.settings.class_shares
     if given:
         shares = np.array([float(given[label]) for label in labels])
         return np.asarray(shares if project.question.multiple else shares / shares.sum())
     if project.question.multiple:
-        known = set_targets([label for _, label in project.pool.training], labels)
-        return set_rates(known, np.array([task.id in drawn for task, _ in project.pool.training], dtype=np.bool_))
+        read = [(task.id, label) for task, label in project.pool.training if task.id in project.items]
+        sets = set_targets([label for _, label in read], labels)
+        known = LabeledItems([project.items[task] for task, _ in read], sets)
+        by_chance = np.array([task in drawn for task, _ in read], dtype=np.bool_)
+        return rates_in_pool(embedding, items, known, by_chance)
     targets = [labels.index(label) for task, label in project.pool.training if task.id in drawn]
     return class_prior(len(labels), np.array(targets, dtype=np.int64))

@@ -13,25 +13,25 @@ from ml_backend.evaluation.intervals import intervals
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.evaluation.sets import answered_across, best_thresholds, evaluate_sets
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.models.several import are_sets, takes_sets
+from ml_backend.models.several import are_sets, takes_sets, thresholds_of
 
 Targets = NDArray[np.int64]
 
 
 def choose_thresholds(model: Model, evaluation: LabeledItems) -> None:
-    """Give a model of sets the thresholds that suit the evaluation answers; any other is left as it is."""
+    """Give a model of sets the thresholds that suit the evaluation answers; where these are too few, its own stay."""
     if takes_sets(model) and len(evaluation.items):
         probabilities = model.probabilities(evaluation.items)[:, 0]
-        vars(model)["thresholds"] = best_thresholds(probabilities, evaluation.targets)
+        vars(model)["thresholds"] = best_thresholds(probabilities, evaluation.targets, thresholds_of(model))
 
 
-def answered(probabilities: NDArray[np.floating], targets: Targets, *, seed: int) -> Targets:
-    """What a model of these ``probabilities [E, C]`` answers: classes ``[E]``, or sets ``[E, C]``.
+def answered(model: Model, probabilities: NDArray[np.floating], targets: Targets, *, seed: int) -> Targets:
+    """What a model answers at these ``probabilities [E, C]``: classes ``[E]``, or sets ``[E, C]``.
 
     Sets by thresholds that were chosen without the task itself: those that are served know its answer.
     """
     if are_sets(targets):
-        return answered_across(probabilities, targets, seed=seed)
+        return answered_across(probabilities, targets, thresholds_of(model), seed=seed)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 

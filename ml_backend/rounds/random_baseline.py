@@ -18,12 +18,15 @@ from ml_backend.draws import Ids, draws_for
 from ml_backend.errors import StoreError
 from ml_backend.evaluation.stopping import Judged
 from ml_backend.files import fingerprint
-from ml_backend.models.several import equal_answers
+from ml_backend.models.several import are_sets, equal_answers
 from ml_backend.records import BULK, CONTROL, Task
 from ml_backend.rounds.judging import answered
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
+from ml_backend.semi_supervised.shares import set_rates
+from ml_backend.semi_supervised.thresholds import suit
+from ml_backend.semi_supervised.training import seen_rates
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QueryLogEntry
@@ -128,8 +131,10 @@ def fit_next(project: RoundProject, judged: EvaluationPredictions, sample: list[
         targets = target_indices([label for _, label in rows], examples, [t.id for t, _ in rows], project.question)
         model = project.new_model()
         model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
+        if are_sets(targets):  # as the version in use got its thresholds
+            suit(model, [*examples.items, *asked.items], seen_rates(set_rates(targets), targets))
         says = model.probabilities(asked.items).mean(axis=1, dtype=np.float64)
-        guesses = answered(says, judged.targets, seed=project.settings.seed)
+        guesses = answered(model, says, judged.targets, seed=project.settings.seed)
         step.detail = f"{size} random labels"
     remembered = {**known, (size, repeat): equal_answers(guesses, judged.targets)}
     rows_kept = [

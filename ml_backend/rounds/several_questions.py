@@ -161,7 +161,8 @@ def _in_words(learnt: Learnt, labels: int, recorder: Recorder) -> str:
     words = f"{labels} labels"
     if len(held_out.items):
         said = learnt.head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
-        right = equal_answers(answered(said, held_out.targets, seed=learnt.view.settings.seed), held_out.targets)
+        own = answered(learnt.head.model, said, held_out.targets, seed=learnt.view.settings.seed)
+        right = equal_answers(own, held_out.targets)
         words += f", accuracy {float(right.mean()):.1%} on {len(held_out.items)} evaluation tasks"
     return words if learnt.head.shown else f"{words}, no better than guessing: its guesses are not shown"
 

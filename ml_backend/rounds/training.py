@@ -150,14 +150,15 @@ def _judge(
         )
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
         seed = project.settings.seed
-        own = answered(probabilities, targets, seed=seed)
+        own = answered(model, probabilities, targets, seed=seed)
         judged = evaluation_predictions(examples.task_ids, targets, probabilities, own)
         metrics = measured(probabilities, targets, own, project.question.labels, seed=seed)
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.1%}"
         comparison = None
         before = _rival_model(project, rival, workspace, recorder)
         if rival and before:
-            its_own = answered(before.probabilities(examples.items).mean(axis=1, dtype=np.float64), targets, seed=seed)
+            says = before.probabilities(examples.items).mean(axis=1, dtype=np.float64)
+            its_own = answered(before, says, targets, seed=seed)
             right = equal_answers(own, targets), equal_answers(its_own, targets)
             comparison = compare(*right, against=rival)
     guessing = by_evaluation(project, judged)

@@ -18,7 +18,7 @@ from ml_backend.selection.ordering import inputs_of
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
-from ml_backend.semi_supervised.shares import set_rates
+from ml_backend.semi_supervised.shares import nearest_counts, set_rates
 from ml_backend.strategies.inputs import Array, StrategyInputs
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.novelty import unit_features, word_features
@@ -102,9 +102,10 @@ def _stand_in(
     weights = affinity(nearest([different], different, NEIGHBOURS + 1))
     nodes = nodes.reshape(-1).astype(np.int64)
     equal: NDArray[np.float64] = np.full(context.classes, 1.0 / context.classes)
-    prior = set_rates(targets, np.zeros(len(targets), dtype=np.bool_)) if context.multiple else equal
     open_nodes = nodes[: len(rows)][np.argsort(by_id, kind="stable")]
     labelled = nodes[len(rows) :]
+    counts = nearest_counts(different, labelled) if context.multiple and len(labelled) else None
+    prior = set_rates(targets, counts=counts) if context.multiple else equal
     return Neighbourhood(
         weights,
         partial(coordinates, weights),

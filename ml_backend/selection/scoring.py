@@ -17,6 +17,7 @@ from ml_backend.models.several import HALF, answers_of, takes_sets
 from ml_backend.records import Progress, no_progress
 from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
+from ml_backend.strategies.rivals import percent
 
 BLOCK = 4096
 """Most items scored at once."""
@@ -58,7 +59,7 @@ class Scores:
         """Between which labels the model wavers at an item; ``{3}`` stands for the name of class 3."""
         first, second = self.winner[row], self.second[row]
         if self.sets is not None:
-            return f"perhaps {{{second}}} ({self.second_confidence[row]:.0%}) by the model"
+            return f"most in doubt: {{{second}}}, {percent(self.second_confidence[row])} by the model"
         return (
             f"{{{first}}} ({self.confidence[row]:.0%}) or {{{second}}} ({self.second_confidence[row]:.0%}) by the model"
         )

@@ -27,7 +27,8 @@ from ml_backend.semi_supervised.class_names import strength
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
 from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
-from ml_backend.semi_supervised.shares import plausible
+from ml_backend.semi_supervised.shares import plausible, set_rates
+from ml_backend.semi_supervised.thresholds import suit
 from ml_backend.semi_supervised.training import (
     TrainingPool,
     Tuned,
@@ -35,6 +36,7 @@ from ml_backend.semi_supervised.training import (
     cross_validations,
     from_labels,
     from_pool,
+    seen_rates,
     trainings,
 )
 from ml_backend.semi_supervised.tuning import tune
@@ -158,7 +160,11 @@ def fit(
     told: dict[str, Any] = {"seed": seed, "evaluation": evaluation}
     told |= {"hyperparameters": hyperparameters, "progress": progress}
     if unlabelled is None or not learns_from_pool(unlabelled, open_items):
-        return Fit(*fit_labels(make, known, **told), "labels", "")
+        model, report = fit_labels(make, known, **told)
+        if are_sets(known.targets):
+            shares = set_rates(known.targets) if unlabelled is None else unlabelled.prior
+            suit(model, [*known.items, *pool()], seen_rates(shares, known.targets))
+        return Fit(model, report, "labels", "")
     drawn = np.array([task in unlabelled.drawn for task in known_ids], dtype=np.bool_)
     return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, earlier=earlier, **told)
 
@@ -188,7 +194,7 @@ def fit_labels(
 def _by_evaluation(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems, evaluation: LabeledItems) -> Fit:
     """The better one on the evaluation items, calibrated on them."""
     by_pool = from_pool(trainer, pool, pool.labelled, known.targets, _tuned(trainer, pool, known))
-    by_labels = labels_rival(trainer, known, by_pool[0], evaluation)
+    by_labels = labels_rival(trainer, known, by_pool[0], evaluation, pool)
     scores = _score(by_pool[0], evaluation), _score(by_labels[0], evaluation)
     wins = scores[0] >= scores[1]
     model, report = by_pool if wins else by_labels
@@ -203,17 +209,23 @@ def rival_trainings(make: Callable[[], Model]) -> int:
 
 
 def labels_rival(
-    trainer: PoolFitter, known: LabeledItems, by_pool: Model, evaluation: LabeledItems
+    trainer: PoolFitter,
+    known: LabeledItems,
+    by_pool: Model,
+    evaluation: LabeledItems,
+    pool: TrainingPool | None = None,
 ) -> tuple[Model, TrainingReport]:
     """A model of the labels alone; where it learns its features, and is clearly behind after a short training, that."""
     if not by_pool.learns_features:
-        return from_labels(trainer, known)
+        return from_labels(trainer, known, pool)
     short = trainer.fit(known.items, known.targets, FOLD_STEPS)
+    if pool is not None:
+        pool.suit(short[0], known.targets)
     right = (equal_answers(_answers(model, evaluation), evaluation.targets) for model in (short[0], by_pool))
     if compare(*right, against="pool").p_value < CHANCE and _score(short[0], evaluation) < _score(by_pool, evaluation):
         trainer.stages.skip()
         return short
-    return from_labels(trainer, known)
+    return from_labels(trainer, known, pool)
 
 
 def _by_drawn(
@@ -226,7 +238,7 @@ def _by_drawn(
     guessed = not (learns or told or stated) and labels > TRUSTED_PER_CLASS
     folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
     trainer = make_trainer(folds + trainings(make, make_trainer(1).start) + guessed)
-    by_labels = from_labels(trainer, known) if guessed else None
+    by_labels = from_labels(trainer, known, pool) if guessed else None
     wins = by_labels is None or plausible(pool.prior, by_labels[0], pool.items)
     scores = np.nan, np.nan
     tuned = _tuned(trainer, pool, known) if told or wins else None
@@ -240,7 +252,7 @@ def _by_drawn(
     if wins:
         fitted = from_pool(trainer, pool, pool.labelled, known.targets, tuned)
     else:
-        fitted = by_labels or from_labels(trainer, known)
+        fitted = by_labels or from_labels(trainer, known, pool)
         calibrate_across(trainer, fitted[0], known, fitted[1].hyperparameters.get("penalty"))
     trainer.stages.end()
     where = f"in {FOLDS}-fold cross-validation on {len(fair)} randomly drawn labels"

@@ -8,13 +8,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.models.base import Model
+from ml_backend.models.base import LabeledItems, Model
+from ml_backend.semi_supervised.graph import Positions, nearest
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 
 FARTHEST: Final = 2 / 3
 """Of the way from equal shares of the classes to all items in one class: beyond, equal shares are taken to be wrong.
 Of two classes one then has less than a sixth."""
-FEWEST_DRAWN: Final = 20
-"""Randomly drawn labels below which nothing can be told from them."""
+FURTHER: Final = 5.0
+"""Labels that are taken to say no more of a class than the others do."""
+MOST: Final = 10_000
+"""Items whose nearest labels are looked for: a share is known well enough by them."""
 CONTRADICTED: Final = 0.01
 """Equal shares of the classes are given up where random labels would be so unlikely under them."""
 
@@ -32,18 +36,57 @@ def class_prior(classes: int, random_targets: NDArray[np.int64]) -> NDArray[np.f
     return np.asarray((counts + 1.0) / (counts.sum() + classes))
 
 
-def set_rates(sets: NDArray[np.int64], drawn: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Expected share of the items that have each class ``[C]``, ``(with + 1) / (labels + 2)`` (Laplace).
+def set_rates(
+    sets: NDArray[np.int64],
+    drawn: NDArray[np.bool_] | None = None,
+    counts: NDArray[np.integer] | None = None,
+) -> NDArray[np.float64]:
+    """Expected share of the items that have each class ``[C]``: ``(n s + FURTHER m) / (n + FURTHER)``.
 
-    By the labels that chance drew; of fewer than `FEWEST_DRAWN` of those by all: a class has no share that could be
-    taken for granted, as equal shares are where there is one class an item.
+    ``s`` is its share of ``n`` labels, and ``m`` the mean of all classes' shares: as if `FURTHER` labels had each class
+    as often as the classes are on average. (Laplace's one with and one without would double a share of 3 in 100.)
+
+    Whoever chooses labels finds rare classes more often than they are there. So each label counts as many items as it
+    is the nearest one of (importance weights by nearest neighbours, Loog 2012, https://doi.org/10.1109/MLSP.2012.6349714),
+    and all together as many labels as weights so uneven are worth, ``(Σ w)² / Σ w²`` (Kish 1965). Labels that chance
+    drew need no weights: they alone are taken where they are worth more.
 
     Args:
         sets: of the labelled items ``[L, C]``.
-        drawn: which of them chance chose ``[L]``.
+        drawn: which of them chance chose ``[L]``; None: of none it is known.
+        counts: items that each is the nearest label of ``[L]``, see `nearest_counts`; None: all alike.
     """
-    told = sets[drawn] if drawn.sum() >= FEWEST_DRAWN else sets
-    return np.asarray((told.sum(axis=0) + 1.0) / (len(told) + 2.0))
+    if not len(sets):
+        return np.full(sets.shape[1], 0.5)
+    weights = np.ones(len(sets)) if counts is None else counts.astype(np.float64)
+    worth = weights.sum() ** 2 / np.square(weights).sum()
+    if drawn is not None and drawn.sum() >= worth:
+        weights, worth = drawn.astype(np.float64), float(drawn.sum())
+    shares = weights @ sets / weights.sum()
+    return np.asarray((worth * shares + FURTHER * shares.mean()) / (worth + FURTHER))
+
+
+def nearest_counts(rows: NDArray[np.float32], labelled: Positions) -> NDArray[np.int64]:
+    """How many items each labelled one is the nearest labelled one of, itself among them ``[L]``.
+
+    Args:
+        rows: the items' vectors ``[N, D]``; of more than `MOST` an even part is looked at.
+        labelled: rows of the labelled ones ``[L]``, not empty.
+    """
+    some = rows[np.arange(min(len(rows), MOST)) * len(rows) // min(len(rows), MOST)]
+    near, _ = nearest([some], rows[labelled], 1)
+    return np.bincount(near[:, 0], minlength=len(labelled))
+
+
+def rates_in_pool(
+    embedding: PoolEmbedding, items: Sequence[Any], known: LabeledItems, drawn: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """`set_rates` of labels among the items of an embedding that knows them all ``[C]``."""
+    if not len(known.items):
+        return set_rates(known.targets)
+    nodes = np.unique(embedding.places([*items, *known.items]))
+    labelled = np.searchsorted(nodes, embedding.places(known.items))
+    return set_rates(known.targets, drawn, nearest_counts(embedding.rows[nodes], labelled))
 
 
 def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) -> bool:

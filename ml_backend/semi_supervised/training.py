@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
-from ml_backend.models.several import HALF, are_sets
+from ml_backend.models.several import HALF, answers_of, are_sets
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate
 from ml_backend.semi_supervised.class_names import label_probabilities_by_names, name_mass
 from ml_backend.semi_supervised.fitter import PoolFitter
@@ -40,6 +40,7 @@ from ml_backend.semi_supervised.graph import (
     set_probabilities,
 )
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.thresholds import expected_thresholds, suit
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -103,6 +104,11 @@ class TrainingPool:
             return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior, power)
         return label_probabilities(mass, labelled, targets, self.prior, power)
 
+    def suit(self, model: Model, targets: Positions) -> None:
+        """Give a model of these sets the thresholds that its answers about the pool make best, see `thresholds`."""
+        if are_sets(targets):
+            suit(model, self.items, seen_rates(self.prior, targets))
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -129,13 +135,18 @@ def set_beliefs(trainer: PoolFitter, pool: TrainingPool, labelled: Positions, ta
     elsewhere, so that their mean is better than either. Each is bound to the classes' rates before, and the mean once
     more: else a class that both are unsure of would be in no set.
     """
-    rates = np.asarray(np.where(targets.sum(axis=0) > 0, pool.prior, 0.0), dtype=np.float32)
+    rates = seen_rates(pool.prior, targets)
     spread = pool.label_probabilities(labelled, targets, power=BINDING)
     model, _ = trainer.fit([pool.items[i] for i in labelled], targets, FOLD_STEPS)
     says = balanced_by_class(model.probabilities(pool.items)[:, 0], rates, BINDING)
     both = balanced_by_class(np.asarray((spread + says) / 2, dtype=np.float32), rates, MEAN_BINDING)
     both[labelled] = targets
     return both
+
+
+def seen_rates(rates: NDArray[np.float64], sets: Positions) -> Floats:
+    """Rates of the classes that some label has ``[C]``; the others get nothing."""
+    return np.asarray(np.where(sets.sum(axis=0) > 0, rates, 0.0), dtype=np.float32)
 
 
 def trainings(make: Callable[[], Model], start: Model | None = None) -> int:
@@ -151,17 +162,24 @@ def from_pool(
     ``tuned`` is what labels left out say of a classifier over a fixed encoder (`tuning.tune`).
     """
     if trainer.make().learns_features:
-        return _spread_again(trainer, pool, pool.label_probabilities(labelled, targets), labelled, targets)
-    chosen = trainer.penalised(tuned.penalty) if tuned else trainer
-    if are_sets(targets):
-        hard, weights = likeliest(set_beliefs(trainer, pool, labelled, targets), sets=True)
-        weights[labelled] *= LABEL_WEIGHT
-        model, report = chosen.fit(pool.items, hard, weights=weights)
+        beliefs = pool.label_probabilities(labelled, targets)
+        model, report = _spread_again(trainer, pool, beliefs, labelled, targets)
     else:
-        model, report = spread_once(chosen, pool.items, class_beliefs(pool, labelled, targets))
-    if tuned:
-        model.sharpen(tuned.factor)
+        model, report = _learnt_once(trainer.penalised(tuned.penalty) if tuned else trainer, pool, labelled, targets)
+        if tuned:
+            model.sharpen(tuned.factor)
+    pool.suit(model, targets)
     return model, report
+
+
+def _learnt_once(
+    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions
+) -> tuple[Model, TrainingReport]:
+    if not are_sets(targets):
+        return spread_once(trainer, pool.items, class_beliefs(pool, labelled, targets))
+    hard, weights = likeliest(set_beliefs(trainer, pool, labelled, targets), sets=True)
+    weights[labelled] *= LABEL_WEIGHT
+    return trainer.fit(pool.items, hard, weights=weights)
 
 
 def _spread_again(
@@ -195,9 +213,14 @@ def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> t
     return trainer.fit(items, targets, weights=weights)
 
 
-def from_labels(trainer: PoolFitter, known: LabeledItems) -> tuple[Model, TrainingReport]:
-    """The rival: a model of the labels alone."""
-    return trainer.fit(known.items, known.targets)
+def from_labels(
+    trainer: PoolFitter, known: LabeledItems, pool: TrainingPool | None = None
+) -> tuple[Model, TrainingReport]:
+    """The rival: a model of the labels alone; of the pool it knows at the most from where a class is in a set."""
+    model, report = trainer.fit(known.items, known.targets)
+    if pool is not None:
+        pool.suit(model, known.targets)
+    return model, report
 
 
 def cross_validated(
@@ -212,19 +235,27 @@ def cross_validated(
     fold = np.empty(len(order), np.int64)
     fold[order] = np.arange(len(order)) % FOLDS
     pool_says, labels_say = np.empty_like(known.targets), np.empty_like(known.targets)
-    sets = are_sets(known.targets)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         left_out = [known.items[i] for i in test]
         labelled, targets = pool.labelled[train], known.targets[train]
         if trainer.make().learns_features:
-            beliefs = pool.label_probabilities(labelled, targets)[pool.labelled[test]]
+            beliefs = pool.label_probabilities(labelled, targets)
+            pool_says[test] = _likeliest_at_rates(beliefs, pool.prior, targets)[pool.labelled[test]]
         else:
-            beliefs = from_pool(trainer, pool, labelled, targets, tuned)[0].probabilities(left_out)[:, 0]
-        pool_says[test] = likeliest(beliefs, sets=sets)[0]
+            model, _ = from_pool(trainer, pool, labelled, targets, tuned)
+            pool_says[test] = answers_of(model, model.probabilities(left_out)[:, 0])
         model, _ = trainer.fit([known.items[i] for i in train], targets, FOLD_STEPS)
-        labels_say[test] = likeliest(model.probabilities(left_out)[:, 0], sets=sets)[0]
+        pool.suit(model, targets)
+        labels_say[test] = answers_of(model, model.probabilities(left_out)[:, 0])
     return pool_says, labels_say
+
+
+def _likeliest_at_rates(beliefs: Floats, rates: NDArray[np.float64], targets: Positions) -> Positions:
+    """The likeliest class of each item ``[N]``; of sets the classes at `expected_thresholds` ``[N, C]``."""
+    if not are_sets(targets):
+        return likeliest(beliefs, sets=False)[0]
+    return np.asarray(beliefs >= expected_thresholds(beliefs, seen_rates(rates, targets)), dtype=np.int64)
 
 
 def cross_validations(make: Callable[[], Model]) -> int:

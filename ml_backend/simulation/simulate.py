@@ -23,7 +23,7 @@ from ml_backend.semi_supervised.choice import Fit, fit
 from ml_backend.semi_supervised.class_names import embedded
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
-from ml_backend.semi_supervised.shares import class_prior, set_rates
+from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
 from ml_backend.simulation.choose import answered_one_by_one, choose
 from ml_backend.simulation.design import MEASURES, Design, LabelledData, Round
 from ml_backend.simulation.oracle import Oracle
@@ -148,9 +148,10 @@ class _Run:
         """The pool's embedding, with what the labels so far say of the classes' rates, where answers are sets."""
         if self.unlabelled is None or not self.data.multiple:
             return self.unlabelled
-        labels = self.oracle.labelled
-        drawn = np.isin(labels, sorted(self.unlabelled.drawn))
-        return replace(self.unlabelled, prior=set_rates(self.data.targets[labels], drawn))
+        oracle, labels = self.oracle, self.oracle.labelled
+        by_chance = np.isin(labels, sorted(self.unlabelled.drawn)) | (self.strategy == "random")
+        embedding, known = self.unlabelled.embedding, oracle.known(labels)
+        return replace(self.unlabelled, prior=rates_in_pool(embedding, oracle.items(oracle.pool), known, by_chance))
 
     def _fit(self) -> Fit:
         """A model of the labels and, where it is large enough, the pool; the next one may go on from it."""

@@ -11,6 +11,8 @@ Floats = NDArray[np.floating[Any]]
 
 RIVALLING: Final = 0.25
 """A second class is named where it is at least so likely as the first, in parts of that."""
+LITTLE: Final = 0.005
+"""Probability that is told as under 1 %."""
 
 
 def rivals(beliefs: Floats, model: Floats | None) -> str:
@@ -43,5 +45,12 @@ def doubts(beliefs: Floats, model: Floats | None) -> str:
     """
     both = beliefs if model is None else (beliefs + model) / 2
     worst = int(np.argmin(np.abs(both - 0.5)))
-    said = f"perhaps {{{worst}}}: {beliefs[worst]:.0%} by items like it"
-    return said if model is None else f"{said}, {model[worst]:.0%} by the model"
+    said = f"most in doubt: {{{worst}}}, {percent(beliefs[worst])} by items like it"
+    return said if model is None else f"{said}, {percent(model[worst])} by the model"
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it: none is 0 or 100 %, which would leave nothing in doubt."""
+    if probability < LITTLE:
+        return "under 1%"
+    return "over 99%" if probability > 1 - LITTLE else f"{probability:.0%}"

@@ -147,7 +147,7 @@ class _Graph:
         model = s.probabilities.astype(np.float32) if s.model is not None else None
         prior = np.full(s.classes, 1.0 / s.classes)
         if s.targets.ndim == 2:
-            prior = set_rates(s.targets, np.zeros(len(s.targets), dtype=np.bool_))
+            prior = set_rates(s.targets)
         return Neighbourhood(*self._made, s.open, s.labelled, s.targets, prior, model, rows=rows)
 
 

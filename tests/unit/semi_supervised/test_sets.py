@@ -11,7 +11,7 @@ from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.semi_supervised.encoder_choice import left_out_right
 from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.graph import affinity, balanced_by_class, nearest, set_mass, set_probabilities
-from ml_backend.semi_supervised.shares import set_rates
+from ml_backend.semi_supervised.shares import nearest_counts, set_rates
 from ml_backend.semi_supervised.training import TrainingPool, Tuned, from_pool, likeliest, set_beliefs
 
 
@@ -54,12 +54,28 @@ def test_rates_bind_each_class_by_itself():
     np.testing.assert_array_equal(balanced_by_class(rows, np.array([0.0, 1.0], np.float32))[0], [0, 1])
 
 
-def test_rates_are_those_of_labels_that_chance_drew_where_these_suffice():
+def test_rates_are_those_of_labels_that_chance_drew_where_these_are_worth_more():
     sets = np.repeat([[1, 0], [0, 1]], 25, axis=0)
-    drawn = np.arange(50) < 25
-    assert set_rates(sets, drawn) == pytest.approx([26 / 27, 1 / 27])
-    assert set_rates(sets, np.arange(50) < 5) == pytest.approx([0.5, 0.5])
-    assert set_rates(np.zeros((0, 2), np.int64), np.zeros(0, bool)) == pytest.approx([0.5, 0.5])
+    assert set_rates(sets[:40], np.arange(40) < 40) == pytest.approx([27.5 / 45, 17.5 / 45])
+    counts = np.r_[np.full(10, 40), np.full(40, 1)]  # worth 440² / 16,040 = 12.07 labels
+    by_weights = (12.07 * 415 / 440 + 2.5) / 17.07
+    assert set_rates(sets, np.arange(50) < 12, counts) == pytest.approx([by_weights, 1 - by_weights], abs=1e-3)
+    assert set_rates(sets, np.arange(50) >= 37, counts) == pytest.approx([2.5 / 18, 15.5 / 18])
+    assert set_rates(np.zeros((0, 2), np.int64)) == pytest.approx([0.5, 0.5])
+
+
+def test_a_label_counts_as_many_items_as_it_is_the_nearest_of():
+    """Nine of ten labels were asked for in a corner that a tenth of the items lie in: there alone is the class."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(0, 0.2, (900, 2)), rng.normal(5, 0.2, (100, 2))]).astype(np.float32)
+    labelled = np.r_[0:10, 900:990]
+    sets = np.repeat([[0, 1], [1, 1]], [10, 90], axis=0)
+    counts = nearest_counts(rows, labelled)
+    assert (counts[:10].sum(), counts[10:].sum()) == (900, 100)
+    assert set_rates(sets)[0] > 0.85
+    rates = set_rates(sets, None, counts)
+    assert rates[0] < 0.3, "a tenth have it; all these are worth a few labels, so that the other class is felt"
+    assert rates[1] > 0.8
 
 
 def test_the_temperature_that_makes_sets_likely():
