@@ -44,12 +44,7 @@ def answered_one_by_one(
     scores = assess(context)
     chosen = arrange(context, scores, count=settings.queue_size, turn=len(context))
     known = context.labelled
-    if (
-        unlabelled is None
-        or known is None
-        or context.multiple
-        or is_cold(len(known.targets), oracle.classes, context.classes)
-    ):
+    if unlabelled is None or known is None or is_cold(len(known.targets), oracle.classes, context.classes):
         return chosen.task_ids[:count]
     places = zip(chosen.task_ids.tolist(), queue_scores(chosen.utility).tolist(), chosen.picked_by, strict=True)
     rows = [Prediction(task, None, 0.0, score, picked_by) for task, score, picked_by in places]

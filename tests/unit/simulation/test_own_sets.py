@@ -4,7 +4,9 @@ import csv
 import json
 
 import numpy as np
+import pytest
 
+from ml_backend.errors import DataError
 from ml_backend.label_sets import unpack
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design
@@ -31,6 +33,12 @@ def test_rows_with_several_labels_are_sets(tmp_path):
     rounds = list(simulate(data, design, "entropy", 0))
     assert [entry.labels for entry in rounds] == [12, 18, 24]
     assert rounds[-1].measures["f_macro"] > 0.8
+
+
+def test_the_instant_loop_is_for_one_choice(tmp_path):
+    data = table(tmp_path / "own.csv", SETS * 12).load()
+    with pytest.raises(DataError, match="leave out --instant"):
+        next(simulate(data, Design(12, 12, 6, 24, instant=True), "auto", 0))
 
 
 def test_lists_of_one_label_each_are_one_choice(tmp_path):
