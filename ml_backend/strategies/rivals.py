@@ -12,7 +12,7 @@ Floats = NDArray[np.floating[Any]]
 RIVALLING: Final = 0.25
 """A second class is named where it is at least so likely as the first, in parts of that."""
 LITTLE: Final = 0.005
-"""Probability that is told as under 1 %."""
+"""Probability below which none is told as a number."""
 
 
 def rivals(beliefs: Floats, model: Floats | None) -> str:
@@ -50,7 +50,7 @@ def doubts(beliefs: Floats, model: Floats | None) -> str:
 
 
 def percent(probability: float) -> str:
-    """A probability as people read it: none is 0 or 100 %, which would leave nothing in doubt."""
+    """A probability as people read it: rounded to none, or to certainty, it would leave nothing in doubt."""
     if probability < LITTLE:
         return "under 1%"
     return "over 99%" if probability > 1 - LITTLE else f"{probability:.0%}"

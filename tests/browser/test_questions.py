@@ -13,7 +13,6 @@ from support.pages import shown_task
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.errors import LabelConfigError
 from ml_backend.exporting.export import read_export
-from ml_backend.label_sets import SEPARATOR
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.predictor import Predictor
@@ -29,14 +28,8 @@ CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="te
 <Choice value="Long"><Choice value="essay"/></Choice></Taxonomy>
 <Choices name="sort" toName="text" allowNested="true">
 <Choice value="A"><Choice value="A1"/><Choice value="A2"/></Choice><Choice value="B"/></Choices>
-<Choices name="sorts" toName="text" choice="multiple" allowNested="true">
-<Choice value="C"><Choice value="C1"/><Choice value="C2"/></Choice><Choice value="D"/></Choices>
-<Taxonomy name="kinds" toName="text" maxUsages="3" leafsOnly="true">
-<Choice value="Old"><Choice value="letter"/></Choice>
-<Choice value="New"><Choice value="mail"/><Choice value="chat"/></Choice></Taxonomy>
 <TextArea name="why" toName="text"/></View>"""
 ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay"), "sort": ("A1", "B")}
-ANSWERS |= {"sorts": (SEPARATOR.join(["C1", "C2"]), "D"), "kinds": (SEPARATOR.join(["letter", "mail"]), "chat")}
 """Of each question, by the cloud that a task's numbers are of."""
 TOPICS = [{"value": "sport"}, {"value": "money"}]
 """Come with each task."""
@@ -62,7 +55,7 @@ def rows(count=60, answered=24):
         yield row
 
 
-def test_six_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
+def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
     project = make_project("Questions", config=CONFIG)
     data = list(rows())
     ids = project.client.import_tasks(project.id, data)
@@ -73,10 +66,7 @@ def test_six_questions_are_guessed_answered_and_learnt(page, label_studio, make_
     workspace = Workspace(project.client, tmp_path, settings, keep_queues=timedelta(0))
     report = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in report.steps if step.name == "fit others"]
-    assert (
-        step.detail
-        == '"stars": 16 labels; "kind": 24 labels; "sort": 24 labels; "sorts": 24 labels; "kinds": 24 labels'
-    )
+    assert step.detail == '"stars": 16 labels; "kind": 24 labels; "sort": 24 labels'
     assert sorted(report.left_out) == odd, report.left_out
 
     page.goto(f"{label_studio.url}/projects/{project.id}/data?labeling=1")
@@ -98,21 +88,14 @@ def test_six_questions_are_guessed_answered_and_learnt(page, label_studio, make_
     assert given["stars"] == {"rating": int(ANSWERS["stars"][cloud])}
     assert given["kind"] == {"taxonomy": [["Short", "note"] if cloud == 0 else ["Long", "essay"]]}
     assert given["sort"] == {"choices": [["A", "A1"] if cloud == 0 else ["B"]]}
-    assert given["sorts"] == {"choices": [["C"], ["C", "C1"], ["C", "C2"]] if cloud == 0 else [["D"]]}, (
-        "the outer one too"
-    )
-    assert given["kinds"] == {"taxonomy": [["Old", "letter"], ["New", "mail"]] if cloud == 0 else [["New", "chat"]]}
     assert given["why"] == {"text": ["because"]}
 
     again = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in again.steps if step.name == "fit others"]
-    assert (
-        step.detail
-        == '"stars": 17 labels; "kind": 25 labels; "sort": 25 labels; "sorts": 25 labels; "kinds": 25 labels'
-    )
+    assert step.detail == '"stars": 17 labels; "kind": 25 labels; "sort": 25 labels'
     third = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(dry_run=True))
     (step,) = [step for step in third.steps if step.name == "fit others"]
-    assert step.detail.count("learnt before") == 5, step.detail
+    assert step.detail.count("learnt before") == 3, step.detail
 
     store = ProjectStore(tmp_path, project.project.uid)
     store.set_extra_params(PARAMS)
@@ -128,16 +111,12 @@ def test_six_questions_are_guessed_answered_and_learnt(page, label_studio, make_
             "stars": {"rating": 2},
             "kind": {"taxonomy": [["Short", "note"]]},
             "sort": {"choices": [["A", "A1"]]},
-            "sorts": {"choices": [["C", "C1"], ["C", "C2"]]},
-            "kinds": {"taxonomy": [["Old", "letter"], ["New", "mail"]]},
         },
         {
             "topic": {"choices": ["money"]},
             "stars": {"rating": 4},
             "kind": {"taxonomy": [["Long", "essay"]]},
             "sort": {"choices": [["B"]]},
-            "sorts": {"choices": [["D"]]},
-            "kinds": {"taxonomy": [["New", "chat"]]},
         },
     ]
     asked = [{"id": item.task_id, "data": by_id[item.task_id]} for item in again.queue.predictions]
@@ -145,27 +124,17 @@ def test_six_questions_are_guessed_answered_and_learnt(page, label_studio, make_
     rows_of = {row["task"]: row["result"] for row in project.client.predictions(project.id)}
     assert [answer["result"] for answer in served] == [rows_of[item["id"]] for item in asked], "as it was published"
     changed = Predictor(installed, CONFIG.replace('<Choice value="note"', '<Choice value="memo"'), project.project.uid)
-    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {*ANSWERS} - {"kind"}, "asked otherwise"
-    with pytest.raises(
-        LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind", "sort", "sorts", "kinds"'
-    ):
+    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars", "sort"}, (
+        "asked otherwise"
+    )
+    with pytest.raises(LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind", "sort"'):
         Predictor(installed, CONFIG.replace('name="stars"', 'name="marks"'), project.project.uid)
     lines = read_export(project.client, project.id, store).rows
     assert {line["label"] for line in lines} == {"sport", "money"}
     told = {line["task_id"]: line["answers"] for line in lines}
-    sets = {name: ANSWERS[name][cloud].split(SEPARATOR) for name in ("sorts", "kinds")}
-    given = {name: labels[cloud] for name, labels in ANSWERS.items()} | sets | {"why": "because"}
+    given = {name: labels[cloud] for name, labels in ANSWERS.items()} | {"why": "because"}
     assert told[task] == {"who": None, **given}
-    first = {"sorts": ["C1", "C2"], "kinds": ["letter", "mail"]}
-    assert told[ids[0]] == {
-        "who": None,
-        "topic": "sport",
-        "stars": None,
-        "kind": "note",
-        "sort": "A1",
-        **first,
-        "why": None,
-    }
+    assert told[ids[0]] == {"who": None, "topic": "sport", "stars": None, "kind": "note", "sort": "A1", "why": None}
 
     fresh = installed.model_copy(update={"model_dir": tmp_path / "fresh"})  # connected before any round
     assert Predictor(fresh, CONFIG, project.project.uid, Wanted.of(PARAMS)).question.labels == ("sport", "money")
