@@ -41,7 +41,7 @@ def test_the_first_of_the_others_is_where_graph_and_model_disagree(graph):
     known = replace(graph, open=rest, labelled=nodes, targets=targets.repeat(2, axis=0), model=model)
     picks = auto_of_sets(known, 8, np.random.default_rng(0))
     assert rest[picks.order[0]] // EACH == 3
-    assert picks.reasons[int(picks.order[0])] == "perhaps {1}: 0% by items like it, 90% by the model"
+    assert picks.reasons[int(picks.order[0])] == "most in doubt: {1}, under 1% by items like it, 90% by the model"
 
 
 def test_no_two_in_doubt_are_neighbours(graph):
