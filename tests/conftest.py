@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -28,7 +29,8 @@ SERVERS = {"label_studio", "redis_url"}
 
 
 def pytest_configure() -> None:
-    """Show wide tables."""
+    """Show wide tables; look for no garbage among modules and tests, which all stay."""
+    gc.disable()
     for shown in (console, messages):
         shown.width = 200
     # An example that takes long on a busy machine is no fault.
@@ -53,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid} needs {', '.join(sorted(wanted))}, which unit tests go without: move it to tests/live."
             )
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

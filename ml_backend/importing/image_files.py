@@ -60,7 +60,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def idx_bytes(values: NDArray[np.uint8]) -> bytes:
     """The idx file of an array, gzipped; equal arrays give equal bytes."""
     header = bytes((0, 0, IDX_UINT8, values.ndim)) + np.array(values.shape, dtype=">u4").tobytes()
-    return gzip.compress(header + values.tobytes(), mtime=0)
+    return gzip.compress(header + values.tobytes(), compresslevel=6, mtime=0)
 
 
 def png_data_uri(image: NDArray[np.uint8]) -> str:

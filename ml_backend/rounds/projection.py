@@ -10,6 +10,8 @@ Axes: ``N`` items, ``D`` embedding dimensions.
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -187,9 +189,16 @@ def _umap(x: NDArray[np.float32], start: Places, *, epochs: int, rate: float, se
     return np.asarray(found, dtype=np.float32)
 
 
+@cache
 def _load_umap() -> tuple[Any, Any]:
-    """umap-learn's modules, on first use: the import and numba's compiling are slow."""
+    """umap-learn's modules, on first use: the import and numba's compiling are slow.
+
+    What umap-learn has compiled anew in each process is kept where numba keeps the rest.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it misses TensorFlow, which nobody needs here
         from umap import layouts, umap_
+    for compiled in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+        with suppress(RuntimeError):  # no folder that can be written to
+            compiled.enable_caching()
     return umap_, layouts

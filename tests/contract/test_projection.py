@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.manifold import trustworthiness
 
 from ml_backend.config import ProjectSettings
 from ml_backend.rounds.map import draw
-from ml_backend.rounds.projection import FEWEST, NOTHING, _aligned, components, lay_out, place_new
+from ml_backend.rounds.projection import FEWEST, NOTHING, _aligned, _load_umap, components, lay_out, place_new
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
 
@@ -48,6 +49,14 @@ def test_groups_stay_together(first: Layout) -> None:
     gaps = np.linalg.norm(first.places[:, None] - first.places[None], axis=2) + 1e9 * np.eye(240)
     assert (GROUPS[gaps.argmin(axis=1)] == GROUPS).mean() > 0.95
     assert trustworthiness(POOL, first.places, n_neighbors=15) > 0.85
+
+
+def test_what_is_compiled_is_kept_for_other_processes(first: Layout) -> None:
+    umap, _ = _load_umap()
+    for compiled in (umap.smooth_knn_dist, umap.compute_membership_strengths):
+        used = compiled.stats
+        assert sum(used.cache_hits.values()) + sum(used.cache_misses.values()) > 0
+        assert any(Path(used.cache_path).glob(f"*{compiled.py_func.__name__}*.nbc"))
 
 
 def test_the_next_model_moves_points_little_and_truly(first: Layout) -> None:

@@ -69,15 +69,29 @@ def test_a_run_goes_on_as_if_never_interrupted(topics, finished):
     assert [*whole[: min(finished, 2)], *rest] == whole  # the last round picked nothing: it is done again
 
 
+GOING_ON = Design(10, 6, 4, 18, hyperparameters={"steps": 4, "warm_starts": 2})
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return LabelledData("bars", MnistCnn, ("across", "upright"), strokes(250), np.arange(250) % 2)
+
+
+@pytest.fixture(scope="module")
+def gone_on(bars):
+    """Rounds whose versions go on from each other, twice in a row."""
+    return untimed(simulate(bars, GOING_ON, "entropy", 0))
+
+
 @pytest.mark.parametrize("finished", [2, 3])
-def test_a_run_whose_versions_go_on_from_each_other_does_too(finished):
-    bars = LabelledData("bars", MnistCnn, ("across", "upright"), strokes(250), np.arange(250) % 2)
-    design = Design(10, 6, 4, 18, hyperparameters={"steps": 4, "warm_starts": 2})
-    whole = untimed(simulate(bars, design, "entropy", 0))
-    assert [entry.in_a_row for entry in whole] == [0, 1, 2, 0]
-    rest = untimed(simulate(bars, design, "entropy", 0, done=whole[:finished]))
-    assert [*whole[:finished], *rest] == whole
-    anew = replace(design, hyperparameters={"steps": 4, "warm_starts": 0})
+def test_a_run_whose_versions_go_on_from_each_other_does_too(bars, gone_on, finished):
+    assert [entry.in_a_row for entry in gone_on] == [0, 1, 2, 0]
+    rest = untimed(simulate(bars, GOING_ON, "entropy", 0, done=gone_on[:finished]))
+    assert [*gone_on[:finished], *rest] == gone_on
+
+
+def test_without_warm_starts_no_version_goes_on_from_another(bars):
+    anew = replace(GOING_ON, hyperparameters={"steps": 4, "warm_starts": 0})
     assert [entry.in_a_row for entry in simulate(bars, anew, "entropy", 0)] == [0] * 4
 
 
