@@ -39,6 +39,7 @@ from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.store.registry import stores_of
 from ml_backend.store.served_model import ServedModels
+from ml_backend.store.versions import answers
 from ml_backend.strategies.mixture import itemwise
 
 log = logging.getLogger(__name__)
@@ -133,8 +134,8 @@ class Predictor:
             return [rows.get(task["id"]) or self._unknown(name) for task in tasks]
         question = self.question or store.noted_question() or parse_label_config(self._label_config)
         manifest, model = SERVED.load(store, current.version, question)
-        if (question.labels, question.multiple) != (manifest.labels, manifest.multiple):
-            log.warning("project %s: labels changed since %s was trained", store.uid, manifest.name)
+        if not answers(manifest, question):
+            log.warning("project %s: %s answers another question than is asked now", store.uid, manifest.name)
             return [self._unknown(name) for _ in tasks]
         return self._predict(tasks, store, store.queue(name), question, (manifest, model))
 

@@ -27,6 +27,10 @@ def main(
         str | None, typer.Option("--backend-url", help="Connect the ML backend at this URL.")
     ] = None,
     description: Annotated[str, typer.Option("--description", help="Description of a new project.")] = "",
+    params: Annotated[
+        str | None,
+        typer.Option("--params", help='Settings of the project, as JSON, such as \'{"embedding_field": "vector"}\'.'),
+    ] = None,
     url: UrlOption = None,
 ) -> None:
     """Make a project from a labeling config, or find it by its title, and connect the ML backend to it.
@@ -38,9 +42,10 @@ def main(
     from ml_backend.files import read_text
     from ml_backend.label_studio.client import untested
     from ml_backend.label_studio.setup import connect_backend, make_project
+    from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
 
-    xml = read_text(config if config.exists() else example(config))
-    defaults = load_settings(label_studio_url=url).project_defaults()
+    xml, changes = read_text(config if config.exists() else example(config)), read_extra_params(params)
+    defaults = load_settings(label_studio_url=url).project_settings(changes, where="--params")
     question, eyes = understood(xml, f'"{title}" ({config})', defaults)
     settings, client = connect(url)
     project = make_project(client, title, xml, question, description)
@@ -52,9 +57,12 @@ def main(
     if told := untested(client.version()):
         warn(f"{told}. When there is an order, prove it: lsal doctor --project {project.id} --order 20")
     if backend_url:
-        for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings):
+        kept = None if params is None else changes
+        for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings, kept):
             warn(line)
         console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)
+    elif params is not None:
+        set_extra_params(settings, project.uid, changes)
 
 
 def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[ChoiceQuestion | None, str]:
@@ -73,13 +81,16 @@ def understood(xml: str, project: str, defaults: ProjectSettings) -> tuple[Choic
 
     if by_predictions(defaults):
         asked = ", ".join(read_layout(xml, project=project).controls)
-        return None, f"Ordered by another model's predictions, as STRATEGY says; nothing is learnt of: {asked}."
+        return None, f"Ordered by another model's predictions, as the strategy says; nothing is learnt of: {asked}."
     try:
-        found = read_label_config(xml, project=project)
+        found = read_label_config(xml, project=project, wanted=defaults.wanted)
     except ChoicesToCome as exc:
         return None, str(exc)
     except LabelConfigError as exc:
-        told = "Or set STRATEGY=predictions: another model's predictions order any labeling config."
+        told = (
+            """Or learn from numbers of your own: --params '{"embedding_field": NAME}'; or let another model's """
+            """predictions order any labeling config: --params '{"strategy": "predictions"}'."""
+        )
         raise LabelConfigError(f"{exc} {told}") from exc
     for warning in (*found.warnings, *found.notes):
         warn(f"{warning}.")

@@ -79,6 +79,9 @@ def main(
     comes from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.cli.import_plan import ImportOptions, import_file, tell_eyes
+    from ml_backend.errors import LabelConfigError
+    from ml_backend.rounds.encoder_preview import settings_of
+    from ml_backend.rounds.predicted.wanted import by_predictions
     from ml_backend.store.registry import stores_of
 
     options = ImportOptions(
@@ -86,6 +89,14 @@ def main(
     )
     settings, client = connect(url)
     there = client.project(project)
-    plan = import_file(path, client, there, options, stores_of(settings).open(project))
+    try:
+        plan = import_file(path, client, there, options, stores_of(settings).open(project))
+    except LabelConfigError as exc:
+        if not by_predictions(settings_of(settings, client, project)):
+            raise
+        raise LabelConfigError(
+            f"Another model's predictions order project {project}, and no question of it is learnt: import its tasks "
+            "in Label Studio (the Data Manager's Import, or its API), with their predictions where you have them."
+        ) from exc
     if not dry_run:
         tell_eyes(client, settings, there, plan)

@@ -205,6 +205,8 @@ def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
     what = "image" if wanted.is_image else "text"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadItemError(f'the {what} in "{name}" is empty')
+    if wanted.question is not None and wanted.question.parts and not wanted.question.shown_as:
+        return value  # a list of pictures, or what numbers of the task stand for: the page says what it is
     if not wanted.is_image and isinstance(value, int | float) and not isinstance(value, bool):
         return value
     if wanted.question is not None and wanted.question.markup == PARAGRAPHS and not wanted.question.by_url:

@@ -26,9 +26,18 @@ class ConnectionCalls(LabelStudioHttp):
         return rows
 
     def connect_backend(
-        self, project_id: int, url: str, *, title: str, user: str | None = None, password: str | None = None
+        self,
+        project_id: int,
+        url: str,
+        *,
+        title: str,
+        user: str | None = None,
+        password: str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Connect an ML backend to a project, or correct the connection of the same title.
+
+        ``params``: its extra params; None leaves those that are there.
 
         Raises:
             LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the project.
@@ -36,6 +45,8 @@ class ConnectionCalls(LabelStudioHttp):
         body = {"project": project_id, "url": url, "title": title, "auth_method": "BASIC_AUTH" if user else "NONE"}
         if user:
             body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
+        if params is not None:
+            body["extra_params"] = dict(params)
         known = [row for row in self.backends(project_id) if row["title"] == title]
         method, path = ("PATCH", f"api/ml/{known[0]['id']}") if known else ("POST", "api/ml")
         row: dict[str, Any] = self._json(

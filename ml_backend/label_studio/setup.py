@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ml_backend.config import Settings
@@ -54,8 +55,16 @@ def _asks(project: Project, xml: str, question: ChoiceQuestion | None) -> bool:
         return False
 
 
-def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str, settings: Settings) -> list[str]:
+def connect_backend(
+    client: LabelStudioClient,
+    project_id: int,
+    backend_url: str,
+    settings: Settings,
+    params: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Connect the backend, and make sure that its webhook is there as well; what there is to say about that one.
+
+    ``params``: the project's extra params; None leaves those that are there.
 
     Raises:
         LabelStudioRejected: Label Studio refused the address, could not reach the backend, or keeps no webhook for it.
@@ -69,6 +78,7 @@ def connect_backend(client: LabelStudioClient, project_id: int, backend_url: str
             title=BACKEND_TITLE,
             user=settings.basic_auth_user,
             password=secret.get_secret_value() if secret else None,
+            params=params,
         )
     except (LabelStudioRejected, LabelStudioUnauthorized) as exc:
         if not refuses_address(str(exc)):

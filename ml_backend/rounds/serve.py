@@ -143,8 +143,13 @@ def _pinned_version(project: RoundProject, pin: str | None, newest: str | None, 
             recorder.warn(f"{pinned} is pinned and goes on being served, not {newest} (lsal versions unpin).")
         return pinned
     if pin:
-        raise StoreError(f"Version {pin} cannot be served: it is not stored, or the labeling config's choices changed.")
-    recorder.warn(f"{pinned} is pinned but gone, or the choices changed: {newest or 'a random order'} is served.")
+        raise StoreError(
+            f"Version {pin} cannot be served: it is not stored, or answers another question than is asked now."
+        )
+    recorder.warn(
+        f"{pinned} is pinned but gone, or answers another question than is asked now: {newest or 'a random order'} is "
+        "served."
+    )
     return newest
 
 
@@ -153,7 +158,10 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     gate = project.settings.promote_margin is not None
     name = newest_usable(project.store, project.question, promoted_only=gate)
     if name is None and project.store.versions():
-        recorder.warn("The labeling config's choices changed since the last training: train again to use the new ones.")
+        recorder.warn(
+            "The labeling config's choices changed since the last training, or what is learnt from did: train again "
+            "to use what is new."
+        )
     if name is None:
         strategy = strategy_in_use(project.settings, trained=False)
         order = "in a random order, fixed by the seed" if strategy == COLD_START else f"by {strategy}, which needs none"

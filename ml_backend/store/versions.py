@@ -33,7 +33,19 @@ def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
     """Whether a version answers the project's question as it stands."""
     asked = question.object_tag, question.labels, question.multiple
     alike = (manifest.object_tag, manifest.labels, manifest.multiple) == asked
-    return alike and manifest.control in ("", question.control)
+    return alike and manifest.control in ("", question.control) and _learnt_from_these(manifest, question)
+
+
+def _learnt_from_these(manifest: Manifest, question: ChoiceQuestion) -> bool:
+    """Whether a version's vectors were made of the parts that the question's are; others may be as long."""
+    told = manifest.settings
+    if not question.parts or not told:  # an older release kept no settings
+        return True
+    if question.has_numbers:
+        return bool(told.get("embedding_field") == question.parts[0].field)
+    names = [name.strip() for name in str(told.get("objects") or "").split(",") if name.strip()]
+    parts = [part.name for part in question.parts]
+    return not told.get("embedding_field") and (names == parts or (not names and len(parts) == 1))
 
 
 def version_with(store: ProjectStore, fingerprint: str) -> str | None:

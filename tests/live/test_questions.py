@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-from support.installation import QUICK, connect, until
+from support.installation import QUICK, until
 from support.label_studio import LiveLabelStudio, LiveProject
 from support.scripts import write
 from support.serving import ServedApp, forget_client
@@ -148,14 +148,15 @@ def _connected_before_its_tasks(
 ) -> LiveProject:
     """As people do who follow the page: the project, the backend, and then the tasks, which bring the choices."""
     client, title = label_studio.client, "Choices come with tasks"
-    made = run(create_project, "--config", write(tmp_path / "c.xml", CONFIG), "--title", title, "--backend-url", url)
+    rules = {"strategy": "auto", "train_after_labels": 10_000, "train_after_seconds": 86_400.0, "control_share": 0}
+    params = json.dumps(QUICK | rules | {"embedding_field": "numbers", "map": False})
+    xml = write(tmp_path / "c.xml", CONFIG)
+    made = run(create_project, "--config", xml, "--title", title, "--backend-url", url, "--params", params)
     assert "Import tasks that all have the same list there" in made.output
     now = client.find_project(title)
     assert now is not None
     question: ChoiceQuestion = parse_label_config(CONFIG, wanted=Wanted(options=json.dumps({"topics": TOPICS})))
     project = LiveProject(now.id, question, [], client)
-    rules = {"strategy": "auto", "train_after_labels": 10_000, "train_after_seconds": 86_400.0}
-    connect(project, url, settings, **QUICK | rules | {"embedding_field": "numbers", "control_share": 0, "map": False})
     told = run(import_tasks, write(tmp_path / "rows.json", json.dumps(rows())), "--project", str(now.id))
     assert f"Imported {TASKS} tasks" in told.output
     project.task_ids.extend(row["id"] for page in client.all_tasks(now.id) for row in page)

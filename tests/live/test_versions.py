@@ -147,10 +147,10 @@ def test_a_version_of_other_choices_cannot_be_rolled_back_to(twice):
     )
     live.round(train=False, pin=first.version)
     live.client.request("PATCH", f"api/projects/{live.project.id}", body={"label_config": xml})
-    with pytest.raises(StoreError, match="choices changed"):
+    with pytest.raises(StoreError, match="answers another question than is asked now"):
         live.round(train=False, pin=first.version)
     report = live.round()
-    has_warning(report, f"{first.version} is pinned but gone, or the choices changed")
+    has_warning(report, f"{first.version} is pinned but gone, or answers another question")
     assert report.version not in (None, first.version)
 
 

@@ -50,6 +50,21 @@ def test_a_class_without_examples_is_named_and_keeps_its_place(live):
     assert set(queued(report)) == set(live.ids[3:])
 
 
+def test_a_pinned_version_of_another_model_reads_pictures_in_its_own_way(live):
+    draws = np.random.default_rng(0)
+    images = [png_data_uri(draws.integers(0, 256, (28, 28)).astype(np.uint8)) for _ in range(6)]
+    live = live([{"image": image} for image in images], "mnist")
+    live.label("3", "7", "3")
+    digits = live.round()
+    said = {item.task_id: (item.label, item.confidence) for item in digits.queue.predictions}
+    photos = {"image_model": "photos", "hyperparameters": {}}
+    assert live.round(overrides=photos).version.startswith("photos-")
+    for request in ({"train": False, "pin": digits.version}, {}):
+        pinned = live.round(overrides=photos, **request)
+        assert pinned.version == digits.version
+        assert {item.task_id: (item.label, item.confidence) for item in pinned.queue.predictions} == said
+
+
 def test_a_round_trains_stores_and_publishes(trained):
     live, report = trained
     assert (report.trained, report.published, report.open_tasks) == (True, True, 4)

@@ -8,7 +8,8 @@ from support.places import REPOSITORY
 from ml_backend.importing.items import Remarks
 from ml_backend.importing.reading import read_tasks
 from ml_backend.importing.rows import separator_of
-from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.records import Wanted
 
 CASES = REPOSITORY / "tests" / "data" / "cases"
 QUESTION = ChoiceQuestion("c", "t", "Text", "text", ("Yes", "No"))
@@ -54,6 +55,24 @@ def test_labels_match_the_config_exactly():
     trimmed = ChoiceQuestion("c", "t", "Text", "text", ("A", "B\nx"))
     assert [task.label for task in read(CASES / "ws_label.csv", trimmed, label_column="label")[0]] == ["A", "A", "B\nx"]
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("shown", "field", "value", "wanted"),
+    [
+        ('<Image name="o" valueList="$o"/>', "o", ["https://example.org/1.png", "https://example.org/2.png"], Wanted()),
+        ('<TimeSeries name="o" value="$o"/>', "o", {"time": [1, 2], "up": [3, 4]}, Wanted(embedding_field="numbers")),
+    ],
+)
+def test_lists_of_pictures_and_what_numbers_stand_for_stay_as_they_are(tmp_path, shown, field, value, wanted):
+    choices = '<Choices name="c" toName="o"><Choice value="A"/><Choice value="B"/></Choices>'
+    question = parse_label_config(f"<View>{shown}{choices}</View>", wanted=wanted)
+    data = {field: value, "numbers": [1, 2]}
+    tasks, problems, _ = read(
+        write(tmp_path / "tasks.json", [{"data": data}, {"data": data | {field: None}}]), question
+    )
+    assert [task.data for task in tasks] == [data]
+    assert [problem.split(":")[0] for problem in problems] == ["item 2"]
 
 
 def test_urls_of_storages_and_schemes_in_any_case():

@@ -119,6 +119,14 @@ def test_predict_with_choices_that_changed_since_the_training(client, settings):
     assert [row["result"] for row in answer["results"]] == [[], []]
 
 
+def test_predict_with_another_question_of_the_same_choices_shows_no_guess_of_the_first(client, settings):
+    publish(settings, UID, {})
+    store = ProjectStore(settings.model_dir, UID)
+    store.update_manifest(store.manifest(VERSION).model_copy(update={"control": "other"}), None)
+    answer = client.post("/predict", json=predict_body()).json
+    assert [row["result"] for row in answer["results"]] == [[], []]
+
+
 def test_many_projects_at_once(client, settings):
     names = {f"{number}.1": publish(settings, f"{number}.1", {1: number / 10}) for number in range(1, 5)}
     wrong = []
