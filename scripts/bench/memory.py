@@ -141,14 +141,21 @@ def watched(group: int) -> Iterator[list[list[Size]]]:
 def sizes(group: int) -> list[Size]:
     """Each process of a process group."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in members(group):
         with suppress(OSError, ValueError):  # ended meanwhile
+            rows = [row.split() for row in (folder / "smaps_rollup").read_text().splitlines()[1:]]
+            size = {row[0]: int(row[1]) / 1024 for row in rows}
+            found.append((size["Pss_Anon:"] + size["Pss_Shmem:"], size["Rss:"] - size["Anonymous:"]))
+    return found
+
+
+def members(group: int) -> Iterator[Path]:
+    """Where ``/proc`` tells of each process of a process group."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
             # After the name, which may hold anything: state, parent, group.
             if int((folder / "stat").read_text().rpartition(")")[2].split()[2]) == group:
-                rows = [row.split() for row in (folder / "smaps_rollup").read_text().splitlines()[1:]]
-                size = {row[0]: int(row[1]) / 1024 for row in rows}
-                found.append((size["Pss_Anon:"] + size["Pss_Shmem:"], size["Rss:"] - size["Anonymous:"]))
-    return found
+                yield folder
 
 
 def total(processes: Sequence[Size]) -> float:

@@ -53,6 +53,7 @@ def main(
     texts: Annotated[int, typer.Option(min=0, help="Headlines that are embedded; 0: none.")] = 20_000,
     encoder: Annotated[str, typer.Option(help="Of the headlines.")] = "wordllama",
     tries: Annotated[int, typer.Option(min=1, help="Of each measurement; the quickest counts.")] = 2,
+    lists: Annotated[bool, typer.Option(help="Read the vectors as lists, too, as they were kept before.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Where the pool is made. [default: a temporary folder]")] = None,
 ) -> None:
     """Make a pool of each size, pass over it, and embed headlines, each against what it cannot be quicker than."""
@@ -60,15 +61,25 @@ def main(
         place = Path(made)
         sizes = [int(size) for size in rows.split(",")] if rows else []
         if sizes:
-            _passes(place, sizes, dimensions, tries)
+            _passes(place, sizes, dimensions, tries, lists=lists)
         if texts:
             _embedding(place, data or data_folder(), texts, encoder, tries)
 
 
-def _passes(place: Path, sizes: list[int], dimensions: int, tries: int) -> None:
+def _passes(place: Path, sizes: list[int], dimensions: int, tries: int, *, lists: bool) -> None:
     _act("make_vectors", place / "few", FEW, dimensions)
     start = min(_act("one_pass", place / "few", "").result["seconds"] for _ in range(tries))
-    columns = ("rows", "read, s", "pass, s", "pass / read", "of CPU", "peak, MB", "with new labels, s", "same picks")
+    columns = (
+        "rows",
+        "as lists, s",
+        "read, s",
+        "pass, s",
+        "pass / read",
+        "of CPU",
+        "peak, MB",
+        "with new labels, s",
+        "same picks",
+    )
     table = Table(*columns, title=f"A pass over N x {dimensions} {load()}")
     for size in sizes:
         vectors = place / f"vectors-{size}"
@@ -79,6 +90,7 @@ def _passes(place: Path, sizes: list[int], dimensions: int, tries: int) -> None:
         peak = max(done.peak_mb for _, done in both)
         table.add_row(
             f"{size:,}",
+            _as_lists(vectors, tries) if lists else "",
             f"{reading['seconds']:.2f}",
             f"{passing['seconds']:.2f}",
             f"{passing['seconds'] / reading['seconds']:.2f} (limit {PASS_LIMIT:g})",
@@ -90,6 +102,15 @@ def _passes(place: Path, sizes: list[int], dimensions: int, tries: int) -> None:
         shutil.rmtree(vectors)
     console.print(table)
     console.print(f"A pass over {FEW:,} rows, the first of its process: {start:.1f} s (limit {START_LIMIT:g})")
+
+
+def _as_lists(vectors: Path, tries: int) -> str:
+    """Seconds of reading the same vectors, kept as lists."""
+    older = vectors.with_name(f"{vectors.name}-lists")
+    _act("make_lists", vectors, older)
+    least = min(_seconds(_act("read", older).result) for _ in range(tries))
+    shutil.rmtree(older)
+    return f"{least:.2f}"
 
 
 def _seconds(result: dict[str, Any]) -> float:

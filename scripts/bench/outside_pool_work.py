@@ -17,7 +17,8 @@ from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.engine import cores
 from ml_backend.pool.heads import Head
-from ml_backend.pool.vectors import About, Vectors
+from ml_backend.pool.vector_columns import vectors_in
+from ml_backend.pool.vectors import GROUP, VECTOR, About, Vectors
 from ml_backend.simulation.headline_files import load_headlines
 
 CLASSES: Final = ("a", "b", "c", "d")
@@ -49,6 +50,22 @@ def make_vectors(folder: str, rows: str, dimensions: str) -> dict[str, Any]:
         part /= np.linalg.norm(part, axis=1, keepdims=True)
         vectors.add(pa.array([f"row-{number}" for number in range(start, start + count)]), part.astype(np.float16))
     return {"bytes": sum(path.stat().st_size for path in vectors.parts())}
+
+
+def make_lists(folder: str, out: str) -> dict[str, Any]:
+    """The same vectors as lists of half floats, as they were kept before they became blocks of bytes."""
+    pa, pq = (extras.require("A pool", "pyarrow", module) for module in ("pyarrow", "pyarrow.parquet"))
+    Path(out).mkdir()
+    for path in Vectors(Path(folder)).parts():
+        table = pq.read_table(path)
+        part = vectors_in(table[VECTOR].combine_chunks())
+        kind = pa.list_(pa.field("item", pa.float16(), nullable=False), part.shape[1])
+        column = pa.FixedSizeListArray.from_arrays(pa.array(part.reshape(-1)), type=kind)
+        place, field = table.column_names.index(VECTOR), pa.field(VECTOR, kind, nullable=False)
+        plain: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        table = table.set_column(place, field, column)
+        pq.write_table(table, Path(out) / path.name, row_group_size=GROUP, **plain)
+    return {}
 
 
 def make_texts(path: str, data: str, rows: str) -> dict[str, Any]:
@@ -203,7 +220,8 @@ def _encode(texts: list[str]) -> int:
 
 
 ACTIONS: Final = {
-    action.__name__: action for action in (make_vectors, make_texts, read, one_pass, encoder_alone, embedded)
+    action.__name__: action
+    for action in (make_vectors, make_lists, make_texts, read, one_pass, encoder_alone, embedded)
 }
 
 if __name__ == "__main__":

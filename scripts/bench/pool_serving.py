@@ -2,6 +2,8 @@
 
 Both projects are alike but for their pools: some rows became tasks, a model was trained, an order stands, and a backend
 is connected. The pools are made up: headlines of words drawn again, and vectors that repeat.
+
+p95 is one of few slow answers, so that its ratio has an interval: turns are drawn anew, many times (Efron 1979).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -20,9 +22,11 @@ import requests
 import typer
 from demo import start_backend
 from demo_data import CONFIGS
+from numpy.typing import NDArray
 from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
+from bench.memory import members
 from bench.start import start_studio
 from bench.timing import load, percentile, timed, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -56,6 +60,8 @@ QUIET: Final = {
     "text_model": "sentences",
 }
 SEED: Final = 0
+DRAWS: Final = 2_000
+"""Of the turns, for an interval."""
 LOOK_INTERVAL: Final = 0.1
 SETTLING: Final = 2.0
 """Seconds in which the backend hears of what just happened."""
@@ -108,24 +114,30 @@ class Backend:
 @tell_errors
 def main(
     rows: Annotated[str, typer.Option(help="Rows of the two pools.")] = "1000,10000000",
-    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while a round runs.", min=5)] = 150,
+    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while a round runs.", min=5)] = 400,
     data: Annotated[Path | None, typer.Option(help="Not used: the pools are made up.")] = None,  # noqa: ARG001
 ) -> None:
     """Start a Label Studio and a backend, two projects with pools, and answer in both, in turns."""
     sizes = [int(size) for size in rows.split(",")]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
-        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=2 * answers + 60)
+        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=3 * answers + 60)
         rounds = workspace(settings, client)
         sides = [_made(client, settings, rounds, root / str(size), size) for size in sizes]
-        children.callback(start_backend(settings, root / "backend.log").stop)
+        server = start_backend(settings, root / "backend.log")
+        children.callback(server.stop)
         for side in sides:
             connect_backend(client, side.id, f"http://{LOCALHOST}:{settings.port}", settings)
         backend = Backend(settings)
         time.sleep(SETTLING)
         wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)  # it has made a first round of its own
         _in_turns(sides, 5)
-        tables = [_told(_in_turns(sides, answers), "nothing else")]
+        reading = Table("pool, rows", "bytes", "reads", title="What the backend reads of files, an answer")
+        for side in sides:
+            reading.add_row(
+                f"{side.rows:,}", *_reading(server.pid, side, answers // 5, lambda: backend.is_quiet(sides))
+            )
+        tables = [reading, _told(_in_turns(sides, answers), "nothing else")]
         backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
         wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
         under_way = _in_turns(sides, answers, enough=lambda: backend.is_quiet(sides))
@@ -184,28 +196,58 @@ def _write(folder: Path, vectors: Vectors, size: int) -> None:
         )
 
 
+def _reading(group: int, side: Side, answers: int, quiet: Callable[[], bool]) -> tuple[str, str]:
+    """Bytes and calls, an answer, with which the processes of a group read files while one project is answered."""
+    before = _read_so_far(group)
+    for _ in range(answers):
+        side.answer()
+    time.sleep(SETTLING)
+    wait_for(quiet, LOOK_INTERVAL)
+    size, calls = (_read_so_far(group) - before) / answers
+    return f"{size:,.0f}", f"{calls:,.0f}"
+
+
+def _read_so_far(group: int) -> NDArray[np.float64]:
+    found = np.zeros(2)
+    for process in members(group):
+        with suppress(OSError):  # ended meanwhile
+            rows = dict(row.split(": ") for row in (process / "io").read_text().splitlines())
+            found += (int(rows["rchar"]), int(rows["syscr"]))
+    return found
+
+
 def _in_turns(sides: Sequence[Side], count: int, enough: Callable[[], bool] | None = None) -> Sequence[Side]:
-    """So many answers in each, one here and one there; fewer where it is enough before."""
+    """So many answers in each, one here and one there, each first in turns; fewer where it is enough before."""
     fresh = [replace(side, next=[], submit=[]) for side in sides]
     for number in range(count):
         if enough is not None and number and enough():
             break
-        for side in fresh:
+        for side in fresh if number % 2 else reversed(fresh):
             side.answer()
     return fresh
 
 
 def _told(sides: Sequence[Side], what: str) -> Table:
-    table = Table("pool, rows", "answers", "next, median ms", "p95", "x", "Submit, median ms", "p95", "x")
+    columns = [f"{name}, {what}" for name in ("next", "Submit") for what in ("median ms", "x", "p95", "x (95 %)")]
+    table = Table("pool, rows", "answers", *columns)
     table.title = f"Beside {what} (goal: at most {GOAL}) {load()}"
-    reference = [percentile(times, 95) for times in (sides[0].next, sides[0].submit)]
     for side in sides:
         cells = []
-        for times, first in zip((side.next, side.submit), reference, strict=True):
+        for times, first in ((side.next, sides[0].next), (side.submit, sides[0].submit)):
             p95 = percentile(times, 95)
-            cells += [f"{1e3 * median(times):.0f}", f"{1e3 * p95:.0f}", f"{p95 / first:.2f}"]
+            least, most = _interval(times, first)
+            cells += [f"{1e3 * median(times):.0f}", f"{median(times) / median(first):.2f}", f"{1e3 * p95:.0f}"]
+            cells.append(f"{p95 / percentile(first, 95):.2f} ({least:.2f} to {most:.2f})")
         table.add_row(f"{side.rows:,}", str(len(side.next)), *cells)
     return table
+
+
+def _interval(times: Sequence[float], first: Sequence[float]) -> tuple[float, float]:
+    """Where 95 % of the ratios of two p95 lie if the turns are drawn anew."""
+    turns = np.random.default_rng(SEED).integers(len(times), size=(DRAWS, len(times)))
+    of, to = (np.percentile(np.asarray(each)[turns], 95, axis=1) for each in (times, first))
+    least, most = np.percentile(of / to, [2.5, 97.5])
+    return float(least), float(most)
 
 
 if __name__ == "__main__":
