@@ -5,6 +5,7 @@ The classes are made where they are used, since Daft is imported there; what the
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ TEXTS: Final = 1024
 PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
 """Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
+
+
+def keep_to_one_core() -> None:
+    """Have the tokenizers of this process, one of several side by side, start no threads: they would but wait."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def is_new(known: Ledger) -> Any:
@@ -61,6 +67,7 @@ def embedded(
     daft = engine()
     kind, size = daft.DataType, encoder.dimensions()
     apart = rows > IN_PROCESS
+    one_core = on_ray() or (apart and workers > 1)
     returned = kind.struct({VECTOR: kind.fixed_size_binary(NUMBER.itemsize * size), REASON: kind.string()})
     # With a number Daft starts processes, also where it is asked for none.
     options: dict[str, Any] = {"max_concurrency": workers} if apart or on_ray() else {"use_process": False}
@@ -68,6 +75,8 @@ def embedded(
     @daft.cls(**options)
     class Embed:
         def __init__(self) -> None:
+            if one_core:
+                keep_to_one_core()
             hardware.use(hardware_)
             folders.allow(encoder_folders)
 

@@ -19,6 +19,7 @@ from ml_backend.pool.engine import cores
 from ml_backend.pool.heads import Head
 from ml_backend.pool.vector_columns import vectors_in
 from ml_backend.pool.vectors import GROUP, VECTOR, About, Vectors
+from ml_backend.pool.workers import keep_to_one_core
 from ml_backend.simulation.headline_files import load_headlines
 
 CLASSES: Final = ("a", "b", "c", "d")
@@ -210,6 +211,7 @@ _encoder: PoolEncoder | None = None
 
 def _load(name: str) -> None:
     global _encoder
+    keep_to_one_core()
     hardware.use(hardware.Hardware())
     _encoder = PoolEncoder(TEXT, name)
 

@@ -132,17 +132,17 @@ def main(
         time.sleep(SETTLING)
         wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)  # it has made a first round of its own
         _in_turns(sides, 5)
+        tables = [_told(_in_turns(sides, answers), "nothing else")]
         reading = Table("pool, rows", "bytes", "reads", title="What the backend reads of files, an answer")
         for side in sides:
             reading.add_row(
                 f"{side.rows:,}", *_reading(server.pid, side, answers // 5, lambda: backend.is_quiet(sides))
             )
-        tables = [reading, _told(_in_turns(sides, answers), "nothing else")]
         backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
         wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
         under_way = _in_turns(sides, answers, enough=lambda: backend.is_quiet(sides))
         tables.append(_told(under_way, f"a round over {sizes[-1]:,} rows"))
-    for table in tables:
+    for table in (*tables, reading):
         console.print(table)
 
 
@@ -228,17 +228,16 @@ def _in_turns(sides: Sequence[Side], count: int, enough: Callable[[], bool] | No
 
 
 def _told(sides: Sequence[Side], what: str) -> Table:
-    columns = [f"{name}, {what}" for name in ("next", "Submit") for what in ("median ms", "x", "p95", "x (95 %)")]
-    table = Table("pool, rows", "answers", *columns)
+    table = Table("", "pool, rows", "answers", "median, ms", "x", "p95, ms", "x (95 %)")
     table.title = f"Beside {what} (goal: at most {GOAL}) {load()}"
-    for side in sides:
-        cells = []
-        for times, first in ((side.next, sides[0].next), (side.submit, sides[0].submit)):
-            p95 = percentile(times, 95)
-            least, most = _interval(times, first)
-            cells += [f"{1e3 * median(times):.0f}", f"{median(times) / median(first):.2f}", f"{1e3 * p95:.0f}"]
-            cells.append(f"{p95 / percentile(first, 95):.2f} ({least:.2f} to {most:.2f})")
-        table.add_row(f"{side.rows:,}", str(len(side.next)), *cells)
+    for name in ("next", "submit"):
+        first: list[float] = getattr(sides[0], name)
+        for side in sides:
+            times: list[float] = getattr(side, name)
+            middle, p95, (least, most) = median(times), percentile(times, 95), _interval(times, first)
+            ratio = f"{p95 / percentile(first, 95):.2f} ({least:.2f} to {most:.2f})"
+            row = (f"{1e3 * middle:.0f}", f"{middle / median(first):.2f}", f"{1e3 * p95:.0f}", ratio)
+            table.add_row(name, f"{side.rows:,}", str(len(times)), *row)
     return table
 
 
