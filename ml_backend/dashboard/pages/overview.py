@@ -92,6 +92,11 @@ def _open(data: Data) -> html.A:
     return parts.out("Label All Tasks", data["label_studio"])
 
 
+def _takes_sets(data: Data) -> bool:
+    """Whether an answer has several labels."""
+    return ((data["version"] or {}).get("metrics") or {}).get("f_micro") is not None
+
+
 def _standing(data: Data) -> html.Section:
     version, before = data["version"], data["before"]
     metrics = version["metrics"] or {}
@@ -99,7 +104,7 @@ def _standing(data: Data) -> html.Section:
     names = [("accuracy", "Accuracy", "accuracy"), ("f_macro", "F-score", "f-score"), ("auc", "AUC", "AUC")]
     if metrics.get("f_positive") is not None:
         names[1] = ("f_positive", f"F-score of “{metrics['positive']}”", "f-score")
-    if metrics.get("f_micro") is not None:
+    if _takes_sets(data):
         names[0] = ("accuracy", "Whole sets right", "whole sets")
         names.insert(2, ("f_micro", "F-score of all choices", "whole sets"))
     rows: list[Figure] = []
@@ -182,8 +187,9 @@ def _stop_or_go(data: Data) -> html.Section:
         told = f"How good the model is on what is open is not known yet: it needs {lacking} to control tasks."
         text.append(html.P([told, parts.explain("control tasks")], className="note"))
     elif live:
+        label = "exactly the labels" if _takes_sets(data) else "the label"
         told = (
-            f"On the last {words.count(live['n'], 'control task')} people gave the label that the model had guessed in "
+            f"On the last {words.count(live['n'], 'control task')} people gave {label} that the model had guessed in "
             f"{words.percent(live['accuracy'], 0)} of cases ({words.percent(live['low'], 0)} to "
             f"{words.percent(live['high'], 0)}): so good it is on what is open."
         )

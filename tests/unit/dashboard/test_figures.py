@@ -23,6 +23,7 @@ from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.models.registry import MODELS
+from ml_backend.records import CONTROL
 from ml_backend.rounds.log import append
 from ml_backend.store.evaluation_predictions import evaluation_predictions
 from ml_backend.store.project_store import ProjectStore
@@ -119,6 +120,19 @@ def test_what_is_asked_and_learnt_from_is_explained(own):
     (store.folder / "rounds.jsonl").unlink()  # the log goes back some rounds only
     assert "all tasks, labelled or not." in words(render(services, "/dashboard/1/overview", "")[1])
     assert "all tasks" in words(render(services, "/dashboard/1/versions", "")[1])
+
+
+def test_control_tasks_of_sets_are_told_as_whole_sets(own):
+    store, services = own
+    store.task_cache_path.unlink()  # what the last round measured is shown
+    live = {CONTROL: {"n": 60, "accuracy": 0.75, "low": 0.6, "high": 0.8}}
+    store.write_document("measures.json", store.document("measures.json") | {"live": live})
+    assert "people gave the label that" in words(render(services, "/dashboard/1/overview", "")[1])
+    metrics = store.manifest(SECOND).metrics | {"f_micro": 0.8}
+    store.update_manifest(store.manifest(SECOND).model_copy(update={"metrics": metrics}))
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert "On the last 60 control tasks people gave exactly the labels that the model had guessed in 75%" in shown
+    assert "Whole sets right" in shown
 
 
 def test_the_queue_says_why_each_task_is_there(own):
