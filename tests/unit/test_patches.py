@@ -21,7 +21,6 @@ ALLOWED = {
     ("unit/models/test_hardware.py", "torch.cuda.is_available"): "a machine with a GPU, or without one",
     ("contract/test_sentences.py", "socket.socket.connect"): "whoever asks the network fails",
     ("unit/test_docs.py", "sys.argv"): "a launcher run in this process",
-    ("unit/web/test_server.py", "ml_backend.predictor.Predictor.predict"): "an error that nobody foresaw",
 }
 """File below ``tests/`` and what is patched there → why it cannot be passed in."""
 

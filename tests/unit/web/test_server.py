@@ -2,6 +2,7 @@
 
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 from support.requested import CONFIG, TASKS, TOKEN, UNSUPPORTED, predict_body, setup_body
@@ -221,24 +222,27 @@ def test_a_wrong_method(client):
     assert "error" in client.get("/predict").json
 
 
-def test_an_error_that_nobody_foresaw_shows_nothing_of_itself(client, monkeypatch, caplog):
-    def fail(*args, **kwargs):
-        raise RuntimeError(f"secret {TOKEN}")
+def asked_of_a_failing_label_studio(settings, error):
+    """The answer to /setup where asking for the project ends with an error."""
 
-    monkeypatch.setattr("ml_backend.predictor.Predictor.predict", fail)
-    answer = client.post("/predict", json=predict_body())
+    def confirms(uid):
+        raise error
+
+    app = create_app(settings, projects=SimpleNamespace(confirms=confirms))
+    return app.test_client().post("/setup", json=setup_body())
+
+
+def test_an_error_that_nobody_foresaw_shows_nothing_of_itself(settings, caplog):
+    answer = asked_of_a_failing_label_studio(settings, RuntimeError(f"secret {TOKEN}"))
     assert answer.status == "500 The backend failed; its log says why."
     assert TOKEN not in answer.text
     assert "Traceback" not in answer.text
     assert "RuntimeError" in caplog.text  # the log has it
 
 
-def test_our_errors_become_one_line_of_latin_1(client, monkeypatch):
-    def fail(*args, **kwargs):
-        raise LabelStudioUnreachable("first line\r\nX-Injected: yes\n洪水 → über")
-
-    monkeypatch.setattr("ml_backend.predictor.Predictor.predict", fail)
-    answer = client.post("/predict", json=predict_body())
+def test_our_errors_become_one_line_of_latin_1(settings):
+    error = LabelStudioUnreachable("first line\r\nX-Injected: yes\n洪水 → über")
+    answer = asked_of_a_failing_label_studio(settings, error)
     assert answer.status == "503 first line X-Injected: yes ?? ? über"
     assert "X-Injected" not in answer.headers
     assert answer.json["error"].endswith("洪水 → über")
