@@ -19,6 +19,7 @@ SMALL = {
     "encoders": ("--items", "60", "--seeds", "1"),
     "encoder_choice": ("--items", "200", "--seeds", "1"),
     "first_order": ("--pictures", "300"),
+    "first_labels": ("--items", "200", "--draws", "2"),
     "class_names": ("--items", "400", "--seeds", "2"),
     "near_copies": ("--items", "400", "--seeds", "2"),
     "large": ("--items", "2000", "--labels", "40"),
