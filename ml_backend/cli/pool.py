@@ -15,6 +15,7 @@ from ml_backend.errors import StoreError
 if TYPE_CHECKING:
     from ml_backend.config import Settings
     from ml_backend.pool.connecting import Looked
+    from ml_backend.pool.document import Pool
     from ml_backend.pool.status import Status
     from ml_backend.store.project_store import ProjectStore
 
@@ -48,7 +49,13 @@ def connect_pool(
     place: PlaceArgument,
     id_column: Annotated[str, typer.Option("--id", help="Column that tells a row from all others.")] = "id",
     column: Annotated[
-        str | None, typer.Option("--column", help="Column that is shown. [default: the labeling config's field]")
+        list[str] | None,
+        typer.Option(
+            "--column",
+            help="Column that is shown; FIELD=COLUMN for each where the page shows several fields. "
+            "[default: those of the fields' names]",
+            show_default=False,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and keep nothing.")] = False,
     keep_vectors: KeepOption = False,
@@ -58,29 +65,30 @@ def connect_pool(
 
     Credentials of a bucket come from the environment (AWS_ACCESS_KEY_ID and so on), never from the address.
     """
-    from ml_backend.label_studio.labeling_config import parse_label_config
+    from ml_backend.label_studio.config_objects import shown_fields
+    from ml_backend.label_studio.config_tree import read_tree
     from ml_backend.pool import connecting
+    from ml_backend.rounds.asked import read_asked
     from ml_backend.rounds.encoder_preview import settings_of
     from ml_backend.store.registry import stores_of
 
     settings, client = connect(url)
     _prepare(settings)
     there = client.project(project)
-    question = parse_label_config(there.label_config, project=project)
     store = stores_of(settings).get(there.uid)
     own = store.extra_params()
     known = (
         settings.project_settings(own, where=f"Project {project}") if own else settings_of(settings, client, project)
     )
-    looked = connecting.look(place, question, known, store, id_column=id_column, field_column=column)
+    question = read_asked(there.label_config, project, store, known.wanted).question
+    shown = shown_fields(read_tree(there.label_config))
+    looked = connecting.look(place, question, known, store, id_column=id_column, named=column or (), shown=shown)
     _show(looked)
     if dry_run:
         console.print("Dry run: nothing was kept.")
         return
-    deleted = connecting.connect(store, looked.pool, keep_vectors=keep_vectors)
+    _remember(store, looked.pool, keep_vectors=keep_vectors)
     store.note_question(question, there.title)
-    if deleted:
-        warn("The vectors of the pool before were deleted.")
     console.print(f"Connected to project {project}. Next: lsal pool embed --project {project}", soft_wrap=True)
 
 
@@ -165,7 +173,10 @@ def predict(
     version: Annotated[str | None, typer.Option(help="Name or number. [default: the one in use]")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write label, probability and uncertainty of every row, and say how many rows fall under a probability."""
+    """Write answer, probability and uncertainty of every row, and say how many rows fall under a probability.
+
+    Of several questions each has columns of its own, by the version in use.
+    """
     from ml_backend.cli.pool_progress import Speed
     from ml_backend.pool.prediction_step import predict_pool
 
@@ -176,8 +187,10 @@ def predict(
         console.print_json(json.dumps(asdict(told)))
         return
     lines = [f"{told.rows:,} rows by {told.version} in {told.out}" + _left_out(told.left_out)]
-    lines += [f"  {label}: {count:,}" for label, count in told.labels.items()]
-    lines += [f"  probability below {limit:.0%}: {count:,} rows" for limit, count in told.below.items()]
+    for name, counts in (("", told), *told.beside.items()):
+        lines += [f"{name}:"] if name else []
+        lines += [f"  {label}: {count:,}" for label, count in counts.labels.items()]
+        lines += [f"  probability below {limit:.0%}: {count:,} rows" for limit, count in counts.below.items()]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
@@ -211,17 +224,30 @@ def _store(project: int) -> tuple[Settings, ProjectStore]:
     return settings, store
 
 
+def _remember(store: ProjectStore, pool: Pool, *, keep_vectors: bool) -> None:
+    from ml_backend.pool.connecting import connect as connect_to
+    from ml_backend.pool.document import connected
+
+    before = connected(store)
+    deleted = connect_to(store, pool, keep_vectors=keep_vectors)
+    if before is not None and before.url != pool.url:
+        warn(f"It takes the place of {before.url}. Tasks of that one count as rows of this one that have their ids.")
+    if deleted:
+        warn("The vectors of the pool before were deleted.")
+
+
 def _show(looked: Looked) -> None:
     from ml_backend.pool.engine import cores
 
     pool = looked.pool
     lines = [
-        f"{pool.url}: {pool.rows:,} rows in {looked.files:,} files ({pool.kind}, {pool.size / 1e6:,.1f} MB)",
+        f"{pool.url}: {pool.rows:,} rows in {looked.files:,} file{'s' * (looked.files != 1)} ({pool.kind}, "
+        f"{_size(pool.size)})",
         "Columns: " + ", ".join(f"{name} ({kind})" for name, kind in looked.columns.items()),
         f"Ids: {pool.id_column}; shown: "
         + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
         f"Encoder: {looked.encoder.name} ({looked.why})",
-        f"Vectors: {looked.bytes_needed / 1e9:,.2f} GB; embedding takes about {_duration(looked.seconds(cores()))} on "
+        f"Vectors: {_size(looked.bytes_needed)}; embedding takes about {_duration(looked.seconds(cores()))} on "
         f"{cores()} cores",
     ]
     for line in lines:
@@ -241,7 +267,7 @@ def _told(found: Status) -> list[str]:
     ]
     for each in found.embeddings:
         bad = f", {each.bad:,} that cannot be read" if each.bad else ""
-        lines.append(each.problem or f"Embedded by {each.encoder}: {each.rows:,} rows{bad} ({each.size / 1e9:,.2f} GB)")
+        lines.append(each.problem or f"Embedded by {each.encoder}: {each.rows:,} rows{bad} ({_size(each.size)})")
         lines += [f"  {count:,}: {reason}" for reason, count in each.reasons]
     if not found.embeddings:
         lines.append("Nothing is embedded yet: lsal pool embed")
@@ -251,6 +277,10 @@ def _told(found: Status) -> list[str]:
         speed = f"{state.rows_per_second:,.0f} rows/s{left}"
         lines.append(f"Last embedding: {state.done:,} of {state.rows:,} rows at {state.at} ({speed})")
     return lines
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _duration(seconds: float) -> str:

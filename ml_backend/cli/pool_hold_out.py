@@ -17,6 +17,7 @@ def hold_out(project: ProjectOption, count: CountOption = 200, seed: SeedOption 
     """Hold rows out for measuring: drawn uniformly from the whole pool, they become tasks that no model learns from."""
     from ml_backend.cli.joining import joined
     from ml_backend.pool import engine, hold_out
+    from ml_backend.rounds.evaluation_tasks import TAB_TITLE
     from ml_backend.store.registry import stores_of
 
     settings, client = connect(url)
@@ -39,3 +40,9 @@ def hold_out(project: ProjectOption, count: CountOption = 200, seed: SeedOption 
     for row, why in fed.refused.items():
         warn(f"{row}: {why}")
     console.print(f"{len(fed.tasks):,} new evaluation tasks; {before:,} were there.", highlight=False)
+    if fed.tasks:
+        console.print(
+            f"Next: lsal sync --project {project}, and label them in Label Studio's tab “{TAB_TITLE}”.",
+            highlight=False,
+            soft_wrap=True,
+        )

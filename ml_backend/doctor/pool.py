@@ -6,10 +6,11 @@ from typing import Final
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command
-from ml_backend.errors import ConfigurationError, DataError, StoreError
+from ml_backend.errors import ConfigurationError, DataError, ModelError, StoreError
 from ml_backend.pool import engine
 from ml_backend.pool.announce import announced
 from ml_backend.pool.document import connected
+from ml_backend.pool.fields import check_question
 from ml_backend.pool.heads import check_fits, head_of
 from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Vectors, folder_of, known
@@ -27,6 +28,8 @@ def pool(context: Context) -> Finding:
     engine.use(context.settings.ray_address)
     try:
         Source(found).check()
+        if (question := store.noted_question()) is not None:
+            check_question(found, question)
     except (DataError, ConfigurationError) as exc:
         return Finding(NAME, "error", str(exc), command("pool", context).replace("pool --", "pool connect --") + " URL")
     embed = f"lsal pool embed --project {context.project_id}"
@@ -35,10 +38,10 @@ def pool(context: Context) -> Finding:
         return Finding(NAME, "warning", f"{found.url} can be read, but nothing of it is embedded.", embed)
     version = store.current().version
     if version is not None:
-        head = head_of(store.manifest(version), ModelLibrary().load(store, version))
         try:
+            head = head_of(store.manifest(version), ModelLibrary().load(store, version))
             check_fits(Vectors(folder_of(store, head.encoder.name)), head)
-        except StoreError as exc:
+        except (StoreError, ModelError, ConfigurationError) as exc:
             return Finding(NAME, "error", str(exc), embed)
     if waiting := len(announced(store)):
         told = f"{waiting} rows were announced and are perhaps no tasks yet: a round was cut off."

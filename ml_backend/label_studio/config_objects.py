@@ -78,6 +78,12 @@ def objects(tree: ConfigTree) -> dict[str, Element]:
     return {tag.attrib["name"]: tag for tag in tree.tags() if is_object(tag)}
 
 
+def shown_fields(tree: ConfigTree) -> tuple[str, ...]:
+    """The task data fields that the page shows, in its order, whether they are learnt from or not."""
+    values = (tag.get("value") or tag.get("valuelist") or "" for tag in objects(tree).values())
+    return tuple(dict.fromkeys(found.group(1) for value in values if (found := FIELD.fullmatch(value))))
+
+
 def read_object(tree: ConfigTree, tag: Element) -> ShownObject:
     """What an object shows.
 

@@ -73,6 +73,10 @@ class Vectors(LinearHead):
             raise BadItemError(f"no vector in JSON: {exc}") from exc
         return numbers(value)
 
+    def seen(self, vectors: Features) -> Features:
+        """What the head sees of vectors that stand side by side ``[N, D]``, as `pool` keeps them: centred."""
+        return Centring(self._fitted().get_buffer("mean").numpy()).embed(list(vectors))
+
     @classmethod
     def _knows(cls, encoder: str) -> bool:
         return not encoder or text_vectors.known(encoder)
@@ -168,8 +172,14 @@ def _or_error(make: Callable[[Any], Features], content: Any) -> Features | BadIt
 
 
 def _unit(row: NDArray[Any]) -> Features:
-    length = float(np.linalg.norm(row.astype(np.float64)))
-    return np.asarray(row / (length or 1.0), dtype=np.float32)
+    found: Features = unit_rows(row[None])[0]
+    return found
+
+
+def unit_rows(rows: NDArray[Any]) -> Features:
+    """Each row at length 1 ``[N, D]``; one of zeros stays."""
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def _resolved(encoder: str) -> str:

@@ -95,6 +95,7 @@ def find_candidates(
         strategy=strategy_in_use(settings, trained=trained),
         seed=settings.seed,
         samples=settings.samples,
+        over_classes=settings.set_uncertainty,
         taken=np.sort(taken),
         known=np.sort(row_keys(known)),
         near=labelled.vectors(asked) if asked else None,

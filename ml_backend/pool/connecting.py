@@ -8,17 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import ConfigurationError, DataError, StoreError
+from ml_backend.errors import DataError, StoreError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool.document import ID, PATH, Pool, connected
 from ml_backend.pool.document import connect as remember
-from ml_backend.pool.encoders import PoolEncoder, choose
+from ml_backend.pool.encoders import PoolEncoder, Raw, choose
 from ml_backend.pool.engine import reading
+from ml_backend.pool.fields import check_kind, columns_of, learnt_fields
 from ml_backend.pool.listing import Listing, address, listing
-from ml_backend.pool.source import TEXTS, Source, check_columns, inner, schema_of
+from ml_backend.pool.source import Source, check_columns, inner, schema_of
 from ml_backend.pool.vectors import FOLDER
 from ml_backend.rounds.encoder_choice import DOCUMENT
 from ml_backend.store.manifest import Manifest
@@ -65,7 +66,8 @@ def look(
     store: ProjectStore,
     *,
     id_column: str = ID,
-    field_column: str | None = None,
+    named: Sequence[str] = (),
+    shown: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Looked:
     """Look at a pool, and try a sample of it. Nothing is kept.
@@ -76,7 +78,8 @@ def look(
         settings: the project's.
         store: the project's: a version in use says which encoder.
         id_column: of a table.
-        field_column: the column of the question's field; None: the one of its name.
+        named: columns of fields, see `fields.columns_of`; by default those of their names.
+        shown: the fields that the page shows.
         clock: seconds.
 
     Raises:
@@ -84,41 +87,59 @@ def look(
             read, or nothing that fits.
     """
     found = listing(address(url))
-    _check_kind(found, question)
+    check_kind(found, question)
     columns = schema_of(found)
-    pool = _pool(found, columns, question, id_column, field_column)
+    fields = columns_of(question, shown, found, {c: k for c, k in columns.items() if c != id_column}, named)
+    pool = _pool(found, columns, fields, id_column, learnt_fields(question))
     rows = found.count if pool.is_pictures else _count(pool)
     if not rows:
         raise DataError(f"{found.url} has no rows.")
     sample = sample_of(pool)
-    encoder, why = choose(
-        question.object_tag, settings, version=version_in_use(store), documented=store.document(DOCUMENT), sample=sample
-    )
-    dimensions = encoder.dimensions()
-    encoder.vectors(sample[:1])  # what is loaded once is no part of the speed
-    started = clock()
-    _, reasons = encoder.vectors(sample)
-    speed = len(sample) / max(clock() - started, 1e-6)
-    bad = Counter(reason for reason in reasons if reason is not None)
+    encoder, why = encoder_of(pool, question, settings, store, sample)
+    bad, speed = _tried(encoder, sample, clock)
     if len(sample) == bad.total():
         raise DataError(
             f"None of the first {len(sample):,} rows of {found.url} can be read: {bad.most_common(1)[0][0]}"
         )
     pool = replace(pool, rows=rows, connected_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    return Looked(pool, encoder, dimensions, why, columns, found.count, len(sample), bad, speed)
+    return Looked(pool, encoder, encoder.dimensions(), why, columns, found.count, len(sample), bad, speed)
+
+
+def encoder_of(
+    pool: Pool, question: ChoiceQuestion, settings: ProjectSettings, store: ProjectStore, sample: Sequence[Raw]
+) -> tuple[PoolEncoder, str]:
+    """The encoder that the next model of a project reads a pool through, and why.
+
+    Raises:
+        LabelConfigError, ConfigurationError: no model, or no encoder, can be used. StoreError: a document is damaged.
+    """
+    return choose(
+        question.object_tag,
+        settings,
+        version=version_in_use(store),
+        documented=store.document(DOCUMENT),
+        sample=sample,
+        parts=len(pool.learnt_from),
+    )
+
+
+def _tried(encoder: PoolEncoder, sample: Sequence[Raw], clock: Callable[[], float]) -> tuple[Counter[str], float]:
+    """Why rows of a sample cannot be read, and how many rows a second are embedded."""
+    encoder.vectors(sample[:1])  # what is loaded once is no part of the speed
+    started = clock()
+    _, reasons = encoder.vectors(sample)
+    speed = len(sample) / max(clock() - started, 1e-6)
+    return Counter(reason for reason in reasons if reason is not None), speed
 
 
 def _pool(
-    found: Listing, columns: Mapping[str, str], question: ChoiceQuestion, id_column: str, field_column: str | None
+    found: Listing, columns: Mapping[str, str], fields: Mapping[str, str], id_column: str, learnt: tuple[str, ...]
 ) -> Pool:
     """What is at a place, as a pool of a project. Raises DataError where its columns do not fit."""
-    if found.kind == "pictures":
-        id_column, fields = PATH, {question.field: PATH}
-    else:
-        fields = {question.field: field_column or _column(question.field, id_column, columns, found.url)}
+    id_column = PATH if found.kind == "pictures" else id_column
     check_columns(columns, id_column, fields, found.url)
     used = {name: columns[name] for name in (id_column, *fields.values())}
-    return Pool(found.url, found.kind, id_column, fields, used, size=found.size)
+    return Pool(found.url, found.kind, id_column, fields, used, size=found.size, learnt=learnt)
 
 
 def connect(store: ProjectStore, pool: Pool, *, keep_vectors: bool = False) -> bool:
@@ -133,14 +154,19 @@ def connect(store: ProjectStore, pool: Pool, *, keep_vectors: bool = False) -> b
         StoreError: the store cannot be written.
     """
     before = connected(store)
-    same = before is not None and (before.url, before.id_column, before.fields) == (
-        pool.url,
-        pool.id_column,
-        pool.fields,
-    )
+    same = before is not None and _rows_of(before) == _rows_of(pool)
     deleted = False if same or keep_vectors else forget_vectors(store)
+    if keep_vectors and not same:
+        pool = replace(pool, moved_at=pool.connected_at)
+    elif same and before is not None:
+        pool = replace(pool, moved_at=before.moved_at)
     remember(store, pool)
     return deleted
+
+
+def _rows_of(pool: Pool) -> tuple[object, ...]:
+    """What tells whether two pools' vectors are the same."""
+    return pool.url, pool.id_column, [(field, pool.fields.get(field)) for field in pool.learnt_from]
 
 
 def forget_vectors(store: ProjectStore) -> bool:
@@ -160,51 +186,22 @@ def forget_vectors(store: ProjectStore) -> bool:
     return had
 
 
-def _check_kind(found: Listing, question: ChoiceQuestion) -> None:
-    if question.by_url or question.encoding != "none":
-        raise ConfigurationError(
-            "The project's texts are addresses or encoded (valueType or encoding in the labeling config); rows of a "
-            "pool are plain texts. Take that out of the labeling config."
-        )
-    if question.object_tag not in ("Image", "Text") or question.markup or question.multiple:
-        raise ConfigurationError(
-            "A pool is for one choice over one <Image> or one plain <Text>; this project's question is over several "
-            "objects, over HTML or paragraphs, or takes several choices."
-        )
-    if question.object_tag == "Image" and found.kind != "pictures":
-        raise DataError(
-            f"The project shows images, and {found.url} holds {found.kind}; name a folder of picture files."
-        )
-    if question.object_tag != "Image" and found.kind == "pictures":
-        raise DataError(f"The project shows texts, and {found.url} holds pictures; name a table.")
-
-
-def _column(field: str, id_column: str, columns: Mapping[str, str], url: str) -> str:
-    """The column of a field: the one of its name, else the only one with texts."""
-    if field in columns:
-        return field
-    texts = [name for name, kind in columns.items() if kind in TEXTS and name != id_column]
-    if len(texts) == 1:
-        return texts[0]
-    named = ", ".join(map(repr, texts)) or "none"
-    raise DataError(
-        f"{url} has no column {field!r}, which the labeling config shows; columns with texts: {named}. Name one with "
-        "--column."
-    )
-
-
 def _count(pool: Pool) -> int:
     with reading(pool.url):
         return int(Source(pool).frame(content=False).count_rows())
 
 
-def sample_of(pool: Pool) -> Sequence[bytes | str]:
-    """The contents of the first rows; an empty one counts as an empty text. Raises DataError."""
-    (name,) = pool.fields
+def sample_of(pool: Pool) -> Sequence[Raw]:
+    """The contents of the first rows, as an encoder takes them; an empty one counts as an empty text.
+
+    Raises:
+        DataError: they cannot be read.
+    """
     most = PICTURES_SAMPLED if pool.is_pictures else SAMPLED
     with reading(pool.url):
-        found: list[Any] = Source(pool).frame().limit(most).to_pydict()[inner(name)]
-    return ["" if value is None else value for value in found]
+        found = Source(pool).frame().limit(most).to_pydict()
+    parts = [["" if value is None else value for value in found[inner(name)]] for name in pool.learnt_from]
+    return list(zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
 
 
 def version_in_use(store: ProjectStore) -> Manifest | None:

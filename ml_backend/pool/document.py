@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from ml_backend.errors import DataError, StoreError
@@ -35,6 +35,15 @@ class Pool:
     size: int = 0
     """Bytes of its files, when it was connected."""
     connected_at: str = ""
+    moved_at: str = ""
+    """When it was connected, where vectors were kept of the same rows in another place; else empty."""
+    learnt: tuple[str, ...] = ()
+    """Fields that are learnt from, in the order of the vectors' parts, where there are several fields."""
+
+    @property
+    def learnt_from(self) -> tuple[str, ...]:
+        """Fields that are learnt from, in the order of the vectors' parts."""
+        return self.learnt or tuple(self.fields)
 
     @property
     def is_pictures(self) -> bool:
@@ -81,6 +90,7 @@ def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> Pool:
     known = {each.name for each in fields(Pool)}
     try:
         found = Pool(**{name: value for name, value in content.items() if name in known})
+        found = replace(found, learnt=tuple(found.learnt))
         if not isinstance(found.fields, Mapping) or not found.fields or not isinstance(found.url, str):
             raise TypeError("no fields")
     except TypeError as exc:

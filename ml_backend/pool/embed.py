@@ -189,13 +189,12 @@ def _check_room(vectors: Vectors, rows: int) -> None:
 
 
 def _plan(source: Source, encoder: PoolEncoder, known: Ledger, rows: int, options: EmbedOptions) -> Any:
-    (name,) = source.pool.fields
     one = options.hardware.device == "cuda"
     with reading(source.pool.url):
-        frame = source.frame(marked=True, new=workers.is_new(known) if len(known) else None)
+        frame = source.frame(shown=False, marked=True, new=workers.is_new(known) if len(known) else None)
         return workers.embedded(
             frame,
-            inner(name),
+            [inner(name) for name in source.pool.learnt_from],
             encoder,
             rows=rows,
             workers=options.workers or (1 if one else cores()),

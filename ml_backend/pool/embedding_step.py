@@ -8,14 +8,14 @@ from dataclasses import replace
 from ml_backend.config import Settings
 from ml_backend.encoders import folders
 from ml_backend.errors import StoreError
-from ml_backend.pool.connecting import sample_of, version_in_use
+from ml_backend.pool.connecting import encoder_of, sample_of
 from ml_backend.pool.document import connect, required
 from ml_backend.pool.embed import Embedded, EmbedOptions, embed
-from ml_backend.pool.encoders import PoolEncoder, choose
+from ml_backend.pool.encoders import PoolEncoder
+from ml_backend.pool.fields import check_question
 from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.records import Progress, no_progress
-from ml_backend.rounds.encoder_choice import DOCUMENT
 from ml_backend.store.project_store import ProjectStore
 
 
@@ -71,12 +71,6 @@ def project_encoder(settings: Settings, store: ProjectStore) -> PoolEncoder:
     pool, question = required(store), store.noted_question()
     if question is None:
         raise StoreError(f"{store.folder} does not know what the project asks; connect the pool again.")
+    check_question(pool, question)
     own = settings.project_settings(store.extra_params(), where=f"Project {store.uid}")
-    encoder, _ = choose(
-        question.object_tag,
-        own,
-        version=version_in_use(store),
-        documented=store.document(DOCUMENT),
-        sample=sample_of(pool),
-    )
-    return encoder
+    return encoder_of(pool, question, own, store, sample_of(pool))[0]

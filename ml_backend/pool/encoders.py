@@ -6,7 +6,7 @@ Axes: ``N`` rows, ``D`` numbers of a vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.reading import one_by_one
 from ml_backend.models.texts import read_text
+from ml_backend.models.vectors import Vectors, unit_rows
 from ml_backend.pool.vector_columns import Half
 from ml_backend.pool.vectors import About
 from ml_backend.rounds.encoder_choice import Candidate, candidates, with_earlier
@@ -29,7 +30,11 @@ from ml_backend.store.manifest import Manifest
 
 GREY: Final = f"grey-{GREY_SIDE}"
 """The encoder of models that read small grey pictures as they are: their pixels, which 16 bits hold exactly."""
-TEXT, PICTURE, PIXELS = "text", "picture", "pixels"
+TEXT, PICTURE, PIXELS, PARTS = "text", "picture", "pixels", "texts"
+BESIDE: Final = ", side by side"
+"""Ends the name of an encoder of several texts, whose vectors stand side by side, each of length 1."""
+Raw = bytes | str | tuple[str, ...]
+"""Content of a row: a text; of pictures the bytes, or the path of a file; of several texts all of them."""
 LARGEST: Final = 65_504.0
 """Of 16 bits: a number beyond it would be infinite."""
 
@@ -39,8 +44,20 @@ class PoolEncoder:
     """Raw contents of rows → vectors. It holds names only, so that every worker loads its own."""
 
     kind: str
-    """``text``, ``picture`` or ``pixels``."""
+    """``text``, ``picture``, ``pixels``, or ``texts`` of several side by side."""
     name: str
+    parts: int = field(default=1, compare=False)
+    """Texts of a row; what reads a version's vectors alone need not know."""
+
+    @property
+    def by(self) -> str:
+        """The encoder of each part."""
+        return self.name.removesuffix(BESIDE)
+
+    @property
+    def made_of(self) -> str:
+        """The encoder and, of one in a folder, which of its files."""
+        return text_vectors.kept_as(self.by) + (BESIDE if self.kind == PARTS else "")
 
     def about(self) -> About:
         """What its vectors are made by.
@@ -48,19 +65,21 @@ class PoolEncoder:
         Raises:
             ConfigurationError: it cannot be loaded.
         """
-        return About(self.name, text_vectors.kept_as(self.name), self.dimensions())
+        return About(self.name, self.made_of, self.dimensions())
 
     def dimensions(self) -> int:
         """``D``. Raises ConfigurationError."""
         if self.kind == PIXELS:
             return GREY_SIDE * GREY_SIDE
-        return text_vectors.dimensions(self.name) if self.kind == TEXT else picture_vectors.dimensions(self.name)
+        if self.kind == PICTURE:
+            return picture_vectors.dimensions(self.name)
+        return text_vectors.dimensions(self.by) * self.parts
 
-    def vectors(self, raws: Sequence[bytes | str | None]) -> tuple[Half, list[str | None]]:
+    def vectors(self, raws: Sequence[Raw | None]) -> tuple[Half, list[str | None]]:
         """Vectors ``[N, D]`` and, for a row that has none, why; its vector is 0.
 
         Args:
-            raws: texts; of pictures the bytes, or the path of a file on this machine; None where nothing is there.
+            raws: contents of rows; None where nothing is there.
 
         Raises:
             ConfigurationError: the encoder cannot be loaded.
@@ -82,9 +101,11 @@ class PoolEncoder:
                 reasons[place] = f"The encoder {self.name} makes numbers of it that cannot be kept"
         return rows, reasons
 
-    def _read(self, raws: Sequence[bytes | str | None]) -> list[Any]:
+    def _read(self, raws: Sequence[Raw | None]) -> list[Any]:
         if self.kind == TEXT:
-            return one_by_one(read_text, ["" if raw is None else raw for raw in raws])
+            return one_by_one(read_text, ["" if raw is None else _plain(raw) for raw in raws])
+        if self.kind == PARTS:
+            return [_texts(raw) for raw in raws]
         contents = [_content(raw) for raw in raws]
         good = [content for content in contents if isinstance(content, bytes)]
         read = one_by_one(decode_grey, good) if self.kind == PIXELS else picture_vectors.read(self.name, good)
@@ -94,14 +115,28 @@ class PoolEncoder:
     def _computed(self, items: Sequence[Any]) -> Any:
         if self.kind == TEXT:
             return text_vectors.compute(self.name, items)
+        if self.kind == PARTS:
+            columns = [text_vectors.compute(self.by, texts) for texts in zip(*items, strict=True)]
+            return np.concatenate([unit_rows(column) for column in columns], axis=1)
         return np.stack(items).reshape(len(items), -1).astype(np.float32)
 
 
-def _content(raw: bytes | str | None) -> bytes | BadItemError:
+def _plain(raw: Raw) -> bytes | str:
+    return raw if isinstance(raw, bytes | str) else " ".join(raw)
+
+
+def _texts(raw: Raw | None) -> list[str] | BadItemError:
+    """The texts of a row, or why they cannot be read."""
+    found = one_by_one(read_text, list(raw) if isinstance(raw, tuple) else [""])
+    wrong = next((place for place, text in enumerate(found) if isinstance(text, BadItemError)), None)
+    return found if wrong is None else BadItemError(f"Text {wrong + 1} of {len(found)}: {found[wrong]}")
+
+
+def _content(raw: Raw | None) -> bytes | BadItemError:
     """A picture's bytes, or why there are none."""
     if isinstance(raw, bytes):
         return raw
-    if raw is None:
+    if not isinstance(raw, str):
         return BadItemError("The picture cannot be fetched")
     try:
         return Path(raw).read_bytes()
@@ -109,18 +144,21 @@ def _content(raw: bytes | str | None) -> bytes | BadItemError:
         return BadItemError(f"The picture cannot be read: {exc.strerror or type(exc).__name__}")
 
 
-def encoder_for(model: type[Model], encoder: str) -> PoolEncoder:
+def encoder_for(model: type[Model], encoder: str, parts: int = 1) -> PoolEncoder:
     """The encoder whose vectors a model's head sees.
 
     Args:
         model: a class of `models`.
         encoder: its hyperparameter ``encoder``; empty where it has none.
+        parts: texts of a row.
 
     Raises:
         ConfigurationError: the model has no such encoder.
     """
     if issubclass(model, MnistCnn):
         return PoolEncoder(PIXELS, GREY)
+    if issubclass(model, Vectors):
+        return PoolEncoder(PARTS, text_vectors.resolve(encoder or "auto") + BESIDE, parts)
     if issubclass(model, LinearHead) and hasattr(model, "seen"):
         text = model.object_tag == "Text"
         resolve = text_vectors.resolve if text else picture_vectors.resolve
@@ -137,16 +175,18 @@ def choose(
     *,
     version: Manifest | None,
     documented: Mapping[str, Any],
-    sample: Sequence[bytes | str],
+    sample: Sequence[Raw],
+    parts: int = 1,
 ) -> tuple[PoolEncoder, str]:
     """The encoder that the next model of a project reads through, and why.
 
     Args:
-        tag: what the project shows, ``Text`` or ``Image``.
+        tag: what the project shows, ``Text``, ``Image``, or ``Vector`` of several texts.
         settings: the project's.
         version: the version in use; None before a first.
         documented: what rounds have measured, the document of `rounds.encoder_choice`.
         sample: contents of some rows, for the time before there are labels.
+        parts: texts of a row.
 
     Raises:
         LabelConfigError, ConfigurationError: no model, or no encoder, can be used.
@@ -161,7 +201,7 @@ def choose(
     if chosen is None:
         name, reason = _hinted(tag, sample, list(options))
         chosen = options[name]
-    return encoder_for(chosen.model, chosen.encoder), reason
+    return encoder_for(chosen.model, chosen.encoder, parts), reason
 
 
 def _of_version(options: Mapping[str, Candidate], version: Manifest | None) -> Candidate | None:
@@ -171,7 +211,7 @@ def _of_version(options: Mapping[str, Candidate], version: Manifest | None) -> C
     return next((o for o in options.values() if o.model.name == version.model and o.encoder in ("", encoder)), None)
 
 
-def _hinted(tag: str, sample: Sequence[bytes | str], names: Sequence[str]) -> tuple[str, str]:
+def _hinted(tag: str, sample: Sequence[Raw], names: Sequence[str]) -> tuple[str, str]:
     if tag != "Image":
         return text_hint([text for text in sample if isinstance(text, str)], names)
     looks: list[Looks] = []

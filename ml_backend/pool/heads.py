@@ -5,34 +5,56 @@ Axes: ``N`` rows, ``D`` numbers of a vector, ``K`` dropout passes, ``C`` classes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.encoders import text_vectors
-from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.errors import StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
-from ml_backend.pool.encoders import PoolEncoder, encoder_for
+from ml_backend.models.several import takes_sets
+from ml_backend.pool import utility
+from ml_backend.pool.encoders import PARTS, PoolEncoder, encoder_for
 from ml_backend.pool.vector_columns import Half
 from ml_backend.pool.vectors import Vectors
 from ml_backend.pool.widening import widened
+from ml_backend.store.heads import Head as Beside
 from ml_backend.store.manifest import Manifest
+from ml_backend.strategies.several import OverClasses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(utility.Head):
     """What is left of a model once an encoder has seen the rows."""
 
     version: str
     labels: tuple[str, ...]
     encoder: PoolEncoder
     model: Model
+    over_classes: OverClasses = "mean"
+    """How the classes of a set make one uncertainty."""
+    control: str = ""
+    """The question that it answers."""
+    weight: float = 1.0
+    """How much that question counts in the order, where there are several."""
+    beside: tuple[Head, ...] = ()
+    """What answers the questions beside the first, each over the same vectors."""
+
+    @property
+    def several(self) -> bool:
+        """Whether its answers are sets of classes."""
+        return takes_sets(self.model)
+
+    @property
+    def questions(self) -> Sequence[tuple[Head, float]]:
+        """This question and those beside it, each with what it counts."""
+        return [(self, self.weight), *((each, each.weight) for each in self.beside)] if self.beside else [(self, 1.0)]
 
     def probabilities(self, vectors: Half, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
@@ -43,25 +65,29 @@ class Head:
     def packed(self) -> PackedHead:
         """What a worker makes the same head of."""
         weights, config = self.model.state()
-        return PackedHead(self.version, self.labels, self.encoder, type(self.model), weights, config)
+        about = {name: getattr(self, name) for name in PACKED}
+        return PackedHead(about, type(self.model), weights, config, tuple(each.packed() for each in self.beside))
+
+
+PACKED: Final = ("version", "labels", "encoder", "over_classes", "control", "weight")
+"""Fields of a head that are sent as they are."""
 
 
 @dataclass(frozen=True)
 class PackedHead:
     """A head that can be sent to another process: a model has locks and caches, which cannot."""
 
-    version: str
-    labels: tuple[str, ...]
-    encoder: PoolEncoder
+    about: dict[str, Any]
+    """By name, the fields of `PACKED`."""
     kind: type[Model]
     weights: dict[str, Tensor]
     config: dict[str, Any]
+    beside: tuple[PackedHead, ...]
 
     def unpacked(self) -> Head:
         """The head. Raises ModelError."""
-        return Head(
-            self.version, self.labels, self.encoder, self.kind.from_state(self.labels, self.weights, self.config)
-        )
+        model = self.kind.from_state(self.about["labels"], self.weights, self.config)
+        return Head(**self.about, model=model, beside=tuple(each.unpacked() for each in self.beside))
 
 
 def head_of(manifest: Manifest, model: Model) -> Head:
@@ -72,15 +98,30 @@ def head_of(manifest: Manifest, model: Model) -> Head:
         model: its model, loaded.
 
     Raises:
-        ConfigurationError: the model reads rows itself (`encoders.encoder_for`), or answers with several choices.
+        ConfigurationError: the model reads rows itself (`encoders.encoder_for`).
     """
-    if getattr(model, "multiple", False):
-        raise ConfigurationError(
-            f"Version {manifest.name} answers with several choices, and a pool is for one choice: its rows cannot be "
-            "scored by it."
-        )
     encoder = encoder_for(MODELS[manifest.model], str(manifest.config.get("encoder") or ""))
-    return Head(manifest.name, manifest.labels, encoder, model)
+    over: OverClasses = "largest" if manifest.settings.get("set_uncertainty") == "largest" else "mean"
+    return Head(manifest.name, manifest.labels, encoder, model, over, manifest.control)
+
+
+def with_beside(head: Head, others: Iterable[Beside], weight: float = 1.0) -> Head:
+    """A head that answers other questions as well; those that another encoder's vectors are read for are left out.
+
+    Args:
+        head: of the first question.
+        others: of the questions beside it, as a round learnt them.
+        weight: of the first, in an order.
+    """
+    found = []
+    for each in others:
+        encoder = encoder_for(type(each.model), str(each.model.state()[1].get("encoder") or ""))
+        if encoder == head.encoder:
+            asked = each.question
+            found.append(
+                Head(head.version, asked.labels, encoder, each.model, control=asked.control, weight=each.weight)
+            )
+    return replace(head, weight=weight, beside=tuple(found))
 
 
 def check_fits(vectors: Vectors, head: Head) -> None:
@@ -95,11 +136,29 @@ def check_fits(vectors: Vectors, head: Head) -> None:
         raise StoreError(
             f"The pool has no vectors of {name}, which version {head.version} reads through: call lsal pool embed."
         )
-    if about.encoder != name or about.made_of != text_vectors.kept_as(name):
+    if about.encoder != name or about.made_of != head.encoder.made_of:
         raise StoreError(
             f"The vectors in {vectors.folder} were made by {about.made_of}, and version {head.version} reads through "
-            f"{text_vectors.kept_as(name)}: delete the folder, and call lsal pool embed."
+            f"{head.encoder.made_of}: delete the folder, and call lsal pool embed."
         )
+    if head.encoder.kind == PARTS and about.dimensions != (reads := head.model.state()[1]["dimensions"]):
+        raise StoreError(
+            f"The vectors in {vectors.folder} are of {about.dimensions} numbers, and version {head.version} reads "
+            f"{reads}: it learnt from other objects. Train a new version, or connect the pool again."
+        )
+
+
+def doubts(probabilities: NDArray[np.floating], head: Head) -> NDArray[np.float32]:
+    """How unsure a head is of each row ``[N]``, 0 sure, 1 undecided: `entropy`; of sets that of yes and no.
+
+    Args:
+        probabilities: of each class ``[N, C]``.
+        head: whose they are. Of sets it says whether the mean over the classes counts, or the largest.
+    """
+    if not head.several:
+        return entropy(probabilities)
+    binary = np.stack([entropy(np.stack([1 - p, p], axis=1)) for p in probabilities.T], axis=1)
+    return np.asarray(binary.max(axis=1) if head.over_classes == "largest" else binary.mean(axis=1))
 
 
 def entropy(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ml_backend import extras
 from ml_backend.errors import DataError
 from ml_backend.pool.engine import engine
+from ml_backend.pool.marks import differ
 from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Marks
 
@@ -57,8 +58,8 @@ class Ledger:
         if not len(now):
             return np.zeros(len(self), np.bool_)
         places = np.minimum(np.searchsorted(now.hashes, self.hashes), len(now) - 1)
-        there, marks = now.hashes[places] == self.hashes, now.marks[places]
-        return np.asarray(there & (self.marks != 0) & (marks != 0) & (self.marks != marks))
+        there = now.hashes[places] == self.hashes
+        return np.asarray(there & differ(self.marks, now.marks[places]))
 
     def has(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Whether each is here ``[n]``."""

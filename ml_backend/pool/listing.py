@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.pool.engine import engine, io_config, reading
 
+LOCAL: Final = "file://"
 SCHEMES: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "hf"})
 SUFFIXES: Final = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -40,6 +41,8 @@ class Listing:
     count: int = 0
     size: int = 0
     """Bytes."""
+    newest: int = 0
+    """When one of them was last changed, in nanoseconds since 1970; 0 in a bucket, whose listing does not tell."""
 
 
 def address(url: str) -> str:
@@ -74,10 +77,11 @@ def listing(url: str) -> Listing:
         DataError: nothing, or several kinds of files; or the place cannot be reached.
     """
     counts: Counter[str] = Counter()
-    size, files = 0, list[str]()
+    size, newest, files = 0, 0, list[str]()
     for path, kind, length in _entries(url):
         counts[kind] += 1
         size += length
+        newest = max(newest, _changed(path))
         if kind in TABLES:
             files.append(path)
     if not counts:
@@ -90,7 +94,14 @@ def listing(url: str) -> Listing:
         raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.parquet")
     if len(files) > MOST_FILES:
         raise DataError(f"{url} has {len(files):,} files; put them together, {MOST_FILES:,} at the most.")
-    return Listing(url, next(iter(counts)), tuple(sorted(files)), counts.total(), size)
+    return Listing(url, next(iter(counts)), tuple(sorted(files)), counts.total(), size, newest)
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path.removeprefix(LOCAL)).stat().st_mtime_ns if path.startswith(LOCAL) else 0
+    except OSError:  # it is gone again
+        return 0
 
 
 def pattern(url: str) -> str:
@@ -104,7 +115,7 @@ def base(url: str) -> str:
     folder = url[: found.start()].rpartition("/")[0] if found else url.rstrip("/")
     if not found and kind_of(url):
         folder = url.rpartition("/")[0]
-    return f"{folder}/" if "://" in folder else f"file://{folder}/"
+    return f"{folder}/" if "://" in folder else f"{LOCAL}{folder}/"
 
 
 def kind_of(path: str) -> str:

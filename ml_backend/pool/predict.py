@@ -1,4 +1,4 @@
-"""What a version says of every row of a pool: label, probability and uncertainty, as Parquet.
+"""What a version says of every row of a pool: answer, probability and uncertainty of each question, as Parquet.
 
 Axes: ``n`` rows of a batch, ``D`` numbers of a vector, ``C`` classes.
 """
@@ -17,15 +17,17 @@ import numpy as np
 from ml_backend import extras, hardware
 from ml_backend.errors import DataError, StoreError
 from ml_backend.files import Staged, for_people
+from ml_backend.models.several import answers_of
 from ml_backend.pool.document import ID
 from ml_backend.pool.engine import engine, io_config, on_ray, reading
-from ml_backend.pool.heads import Head, check_fits, entropy
+from ml_backend.pool.heads import Head, check_fits, doubts
 from ml_backend.pool.listing import listing
-from ml_backend.pool.vector_columns import vectors_in
+from ml_backend.pool.vector_columns import Half, vectors_in
 from ml_backend.pool.vectors import VECTOR, Vectors
 from ml_backend.records import Progress, no_progress
 
-LABEL, PROBABILITY, UNCERTAINTY = "label", "probability", "uncertainty"
+LABEL, LABELS, PROBABILITY, UNCERTAINTY = "label", "labels", "probability", "uncertainty"
+"""Columns of the first question, ``labels`` where its answers are sets; of another one with its name behind."""
 PART_ROWS: Final = 1_000_000
 """Rows of one file."""
 LARGEST: Final = 1 << 40
@@ -35,18 +37,26 @@ BELOW: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass
-class Predicted:
+class Counts:
+    """How many rows a question's answers have."""
+
+    below: dict[float, int] = field(default_factory=lambda: dict.fromkeys(BELOW, 0))
+    """Probability → rows whose answer has less."""
+    labels: dict[str, int] = field(default_factory=dict)
+    """Label → rows that have it."""
+
+
+@dataclass
+class Predicted(Counts):
     """What was written."""
 
-    version: str
-    out: str
+    version: str = ""
+    out: str = ""
     rows: int = 0
     left_out: int = 0
     """Rows that could not be embedded: nothing is said of them."""
-    below: dict[float, int] = field(default_factory=lambda: dict.fromkeys(BELOW, 0))
-    """Probability → rows whose likeliest label has less."""
-    labels: dict[str, int] = field(default_factory=dict)
-    """Label → rows whose likeliest it is."""
+    beside: dict[str, Counts] = field(default_factory=dict)
+    """Questions beside the first → theirs."""
 
 
 def predict(
@@ -75,11 +85,12 @@ def predict(
         DataError: the folder has something in it already, or cannot be reached.
     """
     check_fits(vectors, head)
-    told = Predicted(head.version, out, left_out=vectors.count_bad(), labels=dict.fromkeys(head.labels, 0))
+    told = Predicted(version=head.version, out=out, left_out=vectors.count_bad(), labels=dict.fromkeys(head.labels, 0))
+    told.beside = {each.control: Counts(labels=dict.fromkeys(each.labels, 0)) for each in head.beside}
     total = vectors.count()
     if not total:
         raise StoreError(f"{vectors.folder} has no vectors: call lsal pool embed first.")
-    tables = _counted(_tables(vectors, head, hardware_ or hardware.Hardware(), part_rows), told, total, progress)
+    tables = _counted(_tables(vectors, head, hardware_ or hardware.Hardware(), part_rows), told, head, total, progress)
     if "://" in out:
         _to_bucket(tables, out)
     else:
@@ -88,7 +99,7 @@ def predict(
 
 
 def _tables(vectors: Vectors, head: Head, hardware_: hardware.Hardware, part_rows: int) -> Iterator[Any]:
-    """Tables of ``id``, ``label``, ``probability`` and ``uncertainty``, of so many rows at the most."""
+    """Tables of ``id`` and the answers, of so many rows at the most."""
     pa = extras.require("A pool", "pyarrow")
     waiting, rows = list[Any](), 0
     with reading(str(vectors.folder)):
@@ -104,8 +115,11 @@ def _tables(vectors: Vectors, head: Head, hardware_: hardware.Hardware, part_row
 
 def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
     daft = engine()
-    kind, labels, packed = daft.DataType, np.array(head.labels, dtype=object), head.packed()
-    returned = kind.struct({LABEL: kind.string(), PROBABILITY: kind.float32(), UNCERTAINTY: kind.float32()})
+    kind, packed = daft.DataType, head.packed()
+    of_answer = {LABEL: kind.string(), LABELS: kind.list(kind.string())}
+    fields = {
+        name: of_answer.get(what, kind.float32()) for each, _ in head.questions for what, name in columns(each, head)
+    }
 
     @daft.cls(use_process=False)
     class Predict:
@@ -113,18 +127,13 @@ def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
             hardware.use(hardware_)
             self.head = packed.unpacked()
 
-        @daft.method.batch(return_dtype=returned, unnest=True)  # type: ignore[untyped-decorator]
+        @daft.method.batch(return_dtype=kind.struct(fields), unnest=True)  # type: ignore[untyped-decorator]
         def said(self, rows: Any) -> Any:
             import pyarrow as pa
 
-            probabilities = self.head.probabilities(vectors_in(rows.to_arrow())).mean(axis=1)
-            winner = probabilities.argmax(axis=1)
-            columns = [
-                pa.array(labels[winner], pa.string()),
-                pa.array(probabilities.max(axis=1), pa.float32()),
-                pa.array(entropy(probabilities), pa.float32()),
-            ]
-            return pa.StructArray.from_arrays(columns, [LABEL, PROBABILITY, UNCERTAINTY])
+            part = vectors_in(rows.to_arrow())
+            answers = [answer for each, _ in self.head.questions for answer in _answers(each, part)]
+            return pa.StructArray.from_arrays(answers, list(fields))
 
     plans = [
         daft.read_parquet([str(path) for path in files]).select(ID, Predict().said(daft.col(VECTOR)))
@@ -133,15 +142,40 @@ def _plan(vectors: Vectors, head: Head, hardware_: hardware.Hardware) -> Any:
     return reduce(lambda plan, other: plan.concat(other), plans)
 
 
-def _counted(tables: Iterator[Any], told: Predicted, total: int, progress: Progress) -> Iterator[Any]:
+def columns(head: Head, first: Head) -> list[tuple[str, str]]:
+    """What a question's columns hold, and their names."""
+    behind = "" if head.control == first.control else f"_{head.control}"
+    return [(what, what + behind) for what in (LABELS if head.several else LABEL, PROBABILITY, UNCERTAINTY)]
+
+
+def _answers(head: Head, vectors: Half) -> list[Any]:
+    """What a head says of some rows, column by column ``[n]``."""
+    import pyarrow as pa
+
+    probabilities = head.probabilities(vectors).mean(axis=1)
+    labels = np.array(head.labels, dtype=object)
+    if head.several:
+        chosen = answers_of(head.model, probabilities) > 0
+        answers = pa.array([labels[row].tolist() for row in chosen], pa.list_(pa.string()))
+        best = np.where(chosen, probabilities, 1 - probabilities).prod(axis=1)
+    else:
+        answers, best = pa.array(labels[probabilities.argmax(axis=1)], pa.string()), probabilities.max(axis=1)
+    return [answers, pa.array(best, pa.float32()), pa.array(doubts(probabilities, head), pa.float32())]
+
+
+def _counted(tables: Iterator[Any], told: Predicted, head: Head, total: int, progress: Progress) -> Iterator[Any]:
     """The same tables, what is in them counted."""
     for table in tables:
         told.rows += len(table)
-        probabilities = np.sort(table[PROBABILITY].to_numpy())
-        for limit in BELOW:
-            told.below[limit] += int(np.searchsorted(probabilities, np.float32(limit), side="left"))
-        for entry in table[LABEL].combine_chunks().value_counts().to_pylist():
-            told.labels[entry["values"]] += entry["counts"]
+        for each, _ in head.questions:
+            counts = told.beside.get(each.control, told)
+            (_, answer), (_, probability), _ = columns(each, head)
+            probabilities = np.sort(table[probability].to_numpy())
+            for limit in BELOW:
+                counts.below[limit] += int(np.searchsorted(probabilities, np.float32(limit), side="left"))
+            answers = table[answer].combine_chunks()
+            for entry in (answers.flatten() if each.several else answers).value_counts().to_pylist():
+                counts.labels[entry["values"]] += entry["counts"]
         yield table
         progress(told.rows, total)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from ml_backend.config import Settings
 from ml_backend.errors import StoreError
 from ml_backend.pool.document import required
-from ml_backend.pool.heads import Head, head_of
+from ml_backend.pool.heads import Head, head_of, with_beside
 from ml_backend.pool.listing import address
 from ml_backend.pool.predict import Predicted, predict
 from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.records import Progress, no_progress
 from ml_backend.rounds.project_round import LIBRARY
+from ml_backend.store.heads import read_heads
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import find_version
 
@@ -48,7 +49,9 @@ def predict_pool(
 
 
 def version_head(store: ProjectStore, version: str | None = None) -> Head:
-    """The head of a version; None: of the one in use.
+    """The head of a version; None: of the one in use, with those of the questions beside the first.
+
+    Another version answers the first question alone: the others' models are kept with the order that they made.
 
     Raises:
         StoreError, ModelError, ConfigurationError: as `predict_pool`.
@@ -58,4 +61,7 @@ def version_head(store: ProjectStore, version: str | None = None) -> Head:
         raise StoreError(
             f"Project {store.uid.split('.', 1)[0]} has no version in use yet: label some tasks, and wait for a round."
         )
-    return head_of(store.manifest(name), LIBRARY.load(store, name))
+    head, current = head_of(store.manifest(name), LIBRARY.load(store, name)), store.current()
+    if name != current.version or current.queue is None:
+        return head
+    return with_beside(head, read_heads(store.folder, current.queue))

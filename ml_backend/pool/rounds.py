@@ -31,7 +31,8 @@ from ml_backend.pool.announce import ROW_FIELD
 from ml_backend.pool.candidates import Candidates, Labelled, Sizes, find_candidates
 from ml_backend.pool.document import Pool, connected
 from ml_backend.pool.feeding import feed, rows_there
-from ml_backend.pool.heads import Head, check_fits, head_of
+from ml_backend.pool.fields import check_question
+from ml_backend.pool.heads import Head, check_fits, head_of, with_beside
 from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, write_candidates
 from ml_backend.pool.row_items import Suited, candidate_items, sample_of, suited, vectors_of, with_made, without_rows
 from ml_backend.pool.row_keys import row_keys
@@ -43,7 +44,9 @@ from ml_backend.pool.upkeep import embed_first, embed_new, is_embedded, settle, 
 from ml_backend.records import Project, Task
 from ml_backend.rounds.log import look
 from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.several_questions import weight_of
 from ml_backend.rounds.workspace import RoundProject
+from ml_backend.store.heads import Head as Beside
 from ml_backend.store.project_store import ProjectStore
 
 log = logging.getLogger(__name__)
@@ -115,6 +118,7 @@ class RoundPool:
         keys = {task.id: numbers[row] for row, tasks in there.items() for task in tasks}
         project = replace(project, keys=keys)
         with self._told(recorder):
+            check_question(self.pool, project.question)
             self._suited = suited(project, self.store)
             if self.settings and not self.dry_run and not is_embedded(self._suited, self.pool):
                 self._files = embed_first(self.settings, Source(self.pool), self.store, recorder)
@@ -128,15 +132,18 @@ class RoundPool:
 
     # --- after training ----------------------------------------------------------------------------------------
 
-    def searched(self, project: RoundProject, model: Model | None, recorder: Recorder) -> RoundProject:
+    def searched(
+        self, project: RoundProject, model: Model | None, recorder: Recorder, heads: Sequence[Beside] = ()
+    ) -> RoundProject:
         """With the candidates of one pass by this model among its open tasks; see `OutsidePool.searched`."""
         found = self._suited
         if found is None:
             return project
         with self._told(recorder):
             version = recorder.report.version
-            head = head_of(self.store.manifest(version), model) if model is not None and version else None
-            if head is not None:
+            head = None
+            if model is not None and version:
+                head = with_beside(head_of(self.store.manifest(version), model), heads, weight_of(project))
                 check_fits(found.vectors, head)
             started = self.clock()
             with recorder.step("search the pool") as step:

@@ -47,7 +47,7 @@ def suited(project: RoundProject, store: ProjectStore) -> Suited | None:
     options = with_earlier(candidates(project.question.object_tag, project.settings))
     for option in options:
         try:
-            encoder = encoder_for(option.model, option.encoder)
+            encoder = encoder_for(option.model, option.encoder, len(project.question.parts) or 1)
         except ConfigurationError as exc:
             reasons.append(str(exc))
             continue

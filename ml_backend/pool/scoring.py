@@ -11,19 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.draws import Ids, draws_for
 from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.utility import Head, Vectors, utility
 from ml_backend.pool.widening import closeness
 from ml_backend.selection.control_arm import ORDER_STREAM
-from ml_backend.selection.ordering import Floats, rank, uncertainty
-from ml_backend.strategies.mixture import needs
+from ml_backend.selection.ordering import Floats, rank
+from ml_backend.strategies.several import OverClasses
 
-Vectors = NDArray[np.float16]
 Group = Callable[[], "tuple[Any, Vectors] | None"]
 """Reads some rows: ids and vectors; None where they are gone."""
 In = TypeVar("In")
@@ -32,13 +32,6 @@ MOST_THREADS: Final = 8
 """Threads that read and score, a core each: a disk feeds no more, and each holds a group's vectors."""
 NEAREST: Final = 50
 """Neighbours of each item."""
-
-
-class Head(Protocol):
-    """What a version says of vectors."""
-
-    def probabilities(self, vectors: Vectors, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
-        """Of each row ``[n, K, C]``."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +137,8 @@ class Wanted:
     seed: int
     samples: int = 20
     """Dropout passes, where the strategy needs them."""
+    over_classes: OverClasses = "mean"
+    """How the classes of a set make one score."""
     taken: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     """Keys of the rows that are tasks already: never found."""
     known: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -274,9 +269,15 @@ def _looked_at(
 def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
     if head is None:
         return None
-    samples = wanted.samples if "samples" in needs(wanted.strategy) else 1
-    probabilities = head.probabilities(rows.vectors, samples=samples, seed=wanted.seed)
-    return uncertainty(wanted.strategy, probabilities, rows.keys, seed=wanted.seed)
+    return utility(
+        head,
+        rows.vectors,
+        rows.keys,
+        strategy=wanted.strategy,
+        samples=wanted.samples,
+        seed=wanted.seed,
+        over_classes=wanted.over_classes,
+    )
 
 
 def _ahead(work: Callable[[In], Out], items: Iterable[In], threads: int) -> Iterator[Out]:

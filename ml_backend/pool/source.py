@@ -12,7 +12,8 @@ import numpy as np
 from ml_backend.errors import DataError
 from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import engine, io_config, reading
-from ml_backend.pool.listing import Listing, base, listing, pictures
+from ml_backend.pool.listing import LOCAL, Listing, base, listing, pictures
+from ml_backend.pool.marks import mark_of
 from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
 TEXTS: Final = frozenset({"String", "Null"})
 """``Null``: a column of nothing but empty values."""
-LOCAL: Final = "file://"
 MOST_ASKED: Final = 10_000
 """Rows that are looked up at once."""
 
@@ -39,22 +39,25 @@ class Source:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
-    def frame(self, *, content: bool = True, marked: bool = False, new: Any = None) -> Any:
+    def frame(self, *, content: bool = True, shown: bool = True, marked: bool = False, new: Any = None) -> Any:
         """A lazy frame of Daft: ``id`` (string) and, with ``content``, a column `inner` of each field of the task.
 
         Of pictures it holds the path of a file on this machine, else the file's bytes; null where it cannot be fetched.
 
         Args:
             content: whether the fields are wanted.
+            shown: whether also those that are shown only, and not learnt from.
             marked: whether a column `MARK` is wanted: another number where a row's content is another. Of a text its
-                hash; of a picture the size of its file, since all would have to be fetched otherwise.
+                hash; of a picture the size of its file and the time of its last change (`marks`), since all would
+                have to be fetched otherwise.
             new: an expression over ``id``: rows for which it is true are kept, before anything is fetched.
         """
         daft = engine()
         with reading(self.pool.url):
             chosen = [daft.col(self.pool.id_column).cast(daft.DataType.string()).alias(ID)]
             if content and not self.pool.is_pictures:
-                for name, column in self.pool.fields.items():
+                for name in self.pool.fields if shown else self.pool.learnt_from:
+                    column = self.pool.fields[name]
                     chosen.append(daft.col(column).cast(daft.DataType.string()).alias(inner(name)))
             if marked:
                 chosen.append(self._mark(daft))
@@ -83,7 +86,7 @@ class Source:
             plan = self._of_paths if self.pool.is_pictures else self._of_ids
             for batch in _batches(self.pool.url, lambda plan=plan, asked=asked: plan(daft, asked)):
                 for row in batch.to_pylist():
-                    contents = {name: self._content(row[inner(name)]) for name in self.pool.fields}
+                    contents = {name: self._content(name, row[inner(name)]) for name in self.pool.fields}
                     if not self.pool.is_pictures or None not in contents.values():
                         found[row[ID]] = contents
         return found
@@ -125,8 +128,13 @@ class Source:
         inside = [path for path in asked if ".." not in path.split("/")]
         return self._with_pictures(daft.from_pydict({ID: inside}))
 
-    def _content(self, value: Any) -> Any:
-        """A text or a picture's bytes, also where its path is given; None where it is gone."""
+    def _content(self, name: str, value: Any) -> Any:
+        """A text or a picture's bytes, also where its path is given; None where it is gone.
+
+        What is shown only may be missing: it is empty then.
+        """
+        if value is None and name not in self.pool.learnt_from:
+            return ""
         if not self.pool.is_pictures or not isinstance(value, str):
             return value
         try:
@@ -136,9 +144,17 @@ class Source:
 
     def _mark(self, daft: Any) -> Any:
         if self.pool.is_pictures:
-            return (daft.col("size").fill_null(0) + 1).cast(daft.DataType.uint64()).alias(MARK)
-        (column,) = self.pool.fields.values()
-        return daft.col(column).cast(daft.DataType.string()).fill_null("").hash().alias(MARK)
+            place = base(self.pool.url)
+            path, local = daft.lit(place.removeprefix(LOCAL)) + daft.col(PATH), place.startswith(LOCAL)
+            return mark_of(path, daft.col("size"), local=local, moved_at=self.pool.moved_at).alias(MARK)
+        first, *others = (
+            daft.col(self.pool.fields[name]).cast(daft.DataType.string()).fill_null("")
+            for name in self.pool.learnt_from
+        )
+        mark = first.hash()
+        for other in others:
+            mark = other.hash(seed=mark)
+        return mark.alias(MARK)
 
     def _with_pictures(self, rows: Any, *, marked: bool = False) -> Any:
         daft, place = engine(), base(self.pool.url)
@@ -202,7 +218,8 @@ def check_columns(found: Mapping[str, str], id_column: str, fields: Mapping[str,
     """
     for name in (id_column, *fields.values()):
         if name not in found:
-            raise DataError(f"{url} has no column {name!r}; it has {_named(found)}.")
+            step = " Name the one that tells a row from all others with --id." if name == id_column else ""
+            raise DataError(f"{url} has no column {name!r}; it has {_named(found)}.{step}")
     if found[id_column] not in TEXTS | WHOLE_NUMBERS:
         raise DataError(f"The column {id_column!r} of {url} is {found[id_column]}: ids are texts or whole numbers.")
     for column in fields.values():

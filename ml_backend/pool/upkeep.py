@@ -114,7 +114,8 @@ def is_embedded(found: Suited | None, pool: Pool) -> bool:
 
 
 def _look_of(source: Source) -> str:
-    return f"{source.listing.count} files, {source.listing.size} bytes"
+    found = source.listing
+    return f"{found.count} files, {found.size} bytes" + (f", changed {found.newest}" if found.newest else "")
 
 
 def embed_first(settings: Settings, source: Source, store: ProjectStore, recorder: Recorder) -> str:

@@ -6,6 +6,7 @@ The classes are made where they are used, since Daft is imported there; what the
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +15,13 @@ import numpy as np
 from ml_backend import hardware
 from ml_backend.encoders import folders
 from ml_backend.pool.document import ID
-from ml_backend.pool.encoders import TEXT, PoolEncoder
+from ml_backend.pool.encoders import PARTS, TEXT, PoolEncoder
 from ml_backend.pool.engine import engine, on_ray
 from ml_backend.pool.ledger import Ledger
 from ml_backend.pool.vector_columns import NUMBER, column_of
 from ml_backend.pool.vectors import MARK, REASON, VECTOR
 
-TEXTS: Final = 1024
+AT_ONCE: Final = 1024
 """Texts that a worker gets at once: an encoder puts those of one length together."""
 PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
@@ -43,9 +44,14 @@ def is_new(known: Ledger) -> Any:
     return new(daft.col(ID).hash())
 
 
+def _contents(columns: Sequence[list[Any]]) -> list[Any]:
+    """What an encoder takes of each row: its one content, or all of them."""
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
 def embedded(
     frame: Any,
-    content: str,
+    contents: Sequence[str],
     encoder: PoolEncoder,
     *,
     rows: int,
@@ -57,7 +63,7 @@ def embedded(
 
     Args:
         frame: ``id``, ``mark``, and the contents.
-        content: the column of the contents.
+        contents: the columns of the contents.
         encoder: makes the vectors.
         rows: how many there are, about.
         workers: processes on this machine; a cluster counts its own cores.
@@ -81,13 +87,13 @@ def embedded(
             folders.allow(encoder_folders)
 
         @daft.method.batch(  # type: ignore[untyped-decorator]
-            return_dtype=returned, unnest=True, batch_size=TEXTS if encoder.kind == TEXT else PICTURES
+            return_dtype=returned, unnest=True, batch_size=AT_ONCE if encoder.kind in (TEXT, PARTS) else PICTURES
         )
-        def vectors(self, contents: Any) -> Any:
+        def vectors(self, *parts: Any) -> Any:
             import pyarrow as pa
 
-            found, reasons = encoder.vectors(contents.to_pylist())
+            found, reasons = encoder.vectors(_contents([part.to_pylist() for part in parts]))
             column = column_of(found, there=np.array([reason is None for reason in reasons], np.bool_))
             return pa.StructArray.from_arrays([column, pa.array(reasons, pa.string())], [VECTOR, REASON])
 
-    return frame.select(ID, MARK, Embed().vectors(daft.col(content)))
+    return frame.select(ID, MARK, Embed().vectors(*map(daft.col, contents)))

@@ -66,7 +66,7 @@ def make_queue(
         step.detail = f"{len(context)} tasks"
     with recorder.step("rank") as step:
         chosen = _chosen(project, context, scores, heard, count)
-        project, context, chosen = _as_tasks(project, context, chosen, recorder, options)
+        project, chosen, context, heard = _as_tasks(project, chosen, context, heard, recorder, options)
         predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
         step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
@@ -118,11 +118,19 @@ def _chosen(
 
 
 def _as_tasks(
-    project: RoundProject, context: QueryContext, chosen: Selection, recorder: Recorder, options: RunOptions
-) -> tuple[RoundProject, QueryContext, Selection]:
-    """What was chosen by ids of tasks again; rows of a pool outside among them become tasks, but in a dry run."""
+    project: RoundProject,
+    chosen: Selection,
+    context: QueryContext,
+    heard: list[Heard],
+    recorder: Recorder,
+    options: RunOptions,
+) -> tuple[RoundProject, Selection, QueryContext, list[Heard]]:
+    """What was chosen, and all that is known, by ids of tasks again, not by what draws go by.
+
+    Rows of a pool outside among the chosen become tasks, but in a dry run.
+    """
     if project.outside is None:
-        return project, context, chosen
+        return project, chosen, context, heard
     tasks = {key: task for task, key in project.keys.items()}
     if not options.dry_run:
         wanted = [key for key in chosen.task_ids.tolist() if key not in tasks]
@@ -130,8 +138,13 @@ def _as_tasks(
         tasks |= made
         lost = frozenset(key for key in wanted if key not in made and key not in {t.id for t in project.pool.open})
         chosen = chosen.without(lost)
-    ids = np.array([tasks.get(key, key) for key in context.task_ids.tolist()], dtype=np.int64)
-    return project, replace(context, task_ids=ids), chosen.renamed(tasks)
+    contexts = [_renamed(each, tasks) for each in (context, *(each.context for each in heard))]
+    heard = [replace(e, context=c, task_ids=c.task_ids) for e, c in zip(heard, contexts[1:], strict=True)]
+    return project, chosen.renamed(tasks), contexts[0], heard
+
+
+def _renamed(context: QueryContext, names: Mapping[int, int]) -> QueryContext:
+    return replace(context, task_ids=np.array([names.get(k, k) for k in context.task_ids.tolist()], dtype=np.int64))
 
 
 def _context(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import ConfigurationError
 from ml_backend.evaluation import agreement
 from ml_backend.fetching.budget import Budget
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
@@ -52,8 +51,7 @@ def read_project(
         question = asked.question
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
-        beside = asked.others if outside is None else _left_out(asked.others, recorder)
-        others = tuple((each, divide(cache.tasks(), each, overrides.dropped)) for each in beside)
+        others = tuple((each, divide(cache.tasks(), each, overrides.dropped)) for each in asked.others)
         media = _media(workspace, cache, question)
         model = candidates(question.object_tag, settings)[0].model
     recorder.report.open_tasks = len(pool.open)
@@ -63,11 +61,6 @@ def read_project(
         recorder.warn(change)
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
     read = replace(read, vector_length=usual_length(_all(pool), question), others=others)
-    if outside is not None and question.multiple:
-        raise ConfigurationError(
-            f"Project {now.id} takes several choices per answer, and a pool outside Label Studio is for one: set "
-            'choice="single" in the labeling config, or import its rows as tasks. The old order stands.'
-        )
     if outside is None:
         project = choose(read, recorder, dry_run=options.dry_run)
     else:
@@ -94,13 +87,6 @@ def _asked(
         options = shared_options(xml, cache.tasks(), project=now.id)
         known = read_asked(xml, now.id, store, replace(wanted, options=options))
     return known, cache, refresh
-
-
-def _left_out(others: Sequence[ChoiceQuestion], recorder: Recorder) -> tuple[ChoiceQuestion, ...]:
-    """No question beside the first, which is said where there are some."""
-    if others:
-        recorder.warn("Of a project with a pool outside Label Studio the first question alone is learnt.")
-    return ()
 
 
 def _media(workspace: Workspace, cache: TaskCache, question: ChoiceQuestion) -> MediaReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from ml_backend.rounds.evaluation_tasks import list_them
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
-from ml_backend.rounds.several_questions import fit_heads
+from ml_backend.rounds.several_questions import Learnt, fit_heads, over
 from ml_backend.rounds.version_reading import as_read_by
 from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.context import COLD_START, strategy_in_use
@@ -61,15 +62,15 @@ def serve(
     note_version(version)
     manifest = store.manifest(version) if version else None
     report.metrics = manifest.metrics if manifest else None
-    guesses = manifest.guesses if manifest else ""
-    if guesses:
+    if guesses := manifest.guesses if manifest else "":
         recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
     model = workspace.library.load(store, manifest.name) if manifest and not guesses else None
     project = as_read_by(manifest if model else None, project, recorder)
     heads = fit_heads(project, recorder) if project.pool.open else ()
-    project = _searched(_covering(project) if guesses else project, model, recorder, options)
+    project = _searched(_covering(project) if guesses else project, model, recorder, options, heads)
     if project.pool.open:
-        project, report.queue = make_queue(project, model, version, workspace, recorder, options, heads)
+        beside = over(heads, project)
+        project, report.queue = make_queue(project, model, version, workspace, recorder, options, beside)
     if report.queue and report.queue.predictions:
         if not options.dry_run:
             write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
@@ -108,11 +109,13 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
     )
 
 
-def _searched(project: RoundProject, model: Model | None, recorder: Recorder, options: RunOptions) -> RoundProject:
+def _searched(
+    project: RoundProject, model: Model | None, recorder: Recorder, options: RunOptions, heads: Sequence[Learnt]
+) -> RoundProject:
     """The project with the rows of a pool outside that are worth comparing now; itself where it has none."""
     if project.outside is None:
         return project
-    project = project.outside.searched(project, model, recorder)
+    project = project.outside.searched(project, model, recorder, [each.head for each in heads])
     return replace(project, unlabelled=unlabelled(project, recorder, dry_run=options.dry_run))
 
 

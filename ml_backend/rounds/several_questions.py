@@ -53,9 +53,9 @@ class Heard(Said):
     """Its own order, where the strategies compare tasks with each other."""
 
 
-def weight_of(project: RoundProject, control: str) -> float:
-    """How much a question counts in the order."""
-    return float(project.settings.question_weights.get(control, 1.0))
+def weight_of(project: RoundProject, control: str | None = None) -> float:
+    """How much a question counts in the order; None: the first."""
+    return float(project.settings.question_weights.get(control or project.question.control, 1.0))
 
 
 def check_weights(project: RoundProject) -> None:
@@ -119,10 +119,24 @@ def _head(
 def _view(project: RoundProject, place: int, recorder: Recorder) -> RoundProject:
     question, pool = project.others[place]
     settings = project.settings.override(OWN, where="Several questions")
-    view = replace(project, question=question, settings=settings, others=(), unlabelled=None)
+    view = replace(project, question=question, settings=settings, others=())
     view = replace(view, pool=replace(pool, open=project.pool.open))
     # Not kept: the first question has embedded the same tasks already, all of them.
     return replace(view, unlabelled=unlabelled(view, recorder, dry_run=True)) if project.unlabelled else view
+
+
+def over(heads: Sequence[Learnt], project: RoundProject) -> tuple[Learnt, ...]:
+    """The heads over the open tasks that a project has now: of a pool outside it has other rows after a search."""
+    if project.outside is None:
+        return tuple(heads)
+    found = []
+    for each in heads:
+        graph = each.view.unlabelled
+        if graph is not None and project.unlabelled is not None:
+            graph = replace(graph, embedding=project.unlabelled.embedding)
+        view = replace(each.view, pool=replace(each.view.pool, open=project.pool.open), unlabelled=graph)
+        found.append(replace(each, view=replace(view, keys=project.keys)))
+    return tuple(found)
 
 
 def _known(view: RoundProject, recorder: Recorder) -> tuple[LabeledItems, NDArray[np.int64]]:

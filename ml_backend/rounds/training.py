@@ -25,7 +25,7 @@ from ml_backend.rounds.judging import answered, choose_thresholds, measured
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.version_reading import reads_alike
 from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
-from ml_backend.semi_supervised.choice import Fit, fit, learns_from_pool
+from ml_backend.semi_supervised.choice import UNLABELLED_TOO, Fit, fit, learns_from_pool
 from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.manifest import Manifest
@@ -61,7 +61,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         known_items = LabeledItems(examples.items, targets)
         earlier = earlier_version(project, workspace, recorder)
         fitted = _fit(project, examples.task_ids, known_items, earlier, recorder, step.progress)
-        report.learnt_from = fitted.reason
+        report.learnt_from = told_of(fitted.reason, outside=project.outside is not None)
         step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
     verdict = _judge(project, fitted.model, project.store.current().version, workspace, recorder)
@@ -79,6 +79,11 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
             step.detail += f" ({len(workspace_pruned)} old versions deleted)"
     report.trained = True
     return _admitted(project, manifest, recorder)
+
+
+def told_of(reason: str, *, outside: bool) -> str:
+    """What a model learnt from, in words; with a pool outside it has learnt from rows that are no tasks, too."""
+    return reason.replace(UNLABELLED_TOO, "tasks and rows of the pool that were compared") if outside else reason
 
 
 def _fit(

@@ -28,6 +28,7 @@ from ml_backend.rounds.examples import TaskPool
 from ml_backend.rounds.item_reading import Examples, read_items
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.store.heads import Head
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
@@ -137,8 +138,17 @@ class OutsidePool(Protocol):
     def attached(self, project: RoundProject, recorder: Recorder) -> RoundProject:
         """The project as the pool's vectors suit it, with the rows that the last pass left among its open tasks."""
 
-    def searched(self, project: RoundProject, model: Model | None, recorder: Recorder) -> RoundProject:
-        """The project with other rows among its open tasks: those that are worth comparing now, by this model."""
+    def searched(
+        self, project: RoundProject, model: Model | None, recorder: Recorder, heads: Sequence[Head] = ()
+    ) -> RoundProject:
+        """The project with other rows among its open tasks: those that are worth comparing now.
+
+        Args:
+            project: as the round read it.
+            model: of the first question; None before a first.
+            recorder: times it, and takes what keeps the pool from being searched.
+            heads: of the questions beside it.
+        """
 
     def sample(self, project: RoundProject, count: int) -> Sequence[Task]:
         """So many of its rows that are no tasks, at the most: a uniform sample, the same one from round to round."""

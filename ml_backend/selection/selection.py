@@ -47,6 +47,7 @@ class Selection:
             self,
             task_ids=np.array([names.get(task, task) for task in self.task_ids.tolist()], dtype=np.int64),
             reasons={names.get(task, task): reason for task, reason in self.reasons.items()},
+            asked_by={names.get(task, task): control for task, control in self.asked_by.items()},
         )
 
     def without(self, left_out: Collection[int]) -> Selection:

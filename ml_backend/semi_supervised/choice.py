@@ -41,6 +41,8 @@ from ml_backend.semi_supervised.training import (
 )
 from ml_backend.semi_supervised.tuning import tune
 
+UNLABELLED_TOO: Final = "tasks, labelled or not"
+"""What is learnt from, beside the labels alone."""
 FEWEST_OPEN: Final = 200
 """Open items below which they teach a model nothing worth the longer training."""
 TRUSTED_PER_CLASS: Final = 10
@@ -266,7 +268,7 @@ def _tuned(trainer: PoolFitter, pool: TrainingPool, known: LabeledItems) -> Tune
 def _fit(
     model: Model, report: TrainingReport, wins: bool, pool: TrainingPool, where: str, of_pool: float, of_labels: float
 ) -> Fit:
-    source = f"all {len(pool.items):,} tasks, labelled or not" if wins else "the labels alone"
+    source = f"all {len(pool.items):,} {UNLABELLED_TOO}" if wins else "the labels alone"
     compared = () if np.isnan(of_pool) else (of_pool, of_labels)
     why = "too few evaluation tasks or randomly drawn labels to compare"
     if compared:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import text_vectors
 from ml_backend.models.base import Model
+from ml_backend.models.several import takes_sets
 from ml_backend.pool.candidates import Labelled, Sizes, find_candidates
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Group, Vectors, one_pass
+from ml_backend.pool.scoring import Group, one_pass
+from ml_backend.pool.utility import Head, Vectors
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.oracle import Oracle
@@ -102,11 +104,16 @@ class PoolSearch:
         return np.stack(items).reshape(len(items), -1).astype(np.float16)
 
 
-class _Head:
+class _Head(Head):
     """A model over vectors, as `pool.heads.Head` is of a stored version."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
+
+    @property
+    def several(self) -> bool:
+        """Whether its answers are sets."""
+        return takes_sets(self._model)
 
     def probabilities(self, vectors: Vectors, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Of each row ``[n, K, C]``."""

@@ -4,10 +4,12 @@ from functools import partial
 
 import numpy as np
 
+from ml_backend.pool.utility import Head
+
 DIMENSIONS, CLASSES = 8, 3
 
 
-class Softmax:
+class Softmax(Head):
     """A linear head."""
 
     def __init__(self, seed=0):
@@ -19,6 +21,31 @@ class Softmax:
         logits = np.einsum("nd,kd,dc->nkc", vectors.astype(np.float64), masks, self.weights)
         powers = np.exp(logits - logits.max(axis=2, keepdims=True))
         return (powers / powers.sum(axis=2, keepdims=True)).astype(np.float32)
+
+
+class Sigmoids(Head):
+    """A linear head whose answers are sets."""
+
+    several = True
+
+    def __init__(self, seed=0):
+        self.weights = np.random.default_rng(seed).normal(size=(DIMENSIONS, CLASSES))
+
+    def probabilities(self, vectors, *, samples=1, seed=0):
+        found = 1 / (1 + np.exp(-vectors.astype(np.float64) @ self.weights))
+        return np.repeat(found[:, None], samples, axis=1).astype(np.float32)
+
+
+class Weighed(Softmax):
+    """A head with one of another question beside it."""
+
+    def __init__(self, weight, other):
+        super().__init__()
+        self._weight, self._other = weight, other
+
+    @property
+    def questions(self):
+        return [(self, self._weight), self._other]
 
 
 def a_pool(rows=1000, seed=0):

@@ -71,13 +71,26 @@ def project_store(folder, config=CONFIG, params=None):
     return store
 
 
-def trained(store, name="sentences-0001-0123abcd"):
-    """A version that tells floods from all else, in use."""
+PAIR = CONFIG.replace("<Text", '<Text name="title" value="$title"/><Text', 1)
+"""Shows two texts."""
+
+
+def trained(store, name="sentences-0001-0123abcd", *, multiple=False):
+    """A version that tells floods from all else, in use; of sets where ``multiple``: some floods are both."""
     texts = [*(f"flood warning in town {n}" for n in range(20)), *(f"cricket match number {n}" for n in range(20))]
-    model = Sentences(["flood", "other"])
-    model.fit(texts, np.array([0] * 20 + [1] * 20), seed=0, hyperparameters=LIGHT["hyperparameters"])
-    weights, config = model.state()
-    about = manifest(1, name).model_copy(update={"model": "sentences", "labels": ("flood", "other"), "config": config})
-    store.write_version(about, weights)
-    store.set_current(Current(name, None))
+    targets = np.array([0] * 20 + [1] * 20)
+    model = Sentences(["flood", "other"], multiple=multiple)
+    if multiple:
+        texts += [f"flood stops cricket match {n}" for n in range(20)]
+        targets = np.array([[1, 0]] * 20 + [[0, 1]] * 20 + [[1, 1]] * 20)
+    model.fit(texts, targets, seed=0, hyperparameters=LIGHT["hyperparameters"])
+    in_use(store, model, name, multiple=multiple)
     return model
+
+
+def in_use(store, model, name, **known):
+    """Store a model as the version in use."""
+    weights, config = model.state()
+    known |= {"model": model.name, "labels": tuple(model.labels), "config": config, "control": "label"}
+    store.write_version(manifest(1, name).model_copy(update=known), weights)
+    store.set_current(Current(name, None))

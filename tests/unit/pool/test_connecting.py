@@ -1,11 +1,10 @@
 """Connecting a pool: what is looked at before, and what is kept."""
 
-from dataclasses import replace
-
 import pytest
 from support.tables import (
     CONFIG,
     LIGHT,
+    PAIR,
     PICTURES_CONFIG,
     headline_rows,
     pool_of,
@@ -21,7 +20,10 @@ from ml_backend.pool.connecting import connect, forget_vectors, look
 from ml_backend.pool.document import connected, disconnect, required
 from ml_backend.pool.embedding_step import embed_pool
 from ml_backend.pool.encoders import GREY, encoder_for
+from ml_backend.pool.fields import check_question
+from ml_backend.pool.source import Source
 from ml_backend.pool.status import status
+from ml_backend.records import Wanted
 from ml_backend.store.documents import POOL, Shared, how_shared
 
 TEXTS = parse_label_config(CONFIG)
@@ -65,8 +67,8 @@ def test_the_column_is_named_or_the_only_one_with_texts(tmp_path, store):
     place = write_table(tmp_path / "a.parquet", [("a", "x", "y")], columns=("id", "title", "body"))
     with pytest.raises(DataError, match=r"columns with texts: 'title', 'body'\. Name one with --column"):
         looked(place, store)
-    assert looked(place, store, field_column="body").pool.fields == {"text": "body"}
-    assert looked(place, store, field_column="body", id_column="title").pool.id_column == "title"
+    assert looked(place, store, named=["body"]).pool.fields == {"text": "body"}
+    assert looked(place, store, named=["body"], id_column="title").pool.id_column == "title"
 
 
 def test_what_does_not_fit_the_project_is_said(tmp_path, store):
@@ -82,11 +84,65 @@ def test_what_does_not_fit_the_project_is_said(tmp_path, store):
     by_url = parse_label_config(CONFIG.replace('value="$text"', 'value="$text" valueType="url"'))
     with pytest.raises(ConfigurationError, match="are addresses or encoded"):
         looked(table, store, by_url)
-    several = replace(TEXTS, multiple=True)
-    with pytest.raises(ConfigurationError, match="takes several choices"):
-        looked(table, store, several)
     with pytest.raises(ConfigurationError, match="set text_model to sentences"):
         looked(table, store, settings=ProjectSettings(text_model="headlines"))
+
+
+def test_several_fields_have_a_column_each(tmp_path, store):
+    both = parse_label_config(PAIR, wanted=Wanted("", "text,title"))
+    place = write_table(tmp_path / "a.parquet", [("a", "x", "y")], columns=("id", "title", "body"))
+    with pytest.raises(DataError, match=r"no column 'text'.*'title', 'body'\. Name one with --column text="):
+        looked(place, store, both)
+    found = looked(place, store, both, named=["text=body"])
+    assert (found.pool.fields, found.pool.learnt_from) == ({"text": "body", "title": "title"}, ("text", "title"))
+    assert (found.encoder.name, found.dimensions) == ("wordllama, side by side", 512)
+    assert connect(store, found.pool) is False
+    assert required(store) == found.pool
+    # What is shown beside is brought along, and is not learnt from.
+    one = looked(place, store, shown=["title", "text"], named=["body"])
+    assert (one.pool.fields, one.pool.learnt_from) == ({"text": "body", "title": "title"}, ("text",))
+    assert one.dimensions == 256
+    assert Source(one.pool).rows(["a"]) == {"a": {"text": "y", "title": "x"}}
+
+
+def test_what_is_shown_only_may_be_missing(tmp_path, store):
+    place = write_table(tmp_path / "a.parquet", [("a", None, "y"), ("b", "x", None)], columns=("id", "title", "text"))
+    pool = looked(place, store, shown=["title"]).pool
+    assert Source(pool).rows(["a", "b"]) == {"a": {"text": "y", "title": ""}, "b": {"text": None, "title": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted", "error", "told"),
+    [
+        (PAIR, Wanted("", "", "numbers"), ConfigurationError, "setting embedding_field.*Take that setting away"),
+        (
+            PAIR.replace('<Text name="title"', '<Image name="title"'),
+            Wanted("", "title,text"),
+            ConfigurationError,
+            r'learns from <Image> "\$title" and <Text> "\$text"; of a pool several <Text> .* a picture only by itself',
+        ),
+        (PAIR.replace('<Text name="text"', '<HyperText name="text"'), Wanted(), ConfigurationError, "are plain <Text>"),
+        (PAIR.replace('<Text name="text"', '<Image name="text"'), Wanted(), DataError, r'shows "\$title" beside'),
+    ],
+    ids=["numbers", "a picture beside", "markup", "a folder has no columns"],
+)
+def test_what_cannot_be_learnt_of_a_pool_is_said(tmp_path, store, config, wanted, error, told):
+    table = write_table(tmp_path / "a.parquet", headline_rows())
+    place = write_picture(tmp_path / "p" / "1.png").parent if error is DataError else table
+    with pytest.raises(error, match=told):
+        looked(place, store, parse_label_config(config, wanted=wanted), ProjectSettings(), shown=["title", "text"])
+
+
+def test_a_project_that_learns_from_something_else_now_is_told(tmp_path, store):
+    pool = pool_of(write_table(tmp_path / "a.parquet", headline_rows()))
+    check_question(pool, TEXTS)
+    both = parse_label_config(PAIR, wanted=Wanted("", "text,title"))
+    with pytest.raises(DataError, match=r'learns from "\$text", "\$title" now.* was "\$text" .*Connect the pool again'):
+        check_question(pool, both)
+    connect(store, pool)
+    store.note_question(both, "Texts")
+    with pytest.raises(DataError, match="Connect the pool again"):
+        embed_pool(Settings(model_dir=tmp_path / "stores", text_model="auto"), store)
 
 
 def test_a_pool_is_remembered_and_forgotten(tmp_path, store):

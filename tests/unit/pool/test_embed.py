@@ -1,7 +1,10 @@
 """Embedding a pool: each row once, whatever comes in between."""
 
 import errno
+import os
 import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,8 +14,10 @@ from support.tables import headline_rows, pool_of, write_picture, write_table
 from ml_backend.encoders.text_vectors import encode
 from ml_backend.errors import DataError, StoreError
 from ml_backend.files import AtomicWriter
+from ml_backend.models.vectors import read_parts
 from ml_backend.pool.embed import EmbedOptions, embed
-from ml_backend.pool.encoders import GREY, PIXELS, TEXT, PoolEncoder
+from ml_backend.pool.encoders import BESIDE, GREY, PARTS, PIXELS, TEXT, PoolEncoder
+from ml_backend.pool.marks import differ, picture_marks
 from ml_backend.pool.source import Source
 from ml_backend.pool.state import state_in
 from ml_backend.pool.vectors import About, Vectors
@@ -171,6 +176,63 @@ def test_a_picture_file_of_another_size_is_embedded_anew(tmp_path):
     write_picture(tmp_path / "p" / "1.png", (250, 250, 250), side=40)
     assert embed(source(tmp_path / "p"), vectors, PoolEncoder(PIXELS, GREY)).changed == 1
     assert set(read(vectors)["1.png"].tolist()) == {250.0}
+
+
+def test_another_picture_of_the_same_size_is_embedded_anew(tmp_path):
+    path, before = tmp_path / "p" / "1.bmp", 1_700_000_000
+    for number in range(3):
+        write_picture(path.with_name(f"{number}.bmp"), (number * 60, 0, 0), side=28)
+        os.utime(path.with_name(f"{number}.bmp"), (before, before))
+    vectors, encoder, pool = Vectors(tmp_path / "pool" / GREY), PoolEncoder(PIXELS, GREY), pool_of(path.parent)
+    embed(Source(pool), vectors, encoder)
+    size = path.stat().st_size
+    write_picture(path, (250, 250, 250), side=28)
+    os.utime(path, (before + 1, before + 1))
+    assert path.stat().st_size == size
+    assert embed(Source(pool), vectors, encoder).changed == 1
+    assert set(read(vectors)["1.bmp"].tolist()) == {250.0}
+    assert embed(Source(pool), vectors, encoder).changed == 0
+
+    # A copy has other times; whoever keeps the vectors says that it is the same. From then on they count again.
+    later = datetime.fromtimestamp(before + 100, UTC).isoformat()
+    for number in range(3):
+        os.utime(path.with_name(f"{number}.bmp"), (before + 50, before + 50))
+    moved = Source(replace(pool, moved_at=later))
+    assert embed(moved, vectors, encoder).changed == 0
+    os.utime(path, (before + 200, before + 200))
+    assert embed(moved, vectors, encoder).changed == 1
+
+
+def test_marks_of_earlier_releases_say_nothing_of_the_time(tmp_path):
+    path = write_picture(tmp_path / "1.bmp")
+    size = path.stat().st_size
+    now = picture_marks([str(path), None, str(tmp_path / "gone.bmp")], [size, size, None])
+    assert differ(np.full(3, size + 1, np.uint64), now).tolist() == [False, False, True]
+    assert differ(np.zeros(3, np.uint64), now).tolist() == [False, False, False]
+    os.utime(path, (5, 5))
+    assert differ(now, picture_marks([str(path), str(path), None], [size, size, None])).tolist() == [True, False, False]
+
+
+def test_several_texts_stand_side_by_side(tmp_path):
+    rows = [("a", "storm", "flood warning"), ("b", "sport", "cricket match"), ("c", "sport", ""), ("d", "", "rain")]
+    place = write_table(tmp_path / "a.parquet", rows, columns=("id", "title", "text"))
+    pool = replace(pool_of(place, fields={"title": "title", "text": "text"}), learnt=("text", "title"))
+    encoder = PoolEncoder(PARTS, "wordllama" + BESIDE, 2)
+    vectors = Vectors(tmp_path / "vectors")
+    done = embed(Source(pool), vectors, encoder)
+    assert (done.new, done.bad) == (2, 2)
+    assert vectors.about() == About("wordllama, side by side", "wordllama, side by side", 512)
+    assert dict(vectors.bad()) == {
+        "c": "Text 1 of 2: The text is empty; there is nothing to classify",
+        "d": "Text 2 of 2: The text is empty; there is nothing to classify",
+    }
+    found = read(vectors)
+    for row, title, text in rows[:2]:
+        (expected,) = read_parts([[("Text", text), ("Text", title)]], "wordllama")  # as tasks are read
+        assert found[row] == pytest.approx(expected, abs=1e-3)
+    rows[1] = ("b", "news", "cricket match")
+    write_table(place, rows, columns=("id", "title", "text"))
+    assert embed(Source(pool), vectors, encoder).changed == 1
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from support.row_pools import DIMENSIONS, Softmax, a_pool, in_groups
+from support.row_pools import DIMENSIONS, Sigmoids, Softmax, Weighed, a_pool, in_groups
 
 from ml_backend.draws import draws_for
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.scoring import NEAREST, Rows, Search, Top, Wanted, one_pass
+from ml_backend.pool.utility import Head
 from ml_backend.selection.control_arm import control_order
 from ml_backend.selection.ordering import rank, uncertainty
 from ml_backend.strategies.mixture import itemwise, needs
@@ -29,6 +30,33 @@ def test_the_best_are_the_top_of_all_in_memory(strategy, batch):
     assert found.best is not None
     assert found.best.ids.tolist() == [ids[place] for place in expected]
     assert found.rows == 1000
+
+
+@pytest.mark.parametrize("over", ["mean", "largest"])
+def test_of_sets_the_best_are_those_whose_classes_are_in_doubt(over):
+    ids, vectors = a_pool()
+    found = one_pass(in_groups(ids, vectors, 137), wanted(over_classes=over), Sigmoids())
+    p, keys = Sigmoids().probabilities(vectors)[:, 0].astype(np.float64), row_keys(ids)
+    binary = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    values = binary.max(axis=1) if over == "largest" else binary.mean(axis=1)
+    first = np.argsort(-values, kind="stable")[:200]
+    assert found.best is not None
+    places = [ids.index(name) for name in found.best.ids.tolist()]
+    assert set(places) <= set(first.tolist())
+    assert values[places] == pytest.approx(np.sort(values)[::-1][:50], abs=1e-6)
+    assert len(set(keys[places].tolist())) == 50
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 3.0), (0.0, 1.0)])
+def test_of_several_questions_the_weighted_mean_counts(weights):
+    ids, vectors = a_pool()
+    other = Softmax(seed=5)
+    found = one_pass(in_groups(ids, vectors, 300), wanted(), Weighed(weights[0], (other, weights[1])))
+    keys = row_keys(ids)
+    parts = [uncertainty("entropy", head.probabilities(vectors), keys, seed=3) for head in (Softmax(), other)]
+    mean = (weights[0] * parts[0] + weights[1] * parts[1]) / sum(weights)
+    assert found.best is not None
+    assert found.best.ids.tolist() == [ids[place] for place in rank(mean, keys, seed=3, count=50)]
 
 
 def test_a_strategy_of_the_whole_pool_has_its_stand_in():
@@ -102,7 +130,7 @@ def test_progress_tells_the_rows_behind_it():
 
 
 def test_a_failing_head_ends_the_pass():
-    class Failing:
+    class Failing(Head):
         def probabilities(self, vectors, *, samples=1, seed=0):
             raise ValueError("no")
 

@@ -39,6 +39,16 @@ def test_with_as_many_candidates_as_items_nothing_is_lost(data):
     assert [entry.picked for entry in candidates] == [entry.picked for entry in all_of_them]
 
 
+def test_of_sets_as_many_candidates_as_items_lose_nothing_either():
+    targets = np.array([(label == "sport", "flood" in text) for text, label in zip(TEXTS, LABELS, strict=True)]) + 0
+    data = LabelledData("topics", Sentences, ("sport", "flood"), TEXTS, targets, encoder="wordllama")
+    all_of_them, candidates = (
+        list(simulate(data, replace(DESIGN, candidates=count), "entropy", 0)) for count in (0, 1000)
+    )
+    assert len(candidates) == 3
+    assert [entry.picked for entry in candidates] == [entry.picked for entry in all_of_them]
+
+
 def test_labelled_items_are_no_candidates_and_are_learnt_from_all_the_same(data):
     oracle = Oracle(data, DESIGN, 0)
     oracle.label(oracle.first)
