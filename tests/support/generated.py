@@ -9,7 +9,6 @@ from xml.sax.saxutils import quoteattr
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from label_studio_sdk.label_interface import LabelInterface
 
 from ml_backend.errors import DataError, LabelConfigError
 from ml_backend.importing.items import Remarks
@@ -124,6 +123,8 @@ def check_config(xml: str) -> LabelingConfig | None:
 
 def check_read(xml: str, found: LabelingConfig) -> None:
     """Label Studio's own parser reads a config alike, and its import takes our guess."""
+    from label_studio_sdk.label_interface import LabelInterface  # here: all workers would wait for it as they collect
+
     question = found.question
     result = result_for(question.labels[0], 0.5, question)
     assert label_of(result, question) == question.labels[0]
