@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import local
 from typing import TYPE_CHECKING, Final
 
 from ml_backend.errors import ConfigurationError
@@ -33,6 +34,8 @@ class Hardware:
 
 
 _chosen = Hardware()
+_entered = local()
+"""Of each thread: whether it is inside of `threads`."""
 
 
 def use(hardware: Hardware) -> None:
@@ -97,13 +100,17 @@ def threads() -> Iterator[None]:
     """
     import torch
 
-    before = torch.get_num_threads()
+    if getattr(_entered, "here", False):  # by who called: to set them again costs more than a thousand rows' head
+        yield
+        return
+    before, _entered.here = torch.get_num_threads(), True
     torch.set_num_threads(_chosen.threads)
     try:
         with _pools(len(sys.modules)).limit(limits=_chosen.threads):
             yield
     finally:
         torch.set_num_threads(before)
+        _entered.here = False
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.errors import StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import MODELS
@@ -59,7 +60,10 @@ class Head(utility.Head):
     def probabilities(self, vectors: Half, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
         model: Any = self.model
-        parts = [model.feature_probabilities(model.seen(rows), samples=samples, seed=seed) for rows in widened(vectors)]
+        with hardware.threads():
+            parts = [
+                model.feature_probabilities(model.seen(rows), samples=samples, seed=seed) for rows in widened(vectors)
+            ]
         return np.concatenate(parts) if parts else np.zeros((0, samples, len(self.labels)), np.float32)
 
     def packed(self) -> PackedHead:

@@ -134,3 +134,16 @@ with threadpool_limits(limits=2):
 def test_what_numpy_scipy_and_scikit_learn_compute_with_is_held_as_well():
     done = subprocess.run([sys.executable, "-c", LIBRARIES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_who_asks_again_inside_changes_nothing():
+    before = torch.get_num_threads()
+    with hardware.using(Hardware(threads=3)):
+        with hardware.threads():
+            torch.set_num_threads(2)
+            with hardware.threads():
+                assert torch.get_num_threads() == 2
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == before
+        with hardware.threads():
+            assert torch.get_num_threads() == 3
