@@ -13,44 +13,59 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import AcquisitionError
 from ml_backend.evaluation.metrics import ClassCount, Metrics, expected_calibration_error
+from ml_backend.models.temperature import log_odds
 
 Floats = NDArray[np.float64]
 Sets = NDArray[np.integer]
-Chosen = NDArray[np.bool_]
 HALF: Final = 0.5
-"""Threshold of a class about which nothing is known."""
+"""Threshold of a class about which too little is known."""
 FEWEST: Final = 5
-"""Evaluation items with a class, and without it, below which they do not choose its threshold."""
+"""Evaluation items with a class, and without it, below which its threshold is `HALF`."""
+USUAL_COUNTS: Final = 20
+"""Items with a class that its usual threshold counts as."""
 FOLDS: Final = 5
 FOLD_STREAM: Final = 31
 
 
-def best_thresholds(
-    probabilities: NDArray[np.floating], sets: Sets, otherwise: Floats | None = None, told: Chosen | None = None
-) -> Floats:
+def best_thresholds(probabilities: NDArray[np.floating], sets: Sets) -> Floats:
     """For each class the probability from which it is taken to be in a set, so that its F-score is best ``[C]``.
 
     ``F = 2 TP / (2 TP + FP + FN)`` of the items at or above it. Thresholds lie half-way between two probabilities; of
-    equally good ones the nearest to one half is taken.
+    equally good ones the nearest to one half is taken. A class with fewer than `FEWEST` items on one side keeps `HALF`.
     Lipton, Elkan & Naryanaswamy 2014, https://arxiv.org/abs/1402.1892: the best one is half the best F-score where
     probabilities are right, hence rarely above one half.
 
     Args:
         probabilities: ``[N, C]``.
         sets: what people answered ``[N, C]``.
-        otherwise: thresholds of the classes that they cannot choose for ``[C]``; None: `HALF`.
-        told: which classes they can ``[C]``; None: `choose_for`.
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(sets) > 0
-    enough = choose_for(sets) if told is None else told
-    usual = np.full(p.shape[1], HALF) if otherwise is None else otherwise
-    return np.array([_best(p[:, c], y[:, c]) if enough[c] else usual[c] for c in range(p.shape[1])])
+    enough = _rarer(y) >= FEWEST
+    return np.array([_best(p[:, c], y[:, c]) if enough[c] else HALF for c in range(p.shape[1])])
 
 
-def choose_for(sets: Sets) -> Chosen:
-    """Classes whose thresholds these answers can choose: `FEWEST` have them, and `FEWEST` have not ``[C]``."""
-    counts = (np.asarray(sets) > 0).sum(axis=0)
-    return np.asarray((counts >= FEWEST) & (len(sets) - counts >= FEWEST))
+def thresholds_near(usual: Floats, probabilities: NDArray[np.floating], sets: Sets) -> Floats:
+    """The best thresholds by these items, drawn to those that are usual otherwise, the more the fewer they are ``[C]``.
+
+    ``logit t = (m logit best + USUAL_COUNTS logit usual) / (m + USUAL_COUNTS)``, ``m`` the items with the class, or
+    without it, whichever are fewer: the best one by a few items is far off as often as not.
+
+    Args:
+        usual: such as those that the pool makes expect ``[C]``.
+        probabilities: ``[N, C]``.
+        sets: what people answered ``[N, C]``.
+    """
+    p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(sets) > 0
+    fewer = _rarer(y)
+    best = np.array([_best(p[:, c], y[:, c]) if fewer[c] else usual[c] for c in range(p.shape[1])])
+    odds = (fewer * log_odds(best) + USUAL_COUNTS * log_odds(usual)) / (fewer + USUAL_COUNTS)
+    return np.asarray(0.5 * (1 + np.tanh(odds / 2)))
+
+
+def _rarer(sets: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Items with each class, or without it, whichever are fewer ``[C]``."""
+    counts = sets.sum(axis=0, dtype=np.int64)
+    return np.asarray(np.minimum(counts, len(sets) - counts))
 
 
 def _best(p: Floats, y: NDArray[np.bool_]) -> float:
@@ -65,20 +80,20 @@ def _best(p: Floats, y: NDArray[np.bool_]) -> float:
 
 
 def answered_across(
-    probabilities: NDArray[np.floating], sets: Sets, otherwise: Floats | None = None, *, seed: int = 0
+    probabilities: NDArray[np.floating], sets: Sets, usual: Floats | None = None, *, seed: int = 0
 ) -> NDArray[np.int64]:
     """What thresholds answer that were chosen without the item itself ``[N, C]``, in `FOLDS` folds.
 
-    Thresholds that are measured on the items that they were chosen by look better than they are. ``otherwise``: those
-    of the classes that all items together cannot choose for, as of `best_thresholds`.
+    Thresholds that are measured on the items that they were chosen by look better than they are. They are
+    `thresholds_near` the ``usual`` ones; without these the `best_thresholds`.
     """
     p, y = np.asarray(probabilities, dtype=np.float64), np.asarray(sets)
-    fold, told = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(p)) % FOLDS, choose_for(y)
+    fold = np.random.default_rng([seed, FOLD_STREAM]).permutation(len(p)) % FOLDS
     answers = np.zeros(p.shape, np.int64)
     for number in range(FOLDS):
         asked = fold == number
-        if not asked.all():  # else there is nothing to choose by, nor a class to choose for
-            answers[asked] = p[asked] >= best_thresholds(p[~asked], y[~asked], otherwise, told)
+        others = p[~asked], y[~asked]
+        answers[asked] = p[asked] >= (best_thresholds(*others) if usual is None else thresholds_near(usual, *others))
     return answers
 
 

@@ -50,6 +50,12 @@ def thresholds_of(model: Model) -> NDArray[np.float64]:
     return np.full(len(model.labels), HALF) if found is None else np.asarray(found, dtype=np.float64)
 
 
+def usual_thresholds(model: Model) -> NDArray[np.float64]:
+    """The same where no evaluation answers are known: what the pool makes expect ``[C]``."""
+    found = getattr(model, "usual_thresholds", None)
+    return np.full(len(model.labels), HALF) if found is None else np.asarray(found, dtype=np.float64)
+
+
 def answers_of(model: Model, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
     """What a model answers at ``probabilities [N, C]``: the likeliest class ``[N]``, or sets ``[N, C]``."""
     if not takes_sets(model):

@@ -32,6 +32,7 @@ SHARPNESS: Final = "sharpness"
 """Key of a stored configuration: what all logits were multiplied by after the training."""
 MULTIPLE: Final = "multiple"
 THRESHOLDS: Final = "thresholds"
+USUAL_THRESHOLDS: Final = "usual_thresholds"
 """Keys of one whose answers are sets."""
 
 
@@ -53,6 +54,7 @@ class HeadedClassifier(ABC, Generic[Network]):
         self.multiple = multiple
         """Whether answers are sets: see `several`."""
         self.thresholds: NDArray[np.float64] | None = None
+        self.usual_thresholds: NDArray[np.float64] | None = None
         self.labels = checks.check_labels(self.name, labels)
         self._network: Network | None = None
         self._dropout = 0.0
@@ -128,6 +130,8 @@ class HeadedClassifier(ABC, Generic[Network]):
         self._sharpness *= factor
         if self.thresholds is not None:
             self.thresholds = sharpened(self.thresholds, factor)
+        if self.usual_thresholds is not None:
+            self.usual_thresholds = sharpened(self.usual_thresholds, factor)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and configuration for ``from_state``."""
@@ -140,7 +144,9 @@ class HeadedClassifier(ABC, Generic[Network]):
         }
         config = {"dropout": self._dropout, SHARPNESS: self._sharpness, **self._config()}
         if self.multiple:
-            config |= {MULTIPLE: True, THRESHOLDS: None if self.thresholds is None else self.thresholds.tolist()}
+            config[MULTIPLE] = True
+            for key, found in ((THRESHOLDS, self.thresholds), (USUAL_THRESHOLDS, self.usual_thresholds)):
+                config[key] = None if found is None else found.tolist()
         return weights, config
 
     @classmethod
@@ -152,6 +158,8 @@ class HeadedClassifier(ABC, Generic[Network]):
 
         model = cls(labels, multiple=bool(config.get(MULTIPLE)))
         model.thresholds = checks.stored_thresholds(cls.name, config.get(THRESHOLDS), len(model.labels))
+        usual = config.get(USUAL_THRESHOLDS)
+        model.usual_thresholds = checks.stored_thresholds(cls.name, usual, len(model.labels))
         model._dropout = checks.stored_number(cls.name, config, "dropout")
         if SHARPNESS in config:  # older versions lack it
             model._sharpness = checks.stored_number(cls.name, config, SHARPNESS)

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from ml_backend.evaluation.intervals import intervals
 from ml_backend.evaluation.metrics import evaluate
-from ml_backend.evaluation.sets import answered_across, best_thresholds, evaluate_sets
+from ml_backend.evaluation.sets import answered_across, evaluate_sets, thresholds_near
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.models.several import are_sets, takes_sets, thresholds_of
+from ml_backend.models.several import are_sets, takes_sets, usual_thresholds
 
 Targets = NDArray[np.int64]
 
 
 def choose_thresholds(model: Model, evaluation: LabeledItems) -> None:
-    """Give a model of sets the thresholds that suit the evaluation answers; where these are too few, its own stay."""
+    """Give a model of sets the thresholds that suit the evaluation answers, and the pool where these are few."""
     if takes_sets(model) and len(evaluation.items):
         probabilities = model.probabilities(evaluation.items)[:, 0]
-        vars(model)["thresholds"] = best_thresholds(probabilities, evaluation.targets, thresholds_of(model))
+        vars(model)["thresholds"] = thresholds_near(usual_thresholds(model), probabilities, evaluation.targets)
 
 
 def answered(model: Model, probabilities: NDArray[np.floating], targets: Targets, *, seed: int) -> Targets:
@@ -31,7 +31,7 @@ def answered(model: Model, probabilities: NDArray[np.floating], targets: Targets
     Sets by thresholds that were chosen without the task itself: those that are served know its answer.
     """
     if are_sets(targets):
-        return answered_across(probabilities, targets, thresholds_of(model), seed=seed)
+        return answered_across(probabilities, targets, usual_thresholds(model), seed=seed)
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 

@@ -50,4 +50,5 @@ def expected_thresholds(probabilities: NDArray[np.floating], rates: NDArray[np.f
 def suit(model: Model, items: Sequence[Any], rates: NDArray[np.floating]) -> None:
     """Give a model of sets `expected_thresholds` of these items; any other is left as it is."""
     if takes_sets(model):
-        vars(model)["thresholds"] = expected_thresholds(model.probabilities(items)[:, 0], rates)
+        found = expected_thresholds(model.probabilities(items)[:, 0], rates)
+        vars(model).update(thresholds=found, usual_thresholds=found)

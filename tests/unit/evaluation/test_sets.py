@@ -9,7 +9,15 @@ from ml_backend.evaluation.agreement import krippendorff_alpha, majority_set, ma
 from ml_backend.evaluation.guessing import guessing_verdict_of_sets
 from ml_backend.evaluation.intervals import intervals
 from ml_backend.evaluation.label_errors import doubtful_sets, folds, has_enough
-from ml_backend.evaluation.sets import FEWEST, HALF, answered_across, best_thresholds, evaluate_sets
+from ml_backend.evaluation.sets import (
+    FEWEST,
+    HALF,
+    USUAL_COUNTS,
+    answered_across,
+    best_thresholds,
+    evaluate_sets,
+    thresholds_near,
+)
 from ml_backend.label_sets import pack
 
 LABELS = ("a", "b", "c")
@@ -144,3 +152,18 @@ def test_doubts_of_sets():
     assert has_enough(sets, 3)
     assert not has_enough(np.zeros((9, 3), np.int64), 3)
     assert sorted(np.bincount(folds(sets, 0)).tolist()) == [100, 100, 100]
+
+
+def test_few_answers_move_the_usual_thresholds_a_little_and_many_all_the_way():
+    usual = np.array([0.1, 0.1])
+    p = np.array([[0.9, 0.9], [0.2, 0.2]])
+    assert thresholds_near(usual, p, np.array([[0, 0], [0, 0]])).tolist() == pytest.approx([0.1, 0.1])
+    best = 0.55  # half-way between the two
+    for count in (1, USUAL_COUNTS, 1_000):
+        found = thresholds_near(usual, np.repeat(p, count, axis=0), np.repeat([[1, 0], [0, 0]], count, axis=0))
+        assert found[1] == pytest.approx(0.1), "no item has it"
+        share = count / (count + USUAL_COUNTS)
+        odds = share * np.log(best / (1 - best)) + (1 - share) * np.log(0.1 / 0.9)
+        assert found[0] == pytest.approx(1 / (1 + np.exp(-odds)))
+    answers = answered_across(np.repeat(p, 50, axis=0), np.repeat([[1, 0], [0, 0]], 50, axis=0), usual)
+    np.testing.assert_array_equal(answers, np.repeat([[1, 1], [0, 1]], 50, axis=0))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from ml_backend.models.base import LabeledItems
-from ml_backend.models.several import answers_of, new_model
+from ml_backend.models.several import answers_of, new_model, usual_thresholds
 from ml_backend.models.vectors import Vectors
 from ml_backend.semi_supervised.choice import fit
 from ml_backend.semi_supervised.thresholds import expected_thresholds
@@ -74,5 +74,10 @@ def test_without_evaluation_tasks_a_rare_class_is_found(rare):
     )
     says = found.model.probabilities(items[300:])[:, 0]
     at_half = f1_score(sets[300:, 0], says[:, 0] >= 0.5)
-    own = f1_score(sets[300:, 0], answers_of(found.model, says)[:, 0])
-    assert own > at_half + 0.1
+    own = answers_of(found.model, says)
+    assert f1_score(sets[300:, 0], own[:, 0]) > at_half + 0.1
+    again = Vectors.from_state(("rare", "usual"), *found.model.state())
+    np.testing.assert_array_equal(usual_thresholds(again), usual_thresholds(found.model))
+    found.model.sharpen(3.0)
+    sharper = found.model.probabilities(items[300:])[:, 0]
+    np.testing.assert_array_equal(answers_of(found.model, sharper), own, "no answer changes")
