@@ -69,6 +69,26 @@ def test_nested_answers_are_counted_and_guesses_are_written_so_that_the_page_tic
     assert all(result[0]["value"]["choices"] in ([["A"]], [["B"]]) for result in found.values())
 
 
+LEAVES = """<View><Text name="t" value="$text"/><Taxonomy name="c" toName="t" maxUsages="3" leafsOnly="true">
+<Choice value="Near"><Choice value="wet"/><Choice value="hot"/></Choice><Choice value="Far"><Choice value="away"/>
+</Choice></Taxonomy></View>"""
+WAYS = {"A": [["Near", "wet"], ["Near", "hot"]], "B": [["Far", "away"]]}
+
+
+def leaves(label):
+    return [{"from_name": "c", "to_name": "t", "type": "taxonomy", "value": {"taxonomy": WAYS[label]}}]
+
+
+def test_several_leaves_of_a_taxonomy_are_learnt_and_guessed_with_their_ways(make_project, tmp_path):
+    data = [{"text": text} for text in texts(24)]
+    report, project = learnt(make_project, tmp_path, LEAVES, data, answer=leaves)
+    assert report.label_counts == {"wet": 10, "hot": 10, "away": 10}
+    found = guesses(project, report)
+    assert len(found) == 4
+    for task_id, result in found.items():
+        assert result[0]["value"]["taxonomy"] == WAYS["AB"[project.task_ids.index(task_id) % 2]]
+
+
 @pytest.mark.parametrize("name", ["lowercase_tags.xml", "nested_field.xml", "encoding_base64.xml"])
 def test_configs_that_work(make_project, tmp_path, name):
     shown = {
