@@ -55,5 +55,4 @@ def _is_alike(manifest: Manifest, project: RoundProject) -> bool:
         and manifest.libraries == library_versions()
         and project.vector_length in (0, manifest.config.get("dimensions"))
         and all(manifest.settings.get(name) == settings[name] for name in SHAPE_WEIGHTS)
-        and all(manifest.settings.get(name, "") == settings[name] for name in ("objects", "embedding_field"))
     )

@@ -247,7 +247,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
         in_a_row=fitted.in_a_row,
         label_counts=report.label_counts,
         training={**asdict(training), "hyperparameters": dict(training.hyperparameters)},
-        settings=project.settings.model_dump(),
+        settings=_settings(project),
         libraries=library_versions(),
         parent=project.store.current().version,
         agreement=asdict(report.agreement) if report.agreement else None,
@@ -255,6 +255,13 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
     )
     project.store.write_version(manifest, weights, verdict.evaluation_predictions)
     return manifest
+
+
+def _settings(project: RoundProject) -> dict[str, Any]:
+    """The project's settings, with what its vectors were really made of: the order of before may have said so."""
+    wanted = project.question.wanted
+    source = {"objects": wanted.objects, "embedding_field": wanted.embedding_field} if project.question.parts else {}
+    return project.settings.model_dump() | source
 
 
 def fingerprint_of(project: RoundProject) -> str:
