@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-ENGLISH: Final = "minilm"
+from ml_backend.encoders.side_by_side import BOTH
+
+ENGLISH: Final = BOTH
 """Encoder of English texts."""
 MANY: Final = "multilingual"
 """Encoder of texts in many languages."""

@@ -26,6 +26,7 @@ ENCODERS: Final[Registry[type[Encoder]]] = Registry(
     {
         "gradients": "ml_backend.encoders.gradients:Gradients",
         "photos": "ml_backend.encoders.photos:Photos",
+        "minilm_multilingual": "ml_backend.encoders.sentences:MiniLmMultilingual",
         "minilm": "ml_backend.encoders.sentences:MiniLm",
         "wordllama": "ml_backend.encoders.sentences:WordLlama",
         "multilingual": "ml_backend.encoders.sentences:Multilingual",

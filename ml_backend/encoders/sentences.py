@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
 from ml_backend.encoders.base import Rows
+from ml_backend.encoders.side_by_side import BOTH
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
@@ -70,6 +71,12 @@ class _Pretrained:
     def from_state(cls, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """The encoder of the package."""
         return cls()
+
+
+class MiniLmMultilingual(_Pretrained):
+    """MiniLM and the multilingual encoder side by side, for English texts."""
+
+    name = BOTH
 
 
 class MiniLm(_Pretrained):

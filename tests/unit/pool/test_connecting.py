@@ -197,6 +197,6 @@ def test_status_tells_damage_and_reasons(tmp_path, store):
 def test_models_that_read_rows_themselves_have_no_encoder():
     from ml_backend.models.registry import MODELS
 
-    assert encoder_for(MODELS["sentences"], "").name == "minilm"
+    assert encoder_for(MODELS["sentences"], "").name == "minilm_multilingual"
     with pytest.raises(ConfigurationError, match="headlines reads each row itself"):
         encoder_for(MODELS["headlines"], "")

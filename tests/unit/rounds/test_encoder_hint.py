@@ -20,7 +20,7 @@ from ml_backend.rounds.encoder_choice import in_words
 from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
 from ml_backend.rounds.encoder_preview import preview
 
-TEXTS = ["sentences (minilm)", "sentences (multilingual)", "sentences (wordllama)"]
+TEXTS = ["sentences (minilm_multilingual)", "sentences (multilingual)", "sentences (minilm)"]
 PICTURES = ["mnist_cnn (gradients)", "photos (efficientnet_lite1)"]
 ENGLISH = ["The police have said that all of them are well after the fire", "What you should know about your new phone"]
 GERMAN = ["Die Feuerwehr rettet drei Kinder aus dem brennenden Haus", "Was man über das neue Telefon wissen sollte"]
@@ -43,6 +43,9 @@ def test_an_encoder_that_is_wanted_and_not_installed_is_named() -> None:
     chosen, reason = text_hint(GERMAN * 5, ["sentences (minilm)", "sentences (wordllama)"])
     assert chosen == "sentences (minilm)"
     assert "the texts are not English; multilingual cannot be used here" in reason
+    chosen, reason = text_hint(ENGLISH * 5, ["sentences (minilm)", "sentences (wordllama)"])
+    assert chosen == "sentences (minilm)"
+    assert "the texts are English, or many of them; minilm_multilingual cannot be used here" in reason
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,7 @@ def digit(value: int) -> str:
 
 
 def test_an_import_is_told_what_reads_its_texts() -> None:
-    assert preview(TOPIC, ProjectSettings(), ENGLISH * 5).startswith("Read with sentences (minilm): ")
+    assert preview(TOPIC, ProjectSettings(), ENGLISH * 5).startswith("Read with sentences (minilm_multilingual): ")
     assert preview(TOPIC, ProjectSettings(), RUSSIAN * 5).startswith("Read with sentences (multilingual): 100% of")
 
 
@@ -99,7 +102,8 @@ def test_where_nothing_can_be_looked_at_the_candidates_are_named() -> None:
     assert "mnist_cnn" in by_url
     assert "the first round looks at some pictures" in by_url
     texts = preview(TOPIC, ProjectSettings(), [])
-    assert texts.startswith("Read with sentences (minilm or wordllama or multilingual): the first texts tell")
+    every = "minilm_multilingual or minilm or wordllama or multilingual"
+    assert texts.startswith(f"Read with sentences ({every}): the first texts tell")
 
 
 def test_a_choice_by_hand_is_told_as_one() -> None:

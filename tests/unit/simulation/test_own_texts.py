@@ -21,7 +21,7 @@ def table(path, sentences):
     return path
 
 
-@pytest.mark.parametrize(("sentences", "encoder"), [(GERMAN, "multilingual"), (ENGLISH, "minilm")])
+@pytest.mark.parametrize(("sentences", "encoder"), [(GERMAN, "multilingual"), (ENGLISH, "minilm_multilingual")])
 def test_own_texts_are_read_by_their_language(tmp_path, sentences, encoder):
     assert Source("own", table(tmp_path / "own.csv", sentences), "label").load().encoder == encoder
 
