@@ -11,6 +11,8 @@ from bench.shapes import coloured_shapes
 
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.encoders import feature_store, picture_vectors
+from ml_backend.label_sets import pack, unpack
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.predictor import Predictor
 from ml_backend.rounds.request import RoundRequest, RunOptions
@@ -26,11 +28,21 @@ CONFIG = """<View>
 COUNT = 240
 
 
+SETS = {"square": ("square", "angular"), "circle": ("circle",), "triangle": ("triangle", "angular")}
+"""What a picture of each kind is, where several choices may be made."""
+
+
 @pytest.fixture(scope="module")
-def shapes(make_project):
-    """240 colour pictures of three shapes, nothing labelled."""
-    pictures, kinds = coloured_shapes(COUNT)
-    uris = ["data:image/jpeg;base64," + base64.b64encode(raw).decode() for raw in pictures]
+def pictures():
+    """240 colour pictures of three shapes, as data URIs, and their kinds."""
+    raws, kinds = coloured_shapes(COUNT)
+    return ["data:image/jpeg;base64," + base64.b64encode(raw).decode() for raw in raws], kinds
+
+
+@pytest.fixture(scope="module")
+def shapes(make_project, pictures):
+    """The pictures, nothing labelled."""
+    uris, kinds = pictures
     project = make_project("shapes", [{"image": uri} for uri in uris], config=CONFIG)
     return project, dict(zip(project.task_ids, kinds, strict=True))
 
@@ -99,3 +111,19 @@ def test_the_image_model_can_be_set_by_hand(shapes, tmp_path, features):
     report = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(dry_run=True))
     assert report.encoder_choice == ""
     assert [path.name for path in features.iterdir()] == ["contents.sqlite", "grey-28.sqlite"]
+
+
+def test_photographs_with_several_labels(pictures, make_project, tmp_path, features):
+    choices = CONFIG.replace('toName="image"', 'toName="image" choice="multiple"')
+    config = choices.replace("</Choices>", '<Choice value="angular"/></Choices>')
+    uris, kinds = (part[:60] for part in pictures)
+    project = make_project("sets", [{"image": uri} for uri in uris], config=config)
+    for task, kind in zip(project.task_ids[:40], kinds, strict=False):
+        project.client.annotate(task, annotation_result(pack(SETS[kind], project.question.labels), project.question))
+    settings = ProjectSettings(image_model="photos", queue_size=20, control_share=0, map=False)
+    report = run_round(Workspace(project.client, tmp_path, settings), RoundRequest(project.id))
+    assert report.label_counts["angular"] == sum("angular" in SETS[kind] for kind in kinds[:40])
+    known = dict(zip(project.task_ids, kinds, strict=True))
+    right = [set(unpack(p.label)) == set(SETS[known[p.task_id]]) for p in report.queue.predictions]
+    assert len(right) == 20
+    assert np.mean(right) > 0.5
