@@ -35,7 +35,6 @@ def record_round(
     options: RunOptions = ORDINARY_RUN,
     *,
     observer: Observer | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] = lambda: uuid4().hex[:12],
     run: Callable[..., Report] = run_round,
     patience: float = NOTES_PATIENCE,
@@ -49,7 +48,6 @@ def record_round(
         request: what is asked of the round.
         options: how to run it.
         observer: watches the steps.
-        now: the clock.
         new_id: names the round, in `rounds.jsonl` and in logs.
         run: does the round: called as ``run_round``.
         patience: seconds to wait for the lock of notes that are shared.
@@ -57,7 +55,7 @@ def record_round(
     Raises:
         ActiveLearningError: as ``run``.
     """
-    round_id, project_id = new_id(), request.project_id
+    round_id, project_id, now = new_id(), request.project_id, workspace.now
     facts = {"round": round_id, "started": now().isoformat(), "trigger": request.trigger}
     shown = (lambda: None) if options.dry_run else partial(open_project, workspace.root, project_id)
     steps = LiveProgress(_Logged(observer or Silent()), shown, facts)

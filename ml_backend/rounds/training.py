@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
                 verdict, guessing=by_cross_validation(project, examples.task_ids, known_items, step.progress)
             )
     with recorder.step("store") as step:
-        manifest = _store(project, fitted, fingerprint, verdict, report)
+        manifest = _store(project, fitted, fingerprint, verdict, report, made=workspace.now())
         note_version(manifest.name)
         step.detail = manifest.name
         workspace_pruned = project.store.prune(workspace.keep_versions)
@@ -226,7 +226,9 @@ def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> 
     return better
 
 
-def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdict, report: Report) -> Manifest:
+def _store(
+    project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdict, report: Report, *, made: datetime
+) -> Manifest:
     model, training, learnt_from = fitted.model, fitted.training, fitted.learnt_from
     weights, config = model.state()
     name = project.store.next_version_name(model.name, fingerprint)
@@ -234,7 +236,7 @@ def _store(project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdi
         name=name,
         model=model.name,
         number=int(name.split("-")[-2]),
-        created_at=datetime.now(UTC),
+        created_at=made,
         object_tag=project.question.object_tag,
         control=project.question.control,
         labels=project.question.labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +55,8 @@ class Workspace:
     """That a round may spend on fetching."""
     outside: FindPool | None = None
     """Finds the pool outside Label Studio that a project is connected to; None where nothing knows of such."""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """The clock."""
 
     def store(self, uid: str) -> ProjectStore:
         """A project's store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
 from ml_backend.jobs.local_queue import LocalRoundQueue
-from ml_backend.records import CONTROL, PINNED
+from ml_backend.records import CONTROL, FIRST_ROW, PINNED
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
@@ -124,6 +125,12 @@ def test_rounds_draw_maps_that_go_on_from_each_other(served: Served) -> None:
 
 
 def test_the_map_shows_colours_and_replays(served: Served, dashboard: Page) -> None:
+    before = served.store.map(served.store.versions()[0])
+    assert before is not None
+    # As of a project with a pool outside: three rows where no task is.
+    corners = before.places.min(axis=0), before.places.max(axis=0), before.places.mean(axis=0)
+    rows = {"rows": FIRST_ROW + np.arange(3), "row_places": np.array(corners, np.float32)}
+    served.store.write_map(served.store.versions()[0], replace(before, **rows))
     open_map(dashboard, served)
     drawn = newest_map(served)
     expect(dashboard.locator("#map-caption")).to_contain_text(f"All {drawn.pool} tasks")
@@ -139,10 +146,14 @@ def test_the_map_shows_colours_and_replays(served: Served, dashboard: Page) -> N
     dashboard.locator("#map-slider").focus()
     dashboard.keyboard.press("ArrowLeft")
     expect(dashboard.locator("#map-version")).to_contain_text(f"Version 1: {FIRST} labels")
-    before = served.store.map(served.store.versions()[0])
-    assert before is not None
     here = spot(dashboard, int(drawn.task_ids[0]))
     assert (here["x"], here["y"]) != (there["x"], there["y"])
+    expect(dashboard.locator("#map-caption")).to_contain_text("Beside them 3 rows of the pool outside, a sample.")
+    shown, frame = dashboard.get_by_role("button", name="rows of the pool, a sample"), dashboard.locator("#map-frame")
+    expect(shown).to_contain_text("3")
+    drawn_with = frame.screenshot()
+    shown.click()
+    until(lambda: frame.screenshot() != drawn_with, "the map without the grey points")
 
 
 def alone(drawn: PoolMap, state: int) -> int:

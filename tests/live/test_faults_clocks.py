@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import jwt
@@ -15,7 +14,6 @@ from support.disturbed_rounds import LABELS, Live
 from support.label_studio import LiveLabelStudio
 
 from ml_backend.label_studio.http import LabelStudioHttp
-from ml_backend.rounds import training
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.request import RoundRequest
@@ -24,7 +22,7 @@ from ml_backend.store.versions import newest_usable
 HOURS = timedelta(hours=3)
 
 
-def test_our_clock_jumps(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_clock_jumps(live: Live) -> None:
     live.workspace = replace(live.workspace, keep_versions=3)
     names = [live.first.version]
     for place, jump in enumerate((-HOURS, 2 * HOURS, -2 * HOURS, timedelta(0)), start=6):
@@ -33,9 +31,8 @@ def test_our_clock_jumps(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
         def now(zone: Any = UTC, jump: timedelta = jump) -> datetime:
             return datetime.now(zone) + jump
 
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "datetime", SimpleNamespace(now=now))
-            report = record_round(live.workspace, RoundRequest(live.project.id, "labels"), now=now)
+        live.workspace = replace(live.workspace, now=now)
+        report = record_round(live.workspace, RoundRequest(live.project.id, "labels"))
         names.append(report.version)
         live.check_right(report)
         assert newest_usable(live.store, replace(live.project.question, labels=LABELS), promoted_only=True) == names[-1]

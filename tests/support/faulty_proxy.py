@@ -18,6 +18,8 @@ from processes import free_port
 
 LOCKED_PAGE = b"""<!doctype html><html><head><title>OperationalError at /api</title></head><body>
 <h1>OperationalError at /api</h1><pre class="exception_value">database is locked</pre></body></html>"""
+BLOCKED_ADDRESS = b'{"status_code": 403, "detail": "URL resolves to a reserved network address (block: 127.0.0.0/8)"}'
+"""What Label Studio 1.23.2 answers where ML_BLOCK_LOCAL_IP=false is missing."""
 IDS = re.compile(r"/\d+")
 HOP_BY_HOP = frozenset({"connection", "content-length", "keep-alive", "server", "transfer-encoding"})
 
@@ -33,6 +35,8 @@ class Fault(Enum):
     CUT = "Label Studio does it, and half of its answer arrives"
     LOST = "Label Studio does it, and the connection breaks without an answer"
     UNKNOWN_RELEASE = "Label Studio names a release that nobody knows"
+    BLOCKED = "403 of a Label Studio that connects to no private address"
+    HALF_BLOCKED = "Label Studio does it, and answers so all the same"
     DOWN = "the connection breaks, and all later ones are refused"
 
 
@@ -137,6 +141,8 @@ class FaultyProxy:
                     self.give(503, "text/html", b"<h1>Service Unavailable</h1>", retry_after="1")
                 elif fault is Fault.UNKNOWN_RELEASE:
                     self.give(200, "application/json", b'{"release": "1.99.0"}')
+                elif fault is Fault.BLOCKED:
+                    self.give(403, "application/json", BLOCKED_ADDRESS)
                 elif fault is Fault.BAD_GATEWAY:
                     self.give(502, "text/html", b"<h1>Bad Gateway</h1>")
                 else:
@@ -151,6 +157,9 @@ class FaultyProxy:
                 answer = proxy._client.request(self.command, url, headers=headers, content=body)
                 if fault is Fault.LOST:
                     self.reset()
+                    return
+                if fault is Fault.HALF_BLOCKED:
+                    self.give(403, "application/json", BLOCKED_ADDRESS)
                     return
                 self.send_response_only(answer.status_code)
                 for name, value in answer.headers.items():

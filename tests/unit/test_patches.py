@@ -9,11 +9,9 @@ from support.places import REPOSITORY
 
 TESTS = REPOSITORY / "tests"
 ALLOWED = {
-    ("live/scripts/test_create_project.py", "LabelStudioClient.connect_backend"): "a Label Studio set up otherwise",
     ("live/test_annotators.py", "recheck.out_of_sample"): "a fault inside a round's step",
     ("live/test_faults_clocks.py", "LabelStudioHttp.server_time"): "Label Studio's clock jumps",
     ("live/test_faults_round.py", "ProjectStore.settle"): "a death between two writes of one round",
-    ("live/test_faults_clocks.py", "training.datetime"): "our clock jumps; training reads it itself",
     ("live/test_logs.py", "serving.publish"): "an error that nobody foresaw",
     ("live/test_loop_closes.py", "ml_backend.store.project_store.ProjectStore.write_version"): "a full disk",
     ("live/test_rounds_redis.py", "queued_round.run_request"): "RQ calls the job by its name",

@@ -2,14 +2,14 @@
 
 import json
 
+import pytest
 from processes import free_port
 from support.faulty_proxy import Fault, FaultyProxy
 from support.places import REPOSITORY
 from support.scripts import HEADLINES, write
 
 from ml_backend.cli import create_project
-from ml_backend.errors import LabelStudioUnauthorized
-from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING, LabelStudioClient
+from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 
 
 def backend_answer(call):
@@ -79,27 +79,27 @@ def test_a_backend_at_a_new_address_leaves_no_webhook_behind(run, label_studio, 
     assert [hook["url"] for hook in hooks_of(label_studio.client, project.id)] == [f"{second.url}/webhook"]
 
 
-def test_a_refused_private_address_names_both_settings(run, monkeypatch, make_project):
-    def refuse(*_, **__):  # what Label Studio 1.23.2 answers where ML_BLOCK_LOCAL_IP=false is missing
-        raise LabelStudioUnauthorized("forbids this (URL resolves to a reserved network address (block: 127.0.0.0/8)).")
+@pytest.fixture
+def blocking(label_studio, monkeypatch):
+    """Label Studio's answer to every backend that is connected; all else is its own."""
+    proxy = FaultyProxy(label_studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_URL", proxy.url)
+    yield lambda fault: proxy.start(lambda request: fault if request.name == "POST api/ml" else None)
+    proxy.close()
 
-    monkeypatch.setattr(LabelStudioClient, "connect_backend", refuse)
+
+def test_a_refused_private_address_names_both_settings(run, blocking):
+    blocking(Fault.BLOCKED)
     url = "http://127.0.0.1:1"
     result = run(create_project, "--config", HEADLINES, "--title", "SSRF", "--backend-url", url, code=1)
     assert "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false" in result.stderr
     assert "without its webhook" not in result.stderr
 
 
-def test_the_half_set_case_is_told(run, monkeypatch, label_studio, local_server):
+def test_the_half_set_case_is_told(run, blocking, local_server):
     """With ML_BLOCK_LOCAL_IP=false alone, Label Studio answers 403 and keeps the backend without its webhook."""
+    blocking(Fault.HALF_BLOCKED)
     backend = local_server(backend_answer)
-    real = LabelStudioClient.connect_backend
-
-    def half(self, project_id, *args, **kwargs):
-        real(self, project_id, *args, **kwargs)
-        raise LabelStudioUnauthorized("forbids this (URL resolves to a reserved network address (block: 127.0.0.0/8)).")
-
-    monkeypatch.setattr(LabelStudioClient, "connect_backend", half)
     result = run(create_project, "--config", HEADLINES, "--title", "Half", "--backend-url", backend.url, code=1)
     assert "kept the backend all the same, but without its webhook" in result.stderr
 
