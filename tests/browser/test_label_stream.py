@@ -26,10 +26,10 @@ QUICK = {"mnist": {"steps": 60}, "headlines": {}}
 
 
 def demo_project(kind: str, data: Path) -> DemoProject:
-    whole = mnist_project(data, initial=100) if kind == "mnist" else headline_project(data, pool=400)
+    whole = mnist_project(data, initial=50) if kind == "mnist" else headline_project(data, pool=400)
     labelled = [row for row in whole.rows if "annotations" in row and "split" not in row["data"]]
     opened = [row for row in whole.rows if "annotations" not in row]
-    return DemoProject(whole.title, whole.config, whole.question, labelled + opened[:150], whole.source, whole.counts)
+    return DemoProject(whole.title, whole.config, whole.question, labelled + opened[:60], whole.source, whole.counts)
 
 
 @pytest.fixture(scope="module", params=["mnist", "headlines"])

@@ -16,5 +16,6 @@ from support.walks import tickets
 def test_the_way_of_the_tutorial(
     install, run, page: Page, browser: Browser, label_studio: LiveLabelStudio, tmp_path: Path
 ) -> None:
+    # A map of a hundred tasks is drawn by UMAP, whose first start takes as long as all rounds here.
     world = World(install(queue_size=40), run, page, browser, label_studio, tmp_path)
-    walk(world, tickets(tmp_path, 110), "Walk: tickets")
+    walk(world, tickets(tmp_path, 98), "Walk: tickets")

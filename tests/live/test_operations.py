@@ -45,7 +45,7 @@ class Installation:
         }
         self.root = root
         self.used = set()
-        self._labelled = 0
+        self._labelled = EVALUATION + LABELLED
 
     def settings(self, machine, **changes):
         settings = load_settings(model_dir=self.root / machine, **self.common | changes)
@@ -91,10 +91,11 @@ def installation(label_studio, make_project, tmp_path, redis_url, monkeypatch):
         client.flushall()
     rows = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(TASKS)]
     project = make_project(
-        "headlines", [row | {"split": "evaluation"} for row in rows[:EVALUATION]] + rows[EVALUATION:]
+        "headlines",
+        [row | {"split": "evaluation"} for row in rows[:EVALUATION]] + rows[EVALUATION:],
+        labels=[LABELS[number % 2] for number in range(EVALUATION + LABELLED)],
     )
     made = Installation(project, label_studio.url, label_studio.token, tmp_path, redis_url)
-    made.label(EVALUATION + LABELLED)
     body = {"project": project.project.uid, "schema": project.project.label_config, "extra_params": PARAMS}
     assert made.web("c").post("/setup", json=body, auth=AUTH).status_code == 200
     yield made

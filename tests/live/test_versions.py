@@ -31,10 +31,12 @@ def live(make_project, tmp_path):
     """A project with 24 labelled evaluation tasks, 12 labelled tasks and 8 open ones, not yet trained."""
     rows = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(TASKS)]
     project = make_project(
-        "headlines", [row | {"split": "evaluation"} for row in rows[:EVALUATION]] + rows[EVALUATION:]
+        "headlines",
+        [row | {"split": "evaluation"} for row in rows[:EVALUATION]] + rows[EVALUATION:],
+        labels=[truth(number) for number in range(EVALUATION + LABELLED)],
     )
     live = Live(project, Workspace(project.client, tmp_path, SETTINGS))
-    live.annotations = live.label(*(truth(number) for number in range(EVALUATION + LABELLED)))
+    live.annotations = project.annotations()
     return live
 
 

@@ -16,10 +16,10 @@ WORDS = ("flood in the river", "football match tonight")
 
 @pytest.fixture
 def live(make_project, tmp_path):
-    def make(tasks=6, kind="headlines"):
+    def make(tasks=6, kind="headlines", labels=()):
         if isinstance(tasks, int):
             tasks = [{"text": f"{WORDS[number % 2]}, story {number}"} for number in range(tasks)]
-        project = make_project(kind, tasks)
+        project = make_project(kind, tasks, labels=labels)
         return Live(project, Workspace(project.client, tmp_path, FAST, keep_queues=timedelta(0)))
 
     return make
@@ -28,6 +28,5 @@ def live(make_project, tmp_path):
 @pytest.fixture
 def trained(live):
     """Eight headlines, four of them labelled, and one round."""
-    live = live(8)
-    live.label("related", "not related", "related", "not related")
+    live = live(8, labels=("related", "not related", "related", "not related"))
     return live, live.round()

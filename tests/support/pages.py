@@ -6,8 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support.label_studio import LiveLabelStudio
 from support.places import REPOSITORY
@@ -33,17 +35,26 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def signed_in(label_studio: LiveLabelStudio) -> list[Any]:
+    """Cookies of the first account, which has logged in once for all files: the page after it takes two seconds."""
+    page = f"{label_studio.url}/user/login/"
+    with requests.Session() as session:
+        session.trust_env = False
+        session.get(page, timeout=60)
+        form = {"email": label_studio.email, "password": label_studio.password}
+        form["csrfmiddlewaretoken"] = session.cookies["csrftoken"]
+        answer = session.post(page, data=form, headers={"Referer": page}, allow_redirects=False, timeout=60)
+        assert answer.status_code == 302, "Label Studio refused the login"
+        return [{"name": each.name, "value": each.value or "", "url": label_studio.url} for each in session.cookies]
+
+
 @pytest.fixture(scope="module")
-def page(browser: Browser, label_studio: LiveLabelStudio) -> Iterator[Page]:
+def page(browser: Browser, signed_in: list[Any]) -> Iterator[Page]:
     """A page of a logged-in annotator."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.goto(f"{label_studio.url}/user/login/")
-    page.fill("input[name=email]", label_studio.email)
-    page.fill("input[name=password]", label_studio.password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "/user/login" not in url)
-    yield page
+    context.add_cookies(signed_in)
+    yield context.new_page()
     context.close()
 
 

@@ -39,10 +39,11 @@ def texts(count):
 
 def learnt(make_project, tmp_path, config, data, *, answer=None, fetcher=None):
     """The report of a round over a project, all but four of whose tasks are answered A and B in turn; the project."""
-    project = make_project(config=config, tasks=data)
-    for place, task_id in enumerate(project.task_ids[:-4]):
+    project, rows = make_project(config=config), [{"data": dict(each)} for each in data]
+    for place, row in enumerate(rows[:-4]):
         label = "AB"[place % 2]
-        project.client.annotate(task_id, answer(label) if answer else project.answer(label))
+        row["annotations"] = [{"result": answer(label) if answer else project.answer(label)}]
+    project.task_ids.extend(project.client.import_tasks(project.id, rows))
     more = {"fetcher": fetcher} if fetcher else {}
     return round_of(Workspace(project.client, tmp_path, SETTINGS, **more), project.id), project
 
@@ -148,9 +149,8 @@ def test_what_annotators_do_not_always_see_is_said_by_all_who_connect(run, label
 
 
 def test_answers_that_cannot_be_read_are_named_and_no_round_fails(make_project, tmp_path):
-    project = make_project(config=YES_NO, tasks=[{"text": text} for text in texts(12)])
-    for place, task_id in enumerate(project.task_ids[:8]):
-        project.client.annotate(task_id, project.answer(("Yes", "No")[place % 2]))
+    tasks = [{"text": text} for text in texts(12)]
+    project = make_project(config=YES_NO, tasks=tasks, labels=("Yes", "No") * 4)
     bad = project.client.import_tasks(project.id, json.loads(case("malformed_results.json")))
     plain = project.client.import_tasks(project.id, json.loads(case("uncounted_answers.json")))
     report = round_of(Workspace(project.client, tmp_path, SETTINGS), project.id)
