@@ -150,7 +150,7 @@ def accessible(page: Page, where: str) -> None:
     assert told == [], where
 
 
-def test_from_the_printed_url_to_the_tenth_round(
+def test_from_the_printed_url_to_the_sixth_round(
     product: Product, texts: LiveProject, person: Page, label_studio: LiveLabelStudio
 ) -> None:
     store = product.store(texts)
@@ -187,7 +187,7 @@ def test_from_the_printed_url_to_the_tenth_round(
     train(person, Training_steps="20")
     until(lambda: len(rounds(store)) == 2, "the round with other hyperparameters")
     until(lambda: len(store.versions()) == 2, "its version")
-    for number in range(3, 11):
+    for number in range(3, 7):
         annotate(texts, 2)
         until(lambda count=number: len(rounds(store)) >= count, f"round {number}")
         assert rounds(store)[-1]["error"] is None

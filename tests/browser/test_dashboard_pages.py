@@ -121,34 +121,29 @@ def test_no_button_of_the_versions_is_cut_off(tab: Page, address: str) -> None:
 REACHABLE = "a[href], button, select, input:not([type=hidden]), summary, [tabindex='0']"
 
 
+MARKED_AND_WATCHED = """what => {
+  const wanted = [...document.querySelectorAll(what)].filter(found => !found.disabled && found.offsetParent);
+  window.reached = new Set(); window.unseen = [];
+  wanted.forEach(found => found.addEventListener('focus', () => {
+    const style = getComputedStyle(found);
+    window.reached.add(found);
+    if (style.outlineStyle === 'none' || !parseFloat(style.outlineWidth)) window.unseen.push(found.outerHTML);
+  }));
+  window.missed = () => wanted.filter(found => !window.reached.has(found)).map(found => found.outerHTML.slice(0, 120));
+  document.activeElement.blur(); window.getSelection().removeAllRanges();
+  return wanted.length;
+}"""
+
+
 def test_a_keyboard_reaches_everything_and_shows_where_it_is(tab: Page, address: str) -> None:
     for page in PAGES:
         open_page(tab, f"{address}/{TEXTS}/{page.path}")
         while tab.locator("details:not([open]) > summary").count():
             tab.locator("details:not([open]) > summary").first.click()
-        tab.evaluate(
-            """what => [...document.querySelectorAll(what)].filter(found => !found.disabled && found.offsetParent)
-            .forEach((found, i) => found.setAttribute('data-wanted', i))""",
-            REACHABLE,
-        )
-        wanted = tab.locator("[data-wanted]").count()
-        tab.evaluate("document.activeElement.blur(); window.getSelection().removeAllRanges()")
-        seen: set[str] = set()
-        for _ in range(wanted + 20):
+        for _ in range(tab.evaluate(MARKED_AND_WATCHED, REACHABLE) + 20):
             tab.keyboard.press("Tab")
-            number, outline = tab.evaluate(
-                """() => { const found = document.activeElement, style = getComputedStyle(found);
-                const outline = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth);
-                return [found.getAttribute('data-wanted'), outline]; }"""
-            )
-            if number is not None:
-                seen.add(number)
-                assert outline, (
-                    f"{page.path}: no focus is seen on {tab.evaluate('document.activeElement.outerHTML')[:200]}"
-                )
-        missed = [n for n in map(str, range(wanted)) if n not in seen]
-        told = [tab.locator(f"[data-wanted='{n}']").evaluate("found => found.outerHTML.slice(0, 120)") for n in missed]
-        assert told == [], page.path
+        assert tab.evaluate("window.unseen") == [], f"{page.path}: no focus is seen"
+        assert tab.evaluate("window.missed()") == [], page.path
 
 
 def test_a_question_mark_opens_what_it_asks(tab: Page, address: str) -> None:

@@ -36,7 +36,8 @@ def test_passes_are_sets_of_probabilities_too(case):
     items, _, model, _ = case
     p = model.probabilities(items, samples=50, seed=1)
     assert p.shape == (24, 50, 3)
-    assert np.ptp(p, axis=1).max() > 0.01
+    odds = np.log(p / (1 - p))  # a model that is sure of all moves its probabilities little
+    assert np.ptp(odds, axis=1).max() > 0.1
     np.testing.assert_allclose(p.mean(axis=1), model.probabilities(items)[:, 0], atol=0.15)
 
 

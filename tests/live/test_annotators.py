@@ -16,8 +16,8 @@ from ml_backend.store.project_store import open_project
 
 
 def test_labels_by_4_people_while_rounds_run(make_project, label_studio, tmp_path, monkeypatch):
-    """Sixty labels; ``make endurance`` makes it 200."""
-    label_on_sqlite(make_project, label_studio, tmp_path, monkeypatch, each=15)
+    """Forty labels; ``make endurance`` makes it 200."""
+    label_on_sqlite(make_project, label_studio, tmp_path, monkeypatch, each=10)
 
 
 # --- several answers to one task ---------------------------------------------------------------------------------

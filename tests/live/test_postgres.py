@@ -26,8 +26,8 @@ def make_project(label_studio: LiveLabelStudio) -> MakeProject:
 
 
 def test_labels_by_4_people_and_no_task_twice(make_project, label_studio, tmp_path, monkeypatch):
-    """Forty-eight labels; ``make endurance`` makes it 100."""
-    turns, _ = label_by_several_people(make_project, label_studio, tmp_path, monkeypatch, each=12)
+    """Thirty-two labels; ``make endurance`` makes it 100."""
+    turns, _ = label_by_several_people(make_project, label_studio, tmp_path, monkeypatch, each=8)
     # The order is for the next test: here a task whose row is being written, as by an import, is passed over for once.
     assert given_twice(turns) == []
 
