@@ -18,8 +18,9 @@ from ml_backend.models.base import Model
 from ml_backend.models.checks import resolve_hyperparameters
 from ml_backend.models.several import class_counts
 
-GROWN: Final = 1.25
-"""Growth of the pool up to which it is taken for the same one."""
+RESIZED: Final = 1.25
+"""Growth of the pool, or shrinking, up to which it is taken for the same one. It shrinks by a few tasks in nearly every
+round: answers to control tasks, by which the model is measured, are not learnt from."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Earlier:
         """
         counts = class_counts(targets, len(self.counts))
         added = (counts >= self.counts).all() and ((counts > 0) == (self.counts > 0)).all()
-        alike = self.learnt_from == "pool" and self.items <= items <= GROWN * self.items
+        alike = self.learnt_from == "pool" and self.items <= RESIZED * items and items <= RESIZED * self.items
         return self.model() if self.in_a_row < most and added and alike else None
 
 

@@ -24,6 +24,7 @@ def earlier(**changes):
 def test_a_training_goes_on_where_labels_were_only_added():
     assert earlier().start(4, MORE, 200) is MODEL
     assert earlier(in_a_row=3).start(4, MORE, 250) is MODEL
+    assert earlier().start(4, MORE, 199) is MODEL  # a control task was answered
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_a_training_goes_on_where_labels_were_only_added():
         ({}, 4, MORE[1:], 200),  # none of the first class was added, and one of them taken back
         ({"counts": np.array([2, 0])}, 4, MORE, 200),  # a class has its first label
         ({}, 4, MORE, 260),
-        ({}, 4, MORE, 199),
+        ({}, 4, MORE, 159),
         ({"model": lambda: None}, 4, MORE, 200),  # it is damaged
     ],
 )
