@@ -73,7 +73,8 @@ class Photos:
         """Vectors of length 1 ``[N, D]``; of an item that is the mean itself, 0."""
         rows = _stacked(self.name, items, len(self._mean)) - self._mean
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+        rows /= np.where(lengths > 0, lengths, 1)  # in place: of a large pool each copy is some hundred megabytes
+        return rows
 
     def views(self, items: Sequence[Features]) -> Iterator[Rows]:
         """One: `embed`. The picture is no longer there to be changed."""

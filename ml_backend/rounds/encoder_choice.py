@@ -13,13 +13,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.config import ProjectSettings
-from ml_backend.encoders import text_vectors
-from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
-from ml_backend.errors import ConfigurationError, StoreError
-from ml_backend.models.base import Model
-from ml_backend.models.registry import model_for_object_tag, models_for
+from ml_backend.encoders import picture_vectors
+from ml_backend.encoders.registry import ENCODERS
+from ml_backend.errors import StoreError
 from ml_backend.records import Task
+from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import hint
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.workspace import RoundProject, read_tasks, targets_of
@@ -36,117 +34,12 @@ GROWTH: Final = 1.5
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A model, with the encoder that it reads through."""
-
-    model: type[Model]
-    encoder: str
-    """Value of the model's hyperparameter ``encoder``; empty where it has none."""
-    embedding: str
-    """Of the pool: a name in ``ENCODERS``."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in the store and in messages."""
-        return f"{self.model.name} ({self.encoder or self.embedding})"
-
-    def settings(self, settings: ProjectSettings) -> ProjectSettings:
-        """The project's settings with this choice made; what is the default anyway stays unsaid.
-
-        A version is known by its settings: a choice that changes nothing must not train a model again.
-        """
-        changes: dict[str, Any] = {}
-        if settings.embedding == AUTO:
-            changes["embedding"] = self.embedding
-        if self.encoder and self.encoder != _default_encoder(self.model):
-            changes["hyperparameters"] = {**settings.hyperparameters, "encoder": self.encoder}
-        return settings.override(changes, where="The choice of an encoder")
-
-
-@dataclass(frozen=True)
 class Choice:
     """What a project uses, and why."""
 
     candidate: Candidate
     reason: str
     """A sentence; empty where there was nothing to choose."""
-
-
-def candidates(tag: str, settings: ProjectSettings) -> list[Candidate]:
-    """What the settings leave open, the preferred first.
-
-    Raises:
-        LabelConfigError: no model reads such objects. ConfigurationError: the settings name what cannot be used.
-    """
-    wanted = settings.image_model if tag == "Image" else settings.text_model
-    preferred = model_for_object_tag(tag, wanted)
-    models = [preferred]
-    if wanted == AUTO and tag == "Image":
-        # A plug-in's model is used where it is asked for.
-        models += [m for m in models_for(tag).values() if m is not preferred and _own_embedding(m) and not m.missing()]
-    found = dict.fromkeys(Candidate(model, *pair) for model in models for pair in _encoders(model, settings))
-    fitting = [each for each in found if _fits(each, settings)]
-    if not fitting:
-        raise ConfigurationError(
-            f"Model {preferred.name} cannot be used with the embedding {settings.embedding!r}"
-            + (f" and its options {', '.join(settings.embedding_options)}" if settings.embedding_options else "")
-            + ": set embedding to auto and take embedding_options away, or name another model."
-        )
-    return fitting
-
-
-def with_earlier(options: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates and, after them, those with the default encoders of earlier releases, which vectors may be kept of."""
-    before = (
-        replace(each, encoder=encoder)
-        for each in options
-        if each.encoder and each.encoder == _default_encoder(each.model)
-        for encoder in getattr(each.model, "earlier_encoders", ())
-    )
-    return list(dict.fromkeys([*options, *before]))
-
-
-def _fits(candidate: Candidate, settings: ProjectSettings) -> bool:
-    """Whether the embedding that the settings want reads the model's items, and knows the options they give it."""
-    own = _own_embedding(candidate.model)
-    of_others = {_own_embedding(model) for model in models_for(candidate.model.object_tag).values()} - {own, None}
-    if own is not None and candidate.embedding in of_others:
-        return False
-    encoder, _ = choose_encoder(candidate.embedding, candidate.model.object_tag)
-    return encoder is None or settings.embedding_options.keys() <= encoder.options().keys()
-
-
-def _own_embedding(model: type[Model]) -> str | None:
-    return getattr(model, "embedding", None)
-
-
-def _encoders(model: type[Model], settings: ProjectSettings) -> list[tuple[str, str]]:
-    """(hyperparameter ``encoder``, embedding) of one model."""
-    own = _own_embedding(model)
-    if model.object_tag == "Text":
-        named = str(settings.hyperparameters.get("encoder", AUTO)) if _has_encoder(model) else AUTO
-        if named == AUTO:
-            usable = [name for name in text_vectors.PACKAGED if text_vectors.missing(name) is None]
-            if not usable:
-                return [("", settings.embedding)]
-            return [(name if _has_encoder(model) else "", _embedding(settings, name)) for name in usable]
-        return [(named, settings.embedding)]
-    encoder = str(settings.hyperparameters.get("encoder", AUTO)) if _has_encoder(model) else ""
-    return [(_default_encoder(model) if encoder == AUTO else encoder, _embedding(settings, own or AUTO))]
-
-
-def _embedding(settings: ProjectSettings, own: str) -> str:
-    return own if settings.embedding == AUTO else settings.embedding
-
-
-def _has_encoder(model: type[Model]) -> bool:
-    return "encoder" in model.hyperparameters()
-
-
-def _default_encoder(model: type[Model]) -> str:
-    """What the model takes where nobody names an encoder."""
-    default: Any = getattr(model, "default_encoder", lambda: "")
-    return str(default())
 
 
 def choose(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> RoundProject:
@@ -157,10 +50,19 @@ def choose(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Round
         recorder: takes the reason, and times a measurement.
         dry_run: write nothing to the store.
     """
-    options = candidates(project.question.object_tag, project.settings)
-    if len(options) == 1:
-        return _with(project, options[0])
+    chosen = _chosen(project, recorder, dry_run=dry_run)
+    told = picture_vectors.second_best(chosen.candidate.encoder)
+    if told and "encoder" not in project.settings.hyperparameters:
+        recorder.warn(told)
+    recorder.report.encoder_choice = chosen.reason
+    return _with(project, chosen.candidate)
+
+
+def _chosen(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Choice:
     known = _document(project)
+    options = _options(project, known)
+    if len(options) == 1:
+        return Choice(options[0], "")
     by_name = {option.name: option for option in options}
     labels = len(project.pool.training)
     if labels < ENOUGH_LABELS or len({label for _, label in project.pool.training}) < 2:
@@ -173,10 +75,18 @@ def choose(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Round
             step.detail = chosen.reason
         if not dry_run:
             project.store.write_document(DOCUMENT, known)
-    recorder.report.encoder_choice = chosen.reason
     if chosen.reason and not known.get("labels") and not dry_run:
         project.store.write_document(DOCUMENT, {"choice": chosen.candidate.name, "labels": 0, "reason": chosen.reason})
-    return _with(project, chosen.candidate)
+    return chosen
+
+
+def _options(project: RoundProject, known: Mapping[str, Any]) -> list[Candidate]:
+    """What the settings leave open and, where the project reads through a default of before, that one, last."""
+    options = candidates(project.question.object_tag, project.settings)
+    before = with_earlier(options)[len(options) :]
+    usable = {each.name: each for each in before if picture_vectors.missing(each.encoder) is None}
+    used = known.get("choice") or _in_use(project, usable)
+    return [*options, usable[used]] if used in usable else options
 
 
 def _with(project: RoundProject, chosen: Candidate) -> RoundProject:

@@ -10,7 +10,7 @@ from ml_backend.errors import BadItemError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import decode_data_uri
-from ml_backend.rounds.encoder_choice import Candidate, candidates
+from ml_backend.rounds.encoder_candidates import Candidate, candidates
 from ml_backend.rounds.encoder_hint import LOOKED_AT, Looks, looks_of, picture_hint, text_hint
 from ml_backend.rounds.extra_params import read_extra_params
 

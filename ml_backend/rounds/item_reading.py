@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from ml_backend.draws import Ids
 from ml_backend.encoders import feature_store
-from ml_backend.encoders.feature_store import Array, FeatureStore, content_key
+from ml_backend.encoders.feature_store import content_key
 from ml_backend.errors import BadItemError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
+from ml_backend.models import kept_items
+from ml_backend.models.kept_items import read_kept
 from ml_backend.models.reading import ItemReader
 from ml_backend.records import Progress, Task, no_progress
 from ml_backend.rounds.vector_reading import FETCHERS, known_vectors, read_vectors
@@ -52,7 +55,7 @@ def read_items(
     if question.parts:
         contents = read_vectors(tasks, question, reader, media, progress)
     elif question.object_tag == "Text":
-        contents = _read(reader, _texts(tasks, question, media, progress))
+        contents = _read(reader.read, _texts(tasks, question, media, progress))
     else:
         contents = _pictures(tasks, question, reader, media, progress)
     kept = [(task.id, item) for task, item in zip(tasks, contents, strict=True) if not isinstance(item, BadItemError)]
@@ -100,9 +103,9 @@ def _pictures(
         for start in range(0, len(missing), BLOCK):
             part = missing[start : start + BLOCK]
             raws = list(executor.map(lambda place: _raw(tasks[place], question, media), part))
-            for place, item in zip(part, _read(reader, raws), strict=True):
+            for place, item in zip(part, _read(partial(read_kept, reader), raws), strict=True):
                 found[place] = item
-            _keep(reader, [urls[place] for place in part], raws, [found[place] for place in part])
+            _note_contents([urls[place] for place in part], raws, [found[place] for place in part])
             progress(len(tasks) - len(missing) + start + len(part), len(tasks))
     return found
 
@@ -114,13 +117,10 @@ def _raw(task: Task, question: ChoiceQuestion, media: MediaReader) -> Any:
         return exc
 
 
-def _read(reader: ItemReader, raws: Sequence[Any]) -> list[Any]:
+def _read(read: Callable[[Sequence[Any]], list[Any]], raws: Sequence[Any]) -> list[Any]:
     """Items of what could be had; the errors stay in their places."""
     good = [raw for raw in raws if not isinstance(raw, BadItemError)]
-    read = reader.read(good) if good else []
-    if reader.rounded:
-        read = [item if isinstance(item, BadItemError) else _unpacked(_packed(item, reader)) for item in read]
-    items: Iterator[Any] = iter(read)
+    items: Iterator[Any] = iter(read(good) if good else [])
     return [raw if isinstance(raw, BadItemError) else next(items) for raw in raws]
 
 
@@ -129,33 +129,24 @@ def _url_key(task: Task, question: ChoiceQuestion) -> bytes | None:
     return content_key(value.strip()) if isinstance(value, str) else None
 
 
-def _known(reader: ItemReader, urls: Sequence[bytes]) -> Mapping[bytes, Array]:
+def _known(reader: ItemReader, urls: Sequence[bytes]) -> Mapping[bytes, Any]:
     """Items by their URL's key, those that are kept."""
     store = feature_store.kept()
     if store is None:
         return {}
     contents = {url: digest.tobytes() for url, digest in store.get(CONTENTS, urls).items()}
-    items = store.get(reader.name, list(set(contents.values())))
-    return {url: _unpacked(items[digest]) for url, digest in contents.items() if digest in items}
+    items = kept_items.known_items(reader, list(set(contents.values())))
+    return {url: items[digest] for url, digest in contents.items() if digest in items}
 
 
-def _keep(reader: ItemReader, urls: Sequence[bytes | None], raws: Sequence[Any], items: Sequence[Any]) -> None:
-    store: FeatureStore | None = feature_store.kept()
+def _note_contents(urls: Sequence[bytes | None], raws: Sequence[Any], items: Sequence[Any]) -> None:
+    """Which content each address had, of items that are kept."""
+    store = feature_store.kept()
     if store is None:
         return
-    contents: dict[bytes, Array] = {}
-    rows: dict[bytes, Array] = {}
-    for url, raw, item in zip(urls, raws, items, strict=True):
-        if url is not None and isinstance(raw, bytes) and isinstance(item, np.ndarray):
-            digest = content_key(raw)
-            contents[url], rows[digest] = np.frombuffer(digest, np.uint8), _packed(item, reader)
-    store.put(reader.name, rows)
+    contents = {
+        url: np.frombuffer(content_key(raw), np.uint8)
+        for url, raw, item in zip(urls, raws, items, strict=True)
+        if url is not None and isinstance(raw, bytes) and isinstance(item, np.ndarray)
+    }
     store.put(CONTENTS, contents)
-
-
-def _packed(item: Array, reader: ItemReader) -> Array:
-    return item.astype(np.float16) if reader.rounded else item
-
-
-def _unpacked(item: Array) -> Array:
-    return item.astype(np.float32) if item.dtype == np.float16 else item

@@ -17,7 +17,8 @@ from ml_backend.label_studio.task_cache import Refresh, TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project, Task
 from ml_backend.rounds.asked import read_asked
-from ml_backend.rounds.encoder_choice import candidates, choose
+from ml_backend.rounds.encoder_candidates import candidates
+from ml_backend.rounds.encoder_choice import choose
 from ml_backend.rounds.examples import TaskPool, divide
 from ml_backend.rounds.report import Recorder, Step
 from ml_backend.rounds.request import RunOptions

@@ -11,7 +11,7 @@ from ml_backend.files import read_bytes
 from ml_backend.importing.image_files import IMAGE_SUFFIXES
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag
-from ml_backend.rounds.encoder_choice import candidates
+from ml_backend.rounds.encoder_candidates import candidates
 from ml_backend.rounds.encoder_hint import LOOKED_AT, Looks, looks_of, picture_hint
 
 

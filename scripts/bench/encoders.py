@@ -51,7 +51,7 @@ def main(
     pictures = _photographs(data, items)
     _decoding(pictures)
     with hardware.threads():
-        for name in picture_vectors.PACKAGED:
+        for name in picture_vectors.NETWORKS:
             _precisions(name, [decode(raw, picture_vectors.side(name)) for raw in pictures])
     _few_labels(data, items, seeds)
     texts, targets = _titles(data)
@@ -95,7 +95,7 @@ def _precisions(name: str, pictures: Sequence[NDArray[np.uint8]]) -> None:
     table = Table(name, "CPU s per 1,000", f"same {NEAR} neighbours", "mean cosine")
     first: Rows | None = None
     for dtype in (torch.float32, torch.bfloat16):
-        encoder = Encoder(picture_vectors.PACKAGED[name][0](), dtype)
+        encoder = Encoder(picture_vectors.NETWORKS[name][0](), dtype)
         found: list[Rows] = []
         seconds = _per_1000(lambda e=encoder, f=found: f.append(e.compute(pictures)), pictures)  # type: ignore[misc]
         rows = found[0]
@@ -129,8 +129,11 @@ def _few_labels(data: Path, most: int, seeds: int) -> None:
     chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[:most])
     raws = [(data / FOLDER / rows[i].path).read_bytes() for i in chosen]
     table = Table(f"{len(raws):,} photographs", *(f"{n} labels" for n in FEW))
-    for name in picture_vectors.PACKAGED:
-        found = np.stack([item for item in picture_vectors.read(name, raws) if not isinstance(item, BadItemError)])
+    read = {name: picture_vectors.read(name, raws) for name in picture_vectors.NETWORKS}
+    both = picture_vectors.DEFAULT
+    read[both] = picture_vectors.beside(both, [read[part] for part in picture_vectors.parts(both)])
+    for name, items in read.items():
+        found = np.stack([item for item in items if not isinstance(item, BadItemError)])
         means = [_by_quarters(found, targets[chosen], part[chosen], count, seeds) for count in FEW]
         table.add_row(name, *(f"{mean:.1f}" for mean in means))
     console.print(table)

@@ -78,12 +78,13 @@ def main(
     raws = [(data / FOLDER / rows[i].path).read_bytes() for i in chosen]
     targets = np.unique([rows[i].label for i in chosen], return_inverse=True)[1].astype(np.int64)
     messages.print(f"{len(raws):,} photographs: reading ...")
-    lite1, lite0 = (_features(name, raws) for name in picture_vectors.PACKAGED)
+    names = (picture_vectors.LITE1, picture_vectors.LITE0, picture_vectors.DEFAULT)
+    lite1, lite0, both = (_features(name, raws) for name in names)
     eyes: dict[str, Callable[[Positions], Floats]] = {
         "Lite1": lambda pool: _centred(lite1[pool]),
         "Lite0": lambda pool: _centred(lite0[pool]),
-        "side by side": lambda pool: _both(lite0[pool], lite1[pool]),
-        "side by side, evened out": lambda pool: _evened(_both(lite0[pool], lite1[pool])),
+        "side by side": lambda pool: _centred(both[pool]),
+        "side by side, evened out": lambda pool: _evened(_centred(both[pool])),
     }
     found: dict[tuple[str, str], list[Found]] = {}
     with hardware.threads():
@@ -104,11 +105,6 @@ def _features(encoder: str, raws: list[bytes]) -> Floats:
 
 def _centred(rows: Floats) -> Floats:
     return Photos.learn(list(rows), seed=0).embed(list(rows))
-
-
-def _both(one: Floats, other: Floats) -> Floats:
-    """Each centred and of length 1, with the same say in every cosine ``[N, D + D']``."""
-    return np.asarray(np.hstack([_centred(one), _centred(other)]) / np.sqrt(2), dtype=np.float32)
 
 
 def _evened(rows: Floats) -> Floats:

@@ -64,7 +64,7 @@ def test_from_no_label_to_a_model_of_photographs(shapes, label_studio, tmp_path,
     workspace = Workspace(project.client, tmp_path, ProjectSettings(queue_size=24), keep_queues=timedelta(0))
 
     first = run_round(workspace, RoundRequest(project.id), RunOptions(at_once=50))
-    assert first.encoder_choice.startswith("photos (efficientnet_lite1): ")
+    assert first.encoder_choice.startswith("photos (efficientnet_lite0_lite1): ")
     assert "in colour" in first.encoder_choice
     assert [s.detail for s in first.steps if s.name == "embed"] == ["50 items by photos", f"{COUNT} items by photos"]
     assert len(first.queue.predictions) == 24
@@ -74,18 +74,18 @@ def test_from_no_label_to_a_model_of_photographs(shapes, label_studio, tmp_path,
     earlier = Workspace(
         project.client,
         tmp_path,
-        ProjectSettings(queue_size=24, image_model="photos", hyperparameters={"encoder": picture_vectors.EARLIER}),
+        ProjectSettings(queue_size=24, image_model="photos", hyperparameters={"encoder": picture_vectors.LITE0}),
         keep_queues=timedelta(0),
     )
     before = run_round(earlier, RoundRequest(project.id))
     second = run_round(workspace, RoundRequest(project.id))
-    assert second.version != before.version, "vectors of another network, as many numbers each, by the same labels"
+    assert second.version != before.version, "vectors of other networks, by the same labels"
     assert [s.detail for s in second.steps if s.name == "embed"] == [f"{COUNT} items by photos"], "none are mixed"
     assert "read content" not in steps_of(second), "what the first round read is kept"
     assert "24 labels" in second.encoder_choice
     store = ProjectStore(tmp_path, project.project.uid)
     manifest = store.manifest(second.version)
-    assert (manifest.model, manifest.config["encoder"]) == ("photos", "efficientnet_lite1")
+    assert (manifest.model, manifest.config["encoder"]) == ("photos", "efficientnet_lite0_lite1")
     assert np.mean([kinds[p.task_id] == p.label for p in second.queue.predictions]) > 0.6
     assert sum(path.stat().st_size for path in features.iterdir()) < 2 * COUNT * 4_000, "of two encoders"
 

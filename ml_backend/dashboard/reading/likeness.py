@@ -23,7 +23,7 @@ from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.models.reading import ItemReader, reader_of
 from ml_backend.models.registry import MODELS
 from ml_backend.rounds.embedding import FILE
-from ml_backend.rounds.encoder_choice import candidates
+from ml_backend.rounds.encoder_candidates import candidates
 from ml_backend.rounds.item_reading import known_items
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, digest, read_rows
 from ml_backend.store.documents import CURRENT, PARAMS, QUESTION

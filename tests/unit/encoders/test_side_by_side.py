@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml_backend.encoders.side_by_side import SIDE_BY_SIDE, joined
+from ml_backend.encoders.side_by_side import PICTURES_SIDE_BY_SIDE, SIDE_BY_SIDE, joined, unit_rows
 
 RNG = np.random.default_rng(0)
 
@@ -35,6 +35,10 @@ def test_a_text_that_no_part_knows_has_no_vector() -> None:
     assert not joined([np.zeros((1, 8), np.float32), np.zeros((1, 20), np.float32)], [0.5, 0.5]).any()
 
 
-@pytest.mark.parametrize("name", SIDE_BY_SIDE)
-def test_shares_are_of_the_whole(name: str) -> None:
-    assert sum(SIDE_BY_SIDE[name].values()) == pytest.approx(1)
+def test_rows_are_made_of_length_1_but_for_those_of_zeros() -> None:
+    np.testing.assert_allclose(unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]])
+
+
+@pytest.mark.parametrize("shares", [*SIDE_BY_SIDE.values(), *PICTURES_SIDE_BY_SIDE.values()])
+def test_shares_are_of_the_whole(shares: dict[str, float]) -> None:
+    assert sum(shares.values()) == pytest.approx(1)

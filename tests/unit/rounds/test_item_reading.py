@@ -38,10 +38,10 @@ class Media:
 class Reads:
     """A model's reader that counts."""
 
-    def __init__(self, *, rounded: bool = False) -> None:
+    def __init__(self, name: str = "counted", *, rounded: bool = False) -> None:
         self.read: list[bytes] = []
         self.most = 0
-        self.reader = ItemReader("counted", self._read, rounded)
+        self.reader = ItemReader(name, self._read, rounded)
 
     def _read(self, raws: Sequence[bytes]) -> list[Any]:
         self.read += raws
@@ -125,3 +125,28 @@ def test_items_that_are_no_arrays_are_read_each_time() -> None:
     media = Media()
     assert read_items(tasks("x"), QUESTION, reader, media).items == ["x"]
     assert media.fetched == ["x"]
+
+
+def beside(columns: Sequence[Sequence[Any]]) -> list[Any]:
+    """Vectors end to end, or what is wrong with the first."""
+    return [
+        one if isinstance(one, BadItemError) else np.concatenate([one, two]) for one, two in zip(*columns, strict=True)
+    ]
+
+
+def test_of_items_side_by_side_each_part_is_read_once_by_whoever_needs_it() -> None:
+    """A project that changes from one encoder to two reads its pictures by the other alone."""
+    one, two = Reads("one", rounded=True), Reads("two", rounded=True)
+    pair = ItemReader("pair", pytest.fail, rounded=True, parts=(one.reader, two.reader), join=beside)
+    alone = read_items(tasks("x", "yy"), QUESTION, one.reader, Media())
+    assert known_items(tasks("x"), QUESTION, pair, Media()) == {}  # type: ignore[arg-type]
+    found = read_items(tasks("x", "bad", "yy", "zzz"), QUESTION, pair, Media())
+    assert (one.read, two.read) == ([b"x", b"yy", b"bad", b"zzz"], [b"x", b"bad", b"yy", b"zzz"])
+    assert found.left_out == {2: "no picture"}
+    np.testing.assert_array_equal(found.items[1], np.tile(alone.items[1], 2))
+    later = Media()
+    again = read_items(tasks("x", "yy", "zzz"), QUESTION, pair, later)
+    assert (later.fetched, len(one.read), len(two.read)) == ([], 4, 4)
+    np.testing.assert_array_equal(np.stack(again.items), np.stack(found.items))
+    third = read_items(tasks("zzz"), QUESTION, Reads("two", rounded=True).reader, later)
+    np.testing.assert_array_equal(third.items[0], found.items[2][2:])

@@ -46,22 +46,22 @@ def version(
 
 def test_a_version_that_was_trained_through_another_network_reads_other_items() -> None:
     assert reads_alike(version("photos", encoder=picture_vectors.DEFAULT), project())
-    assert not reads_alike(version("photos", encoder=picture_vectors.EARLIER), project())
-    assert reads_alike(version("photos", encoder=picture_vectors.EARLIER), project(encoder=picture_vectors.EARLIER))
+    assert not reads_alike(version("photos", encoder=picture_vectors.LITE0), project())
+    assert reads_alike(version("photos", encoder=picture_vectors.LITE0), project(encoder=picture_vectors.LITE0))
     assert not reads_alike(version("mnist_cnn"), project())
     assert reads_alike(version("mnist_cnn"), project(MODELS["mnist_cnn"]))
 
 
 def test_a_version_is_served_through_its_own_network() -> None:
     now = replace(project(), items={1: np.zeros(3, np.float32)})
-    seen = as_read_by(version("photos", encoder=picture_vectors.EARLIER), now, NOTHING)
-    assert seen.reader.name == picture_vectors.EARLIER
+    seen = as_read_by(version("photos", encoder=picture_vectors.LITE0), now, NOTHING)
+    assert seen.reader.name == picture_vectors.LITE0
     assert seen.items == {}, "what was read through the other one is not shown to it"
     assert as_read_by(version("photos", encoder=picture_vectors.DEFAULT), now, NOTHING) is now
 
 
 def test_a_version_of_another_model_reads_by_the_settings_that_it_was_trained_under() -> None:
-    now = replace(project(encoder=picture_vectors.EARLIER), items={1: np.zeros(3, np.float32)})
+    now = replace(project(encoder=picture_vectors.LITE0), items={1: np.zeros(3, np.float32)})
     options = {"embedding": "gradients", "embedding_options": {"shift": 0.1}, "hyperparameters": {"steps": 5}}
     for kept, wanted in (({}, {}), (options, options)):
         seen = as_read_by(version("mnist_cnn", kept), now, NOTHING)
@@ -92,7 +92,7 @@ def test_a_default_that_changes_is_a_reason_to_train_again() -> None:
     """The settings say nothing of it."""
     now = project()
     before = replace(now)
-    before.__dict__["reader"] = Photos.reader({"encoder": picture_vectors.EARLIER})  # as its default was then
+    before.__dict__["reader"] = Photos.reader({"encoder": picture_vectors.LITE0})  # as its default was then
     assert before.settings == now.settings
     assert fingerprint_of(before) != fingerprint_of(now)
     assert project(MODELS["mnist_cnn"]).read_by == "", "what is always read alike keeps its versions"
