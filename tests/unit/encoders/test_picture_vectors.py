@@ -1,6 +1,5 @@
 """Pretrained encoders of pictures: right, the same each time, offline, and clear where something is missing."""
 
-import io
 import json
 import re
 import shutil
@@ -23,9 +22,9 @@ from ml_backend.encoders.efficientnet_lite import EPSILON, LITE0, LITE1, Efficie
 from ml_backend.encoders.photos import Photos
 from ml_backend.encoders.picture_limits import PictureLimits
 from ml_backend.encoders.pictures import decode
-from ml_backend.encoders.registry import ENCODERS
 from ml_backend.encoders.side_by_side import unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
+from ml_backend.pool.encoders import PICTURE, PoolEncoder
 
 __all__ = ["allow_folders"]
 NAME, BOTH = picture_vectors.LITE1, picture_vectors.DEFAULT
@@ -65,6 +64,14 @@ def test_two_networks_have_the_same_say():
     np.testing.assert_allclose(rows @ rows.T, np.mean(cosines, axis=0), atol=2e-3)
     assert np.abs(cosines[0] - cosines[1]).max() > 0.01, "else either would do"
     assert picture_vectors.read(BOTH, [b"no picture", b""])[0].args == both[1].args
+
+
+def test_a_pool_outside_keeps_both_in_16_bits_as_the_model_sees_them():
+    raw = saved(Image.fromarray(pictures(1)[0]), "PNG")
+    rows, reasons = PoolEncoder(PICTURE, BOTH).vectors([raw, b"no picture"])
+    assert (rows.shape, rows.dtype) == ((2, 2560), np.float16)
+    np.testing.assert_array_equal(rows[0], picture_vectors.read(BOTH, [raw])[0])
+    assert (reasons[0], bool(reasons[1]), rows[1].any()) == (None, True, False)
 
 
 def test_a_picture_has_the_same_features_whatever_stands_beside_it():
@@ -369,32 +376,3 @@ def test_a_library_that_is_not_installed(library, monkeypatch, nothing_loaded):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ConfigurationError, match=f"needs a package that is not installed.*{library}"):
         picture_vectors.dimensions(f"{library}:a/b")
-
-
-# --- photos: the encoder of a project ---------------------------------------------------------------------------------
-
-
-def test_photos_are_centred_and_of_length_1():
-    items = list(np.array([[1, 2, 0], [3, 2, 0], [2, 2, 0]], np.float32))
-    encoder = ENCODERS["photos"].learn(items, seed=0)
-    np.testing.assert_allclose(encoder.embed(items), [[-1, 0, 0], [1, 0, 0], [0, 0, 0]])
-    assert [len(view) for view in encoder.views(items)] == [3]
-    assert encoder.embed([]).shape == (0, 3)
-    buffer = io.BytesIO()
-    weights, config = encoder.state()
-    torch.save(weights, buffer)
-    buffer.seek(0)
-    again = Photos.from_state(torch.load(buffer, weights_only=True), json.loads(json.dumps(config)))
-    np.testing.assert_array_equal(again.embed(items), encoder.embed(items))
-
-
-def test_photos_refuse_what_is_wrong():
-    with pytest.raises(ModelError, match="no items"):
-        Photos.learn([], seed=0)
-    with pytest.raises(ModelError, match="no options, but turn"):
-        Photos.learn([np.zeros(3, np.float32)], seed=0, options={"turn": 1.0})
-    encoder = Photos.learn([np.zeros(3, np.float32)], seed=0)
-    with pytest.raises(ModelError, match=r"vectors of 3 numbers, not \[4\]"):
-        encoder.embed([np.zeros(4, np.float32)])
-    with pytest.raises(ModelError, match="damaged"):
-        Photos.from_state({}, {})

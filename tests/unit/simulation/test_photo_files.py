@@ -29,7 +29,7 @@ def test_photographs_with_their_official_split(folder):
     assert (loaded.model, loaded.labels) == (Photos, ("Apple", "Pear"))
     assert loaded.targets.tolist() == [1, 0, 0, 1]
     assert loaded.test.tolist() == [2, 3]
-    assert loaded.items[0].shape == (1280,)
+    assert loaded.items[0].shape == (2560,)
     again = Source("photos", folder, features=folder / "out").load()
     np.testing.assert_array_equal(again.items, loaded.items)
     assert list((folder / "out" / "features").glob("*.sqlite"))
