@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers/.ready
+COMPILED := $(VENV)/.compiled
 # Versions of Label Studio that tests run beside our own.
 OLDER := 1.20 1.22
 OLDER_READY := $(OLDER:%=.venv-label-studio-%/.ready)
@@ -68,7 +69,13 @@ demo: $(READY)
 # Every environment that tests have.
 ready: $(READY) $(PEERS) $(OLDER_READY)
 
-test: ready
+# What umap-learn has numba compile, which each worker of the tests would else wait for.
+$(COMPILED): $(READY)
+	$(BIN)/python -c \
+		'import numpy as np; from ml_backend.rounds.projection import lay_out as made; made(np.eye(100), range(100), seed=0)'
+	@touch $@
+
+test: ready $(COMPILED)
 	$(BIN)/python -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 endurance: $(READY) $(PEERS)

@@ -80,10 +80,10 @@ def present(store: ProjectStore) -> dict[str, Any]:
     found, now = stored(store), tally(store)
     if not found or now is None:
         return found
-    found |= {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
+    lacking: dict[str, str] = {}
     if "evaluated" in found and not found["outlook"] and "corrections" not in found:
-        found |= _of_evaluation(now.evaluation, now.held_out, found)
-    return found
+        lacking = _of_evaluation(now.evaluation, now.held_out, found)
+    return found | lacking | {"labels": now.labels, "live": now.live, "classes": now.classes, "numbers": now.numbers}
 
 
 def numbers(store: ProjectStore) -> dict[str, Any] | None:
@@ -98,7 +98,8 @@ def numbers(store: ProjectStore) -> dict[str, Any] | None:
 
 def _of_evaluation(evaluated: int, held_out: int, found: Mapping[str, Any]) -> dict[str, str]:
     """What is said about evaluation tasks as they are now, where the last round found too few of them labelled."""
-    if evaluated == found["evaluated"] or found["evaluated"] >= FEWEST_EVALUATED:
+    counted = found["evaluated"], (found.get("numbers") or {}).get("held_out", held_out)
+    if counted == (evaluated, held_out) or found["evaluated"] >= FEWEST_EVALUATED:
         return {}
     missing = too_few_evaluated(evaluated, held_out) or f"needs the next round, which measures on {evaluated:,} tasks"
     return {"saved_missing": missing, "hint": _unknown(missing) if found["version"] else found["hint"]}

@@ -53,10 +53,7 @@ def setup() -> Response:
     if confirmed is None:  # nobody to ask: nothing is kept of a project that may be made up
         return jsonify(model_version=UNTRAINED)
     set_extra_params(settings, uid, params)
-    for warning in predictor.config_warnings:
-        log.warning("project %s: labeling config: %s", uid, warning)
-    for note in predictor.config_notes:
-        log.info("project %s: labeling config: %s", uid, note)
+    _tell_of_config(uid, predictor)
     note_address(settings, stores_of(settings).get(uid), request.url_root)
     if predictor.question is not None:
         stores_of(settings).get(uid).note_question(predictor.question)
@@ -111,6 +108,18 @@ def duplicate_model() -> Response:
     """A project was copied: the copy starts without a model."""
     # It has other task ids, and trains on its own labels.
     return jsonify(status="ok", model_version=UNTRAINED)
+
+
+def _tell_of_config(uid: str, predictor: Predictor) -> None:
+    """Log what there is to know about a project's labeling config, once: Label Studio sets up at each look at it."""
+    about, told = (predictor.config_warnings, predictor.config_notes), services().told_of_config
+    if told.get(uid) == about:
+        return
+    told[uid] = about
+    for warning in predictor.config_warnings:
+        log.warning("project %s: labeling config: %s", uid, warning)
+    for note in predictor.config_notes:
+        log.info("project %s: labeling config: %s", uid, note)
 
 
 def _is_task(value: Any) -> bool:

@@ -33,6 +33,8 @@ class Services:
     """Hears of answers."""
     instance: str = field(default_factory=partial(secrets.token_hex, 8))
     """Tells this server from others, whatever the name that it is asked under."""
+    told_of_config: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    """Project → warnings and notes about its labeling config that the log has."""
 
     def attach(self, app: Flask) -> None:
         """Answer this application's requests from here."""

@@ -9,13 +9,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import requests
+from support.application import served_application
 from support.installation import PATIENCE, QUICK, connect, until
 from support.label_studio import LiveProject
-from support.serving import ServedApp, forget_client
 from support.strokes import BARS, TWO_BARS, strokes
 from typer.testing import CliRunner
 
-from ml_backend.application import Application
 from ml_backend.cli import measures
 from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import prove_order, standing
@@ -199,10 +198,8 @@ ACTIONS = {
 
 
 @pytest.fixture
-def people(make_project, label_studio, tmp_path, monkeypatch):
+def people(make_project, label_studio, tmp_path):
     """A project with a first order, the product beside it, and two people."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
     project = make_project("bars", config=TWO_BARS)  # of which there is a graph for the instant loop
     rows = [{"data": {"image": png_data_uri(image)}} for image in strokes(IN_ALL)]
     for row in rows[:EVALUATED]:
@@ -210,26 +207,15 @@ def people(make_project, label_studio, tmp_path, monkeypatch):
     for number, row in enumerate(rows[EVALUATED : EVALUATED + LABELLED]):
         row["annotations"] = [{"result": project.answer(BARS[number % 2])}]
     project.task_ids.extend(project.client.import_tasks(project.id, rows))
-    settings = Settings(
-        label_studio_url=label_studio.url,
-        label_studio_api_key=label_studio.token,
-        model_dir=tmp_path / "versions",
-        queue_size=QUEUE,
-        poll_seconds=0,
-    )
-    application = Application(settings)
-    served = ServedApp(application.web, application._doorkeeper)
     rules = {"strategy": "auto", "control_share": 0.25, "train_after_labels": 10_000, "train_after_seconds": 86_400.0}
-    connect(project, served.url, settings, **QUICK | rules)
-    people = People(project, label_studio.create_user(), settings)
-    people.url = served.url
-    people.know_what_was_imported()
-    people.train()
-    application.start()
-    yield people
-    application.stop()
-    served.close()
-    forget_client(settings)
+    with served_application(label_studio, tmp_path, queue_size=QUEUE) as (application, settings, url):
+        connect(project, url, settings, **QUICK | rules)
+        people = People(project, label_studio.create_user(), settings)
+        people.url = url
+        people.know_what_was_imported()
+        people.train()
+        application.start()
+        yield people
 
 
 def places(people: People) -> dict[str, dict]:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from support.application import served_application
 from support.installation import QUICK, until
 from support.label_studio import LiveLabelStudio, LiveProject
 from support.scripts import write
-from support.serving import ServedApp, forget_client
 
 from ml_backend.application import Application
 from ml_backend.cli import create_project, import_tasks
@@ -56,25 +56,9 @@ def result(topic: str | None, stars: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def application(
-    label_studio: LiveLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Application, Settings, str]]:
-    """The product, its settings and its address; nothing is watched before it is started."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    settings = Settings(
-        label_studio_url=label_studio.url,
-        label_studio_api_key=label_studio.token,
-        model_dir=tmp_path / "versions",
-        queue_size=QUEUE,
-        poll_seconds=0,
-    )
-    made = Application(settings)
-    served = ServedApp(made.web)
-    yield made, settings, served.url
-    made.stop()
-    served.close()
-    forget_client(settings)
+def application(label_studio: LiveLabelStudio, tmp_path: Path) -> Iterator[tuple[Application, Settings, str]]:
+    with served_application(label_studio, tmp_path, queue_size=QUEUE) as application:
+        yield application
 
 
 def test_questions_before_there_are_tasks_while_the_config_changes_and_while_people_answer(

@@ -168,3 +168,15 @@ def test_what_the_last_round_lacked_is_told_as_it_is_now(store):
     assert found["hint"].endswith("It needs the next round, which measures on 31 tasks.")
     store.write_document(DOCUMENT, known | {"evaluated": 31, "saved_missing": "needs control tasks"})
     assert present(store)["saved_missing"] == "needs control tasks"
+
+
+def test_tasks_that_were_held_out_since_the_round_are_told_before_any_is_labelled(store):
+    known = {"labels": 1, "live": {}, "classes": {}, "hint": "old", "outlook": None, "version": "m-0001-aaaaaaaa"}
+    before = tally(store)
+    known |= {"evaluated": before.evaluation, "numbers": before.numbers, "saved_missing": "as the round said"}
+    store.write_document(DOCUMENT, known)
+    assert present(store)["saved_missing"] == "as the round said", "nothing has changed"
+    for task in range(30, 75):
+        annotate(store, task, data={"text": "x", "split": "evaluation"})
+    assert tally(store).evaluation == before.evaluation
+    assert "of the 49 that are held out" in present(store)["saved_missing"]

@@ -57,6 +57,16 @@ def test_an_unsupported_config_is_explained_in_the_status_line(client):
     assert "asks about <Audio>; supported: <Image>, <Text>" in answer.json["error"]
 
 
+def test_what_to_know_about_a_config_is_logged_once_for_each_config(client, caplog):
+    hidden = CONFIG.replace('value="no"', 'value="no" visible="false"')
+    said = []
+    for schema in (hidden, hidden, CONFIG, hidden):
+        caplog.clear()
+        assert client.post("/setup", json=setup_body(schema=schema)).status_code == 200
+        said.append([record.getMessage() for record in caplog.records if "labeling config" in record.getMessage()])
+    assert said == [[f"project {UID}: labeling config: Annotators do not see the choice 'no'"], [], [], said[0]]
+
+
 @pytest.mark.parametrize("params", [{"strategy": "bald"}, '{"strategy": "bald"}', ' {"strategy":\n "bald"} '])
 def test_extra_params_as_an_object_and_as_the_text_that_was_typed(client, settings, params):
     assert client.post("/setup", json=setup_body(extra_params=params)).status_code == 200
