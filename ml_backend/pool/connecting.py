@@ -137,7 +137,7 @@ def _pool(
 ) -> Pool:
     """What is at a place, as a pool of a project. Raises DataError where its columns do not fit."""
     id_column = PATH if found.kind == "pictures" else id_column
-    check_columns(columns, id_column, fields, found.url)
+    check_columns(columns, id_column, fields, found.url, typed=found.kind != "csv")
     used = {name: columns[name] for name in (id_column, *fields.values())}
     return Pool(found.url, found.kind, id_column, fields, used, size=found.size, learnt=learnt)
 
@@ -192,7 +192,7 @@ def _count(pool: Pool) -> int:
 
 
 def sample_of(pool: Pool) -> Sequence[Raw]:
-    """The contents of the first rows, as an encoder takes them; an empty one counts as an empty text.
+    """The contents of the first rows, as an encoder takes them.
 
     Raises:
         DataError: they cannot be read.
@@ -200,7 +200,7 @@ def sample_of(pool: Pool) -> Sequence[Raw]:
     most = PICTURES_SAMPLED if pool.is_pictures else SAMPLED
     with reading(pool.url):
         found = Source(pool).frame().limit(most).to_pydict()
-    parts = [["" if value is None else value for value in found[inner(name)]] for name in pool.learnt_from]
+    parts = [found[inner(name)] for name in pool.learnt_from]
     return list(zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
 
 

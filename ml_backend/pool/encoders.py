@@ -36,6 +36,7 @@ BESIDE: Final = ", side by side"
 """Ends the name of an encoder of several texts, whose vectors stand side by side, each of length 1."""
 Raw = bytes | str | tuple[str, ...]
 """Content of a row: a text; of pictures the bytes, or the path of a file; of several texts all of them."""
+NO_TEXT: Final = "There is no text; in a CSV file: none in UTF-8, save it so"
 LARGEST: Final = 65_504.0
 """Of 16 bits: a number beyond it would be infinite."""
 
@@ -104,7 +105,7 @@ class PoolEncoder:
 
     def _read(self, raws: Sequence[Raw | None]) -> list[Any]:
         if self.kind == TEXT:
-            return one_by_one(read_text, ["" if raw is None else _plain(raw) for raw in raws])
+            return [_text(raw if raw is None else _plain(raw)) for raw in raws]
         if self.kind == PARTS:
             return [_texts(raw) for raw in raws]
         contents = [_content(raw) for raw in raws]
@@ -122,13 +123,23 @@ class PoolEncoder:
         return np.stack(items).reshape(len(items), -1).astype(np.float32)
 
 
+def _text(raw: bytes | str | None) -> Any:
+    """The text, or why it cannot be read."""
+    if raw is None:
+        return BadItemError(NO_TEXT)
+    try:
+        return read_text(raw)
+    except BadItemError as exc:
+        return exc
+
+
 def _plain(raw: Raw) -> bytes | str:
     return raw if isinstance(raw, bytes | str) else " ".join(raw)
 
 
 def _texts(raw: Raw | None) -> list[str] | BadItemError:
     """The texts of a row, or why they cannot be read."""
-    found = one_by_one(read_text, list(raw) if isinstance(raw, tuple) else [""])
+    found = [_text(each) for each in (raw if isinstance(raw, tuple) else (None,))]
     wrong = next((place for place, text in enumerate(found) if isinstance(text, BadItemError)), None)
     return found if wrong is None else BadItemError(f"Text {wrong + 1} of {len(found)}: {found[wrong]}")
 

@@ -33,6 +33,32 @@ REFUSED: Final = (
 UNREACHED: Final = ("SocketError", "ConnectTimeout", "ReadTimeout", "ByteStreamError", "DaftTransientError")
 """Names of Daft's errors about a place that does not answer."""
 
+UNREADABLE: Final = {
+    r"record with (\d+) fields, but the previous record has (\d+)": (
+        r"a row of a CSV file has \1 columns, and those before it \2",
+        "Put a value that holds a comma in quotes, or take the row out.",
+    ),
+    r"invalid utf-8": ("a CSV file is not UTF-8", "Save it as UTF-8."),
+    r'Column name "([^"]*)" is ambiguous': (r"it has two columns '\1'", "Rename one."),
+    r"JSON deserialization error": (
+        "a line of a JSON Lines file is empty, damaged, or still being written",
+        "Take the line out, or wait until the file is whole.",
+    ),
+    r"gzip header|unexpected end of file|deflate": (
+        "a compressed file is damaged, or is still being written",
+        "Take it away, or wait until it is whole.",
+    ),
+    r"os error 40\b": ("a link in it leads in a circle", "Take the link away."),
+    r"comparison on types": (
+        "a column is of one type in one file, and of another in others",
+        "Save all with the same.",
+    ),
+    r"CorruptFile|not a valid parquet": (
+        "a file is damaged, or is still being written",
+        "Take it away, or wait until it is whole.",
+    ),
+}
+"""What Daft says of a file that it cannot read → what is wrong, and what to do."""
 LOST: Final = (
     *("ObjectLostError", "Failed to retrieve object", "OwnerDiedError", "WorkerCrashedError", "NodeDiedError"),
     *("ActorDiedError", "ActorUnavailableError", "The actor died", "The worker died"),
@@ -150,13 +176,20 @@ def _reason(exc: Exception) -> str:
         )
     if names & set(UNREACHED):
         return "nobody answers there. Check the address, the network, and AWS_ENDPOINT_URL."
-    if "CorruptFile" in text or "not a valid parquet" in text:
-        found = re.search(r"\S+\.\w+", text)
-        place = f" ({without_secrets(found.group())})" if found else ""
-        return f"a file is damaged, or is still being written{place}. Take it away, or wait until it is whole."
+    for sign, (wrong, step) in UNREADABLE.items():
+        if found := re.search(sign, text):
+            return f"{found.expand(wrong)}{_place(text)}. {step}"
     if isinstance(exc, FileNotFoundError) or "NotFound" in text or "not found" in text:
         return f"a file is not there ({without_secrets(text)})."
     return f"{without_secrets(text) or type(exc).__name__}"
+
+
+def _place(text: str) -> str:
+    """The file that an error names, or the line, in brackets; empty where it names none."""
+    if line := re.search(r"\bline:? (\d+)", text):
+        return f" (line {line.group(1)})"
+    file = re.search(r"\S*/\S+\.\w+", text)
+    return f" ({without_secrets(file.group())})" if file else ""
 
 
 def without_secrets(text: str) -> str:

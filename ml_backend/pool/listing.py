@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.pool.engine import engine, io_config, reading
@@ -26,6 +27,10 @@ TABLES: Final = ("parquet", "csv", "jsonl")
 MOST_FILES: Final = 100_000
 """Files of a table: more are better put together."""
 PATTERN: Final = re.compile(r"[*?\[{]")
+SPECIAL: Final = re.compile(r"([\\*?\[\]{}])")
+"""What means something else in a pattern of Daft, which reads a backslash before it as: itself."""
+HOST: Final = re.compile(r"(\[[^\]@]*\]|[^:@]*)(:[0-9]*)?")
+"""Of a URL. A secret key may hold a slash: what stands before that looks like a host with a port that is no number."""
 HIDDEN: Final = r"(^|/)[._][^/]*(/|$)"
 """A part of a path that begins with ``.`` or ``_``: unfinished files, marks of other programs."""
 
@@ -54,18 +59,22 @@ def address(url: str) -> str:
     if "://" not in url:
         if not url.strip():
             raise ConfigurationError("The address of the pool is empty: name a file, a folder or a URL.")
-        return str(Path(url).expanduser().absolute())
-    parts = urlsplit(url)
+        return str(Path(os.path.expanduser(url)).absolute())  # noqa: PTH111 - of an unknown ~user it makes no error
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket that is not closed; what is in it may be a secret
+        raise ConfigurationError("The address of the pool is no URL: correct what stands after ://.") from None
     if parts.scheme == "file":
-        return str(Path(parts.path).absolute())
+        return str(Path(unquote(parts.path)).absolute())
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(
             f"{parts.scheme}:// is no address of a pool; use a path, {', '.join(sorted(SCHEMES))}."
         )
-    if parts.username or parts.password or "@" in parts.netloc or parts.query:
+    if not HOST.fullmatch(parts.netloc) or parts.query:
+        host = parts.netloc.rpartition("@")[2] if "@" in parts.netloc or parts.query else "…"
         raise ConfigurationError(
-            f"The address of a pool at {parts.scheme}://{parts.hostname or ''} holds credentials or a query. It is "
-            "kept and shown: leave them out, and set them in the environment (AWS_ACCESS_KEY_ID and so on)."
+            f"The address of a pool at {parts.scheme}://{host} holds credentials or a query. It is kept and shown: "
+            "leave them out, and set them in the environment (AWS_ACCESS_KEY_ID and so on)."
         )
     return url
 
@@ -104,14 +113,26 @@ def _changed(path: str) -> int:
         return 0
 
 
+def literal(path: str) -> str:
+    """A path as a pattern of Daft that finds it alone."""
+    return SPECIAL.sub(r"\\\1", path)
+
+
 def pattern(url: str) -> str:
-    """What finds the files of an address: itself where it names a file or has a pattern, else all below it."""
-    return url if PATTERN.search(url) or kind_of(url) else f"{url.rstrip('/')}/**"
+    """What finds the files of an address: itself where it names a file or is a pattern, else all below it."""
+    if is_pattern(url):
+        return url
+    return literal(url) if kind_of(url) else f"{literal(url.rstrip('/'))}/**"
+
+
+def is_pattern(url: str) -> bool:
+    """Whether an address names files by a pattern; what there is on this disk under just this name is none."""
+    return bool(PATTERN.search(url)) and ("://" in url or not Path(url).exists())
 
 
 def base(url: str) -> str:
     """The folder that the paths of pictures are seen from, as Daft writes it; ends with ``/``."""
-    found = PATTERN.search(url)
+    found = PATTERN.search(url) if is_pattern(url) else None
     folder = url[: found.start()].rpartition("/")[0] if found else url.rstrip("/")
     if not found and kind_of(url):
         folder = url.rpartition("/")[0]
@@ -138,7 +159,7 @@ def _entries(url: str) -> Iterator[tuple[str, str, int]]:
     """Path, kind and size of the files of known kinds."""
     start = len(base(url))
     hidden = re.compile(HIDDEN)
-    if "://" not in url and not PATTERN.search(url) and not Path(url).exists():
+    if "://" not in url and not is_pattern(url) and not Path(url).exists():
         raise DataError(f"{url} does not exist; check the address of the pool.")
     with reading(url):
         try:
@@ -151,6 +172,9 @@ def _entries(url: str) -> Iterator[tuple[str, str, int]]:
         while first is not None:
             rows = first.to_pydict()
             for path, size in zip(rows["path"], rows["size"], strict=True):
-                if (kind := kind_of(path)) and not hidden.search(path[start:]):
+                kind = kind_of(path)
+                # An empty Parquet file is half of one; an empty text file is a table without rows, which Daft refuses.
+                nothing = not kind or (size == 0 and kind in ("csv", "jsonl"))
+                if not nothing and not hidden.search(path[start:]):
                     yield path, kind, int(size or 0)
             first = next(batches, None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from ml_backend.errors import DataError
 from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import engine, io_config, reading
-from ml_backend.pool.listing import LOCAL, Listing, base, listing, pictures
+from ml_backend.pool.listing import LOCAL, Listing, base, listing, literal, pictures
 from ml_backend.pool.marks import mark_of
 from ml_backend.pool.vectors import MARK, Marks
 
@@ -24,6 +25,9 @@ TEXTS: Final = frozenset({"String", "Null"})
 """``Null``: a column of nothing but empty values."""
 MOST_ASKED: Final = 10_000
 """Rows that are looked up at once."""
+SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+HEADERS: Final = 8
+"""CSV files whose first lines are read at once."""
 
 
 class Source:
@@ -109,11 +113,13 @@ class Source:
                     f"{self.pool.url} has no column {name!r} any more, only {_named(now)}. Give it back its name, or "
                     "connect the pool again with the new one."
                 )
-            if now[name] != kind and {now[name], kind} != {"String", "Null"}:
+            if self.listing.kind != "csv" and now[name] != kind and {now[name], kind} != {"String", "Null"}:
                 raise DataError(
                     f"The column {name!r} of {self.pool.url} was {kind} when the pool was connected, and is now "
                     f"{now[name]}: its values may mean something else. Put it right, or connect the pool again."
                 )
+        if self.listing.kind == "csv":
+            self._rows()  # each file has them
 
     @cached_property
     def listing(self) -> Listing:
@@ -183,25 +189,51 @@ def schema_of(found: Listing) -> dict[str, str]:
 
 
 def table(found: Listing, texts: Sequence[str] = ()) -> Any:
-    """A lazy frame of all columns of some tables.
+    """A lazy frame of some tables: of all columns of the first or, of CSV files, of these alone.
 
     Args:
         found: where they are.
         texts: columns that hold texts, whatever a CSV file's values look like: ``007`` stays what it is.
+
+    Raises:
+        DataError: a CSV file lacks one of them.
     """
     daft = engine()
-    files, config = list(found.files), io_config(found.url)
+    config = io_config(found.url)
     if found.kind == "parquet":
-        return daft.read_parquet(files, io_config=config)
+        return daft.read_parquet([literal(file) for file in found.files], io_config=config)
     if found.kind == "jsonl":
-        return daft.read_json(files, io_config=config)
-    plain = daft.read_csv(files, io_config=config)
-    names = {each.name for each in plain.schema()} & set(texts)
-    return (
-        daft.read_csv(files, io_config=config, schema={name: daft.DataType.string() for name in names})
-        if names
-        else plain
-    )
+        return daft.read_json([literal(file) for file in found.files], io_config=config)
+    if not texts:
+        return daft.read_csv(literal(found.files[0]), io_config=config)
+    kind = dict.fromkeys(texts, daft.DataType.string())
+    frames = []
+    for names, files in _by_header(found).items():
+        if lacking := next((name for name in kind if name not in names), None):
+            there = _named(dict.fromkeys(names, ""))
+            raise DataError(
+                f"{files[0].removeprefix(LOCAL)} has no column {lacking!r}, only {there}; the first line of each CSV "
+                "file names its columns. Put it right, or take the file away."
+            )
+        plain = daft.read_csv([literal(file) for file in files], io_config=config, schema=kind)
+        frames.append(plain.select(*kind))
+    return reduce(lambda one, other: one.concat(other), frames)
+
+
+@lru_cache(maxsize=4)
+def _by_header(found: Listing) -> Mapping[tuple[str, ...], list[str]]:
+    """Columns → the CSV files that have just those: Daft gives all files it reads together those of the first."""
+    daft, config = engine(), io_config(found.url)
+
+    def header(file: str) -> tuple[str, ...]:
+        with reading(file.removeprefix(LOCAL)):
+            return tuple(each.name for each in daft.read_csv(literal(file), io_config=config).schema())
+
+    groups: dict[tuple[str, ...], list[str]] = {}
+    with ThreadPoolExecutor(HEADERS) as executor:
+        for file, names in zip(found.files, executor.map(header, found.files), strict=True):
+            groups.setdefault(names, []).append(file)
+    return groups
 
 
 def picture_rows(url: str) -> Any:
@@ -210,8 +242,17 @@ def picture_rows(url: str) -> Any:
     return pictures(url).select(daft.col(PATH).substr(len(base(url)), None).alias(PATH), "size")
 
 
-def check_columns(found: Mapping[str, str], id_column: str, fields: Mapping[str, str], url: str) -> None:
+def check_columns(
+    found: Mapping[str, str], id_column: str, fields: Mapping[str, str], url: str, *, typed: bool = True
+) -> None:
     """See to it that columns are there, and of a kind that can be used.
+
+    Args:
+        found: column → type.
+        id_column: tells a row from all others.
+        fields: field of the task → column.
+        url: where they are.
+        typed: whether the types are the files' own; of CSV files they are guesses, and all is read as texts.
 
     Raises:
         DataError: one is not; the message lists those that there are.
@@ -219,7 +260,11 @@ def check_columns(found: Mapping[str, str], id_column: str, fields: Mapping[str,
     for name in (id_column, *fields.values()):
         if name not in found:
             step = " Name the one that tells a row from all others with --id." if name == id_column else ""
+            if len(found) == 1 and (other := next((sign for sign in SEPARATORS if sign in next(iter(found))), None)):
+                step = f" Are its columns separated by {SEPARATORS[other]}? Save it with commas."
             raise DataError(f"{url} has no column {name!r}; it has {_named(found)}.{step}")
+    if not typed:
+        return
     if found[id_column] not in TEXTS | WHOLE_NUMBERS:
         raise DataError(f"The column {id_column!r} of {url} is {found[id_column]}: ids are texts or whole numbers.")
     for column in fields.values():

@@ -113,7 +113,7 @@ def test_rows_that_cannot_be_read_are_kept_apart_with_their_reason(tmp_path, vec
     assert (done.new, done.bad) == (3, 2)
     assert sorted(vectors.bad()) == [
         ("empty", "The text is empty; there is nothing to classify"),
-        ("none", "The text is empty; there is nothing to classify"),
+        ("none", "There is no text; in a CSV file: none in UTF-8, save it so"),
     ]
     assert embed(source(place), vectors, LIGHT).bad == 0  # they are known
     write_table(place, [*headline_rows(3), ("empty", "no more"), ("none", None)])

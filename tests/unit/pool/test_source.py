@@ -45,6 +45,64 @@ def test_a_folder_of_files(tmp_path):
     assert ids_of(pool_of(tmp_path / "b" / "*.parquet")) == ["r0", "r1", "r2"]
 
 
+def test_each_csv_file_has_columns_of_its_own(tmp_path):
+    write_table(tmp_path / "p" / "a.csv", [("1", "x")])
+    write_table(tmp_path / "p" / "b.csv", [("y", "more", "2.5")], columns=("text", "other", "id"))
+    (tmp_path / "p" / "empty.csv").touch()
+    pool = pool_of(tmp_path / "p")
+    Source(pool).check()
+    assert Source(pool).rows(["1", "2.5"]) == {"1": {"text": "x"}, "2.5": {"text": "y"}}
+    write_table(tmp_path / "p" / "c.csv", [("3", "z")], columns=("id", "title"))
+    with pytest.raises(DataError, match=r"c\.csv has no column 'text', only 'id', 'title'"):
+        Source(pool).check()
+
+
+@pytest.mark.parametrize("name", ["a [1]", "b*", "x{1}", "back\\slash"])
+def test_names_with_the_signs_of_patterns(tmp_path, name):
+    write_table(tmp_path / "b1" / "t.jsonl", headline_rows(3))  # of which b* is a pattern, too
+    write_table(tmp_path / name / f"{name}.jsonl", [("1", "x")])
+    for place in (tmp_path / name, tmp_path / name / f"{name}.jsonl"):
+        assert Source(pool_of(place)).rows(["1"]) == {"1": {"text": "x"}}
+    write_picture(tmp_path / name / "p" / f"{name}.png")
+    (only,) = ids_of(pool_of(tmp_path / name / "p"))
+    assert only == f"{name}.png"
+    assert Source(pool_of(tmp_path / name / "p")).rows([only])[only]["image"]
+
+
+def test_the_address_of_a_file_is_read_as_a_url(tmp_path):
+    assert address("file:///data/my%20pool") == "/data/my pool"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", b"id,text\n1,a\n2,b,c\n", r"row of a CSV file has 3 columns, and those before it 2 \(line 3\)"),
+        ("a.csv", "id,text\n1,a\n".encode("utf-16"), "not UTF-8"),
+        ("a.csv", b"id,text,text\n1,a,b\n", "two columns 'text'"),
+        ("a.csv.gz", b"id,text\n1,a\n", "a compressed file is damaged"),
+        ("a.jsonl", b'{"id":"1","text":"secret-word"}\n{"id":"2","te', "a line of a JSON Lines file is empty, damaged"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_and_what_to_do(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=told) as raised:
+        ids_of(pool_of(tmp_path / name))
+    assert "secret-word" not in str(raised.value)
+
+
+def test_a_link_in_a_circle_is_told(tmp_path):
+    write_table(tmp_path / "p" / "a.csv", [("1", "x")])
+    (tmp_path / "p" / "again").symlink_to(tmp_path / "p")
+    with pytest.raises(DataError, match="a link in it leads in a circle"):
+        listing(str(tmp_path / "p"))
+
+
+def test_the_separator_of_a_table_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("id;text\n1;a\n", encoding="utf-8")
+    with pytest.raises(DataError, match="separated by semicolons"):
+        check_columns(schema_of(listing(str(tmp_path / "a.csv"))), "id", {"text": "text"}, "place")
+
+
 def test_pictures_are_known_by_their_paths(tmp_path):
     write_picture(tmp_path / "p" / "red one.png")
     write_picture(tmp_path / "p" / "more" / "ü.jpg")
@@ -62,6 +120,8 @@ def test_pictures_are_known_by_their_paths(tmp_path):
         ("ftp://host/x", "no address of a pool"),
         ("s3://AKIA:secret-word@bucket/x", "holds credentials"),
         ("https://host/x.csv?sig=secret-word", "holds credentials"),
+        ("s3://AKIA:secret-word/with-a-slash@bucket/x", "holds credentials"),
+        ("s3://[secret-word/x", "is no URL"),
     ],
 )
 def test_addresses_that_are_refused(url, told):
@@ -95,6 +155,7 @@ def test_columns_that_cannot_be_used_are_told(tmp_path):
     ):
         with pytest.raises(DataError, match=told):
             check_columns(found, id_column, {"text": field}, "place")
+    check_columns(found, "id", {"text": "number"}, "place", typed=False)
 
 
 def test_a_renamed_column_a_new_type_and_another_kind_are_told(tmp_path):
