@@ -20,6 +20,8 @@ RATING: Final = "rating"
 BULK_REGION: Final = "bulk-"
 """Begins the id of a region that was written to many tasks at once; the action's id follows. Label Studio keeps it, so
 that whoever reads the annotation knows, also without our store."""
+ONE_QUESTION: Final = "one-question"
+"""Id of a region that a program of ours wrote to answer one question, whatever else the page asks."""
 LONGEST_NUMBER: Final = 64
 """Bits of a number that stands for a label."""
 
@@ -51,17 +53,28 @@ def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
     """What a result, as Label Studio keeps it, answers to the question. Never fails, whatever the result is.
 
     Where several choices are taken, none of them is an answer, too: the page stores it as nothing at all. But not where
-    the config requires a choice: then the result is of another question, or of another program.
+    the config requires a choice, or where we wrote the answer to another question, and nobody was asked this one.
     """
     try:
         labels = list(dict.fromkeys(_labels(result, question)))
     except _Unreadable as exc:
         return Answer(problem=str(exc))
     if question.multiple:
-        return OPEN if result is None or (question.required and not labels) else Answer(pack(labels, question.labels))
+        is_open = result is None or (not labels and (question.required or _is_of_another_alone(result, question)))
+        return OPEN if is_open else Answer(pack(labels, question.labels))
     if len(labels) > 1:
         return Answer(problem=f"it has {len(labels)} choices where one is asked for: {_shown(labels)}")
     return Answer(labels[0]) if labels else OPEN
+
+
+def leaves_out(result: Any, question: ChoiceQuestion) -> bool:
+    """Whether a result that can be read answers something, and has nothing of this question."""
+    return bool(result) and all(region.get("from_name") != question.control for region in result)
+
+
+def _is_of_another_alone(result: Sequence[Mapping[str, Any]], question: ChoiceQuestion) -> bool:
+    ids = (str(region.get("id", "")) for region in result)
+    return leaves_out(result, question) and all(name == ONE_QUESTION or name.startswith(BULK_REGION) for name in ids)
 
 
 def is_listed(label: str | None, question: ChoiceQuestion) -> bool:
@@ -125,11 +138,15 @@ def _written(chosen: Sequence[str], question: ChoiceQuestion) -> Any:
 
 
 def annotation_result(label: str, question: ChoiceQuestion, *, action: str = "") -> list[dict[str, Any]]:
-    """A person's answer; unlike a prediction's, it has no score. ``action``: one that answered many tasks at once."""
-    found = [
-        {name: value for name, value in part.items() if name != "score"} for part in result_for(label, 1, question)
+    """A person's answer to this question alone; unlike a prediction's, it has no score.
+
+    ``action``: one that answered many tasks at once.
+    """
+    region_id = f"{BULK_REGION}{action}" if action else ONE_QUESTION
+    return [
+        {name: value for name, value in part.items() if name != "score"} | {"id": region_id}
+        for part in result_for(label, 1, question)
     ]
-    return [part | {"id": f"{BULK_REGION}{action}"} for part in found] if action else found
 
 
 def bulk_action(result: Any) -> str | None:

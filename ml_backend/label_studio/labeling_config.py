@@ -60,7 +60,8 @@ class ChoiceQuestion:
     multiple: bool = False
     """Several choices per answer, or none: an answer is a set of labels (`label_sets`)."""
     required: bool = dataclasses.field(default=False, compare=False)
-    """An answer without a choice is not taken; else it is an answer where there may be several."""
+    """An answer without a choice is not taken, or the page does not always ask; else it is an answer where there may be
+    several."""
     kind: str = "choices"
     """Type of a result: ``choices``, ``rating`` or ``taxonomy``."""
     paths: tuple[tuple[str, ...], ...] = ()
@@ -215,7 +216,7 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
         refuse(f" has no question that can be learnt, which is one of {kinds}.")
     (question, _), others = found[0], tuple(each for each, _ in found[1:] if _go_together(found[0][0], each))
     if names_wanted and len(others) < len(found) - 1:
-        refuse(f": {wanted.question} cannot be learnt together; name questions of one choice about the same object.")
+        refuse(f": {wanted.question} cannot be learnt together; name questions about the same object.")
     learnt = {question.control, *(each.control for each in others)}
     warnings = tuple(dict.fromkeys(text for each, told in found if each.control in learnt for text in told))
     alone = {each.control for each, _ in found} if not names_wanted else {tag.attrib["name"] for tag in learnable}
@@ -224,8 +225,8 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
 
 
 def _go_together(first: ChoiceQuestion, other: ChoiceQuestion) -> bool:
-    """Whether two questions can be learnt from the same items, each by one choice."""
-    return first.content_form == other.content_form and not (first.multiple or other.multiple)
+    """Whether two questions can be learnt from the same items."""
+    return first.content_form == other.content_form
 
 
 def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> str:
@@ -244,6 +245,8 @@ def _question(tree: ConfigTree, control: Element, wanted: Wanted) -> tuple[Choic
         refuse(f": <{tree.spelling[control]}> must point to one object by its toName.")
     shown, parts = learnt_from(tree, tag, wanted)
     warnings = list(hidden(tree, control, "the question"))
+    if any(not found.never for found in warnings):  # who does not see it has not answered that none fits
+        asked = dataclasses.replace(asked, required=True)
     for part in parts or (shown,):
         if part.name:
             warnings += hidden(tree, objects(tree)[part.name], f"what <{part.tag}> shows")

@@ -26,12 +26,17 @@ def new_model(model: type[Model], labels: Sequence[str], *, multiple: bool = Fal
     """
     if not multiple:
         return model(labels)
-    if not getattr(model, "takes_several", False):
+    if not can_learn(model, multiple=multiple):
         raise ModelError(
             f"The model {model.name} learns one choice per answer, and this project takes several: name another "
             'model (settings text_model, image_model), or set choice="single" in the labeling config.'
         )
     return cast("Model", cast("Any", model)(labels, multiple=True))
+
+
+def can_learn(model: type[Model], *, multiple: bool) -> bool:
+    """Whether models of a class learn answers of one choice, or of several (``multiple``)."""
+    return not multiple or bool(getattr(model, "takes_several", False))
 
 
 def takes_sets(model: Model) -> bool:

@@ -123,7 +123,11 @@ def with_beside(head: Head, others: Iterable[Beside], weight: float = 1.0) -> He
         if encoder == head.encoder:
             asked = each.question
             found.append(
-                Head(head.version, asked.labels, encoder, each.model, control=asked.control, weight=each.weight)
+                Head(
+                    *(head.version, asked.labels, encoder, each.model, head.over_classes),
+                    control=asked.control,
+                    weight=each.weight,
+                )
             )
     return replace(head, weight=weight, beside=tuple(found))
 

@@ -78,6 +78,8 @@ def _others(first: QueryContext, heard: Sequence[Heard]) -> Iterator[tuple[Choic
     """The graphs of the questions beside the first, each of the same open tasks."""
     for each in heard:
         context, known = each.context, each.context.labelled or NOTHING
+        if context.multiple:
+            continue  # an answer of several choices waits for the next round
         is_ready = not is_cold(len(known.targets), len(np.unique(known.targets)), context.classes)
         if context.unlabelled is not None and is_ready and np.array_equal(context.task_ids, first.task_ids):
             yield each.head.question, _neighbourhood(context, context.unlabelled, each.scores)

@@ -112,12 +112,13 @@ def kind_changed(before: ChoiceQuestion | None, now: ChoiceQuestion) -> str:
         return ""
     if now.multiple:
         return (
-            'The labeling config now has choice="multiple": answers that were given while one choice was possible '
-            "count as sets of that one label. Look through them where a second label may belong to them."
+            f'The labeling config now has choice="multiple" for "{now.control}": answers that were given while one '
+            "choice was possible count as sets of that one label. Look through them where a second label may belong to "
+            "them."
         )
     return (
-        "The labeling config no longer takes several choices: answers with several, or with none, are left out until "
-        "they are given anew."
+        f'The labeling config no longer takes several choices for "{now.control}": answers with several, or with none, '
+        "are left out until they are given anew."
     )
 
 

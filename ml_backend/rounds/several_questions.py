@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.evaluation.sets import evaluate_sets
+from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.models.several import different_answers, equal_answers
+from ml_backend.models.several import are_sets, can_learn, different_answers, equal_answers
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.guessing import by_cross_validation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds
+from ml_backend.rounds.read import kind_changed
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.said_beside import Said
 from ml_backend.rounds.training import fingerprint_of
@@ -85,17 +88,31 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
         for place in range(len(project.others)):
             view = _view(project, place, recorder)
             known, ids = _known(view, recorder)
-            if different_answers(known.targets) < 2:
-                told.append(f'"{view.question.control}": labels of two classes are needed')
+            _tell_change(kept, view.question, recorder)
+            if lacking := _lacking(view, known):
+                told.append(f'"{view.question.control}": {lacking}')
             elif weight := weight_of(project, view.question.control):
                 of_this = f"{fingerprint_of(view)} {view.settings.check_guessing}"
                 before = next((h for h in kept if (h.question, h.fingerprint) == (view.question, of_this)), None)
                 head = before or _head(view, known, ids, of_this, recorder)
                 heads.append(Learnt(view, replace(head, weight=weight)))
                 again = ", learnt before" if before else ""
-                told.append(f'"{view.question.control}": {_in_words(heads[-1], len(known.targets), recorder)}{again}')
+                told.append(f'"{view.question.control}": {_in_words(heads[-1], known, recorder)}{again}')
         step.detail = "; ".join(told)
     return tuple(heads)
+
+
+def _lacking(view: RoundProject, known: LabeledItems) -> str:
+    """What keeps a question from being learnt; empty where nothing does."""
+    if not can_learn(view.model, multiple=view.question.multiple):
+        return f"the model {view.model.name} learns one choice per answer, and this question takes several"
+    return "" if different_answers(known.targets) > 1 else "labels of two classes are needed"
+
+
+def _tell_change(kept: Sequence[Head], question: ChoiceQuestion, recorder: Recorder) -> None:
+    before = next((head.question for head in kept if head.question.control == question.control), None)
+    if change := kind_changed(before, question):
+        recorder.warn(change)
 
 
 def _kept(project: RoundProject) -> tuple[Head, ...]:
@@ -170,14 +187,20 @@ def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) ->
     return bool(by_cross_validation(view, ids, known, lambda done, total: None)["guessing"])  # noqa: ARG005
 
 
-def _in_words(learnt: Learnt, labels: int, recorder: Recorder) -> str:
+def _in_words(learnt: Learnt, known: LabeledItems, recorder: Recorder) -> str:
+    """From how many labels a question was learnt, and how good that is, as for the first in its versions' measures."""
     held_out = read_known(learnt.view.pool.evaluation, learnt.view, recorder.report)
-    words = f"{labels} labels"
+    words = f"{len(known.targets)} labels"
+    if learnt.head.question.none_is_an_answer:
+        words += f" ({int((known.targets.sum(axis=1) == 0).sum())} of none of its choices)"
     if len(held_out.items):
         said = learnt.head.model.probabilities(held_out.items).mean(axis=1, dtype=np.float64)
         own = answered(learnt.head.model, said, held_out.targets, seed=learnt.view.settings.seed)
-        right = equal_answers(own, held_out.targets)
-        words += f", accuracy {float(right.mean()):.1%} on {len(held_out.items)} evaluation tasks"
+        right, labels = equal_answers(own, held_out.targets), learnt.head.question.labels
+        words += f", accuracy {float(right.mean()):.1%}"
+        if are_sets(own):
+            words += f" (whole sets; macro F {evaluate_sets(said, held_out.targets, labels, own).f_macro:.1%})"
+        words += f" on {len(held_out.items)} evaluation tasks"
     return words if learnt.head.shown else f"{words}, no better than guessing: its guesses are not shown"
 
 

@@ -13,6 +13,7 @@ from support.pages import shown_task
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.errors import LabelConfigError
 from ml_backend.exporting.export import read_export
+from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.predictor import Predictor
@@ -28,9 +29,11 @@ CONFIG = """<View><Text name="text" value="$text"/><Labels name="who" toName="te
 <Choice value="Long"><Choice value="essay"/></Choice></Taxonomy>
 <Choices name="sort" toName="text" allowNested="true">
 <Choice value="A"><Choice value="A1"/><Choice value="A2"/></Choice><Choice value="B"/></Choices>
-<TextArea name="why" toName="text"/></View>"""
+<Choices name="tags" toName="text" choice="multiple"><Choice value="loud"/><Choice value="dull"/><Choice value="new"/>
+</Choices><TextArea name="why" toName="text"/></View>"""
 ANSWERS = {"topic": ("sport", "money"), "stars": ("2", "4"), "kind": ("note", "essay"), "sort": ("A1", "B")}
-"""Of each question, by the cloud that a task's numbers are of."""
+ANSWERS["tags"] = (pack(["loud", "new"], ["loud", "dull", "new"]), "")
+"""Of each question, by the cloud that a task's numbers are of; of the second no tag fits."""
 TOPICS = [{"value": "sport"}, {"value": "money"}]
 """Come with each task."""
 PARAMS = {"embedding_field": "numbers", "question": ",".join(ANSWERS)}
@@ -50,12 +53,16 @@ def rows(count=60, answered=24):
         row = {"data": {"text": f"text {number}", "numbers": numbers, "topics": TOPICS}}
         if number < answered:
             given = [name for name in ANSWERS if name != "stars" or number % 3]
-            result = [part for name in given for part in annotation_result(ANSWERS[name][cloud], QUESTIONS[name])]
+            result = [
+                part | {"id": f"page-{name}"}
+                for name in given
+                for part in annotation_result(ANSWERS[name][cloud], QUESTIONS[name])
+            ]
             row["annotations"] = [{"result": result}]
         yield row
 
 
-def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
+def test_five_questions_are_guessed_answered_and_learnt(page, label_studio, make_project, tmp_path):
     project = make_project("Questions", config=CONFIG)
     data = list(rows())
     ids = project.client.import_tasks(project.id, data)
@@ -66,7 +73,8 @@ def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make
     workspace = Workspace(project.client, tmp_path, settings, keep_queues=timedelta(0))
     report = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in report.steps if step.name == "fit others"]
-    assert step.detail == '"stars": 16 labels; "kind": 24 labels; "sort": 24 labels'
+    none = "of none of its choices"
+    assert step.detail == f'"stars": 16 labels; "kind": 24 labels; "sort": 24 labels; "tags": 24 labels (12 {none})'
     assert sorted(report.left_out) == odd, report.left_out
 
     page.goto(f"{label_studio.url}/projects/{project.id}/data?labeling=1")
@@ -76,6 +84,8 @@ def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make
     assert queued.label == ANSWERS["topic"][cloud]
     page.wait_for_function(f"label => ({CHECKED})().includes(label)", arg=queued.label)
     page.get_by_text(ANSWERS["kind"][cloud], exact=True).first.wait_for()
+    tags = list(unpack(ANSWERS["tags"][cloud]))
+    assert [name for name in page.evaluate(CHECKED) if name in ("loud", "dull", "new")] == tags
     page.locator("[class*=text-area] input, textarea").first.fill("because")
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Submit").first.click()
@@ -88,14 +98,16 @@ def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make
     assert given["stars"] == {"rating": int(ANSWERS["stars"][cloud])}
     assert given["kind"] == {"taxonomy": [["Short", "note"] if cloud == 0 else ["Long", "essay"]]}
     assert given["sort"] == {"choices": [["A", "A1"] if cloud == 0 else ["B"]]}
+    assert given.get("tags") == ({"choices": tags} if tags else None)
     assert given["why"] == {"text": ["because"]}
 
     again = run_round(workspace, RoundRequest(project.id))
     (step,) = [step for step in again.steps if step.name == "fit others"]
-    assert step.detail == '"stars": 17 labels; "kind": 25 labels; "sort": 25 labels'
+    assert step.detail.startswith('"stars": 17 labels; "kind": 25 labels; "sort": 25 labels; "tags": 25 labels')
+    assert f"({12 + cloud} {none})" in step.detail
     third = run_round(workspace, RoundRequest(project.id, train=False), RunOptions(dry_run=True))
     (step,) = [step for step in third.steps if step.name == "fit others"]
-    assert step.detail.count("learnt before") == 3, step.detail
+    assert step.detail.count("learnt before") == 4, step.detail
 
     store = ProjectStore(tmp_path, project.project.uid)
     store.set_extra_params(PARAMS)
@@ -111,6 +123,7 @@ def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make
             "stars": {"rating": 2},
             "kind": {"taxonomy": [["Short", "note"]]},
             "sort": {"choices": [["A", "A1"]]},
+            "tags": {"choices": ["loud", "new"]},
         },
         {
             "topic": {"choices": ["money"]},
@@ -124,17 +137,21 @@ def test_four_questions_are_guessed_answered_and_learnt(page, label_studio, make
     rows_of = {row["task"]: row["result"] for row in project.client.predictions(project.id)}
     assert [answer["result"] for answer in served] == [rows_of[item["id"]] for item in asked], "as it was published"
     changed = Predictor(installed, CONFIG.replace('<Choice value="note"', '<Choice value="memo"'), project.project.uid)
-    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars", "sort"}, (
+    assert {part["from_name"] for part in changed.predict(new)[0]["result"]} == {"topic", "stars", "sort", "tags"}, (
         "asked otherwise"
     )
-    with pytest.raises(LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind", "sort"'):
+    with pytest.raises(
+        LabelConfigError, match='no question named "stars"; it asks "topic", "marks", "kind", "sort", "tags"'
+    ):
         Predictor(installed, CONFIG.replace('name="stars"', 'name="marks"'), project.project.uid)
     lines = read_export(project.client, project.id, store).rows
     assert {line["label"] for line in lines} == {"sport", "money"}
     told = {line["task_id"]: line["answers"] for line in lines}
-    given = {name: labels[cloud] for name, labels in ANSWERS.items()} | {"why": "because"}
+    given = {name: labels[cloud] for name, labels in ANSWERS.items()} | {"why": "because", "tags": tags}
     assert told[task] == {"who": None, **given}
-    assert told[ids[0]] == {"who": None, "topic": "sport", "stars": None, "kind": "note", "sort": "A1", "why": None}
+    first = {"who": None, "topic": "sport", "stars": None, "kind": "note", "sort": "A1", "why": None}
+    assert told[ids[0]] == first | {"tags": ["loud", "new"]}
+    assert told[ids[1]]["tags"] == []
 
     fresh = installed.model_copy(update={"model_dir": tmp_path / "fresh"})  # connected before any round
     assert Predictor(fresh, CONFIG, project.project.uid, Wanted.of(PARAMS)).question.labels == ("sport", "money")

@@ -21,7 +21,8 @@ TWO = """<View><Text name="title" value="$title"/><Text name="text" value="$text
 <Choices name="topic" toName="text"><Choice value="sport"/><Choice value="money"/></Choices>
 <Choices name="mood" toName="text"><Choice value="dire"/><Choice value="calm"/></Choices></View>"""
 SETS = """<View><Text name="text" value="$text"/><Choices name="about" toName="text" choice="multiple">
-<Choice value="sport"/><Choice value="money"/></Choices></View>"""
+<Choice value="sport"/><Choice value="money"/></Choices>
+<Choices name="ball" toName="text"><Choice value="yes"/><Choice value="no"/></Choices></View>"""
 
 
 def region(control, labels):
@@ -90,7 +91,7 @@ def test_two_questions_about_two_texts(run, make_project, tmp_path):
     assert [sum(each) > 70 for each in zip(*right, strict=True)] == [True, True]
 
 
-def test_several_choices(run, make_project, tmp_path, monkeypatch):
+def test_several_choices_and_beside_them_one(run, make_project, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXT_MODEL", "auto")
     kinds = [("sport",), ("money",), ("sport", "money"), ()]
     rows = [
@@ -109,7 +110,7 @@ def test_several_choices(run, make_project, tmp_path, monkeypatch):
 
     def chosen(data):
         labels = list(truth[data["pool_id"]])
-        return [region("about", labels)] if labels else []
+        return [*([region("about", labels)] if labels else []), region("ball", ["yes" if "sport" in labels else "no"])]
 
     answer(project, chosen)
     run(sync, *to, "--train", "--queue", 16)
@@ -119,3 +120,5 @@ def test_several_choices(run, make_project, tmp_path, monkeypatch):
     assert "80 rows by sentences-0001" in told
     found = {row["id"]: set(row["labels"]) for row in pq.read_table(tmp_path / "out").to_pylist()}
     assert sum(found[name] == set(labels) for name, labels in truth.items()) > 60
+    beside = {row["id"]: row["label_ball"] for row in pq.read_table(tmp_path / "out").to_pylist()}
+    assert sum((beside[name] == "yes") == ("sport" in labels) for name, labels in truth.items()) > 60

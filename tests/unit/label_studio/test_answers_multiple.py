@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_sets import SEPARATOR, pack, shown, unpack
-from ml_backend.label_studio.answers import OPEN, read_answer, result_for
-from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.answers import OPEN, annotation_result, read_answer, result_for
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config, read_label_config
 
 QUESTION = ChoiceQuestion("c", "t", "Text", "text", ("a", "b", "d"), multiple=True)
 REQUIRED = ChoiceQuestion("c", "t", "Text", "text", ("a", "b", "d"), multiple=True, required=True)
@@ -50,6 +50,28 @@ def test_where_a_choice_is_required_none_leaves_the_question_open():
     assert read_answer([], REQUIRED) == OPEN
     assert read_answer([region(["why"], control="other")], REQUIRED) == OPEN
     assert read_answer([region(["a"])], REQUIRED).labels == ("a",)
+
+
+def test_an_answer_that_we_wrote_to_another_question_is_none_to_this():
+    other = ChoiceQuestion("other", "t", "Text", "text", ("why", "not"))
+    for written in (annotation_result("why", other), annotation_result("why", other, action="0" * 32)):
+        assert read_answer(written, QUESTION) == OPEN
+        assert read_answer([*written, region([])], QUESTION).labels == ()
+        assert read_answer([*written, region(["b"])], QUESTION).labels == ("b",)
+        assert read_answer([*written, region(["why"], control="other")], QUESTION).labels == (), "a page's"
+    assert read_answer(annotation_result("", QUESTION), QUESTION).labels == ()
+
+
+@pytest.mark.parametrize("when", ["choice-selected", "choice-unselected"])
+def test_where_the_page_does_not_always_ask_none_leaves_the_question_open(when):
+    asked = """<View><Text name="t" value="$t"/><Choices name="o" toName="t"><Choice value="x"/><Choice value="y"/>
+    </Choices><View visibleWhen="WHEN" whenTagName="o" whenChoiceValue="x">
+    <Choices name="c" toName="t" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices></View></View>"""
+    found = read_label_config(asked.replace("WHEN", when))
+    (question,) = found.others
+    assert (question.multiple, question.none_is_an_answer) == (True, False)
+    assert read_answer([region(["x"], control="o")], question) == OPEN
+    assert "submitted without it has no label" in found.warnings[0]
 
 
 def test_what_cannot_be_read_is_told_as_of_a_single_choice():

@@ -14,6 +14,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError, DataError, StoreError
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.models.sentences import Sentences
+from ml_backend.models.several import thresholds_of
 from ml_backend.pool.document import connect
 from ml_backend.pool.embedding_step import embed_pool
 from ml_backend.pool.heads import entropy, head_of, with_beside
@@ -94,8 +95,11 @@ def test_each_question_has_columns_of_its_own(tmp_path, settings, store):
     mood = Sentences(["calm", "dire"])
     mood.fit(["flood warning"] * 2 + ["cricket match"] * 2, np.array([1, 1, 0, 0]), seed=0, hyperparameters=LIGHT)
     asked = replace(parse_label_config(CONFIG), control="mood", labels=("calm", "dire"))
+    tags = Sentences(mood.labels, multiple=True)
+    tags.fit(["flood warning", "cricket match"], np.array([[1, 1], [0, 0]]), seed=0, hyperparameters=LIGHT)
+    sets = replace(asked, control="tags", multiple=True)
     store.set_current(Current("sentences-0001-0123abcd", "q"))
-    write_heads(store.folder, "q", [Beside(asked, mood, 1.0, shown=True)])
+    write_heads(store.folder, "q", [Beside(asked, mood, 1.0, shown=True), Beside(sets, tags, 1.0, shown=True)])
     embed_pool(settings, store)
     told = predict_pool(settings, store, str(tmp_path / "out"))
     rows = {row["id"]: row for row in pq.read_table(tmp_path / "out").to_pylist()}
@@ -106,6 +110,9 @@ def test_each_question_has_columns_of_its_own(tmp_path, settings, store):
     assert rows["r3"]["uncertainty_mood"] == pytest.approx(entropy(p[None])[0], abs=1e-3)
     assert told.beside["mood"].labels == dict(Counter(row["label_mood"] for row in rows.values()))
     assert sum(told.labels.values()) == 50
+    chosen = tags.probabilities([text])[0, 0] >= thresholds_of(tags)
+    assert rows["r3"]["labels_tags"] == [tags.labels[place] for place in np.flatnonzero(chosen)] == ["calm", "dire"]
+    assert told.beside["tags"].labels["dire"] == sum("dire" in row["labels_tags"] for row in rows.values())
     trained(store, "sentences-0002-0123abcd")  # the order is of another version: its heads go with it
     earlier = predict_pool(settings, store, str(tmp_path / "earlier"), version="1")
     assert earlier.beside == {}
@@ -130,7 +137,8 @@ def test_what_is_missing_is_said(tmp_path, settings, store):
 
 def test_a_head_can_be_sent_to_a_worker_with_those_beside_it(store):
     model = trained(store, multiple=True)
-    first = head_of(store.manifest("sentences-0001-0123abcd"), model)
+    about = store.manifest("sentences-0001-0123abcd").model_copy(update={"settings": {"set_uncertainty": "largest"}})
+    first = head_of(about, model)
     asked = replace(parse_label_config(CONFIG), control="mood")
     head = with_beside(first, [Beside(asked, trained(store, "sentences-0002-0123abcd"), 2.0, shown=True)], 3.0)
     found = pickle.loads(pickle.dumps(head.packed())).unpacked()
@@ -139,6 +147,7 @@ def test_a_head_can_be_sent_to_a_worker_with_those_beside_it(store):
     for (one, _), (other, _) in zip(head.questions, found.questions, strict=True):
         assert np.array_equal(one.probabilities(vectors), other.probabilities(vectors))
         assert (one.several, one.control) == (other.several, other.control)
+        assert (one.over_classes, other.over_classes) == ("largest", "largest")
 
 
 def test_vectors_of_another_encoder_are_refused(tmp_path, settings, store):

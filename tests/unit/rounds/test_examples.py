@@ -1,10 +1,12 @@
 """Answers that cannot be read leave out themselves, and nothing else."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from support.places import REPOSITORY
 
+from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import task_from_row
 from ml_backend.records import Annotation, Task
@@ -45,6 +47,26 @@ def test_the_other_answers_of_the_task_count():
 
 def test_what_was_skipped_is_not_read():
     assert divide([task(1, 7, cancelled=True)], QUESTION).unreadable == {}
+
+
+def test_nothing_chosen_says_none_from_the_first_choice_on_and_only_where_the_page_asked():
+    tags = ChoiceQuestion("tags", "t", "Text", "text", ("a", "b"), multiple=True)
+    other = region(["Yes"])
+    results = [
+        *(other, [], [*other, {"from_name": "tags", "value": {"choices": []}}]),
+        *([*other, {"from_name": "tags", "value": {"choices": ["b"]}}], other),
+        *(annotation_result("Yes", QUESTION), annotation_result("Yes", QUESTION, action="0" * 32)),
+    ]
+    tasks = [
+        replace(found, annotations=tuple(replace(a, updated_at=NOW + timedelta(hours=n)) for a in found.annotations))
+        for n, found in enumerate(task(n, result) for n, result in enumerate(results))
+    ]
+    pool = divide(iter(tasks), tags)
+    assert [(found.id, label) for found, label in pool.training] == [(1, ""), (2, ""), (3, "b"), (4, "")]
+    assert [found.id for found, _ in divide(tasks, QUESTION).training] == [0, 2, 3, 4, 5, 6], "the other as ever"
+    required = divide(tasks, replace(tags, required=True))
+    assert [(found.id, label) for found, label in required.training] == [(3, "b")]
+    assert divide([tasks[0]], tags).training == [], "nobody ever chose"
 
 
 def test_the_rows_of_the_public_report():

@@ -8,29 +8,35 @@ import numpy as np
 import pytest
 
 from ml_backend.errors import ConfigurationError, LabelConfigError
+from ml_backend.label_sets import pack
 from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.labeling_config import parse_label_config, read_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.publishing import prediction_row
 from ml_backend.models.registry import MODELS
+from ml_backend.models.several import takes_sets, thresholds_of
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL, PINNED, Annotation, Prediction, Project, Task, Wanted
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.said_beside import besides, with_mean
+from ml_backend.rounds.said_beside import Said, besides, with_mean
 from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, fit_heads, goes_by_mean, in_turn
 from ml_backend.rounds.training import train_version
 from ml_backend.rounds.workspace import RoundProject, Workspace
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
-from ml_backend.store.heads import Head
+from ml_backend.store.heads import Head, read_heads, write_heads
 from ml_backend.store.library import build_model
-from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.project_store import Current, ProjectStore
 
 AB = '<Choice value="a"/><Choice value="b"/>'
 TOPIC = f'<Choices name="topic" toName="t">{AB}</Choices>'
 STARS = '<Rating name="stars" toName="t" maxRating="3"/>'
 OTHER = f'<Image name="i" value="$image"/><Choices name="looks" toName="i">{AB}</Choices>'
+TAGS = f'<Choices name="tags" toName="t" choice="multiple">{AB}<Choice value="c"/></Choices>'
+KINDS = f'<Taxonomy name="kinds" toName="t" maxUsages="2" leafsOnly="true">{AB}</Taxonomy>'
+ALL = f'<View><Text name="t" value="$text"/>{TOPIC}{STARS}{TAGS}{KINDS}</View>'
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 XML = f'<View><Text name="t" value="$text"/>{TOPIC}{STARS}{OTHER}</View>'
 QUESTION = parse_label_config(XML, wanted=Wanted("topic"))
 RATING = parse_label_config(XML, wanted=Wanted("stars"))
@@ -85,37 +91,103 @@ def test_what_cannot_be_learnt_together(wanted, reason):
         read_label_config(XML, wanted=Wanted(wanted))
 
 
+def test_sets_and_stars_and_single_choices_about_the_same_are_learnt_together():
+    read = read_label_config(ALL)
+    questions = (read.question, *read.others)
+    assert [(each.control, each.multiple) for each in questions] == [
+        ("topic", False),
+        ("stars", False),
+        ("tags", True),
+        ("kinds", True),
+    ]
+    assert read.notes == ('Learnt together: "topic" and "stars" and "tags" and "kinds"',)
+
+
 def test_one_question_alone_is_as_before():
     read = read_label_config(f'<View><Text name="t" value="$text"/>{TOPIC}</View>')
     assert (read.others, read.notes) == ((), ())
 
 
-def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp_path):
-    wanted = Wanted("topic,stars", embedding_field="v")
-    asked = read_label_config(XML, wanted=wanted)
-    (stars,) = asked.others
-    points = np.random.default_rng(0).normal(size=(40, 4)).round(3)
+def given_to(question, point):
+    """An answer that two of a task's numbers tell."""
+    if not question.multiple:
+        return question.labels[0] if point[1] > 0 else question.labels[-1]
+    return pack([label for label, number in zip(question.labels, point, strict=False) if number > 0], question.labels)
+
+
+def mixed(tmp_path, wanted, held_out=0):
+    """A project of 40 tasks of numbers, of which 30 are answered as a page stores it."""
+    asked = read_label_config(ALL, wanted=Wanted(wanted, embedding_field="v"))
+    questions = (asked.question, *asked.others)
     tasks = []
-    for number, point in enumerate(points.tolist(), 1):
-        result = [*annotation_result("ab"[point[0] > 0], asked.question), *annotation_result("13"[point[1] > 0], stars)]
-        answer = Annotation(number, 1, datetime(2026, 1, 1, tzinfo=UTC), result)
-        tasks.append(Task(number, {"v": point}, True, (answer,)) if number <= 30 else Task(number, {"v": point}))
+    for number, point in enumerate(np.random.default_rng(0).normal(size=(40, 4)).round(3).tolist(), 1):
+        data = {"v": point} | ({"split": "evaluation"} if number <= held_out else {})
+        result = [part | {"id": "p"} for each in questions for part in annotation_result(given_to(each, point), each)]
+        answer = Annotation(number, 1, NOW, result)
+        tasks.append(Task(number, data, True, (answer,)) if number <= 30 else Task(number, data))
     settings = ProjectSettings(embedding_field="v", check_guessing=False)
-    now = Project(7, "7.1", "p", XML, "", "", 1, len(tasks), 30)
-    project = RoundProject(
+    now = Project(7, "7.1", "p", ALL, "", "", 1, len(tasks), 30)
+    return RoundProject(
         *(now, ProjectStore(tmp_path, "7.1"), asked.question, settings, divide(tasks, asked.question)),
         *(MediaReader(), MODELS["vectors"]),
         vector_length=4,
-        others=((stars, divide(tasks, stars)),),
+        others=tuple((each, divide(tasks, each)) for each in asked.others),
     )
-    (learnt,) = fit_heads(project, Recorder(Report(7)))
-    alone = replace(project, question=stars, pool=project.others[0][1], others=(), items={})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held_out"), [("topic,stars", 0), ("topic,tags", 0), ("tags,stars", 9), ("tags,kinds", 9)]
+)
+def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp_path, wanted, held_out):
+    project = mixed(tmp_path, wanted, held_out)
+    question, pool = project.others[0]
+    report = Report(7)
+    (learnt,) = fit_heads(project, Recorder(report))
+    alone = replace(project, question=question, pool=pool, others=(), items={})
     trained = train_version(alone, Workspace(None, tmp_path), Recorder(Report(7)))
-    own = build_model(alone.store.manifest(trained), alone.store.weights(trained))
+    manifest = alone.store.manifest(trained)
+    own = build_model(manifest, alone.store.weights(trained))
     items = [np.asarray(item) for item in alone.items.values()]
-    assert len(items) == 30
+    assert len(items) >= 30
     np.testing.assert_array_equal(learnt.head.model.probabilities(items), own.probabilities(items))
-    assert not np.array_equal(own.probabilities(items)[:, 0, 0], own.probabilities(items)[:, 0, 2]), "it learnt"
+    assert len(np.unique(own.probabilities(items), axis=0)) > 10, "it learnt"
+    assert question.multiple == takes_sets(own) == (question.control in ("tags", "kinds"))
+    (detail,) = [step.detail for step in report.steps]
+    if question.multiple:
+        none = sum(label == "" for _, label in pool.training)
+        assert none > 0
+        assert f"{30 - held_out} labels ({none} of none of its choices)" in detail
+    if held_out:
+        assert f"accuracy {manifest.metrics['accuracy']:.1%}" in detail
+        assert not question.multiple or f"macro F {manifest.metrics['f_macro']:.1%}" in detail
+    write_heads(tmp_path, "v.auto-0001", [learnt.head])
+    (back,) = read_heads(tmp_path, "v.auto-0001")
+    assert back.question == question
+    for model in (learnt.head.model, back.model):
+        np.testing.assert_array_equal(thresholds_of(model), thresholds_of(own))
+
+
+def test_a_question_that_takes_several_choices_now_is_told_and_learnt_anew(tmp_path):
+    project = mixed(tmp_path, "topic,tags")
+    (learnt,) = fit_heads(project, Recorder(Report(7)))
+    before = replace(learnt.head, question=replace(learnt.head.question, multiple=False))
+    for head, told in ((before, ['"tags": answers that were given while one choice was possible']), (learnt.head, [])):
+        write_heads(project.store.folder, "v.auto-0001", [head])
+        project.store.set_current(Current(None, "v.auto-0001", None))
+        report = Report(7)
+        fit_heads(project, Recorder(report))
+        assert len(report.warnings) == len(told)
+        assert all(part in str(text) for part, text in zip(told, report.warnings, strict=True))
+        assert report.steps[0].detail.endswith("learnt before") == (head is learnt.head)
+
+
+def test_a_model_of_one_choice_leaves_out_what_takes_several_and_says_so(tmp_path):
+    class One(MODELS["vectors"]):
+        takes_several = False
+
+    report = Report(7)
+    assert fit_heads(replace(mixed(tmp_path, "topic,tags"), model=One), Recorder(report)) == ()
+    assert report.steps[0].detail.endswith("learns one choice per answer, and this question takes several")
 
 
 # --- the order ------------------------------------------------------------------------------------------------------
@@ -159,6 +231,10 @@ def test_the_reason_is_of_the_question_that_doubts_most():
     assert told.reasons[2].format() == "stars: 1 (70%) or 2 (20%) by the model"
     assert told.reasons[3] == "mine"
     assert 1 not in told.reasons
+    tags = Head(parse_label_config(ALL, wanted=Wanted("tags")), None, 1.0, True)
+    of_sets = replace(scores(0.5, 0.5, 0.5), sets=np.zeros((3, 3), np.bool_))
+    told = doubted_most(chosen, scores(0.1, 0.1, 0.9), 1.0, [Heard(tags, np.arange(1, 4), of_sets, None)])
+    assert told.reasons[2].format() == "tags: most in doubt: b, 20% by the model"
 
 
 def test_weights_of_questions_that_are_not_learnt_are_an_error():
@@ -190,5 +266,9 @@ def test_guesses_of_all_questions_are_written_with_ids_of_their_own():
     assert len({part["id"] for part in result}) == 2
     for hidden in (replace(prediction, picked_by=CONTROL), prediction):
         assert prediction_row(hidden, QUESTION, "v", prelabel=hidden is not prediction)["result"] == []
+    sets = parse_label_config(ALL, wanted=Wanted("tags"))
+    of_sets = replace(scores(0.5, 0.5), sets=np.array([[True, False, True], [False, False, False]]))
+    regions = besides([Said(Head(sets, None, 1.0, True), np.array([1, 2]), of_sets)])
+    assert [[part["value"] for part in regions[task]] for task in (1, 2)] == [[{"choices": ["a", "c"]}], []]
     untrained = replace(prediction, label=None)
     assert len(prediction_row(untrained, QUESTION, "v", prelabel=True)["result"]) == 1
