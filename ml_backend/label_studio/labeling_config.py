@@ -214,7 +214,8 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
             raise sorted(reasons, key=lambda reason: isinstance(reason, ToCome) != (not names_wanted))[0]
         kinds = ", ".join(f"<{name}>" for name in LEARNABLE.values())
         refuse(f" has no question that can be learnt, which is one of {kinds}.")
-    (question, _), others = found[0], tuple(each for each, _ in found[1:] if _go_together(found[0][0], each))
+    question, about = found[0][0], found[0][0].content_form
+    others = tuple(each for each, _ in found[1:] if each.content_form == about)
     if names_wanted and len(others) < len(found) - 1:
         refuse(f": {wanted.question} cannot be learnt together; name questions about the same object.")
     learnt = {question.control, *(each.control for each in others)}
@@ -222,11 +223,6 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
     alone = {each.control for each, _ in found} if not names_wanted else {tag.attrib["name"] for tag in learnable}
     aside = [tag for tag in controls if tag.get("name") not in learnt]
     return LabelingConfig(question, warnings, _left_aside(tree, (question, *others), aside, alone), others)
-
-
-def _go_together(first: ChoiceQuestion, other: ChoiceQuestion) -> bool:
-    """Whether two questions can be learnt from the same items."""
-    return first.content_form == other.content_form
 
 
 def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> str:

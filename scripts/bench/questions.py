@@ -1,4 +1,4 @@
-"""Measure several questions learnt at once beside each learnt alone: accuracy with as many labels."""
+"""Measure several questions learnt at once beside each learnt alone: accuracy, of sets macro F, with as many labels."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import feature_store
 from ml_backend.encoders.registry import AUTO, choose_encoder
+from ml_backend.evaluation.sets import evaluate_sets
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.models.photos import Photos
+from ml_backend.models.several import answers_of, new_model
 from ml_backend.rounds.several_questions import Heard, in_turn
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import arrange, assess
 from ml_backend.semi_supervised.choice import fit
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.semi_supervised.shares import class_prior
+from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design, LabelledData
 from ml_backend.simulation.oracle import Oracle
@@ -40,7 +42,7 @@ STEPS: Final = (20, 80, 140, 200)
 PACKAGED: Final = ("Juice", "Milk", "Soy-Milk", "Yoghurt")
 RULES: Final = ("money", "violence")
 """Of `simulation.news_sets`."""
-SETS: Final = ("texts", "photographs")
+SETS: Final = ("texts", "texts, a set", "photographs")
 
 app = new_app()
 Positions = NDArray[np.int64]
@@ -58,26 +60,30 @@ def main(
 ) -> None:
     """Accuracy on held-out items with as many labels: each question alone by its own order, all by the order in turn.
 
+    Of a question of several choices macro F.
+
     The gap is paired by seed, with its 95 % interval (Student). By chance: the same with labels drawn at random.
     """
     feature_store.use(keep)
     header = ("set", "question", "labels", "alone", "together", "gap, points", "by chance")
     table = Table(*header, title=f"several questions at once, {seeds} seeds {load()}")
     for name in only or SETS:
-        asked = _texts(data, items) if name == "texts" else _photographs(data, items)
+        asked = _photographs(data, items) if name == "photographs" else _texts(data, items, as_set="set" in name)
         for row in _measured(name, asked, [step for step in STEPS if step <= labels], seeds):
             table.add_row(*row)
     console.print(table)
 
 
-def _texts(data: Path, most: int) -> list[LabelledData]:
-    """AG's news: the topic, and two questions of yes and no that rules on words answer."""
+def _texts(data: Path, most: int, *, as_set: bool) -> list[LabelledData]:
+    """AG's news: the topic, and what rules on words answer, two questions of yes and no or one of several choices."""
     read = Source("news_sets", data).load()
     topics = len(read.labels) - 3
     kept = np.random.default_rng(0).permutation(len(read.items))[:most]
     every = [read.items[place] for place in kept.tolist()]
     topic = replace(read, name="topic", labels=read.labels[:topics], items=every)
     asked = [replace(topic, targets=read.targets[kept, :topics].argmax(axis=1))]
+    if as_set:
+        return [*asked, replace(topic, name="rules", labels=read.labels[topics:], targets=read.targets[kept, topics:])]
     for rule in RULES:
         told = read.targets[kept, read.labels.index(rule)]
         asked.append(replace(topic, name=rule, labels=("no", "yes"), targets=told))
@@ -108,7 +114,14 @@ def _measured(name: str, asked: Sequence[LabelledData], steps: Sequence[int], se
     for place, question in enumerate(asked):
         gap, half = paired(together[:, place], alone[:, place])
         shares = [f"{100 * rows[:, place].mean():.1f} %" for rows in (alone, together, chance)]
-        yield name, question.name, str(steps[-1]), *shares[:2], f"{100 * gap:+.1f} ± {100 * half:.1f}", shares[2]
+        yield (
+            name,
+            question.name + (", macro F" if question.multiple else ""),
+            str(steps[-1]),
+            *shares[:2],
+            f"{100 * gap:+.1f} ± {100 * half:.1f}",
+            shares[2],
+        )
 
 
 def _design(data: LabelledData, steps: Sequence[int]) -> Design:
@@ -138,16 +151,18 @@ def _run(asked: Sequence[LabelledData], steps: Sequence[int], seed: int, embeddi
 
 
 def _known(oracle: Oracle, embedding: PoolEmbedding) -> Unlabelled:
-    classes = len(oracle.data.labels)
-    return Unlabelled(
-        embedding, class_prior(classes, oracle.data.targets[oracle.first]), frozenset(oracle.first.tolist())
-    )
+    data, labelled, drawn = oracle.data, oracle.labelled, frozenset(oracle.first.tolist())
+    if data.multiple:
+        by_chance = np.isin(labelled, oracle.first)
+        rates = rates_in_pool(embedding, oracle.items(oracle.pool), oracle.known(labelled), by_chance)
+        return Unlabelled(embedding, rates, drawn)
+    return Unlabelled(embedding, class_prior(len(data.labels), data.targets[oracle.first]), drawn)
 
 
 def _fitted(oracle: Oracle, seed: int, embedding: PoolEmbedding) -> Model:
     data, labelled = oracle.data, oracle.labelled
     return fit(
-        lambda: data.model(data.labels),
+        lambda: new_model(data.model, data.labels, multiple=data.multiple),
         oracle.known(labelled),
         labelled.tolist(),
         lambda: oracle.items(oracle.pool),
@@ -172,11 +187,12 @@ def _picked(oracles: Sequence[Oracle], count: int, seed: int, embedding: PoolEmb
             classes=len(oracle.data.labels),
             labelled=oracle.known(oracle.labelled),
             unlabelled=_known(oracle, embedding),
+            multiple=oracle.data.multiple,
         )
         scores = assess(context)
         if scores is None:
             raise AssertionError("a fitted model scores")
-        question = ChoiceQuestion(oracle.data.name, "", "", "", oracle.data.labels)
+        question = ChoiceQuestion(oracle.data.name, "", "", "", oracle.data.labels, multiple=oracle.data.multiple)
         order = arrange(context, scores, count=count)
         heard.append(Heard(Head(question, model, 1.0, True), context.task_ids, scores, context, order))
     first = heard[0].order
@@ -187,8 +203,11 @@ def _picked(oracles: Sequence[Oracle], count: int, seed: int, embedding: PoolEmb
 
 def _accuracy(oracle: Oracle, model: Model) -> float:
     held_out = oracle.held_out
-    said = model.probabilities(oracle.items(held_out)).mean(axis=1, dtype=np.float64).argmax(axis=1)
-    return float((said == oracle.data.targets[held_out]).mean())
+    said, targets = model.probabilities(oracle.items(held_out)).mean(axis=1), oracle.data.targets[held_out]
+    own = answers_of(model, said)
+    if oracle.data.multiple:
+        return evaluate_sets(said, targets, oracle.data.labels, own).f_macro
+    return float((own == targets).mean())
 
 
 if __name__ == "__main__":
