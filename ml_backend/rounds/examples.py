@@ -84,8 +84,10 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     first answer on in which somebody chose something: before, the page may not have asked.
     """
     pool, unwanted = TaskPool(multiple=question.multiple), frozenset(dropped)
-    tasks = list(tasks)
-    since = _asked_since(tasks, question) if question.none_is_an_answer else None
+    since = None
+    if question.none_is_an_answer:
+        tasks = list(tasks)
+        since = _asked_since(tasks, question)
     for task in tasks:
         pool.count(task, unwanted)
         given = answers(_read(task, question, pool.unreadable, since))
