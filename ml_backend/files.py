@@ -115,9 +115,9 @@ class AtomicWriter:
         """Write text as UTF-8, its line ends as they are."""
         self.write_bytes(path, text.encode())
 
-    def write_json(self, path: Path, content: Any, *, indent: int | None = None) -> None:
+    def write_json(self, path: Path, content: Any) -> None:
         """Write JSON. Raises TypeError where ``content`` is none."""
-        self.write_text(path, json.dumps(content, indent=indent))
+        self.write_text(path, json.dumps(content))
 
     def place(self, finished: Path, path: Path) -> None:
         """Move a finished file or folder, on the same disk, to its place."""

@@ -30,7 +30,7 @@ class Hardware:
     precision: str = "float32"
     """Of scoring, one of ``PRECISIONS``; models are always trained in float32."""
     threads: int = 1
-    """Of one training or scoring on the CPU."""
+    """Of one training or scoring on the CPU. The installation's: all projects of a process have the same."""
 
 
 _chosen = Hardware()

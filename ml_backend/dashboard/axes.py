@@ -81,10 +81,10 @@ def number_axis(values: Iterable[float]) -> Axis:
     return Axis(0.0, high, ticks, tuple(f"{tick:.{digits}f}" for tick in ticks))
 
 
-def nice_step(span: float, most: int = MOST_TICKS) -> float:
-    """The smallest of 1, 2, 5, 10, … that divides a span into fewer than ``most`` parts."""
-    power = 10.0 ** math.floor(math.log10(span / most))
-    return next(power * digit for digit in (1, 2, 5, 10) if span / (power * digit) < most)
+def nice_step(span: float) -> float:
+    """The smallest of 1, 2, 5, 10, … that divides a span into fewer than `MOST_TICKS` parts."""
+    power = 10.0 ** math.floor(math.log10(span / MOST_TICKS))
+    return next(power * digit for digit in (1, 2, 5, 10) if span / (power * digit) < MOST_TICKS)
 
 
 def _multiples(low: float, high: float, step: float) -> list[float]:

@@ -57,10 +57,10 @@ def _open_files(root: Path) -> list[Path]:
     return [path for path in (root, *root.rglob("*")) if not path.is_symlink() and path.lstat().st_mode & OTHERS]
 
 
-def files(context: Context, *, is_posix: bool = os.name == "posix") -> Finding:
+def files(context: Context) -> Finding:
     """What is kept is readable by the backend's user alone."""
     name, root = "Installation: files", context.settings.model_dir
-    found = _open_files(root) if is_posix and root.exists() else []
+    found = _open_files(root) if os.name == "posix" and root.exists() else []
     if not found:
         return Finding(name, "ok", f"{root} is closed to other users.")
     told = f"{len(found):,} files and folders of {root} are open to other users; they hold texts and images of tasks."

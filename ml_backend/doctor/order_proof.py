@@ -73,7 +73,6 @@ def prove_order(
     question: ChoiceQuestion | None,
     *,
     count: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> OrderProof:
     """Take the next ``count`` tasks from "Label All Tasks" and compare them with a freshly published queue.
 
@@ -99,7 +98,6 @@ def prove_order(
                     expected = tuple(item for item in expected if item != task_id)
                 continue
             served.append(task_id)
-            progress(len(served), len(expected))
     finally:
         _delete_all(client, written)
     return OrderProof(expected, tuple(served), held)

@@ -103,9 +103,9 @@ class Trigger:
         """Projects with changes that no round has taken up."""
         return [project_id for project_id, project in self._projects.items() if project.since is not None]
 
-    def due(self, now: float | None = None) -> list[int]:
+    def due(self) -> list[int]:
         """Projects whose round should start, the longest waiting first. None of them has a round under way."""
-        now = self._clock() if now is None else now
+        now = self._clock()
         found = [(p.since, i) for i, p in self._projects.items() if p.since is not None and _is_due(p, p.since, now)]
         return [project_id for _, project_id in sorted(found)]
 

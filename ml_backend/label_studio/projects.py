@@ -14,6 +14,8 @@ from ml_backend.fetching.clients import ask
 from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.records import Project
 
+VERSION_TIMEOUT: Final = 10.0
+"""Seconds to wait for the version, which nobody asks for under load."""
 UNCERTAINTY_SAMPLING: Final = "Uncertainty sampling"
 """Works in the open-source edition; only its web page does not offer it."""
 TESTED_VERSIONS: Final = ("1.20.0", "1.22.0", "1.23.2")
@@ -96,14 +98,14 @@ class ProjectCalls(LabelStudioHttp):
         self.request("PATCH", f"api/projects/{project_id}", body=body, what=f"Project {project_id}")
 
 
-def installed_version(url: str, *, timeout: float = 10.0, ca_file: Path | None = None) -> str:
+def installed_version(url: str, *, ca_file: Path | None) -> str:
     """Version of the Label Studio at ``url``; needs no token.
 
     Raises:
         LabelStudioUnreachable: none answers there.
     """
     try:
-        answer = ask("GET", f"{url}/api/version", timeout=timeout, ca_file=ca_file, follow_redirects=True)
+        answer = ask("GET", f"{url}/api/version", timeout=VERSION_TIMEOUT, ca_file=ca_file, follow_redirects=True)
         return str(answer.raise_for_status().json()["release"])
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc

@@ -5,6 +5,7 @@ Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -21,27 +22,29 @@ def best_factor(
 
     ``Σ w_i (ln Σ_c exp(f z_ic) - f z_iy) / Σ w`` is least at this ``f``; in nats.
     """
-    from scipy.optimize import minimize_scalar
-
-    z = logits.astype(np.float64)
-
-    def loss(log_factor: float) -> float:
-        return float(np.average(cross_entropies(z, targets, float(np.exp(log_factor))), weights=weights))
-
-    found = minimize_scalar(loss, bounds=(-WIDEST, WIDEST), method="bounded")
-    return float(np.exp(found.x)), float(found.fun)
+    return _least(cross_entropies, logits, targets, weights)
 
 
 def best_factor_of_sets(
     logits: NDArray[np.floating], targets: NDArray[np.integer], weights: NDArray[np.floating] | None = None
 ) -> tuple[float, float]:
     """As `best_factor`, of sets ``[V, C]`` under ``logits [V, C]``, each class by itself; the loss is of an item."""
+    return _least(binary_cross_entropies, logits, targets, weights)
+
+
+def _least(
+    losses: Callable[[NDArray[np.float64], NDArray[np.integer], float], NDArray[np.float64]],
+    logits: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    weights: NDArray[np.floating] | None,
+) -> tuple[float, float]:
+    """The factor with the least mean loss, and that loss."""
     from scipy.optimize import minimize_scalar
 
     z = logits.astype(np.float64)
 
     def loss(log_factor: float) -> float:
-        return float(np.average(binary_cross_entropies(z, targets, float(np.exp(log_factor))), weights=weights))
+        return float(np.average(losses(z, targets, float(np.exp(log_factor))), weights=weights))
 
     found = minimize_scalar(loss, bounds=(-WIDEST, WIDEST), method="bounded")
     return float(np.exp(found.x)), float(found.fun)

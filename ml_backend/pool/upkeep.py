@@ -52,7 +52,7 @@ def settle(client: LabelStudioClient, project_id: int, store: ProjectStore, reco
         recorder.warn(f"{len(doubled)} rows of the pool had two tasks; those that nobody answered are deleted.")
 
 
-def take_back(project: RoundProject, client: LabelStudioClient, recorder: Recorder, *, grace: timedelta = GRACE) -> int:
+def take_back(project: RoundProject, client: LabelStudioClient, recorder: Recorder) -> int:
     """Delete open tasks of a pool that no order of the last hour holds; how many. Their rows may come again.
 
     Args:
@@ -60,7 +60,6 @@ def take_back(project: RoundProject, client: LabelStudioClient, recorder: Record
             wants first.
         client: Label Studio.
         recorder: times it.
-        grace: of an order that was replaced.
 
     Raises:
         LabelStudioError: it failed. StoreError: a stored order is damaged.
@@ -70,7 +69,7 @@ def take_back(project: RoundProject, client: LabelStudioClient, recorder: Record
         return 0
     held = {item.task_id for item in queue.predictions} | set(project.overrides.front)
     for name, age in client.version_ages(project.now.id).items():
-        if parse_queue_name(name) is not None and not is_over(name, age, queue.name, grace):
+        if parse_queue_name(name) is not None and not is_over(name, age, queue.name, GRACE):
             held |= _tasks_of(project, name)
     over = [task.id for task in project.pool.open if task.id < FIRST_ROW and task.id in project.keys]
     over = [task for task in over if task not in held]

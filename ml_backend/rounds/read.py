@@ -38,7 +38,7 @@ def read_project(
     workspace: Workspace,
     recorder: Recorder,
     options: RunOptions,
-    outside: OutsidePool | None = None,
+    outside: OutsidePool | None,
 ) -> RoundProject:
     """What the round goes by: the question, the settings and all tasks, divided by what is done with them.
 

@@ -74,9 +74,8 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
         manifest = _store(project, fitted, fingerprint, verdict, report, made=workspace.now())
         note_version(manifest.name)
         step.detail = manifest.name
-        workspace_pruned = project.store.prune(workspace.keep_versions)
-        if workspace_pruned:
-            step.detail += f" ({len(workspace_pruned)} old versions deleted)"
+        if pruned := project.store.prune(workspace.keep_versions):
+            step.detail += f" ({len(pruned)} old versions deleted)"
     report.trained = True
     return _admitted(project, manifest, recorder)
 
@@ -181,11 +180,8 @@ def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace,
         if not reads_alike(store.manifest(rival), project):
             return None  # another model, or another encoder's vectors
         return workspace.library.load(store, rival)
-    except (
-        StoreError,
-        ModelError,
-        ConfigurationError,
-    ) as exc:  # a damaged version must not keep the new one from being served
+    except (StoreError, ModelError, ConfigurationError) as exc:
+        # A damaged version must not keep the new one from being served.
         recorder.warn(f"The new model is compared with nothing: {exc}")
         return None
 

@@ -21,6 +21,8 @@ from ml_backend.importing.reading import TEXT_COLUMNS
 
 RELATED: Final = "related"
 NOT_RELATED: Final = "not related"
+INITIAL: Final = 100
+"""Labelled headlines to start with, where the pool is what is left of them."""
 
 _LABEL_VALUES: Final = {"": None, "0": NOT_RELATED, "1": RELATED, NOT_RELATED: NOT_RELATED, RELATED: RELATED}
 _FOLDERS: Final = ("", "headlines")
@@ -109,13 +111,11 @@ def find_headlines(directory: Path) -> HeadlineFiles:
     )
 
 
-def load_headlines(
-    directory: Path, *, pool: Literal["auto", "history"] = "auto", initial: int = 100, seed: int = 0
-) -> HeadlineData:
+def load_headlines(directory: Path, *, pool: Literal["auto", "history"] = "auto", seed: int = 0) -> HeadlineData:
     """Headlines to measure with, to start with, and to choose from; no text is in two of these (case aside).
 
     The pool is the unlabelled file, else ``labelled_history.csv`` (always this one with ``pool="history"``), else what
-    is left of the labelled headlines after ``initial`` of them (half, if there are fewer than twice as many; each label
+    is left of the labelled headlines after `INITIAL` of them (half, if there are fewer than twice as many; each label
     has its share). From a starter file, a fifth of each label is held out. Repeated texts are dropped, save in the
     published evaluation set.
 
@@ -138,7 +138,7 @@ def load_headlines(
         rest = read_headlines(pool_file)
         source += f", pool from {pool_file.name}"
     else:
-        training, rest = _in_shares(training, min(initial, len(training) // 2))
+        training, rest = _in_shares(training, min(INITIAL, len(training) // 2))
         source += ", pool from its own labelled headlines"
     unlabelled = _unique(rest, without=[*evaluation, *training])
     return HeadlineData(tuple(evaluation), tuple(training), tuple(unlabelled), source)

@@ -39,9 +39,7 @@ class StoredDocuments(StoreFolder):
         if self._sharing is not None:
             self._sharing.commit(self.folder)
 
-    def edit_document(
-        self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]], *, timeout: float = EDIT_PATIENCE
-    ) -> dict[str, Any]:
+    def edit_document(self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
         """Change a document that is shared at once (`documents.Shared`), also while a round runs.
 
         Of two edits at the same time none is lost.
@@ -49,11 +47,10 @@ class StoredDocuments(StoreFolder):
         Args:
             name: the document.
             change: its content → its new content.
-            timeout: seconds to wait for other edits.
         """
         self._make_folder()
         others = self._sharing.editing(self.folder, name) if self._sharing else nullcontext()
-        with StoreLock(str(self.folder / f"{name}.lock"), timeout=timeout, mode=FILE_MODE), others:
+        with StoreLock(str(self.folder / f"{name}.lock"), timeout=EDIT_PATIENCE, mode=FILE_MODE), others:
             before = self.document(name)
             content = dict(change(before))
             if content != before:
