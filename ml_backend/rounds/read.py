@@ -158,14 +158,9 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
     pool = project.pool
     recorder.report.counted = pool.counts
     warn_left_out(pool.skipped, len(pool.dropped), recorder)
-    _warn_of_answers(pool, recorder)
+    warn_of_answers(pool, recorder)
     for question, beside in project.others:
-        _warn_of_answers(beside, recorder, f' (question "{question.control}")')
-    if pool.tied:
-        shown = ", ".join(map(str, pool.tied[:5]))
-        recorder.warn(
-            f"{len(pool.tied)} tasks have tied answers and are left out until another decides: {shown}.", "tied"
-        )
+        warn_of_answers(beside, recorder, f' (question "{question.control}")')
     warn_served(project.now, project.store.current(), recorder)
 
 
@@ -190,7 +185,7 @@ def warn_served(now: Project, current: Current, recorder: Recorder) -> None:
         )
 
 
-def _warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
+def warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
     """Tell the answers that are left out; ``of``: to which question, where there are several."""
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
@@ -202,4 +197,10 @@ def _warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
         recorder.warn(
             f"Answers to {len(pool.unreadable)} tasks{of} cannot be read and are left out: {shown}"
             f"{f'; and {more} more' if more > 0 else ''}. Open these tasks and answer them anew."
+        )
+    if pool.tied:
+        shown = ", ".join(map(str, pool.tied[:5]))
+        recorder.warn(
+            f"{len(pool.tied)} tasks have tied answers{of} and are left out until another decides: {shown}.",
+            None if of else "tied",
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import ConfigurationError, StoreError
+from ml_backend.evaluation import agreement
 from ml_backend.evaluation.sets import evaluate_sets
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import LabeledItems, Model
@@ -201,6 +202,8 @@ def _in_words(learnt: Learnt, known: LabeledItems, recorder: Recorder) -> str:
         if are_sets(own):
             words += f" (whole sets; macro F {evaluate_sets(said, held_out.targets, labels, own).f_macro:.1%})"
         words += f" on {len(held_out.items)} evaluation tasks"
+    if agreed := agreement.measure(learnt.view.pool.several.values(), sets=learnt.head.question.multiple):
+        words += f", {agreed}"
     return words if learnt.head.shown else f"{words}, no better than guessing: its guesses are not shown"
 
 

@@ -18,6 +18,7 @@ from ml_backend.models.several import takes_sets, thresholds_of
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL, PINNED, Annotation, Prediction, Project, Task, Wanted
 from ml_backend.rounds.examples import divide
+from ml_backend.rounds.read import warn_of_answers
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.said_beside import Said, besides, with_mean
 from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, fit_heads, goes_by_mean, in_turn
@@ -121,10 +122,10 @@ def mixed(tmp_path, wanted, held_out=0):
     questions = (asked.question, *asked.others)
     tasks = []
     for number, point in enumerate(np.random.default_rng(0).normal(size=(40, 4)).round(3).tolist(), 1):
-        data = {"v": point} | ({"split": "evaluation"} if number <= held_out else {})
+        data = {"v": point} | ({"split": "evaluation"} if 30 - held_out < number <= 30 else {})
         result = [part | {"id": "p"} for each in questions for part in annotation_result(given_to(each, point), each)]
-        answer = Annotation(number, 1, NOW, result)
-        tasks.append(Task(number, data, True, (answer,)) if number <= 30 else Task(number, data))
+        answers = (Annotation(number, 1, NOW, result), Annotation(100 + number, 2, NOW, result))[: 1 + (number > 27)]
+        tasks.append(Task(number, data, True, answers) if number <= 30 else Task(number, data))
     settings = ProjectSettings(embedding_field="v", check_guessing=False)
     now = Project(7, "7.1", "p", ALL, "", "", 1, len(tasks), 30)
     return RoundProject(
@@ -135,9 +136,7 @@ def mixed(tmp_path, wanted, held_out=0):
     )
 
 
-@pytest.mark.parametrize(
-    ("wanted", "held_out"), [("topic,stars", 0), ("topic,tags", 0), ("tags,stars", 9), ("tags,kinds", 9)]
-)
+@pytest.mark.parametrize(("wanted", "held_out"), [("topic,stars", 0), ("topic,tags", 9), ("tags,kinds", 9)])
 def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp_path, wanted, held_out):
     project = mixed(tmp_path, wanted, held_out)
     question, pool = project.others[0]
@@ -153,6 +152,7 @@ def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp
     assert len(np.unique(own.probabilities(items), axis=0)) > 10, "it learnt"
     assert question.multiple == takes_sets(own) == (question.control in ("tags", "kinds"))
     (detail,) = [step.detail for step in report.steps]
+    assert "100 % agreement on 3 tasks with several answers (" in detail
     if question.multiple:
         none = sum(label == "" for _, label in pool.training)
         assert none > 0
@@ -188,6 +188,14 @@ def test_a_model_of_one_choice_leaves_out_what_takes_several_and_says_so(tmp_pat
     report = Report(7)
     assert fit_heads(replace(mixed(tmp_path, "topic,tags"), model=One), Recorder(report)) == ()
     assert report.steps[0].detail.endswith("learns one choice per answer, and this question takes several")
+
+
+def test_tied_answers_to_a_question_beside_the_first_are_told():
+    answers = tuple(Annotation(n, n, NOW, annotation_result(str(n), RATING)) for n in (1, 2))
+    report = Report(7)
+    warn_of_answers(divide([Task(4, {}, True, answers)], RATING), Recorder(report), ' (question "stars")')
+    told = '1 tasks have tied answers (question "stars") and are left out until another decides: 4.'
+    assert (report.warnings, report.about) == ([told], {}), "no count of the first question's"
 
 
 # --- the order ------------------------------------------------------------------------------------------------------
