@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 import numpy as np
@@ -15,8 +15,13 @@ from torch import Tensor, nn
 from ml_backend import hardware
 from ml_backend.errors import ModelError
 
-HEAD_BLOCK = 1_000
+HEAD_BLOCK = 1_024
 """Items in the head at a time: bounds its memory, whatever the size of the pool."""
+FEW_HEADS = 20
+"""Heads, passes counted, up to which a product of a few items at a time takes half as long as one of many."""
+FEW_ITEMS = 64
+CHUNK = 1 << 18
+"""Numbers that become probabilities at a time: what the processor's cache holds."""
 
 
 class HeadedNetwork(nn.Module):
@@ -101,12 +106,26 @@ def scale_head(head: nn.Linear, factor: float) -> None:
         head.bias.mul_(factor)
 
 
-def head_probabilities(
-    features: NDArray[np.float32], head: nn.Linear, rate: float, samples: int, seed: int, *, multiple: bool = False
-) -> NDArray[np.float32]:
-    """Class probabilities ``[N, K, C]`` of K dropout samples of a linear head over ``features [N, D]``.
+def in_blocks(features: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Features ``[N, D]``, some items at a time, as `head_probabilities` takes them."""
+    for start in range(0, len(features), HEAD_BLOCK):
+        yield features[start : start + HEAD_BLOCK]
 
-    ``multiple``: each class by itself, by a sigmoid.
+
+def head_probabilities(
+    blocks: Iterable[NDArray[np.float32]],
+    count: int,
+    head: nn.Linear,
+    rate: float,
+    samples: int,
+    seed: int,
+    *,
+    multiple: bool = False,
+) -> NDArray[np.float32]:
+    """Class probabilities ``[N, K, C]`` of K dropout samples of a linear head over features.
+
+    ``blocks`` are of ``count`` items together ``N x [D]``, `HEAD_BLOCK` of them at a time; each is done with when the
+    next is asked for. ``multiple``: each class by itself, by a sigmoid.
 
     A pass is one sampled network: its mask is the same for all items (consistent Monte-Carlo dropout; Kirsch,
     van Amersfoort & Gal 2019, https://arxiv.org/abs/1906.08158, section 3.2). Joint scores such as BatchBALD and EPIG
@@ -116,20 +135,38 @@ def head_probabilities(
     ten classes.
     """
     classes, dims = head.weight.shape
-    weight, bias = head.weight[:, None, :], head.bias.repeat_interleave(samples)
+    weight, bias = head.weight[:, None, :], head.bias[:, None, None]
     if samples > 1:
         generator = torch.Generator().manual_seed(seed)
         masks = dropout(torch.ones(samples, 1, dims), rate, generator)  # [K, 1, D]
         weight = weight * masks[:, 0]  # [C, K, D]
-    device = hardware.device()
-    heads, bias = weight.reshape(classes * samples, dims).to(device), bias.to(device)
-    out = np.empty((classes, samples, len(features)), dtype=np.float32)
-    for start in range(0, len(features), HEAD_BLOCK):
-        block = torch.from_numpy(features[start : start + HEAD_BLOCK]).to(device)
-        logits = torch.addmm(bias[:, None], heads, block.T).reshape(classes, samples, len(block))
+    out = np.empty((classes, samples, count), dtype=np.float32)
+    _put_logits(out.reshape(classes * samples, count), blocks, weight.reshape(classes * samples, dims))
+    device, step = hardware.device(), max(1, CHUNK // (classes * samples))
+    bias = bias.to(device)
+    for start in range(0, count, step):
+        logits = torch.from_numpy(out[:, :, start : start + step]).to(device) + bias
         rows = torch.sigmoid(logits) if multiple else F.softmax(logits, dim=0)
-        out[:, :, start : start + HEAD_BLOCK] = rows.cpu().numpy()
+        out[:, :, start : start + step] = rows.cpu().numpy()
     return out.transpose(2, 1, 0)
+
+
+def _put_logits(out: NDArray[np.float32], blocks: Iterable[NDArray[np.float32]], heads: Tensor) -> None:
+    """Products ``[H, N]`` of heads ``[H, D]`` and items, block by block."""
+    device, start = hardware.device(), 0
+    by_few = device.type == "cpu" and len(heads) <= FEW_HEADS
+    weights, heads = heads.detach().numpy().T, heads.to(device)
+    for block in blocks:
+        part = out[:, start : start + len(block)]
+        start += len(block)
+        if by_few:  # numpy's BLAS has kernels for small products; torch's packs its operands first
+            stacks = len(block) // FEW_ITEMS
+            whole = stacks * FEW_ITEMS
+            stacked = np.matmul(block[:whole].reshape(stacks, FEW_ITEMS, block.shape[1]), weights)
+            part[:, :whole] = stacked.reshape(whole, len(heads)).T
+            part[:, whole:] = (block[whole:] @ weights).T
+        else:
+            part[:] = (heads @ torch.from_numpy(block).to(device).T).cpu().numpy()
 
 
 def load_weights(model: str, module: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import numpy as np
@@ -107,6 +107,14 @@ class HeadedClassifier(ABC, Generic[Network]):
         self, features: NDArray[np.float32], *, samples: int = 1, seed: int = 0
     ) -> NDArray[np.float32]:
         """As `probabilities`, of what the head sees ``[N, D]``."""
+        from ml_backend.models.layers import in_blocks
+
+        return self.block_probabilities(in_blocks(features), len(features), samples=samples, seed=seed)
+
+    def block_probabilities(
+        self, blocks: Iterable[NDArray[np.float32]], count: int, *, samples: int = 1, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """As `feature_probabilities`, of ``count`` items, some at a time; see `layers.head_probabilities`."""
         import torch
 
         from ml_backend.models.layers import head_probabilities
@@ -114,7 +122,7 @@ class HeadedClassifier(ABC, Generic[Network]):
         network = self._fitted()
         checks.check_samples(self.name, samples)
         with hardware.threads(), torch.inference_mode():
-            return head_probabilities(features, network.head, self._dropout, samples, seed, multiple=self.multiple)
+            return head_probabilities(blocks, count, network.head, self._dropout, samples, seed, multiple=self.multiple)
 
     def embed(self, items: Sequence[Any]) -> NDArray[np.float32]:
         """What the head sees ``[N, D]``, dropout off; computed once per item."""

@@ -61,10 +61,9 @@ class Head(utility.Head):
         """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
         model: Any = self.model
         with hardware.threads():
-            parts = [
-                model.feature_probabilities(model.seen(rows), samples=samples, seed=seed) for rows in widened(vectors)
-            ]
-        return np.concatenate(parts) if parts else np.zeros((0, samples, len(self.labels)), np.float32)
+            seen = (model.seen(rows) for rows in widened(vectors))
+            found: NDArray[np.float32] = model.block_probabilities(seen, len(vectors), samples=samples, seed=seed)
+        return found
 
     def packed(self) -> PackedHead:
         """What a worker makes the same head of."""

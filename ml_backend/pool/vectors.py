@@ -48,6 +48,8 @@ REASON: Final = "reason"
 MARK: Final = "mark"
 GROUP: Final = 32_768
 """Rows of a row group: 25 MB of 384 numbers each."""
+BUFFER: Final = 1 << 18
+"""Bytes that are read from a file at a time: they are still in the processor's cache when they are unpacked."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 Group = Callable[[], "tuple[pa.Array, Half] | None"]
@@ -205,7 +207,7 @@ class Vectors:
 
     def _group(self, path: Path, group: int) -> tuple[pa.Array, Half] | None:
         try:
-            with self._reading(path), _parquet().ParquetFile(path) as file:
+            with self._reading(path), _parquet().ParquetFile(path, buffer_size=BUFFER) as file:
                 table = file.read_row_group(group, columns=[ID, VECTOR], use_threads=False).combine_chunks()
                 return table.column(ID).chunk(0), vectors_in(table.column(VECTOR).chunk(0))
         except FileNotFoundError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml_backend import hardware
 
-BLOCK: Final = 1_000
+BLOCK: Final = 1_024
 """Rows at a time: as many as the processor's cache holds, and as a head takes at once (`layers.HEAD_BLOCK`)."""
 
 

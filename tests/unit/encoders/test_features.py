@@ -124,14 +124,21 @@ def test_a_new_training_forgets(learner):
     assert not np.allclose(model.embed(items), before)
 
 
-def test_blocks_of_the_head_do_not_matter():
-    """More items than are in the head at a time."""
+@pytest.mark.parametrize("samples", [1, 4, 20])
+@pytest.mark.parametrize("count", [0, 1, 2 * layers.HEAD_BLOCK + 67])
+@pytest.mark.parametrize("multiple", [False, True])
+def test_blocks_of_the_head_do_not_matter(samples, count, multiple):
+    """More items than are in the head at a time, of few heads and of many, against one product of all."""
     rng = np.random.default_rng(0)
-    features, head = rng.normal(size=(2 * layers.HEAD_BLOCK + 3, 5)).astype(np.float32), nn.Linear(5, 3)
+    features, head = rng.normal(size=(count, 5)).astype(np.float32), nn.Linear(5, 3)
     with torch.no_grad():
-        whole = layers.head_probabilities(features, head, 0.2, 4, 1)
-        rest = layers.head_probabilities(features[layers.HEAD_BLOCK - 7 :], head, 0.2, 4, 1)
-    assert np.allclose(whole[layers.HEAD_BLOCK - 7 :], rest, atol=1e-6)
+        found = layers.head_probabilities(layers.in_blocks(features), count, head, 0.2, samples, 1, multiple=multiple)
+        mask = layers.dropout(torch.ones(samples, 1, 5), 0.2, torch.Generator().manual_seed(1))
+        seen = torch.from_numpy(features) * mask if samples > 1 else torch.from_numpy(features)[None]
+        logits = head(seen)  # [K, N, C]
+        expected = torch.sigmoid(logits) if multiple else torch.softmax(logits, dim=2)
+    assert found.shape == (count, samples, 3)
+    assert np.allclose(found, expected.transpose(0, 1).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["mnist_cnn", "headlines"])
