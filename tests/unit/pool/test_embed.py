@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ml_backend.encoders.text_vectors import encode
 from ml_backend.errors import DataError, StoreError
 from ml_backend.files import AtomicWriter
 from ml_backend.models.vectors import read_parts
+from ml_backend.pool import workers
 from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import BESIDE, GREY, PARTS, PIXELS, TEXT, PoolEncoder
 from ml_backend.pool.marks import differ, picture_marks
@@ -64,6 +66,23 @@ def test_vectors_are_those_of_the_encoder(table, vectors):
     state = state_in(vectors.folder.parent)
     assert state.finished
     assert (state.done, state.rows, state.bad) == (40, 40, 0)
+
+
+def children():
+    """Processes that any thread of this one started."""
+    threads = Path("/proc/self/task").iterdir()
+    return {child for thread in threads for child in (thread / "children").read_text().split()}
+
+
+def test_a_light_encoder_embeds_many_rows_without_starting_processes(tmp_path, vectors):
+    """More than are embedded without processes of other encoders."""
+    rows, started, before = headline_rows(workers.IN_PROCESS + 200), set(), children()
+    place = write_table(tmp_path / "p" / "1.parquet", rows).parent
+    assert embed(source(place), vectors, LIGHT, progress=lambda *_: started.update(children())).new == len(rows)
+    assert started <= before
+    found, some = read(vectors), rows[::500]
+    assert found.keys() == dict(rows).keys()
+    assert np.allclose([found[row] for row, _ in some], encode("wordllama", [text for _, text in some]), atol=1e-3)
 
 
 def test_only_new_rows_are_embedded_when_the_pool_grows(table, vectors):
