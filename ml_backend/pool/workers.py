@@ -27,7 +27,7 @@ PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
 """Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
 MOST_THREADS: Final = 4
-"""Cores up to which threads of one process do: more would wait for Python, which takes a fifth of their time."""
+"""Cores up to which threads of one process do: more would wait for Python, which takes a quarter of their time."""
 
 
 def keep_to_one_core() -> None:
@@ -49,6 +49,11 @@ def is_new(known: Ledger) -> Any:
 def _contents(columns: Sequence[list[Any]]) -> list[Any]:
     """What an encoder takes of each row: its one content, or all of them."""
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def _in_threads(encoder: PoolEncoder, workers: int) -> bool:
+    """Whether threads of this process embed: without processes Daft takes one a core, no fewer."""
+    return encoder.in_threads and workers == cores() <= MOST_THREADS
 
 
 def embedded(
@@ -74,9 +79,7 @@ def embedded(
     """
     daft = engine()
     kind, size = daft.DataType, encoder.dimensions()
-    # Without processes Daft takes a thread a core, no fewer.
-    in_threads = encoder.in_threads and workers == cores() <= MOST_THREADS
-    apart = rows > IN_PROCESS and not in_threads
+    apart = rows > IN_PROCESS and not _in_threads(encoder, workers)
     one_core = on_ray() or (apart and workers > 1)
     returned = kind.struct({VECTOR: kind.fixed_size_binary(NUMBER.itemsize * size), REASON: kind.string()})
     # With a number Daft starts processes, also where it is asked for none.
