@@ -30,6 +30,7 @@ class Lease:
         uid: the project.
         timeout: seconds to wait for another holder.
         seconds: how long the lock outlives a holder that dies.
+        renewals: how often its holder renews it in that span.
         document: the document; empty for the project itself.
 
     Raises:
@@ -37,13 +38,22 @@ class Lease:
         ConfigurationError: Redis does not answer.
     """
 
-    def __init__(self, redis: Redis, uid: str, *, timeout: float = 0, seconds: float, document: str = "") -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        uid: str,
+        *,
+        timeout: float = 0,
+        seconds: float,
+        document: str = "",
+        renewals: int = RENEWALS,
+    ) -> None:
         # Not thread-local: the renewing thread uses the same token.
         key = f"{uid}:{document}" if document else uid
         self._lock = Lock(redis, f"{PREFIX}{key}", timeout=seconds, thread_local=False)
         self._uid, self._document = uid, document
         self._timeout = timeout
-        self._pause = seconds / RENEWALS
+        self._pause = seconds / renewals
         self._stop = Event()
         self._thread: Thread | None = None
 

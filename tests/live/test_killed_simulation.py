@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -44,11 +42,14 @@ def killed_after_a_round(csv_file: Path, out: Path, jobs: int) -> int:
     with subprocess.Popen(
         script, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
-        while not (rounds.exists() and rounds.read_bytes()):
-            assert process.poll() is None, "it ended before it wrote a round"
+        while True:
+            ended = process.poll() is not None
+            if rounds.exists() and rounds.read_bytes():
+                break
+            assert not ended, "it ended before it wrote a round"
             assert time.monotonic() < end, "no round was written"
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
     return process.pid
 
 

@@ -93,7 +93,7 @@ def test_answers_are_seen_as_they_come_change_and_go(make_project):
 def test_annotating_starts_a_round_by_the_webhook(make_project, install):
     project = stories(make_project, labelled=6)
     product = install(basic_auth_user="studio", basic_auth_pass="päss")
-    connect(project, product.url, product.settings, train_after_seconds=8)
+    connect(project, product.url, product.settings)
     annotate(project, 4)
     (first,) = until(lambda: product.rounds(project), "a round")
     assert (first["trigger"], first["labels"]) == ("labels", 10)

@@ -2,7 +2,7 @@
 
 import json
 
-from support.installation import QUICK, annotate, connect, until
+from support.installation import QUICK, SOON, annotate, connect, until
 from typer.testing import CliRunner
 
 from ml_backend.cli import sync
@@ -34,8 +34,7 @@ def test_annotating_brings_a_new_model_and_order_by_itself(make_project, install
     """With basic auth on: the webhook must carry it."""
     project = headlines(make_project, labelled=6)
     product = install(basic_auth_user="studio", basic_auth_pass="päss")
-    # Seconds enough for four answers on a busy machine.
-    connect(project, product.url, product.settings, train_after_seconds=8)
+    connect(project, product.url, product.settings)
     annotate(project, 4)
     (first,) = until(lambda: product.rounds(project), "a first round")
     assert first["trigger"] == "labels"
@@ -51,6 +50,7 @@ def test_annotating_brings_a_new_model_and_order_by_itself(make_project, install
     assert project.project.model_version == second["queue"]
 
     # One label alone: after the seconds.
+    connect(project, product.url, product.settings, train_after_seconds=SOON)
     annotate(project, 1)
     third = until(lambda: product.rounds(project)[2:], "a third round")[0]
     assert (third["trigger"], third["labels"]) == ("time", 15)
@@ -80,6 +80,7 @@ def test_without_any_webhook_polling_finds_the_labels_and_not_our_own_queues(mak
     assert len(product.rounds(project)) == count
 
     # A label taken back and an edited one are changes too.
+    open_project(product.settings.model_dir, project.id).set_extra_params(QUICK | {"train_after_seconds": SOON})
     row = next(r for page in project.client.all_tasks(project.id) for r in page if r["annotations"])
     project.client.delete_annotation(row["annotations"][0]["id"])
     until(lambda: product.rounds(project)[-1]["labels"] == 9, "a round without the deleted label")
@@ -90,7 +91,7 @@ def test_opening_a_task_is_no_change(make_project, install):
     product = install(poll_seconds=0.5)
     connect(project, product.url, product.settings)
     until(lambda: product.rounds(project), "a first round")
-    until(lambda: product.status(project).get("next_round_in") is None, "quiet")
+    until(lambda: nothing_waits(product, project), "quiet")
     count = len(product.rounds(project))
     project.client.next_task(project.id)
     product.looked()
@@ -110,7 +111,7 @@ def test_a_sync_by_hand_is_seen_as_a_round(make_project, install, label_studio, 
     assert result.exit_code == 0, result.output
     # A look in the middle of it saw changes: they are none since it ended.
     store = open_project(product.settings.model_dir, project.id)
-    store.set_extra_params(QUICK)
+    store.set_extra_params(QUICK | {"train_after_seconds": SOON})
     product.looked()
     until(lambda: nothing_waits(product, project), "quiet")
     (line,) = product.rounds(project)

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +40,17 @@ def make_round_process() -> Iterator[Callable[..., RoundProcess]]:
 @pytest.fixture
 def round_process(make_round_process: Callable[..., RoundProcess]) -> RoundProcess:
     return make_round_process()
+
+
+@pytest.fixture
+def under_way(round_process: RoundProcess, tmp_path: Path) -> Iterator[Future[Any]]:
+    """A call that has no end; the process is at work on it."""
+    begun = tmp_path / "begun"
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(round_process.run, "hang", str(begun))
+        until(begun.exists, "the call")
+        yield called
+        round_process.close()
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -92,13 +103,14 @@ def test_what_it_logs_is_logged_here_at_the_levels_set_here(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
-def test_killed_in_the_middle_it_is_replaced(round_process: RoundProcess, number: signal.Signals) -> None:
-    round_process.start()
+def test_killed_in_the_middle_it_is_replaced(
+    round_process: RoundProcess, under_way: Future[Any], number: signal.Signals
+) -> None:
     killed = round_process.pid
     assert killed
-    threading.Timer(0.2, os.kill, (killed, number)).start()
+    os.kill(killed, number)
     with pytest.raises(RoundProcessDied, match=rf"died \(signal {int(number)}\).*The old order stands") as caught:
-        round_process.run("sleep", PATIENCE)
+        under_way.result(PATIENCE)
     assert ("out of memory" in str(caught.value)) == (number == signal.SIGKILL)
     new, _ = round_process.run("give")
     assert new not in (killed, os.getpid())
@@ -116,31 +128,29 @@ def test_killed_while_idle_it_is_replaced_without_a_word_to_the_caller(round_pro
     assert round_process.run("give")[0] != killed
 
 
-def test_a_round_that_hangs_is_broken_off(make_round_process: Callable[..., RoundProcess]) -> None:
+def test_a_round_that_hangs_is_broken_off(make_round_process: Callable[..., RoundProcess], tmp_path: Path) -> None:
     round_process = make_round_process(limit=1)
     round_process.start()
     hanging = round_process.pid
     with pytest.raises(RoundProcessDied, match="longer than 1 seconds"):
-        round_process.run("sleep", PATIENCE)
+        round_process.run("hang", str(tmp_path / "begun"))
     round_process._limit = PATIENCE  # the new process may take its time to start
     assert round_process.run("give")[0] != hanging
 
 
-def test_closing_breaks_off_and_takes_no_more(round_process: RoundProcess) -> None:
-    round_process.start()
-    threading.Timer(0.2, round_process.close).start()
+def test_closing_breaks_off_and_takes_no_more(round_process: RoundProcess, under_way: Future[Any]) -> None:
+    round_process.close()
     with pytest.raises(RoundProcessDied, match="The server is stopping"):
-        round_process.run("sleep", PATIENCE)
+        under_way.result(PATIENCE)
     with pytest.raises(RoundProcessDied, match="The server is stopping"):
         round_process.run("give")
     round_process.close()
 
 
-def test_a_cancelled_call_ends_and_the_next_is_taken(round_process: RoundProcess) -> None:
-    round_process.start()
-    threading.Timer(0.2, round_process.cancel).start()
+def test_a_cancelled_call_ends_and_the_next_is_taken(round_process: RoundProcess, under_way: Future[Any]) -> None:
+    round_process.cancel()
     with pytest.raises(RoundCancelled, match="model and order are as they were"):
-        round_process.run("sleep", PATIENCE)
+        under_way.result(PATIENCE)
     round_process.cancel()  # nothing is under way
     assert round_process.run("give", 1)[1] == 1
 

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -114,37 +116,24 @@ def label_by_several_people(make_project, label_studio, tmp_path, monkeypatch, e
         queue_size=100,
         poll_seconds=5,
     )
-    product = Installation(settings)
-    turns, samples, failures, enough, stop = [], [], [], threading.Event(), threading.Event()
-
-    def guarded(*arguments):
+    rule = {"train_after_labels": PEOPLE * each // 10, "train_after_seconds": 2.0}
+    turns, samples, enough, stop = [], [], threading.Event(), threading.Event()
+    with closing(Installation(settings)) as product, ThreadPoolExecutor(PEOPLE + 1) as pool:
         try:
-            label_until(enough, *arguments)
-        except Exception as exc:
-            failures.append(exc)
-
-    try:
-        connect(
-            project, product.url, settings, train_after_labels=PEOPLE * each // 10, train_after_seconds=2.0, **QUICK
-        )
-        until(lambda: product.rounds(project), "a first round, for the labels that were there")
-        people = [threading.Thread(target=guarded, args=(project, account, turns, each)) for account in accounts]
-        watcher = threading.Thread(target=watch, args=(project, product, samples, enough, stop))
-        watcher.start()
-        began = time.monotonic()
-        for person in people:
-            person.start()
-        for person in people:
-            person.join()
-        took = time.monotonic() - began
-        assert failures == []
-        everything = FIRST + len({turn.task for turn in turns})
-        until(lambda: product.rounds(project)[-1]["labels"] == everything, "a round with all labels")
-        until(lambda: not product.status(project)["running"], "the end of the last round")
-    finally:
-        stop.set()
-        watcher.join()
-        product.close()
+            connect(project, product.url, settings, **rule, **QUICK)
+            until(lambda: product.rounds(project), "a first round, for the labels that were there")
+            watched = pool.submit(watch, project, product, samples, enough, stop)
+            began = time.monotonic()
+            people = [pool.submit(label_until, enough, project, account, turns, each) for account in accounts]
+            for person in people:
+                person.result()
+            took = time.monotonic() - began
+            everything = FIRST + len({turn.task for turn in turns})
+            until(lambda: product.rounds(project)[-1]["labels"] == everything, "a round with all labels")
+            until(lambda: not product.status(project)["running"], "the end of the last round")
+        finally:
+            stop.set()
+        watched.result()
     store, lines = open_project(tmp_path, project.id), product.rounds(project)
     print(f"\n{len(turns)} labels by {PEOPLE} people in {took:.1f} s, {len(lines)} rounds meanwhile")
     for name, seconds in (

@@ -20,7 +20,14 @@ from ml_backend.store.project_store import open_project
 
 PATIENCE = 180.0
 
-QUICK = {"strategy": "entropy", "train_after_labels": 4, "train_after_seconds": 1.5, "hyperparameters": {"steps": 20}}
+QUICK = {
+    "strategy": "entropy",
+    "train_after_labels": 4,
+    "train_after_seconds": 86_400.0,  # how long some answers take is the machine's affair: so they start no round
+    "hyperparameters": {"steps": 20},
+}
+SOON = 0.5
+"""Seconds after which a round starts where a test wants one by the time."""
 
 
 class Installation:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from pathlib import Path
 from typing import Any
+
+LONG = 600.0
 
 
 class Awkward(Exception):
@@ -26,8 +29,9 @@ def work(task: str, value: Any = None) -> Any:
         raise Awkward(code=value)
     elif task == "exit":
         os._exit(value)
-    elif task == "sleep":
-        time.sleep(value)
+    elif task == "hang":
+        Path(value).touch()  # whoever interrupts a call waits until it is under way
+        time.sleep(LONG)
     elif task == "function":
         return lambda: value
     return os.getpid(), value
