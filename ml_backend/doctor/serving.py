@@ -10,7 +10,7 @@ from ml_backend.doctor.order_proof import prove_order, standing
 from ml_backend.doctor.words import command
 from ml_backend.errors import StoreError
 from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
-from ml_backend.label_studio.publishing import TAB, TAB_TITLE, is_over
+from ml_backend.label_studio.publishing import TAB, TAB_TITLE, is_over, is_replaced
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.label_studio.task_fields import top_field
 
@@ -100,8 +100,11 @@ def left_overs(context: Context) -> Finding:
         return Finding(name, "skipped", "Not checked: no order was published yet.")
     found = _left_overs(context)
     if not found:
-        others = len(context.versions) - (current in context.versions)
-        return Finding(name, "ok", "None." if not others else f"None of ours; {others} of other origin are left alone.")
+        replaced = sum(is_replaced(item, current) for item in context.versions)
+        foreign = sum(parse_queue_name(item) is None for item in context.versions)
+        told = f" {replaced} of ours are kept for pages that have a task open." if replaced else ""
+        told += f" {foreign} of other origin are left alone." if foreign else ""
+        return Finding(name, "ok", f"None.{told}")
     total = sum(context.versions[item] for item in found)
     return Finding(
         name,

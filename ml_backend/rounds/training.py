@@ -124,16 +124,20 @@ class _Verdict:
     comparison: Comparison | None = None
     guessing: dict[str, Any] | None = None
 
-    def as_fields(self, margin: float | None) -> dict[str, Any]:
-        """As fields of a manifest."""
+    @property
+    def measures(self) -> dict[str, Any]:
+        """What is measured of the version alone, as fields of a manifest."""
         return {
             "metrics": self.metrics,
             "evaluation_count": self.count,
             "evaluation_fingerprint": self.fingerprint,
-            "promoted": is_promoted(self.comparison, margin),
-            "comparison": asdict(self.comparison) if self.comparison else None,
             "guessing": self.guessing,
         }
+
+    def as_fields(self, margin: float | None) -> dict[str, Any]:
+        """All of it, as fields of a manifest."""
+        comparison = asdict(self.comparison) if self.comparison else None
+        return self.measures | {"promoted": is_promoted(self.comparison, margin), "comparison": comparison}
 
 
 def _judge(
@@ -191,18 +195,21 @@ def _evaluation(project: RoundProject) -> str:
 
 
 def _reconsidered(project: RoundProject, name: str, workspace: Workspace, recorder: Recorder) -> Manifest:
-    """A known version; one that was held back gets another chance where evaluation labels or the margin changed."""
+    """A known version, judged anew where the answers to evaluation tasks changed since.
+
+    One that was held back gets another chance then, and where the margin changed.
+    """
     store, margin = project.store, project.settings.promote_margin
     manifest = store.manifest(name)
-    if manifest.promoted:
-        return manifest
-    comparison = Comparison(**manifest.comparison) if manifest.comparison else None
-    fields: dict[str, Any] = {"promoted": is_promoted(comparison, margin)}
+    comparison = Comparison(**manifest.comparison) if manifest.comparison and not manifest.promoted else None
+    fields: dict[str, Any] = {} if manifest.promoted else {"promoted": is_promoted(comparison, margin)}
     judged = None
-    if comparison and manifest.evaluation_fingerprint != _evaluation(project):
+    if project.pool.evaluation and manifest.evaluation_fingerprint != _evaluation(project):
         model = workspace.library.load(store, name)
-        verdict = _judge(project, model, comparison.against, workspace, recorder)
-        fields, judged = verdict.as_fields(margin), verdict.evaluation_predictions
+        verdict = _judge(project, model, comparison.against if comparison else None, workspace, recorder)
+        judged = verdict.evaluation_predictions
+        if judged is not None:
+            fields = verdict.measures if manifest.promoted else verdict.as_fields(margin)
     changed = manifest.model_copy(update=fields)
     if changed != manifest:
         store.update_manifest(changed, judged)

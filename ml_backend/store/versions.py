@@ -163,7 +163,10 @@ def best_version(manifests: Sequence[Manifest], measure: str) -> str:
     measured = [m for m in manifests if m.metrics and m.metrics.get(measure) is not None]
     rivals = [(float((m.metrics or {})[measure]), m.number, m.name) for m in measured if _alike(m, manifests[-1])]
     if not rivals:
-        raise StoreError(f"No version has a held-out {measure}: label evaluation tasks, or name a version.")
+        raise StoreError(
+            f"No version has {measure} on evaluation tasks: label some (Label Studio's tab “Evaluation tasks”) and run "
+            "lsal sync --train, or give a version's number in place of --best (lsal versions list)."
+        )
     return max(rivals)[-1]
 
 

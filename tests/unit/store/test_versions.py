@@ -52,7 +52,7 @@ def test_the_best_version_is_measured_and_answers_the_newest_question(store):
     assert best_version(versions, "f_macro") == versions[2].name  # of equals the newest
     assert best_version(versions[:3], "auc") == versions[2].name
     for none in ([], versions[3:]):
-        with pytest.raises(StoreError, match="No version has a held-out f_macro"):
+        with pytest.raises(StoreError, match="No version has f_macro on evaluation tasks"):
             best_version(none, "f_macro")
 
 

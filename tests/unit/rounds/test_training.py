@@ -1,0 +1,73 @@
+"""What a round makes of a version that has its labels already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ml_backend.label_studio.answers import annotation_result
+from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.models.registry import MODELS
+from ml_backend.project_settings import ProjectSettings
+from ml_backend.records import Annotation, Project, Task, Wanted
+from ml_backend.rounds.examples import TaskPool, divide
+from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.training import train_version
+from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.store.project_store import ProjectStore
+
+XML = (
+    '<View><Text name="t" value="$text"/>'
+    '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices></View>'
+)
+QUESTION = parse_label_config(XML, wanted=Wanted(embedding_field="v"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HELD_OUT = range(1, 13)
+LABELLED = range(13, 29)
+
+
+def pool_of(question: ChoiceQuestion, answered: Collection[int]) -> TaskPool:
+    """40 tasks of numbers, the first ones held out."""
+    tasks = []
+    for number, point in enumerate(np.random.default_rng(0).normal(size=(40, 4)).round(3).tolist(), 1):
+        data = {"v": point} | ({"split": "evaluation"} if number in HELD_OUT else {})
+        result = [{**part, "id": "p"} for part in annotation_result("ab"[point[0] > 0], question)]
+        answers = (Annotation(number, 1, NOW, result),) if number in answered else ()
+        tasks.append(Task(number, data, bool(answers), answers))
+    return divide(tasks, question)
+
+
+def project_at(folder: Path, answered: Collection[int]) -> RoundProject:
+    now = Project(7, "7.1", "p", XML, "", "", 1, 40, len(answered))
+    pool, store = pool_of(QUESTION, answered), ProjectStore(folder, "7.1")
+    settings = ProjectSettings(embedding_field="v")
+    return RoundProject(now, store, QUESTION, settings, pool, MediaReader(), MODELS["vectors"], vector_length=4)
+
+
+def test_a_version_is_measured_as_soon_as_held_out_tasks_are_labelled(tmp_path: Path) -> None:
+    """The tutorial's way: first labels, a model, and then the evaluation tasks, without another label to learn from."""
+    project, workspace = project_at(tmp_path, LABELLED), Workspace(None, tmp_path)
+    name = train_version(project, workspace, Recorder(Report(7)))
+    before = project.store.manifest(name)
+    assert (before.metrics, before.evaluation_count) == (None, 0)
+
+    more = replace(project, pool=pool_of(QUESTION, [*LABELLED, *HELD_OUT]), items={})
+    report = Report(7)
+    assert train_version(more, workspace, Recorder(report)) == name
+    judged = project.store.manifest(name)
+    assert (report.trained, [step.name for step in report.steps]) == (False, ["judge"])
+    assert judged.evaluation_count == len(HELD_OUT)
+    assert judged.metrics["accuracy"] > 0.8
+    assert len(project.store.evaluation_predictions(name).targets) == len(HELD_OUT)
+    assert (judged.promoted, judged.comparison, judged.created_at) == (True, None, before.created_at)
+
+    again = Report(7)
+    train_version(more, workspace, Recorder(again))
+    assert again.steps == [], "of the same answers it is known"
+    train_version(project, workspace, Recorder(Report(7)))
+    assert project.store.manifest(name) == judged, "answers that are gone leave what is known"
