@@ -39,7 +39,7 @@ class Rows:
     """Some rows of a pool."""
 
     ids: Any
-    """Texts ``[n]``: an array of objects, or of Arrow, which makes no object of each."""
+    """Texts ``[n]``: an array of objects, or of Arrow, which makes no object of each until it is taken."""
     keys: Ids
     """`row_keys` of them ``[n]``."""
     vectors: Vectors
@@ -51,7 +51,8 @@ class Rows:
     def take(self, places: NDArray[Any]) -> Rows:
         """Those at some places, or of a mask."""
         where = np.flatnonzero(places) if places.dtype == np.bool_ else places
-        ids = self.ids[where] if isinstance(self.ids, np.ndarray) else self.ids.take(where)
+        # Arrow's own way loads pandas, which takes as long as some hundred thousand rows; what is taken is little.
+        ids = self.ids[where] if isinstance(self.ids, np.ndarray) else _texts([self.ids[int(i)].as_py() for i in where])
         return Rows(ids, self.keys[where], self.vectors[where])
 
     @property
@@ -64,20 +65,23 @@ class Rows:
         """From ids, texts or an Arrow array of them, and vectors."""
         if hasattr(ids, "buffers"):
             return cls(ids, row_keys(ids), vectors)
-        held = np.empty(len(ids), dtype=np.object_)
-        held[:] = list(ids)
-        return cls(held, row_keys(ids), vectors)
+        return cls(_texts(list(ids)), row_keys(ids), vectors)
 
     @classmethod
     def together(cls, parts: Sequence[Rows]) -> Rows:
         """Several, one after the other; at least one. Their ids are objects from then on."""
-        ids = np.empty(sum(map(len, parts)), dtype=np.object_)
-        ids[:] = [name for part in parts for name in part.names]
+        ids = _texts([name for part in parts for name in part.names])
         return cls(ids, np.concatenate([part.keys for part in parts]), np.concatenate([part.vectors for part in parts]))
 
     def different(self) -> Rows:
         """Each once, by rising key: the same whatever order they were found in."""
         return self.take(np.unique(self.keys, return_index=True)[1])
+
+
+def _texts(ids: list[str]) -> NDArray[np.object_]:
+    found = np.empty(len(ids), dtype=np.object_)
+    found[:] = ids
+    return found
 
 
 class Top:
@@ -90,7 +94,7 @@ class Top:
         self._least = -np.inf
 
     def add(self, rows: Rows, values: NDArray[np.floating]) -> None:
-        """Take in some rows."""
+        """Take in some rows, but for those whose value is NaN."""
         good = np.flatnonzero(values >= self._least)
         if not self._count or not len(good):
             return
@@ -193,19 +197,12 @@ class Search:
         progress: Callable[[int], None] | None = None,
     ) -> Search:
         """Look at each row of some groups, several at a time, as many as there are cores by default; see `one_pass`."""
-        seed, count = self._wanted.seed, threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
-        for looked_at in _ahead(lambda group: _looked_at(group, self._wanted, head), groups, count):
-            if looked_at is None:
-                continue
-            seen, rows, utility, near = looked_at
-            self.rows += seen
-            if utility is not None:
-                self._best.add(rows, utility)
-            self._drawn.add(rows, -draws_for(rows.keys, seed + ORDER_STREAM))
-            self._random.add(rows, draws_for(rows.keys, seed))
-            for top, values in zip(self._near, near, strict=True):
-                top.add(rows, values)
-            again = np.isin(rows.keys, self._wanted.known)
+        count = threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
+        found = _ahead(lambda group: _looked_at(group, self._wanted, head), groups, count)
+        for rows, values, again in filter(None, found):
+            self.rows += len(rows)
+            for top, each in zip(self._tops, values, strict=True):
+                top.add(rows, each)
             if again.any():
                 self._kept.append(rows.take(again))
             if progress is not None:
@@ -251,24 +248,33 @@ def one_pass(
 
 def _looked_at(
     group: Group, wanted: Wanted, head: Head | None
-) -> tuple[int, Rows, Floats | None, NDArray[np.float32]] | None:
-    """How many rows a group has, those that are no tasks, their utility, and how close they are to each item.
+) -> tuple[Rows, list[NDArray[np.floating]], NDArray[np.bool_]] | None:
+    """The rows of a group, what each counts for each of `Search._tops`, and whether it is wanted whatever it counts.
 
-    One thread reads and scores it: the processor's cache still holds what was read.
+    One thread reads and scores it: the processor's cache still holds what was read. Rows that are tasks count NaN: to
+    leave them out would copy all others.
     """
     batch = group()
     if batch is None:
         return None
     rows = Rows.of(*batch)
-    seen = len(rows)
-    if len(wanted.taken):
-        rows = rows.take(~np.isin(rows.keys, wanted.taken))
-    return seen, rows, _utility(rows, wanted, head), closeness(rows.vectors, wanted.near)
+    taken = np.isin(rows.keys, wanted.taken)
+    values = [
+        _utility(rows, wanted, head),
+        -draws_for(rows.keys, wanted.seed + ORDER_STREAM),
+        draws_for(rows.keys, wanted.seed),
+        *closeness(rows.vectors, wanted.near),
+    ]
+    if taken.any():
+        for each in values:
+            each[taken] = np.nan
+    return rows, values, np.isin(rows.keys, wanted.known) & ~taken
 
 
-def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats | None:
+def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats:
+    """NaN without a head: none is the best."""
     if head is None:
-        return None
+        return np.full(len(rows), np.nan)
     return utility(
         head,
         rows.vectors,
