@@ -68,12 +68,12 @@ class SameConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """``[N, C, H, W]`` → ``[N, C', ceil(H / stride), ceil(W / stride)]``."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        pads: list[int] = []
-        for size in (input.shape[3], input.shape[2]):
-            lacking = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads += [lacking // 2, lacking - lacking // 2]
-        return super().forward(functional.pad(input, pads))
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        height, width = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in input.shape[2:])
+        inside = (height // 2, width // 2)
+        if height % 2 or width % 2:  # a copy of the picture, which the convolution's own padding spares
+            input = functional.pad(input, (0, width % 2, 0, height % 2))
+        return functional.conv2d(input, self.weight, self.bias, self.stride, inside, self.dilation, self.groups)
 
 
 class Block(nn.Module):
@@ -89,9 +89,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` → ``[N, C', H / stride, W / stride]``."""
-        y: Tensor = x if self.expand is None else functional.relu6(self.expand(x))
-        y = self.project(functional.relu6(self.depthwise(y)))
-        return x + y if self.skips else y
+        y: Tensor = x if self.expand is None else functional.relu6(self.expand(x), inplace=True)
+        y = self.project(functional.relu6(self.depthwise(y), inplace=True))
+        return y.add_(x) if self.skips else y
 
 
 class EfficientNetLite(nn.Module):
@@ -111,8 +111,8 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features, averaged over the picture."""
-        x = functional.relu6(self.stem(x))
-        x = functional.relu6(self.head(self.blocks(x)))
+        x = functional.relu6(self.stem(x), inplace=True)
+        x = functional.relu6(self.head(self.blocks(x)), inplace=True)
         features: Tensor = x.mean(dim=(2, 3))
         return features
 

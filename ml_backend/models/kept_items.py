@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,18 +36,38 @@ def read_kept(reader: ItemReader, raws: Sequence[bytes]) -> list[Any]:
 
     Vectors are rounded to 16 bits where the reader says so, so that it does not show which were kept.
     """
-    if reader.join is not None:
-        return reader.join([read_kept(part, raws) for part in reader.parts])
     keys = [content_key(raw) for raw in raws]
-    found = known_items(reader, keys)
-    missing = {key: raw for key, raw in zip(keys, raws, strict=True) if key not in found}
-    read = dict(zip(missing, reader.read(list(missing.values())) if missing else (), strict=True))
+    if reader.join is None:
+        found = known_items(reader, keys)
+        found |= _read(reader, _missing(keys, raws, found))
+        return [found[key] for key in keys]
+    columns = [known_items(part, keys) for part in reader.parts]
+    new = _missing(keys, raws, frozenset().union(*columns))
+    if reader.read_each is not None and new:
+        for part, column, items in zip(reader.parts, columns, reader.read_each(list(new.values())), strict=True):
+            column |= _keep(part, dict(zip(new, items, strict=True)))
+    for part, column in zip(reader.parts, columns, strict=True):
+        column |= _read(part, _missing(keys, raws, column))
+    return reader.join([[column[key] for key in keys] for column in columns])
+
+
+def _missing(keys: Sequence[bytes], raws: Sequence[bytes], known: Container[bytes]) -> dict[bytes, bytes]:
+    return {key: raw for key, raw in zip(keys, raws, strict=True) if key not in known}
+
+
+def _read(reader: ItemReader, missing: Mapping[bytes, bytes]) -> dict[bytes, Any]:
+    """Key → item, or `BadItemError`, of contents that are read now, and kept."""
+    items = reader.read(list(missing.values())) if missing else []
+    return _keep(reader, dict(zip(missing, items, strict=True)))
+
+
+def _keep(reader: ItemReader, read: dict[bytes, Any]) -> dict[bytes, Any]:
+    """What a reader read, on disk from now on; as it will come from there."""
     rows = {key: _packed(item, reader) for key, item in read.items() if isinstance(item, np.ndarray)}
     store = feature_store.kept()
     if store is not None:
         store.put(reader.name, rows)
-    found |= read | {key: _unpacked(row) for key, row in rows.items()}
-    return [found[key] for key in keys]
+    return read | {key: _unpacked(row) for key, row in rows.items()}
 
 
 def _packed(item: Array, reader: ItemReader) -> Array:

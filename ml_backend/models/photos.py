@@ -57,9 +57,17 @@ class Photos(LinearHead):
             ConfigurationError: it cannot be used.
         """
         encoder = picture_vectors.resolve(str(hyperparameters.get("encoder", picture_vectors.AUTO)))
-        parts = tuple(cls.reader({"encoder": part}) for part in picture_vectors.parts(encoder))
-        join = partial(picture_vectors.beside, encoder) if parts else None
-        return ItemReader(encoder, partial(picture_vectors.read, encoder), rounded=True, parts=parts, join=join)
+        read, networks = partial(picture_vectors.read, encoder), picture_vectors.parts(encoder)
+        if not networks:
+            return ItemReader(encoder, read, rounded=True)
+        return ItemReader(
+            encoder,
+            read,
+            rounded=True,
+            parts=tuple(cls.reader({"encoder": network}) for network in networks),
+            read_each=partial(picture_vectors.read_each, networks),
+            join=partial(picture_vectors.beside, encoder),
+        )
 
     @classmethod
     def read_item(cls, raw: bytes | str) -> Features:

@@ -34,8 +34,10 @@ class ItemReader:
     parts: tuple[ItemReader, ...] = ()
     """Of items that several encoders make side by side: how each reads. What they read is kept in place of the items,
     so that it serves whatever else reads through one of them."""
+    read_each: Callable[[Sequence[Any]], list[list[Any]]] | None = None
+    """What each of the parts reads of raw contents, opened once for all; only where there are parts."""
     join: Callable[[Sequence[Sequence[Any]]], list[Any]] | None = None
-    """What the parts read → the items; only where there are parts."""
+    """What the parts read → the items; likewise."""
 
 
 def reader_of(model: type[Model], hyperparameters: Mapping[str, Any]) -> ItemReader:

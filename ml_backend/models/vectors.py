@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.encoders import picture_vectors, text_vectors
 from ml_backend.encoders.side_by_side import unit_rows
+from ml_backend.encoders.text_networks import NETWORKS
 from ml_backend.encoders.vectors import Vectors as Centring
 from ml_backend.errors import BadItemError, ModelError
 from ml_backend.models.linear_head import LinearHead
@@ -52,7 +53,7 @@ class Vectors(LinearHead):
 
         One alone: for two side by side, running projects would fetch and read all their pictures anew.
         """
-        return next((name for name in text_vectors.NETWORKS if text_vectors.missing(name) is None), "")
+        return next((name for name in NETWORKS if text_vectors.missing(name) is None), "")
 
     @classmethod
     def missing(cls) -> str | None:

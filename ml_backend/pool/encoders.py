@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from ml_backend.config import ProjectSettings
-from ml_backend.encoders import picture_vectors, text_vectors
+from ml_backend.encoders import picture_vectors, text_networks, text_vectors
 from ml_backend.encoders.pictures import GREY_SIDE, decode_grey
 from ml_backend.encoders.side_by_side import unit_rows
 from ml_backend.errors import BadItemError, ConfigurationError
@@ -64,7 +64,7 @@ class PoolEncoder:
     @property
     def in_threads(self) -> bool:
         """Whether threads of one process embed side by side, so that no processes need be started and fed."""
-        return self.kind in (TEXT, PARTS) and self.by in text_vectors.IN_THREADS
+        return self.kind in (TEXT, PARTS) and self.by in text_networks.IN_THREADS
 
     def about(self) -> About:
         """What its vectors are made by.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
+from ml_backend.encoders import text_vectors
 from ml_backend.errors import ConfigurationError
 from ml_backend.logs import note_version
 from ml_backend.records import Project
@@ -145,6 +146,7 @@ def _conclude(
 ) -> None:
     """What nobody waits for, after the new order stands."""
     report = recorder.report
+    text_vectors.release()  # its libraries make the map the peak of a round's memory, and all vectors are known by now
     if project.outside is not None:
         project.outside.concluded(project, recorder)
     if options.draw_map:

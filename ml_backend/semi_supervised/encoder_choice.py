@@ -8,7 +8,6 @@ others, spread over the neighbour graph of some of the items; the encoder that g
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.encoders.base import Rows
+from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.several import are_sets
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, nearest, propagate
 
 ENOUGH_LABELS: Final = 20
 """Labels from which the measurement decides."""
-CLEAR: Final = 2.0
-"""Standard errors by which a rival must be ahead before an encoder that is in use is given up."""
 
 
 def left_out_right(views: Sequence[Rows], labelled: Positions, targets: Positions, classes: int) -> NDArray[np.bool_]:
@@ -63,8 +61,8 @@ def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> 
     """The name of the encoder to use.
 
     Without one in use, the one with most labels right; of equal ones the first. Else the one in use, unless another is
-    ahead by more than `CLEAR` standard errors: with ``b`` labels that only the rival has right and ``c`` that only the
-    other has, where ``b - c > 2 √(b + c)`` (McNemar 1947).
+    clearly ahead: by the exact test of McNemar (`promotion.compare`), at the level `promotion.CHANCE` divided by the
+    number of rivals (Dunn 1961), since the luckiest of several is looked at.
 
     Args:
         right: name → whether each label is guessed right ``[L]``, the preferred first.
@@ -73,5 +71,5 @@ def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> 
     best = max(right, key=lambda name: int(right[name].sum()))
     if in_use is None or in_use not in right or best == in_use:
         return best
-    gained, lost = int((right[best] & ~right[in_use]).sum()), int((right[in_use] & ~right[best]).sum())
-    return best if gained - lost > CLEAR * math.sqrt(gained + lost) else in_use
+    gained = compare(right[in_use], right[best], against=best)
+    return best if gained.p_value < CHANCE / (len(right) - 1) else in_use

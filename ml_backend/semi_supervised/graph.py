@@ -86,24 +86,32 @@ def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
     """
     import torch
 
-    # A column of ones takes the views' own lengths into the product.
-    base = torch.from_numpy(np.hstack([others, np.ones((len(others), 1), np.float32)]).T.copy())
-    queries = [
-        torch.from_numpy(np.hstack([view, -0.5 * np.square(view).sum(axis=1, keepdims=True)]).astype(np.float32))
-        for view in views
-    ]
-    lengths = torch.from_numpy(np.square(others).sum(axis=1))
-    items, count = len(queries[0]), min(count, len(others))
+    # Views of the arrays, not copies: of a large pool each is some hundred megabytes.
+    base, lengths = torch.from_numpy(_writable(others)).T, torch.from_numpy(_squares(others))
+    queries = [(torch.from_numpy(_writable(view)), torch.from_numpy(-0.5 * _squares(view))) for view in views]
+    items, count = len(queries[0][0]), min(count, len(others))
     near, gaps = np.empty((items, count), np.int64), np.empty((items, count), np.float32)
     for start in range(0, items, BLOCK):
         block = slice(start, start + BLOCK)
-        best = queries[0][block] @ base
-        for view in queries[1:]:
-            best = torch.maximum(best, view[block] @ base, out=best)
+        best = None
+        for view, half in queries:
+            found = torch.addmm(half[block, None], view[block], base)
+            best = found if best is None else torch.maximum(best, found, out=best)
         squares = best.mul_(-2).add_(lengths)
-        found = squares.topk(count, dim=1, largest=False)
-        near[block], gaps[block] = found.indices.numpy(), found.values.clamp_min(0).numpy()
+        nearest_ones = squares.topk(count, dim=1, largest=False)
+        near[block], gaps[block] = nearest_ones.indices.numpy(), nearest_ones.values.clamp_min(0).numpy()
     return near, gaps
+
+
+def _writable(rows: Floats) -> Floats:
+    """The same, copied only where torch would warn of it."""
+    return np.require(rows, np.float32, ["C", "W"])
+
+
+def _squares(rows: Floats) -> Floats:
+    """Squared length of each row ``[N]``."""
+    parts = [np.square(rows[start : start + BLOCK]).sum(axis=1) for start in range(0, len(rows), BLOCK)]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def affinity(edges: Edges) -> sparse.csr_matrix:

@@ -94,7 +94,7 @@ class PoolEmbedding:
         if not new:
             return self
         views = list(self.encoder.views(list(new.values())))
-        rows = np.concatenate([self.rows, views[0]])
+        rows = np.concatenate([self.rows, views[0]]) if len(self) else views[0]
         near, gaps = nearest(views, rows, NEIGHBOURS + 1)  # each finds itself, too
         known_near, known_gaps = _padded(self.near, self.gaps, near.shape[1])
         return type(self)(

