@@ -93,13 +93,13 @@ def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
     near, gaps = np.empty((items, count), np.int64), np.empty((items, count), np.float32)
     for start in range(0, items, BLOCK):
         block = slice(start, start + BLOCK)
-        best = None
-        for view, half in queries:
-            found = torch.addmm(half[block, None], view[block], base)
-            best = found if best is None else torch.maximum(best, found, out=best)
+        products = (torch.addmm(half[block, None], view[block], base) for view, half in queries)
+        best = next(products)
+        for product in products:
+            torch.maximum(best, product, out=best)
         squares = best.mul_(-2).add_(lengths)
-        nearest_ones = squares.topk(count, dim=1, largest=False)
-        near[block], gaps[block] = nearest_ones.indices.numpy(), nearest_ones.values.clamp_min(0).numpy()
+        found = squares.topk(count, dim=1, largest=False)
+        near[block], gaps[block] = found.indices.numpy(), found.values.clamp_min(0).numpy()
     return near, gaps
 
 
