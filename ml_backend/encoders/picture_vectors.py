@@ -15,22 +15,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml_backend import extras, hardware
 from ml_backend.encoders import picture_networks
 from ml_backend.encoders.folders import check_folder
+from ml_backend.encoders.picture_encoder import BATCH, Encoder, Features
 from ml_backend.encoders.pictures import DEFAULT_LIMITS, Pixels, decode_sides
 from ml_backend.encoders.side_by_side import LITES, PICTURES_SIDE_BY_SIDE, joined, unit_rows
-from ml_backend.errors import BadItemError, ConfigurationError, ModelError
+from ml_backend.errors import BadItemError, ConfigurationError
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
     from ml_backend.encoders.picture_limits import PictureLimits
 
-Features = NDArray[np.float32]
 Load = Callable[[], picture_networks.Network]
 
 AUTO: Final = "auto"
@@ -60,9 +56,6 @@ NAMED: Final[dict[str, Callable[[str], picture_networks.Network]]] = {
 """How the name of any other encoder begins: a library's, then the name that it has there."""
 FOLDER: Final = ("/", "./", "../", "~")
 """How the path of a folder begins."""
-BATCH: Final = 8
-"""Pictures in the network at once: more leave a CPU's caches, and take longer each."""
-GPU_BATCH: Final = 128
 DECODERS: Final = 2
 """Threads that decode while the network runs."""
 AHEAD: Final = 4
@@ -233,52 +226,6 @@ def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> Iterator[Fe
     rows = iter(encode(name, [picture for picture in decoded if not isinstance(picture, BadItemError)]))
     for picture in decoded:
         yield picture if isinstance(picture, BadItemError) else next(rows)
-
-
-class Encoder:
-    """A network where it computes, and as precisely as that is quick, unless a precision is asked for."""
-
-    def __init__(self, network: picture_networks.Network, dtype: torch.dtype | None = None) -> None:
-        import torch
-
-        self.network = network
-        self._device = hardware.device()
-        self._dtype = dtype or _precision(self._device)
-        network.module.to(device=self._device, dtype=self._dtype)
-        network.module.to(memory_format=torch.channels_last)
-        self._mean, self._spread = (torch.tensor(v, device=self._device) for v in (network.mean, network.spread))
-        self._batch = GPU_BATCH if self._device.type == "cuda" else BATCH
-        self.dims = self._forward(np.zeros((1, network.side, network.side, 3), np.uint8)).shape[1]
-
-    def compute(self, pictures: Sequence[Pixels]) -> Features:
-        """Features of pictures; see `encode`."""
-        wanted = (self.network.side, self.network.side, 3)
-        for picture in pictures:
-            if np.shape(picture) != wanted:
-                raise ModelError(f"Pictures must be uint8 {list(wanted)}, not {list(np.shape(picture))}")
-        rows = np.empty((len(pictures), self.dims), np.float32)
-        for start in range(0, len(pictures), self._batch):
-            rows[start : start + self._batch] = self._forward(np.stack(pictures[start : start + self._batch]))
-        return rows
-
-    def _forward(self, pictures: Pixels) -> Features:
-        import torch
-
-        with torch.inference_mode():
-            pixels = torch.from_numpy(pictures).to(self._device).float()
-            pixels = pixels.sub_(self._mean).div_(self._spread).to(self._dtype).permute(0, 3, 1, 2)  # channels last
-            found: Tensor = self.network.module(pixels)
-            rows: Features = found.flatten(1).float().cpu().numpy()
-            return rows
-
-
-def _precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the CPU computes in it: quicker, and good enough for neighbours (docs/benchmarks.md)."""
-    import torch
-
-    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older ones lack it
-    quick = device.type == "cpu" and (able.get("avx512_bf16") or able.get("amx_bf16"))
-    return torch.bfloat16 if quick else torch.float32
 
 
 @lru_cache(maxsize=3)

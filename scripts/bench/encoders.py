@@ -23,7 +23,7 @@ from bench.timing import load
 from ml_backend import hardware
 from ml_backend.cli.common import console, new_app, tell_errors
 from ml_backend.encoders import picture_vectors, text_vectors
-from ml_backend.encoders.picture_vectors import Encoder
+from ml_backend.encoders.picture_encoder import Encoder
 from ml_backend.encoders.pictures import decode
 from ml_backend.errors import BadItemError, DataError
 from ml_backend.simulation.photo_table import FOLDER, read_photographs
