@@ -1,6 +1,7 @@
 """Scoring computes each item's features once, and gives the same whatever is cached and however items are batched."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_what_is_rounded_to_16_bits_anyway_is_kept_in_them_a_block_at_a_time():
     np.testing.assert_array_equal(again[::-1], first.astype(np.float16))
     assert (again[::-1] != first).any(), "else it is kept in more"
     assert first[:, 0].tolist() == list(range(count))
+
+
+def test_a_large_pool_is_held_once_as_it_is_kept_and_once_as_it_is_handed_out():
+    cache, count, dims = FeatureCache(128, dtype=np.float16), 8 * BLOCK, 128
+    tracemalloc.start()
+    for _ in range(2):  # computed, then kept
+        cache.get(range(count), int, lambda numbers: np.zeros((len(numbers), dims), np.float32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.4 * 4 * count * dims, "1.5, some blocks, and the keys"
 
 
 def test_copies_in_one_call_are_kept_once():

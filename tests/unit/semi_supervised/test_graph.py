@@ -1,5 +1,7 @@
 """The neighbour graph, and labels spread over it."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -136,3 +138,14 @@ def test_known_shares_bind_the_likeliest_classes_at_a_high_power():
     np.testing.assert_allclose(firmly.sum(axis=1), 1, atol=1e-5)
     alike = label_probabilities(mass, labelled, targets, np.array([0.6, 0.4]), power=1e4)
     assert np.isfinite(alike).all()
+
+
+def test_of_a_large_pool_no_vectors_are_copied():
+    """Each copy of 100,000 vectors is some hundred megabytes."""
+    rows = np.random.default_rng(0).normal(size=(2_000, 512)).astype(np.float32)
+    nearest([rows[:10]], rows[:10], 3)  # imports
+    tracemalloc.start()
+    nearest([rows], rows, 11)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < rows.nbytes / 2
