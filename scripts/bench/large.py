@@ -21,6 +21,7 @@ from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import feature_store
 from ml_backend.encoders.registry import ENCODERS
+from ml_backend.files import atomic
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
@@ -35,7 +36,7 @@ MEGABYTES: Final = 1_500.0
 CLASSES: Final = ("a", "b", "c", "d")
 QUEUE: Final = 200
 FILE: Final = "embedding.safetensors"
-CLASS_FILE: Final = "classes.npy"
+CLASS_FILE: Final = "classes"
 
 app = new_app()
 
@@ -91,7 +92,8 @@ def _embed(data: Path, folder: Path, items: int, labels: int, encoder: str) -> N
     embedding = PoolEmbedding.learn(ENCODERS[encoder], texts, seed=0)
     embedding.save(folder / FILE)
     messages.print(f"Peak: {peak_mb():,.0f} MB")
-    np.save(folder / CLASS_FILE, _quarters(embedding.rows)[embedding.places(texts)])
+    classes = _quarters(embedding.rows)[embedding.places(texts)]
+    atomic.write_bytes(folder / CLASS_FILE, classes.astype(np.uint8).tobytes())
 
 
 def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> Found:
@@ -102,7 +104,7 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
     embedding = PoolEmbedding.load(folder / FILE)
     embedding.places(texts)
     read = time.process_time()
-    targets = np.load(folder / CLASS_FILE)
+    targets = np.frombuffer((folder / CLASS_FILE).read_bytes(), np.uint8).astype(np.int64)
     ids = np.arange(items)
     known_ids = np.random.default_rng(0).choice(items, labels, replace=False)
     known = LabeledItems([texts[i] for i in known_ids], targets[known_ids])
