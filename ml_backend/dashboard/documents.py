@@ -42,6 +42,7 @@ EXPLAINED: Final = {
     "held back": "explanation/measures#better-worse-held-back",
     "learning from tasks without a label": "explanation/learning-from-the-pool",
     "strategies": "reference/strategies",
+    "several questions": "howto/questions#several-at-once",
     "settings": "howto/tune",
     "rounds": "explanation/rounds",
     "whole sets": "explanation/measures#answers-with-several-choices",

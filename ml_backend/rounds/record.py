@@ -171,6 +171,7 @@ def _line(
             "held_back": report.held_back,
             "learnt_from": report.learnt_from,
             "choice": report.choice,
+            "beside": report.beside,
             "instant": report.instant,
             "queue": report.queue.name if report.queue else None,
             "published": report.published,

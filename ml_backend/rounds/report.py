@@ -65,6 +65,8 @@ class Report:
     """Time of the newest answer that the round read, as Label Studio writes times; empty where there is none."""
     predictions: str | None = None
     """What other models had predicted when the round read it (`log.Seen`); None where they do not order the project."""
+    beside: list[str] = field(default_factory=list)
+    """What is known of each question beside the first, in words."""
     agreement: Agreement | None = None
     """Of people, where tasks have several answers."""
     doubted: list[int] | None = None

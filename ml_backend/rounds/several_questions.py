@@ -99,7 +99,7 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
                 heads.append(Learnt(view, replace(head, weight=weight)))
                 again = ", learnt before" if before else ""
                 told.append(f'"{view.question.control}": {_in_words(heads[-1], known, recorder)}{again}')
-        step.detail = "; ".join(told)
+        recorder.report.beside, step.detail = told, "; ".join(told)
     return tuple(heads)
 
 

@@ -163,10 +163,14 @@ def _unmeasured(counted: Data | None) -> str:
 
 
 def _explained(data: Data) -> html.Dl:
-    """What the version learnt from, and what is asked for now."""
+    """What the version learnt from, how the questions beside the first stand, and what is asked for now."""
     why, source = data["version"]["learnt_why"], SOURCES.get(data["version"]["learnt_from"])
     told = (why or "").removeprefix("learnt from ") or source
-    rows = [("Learnt from", told, "learning from tasks without a label"), ("Asked now", data["asks"], "strategies")]
+    rows = [
+        ("Learnt from", told, "learning from tasks without a label"),
+        ("Beside it", "; ".join(data["beside"]), "several questions"),
+        ("Asked now", data["asks"], "strategies"),
+    ]
     cells = [
         cell
         for name, text, topic in rows

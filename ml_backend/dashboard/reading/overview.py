@@ -30,7 +30,8 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
     ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `rounds.measures`,
     and ``queue`` holds ``strategy`` beside its numbers, and whether it is ``foreign``, of another model's predictions;
     ``counted`` is when they were counted, where this machine has no copy of the tasks; ``round`` is the last line of
-    the round log, ``warnings`` what it said that still holds; ``next_round`` is the scheduler's outlook.
+    the round log, ``beside`` what the last good one knew of the questions beside the first, in words, ``warnings`` what
+    it said that still holds; ``next_round`` is the scheduler's outlook.
     """
     project_id = project_number(store)
     problems: list[str] = []
@@ -57,9 +58,7 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "queue": _queue(store, current.queue, numbers, problems),
         "running": services.running(project_id),
         "round": log[-1] if log else None,
-        "warnings": _warnings(good or {}, numbers),
-        "warned": (good or {}).get("ended"),
-        "held_back": (good or {}).get("held_back"),
+        **_told(good or {}, numbers),
         "guesses": manifest.guesses if manifest else "",
         "next_round": _next_round(services, store),
         "hint": _hint(measures, current.version),
@@ -71,6 +70,16 @@ def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
         "outside": read_outside(store, problems),
         "doctor": read_examination(services.examination(project_id)),
         "problems": problems,
+    }
+
+
+def _told(line: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the last good round said."""
+    return {
+        "warnings": _warnings(line, numbers),
+        "warned": line.get("ended"),
+        "held_back": line.get("held_back"),
+        "beside": list(line.get("beside") or ()),
     }
 
 

@@ -138,6 +138,22 @@ def test_a_warning_goes_once_what_it_counted_has_changed(own):
     assert read_overview(services, store)["warnings"] == told, "older releases did not say what a warning is about"
 
 
+def test_the_questions_beside_the_first_stand_with_it(own):
+    store, services = own
+    told = [
+        '"tags": 30 labels (4 of none of its choices), accuracy 80.0% (whole sets; macro F 90.0%)',
+        '"stars": 9 labels',
+    ]
+    line = {"round": "x", "started": "", "ended": services._now().isoformat(), "steps": [], "error": None}
+    assert read_overview(services, store)["beside"] == [], "older releases did not say"
+    append(store, line | {"beside": told})
+    append(store, line | {"error": "Label Studio is down."})
+    assert read_overview(services, store)["beside"] == told
+    shown = words(render(services, "/dashboard/1/overview", "")[1])
+    assert "Beside it" in shown
+    assert f"{told[0]}; {told[1]}." in shown.replace('\\"', '"')
+
+
 def test_without_a_copy_of_the_tasks_pages_count_by_the_last_round(own):
     store, services = own
     now = read_overview(services, store)["numbers"]

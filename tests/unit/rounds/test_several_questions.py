@@ -152,6 +152,7 @@ def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp
     assert len(np.unique(own.probabilities(items), axis=0)) > 10, "it learnt"
     assert question.multiple == takes_sets(own) == (question.control in ("tags", "kinds"))
     (detail,) = [step.detail for step in report.steps]
+    assert report.beside == [detail]
     assert "100 % agreement on 3 tasks with several answers (" in detail
     if question.multiple:
         none = sum(label == "" for _, label in pool.training)
