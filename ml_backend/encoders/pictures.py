@@ -37,7 +37,7 @@ KINDS: Final = (
     (b"<html", "a web page"),
     (b"<!doctype html", "a web page"),
     (b"<?xml", "XML"),
-    (b"ftypheic", "HEIC"),
+    *((b"ftyp" + brand, "HEIC") for brand in (b"heic", b"heix", b"mif1", b"msf1")),
     (b"ftypavif", "AVIF"),
 )
 """How files that are mistaken for pictures begin, in small letters or as they are."""
@@ -204,7 +204,7 @@ def _decoded(raw: bytes | str, least: int, limits: PictureLimits, shrink: Callab
         raise BadItemError(f"Not a readable image ({len(raw):,} bytes){_kind(raw)}: save it as {_formats()}") from exc
     # A decompression bomb, or a damaged file: Pillow's decoders raise many kinds of errors on those.
     except Exception as exc:
-        raise BadItemError(f"Not a readable image ({len(raw):,} bytes): {exc}") from exc
+        raise BadItemError(f"Not a readable image ({len(raw):,} bytes): {exc}; save it anew") from exc
 
 
 def _plain(image: Image.Image) -> Any:

@@ -8,6 +8,7 @@ ways too, to a branch as well as to a leaf. A ``<Rating>`` stores a number.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final
@@ -130,7 +131,7 @@ def _choices(tree: ConfigTree, control: Element) -> Answers:
         nested=nested,
         multiple=choice == MULTIPLE_CHOICE,
         required=required,
-        warnings=_about_choices(tags, labels),
+        warnings=(*_alike(tags, labels), *_about_choices(tags, labels)),
     )
 
 
@@ -202,6 +203,21 @@ def _own_words(choice: Element) -> str:
     """What the page shows for a choice, where that is the same for all tasks."""
     value = choice.get("value", "").strip()
     return "" if VARIABLE.search(value) else value
+
+
+def _alike(choices: list[Element], labels: tuple[str, ...]) -> list[str]:
+    """Choices that people take for one another: they differ in spaces, in signs without width, or in case alone."""
+    groups: dict[str, list[str]] = {}
+    for tag, label in zip(choices, labels, strict=True):
+        shown = tag.get("value") if _own_words(tag) else None
+        plain = unicodedata.normalize("NFKC", shown or label).casefold()
+        key = "".join(sign for sign in plain if not (sign.isspace() or unicodedata.category(sign) == "Cf"))
+        groups.setdefault(key, []).append(shown or label)
+    return [
+        f"Annotators take the choices {' and '.join(map(repr, group))} for one another; rename them, or keep one"
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 def _about_choices(choices: list[Element], labels: tuple[str, ...]) -> tuple[str, ...]:

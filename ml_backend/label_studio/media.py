@@ -204,7 +204,7 @@ def decoded_text(content: Any, question: Shown) -> str:
 
 
 def decode_data_uri(uri: str) -> bytes:
-    """Content of a ``data:`` URI (RFC 2397).
+    """Content of a ``data:`` URI (RFC 2397); its base64 may have line breaks, and no signs at its end, as in browsers.
 
     Raises:
         BadItemError: malformed, or too long.
@@ -216,6 +216,9 @@ def decode_data_uri(uri: str) -> bytes:
         raise BadItemError("malformed data URI: no comma")
     try:
         raw = unquote_to_bytes(body)
-        return base64.b64decode(raw, validate=True) if head.lower().endswith(";base64") else raw
+        if not head.lower().endswith(";base64"):
+            return raw
+        digits = b"".join(raw.split())
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise BadItemError(f"malformed data URI: {exc}") from exc
