@@ -37,6 +37,8 @@ def hold_out(project: ProjectOption, count: CountOption = 200, seed: SeedOption 
             project,
             settings,
         )
+    for told in fed.lost:
+        warn(f"Left out: {told}")
     for row, why in fed.refused.items():
         warn(f"{row}: {why}")
     console.print(f"{len(fed.tasks):,} new evaluation tasks; {before:,} were there.", highlight=False)

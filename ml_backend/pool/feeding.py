@@ -23,6 +23,8 @@ class Fed:
     """Id of a row → id of its task."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Id of a row → why Label Studio did not take it."""
+    lost: Sequence[str] = ()
+    """Rows that cannot be read, each with the reason."""
 
 
 def feed(

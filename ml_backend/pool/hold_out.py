@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.pool.document import required
 from ml_backend.pool.feeding import Fed, feed, finish, rows_there
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.row_tasks import task_data
+from ml_backend.pool.row_tasks import picture_data
 from ml_backend.pool.scoring import Rows, Top
 from ml_backend.pool.source import Source
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_progress
@@ -68,13 +69,14 @@ def hold_out(
         if wanted <= 0:
             return Fed(), before
         drawn = drawn_rows(source.ids(), row_keys(sorted(there)), wanted, seed, pool.url)
-        found = source.rows(drawn)
-        rows = [
-            task_data(row, found[row]) | {EVALUATION_FIELD: EVALUATION_SPLIT}
-            for row in drawn
-            if row in found and None not in found[row].values()
-        ]
-        return feed(client, project_id, store, rows[:wanted], progress), before
+        rows, lost = evaluation_rows(source, drawn)
+        return replace(feed(client, project_id, store, rows[:wanted], progress), lost=lost), before
+
+
+def evaluation_rows(source: Source, drawn: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The data of their tasks, and the rows that cannot be read, each with the reason. Raises DataError: the pool."""
+    made, lost = picture_data(source, drawn)
+    return [data | {EVALUATION_FIELD: EVALUATION_SPLIT} for data in made.values()], lost
 
 
 def drawn_rows(batches: Iterable[Any], taken: Ids, count: int, seed: int, url: str) -> list[str]:

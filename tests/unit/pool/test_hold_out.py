@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from support.tables import pool_of, write_picture
 
 from ml_backend.draws import draws_for
 from ml_backend.errors import DataError
-from ml_backend.pool.hold_out import STREAM, drawn_rows
+from ml_backend.pool.hold_out import STREAM, drawn_rows, evaluation_rows
 from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.source import Source
 from ml_backend.selection.control_arm import control_order
 
 pa = pytest.importorskip("pyarrow")
@@ -36,3 +38,11 @@ def test_it_is_another_draw_than_that_of_the_control_arm():
 def test_more_than_half_of_a_pool_is_not_held_out():
     with pytest.raises(DataError, match=r"has 1,000 rows: 501 more evaluation tasks"):
         drawn_rows(batches(100), row_keys([]), 501, 0, "here")
+
+
+def test_a_picture_that_cannot_be_read_holds_up_no_other(tmp_path):
+    write_picture(tmp_path / "good.png")
+    (tmp_path / "empty.png").touch()
+    rows, lost = evaluation_rows(Source(pool_of(tmp_path)), ["empty.png", "good.png", "gone.png"])
+    assert [(row["pool_id"], row["split"]) for row in rows] == [("good.png", "evaluation")]
+    assert [told.partition(" (")[0] for told in lost] == ["empty.png", "gone.png"]
