@@ -11,7 +11,7 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
@@ -27,6 +27,8 @@ FOLDER: Final = "features"
 DIGEST: Final = 16
 PAGE_BYTES: Final = 16_384
 """Of the database: a row of 2.6 KB would waste a third of the usual page of 4 KB."""
+DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a file that no database can be read from any more."""
 AT_ONCE: Final = 500
 """Keys of one query; SQLite's limit depends on how it was built."""
 BLOCK: Final = 1024
@@ -92,7 +94,7 @@ class FeatureStore:
             private_folder(self._folder)
             private_file(path)
             with self._open(path) as db, db:
-                db.executemany("INSERT OR IGNORE INTO rows (key, dtype, shape, value) VALUES (?, ?, ?, ?)", content)
+                db.executemany("INSERT OR REPLACE INTO rows (key, dtype, shape, value) VALUES (?, ?, ?, ?)", content)
         except (sqlite3.Error, OSError) as exc:
             self._say(path, exc)
 
@@ -109,13 +111,22 @@ class FeatureStore:
             yield db
 
     def _say(self, path: Path, exc: Exception) -> None:
+        """Say once that it failed. A file that is no database any more makes way for a new one."""
+        damaged = getattr(exc, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+        if damaged:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                path.with_name(f"{path.name}-journal").unlink(
+                    missing_ok=True
+                )  # of the old one: it would be played back
         with self._lock:
             known, self._failed = self._failed, True
         if not known:
             log.warning(
-                "Kept features cannot be used (%s: %s); they are computed again. The file can be deleted.",
+                "Kept features cannot be used (%s: %s); they are computed again. %s",
                 path,
                 type(exc).__name__,
+                "The file was damaged, and is begun anew." if damaged else "Check MODEL_DIR and its disk.",
             )
 
 

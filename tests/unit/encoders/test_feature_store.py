@@ -115,6 +115,8 @@ def test_a_damaged_file_costs_time_alone(folder: Path, content: bytes, caplog: p
     assert rows.shape == (1, 2)
     assert bool(caplog.records) == bool(content)  # an empty file is an empty database
     assert all("counted.sqlite" in record.getMessage() for record in caplog.records)
+    asked(["a"], compute)
+    assert compute.seen == ["a"], "it is begun anew"
 
 
 def test_a_damaged_row_is_computed_again(folder: Path) -> None:
@@ -124,7 +126,8 @@ def test_a_damaged_row_is_computed_again(folder: Path) -> None:
     db.close()
     compute = Counted()
     asked(["a"], compute)
-    assert compute.seen == ["a"]
+    asked(["a"], compute)
+    assert compute.seen == ["a"], "once"
 
 
 def test_texts_that_are_no_utf8_have_a_key() -> None:
