@@ -100,7 +100,8 @@ def listing(url: str) -> Listing:
         )
     if len(counts) > 1:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
-        raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.parquet")
+        usual = next((kind for kind, _ in counts.most_common() if kind in TABLES), "jpg")
+        raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.{usual}")
     if len(files) > MOST_FILES:
         raise DataError(f"{url} has {len(files):,} files; put them together, {MOST_FILES:,} at the most.")
     return Listing(url, next(iter(counts)), tuple(sorted(files)), counts.total(), size, newest)

@@ -138,8 +138,13 @@ def test_nothing_there_several_kinds_and_half_a_file_are_told(tmp_path):
         listing(str(tmp_path / "empty"))
     whole = write_table(tmp_path / "two" / "a.parquet", headline_rows())
     write_table(tmp_path / "two" / "a.csv", headline_rows())
-    with pytest.raises(DataError, match="several kinds of files"):
+    with pytest.raises(DataError, match=r"several kinds of files.*\*\.parquet"):
         listing(str(tmp_path / "two"))
+    whole.rename(tmp_path / "whole")
+    write_picture(tmp_path / "two" / "a.png")
+    with pytest.raises(DataError, match=r"several kinds of files.*\*\.csv"):
+        listing(str(tmp_path / "two"))
+    (tmp_path / "whole").rename(whole)
     (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:500])
     with pytest.raises(DataError, match=r"half\.parquet.*damaged, or is still being written"):
         schema_of(listing(str(tmp_path / "half.parquet")))
