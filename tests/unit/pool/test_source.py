@@ -138,7 +138,7 @@ def test_nothing_there_several_kinds_and_half_a_file_are_told(tmp_path):
         listing(str(tmp_path / "empty"))
     whole = write_table(tmp_path / "two" / "a.parquet", headline_rows())
     write_table(tmp_path / "two" / "a.csv", headline_rows())
-    with pytest.raises(DataError, match=r"several kinds of files.*\*\.parquet"):
+    with pytest.raises(DataError, match="several kinds of files"):
         listing(str(tmp_path / "two"))
     whole.rename(tmp_path / "whole")
     write_picture(tmp_path / "two" / "a.png")
