@@ -1,4 +1,4 @@
-"""How far F-score and AUC may be off for the evaluation tasks being few: bootstrap intervals. Accuracy has Wilson's.
+"""How far a measure may be off for the evaluation tasks being few: Wilson's interval of accuracy, bootstraps of others.
 
 Axes: ``N`` evaluation tasks, ``C`` classes, ``R`` resamples. A resample is a row of weights: how often each task was
 drawn. So nothing is sorted or counted again for it, and all of them are a few matrix products.
@@ -6,16 +6,39 @@ drawn. So nothing is sorted or counted again for it, and all of them are a few m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.evaluation.stopping import LEVEL, RESAMPLES
-
 Floats = NDArray[np.float64]
+LEVEL: Final = 0.95
+"""Coverage of all intervals."""
+RESAMPLES: Final = 400
 AT_ONCE: Final = 2_000_000
 """Weights that are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A proportion with its Wilson score interval (Wilson 1927).
+
+    Raises:
+        ValueError: no trials, or more successes than trials.
+    """
+    from scipy.stats import binomtest
+
+    found = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return Interval(successes / trials, float(found.low), float(found.high))
 
 
 def intervals(

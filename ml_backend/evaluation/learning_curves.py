@@ -1,4 +1,4 @@
-"""What a learning curve says: labels needed, labels saved, area under the curve, with intervals over seeds.
+"""What the curves of a simulation say: labels needed, labels saved, area under the curve, with intervals over seeds.
 
 A curve is ``labels [R]``, rising, and ``values [R]``: one measurement after each of ``R`` rounds. Two strategies with
 the same seed share test items and first labels, so they are compared seed by seed (paired).
@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import DataError
+from ml_backend.evaluation.intervals import LEVEL
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 10_000
-LEVEL = 0.95
-"""Coverage of all intervals."""
 
 
 @dataclass(frozen=True)

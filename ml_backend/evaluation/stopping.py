@@ -1,4 +1,4 @@
-"""Learning curves and what they say: intervals, labels saved against random, forecast, when to stop.
+"""Learning curves of one project and what they say: labels saved against random, forecast, when to stop.
 
 Axes: ``E`` evaluation tasks, ``M`` models. Everything is computed from which evaluation tasks a model has right, so
 that the noise of a finite evaluation set is carried through to every interval, paired over models that share the set.
@@ -14,11 +14,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.evaluation.intervals import LEVEL, RESAMPLES, Interval
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-RESAMPLES: Final = 400
-LEVEL: Final = 0.95
+FEWEST_MODELS: Final = 4
+"""Models, of two numbers of labels, through which a curve is drawn."""
 STABLE_KAPPA: Final = 0.99
 """Agreement of successive models above which predictions have stopped changing (Bloodgood & Vijay-Shanker 2009)."""
 STABLE_ROUNDS: Final = 3
@@ -27,15 +29,6 @@ FLATTEST: Final = 0.05
 
 STEEPEST: Final = 1.0
 """Largest exponent that a forecast goes by."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -69,16 +62,9 @@ class Saved:
         return Interval(r.value - self.labels, r.low - self.labels, r.high - self.labels)
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """A proportion with its Wilson score interval (Wilson 1927).
-
-    Raises:
-        ValueError: no trials, or more successes than trials.
-    """
-    from scipy.stats import binomtest
-
-    found = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
-    return Interval(successes / trials, float(found.low), float(found.high))
+def suffices(curve: Sequence[Judged]) -> bool:
+    """Whether a curve can be drawn through these models."""
+    return len(curve) >= FEWEST_MODELS and len({model.labels for model in curve}) > 1
 
 
 def power_law(labels: Floats, errors: Floats, tasks: int, *, flattest: float = FLATTEST) -> tuple[float, float]:
@@ -114,11 +100,11 @@ def labels_saved(
         generator: of the resamples.
 
     Returns:
-        None with fewer than four random models or two different sizes: too little to draw a curve through.
+        None with too few random models to draw a curve through, see `suffices`.
     """
-    sizes = np.array([model.labels for model in random], dtype=np.float64)
-    if len(random) < 4 or len(np.unique(sizes)) < 2:
+    if not suffices(random):
         return None
+    sizes = np.array([model.labels for model in random], dtype=np.float64)
     right = np.stack([model.right for model in random])  # [M, E]
     tasks = right.shape[1]
 
@@ -147,11 +133,11 @@ def forecast(curve: Sequence[Judged], now: Judged, *, labels: int, generator: np
         generator: of the resamples.
 
     Returns:
-        None with fewer than four models or two different numbers of labels.
+        None with too few models to draw a curve through, see `suffices`.
     """
-    sizes = np.array([model.labels for model in curve], dtype=np.float64)
-    if len(curve) < 4 or len(np.unique(sizes)) < 2:
+    if not suffices(curve):
         return None
+    sizes = np.array([model.labels for model in curve], dtype=np.float64)
     right = np.stack([model.right for model in curve])
     tasks = right.shape[1]
 

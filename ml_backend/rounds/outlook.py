@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from ml_backend.evaluation.stopping import Interval, Judged, agreement, forecast, has_settled
+from ml_backend.evaluation.intervals import Interval
+from ml_backend.evaluation.stopping import FEWEST_MODELS, Judged, agreement, forecast, has_settled, suffices
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
-from ml_backend.rounds.random_baseline import FEWEST_MODELS, labels_for
+from ml_backend.rounds.random_baseline import labels_for
 from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 
 CURVE: Final = 30
 """Newest versions that the outlook rests on."""
-FEWEST_VERSIONS: Final = 4
-"""Versions, of two numbers of labels, from which a learning curve is drawn on."""
 SOON: Final = 10
 """Labels that the nearer of two forecasts looks ahead."""
 AHEAD: Final = 10
@@ -70,14 +68,14 @@ class Outlook:
     @property
     def _missing(self) -> str:
         """What is missing to tell what more labels would bring."""
-        rounds = max(FEWEST_VERSIONS - self.versions, 2 - self.sizes)
+        rounds = max(FEWEST_MODELS - self.versions, 2 - self.sizes)
         labels = rounds * self.labels_ahead // AHEAD
         there = f"{self.versions} version{'' if self.versions == 1 else 's'}"
         if self.sizes < 2:
             there += " of one number of labels"
         return (
             f"what more labels bring can be told after about {labels:,} more ({_count(rounds, 'round')}). It takes "
-            f"{FEWEST_VERSIONS} versions of different numbers of labels; there {_are(self.versions)} {there}, with "
+            f"{FEWEST_MODELS} versions of different numbers of labels; there {_are(self.versions)} {there}, with "
             f"{self.accuracy:.1%} of the evaluation tasks right."
         )
 
@@ -102,19 +100,15 @@ def outlook(
             guesses.append(past.guesses)
     agreements = tuple(agreement(a.ravel(), b.ravel()) for a, b in pairwise(guesses))
     ahead = AHEAD * project.settings.train_after_labels
-    curve = alike if _suffices(alike) else all_models
+    curve = alike if suffices(alike) else all_models
     soon, expected = (
-        forecast(curve, now, labels=now.labels + more, generator=generator) if _suffices(curve) else None
+        forecast(curve, now, labels=now.labels + more, generator=generator) if suffices(curve) else None
         for more in (SOON, ahead)
     )
     sizes = len({model.labels for model in curve})
     return Outlook(
         agreements, has_settled(agreements), 1.0 - now.error, ahead, expected, soon, versions=len(curve), sizes=sizes
     )
-
-
-def _suffices(models: Sequence[Judged]) -> bool:
-    return len(models) >= FEWEST_VERSIONS and len({model.labels for model in models}) > 1
 
 
 def saved_missing(evaluated: int, held_out: int, sample: int, later: int, models: int, control_share: float) -> str:

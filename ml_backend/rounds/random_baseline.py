@@ -39,8 +39,6 @@ GROWTH: Final = 1.3
 REPEATS: Final = 2
 """Models of each size, on different random labels."""
 SUBSET_STREAM: Final = 16
-FEWEST_MODELS: Final = 4
-"""Models, of two sizes, through which a curve is drawn."""
 
 
 def random_sample(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ml_backend.evaluation.stopping import wilson
+from ml_backend.evaluation.intervals import wilson
 from ml_backend.label_sets import unpack
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import parse_time

@@ -10,7 +10,8 @@ import numpy as np
 
 from ml_backend.dashboard.reading.common import readable_versions
 from ml_backend.errors import StoreError
-from ml_backend.evaluation.stopping import power_law, wilson
+from ml_backend.evaluation.intervals import wilson
+from ml_backend.evaluation.stopping import power_law
 from ml_backend.rounds.measures import numbers, present
 from ml_backend.rounds.random_baseline import fits, recipe
 from ml_backend.store.manifest import Manifest

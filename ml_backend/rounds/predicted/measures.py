@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ml_backend.errors import ActiveLearningError
-from ml_backend.evaluation.stopping import wilson
+from ml_backend.evaluation.intervals import wilson
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import BULK, CONTROL, Annotation
 from ml_backend.regions.changes import compare

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_backend.evaluation.stopping import Judged, agreement, forecast, has_settled, labels_saved, power_law, wilson
+from ml_backend.evaluation.intervals import wilson
+from ml_backend.evaluation.stopping import Judged, agreement, forecast, has_settled, labels_saved, power_law
 
 TASKS = 1000
 SIZES = (20, 26, 34, 44, 57, 74, 97, 126)
