@@ -19,7 +19,7 @@ from ml_backend.rounds.examples import TaskPool, divide
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.training import train_version
 from ml_backend.rounds.workspace import RoundProject, Workspace
-from ml_backend.store.project_store import ProjectStore
+from ml_backend.store.project_store import Current, ProjectStore
 
 XML = (
     '<View><Text name="t" value="$text"/>'
@@ -31,12 +31,12 @@ HELD_OUT = range(1, 13)
 LABELLED = range(13, 29)
 
 
-def pool_of(question: ChoiceQuestion, answered: Collection[int]) -> TaskPool:
-    """40 tasks of numbers, the first ones held out."""
+def pool_of(question: ChoiceQuestion, answered: Collection[int], wrong: Collection[int] = ()) -> TaskPool:
+    """40 tasks of numbers, the first ones held out; some of the answers turned round."""
     tasks = []
     for number, point in enumerate(np.random.default_rng(0).normal(size=(40, 4)).round(3).tolist(), 1):
         data = {"v": point} | ({"split": "evaluation"} if number in HELD_OUT else {})
-        result = [{**part, "id": "p"} for part in annotation_result("ab"[point[0] > 0], question)]
+        result = [{**part, "id": "p"} for part in annotation_result("ab"[(point[0] > 0) ^ (number in wrong)], question)]
         answers = (Annotation(number, 1, NOW, result),) if number in answered else ()
         tasks.append(Task(number, data, bool(answers), answers))
     return divide(tasks, question)
@@ -71,3 +71,23 @@ def test_a_version_is_measured_as_soon_as_held_out_tasks_are_labelled(tmp_path: 
     assert again.steps == [], "of the same answers it is known"
     train_version(project, workspace, Recorder(Report(7)))
     assert project.store.manifest(name) == judged, "answers that are gone leave what is known"
+
+
+def test_a_version_that_was_held_back_is_judged_beside_its_rival_once_held_out_answers_change(tmp_path: Path) -> None:
+    answered = [*HELD_OUT, *LABELLED]
+    project, workspace = project_at(tmp_path, answered), Workspace(None, tmp_path)
+    good = train_version(project, workspace, Recorder(Report(7)))
+    project.store.set_current(Current(good, None))
+
+    turned = replace(project, pool=pool_of(QUESTION, answered, wrong=LABELLED), items={})
+    report = Report(7)
+    assert train_version(turned, workspace, Recorder(report)) == good
+    worse = report.held_back
+    assert not project.store.manifest(worse).promoted
+
+    told = Report(7)
+    all_turned = replace(project, pool=pool_of(QUESTION, answered, wrong=answered), items={})
+    assert train_version(all_turned, workspace, Recorder(told)) == worse
+    found = project.store.manifest(worse)
+    assert (told.trained, found.promoted, found.comparison["against"]) == (False, True, good)
+    assert found.metrics["accuracy"] > 0.8
