@@ -23,8 +23,9 @@ from ml_backend.models.reading import ItemReader
 from ml_backend.records import Progress, Task, no_progress
 from ml_backend.rounds.vector_reading import FETCHERS, known_vectors, read_vectors
 
-BLOCK: Final = 128
-"""Pictures whose bytes are held at a time: a pool of large ones must not fill the memory."""
+BLOCK: Final = 64
+"""Pictures that are read together, while as many are fetched: the bytes of a pool of large ones must not fill the
+memory."""
 CONTENTS: Final = "contents"
 """Which content each URL had, in the store of features."""
 
@@ -98,16 +99,26 @@ def _pictures(
     known = _known(reader, [url for url in urls if url is not None])
     found = [known.get(url) if url is not None else None for url in urls]
     missing = [position for position, item in enumerate(found) if item is None]
-    progress(len(tasks) - len(missing), len(tasks))
-    with ThreadPoolExecutor(FETCHERS) as executor:
-        for start in range(0, len(missing), BLOCK):
-            part = missing[start : start + BLOCK]
-            raws = list(executor.map(lambda place: _raw(tasks[place], question, media), part))
-            for place, item in zip(part, _read(partial(read_kept, reader), raws), strict=True):
-                found[place] = item
-            _note_contents([urls[place] for place in part], raws, [found[place] for place in part])
-            progress(len(tasks) - len(missing) + start + len(part), len(tasks))
+    done = len(tasks) - len(missing)
+    progress(done, len(tasks))
+    for part, raws in _fetched(missing, lambda place: _raw(tasks[place], question, media)):
+        for place, item in zip(part, _read(partial(read_kept, reader), raws), strict=True):
+            found[place] = item
+        _note_contents([urls[place] for place in part], raws, [found[place] for place in part])
+        done += len(part)
+        progress(done, len(tasks))
     return found
+
+
+def _fetched(places: Sequence[int], fetch: Callable[[int], Any]) -> Iterator[tuple[Sequence[int], list[Any]]]:
+    """Places in blocks, with what was fetched for them; the next block is fetched while one is in use."""
+    parts = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
+    with ThreadPoolExecutor(FETCHERS) as executor:
+        coming = executor.map(fetch, parts[0]) if parts else iter(())
+        for number, part in enumerate(parts, start=1):
+            raws = list(coming)
+            coming = executor.map(fetch, parts[number]) if number < len(parts) else iter(())
+            yield part, raws
 
 
 def _raw(task: Task, question: ChoiceQuestion, media: MediaReader) -> Any:

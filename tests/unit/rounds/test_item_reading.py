@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,25 @@ def test_few_pictures_are_held_at_a_time() -> None:
     read_items(tasks(*urls), QUESTION, counted.reader, Media(), lambda done, total: seen.append((done, total)))
     assert counted.most == BLOCK
     assert seen == [(0, count), (BLOCK, count), (2 * BLOCK, count), (count, count)]
+
+
+def test_the_next_pictures_are_fetched_while_some_are_read() -> None:
+    """Fetching waits for a server, and reading for the processor."""
+    ahead, media = Event(), Media()
+
+    class Watching(Media):
+        def shown(self, task: Task, question: ChoiceQuestion) -> bytes:
+            if task.id > BLOCK:
+                ahead.set()
+            return media.shown(task, question)
+
+    def read(raws: Sequence[bytes]) -> list[Any]:
+        assert ahead.wait(60), "nothing was fetched meanwhile"
+        return [np.ones(1, np.float32) for _ in raws]
+
+    urls = [str(number) for number in range(3 * BLOCK)]
+    found = read_items(tasks(*urls), QUESTION, ItemReader("waits", read), Watching())
+    assert (len(found.items), len(media.fetched)) == (3 * BLOCK, 3 * BLOCK)
 
 
 def test_it_does_not_show_which_vectors_were_kept() -> None:
