@@ -123,6 +123,11 @@ def engine() -> Any:
     return daft
 
 
+def s3_endpoint() -> str | None:
+    """Where S3 is asked, if not at Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
 def io_config(url: str) -> Any:
     """How a bucket is asked: credentials and endpoint are the environment's (``AWS_ACCESS_KEY_ID`` and so on).
 
@@ -132,10 +137,8 @@ def io_config(url: str) -> Any:
         return None
     from daft.io import IOConfig, S3Config
 
-    # Named, though Daft would find it: its connections are kept by what stands here.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     s3 = S3Config(
-        endpoint_url=endpoint,
+        endpoint_url=s3_endpoint(),  # though Daft would find it: its connections are kept by what stands here
         num_tries=TRIES,
         retry_initial_backoff_ms=200,
         connect_timeout_ms=CONNECT_MILLISECONDS,

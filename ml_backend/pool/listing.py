@@ -47,7 +47,7 @@ class Listing:
     size: int = 0
     """Bytes."""
     newest: int = 0
-    """When one of them was last changed, in nanoseconds since 1970; 0 in a bucket, whose listing does not tell."""
+    """When one of them was last changed, in nanoseconds since 1970; 0 in a bucket, whose listing does not tell Daft."""
 
 
 def address(url: str) -> str:

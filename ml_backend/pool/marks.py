@@ -1,12 +1,12 @@
 """Marks of picture files: whether another picture stands under a path, without fetching any.
 
 A mark has 64 bits. The lower 32 are the file's size, the upper 32 stand for the time of its last change, or are 0 where
-nobody knows that: a bucket's listing does not tell it, and earlier releases did not ask.
+nobody knows that: not every bucket tells it (`bucket_times`), and earlier releases did not ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,28 +23,36 @@ MIXER: Final = 0x9E3779B97F4A7C15
 """An odd number: products with it differ in their upper bits where the factors differ at all."""
 
 
-def picture_marks(paths: Sequence[str | None], sizes: Sequence[int | None], since: float = 0.0) -> Marks:
+def picture_marks(changed: Sequence[int], sizes: Sequence[int | None], since: float = 0.0) -> Marks:
     """Marks ``[N]`` of files.
 
     Args:
-        paths: on this machine; None: the time is not known.
+        changed: when, in nanoseconds since 1970 (`file_times`); 0: not known.
         sizes: bytes.
         since: seconds since 1970: of files that were last changed before, the time does not count.
     """
     found = np.array([(0 if size is None else size) + 1 for size in sizes], dtype=np.uint64) & LOW
-    times = np.array([_time(path, since) for path in paths], dtype=np.uint64)
+    times = np.array([_told(each, since) for each in changed], dtype=np.uint64)
     return np.asarray(found | (times << HALF))
 
 
-def _time(path: str | None, since: float) -> int:
-    """32 bits that stand for a file's time of change; 0: not known, or long ago."""
-    try:
-        changed = Path(path).stat().st_mtime_ns if path is not None else 0
-    except OSError:
-        return 0
+def _told(changed: int, since: float) -> int:
+    """32 bits that stand for a time of change; 0: not known, or long ago."""
     if changed <= since * 1e9:
         return 0
     return (changed * MIXER & 0xFFFFFFFFFFFFFFFF) >> 32 or 1
+
+
+def file_times(paths: Sequence[str]) -> list[int]:
+    """When files of this machine were last changed, in nanoseconds since 1970; 0: not known."""
+    return [_changed(path) for path in paths]
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def differ(before: Marks, now: Marks) -> NDArray[np.bool_]:
@@ -58,13 +66,13 @@ def differ(before: Marks, now: Marks) -> NDArray[np.bool_]:
     return np.asarray(known & (((before ^ now) & LOW != 0) | timed))
 
 
-def mark_of(path: Any, size: Any, *, local: bool, moved_at: str) -> Any:
+def mark_of(path: Any, size: Any, *, times: Callable[[Sequence[str]], list[int]], moved_at: str) -> Any:
     """An expression: the mark of each file.
 
     Args:
         path: an expression: the whole path.
         size: an expression: bytes.
-        local: whether the files are on this machine.
+        times: when files were last changed, by their paths: as `file_times`.
         moved_at: when the files were put where they are, and vectors kept of where they were; empty: never.
     """
     daft = engine()
@@ -72,7 +80,6 @@ def mark_of(path: Any, size: Any, *, local: bool, moved_at: str) -> Any:
 
     @daft.func.batch(return_dtype=daft.DataType.uint64())  # type: ignore[untyped-decorator]
     def mark(paths: Any, sizes: Any) -> Any:
-        known = sizes.to_pylist()
-        return picture_marks(paths.to_pylist() if local else [None] * len(known), known, since)
+        return picture_marks(times(paths.to_pylist()), sizes.to_pylist(), since)
 
     return mark(path, size)

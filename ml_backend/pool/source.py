@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ml_backend.errors import DataError
+from ml_backend.pool.bucket_times import Times, times_below
 from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import engine, io_config, reading
 from ml_backend.pool.listing import LOCAL, Listing, base, listing, literal, pictures
-from ml_backend.pool.marks import mark_of
+from ml_backend.pool.marks import file_times, mark_of
 from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ class Source:
         """What lies there now."""
         return listing(self.pool.url)
 
+    @cached_property
+    def _bucket_times(self) -> Times:
+        return times_below(base(self.pool.url))
+
     def _of_ids(self, daft: Any, asked: list[str]) -> Any:
         return self.frame().where(daft.col(ID).is_in(asked))
 
@@ -151,8 +156,9 @@ class Source:
     def _mark(self, daft: Any) -> Any:
         if self.pool.is_pictures:
             place = base(self.pool.url)
-            path, local = daft.lit(place.removeprefix(LOCAL)) + daft.col(PATH), place.startswith(LOCAL)
-            return mark_of(path, daft.col("size"), local=local, moved_at=self.pool.moved_at).alias(MARK)
+            path = daft.lit(place.removeprefix(LOCAL)) + daft.col(PATH)
+            times = file_times if place.startswith(LOCAL) else self._bucket_times.of
+            return mark_of(path, daft.col("size"), times=times, moved_at=self.pool.moved_at).alias(MARK)
         first, *others = (
             daft.col(self.pool.fields[name]).cast(daft.DataType.string()).fill_null("")
             for name in self.pool.learnt_from

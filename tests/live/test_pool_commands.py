@@ -8,23 +8,26 @@ import json
 import httpx
 import pyarrow.parquet as pq
 import pytest
+from processes import free_port
 from support.bucket import BUCKET, KEY, SECRET, bucket
+from support.installation import until
 from support.scripts import run, tasks_of
-from support.tables import CONFIG, LIGHT, PICTURES_CONFIG, headline_rows, trained, write_picture, write_table
+from support.tables import CONFIG, LIGHT, PICTURES_CONFIG, headline_rows, pool_of, trained, write_picture, write_table
 
 from ml_backend.cli import pool, sync
+from ml_backend.pool.bucket_times import times_below
+from ml_backend.pool.embed import embed
+from ml_backend.pool.encoders import GREY, PIXELS, PoolEncoder
 from ml_backend.pool.predict import predict
 from ml_backend.pool.prediction_step import version_head
+from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.store.project_store import open_project
 
 __all__ = ["bucket", "run"]
 
 
-def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
-    run, make_project, bucket, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("TEXT_MODEL", "auto")
+def reach(bucket, monkeypatch):
     for name, value in {
         "AWS_ACCESS_KEY_ID": KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -32,6 +35,46 @@ def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+
+
+def test_another_picture_of_the_same_size_is_seen_in_a_bucket(bucket, tmp_path, monkeypatch):
+    """By the time of its last change, of which a bucket tells seconds."""
+    reach(bucket, monkeypatch)
+    keys = ["same/1.bmp", "same/below/2.bmp", "same/below/3 ä.bmp"]
+    for key in keys:
+        bucket.client.upload_file(str(write_picture(tmp_path / "one.bmp", side=28)), BUCKET, key)
+    vectors, encoder = Vectors(tmp_path / "vectors"), PoolEncoder(PIXELS, GREY)
+    pool = pool_of(f"s3://{BUCKET}/same")
+    assert embed(Source(pool), vectors, encoder).new == 3
+    assert embed(Source(pool), vectors, encoder).changed == 0
+    before = bucket.client.head_object(Bucket=BUCKET, Key=keys[2])
+    write_picture(tmp_path / "other.bmp", (250, 250, 250), side=28)
+
+    def is_later():
+        bucket.client.upload_file(str(tmp_path / "other.bmp"), BUCKET, keys[2])
+        return bucket.client.head_object(Bucket=BUCKET, Key=keys[2])["LastModified"] > before["LastModified"]
+
+    until(is_later, "a later second")
+    assert bucket.client.head_object(Bucket=BUCKET, Key=keys[2])["ContentLength"] == before["ContentLength"]
+    assert embed(Source(pool), vectors, encoder).changed == 1
+    assert embed(Source(pool), vectors, encoder).changed == 0
+
+
+def test_times_that_cannot_be_listed_are_told_and_count_for_nothing(monkeypatch, caplog):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert times_below("s3://bucket/p/").of(["s3://bucket/p/1.bmp"]) == [0]
+    assert "s3://bucket/p/ were changed cannot be listed" in caplog.text
+    assert SECRET not in caplog.text
+    assert times_below("gs://bucket/p/").of(["gs://bucket/p/1.bmp"]) == [0]
+
+
+def test_a_pool_in_a_bucket_is_connected_embedded_predicted_and_let_go(
+    run, make_project, bucket, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TEXT_MODEL", "auto")
+    reach(bucket, monkeypatch)
     for number in range(2):
         path = write_table(tmp_path / f"{number}.parquet", headline_rows(30, 30 * number))
         bucket.client.upload_file(str(path), BUCKET, f"pool/{number}.parquet")

@@ -19,7 +19,7 @@ from ml_backend.models.vectors import read_parts
 from ml_backend.pool import workers
 from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import BESIDE, GREY, PARTS, PIXELS, TEXT, PoolEncoder
-from ml_backend.pool.marks import differ, picture_marks
+from ml_backend.pool.marks import differ, file_times, picture_marks
 from ml_backend.pool.source import Source
 from ml_backend.pool.state import state_in
 from ml_backend.pool.vectors import About, Vectors
@@ -225,11 +225,12 @@ def test_another_picture_of_the_same_size_is_embedded_anew(tmp_path):
 def test_marks_of_earlier_releases_say_nothing_of_the_time(tmp_path):
     path = write_picture(tmp_path / "1.bmp")
     size = path.stat().st_size
-    now = picture_marks([str(path), None, str(tmp_path / "gone.bmp")], [size, size, None])
+    now = picture_marks([*file_times([str(path)]), 0, *file_times([str(tmp_path / "gone.bmp")])], [size, size, None])
     assert differ(np.full(3, size + 1, np.uint64), now).tolist() == [False, False, True]
     assert differ(np.zeros(3, np.uint64), now).tolist() == [False, False, False]
     os.utime(path, (5, 5))
-    assert differ(now, picture_marks([str(path), str(path), None], [size, size, None])).tolist() == [True, False, False]
+    later = picture_marks([*file_times([str(path)] * 2), 0], [size, size, None])
+    assert differ(now, later).tolist() == [True, False, False]
 
 
 def test_several_texts_stand_side_by_side(tmp_path):
