@@ -42,25 +42,24 @@ def backend_auth(context: Context) -> Finding:
     """It takes the password set here, and no other."""
     name, url, auth = "Backend's password", context.backend_url, context.basic_auth
     same = "Set the same BASIC_AUTH_USER and BASIC_AUTH_PASS here and where the backend runs, and restart it."
-    # /setup without a project does nothing but ask for the password; a whole one would overwrite the extra params.
     try:
-        right, wrong = (_setup_answers(context, pair) for pair in (auth, ("doctor", "wrong")))
+        right, wrong = (_answers(context, pair) for pair in (auth, ("doctor", "wrong")))
     except httpx.HTTPError as exc:
-        return Finding(name, "error", f"{url}/setup does not answer ({exc}).", "See the backend's log.")
+        return Finding(name, "error", f"{url}/versions does not answer ({exc}).", "See the backend's log.")
     if right == 401:
         found = "refuses the user and password that are set here" if auth else "asks for one, and none is set here"
         return Finding(name, "error", f"The backend {found}.", same)
-    if right != 400:
-        return Finding(name, "error", f"{url}/setup answers {right}.", "See the backend's log.")
+    if right != 200:
+        return Finding(name, "error", f"{url}/versions answers {right}.", "See the backend's log.")
     if auth and wrong != 401:
         return Finding(name, "warning", "The backend takes any password.", same)
     return Finding(name, "ok", "It takes the one set here, and refuses others." if auth else "None is asked for.")
 
 
-def _setup_answers(context: Context, auth: tuple[str, str] | None) -> int:
-    """The status with which the backend answers this password."""
-    ca_file, url = context.settings.ca_file, f"{context.backend_url}/setup"
-    return ask("POST", url, json={}, auth=auth, timeout=BACKEND_TIMEOUT, ca_file=ca_file).status_code
+def _answers(context: Context, auth: tuple[str, str] | None) -> int:
+    """The status with which the backend answers this password, on a route that changes nothing and asks for it."""
+    ca_file, url = context.settings.ca_file, f"{context.backend_url}/versions"
+    return ask("GET", url, auth=auth, timeout=BACKEND_TIMEOUT, ca_file=ca_file).status_code
 
 
 def backend_state(context: Context) -> Finding:

@@ -1,0 +1,44 @@
+"""The doctor asks a backend for its password without a word in that one's log but about wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.serving import Backend
+
+from ml_backend.config import Settings
+from ml_backend.doctor.connection import backend_auth
+
+RIGHT, WRONG = ("studio", "right"), ("studio", "wrong")
+
+
+@pytest.mark.parametrize(
+    ("asks", "given", "status", "message"),
+    [
+        (False, None, "ok", "None is asked for."),
+        (False, RIGHT, "warning", "The backend takes any password."),
+        (True, None, "error", "The backend asks for one, and none is set here."),
+        (True, RIGHT, "ok", "It takes the one set here, and refuses others."),
+        (True, WRONG, "error", "The backend refuses the user and password that are set here."),
+    ],
+)
+def test_the_password(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    asks: bool,
+    given: tuple[str, str] | None,
+    status: str,
+    message: str,
+) -> None:
+    login = {"basic_auth_user": RIGHT[0], "basic_auth_pass": RIGHT[1]} if asks else {}
+    backend = Backend(Settings(model_dir=tmp_path, **login))
+    try:
+        context = SimpleNamespace(backend_url=backend.url, basic_auth=given, settings=backend.settings)
+        found = backend_auth(context)
+    finally:
+        backend.close()
+    assert (found.status, found.message) == (status, message)
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert all("wrong password" in line for line in logged), logged
