@@ -70,6 +70,10 @@ class WorkerLost(DataError):
     """A worker of the Ray cluster was lost together with what it had computed, and Ray could not make it again."""
 
 
+class FileDamaged(DataError):
+    """A file of a pool is there, and cannot be read."""
+
+
 class _Chosen:
     """Of this process: the Ray cluster; None: none, the work is done here."""
 
@@ -155,7 +159,8 @@ def reading(what: str) -> Iterator[None]:
         what: what is read, without secrets: begins the sentence.
 
     Raises:
-        DataError: it cannot be read; why, without what looks like a secret. WorkerLost: on a Ray cluster.
+        DataError: it cannot be read; why, without what looks like a secret. FileDamaged: since a file of it is
+            damaged. WorkerLost: on a Ray cluster.
     """
     try:
         yield
@@ -167,7 +172,8 @@ def reading(what: str) -> Iterator[None]:
                 f"A machine of the Ray cluster at {_Chosen.ray} was lost while {what} was read. What is done is kept: "
                 "see to the cluster, and try again."
             ) from None
-        raise DataError(f"{what} cannot be read: {_reason(exc)}") from None
+        kind = FileDamaged if any(re.search(sign, str(exc)) for sign in UNREADABLE) else DataError
+        raise kind(f"{what} cannot be read: {_reason(exc)}") from None
 
 
 def _reason(exc: Exception) -> str:

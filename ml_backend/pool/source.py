@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,9 +12,10 @@ import numpy as np
 from ml_backend.errors import DataError
 from ml_backend.pool.bucket_times import Times, times_below
 from ml_backend.pool.document import ID, PATH, Pool
-from ml_backend.pool.engine import engine, io_config, reading
-from ml_backend.pool.listing import LOCAL, Listing, base, listing, literal, pictures
+from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
+from ml_backend.pool.listing import LOCAL, Listing, base, listing, pictures
 from ml_backend.pool.marks import file_times, mark_of
+from ml_backend.pool.tables import damaged_file, named, table
 from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ TEXTS: Final = frozenset({"String", "Null"})
 MOST_ASKED: Final = 10_000
 """Rows that are looked up at once."""
 SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
-HEADERS: Final = 8
-"""CSV files whose first lines are read at once."""
 
 
 class Source:
@@ -72,12 +70,12 @@ class Source:
 
     def ids(self) -> Iterator[pa.Array]:
         """All ids, in batches; a row without one has null."""
-        for batch in _batches(self.pool.url, lambda: self.frame(content=False)):
+        for batch in self._batches(lambda: self.frame(content=False)):
             yield batch.column(ID)
 
     def marks(self) -> Iterator[tuple[pa.Array, Marks]]:
         """All ids, as `ids`, each with its mark, see `frame`."""
-        for batch in _batches(self.pool.url, lambda: self.frame(content=False, marked=True)):
+        for batch in self._batches(lambda: self.frame(content=False, marked=True)):
             yield batch.column(ID), np.asarray(batch.column(MARK), dtype=np.uint64)
 
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -89,7 +87,7 @@ class Source:
         for start in range(0, len(ids), MOST_ASKED):
             asked = list(ids[start : start + MOST_ASKED])
             plan = self._of_paths if self.pool.is_pictures else self._of_ids
-            for batch in _batches(self.pool.url, lambda plan=plan, asked=asked: plan(daft, asked)):
+            for batch in self._batches(lambda plan=plan, asked=asked: plan(daft, asked)):
                 for row in batch.to_pylist():
                     contents = {name: self._content(name, row[inner(name)]) for name in self.pool.fields}
                     if not self.pool.is_pictures or None not in contents.values():
@@ -111,7 +109,7 @@ class Source:
         for name, kind in self.pool.schema.items():
             if name not in now:
                 raise DataError(
-                    f"{self.pool.url} has no column {name!r} any more, only {_named(now)}. Give it back its name, or "
+                    f"{self.pool.url} has no column {name!r} any more, only {named(now)}. Give it back its name, or "
                     "connect the pool again with the new one."
                 )
             if self.listing.kind != "csv" and now[name] != kind and {now[name], kind} != {"String", "Null"}:
@@ -130,6 +128,16 @@ class Source:
     @cached_property
     def _bucket_times(self) -> Times:
         return times_below(base(self.pool.url))
+
+    def _batches(self, plan: Any) -> Iterator[pa.RecordBatch]:
+        """What a plan gives, a batch at a time; a folder that has become empty gives none."""
+        try:
+            with reading(self.pool.url):
+                yield from plan().to_arrow_iter()
+        except FileDamaged as exc:
+            if file := damaged_file(self.listing):
+                raise DataError(f"{exc} It is {file}.") from None
+            raise
 
     def _of_ids(self, daft: Any, asked: list[str]) -> Any:
         return self.frame().where(daft.col(ID).is_in(asked))
@@ -194,54 +202,6 @@ def schema_of(found: Listing) -> dict[str, str]:
         return {each.name: str(each.dtype) for each in table(found).schema()}
 
 
-def table(found: Listing, texts: Sequence[str] = ()) -> Any:
-    """A lazy frame of some tables: of all columns of the first or, of CSV files, of these alone.
-
-    Args:
-        found: where they are.
-        texts: columns that hold texts, whatever a CSV file's values look like: ``007`` stays what it is.
-
-    Raises:
-        DataError: a CSV file lacks one of them.
-    """
-    daft = engine()
-    config = io_config(found.url)
-    if found.kind == "parquet":
-        return daft.read_parquet([literal(file) for file in found.files], io_config=config)
-    if found.kind == "jsonl":
-        return daft.read_json([literal(file) for file in found.files], io_config=config)
-    if not texts:
-        return daft.read_csv(literal(found.files[0]), io_config=config)
-    kind = dict.fromkeys(texts, daft.DataType.string())
-    frames = []
-    for names, files in _by_header(found).items():
-        if lacking := next((name for name in kind if name not in names), None):
-            there = _named(dict.fromkeys(names, ""))
-            raise DataError(
-                f"{files[0].removeprefix(LOCAL)} has no column {lacking!r}, only {there}; the first line of each CSV "
-                "file names its columns. Put it right, or take the file away."
-            )
-        plain = daft.read_csv([literal(file) for file in files], io_config=config, schema=kind)
-        frames.append(plain.select(*kind))
-    return reduce(lambda one, other: one.concat(other), frames)
-
-
-@lru_cache(maxsize=4)
-def _by_header(found: Listing) -> Mapping[tuple[str, ...], list[str]]:
-    """Columns → the CSV files that have just those: Daft gives all files it reads together those of the first."""
-    daft, config = engine(), io_config(found.url)
-
-    def header(file: str) -> tuple[str, ...]:
-        with reading(file.removeprefix(LOCAL)):
-            return tuple(each.name for each in daft.read_csv(literal(file), io_config=config).schema())
-
-    groups: dict[tuple[str, ...], list[str]] = {}
-    with ThreadPoolExecutor(HEADERS) as executor:
-        for file, names in zip(found.files, executor.map(header, found.files), strict=True):
-            groups.setdefault(names, []).append(file)
-    return groups
-
-
 def picture_rows(url: str) -> Any:
     """A lazy frame of the pictures at an address: ``path``, as seen from there, and ``size``."""
     daft = engine()
@@ -268,7 +228,7 @@ def check_columns(
             step = " Name the one that tells a row from all others with --id." if name == id_column else ""
             if len(found) == 1 and (other := next((sign for sign in SEPARATORS if sign in next(iter(found))), None)):
                 step = f" Are its columns separated by {SEPARATORS[other]}? Save it with commas."
-            raise DataError(f"{url} has no column {name!r}; it has {_named(found)}.{step}")
+            raise DataError(f"{url} has no column {name!r}; it has {named(found)}.{step}")
     if not typed:
         return
     if found[id_column] not in TEXTS | WHOLE_NUMBERS:
@@ -280,16 +240,6 @@ def check_columns(
             )
 
 
-def _batches(url: str, plan: Any) -> Iterator[pa.RecordBatch]:
-    """What a plan gives, a batch at a time; a folder that has become empty gives none."""
-    with reading(url):
-        yield from plan().to_arrow_iter()
-
-
 def inner(name: str) -> str:
     """The column of a field: never that of the id."""
     return f"field:{name}"
-
-
-def _named(columns: Mapping[str, str]) -> str:
-    return ", ".join(map(repr, list(columns)[:20])) or "none"

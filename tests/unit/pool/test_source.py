@@ -90,6 +90,16 @@ def test_what_is_wrong_with_a_file_is_told_and_what_to_do(tmp_path, name, conten
     assert "secret-word" not in str(raised.value)
 
 
+def test_the_file_that_cannot_be_read_is_named(tmp_path):
+    for name in ("a", "b"):
+        write_table(tmp_path / f"{name}.jsonl", [(name, "x")])
+    pool = pool_of(tmp_path)
+    with (tmp_path / "b.jsonl").open("a") as file:
+        file.write('{"id":"2","te')
+    with pytest.raises(DataError, match=r"wait until the file is whole\. It is \S+/b\.jsonl\.$"):
+        ids_of(pool)
+
+
 def test_a_link_in_a_circle_is_told(tmp_path):
     write_table(tmp_path / "p" / "a.csv", [("1", "x")])
     (tmp_path / "p" / "again").symlink_to(tmp_path / "p")

@@ -1,0 +1,93 @@
+"""The tables of a pool as frames of Daft, and which of their files cannot be read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache, reduce
+from typing import Any, Final
+
+from ml_backend.errors import DataError
+from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
+from ml_backend.pool.listing import LOCAL, Listing, literal
+
+HEADERS: Final = 8
+"""CSV files whose first lines are read at once."""
+SEARCH_SECONDS: Final = 60.0
+"""For the file that cannot be read."""
+
+
+def table(found: Listing, texts: Sequence[str] = ()) -> Any:
+    """A lazy frame of some tables: of all columns of the first or, of CSV files, of these alone.
+
+    Args:
+        found: where they are.
+        texts: columns that hold texts, whatever a CSV file's values look like: ``007`` stays what it is.
+
+    Raises:
+        DataError: a CSV file lacks one of them.
+    """
+    daft = engine()
+    config = io_config(found.url)
+    if found.kind == "parquet":
+        return daft.read_parquet([literal(file) for file in found.files], io_config=config)
+    if found.kind == "jsonl":
+        return daft.read_json([literal(file) for file in found.files], io_config=config)
+    if not texts:
+        return daft.read_csv(literal(found.files[0]), io_config=config)
+    kind = dict.fromkeys(texts, daft.DataType.string())
+    frames = []
+    for names, files in _by_header(found).items():
+        if lacking := next((name for name in kind if name not in names), None):
+            there = named(names)
+            raise DataError(
+                f"{files[0].removeprefix(LOCAL)} has no column {lacking!r}, only {there}; the first line of each CSV "
+                "file names its columns. Put it right, or take the file away."
+            )
+        plain = daft.read_csv([literal(file) for file in files], io_config=config, schema=kind)
+        frames.append(plain.select(*kind))
+    return reduce(lambda one, other: one.concat(other), frames)
+
+
+@lru_cache(maxsize=4)
+def _by_header(found: Listing) -> Mapping[tuple[str, ...], list[str]]:
+    """Columns → the CSV files that have just those: Daft gives all files it reads together those of the first."""
+    daft, config = engine(), io_config(found.url)
+
+    def header(file: str) -> tuple[str, ...]:
+        with reading(file.removeprefix(LOCAL)):
+            return tuple(each.name for each in daft.read_csv(literal(file), io_config=config).schema())
+
+    groups: dict[tuple[str, ...], list[str]] = {}
+    with ThreadPoolExecutor(HEADERS) as executor:
+        for file, names in zip(found.files, executor.map(header, found.files), strict=True):
+            groups.setdefault(names, []).append(file)
+    return groups
+
+
+def damaged_file(found: Listing, *, clock: Callable[[], float] = time.monotonic) -> str:
+    """The first file that cannot be read; empty where there is one only, or none is found in `SEARCH_SECONDS`.
+
+    Of texts Daft says what is wrong, and not in which file.
+    """
+    if found.kind not in ("csv", "jsonl") or len(found.files) < 2:
+        return ""
+    end = clock() + SEARCH_SECONDS
+    for file in found.files:
+        try:
+            with reading(file):
+                for _ in table(replace(found, files=(file,))).to_arrow_iter():
+                    if clock() > end:
+                        return ""
+        except FileDamaged:
+            return file.removeprefix(LOCAL)
+        except DataError:
+            return ""
+    return ""
+
+
+def named(columns: Iterable[str]) -> str:
+    """Columns in words, the first of many."""
+    return ", ".join(map(repr, list(columns)[:20])) or "none"
