@@ -16,7 +16,6 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool.document import ID, PATH, Pool, connected
 from ml_backend.pool.document import connect as remember
 from ml_backend.pool.encoders import PoolEncoder, Raw, choose
-from ml_backend.pool.engine import reading
 from ml_backend.pool.fields import check_kind, columns_of, learnt_fields
 from ml_backend.pool.listing import Listing, address, listing
 from ml_backend.pool.source import Source, check_columns, inner, schema_of
@@ -187,8 +186,9 @@ def forget_vectors(store: ProjectStore) -> bool:
 
 
 def _count(pool: Pool) -> int:
-    with reading(pool.url):
-        return int(Source(pool).frame(content=False).count_rows())
+    source = Source(pool)
+    with source.reading():
+        return int(source.frame(content=False).count_rows())
 
 
 def sample_of(pool: Pool) -> Sequence[Raw]:
@@ -198,8 +198,9 @@ def sample_of(pool: Pool) -> Sequence[Raw]:
         DataError: they cannot be read.
     """
     most = PICTURES_SAMPLED if pool.is_pictures else SAMPLED
-    with reading(pool.url):
-        found = Source(pool).frame().limit(most).to_pydict()
+    source = Source(pool)
+    with source.reading():
+        found = source.frame().limit(most).to_pydict()
     parts = [found[inner(name)] for name in pool.learnt_from]
     return list(zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -120,6 +121,17 @@ class Source:
         if self.listing.kind == "csv":
             self._rows()  # each file has them
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn Daft's errors into ours, as `engine.reading`, with the file that cannot be read."""
+        try:
+            with reading(self.pool.url):
+                yield
+        except FileDamaged as exc:
+            if file := damaged_file(self.listing):
+                raise DataError(f"{exc} It is {file}.") from None
+            raise
+
     @cached_property
     def listing(self) -> Listing:
         """What lies there now."""
@@ -131,13 +143,8 @@ class Source:
 
     def _batches(self, plan: Any) -> Iterator[pa.RecordBatch]:
         """What a plan gives, a batch at a time; a folder that has become empty gives none."""
-        try:
-            with reading(self.pool.url):
-                yield from plan().to_arrow_iter()
-        except FileDamaged as exc:
-            if file := damaged_file(self.listing):
-                raise DataError(f"{exc} It is {file}.") from None
-            raise
+        with self.reading():
+            yield from plan().to_arrow_iter()
 
     def _of_ids(self, daft: Any, asked: list[str]) -> Any:
         return self.frame().where(daft.col(ID).is_in(asked))
