@@ -9,7 +9,7 @@ the answer, and Label Studio refuses the answer ("Invalid pk") if that predictio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -123,16 +123,27 @@ def publish_rows(
 
 
 def delete_replaced(
-    client: LabelStudioClient, project_id: int, queue: Queue, field: str, *, keep: timedelta
+    client: LabelStudioClient,
+    project_id: int,
+    queue: Queue,
+    field: str,
+    *,
+    ages: Mapping[str, timedelta],
+    keep: timedelta,
 ) -> list[str]:
     """Delete our older versions that were written longer than ``keep`` ago, and make the tab right; names deleted.
 
-    ``field`` of the tasks is what the tab shows; empty: none.
+    Args:
+        client: Label Studio.
+        project_id: the project.
+        queue: the order that people get now.
+        field: of the tasks, shown in the tab; empty: none.
+        ages: the versions before that order was written, as `version_ages` told them then.
+        keep: how long a version stays.
 
     Raises:
         LabelStudioError: a step failed. The order stands, and the next round deletes what is left over.
     """
-    ages = client.version_ages(project_id)
     deleted = [name for name, age in ages.items() if is_over(name, age, queue.name, keep)]
     for name in deleted:
         client.delete_version(project_id, name)
@@ -151,7 +162,7 @@ def is_replaced(name: str, current: str) -> bool:
     return name != current and parse_queue_name(name) is not None
 
 
-def latest_number(versions: Mapping[str, int]) -> int:
+def latest_number(versions: Iterable[str]) -> int:
     """Largest queue number among the model versions in Label Studio; 0 if none is ours."""
     parsed = (parse_queue_name(name) for name in versions)
     return max((name.number for name in parsed if name), default=0)

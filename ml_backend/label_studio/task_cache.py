@@ -19,6 +19,7 @@ from ml_backend.errors import BadItemError, StoreError
 from ml_backend.files import private_file, private_folder
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.file_paths import file_path
+from ml_backend.label_studio.present import Present
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Project, Task
 
 SCHEMA = """
@@ -85,7 +86,13 @@ class TaskCache:
             ) from exc
 
     def refresh(
-        self, client: LabelStudioClient, project_id: int, *, listener: Listener = _ignore, changes_only: bool = False
+        self,
+        client: LabelStudioClient,
+        project_id: int,
+        *,
+        present: Present | None = None,
+        listener: Listener = _ignore,
+        changes_only: bool = False,
     ) -> Refresh:
         """Bring the copy up to date: one incremental read, or a full one the first time and when counts disagree.
 
@@ -93,12 +100,13 @@ class TaskCache:
         those show in the project's own counts, which are compared after every read. A difference that a full
         read leaves standing (a counter of Label Studio's that is off) is remembered and not chased again.
 
+        ``present`` spares two reads where the caller has just made them; what came since shows as a difference, too.
         With ``changes_only`` nothing is ever read in full: that is left to a round, which would have to wait for it.
         """
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                refresh = self._refresh(db, client, project_id, listener, changes_only=changes_only)
+                refresh = self._refresh(db, client, project_id, present, listener, changes_only=changes_only)
             except BaseException:
                 if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
                     db.execute("ROLLBACK")
@@ -111,6 +119,7 @@ class TaskCache:
         db: sqlite3.Connection,
         client: LabelStudioClient,
         project_id: int,
+        present: Present | None,
         listener: Listener,
         *,
         changes_only: bool,
@@ -119,13 +128,15 @@ class TaskCache:
         left_out: list[int] = list(_get(db, "left_out", ()))
         cursor = _get(db, "cursor")
         if cursor is not None:
-            for _ in range(2):  # twice: an annotation may be written between the read and the count
-                start = client.newest_change(project_id)
+            for known in (present, None):  # twice: an annotation may be written between the read and the count
+                start = known.since if known else client.newest_change(project_id)
+                if known and start < cursor:  # somebody else has refreshed the copy since
+                    continue
                 if start < cursor:  # Label Studio's clock was set back: changes since then seem older than the cursor
                     break
                 read += _apply(db, client.changed_tasks(project_id, cursor, left_out.append), listener)
                 cursor = start
-                project = client.project(project_id)
+                project = known.project if known else client.project(project_id)
                 if _gap(db, project) == _get(db, "gap", NOTHING_READ):
                     _set(db, cursor=cursor, left_out=_unread(db, left_out))
                     return Refresh(project, read, False, _get(db, "left_out"))

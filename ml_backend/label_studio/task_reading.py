@@ -66,18 +66,18 @@ class TaskReadingCalls(TaskPageCalls):
 
     def newest_change(self, project_id: int) -> str:
         """A time from which ``changed_tasks`` misses nothing that happens after this call."""
-        newest, now = self._newest(project_id)
-        return min(newest or datetime.fromtimestamp(0, UTC), now - self.settling_time).strftime(TIME_FORMAT)
+        return self.newest(project_id)[1]
 
-    def newest_update(self, project_id: int) -> str | None:
-        """Time of the newest change of any task: it stays the same until something changes."""
-        newest, _ = self._newest(project_id)
-        return newest.strftime(TIME_FORMAT) if newest else None
+    def newest_update(self, project_id: int) -> str:
+        """Time of the newest change of any task, empty where there is none: the same until something changes."""
+        return self.newest(project_id)[0]
 
-    def _newest(self, project_id: int) -> tuple[datetime | None, datetime]:
-        """Time of the newest change, and Label Studio's own time."""
+    def newest(self, project_id: int) -> tuple[str, str]:
+        """``newest_update`` and ``newest_change``, by one read."""
         rows, now = self.page(Wanted(project_id, "-tasks:updated_at", "id,updated_at"), page_size=1)
-        return parse_time(rows[0]["updated_at"]) if rows else None, now
+        newest = parse_time(rows[0]["updated_at"]) if rows else None
+        since = min(newest or datetime.fromtimestamp(0, UTC), now - self.settling_time)
+        return newest.strftime(TIME_FORMAT) if newest else "", since.strftime(TIME_FORMAT)
 
     def changed_tasks(
         self, project_id: int, since: str, left_out: LeftOut = log_left_out

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ml_backend.errors import BUSY, ActiveLearningError, StoreError
 from ml_backend.files import atomic
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.foreign import foreign_state
+from ml_backend.label_studio.present import Present, read_present
 from ml_backend.store.documents import LOG_NAME
 from ml_backend.store.project_store import ProjectStore, open_project
 from ml_backend.store.registry import StoreRegistry
@@ -49,10 +50,13 @@ class Seen:
 
 def look(client: LabelStudioClient, project_id: int, *, predictions: bool = False) -> Seen:
     """The project as it is now; with ``predictions``, also what other models predicted, which is a third read."""
-    newest = client.newest_update(project_id)  # first: what comes between the two reads is then seen as a change
-    project = client.project(project_id)
-    others = foreign_state(client, project_id) if predictions else ""
-    return Seen(project.task_count, project.annotation_count, newest or "", others)
+    seen = seen_in(read_present(client, project_id))
+    return replace(seen, predictions=foreign_state(client, project_id)) if predictions else seen
+
+
+def seen_in(present: Present) -> Seen:
+    """What to remember of a project as it was at one moment."""
+    return Seen(present.project.task_count, present.project.annotation_count, present.newest)
 
 
 def last_seen(store: ProjectStore) -> Seen:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.said_beside import besides, with_mean
 from ml_backend.rounds.several_questions import Heard, Learnt, doubted_most, goes_by_mean, in_turn, weight_of
-from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks
+from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.scoring import Scores
@@ -33,7 +33,7 @@ def make_queue(
     project: RoundProject,
     model: Model | None,
     version: str | None,
-    workspace: Workspace,
+    taken: Iterable[str],
     recorder: Recorder,
     options: RunOptions,
     heads: Sequence[Learnt] = (),
@@ -44,7 +44,7 @@ def make_queue(
         project: as the round read it, with open tasks.
         model: what scores them; None before a first one.
         version: the model's name.
-        workspace: asked for the orders that Label Studio has, so that the new one's number is free.
+        taken: the model versions that Label Studio has, so that the new one's number is free.
         recorder: times the steps.
         options: how the round runs.
         heads: of the questions beside the first.
@@ -58,7 +58,7 @@ def make_queue(
     strategy = strategy_in_use(project.settings, trained=model is not None)
     settings = project.settings.override({"strategy": strategy}, where="Cold start")
     count = len(project.pool.open) if options.whole_pool and project.outside is None else settings.queue_size
-    number = _free_number(project, workspace)
+    number = max(project.store.next_queue_number(), latest_number(taken) + 1)
     with recorder.step("score") as step:
         context = _context(project, model, settings, count, recorder)
         scores = assess(context, progress=step.progress)
@@ -78,12 +78,6 @@ def make_queue(
     if not options.dry_run:
         write_live_graph(project, queue, context, scores, recorder.report, heard)
     return project, queue
-
-
-def _free_number(project: RoundProject, workspace: Workspace) -> int:
-    """A number that no queue has, here or in Label Studio."""
-    existing = workspace.client.prediction_versions(project.now.id)
-    return max(project.store.next_queue_number(), latest_number(existing) + 1)
 
 
 def _heard(learnt: Learnt, count: int, recorder: Recorder) -> Heard:

@@ -13,6 +13,7 @@ from ml_backend.label_studio.client import UNCERTAINTY_SAMPLING
 from ml_backend.label_studio.config_options import option_fields, shared_options
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig
 from ml_backend.label_studio.media import MediaReader
+from ml_backend.label_studio.present import Present
 from ml_backend.label_studio.task_cache import Refresh, TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project, Task
@@ -33,7 +34,7 @@ SHOWN_ANSWERS: Final = 20
 
 
 def read_project(
-    now: Project,
+    present: Present,
     store: ProjectStore,
     workspace: Workspace,
     recorder: Recorder,
@@ -47,8 +48,9 @@ def read_project(
         ConfigurationError: wrong settings. LabelStudioError: the tasks cannot be read.
     """
     with recorder.step("read") as step:
+        now = present.project
         settings = settings_of(workspace, store, options.overrides, now.id)
-        asked, cache, refresh = _asked(now, store, workspace, settings, step)
+        asked, cache, refresh = _asked(present, store, workspace, settings, step)
         question = asked.question
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
@@ -75,14 +77,17 @@ def read_project(
 
 
 def _asked(
-    now: Project, store: ProjectStore, workspace: Workspace, settings: ProjectSettings, step: Step
+    present: Present, store: ProjectStore, workspace: Workspace, settings: ProjectSettings, step: Step
 ) -> tuple[LabelingConfig, TaskCache, Refresh]:
     """What is asked, and the copy of the tasks as they are now. Choices that come with these are read of all."""
+    now = present.project
     xml, wanted = now.label_config, settings.wanted
     known = None if option_fields(xml) else read_asked(xml, now.id, store, wanted)  # refused before much is read
     cache = TaskCache(store.task_cache_path)
     cache.shrink()
-    refresh = cache.refresh(workspace.client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
+    refresh = cache.refresh(
+        workspace.client, now.id, present=present, listener=lambda rows: step.progress(rows, now.task_count)
+    )
     step.detail = f"{refresh.read} of {now.task_count} tasks"
     if known is None:
         options = shared_options(xml, cache.tasks(), project=now.id)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ml_backend.errors import ActiveLearningError, ProjectBusy
 from ml_backend.logs import in_round
-from ml_backend.rounds.log import NOTES_PATIENCE, Seen, look, remember
+from ml_backend.rounds.log import NOTES_PATIENCE, Seen, remember
 from ml_backend.rounds.progress import LiveProgress, clear
 from ml_backend.rounds.report import Observer, Report, Silent, StepTime
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
@@ -63,7 +63,6 @@ def record_round(
     with in_round(project_id, round_id):
         log.info("round started: %s", request.trigger)
         try:
-            seen = look(workspace.client, project_id)
             report = run(workspace, request, options, observer=steps)
         except BaseException as exc:
             error = _told(exc)
@@ -73,7 +72,7 @@ def record_round(
         finally:
             steps.end()
         if not options.dry_run:
-            keep(_line(facts, now(), steps.done, report), _noted(seen, report, request))
+            keep(_line(facts, now(), steps.done, report), _noted(report, request))
         _tell_end(report)
     return report
 
@@ -83,12 +82,13 @@ def _tell_end(report: Report) -> None:
     log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
 
 
-def _noted(seen: Seen, report: Report, request: RoundRequest) -> Seen | None:
+def _noted(report: Report, request: RoundRequest) -> Seen | None:
     """What was there, with what the round then read, and the tasks that it made itself; None: it is still news.
 
     A round by another model's predictions does all that one that trains would do there.
     """
-    if not request.train and report.predictions is None:
+    seen = report.seen
+    if seen is None or (not request.train and report.predictions is None):
         return None
     if report.fed is not None:  # an answer that came meanwhile shows in the number of answers
         seen = replace(seen, tasks=report.fed.tasks, newest=report.fed.newest)

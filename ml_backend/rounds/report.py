@@ -73,6 +73,8 @@ class Report:
     """Tasks in the tab "Re-check", most doubtful first; None where the project has no such tab."""
     queue: Queue | None = None
     published: bool = False
+    seen: Seen | None = None
+    """The project as the round began to read it; None where it did not come that far."""
     fed: Seen | None = None
     """What `log.look` saw after rows of a pool outside became tasks, so that they are no news; None where none did."""
     replaced: list[str] = field(default_factory=list)

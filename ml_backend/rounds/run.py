@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from ml_backend.encoders import text_vectors
 from ml_backend.errors import ConfigurationError
+from ml_backend.label_studio.present import Present, read_present
 from ml_backend.logs import note_version
 from ml_backend.records import Project
 from ml_backend.rounds.embedding import first_part, unlabelled
 from ml_backend.rounds.label_review import recheck
+from ml_backend.rounds.log import seen_in
 from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
 from ml_backend.rounds.predicted.run import run_predicted
@@ -56,24 +58,25 @@ def run_round(
         )
     report = Report(request.project_id, warnings=list(options.told))
     recorder = Recorder(report, observer)
-    now = workspace.client.project(request.project_id)
-    report.title = now.title
-    store = workspace.store(now.uid)
-    # Read under the lock as well: what holds it may be writing annotations that it takes back (the order proof).
+    store = workspace.store(workspace.client.project(request.project_id).uid)
     with nullcontext() if options.dry_run else store.lock(timeout=options.patience):
+        # Under the lock: another round may have published while this one waited for it, and what holds it may be
+        # writing annotations that it takes back (the order proof).
+        present = read_present(workspace.client, request.project_id)
+        report.title, report.seen = present.project.title, seen_in(present)
         if not options.dry_run:
-            now = _settled(now, store, workspace, unpin=request.unpin)
+            _settle(present.project, store, unpin=request.unpin)
         note_version(store.current().version)
-        settings = settings_of(workspace, store, options.overrides, now.id)
+        settings = settings_of(workspace, store, options.overrides, request.project_id)
         if by_predictions(settings):
-            run_predicted(now, store, settings, workspace, request, options, recorder)
+            run_predicted(present, store, settings, workspace, request, options, recorder)
         else:
-            _run_learning(now, store, workspace, request, options, recorder)
+            _run_learning(present, store, workspace, request, options, recorder)
     return report
 
 
 def _run_learning(
-    now: Project,
+    present: Present,
     store: ProjectStore,
     workspace: Workspace,
     request: RoundRequest,
@@ -81,7 +84,7 @@ def _run_learning(
     recorder: Recorder,
 ) -> None:
     """The round of a project whose question is learnt."""
-    read = _read(now, store, workspace, recorder, options)
+    read = _read(present, store, workspace, recorder, options)
     first = first_part(read, options.at_once)
     if first is not read:  # embedding the pool may take long: an order stands meanwhile
         _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
@@ -93,23 +96,22 @@ def _run_learning(
 
 
 def _read(
-    now: Project, store: ProjectStore, workspace: Workspace, recorder: Recorder, options: RunOptions
+    present: Present, store: ProjectStore, workspace: Workspace, recorder: Recorder, options: RunOptions
 ) -> RoundProject:
     """The project, and the pool outside that it is connected to, after what an earlier round left half done there."""
     outside = workspace.outside(store, workspace.client, options.dry_run) if workspace.outside else None
     if outside is not None and not options.dry_run:
-        outside.settle(now, recorder)
-    return read_project(now, store, workspace, recorder, options, outside)
+        outside.settle(present.project, recorder)
+        present = read_present(workspace.client, present.project.id)  # that may have deleted tasks
+    return read_project(present, store, workspace, recorder, options, outside)
 
 
-def _settled(now: Project, store: ProjectStore, workspace: Workspace, *, unpin: bool) -> Project:
-    """The project as it is now, after what an earlier round left half done, and after its version is unpinned."""
-    now = workspace.client.project(now.id)  # another round may have published while this one waited for the lock
+def _settle(now: Project, store: ProjectStore, *, unpin: bool) -> None:
+    """End what an earlier round left half done, and unpin the version."""
     if store.announced():  # it was cut off while it published
         store.settle(now.model_version)
     if unpin:
         store.set_current(replace(store.current(), pinned=None))
-    return now
 
 
 def _fit_and_serve(

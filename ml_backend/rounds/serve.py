@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from ml_backend.errors import LabelStudioError, StoreError
@@ -68,13 +69,13 @@ def serve(
     project = as_read_by(manifest if model else None, project, recorder)
     heads = fit_heads(project, recorder) if project.pool.open else ()
     project = _searched(_covering(project) if guesses else project, model, recorder, options, heads)
+    ages = workspace.client.version_ages(project.now.id) if project.pool.open else {}
     if project.pool.open:
-        beside = over(heads, project)
-        project, report.queue = make_queue(project, model, version, workspace, recorder, options, beside)
+        project, report.queue = make_queue(project, model, version, ages, recorder, options, over(heads, project))
     if report.queue and report.queue.predictions:
         if not options.dry_run:
             write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
-            _publish(project, report.queue, pin or store.current().pinned, workspace, recorder)
+            _publish(project, report.queue, pin or store.current().pinned, workspace, recorder, ages)
         return project
     _without_order(project, None if options.dry_run else pin, recorder)
     return project
@@ -172,7 +173,14 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     return name
 
 
-def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace: Workspace, recorder: Recorder) -> None:
+def _publish(
+    project: RoundProject,
+    queue: Queue,
+    pinned: str | None,
+    workspace: Workspace,
+    recorder: Recorder,
+    ages: Mapping[str, timedelta],
+) -> None:
     client, project_id, question = workspace.client, project.now.id, project.question
     _take_empty(project, workspace, recorder)
     project.store.write_queue(queue)
@@ -186,7 +194,7 @@ def _publish(project: RoundProject, queue: Queue, pinned: str | None, workspace:
             if replaced:
                 project.store.keep_as_served(replaced)
             recorder.report.replaced = delete_replaced(
-                client, project_id, queue, question.field, keep=workspace.keep_queues
+                client, project_id, queue, question.field, ages=ages, keep=workspace.keep_queues
             )
             list_them(client, project_id, project.pool, question)
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right

@@ -21,10 +21,19 @@ from ml_backend.store.project_store import Current, ProjectStore
 
 FAST = ProjectSettings(strategy="entropy", text_model="headlines", queue_size=4, hyperparameters={"steps": 10})
 WORDS = ("flood in the river", "football match tonight")
-LOOK, READ, CHECK = ["GET api/tasks", "GET api/projects/N"], ["GET api/tasks"] * 2, ["GET api/projects/N"]
+PROJECT, TASKS = "GET api/projects/N", "GET api/tasks"
 VERSIONS, IMPORT = "GET api/projects/N/model-versions", "POST api/projects/N/import/predictions"
 SWITCH, DELETE, TABS = "PATCH api/projects/N", "DELETE api/projects/N/model-versions", "GET api/dm/views"
-ROUND = [*LOOK, *CHECK, *CHECK, *READ, *CHECK, VERSIONS, IMPORT, *CHECK, SWITCH, VERSIONS, DELETE, TABS]
+ROUND = [
+    PROJECT,  # which store
+    *(TASKS, PROJECT),  # under the lock: what there is now, and since when
+    TASKS,  # what changed
+    VERSIONS,  # which numbers are taken, and which orders are old enough to go
+    IMPORT,
+    *(PROJECT, SWITCH),  # whether the question is still the same, just before the switch
+    DELETE,
+    TABS,
+]
 """Every request of a round with one new label; a test holds it against what is really sent."""
 AFTER_SWITCH = ROUND.index(SWITCH) + 1
 WRITES = tuple(number for number, name in enumerate(ROUND) if not name.startswith("GET"))

@@ -23,15 +23,6 @@ from ml_backend.store.queue_overrides import QueueOverrides
 UID = "7.1700000000"
 
 
-class NoQueues:
-    """In place of a client: Label Studio has no order yet."""
-
-    def prediction_versions(self, project_id: int) -> dict[str, int]:
-        """None."""
-        del project_id
-        return {}
-
-
 def annotated(
     task: int, result: Any, *, minute: int = 0, cancelled: bool = False, data: Mapping[str, Any] | None = None
 ) -> Task:
@@ -82,5 +73,4 @@ def predicted_project(
 
 def queue_of(project: PredictedProject, *, whole_pool: bool = False, report: Report | None = None) -> Queue:
     """The order of such a project."""
-    client: Any = NoQueues()
-    return make_predicted_queue(project, client, Recorder(report or Report(7)), whole_pool=whole_pool)
+    return make_predicted_queue(project, (), Recorder(report or Report(7)), whole_pool=whole_pool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from ml_backend.draws import draws_for
 from ml_backend.errors import ConfigurationError
-from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.foreign import Foreign, shown_result
 from ml_backend.label_studio.publishing import latest_number
 from ml_backend.label_studio.queue_names import queue_name
@@ -34,15 +33,15 @@ CHANCE_STREAM: Final = 5
 
 
 def make_predicted_queue(
-    project: PredictedProject, client: LabelStudioClient, recorder: Recorder, *, whole_pool: bool
+    project: PredictedProject, taken: Iterable[str], recorder: Recorder, *, whole_pool: bool
 ) -> Queue:
-    """Rank the open tasks.
+    """Rank the open tasks; ``taken``: the model versions that Label Studio has, so that the number is free.
 
     Raises:
-        ConfigurationError: a part of the strategy needs what there is not. LabelStudioError: as `prediction_versions`.
+        ConfigurationError: a part of the strategy needs what there is not.
     """
     settings = project.settings
-    number = max(project.store.next_queue_number(), latest_number(client.prediction_versions(project.now.id)) + 1)
+    number = max(project.store.next_queue_number(), latest_number(taken) + 1)
     count = len(project.pool.open) if whole_pool else settings.queue_size
     with recorder.step("rank") as step:
         context = _context(project, recorder)

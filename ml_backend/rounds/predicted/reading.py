@@ -11,6 +11,7 @@ from ml_backend.config import ProjectSettings
 from ml_backend.errors import ConfigurationError, LabelConfigError
 from ml_backend.label_studio.foreign import Foreign, ForeignPredictions, is_foreign, read_foreign
 from ml_backend.label_studio.layout import Layout, read_layout
+from ml_backend.label_studio.present import Present
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import Project
@@ -48,7 +49,7 @@ class PredictedProject:
 
 
 def read_predicted(
-    now: Project,
+    present: Present,
     store: ProjectStore,
     workspace: Workspace,
     settings: ProjectSettings,
@@ -61,11 +62,13 @@ def read_predicted(
         LabelConfigError: nobody can read the labeling config. LabelStudioError: tasks or predictions cannot be read.
         ConfigurationError: no prediction has the name that the settings give.
     """
-    client = workspace.client
+    client, now = workspace.client, present.project
     with recorder.step("read") as step:
         layout = read_layout(now.label_config, project=now.id)
         cache = TaskCache(store.task_cache_path)
-        refresh = cache.refresh(client, now.id, listener=lambda rows: step.progress(rows, now.task_count))
+        refresh = cache.refresh(
+            client, now.id, present=present, listener=lambda rows: step.progress(rows, now.task_count)
+        )
         overrides = read_overrides(store)
         pool = divide_answered(cache.tasks(), overrides.dropped)
         step.detail = f"{refresh.read} of {now.task_count} tasks"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import LabelStudioError, StoreError
 from ml_backend.label_studio.foreign import foreign_state, publish_foreign
+from ml_backend.label_studio.present import Present
 from ml_backend.label_studio.publishing import delete_replaced
-from ml_backend.records import Project, Queue
+from ml_backend.records import Queue
 from ml_backend.rounds.predicted.measures import measure
 from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
@@ -24,7 +27,7 @@ SHOWN_TASKS: Final = 5
 
 
 def run_predicted(
-    now: Project,
+    present: Present,
     store: ProjectStore,
     settings: ProjectSettings,
     workspace: Workspace,
@@ -42,15 +45,16 @@ def run_predicted(
             f"Version {request.pin} cannot be served: the strategy is {settings.strategy!r}, which trains "
             "no versions. Choose another strategy first."
         )
-    report = recorder.report
+    report, now = recorder.report, present.project
     if is_by_predictions(store, workspace.defaults):  # else one round alone goes by them: they start no others
         report.predictions = foreign_state(workspace.client, now.id)  # first: what comes later is then seen as a change
-    project = read_predicted(now, store, workspace, settings, recorder, options)
+    project = read_predicted(present, store, workspace, settings, recorder, options)
     if project.pool.open:
-        report.queue = make_predicted_queue(project, workspace.client, recorder, whole_pool=options.whole_pool)
+        ages = workspace.client.version_ages(now.id)
+        report.queue = make_predicted_queue(project, ages, recorder, whole_pool=options.whole_pool)
         report.choice = _told(project, report.queue)
         if not options.dry_run:
-            report.queue = _publish(project, report.queue, workspace, recorder)
+            report.queue = _publish(project, report.queue, workspace, recorder, ages)
     else:
         recorder.warn(
             "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
@@ -70,7 +74,9 @@ def _told(project: PredictedProject, queue: Queue) -> str:
     )
 
 
-def _publish(project: PredictedProject, queue: Queue, workspace: Workspace, recorder: Recorder) -> Queue:
+def _publish(
+    project: PredictedProject, queue: Queue, workspace: Workspace, recorder: Recorder, ages: Mapping[str, timedelta]
+) -> Queue:
     client, store, project_id = workspace.client, project.store, project.now.id
     store.write_queue(queue)
     store.announce(Current(None, queue.name, store.current().pinned))
@@ -92,7 +98,7 @@ def _publish(project: PredictedProject, queue: Queue, workspace: Workspace, reco
             if replaced:
                 store.keep_as_served(replaced)
             recorder.report.replaced = delete_replaced(
-                client, project_id, queue, project.layout.field, keep=workspace.keep_queues
+                client, project_id, queue, project.layout.field, ages=ages, keep=workspace.keep_queues
             )
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
         recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

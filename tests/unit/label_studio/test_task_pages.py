@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ml_backend.errors import LabelStudioRejected
 from ml_backend.fetching.bodies import BodyError
 from ml_backend.label_studio.client import LabelStudioClient
+from ml_backend.label_studio.present import read_present
 from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_pages import MOST_LEFT_OUT
@@ -31,8 +33,10 @@ class Studio:
         """Tasks with their data in one answer; more are larger than is read."""
         self.status = 500
         self.sizes: list[int] = []
+        self.asked: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
         if request.url.path == "/api/projects/1":
             counts = {"task_number": len(self.tasks), "total_annotations_number": 0, "skipped_annotations_number": 0}
             about = {"id": 1, "title": "p", "label_config": "<View/>", "created_at": NOON, "model_version": ""}
@@ -150,3 +154,24 @@ def test_the_copy_remembers_what_is_left_out_until_it_is_gone(
     third = cache.refresh(client, 1)
     assert third.left_out == ()
     assert {task.id for task in cache.tasks()} == studio.tasks
+
+
+def test_a_refresh_goes_by_what_was_just_read_unless_something_came_since(
+    studio: Studio, client: LabelStudioClient, tmp_path: Path
+) -> None:
+    cache = TaskCache(tmp_path / "tasks.sqlite")
+    cache.refresh(client, 1)
+    present = read_present(client, 1)
+
+    def asked(**changes: str) -> list[str]:
+        studio.asked.clear()
+        assert not cache.refresh(client, 1, present=replace(present, **changes)).full
+        assert {task.id for task in cache.tasks()} == studio.tasks
+        return studio.asked
+
+    tasks, project = "/api/tasks", "/api/projects/1"
+    anew = [tasks, tasks, project]
+    assert asked() == [tasks]
+    assert asked(since=LONG_AGO) == anew, "another refresh came between: no clock was set back"
+    studio.tasks.add(121)
+    assert asked() == [tasks, *anew]

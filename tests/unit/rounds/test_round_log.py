@@ -58,12 +58,12 @@ def recorded(tmp_path):
     """Run a replaced round: ``recorded(error, train=..., dry_run=...)``; the store."""
     store = ProjectStore(tmp_path, "7.1")
     store.set_extra_params({})
-    project = SimpleNamespace(task_count=NEW.tasks, annotation_count=NEW.annotations)
-    client = SimpleNamespace(newest_update=lambda _: NEW.newest, project=lambda _: project)
 
     def run(error=None, *, train=True, dry_run=False, begins=True, log_attempts=True):
         def run_round(workspace, request, options, *, observer):
-            report = Report(request.project_id, version="v", labels=3, metrics={"accuracy": 0.5}, warnings=["w"])
+            report = Report(
+                request.project_id, version="v", labels=3, metrics={"accuracy": 0.5}, warnings=["w"], seen=NEW
+            )
             recorder = Recorder(report, observer)
             if begins:
                 with recorder.step("read"):
@@ -72,7 +72,10 @@ def recorded(tmp_path):
                 raise error
             return report
 
-        workspace, asked = Workspace(client, tmp_path, ProjectSettings()), RoundRequest(7, "time", train=train)
+        workspace, asked = (
+            Workspace(SimpleNamespace(), tmp_path, ProjectSettings()),
+            RoundRequest(7, "time", train=train),
+        )
         record_round(workspace, asked, RunOptions(dry_run=dry_run, log_attempts=log_attempts), run=run_round)
 
     run.store = store

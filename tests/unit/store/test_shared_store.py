@@ -140,9 +140,7 @@ def test_rounds_that_two_machines_logged_are_merged(machine):
 def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(machine):
     here, there = machine("a"), machine("b")
     run_round(here, 1)
-    project = SimpleNamespace(task_count=1, annotation_count=1)
-    client = SimpleNamespace(newest_update=lambda _: "now", project=lambda _: project)
-    workspace = Workspace(client, here.root, stores=here)
+    workspace = Workspace(SimpleNamespace(), here.root, stores=here)
 
     def refused(*_, **__):
         fail_after(here.get(UID).versions, StoreError("held"))
@@ -151,7 +149,9 @@ def test_a_refused_round_is_logged_without_the_lock_and_shared_by_the_next_one(m
         record_round(workspace, RoundRequest(7), new_id=lambda: "refused", run=refused, patience=0.1)
     assert rounds(here.reads())[-1]["round"] == "refused"
     assert rounds(there.reads())[-1]["round"] == "refused"  # it was there as the lock was let go
-    record_round(workspace, RoundRequest(7), new_id=lambda: "good", run=lambda *_, **__: Report(7))
+    record_round(
+        workspace, RoundRequest(7), new_id=lambda: "good", run=lambda *_, **__: Report(7, seen=Seen(1, 1, "now"))
+    )
     assert [line["round"] for line in rounds(there.reads())[1:]] == ["refused", "good"]
     assert last_seen(there.get(UID)) == Seen(1, 1, "now")  # no machine starts a round for that
 
