@@ -100,7 +100,7 @@ class TaskCache:
         those show in the project's own counts, which are compared after every read. A difference that a full
         read leaves standing (a counter of Label Studio's that is off) is remembered and not chased again.
 
-        ``present`` spares two reads where the caller has just made them; what came since shows as a difference, too.
+        ``present`` spares reads that the caller has just made; what came since shows as a difference, too.
         With ``changes_only`` nothing is ever read in full: that is left to a round, which would have to wait for it.
         """
         with self._open() as db:
@@ -142,7 +142,7 @@ class TaskCache:
                     return Refresh(project, read, False, _get(db, "left_out"))
         if changes_only:
             return Refresh(client.project(project_id), read, False, is_whole=False)
-        start = client.newest_change(project_id)
+        start = present.since if present else client.newest_change(project_id)
         db.execute("DELETE FROM tasks")
         left_out.clear()
         read += _apply(db, client.all_tasks(project_id, left_out.append), listener)

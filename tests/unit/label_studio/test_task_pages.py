@@ -159,18 +159,17 @@ def test_the_copy_remembers_what_is_left_out_until_it_is_gone(
 def test_a_refresh_goes_by_what_was_just_read_unless_something_came_since(
     studio: Studio, client: LabelStudioClient, tmp_path: Path
 ) -> None:
-    cache = TaskCache(tmp_path / "tasks.sqlite")
-    cache.refresh(client, 1)
-    present = read_present(client, 1)
+    cache, present = TaskCache(tmp_path / "tasks.sqlite"), read_present(client, 1)
 
-    def asked(**changes: str) -> list[str]:
+    def asked(*, full: bool = False, **changes: str) -> list[str]:
         studio.asked.clear()
-        assert not cache.refresh(client, 1, present=replace(present, **changes)).full
+        assert cache.refresh(client, 1, present=replace(present, **changes)).full == full
         assert {task.id for task in cache.tasks()} == studio.tasks
         return studio.asked
 
     tasks, project = "/api/tasks", "/api/projects/1"
     anew = [tasks, tasks, project]
+    assert asked(full=True) == [tasks, project]
     assert asked() == [tasks]
     assert asked(since=LONG_AGO) == anew, "another refresh came between: no clock was set back"
     studio.tasks.add(121)
