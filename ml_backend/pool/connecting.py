@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -47,6 +47,8 @@ class Looked:
     """Why a row of the sample cannot be read → how many."""
     rows_per_second: float
     """That one core embeds."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """How the names of files end that are passed over → how many."""
 
     def seconds(self, cores: int) -> float:
         """That embedding all of it takes on so many cores, about."""
@@ -101,7 +103,9 @@ def look(
             f"None of the first {len(sample):,} rows of {found.url} can be read: {bad.most_common(1)[0][0]}"
         )
     pool = replace(pool, rows=rows, connected_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    return Looked(pool, encoder, encoder.dimensions(), why, columns, found.count, len(sample), bad, speed)
+    return Looked(
+        pool, encoder, encoder.dimensions(), why, columns, found.count, len(sample), bad, speed, dict(found.others)
+    )
 
 
 def encoder_of(

@@ -48,6 +48,7 @@ UNREADABLE: Final = {
         "a compressed file is damaged, or is still being written",
         "Take it away, or wait until it is whole.",
     ),
+    r"error parsing glob": ("the pattern has a bracket that is not closed", "Close it."),
     r"os error 40\b": ("a link in it leads in a circle", "Take the link away."),
     r"comparison on types": (
         "a column is of one type in one file, and of another in others",

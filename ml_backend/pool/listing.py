@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ SUFFIXES: Final = {
 }
 """How a file's name ends → the kind of a pool; in small letters."""
 TABLES: Final = ("parquet", "csv", "jsonl")
+SHOWN: Final = 3
+"""Kinds of files that are named."""
 MOST_FILES: Final = 100_000
 """Files of a table: more are better put together."""
 PATTERN: Final = re.compile(r"[*?\[{]")
@@ -48,6 +50,8 @@ class Listing:
     """Bytes."""
     newest: int = 0
     """When one of them was last changed, in nanoseconds since 1970; 0 in a bucket, whose listing does not tell Daft."""
+    others: tuple[tuple[str, int], ...] = ()
+    """How the names of files end that are passed over, and how many, the most frequent."""
 
 
 def address(url: str) -> str:
@@ -87,16 +91,21 @@ def listing(url: str) -> Listing:
     """
     counts: Counter[str] = Counter()
     size, newest, files = 0, 0, list[str]()
+    others: Counter[str] = Counter()
     for path, kind, length in _entries(url):
+        if not kind:
+            others[Path(path).suffix.lower() or "no ending"] += 1
+            continue
         counts[kind] += 1
         size += length
         newest = max(newest, _changed(path))
         if kind in TABLES:
             files.append(path)
     if not counts:
+        there = f"; it has {passed_over(others)}" if others else ""
         raise DataError(
-            f"{url} holds nothing that can be read: tables ({', '.join(TABLES)}) or pictures. Check the address; a "
-            "bucket that does not exist looks like that too."
+            f"{url} holds nothing that can be read: tables ({', '.join(TABLES)}) or pictures{there}. Check the "
+            "address; a bucket that does not exist looks like that too."
         )
     if len(counts) > 1:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
@@ -104,7 +113,14 @@ def listing(url: str) -> Listing:
         raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.{usual}")
     if len(files) > MOST_FILES:
         raise DataError(f"{url} has {len(files):,} files; put them together, {MOST_FILES:,} at the most.")
-    return Listing(url, next(iter(counts)), tuple(sorted(files)), counts.total(), size, newest)
+    return Listing(
+        url, next(iter(counts)), tuple(sorted(files)), counts.total(), size, newest, tuple(others.most_common(SHOWN))
+    )
+
+
+def passed_over(others: Mapping[str, int]) -> str:
+    """Files of other kinds in words: ``12 of .heic, 1 of .md``."""
+    return ", ".join(f"{count:,} of {ending}" for ending, count in Counter(others).most_common(SHOWN))
 
 
 def _changed(path: str) -> int:
@@ -157,7 +173,7 @@ def pictures(url: str) -> Any:
 
 
 def _entries(url: str) -> Iterator[tuple[str, str, int]]:
-    """Path, kind and size of the files of known kinds."""
+    """Path, kind and size of the files; of an unknown kind it is empty."""
     start = len(base(url))
     hidden = re.compile(HIDDEN)
     if "://" not in url and not is_pattern(url) and not Path(url).exists():
@@ -175,7 +191,7 @@ def _entries(url: str) -> Iterator[tuple[str, str, int]]:
             for path, size in zip(rows["path"], rows["size"], strict=True):
                 kind = kind_of(path)
                 # An empty Parquet file is half of one; an empty text file is a table without rows, which Daft refuses.
-                nothing = not kind or (size == 0 and kind in ("csv", "jsonl"))
+                nothing = size == 0 and kind in ("csv", "jsonl")
                 if not nothing and not hidden.search(path[start:]):
                     yield path, kind, int(size or 0)
             first = next(batches, None)

@@ -100,6 +100,11 @@ def test_the_file_that_cannot_be_read_is_named(tmp_path):
         ids_of(pool)
 
 
+def test_a_bracket_that_is_not_closed_is_told(tmp_path):
+    with pytest.raises(DataError, match="a bracket that is not closed"):
+        listing(f"{tmp_path}/[")
+
+
 def test_a_link_in_a_circle_is_told(tmp_path):
     write_table(tmp_path / "p" / "a.csv", [("1", "x")])
     (tmp_path / "p" / "again").symlink_to(tmp_path / "p")
@@ -158,6 +163,15 @@ def test_nothing_there_several_kinds_and_half_a_file_are_told(tmp_path):
     (tmp_path / "half.parquet").write_bytes(whole.read_bytes()[:500])
     with pytest.raises(DataError, match=r"half\.parquet.*damaged, or is still being written"):
         schema_of(listing(str(tmp_path / "half.parquet")))
+
+
+def test_files_of_other_kinds_are_told(tmp_path):
+    for name in ("1.HEIC", "2.heic", "notes.txt", ".hidden"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(DataError, match=r"it has 2 of \.heic, 1 of \.txt\. Check"):
+        listing(str(tmp_path))
+    write_picture(tmp_path / "3.png")
+    assert listing(str(tmp_path)).others == ((".heic", 2), (".txt", 1))
 
 
 def test_columns_that_cannot_be_used_are_told(tmp_path):
