@@ -64,12 +64,12 @@ class World:
             self.settings, self.rounds, client=lambda: self, clock=lambda: self.now, news=self.news.append
         )
 
-    def newest_update(self, project_id):
+    def newest(self, project_id):
         self.looks += 1
         found = self.seen.get(project_id, LabelStudioNotFound(f"Project {project_id} does not exist"))
         if isinstance(found, Exception):
             raise found
-        return found.newest
+        return found.newest, ""
 
     def project(self, project_id):
         found = self.seen[project_id]
