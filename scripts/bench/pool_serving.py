@@ -62,6 +62,8 @@ QUIET: Final = {
 SEED: Final = 0
 DRAWS: Final = 2_000
 """Of the turns, for an interval."""
+READ_ANSWERS: Final = 20
+"""Answers by which bytes are counted: these vary little."""
 LOOK_INTERVAL: Final = 0.1
 SETTLING: Final = 2.0
 """Seconds in which the backend hears of what just happened."""
@@ -114,7 +116,7 @@ class Backend:
 @tell_errors
 def main(
     rows: Annotated[str, typer.Option(help="Rows of the two pools.")] = "1000,10000000",
-    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while a round runs.", min=5)] = 400,
+    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while rounds run.", min=5)] = 400,
     data: Annotated[Path | None, typer.Option(help="Not used: the pools are made up.")] = None,  # noqa: ARG001
 ) -> None:
     """Start a Label Studio and a backend, two projects with pools, and answer in both, in turns."""
@@ -132,16 +134,13 @@ def main(
         time.sleep(SETTLING)
         wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)  # it has made a first round of its own
         _in_turns(sides, 5)
-        tables = [_told(_in_turns(sides, answers), "nothing else")]
+        tables = [_told(_in_turns(_fresh(sides), answers), "nothing else")]
         reading = Table("pool, rows", "bytes", "reads", title="What the backend reads of files, an answer")
         for side in sides:
             reading.add_row(
-                f"{side.rows:,}", *_reading(server.pid, side, answers // 5, lambda: backend.is_quiet(sides))
+                f"{side.rows:,}", *_reading(server.pid, side, READ_ANSWERS, lambda: backend.is_quiet(sides))
             )
-        backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
-        wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
-        under_way = _in_turns(sides, answers, enough=lambda: backend.is_quiet(sides))
-        tables.append(_told(under_way, f"a round over {sizes[-1]:,} rows"))
+        tables.append(_told(_beside_rounds(backend, sides, answers), f"rounds over {sizes[-1]:,} rows"))
     for table in (*tables, reading):
         console.print(table)
 
@@ -216,15 +215,29 @@ def _read_so_far(group: int) -> NDArray[np.float64]:
     return found
 
 
+def _fresh(sides: Sequence[Side]) -> Sequence[Side]:
+    return [replace(side, next=[], submit=[]) for side in sides]
+
+
+def _beside_rounds(backend: Backend, sides: Sequence[Side], count: int) -> Sequence[Side]:
+    """So many answers in each while the largest pool has a round, and another one whenever that is over."""
+    fresh = _fresh(sides)
+    while (left := count - len(fresh[0].next)) > 0:
+        backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
+        wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
+        _in_turns(fresh, left, enough=lambda: backend.is_quiet(sides))
+        wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)
+    return fresh
+
+
 def _in_turns(sides: Sequence[Side], count: int, enough: Callable[[], bool] | None = None) -> Sequence[Side]:
     """So many answers in each, one here and one there, each first in turns; fewer where it is enough before."""
-    fresh = [replace(side, next=[], submit=[]) for side in sides]
     for number in range(count):
         if enough is not None and number and enough():
             break
-        for side in fresh if number % 2 else reversed(fresh):
+        for side in sides if number % 2 else reversed(sides):
             side.answer()
-    return fresh
+    return sides
 
 
 def _told(sides: Sequence[Side], what: str) -> Table:
