@@ -102,8 +102,8 @@ def left_overs(context: Context) -> Finding:
     if not found:
         replaced = sum(is_replaced(item, current) for item in context.versions)
         foreign = sum(parse_queue_name(item) is None for item in context.versions)
-        told = f" {replaced} of ours are kept for pages that have a task open." if replaced else ""
-        told += f" {foreign} of other origin are left alone." if foreign else ""
+        told = f" Kept for pages that have a task open: {replaced} of ours." if replaced else ""
+        told += f" Left alone: {foreign} of other origin." if foreign else ""
         return Finding(name, "ok", f"None.{told}")
     total = sum(context.versions[item] for item in found)
     return Finding(
