@@ -13,8 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.models.several import are_sets
 from ml_backend.semi_supervised.graph import Floats, Neighbourhood, Positions
-from ml_backend.strategies.auto import Answers
+from ml_backend.strategies.answers import Target, answers_to
 from ml_backend.strategies.auto_picks import apart, with_model
 
 
@@ -27,21 +28,26 @@ class InstantOrder:
 
     def __init__(self, graph: Neighbourhood) -> None:
         self._graph = graph
-        self._answers = Answers(graph)
+        self._answers = answers_to(graph)
         self._open = np.ones(len(graph.open), dtype=np.bool_)
         self._beliefs: Floats | None = None
 
-    def answer(self, item: int, target: int) -> None:
-        """Take in one label: of the open item at this position, one of the ``C`` classes.
+    def answer(self, item: int, target: Target) -> None:
+        """Take in one label: of the open item at this position, one of the ``C`` classes or a set of them.
 
         Raises:
-            ValueError: no such open item, or no such class.
+            ValueError: no such open item, no such class, or another kind of answer than the graph's.
         """
-        if not 0 <= item < len(self._open) or not 0 <= target < self._graph.classes:
-            raise ValueError(f"No open item {item} or no class {target}")
+        if not 0 <= item < len(self._open) or not self._answers.takes(target):
+            raise ValueError(f"No open item {item}, or no answer {target} of {self._graph.classes} classes")
         self._open[item] = False
         self._answers.add(self._graph.open[[item]], np.array([target], dtype=np.int64))
         self._beliefs = None
+
+    @property
+    def of_sets(self) -> bool:
+        """Whether an answer is a set of classes."""
+        return are_sets(self._graph.targets)
 
     def skip(self, item: int) -> None:
         """Never ask for this item: somebody has it, or skipped it."""
@@ -52,7 +58,8 @@ class InstantOrder:
         other = type(self).__new__(type(self))
         other._graph, other._answers = self._graph, self._answers.copy()
         other._open, other._beliefs = self._open.copy(), None
-        other.answer(item, int(self._expected()[self._graph.open[item]].argmax()))
+        (expected,) = self._answers.likeliest(self._expected()[self._graph.open[[item]]])
+        other.answer(item, expected if expected.ndim else int(expected))
         return other
 
     def front(self, count: int, among: NDArray[np.bool_] | None = None) -> Positions:
@@ -69,7 +76,7 @@ class InstantOrder:
         return np.array(picked, dtype=np.int64)
 
     def values(self) -> Floats:
-        """How much the label of each open item would tell, `auto.Answers.utility` ``[O]``."""
+        """How much the label of each open item would tell, `answers.Answers.utility` ``[O]``."""
         return self._answers.utility(self._expected())[self._graph.open]
 
     def _expected(self) -> Floats:

@@ -6,16 +6,20 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from ml_backend.evaluation.agreement import consensus
+import numpy as np
+
+from ml_backend.evaluation.agreement import answers, together
 from ml_backend.instant.queue import FIRST, WORTH_IT, InstantQueue
 from ml_backend.instant.served_queue import Person, Swap
-from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.answers import is_listed, read_answer
 from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.models.several import target_rows
 from ml_backend.store.documents import MOVES
 from ml_backend.store.live_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import with_reordering
+from ml_backend.strategies.answers import Target
 
 MOST_AT_ONCE: Final = 20_000
 """Predictions of a project up to which they are all looked up together; beyond, each when its task is to be moved."""
@@ -27,7 +31,7 @@ class Answer:
 
     task: int
     label: str | None
-    """To the first question; None where that was left open, or the task was skipped."""
+    """To the first question, or the text for a set of them; None where that was left open, or the task was skipped."""
     person: Person
     others: Mapping[str, str] = field(default_factory=dict)
     """The labels of the other answers, by their controls."""
@@ -88,7 +92,7 @@ class InstantProject:
         asked = {FIRST: self._question, **self._others}
         found = {name: (question, read(question)) for name, question in asked.items()}
         return {
-            name: label for name, (question, label) in found.items() if label is not None and label in question.labels
+            name: label for name, (question, label) in found.items() if label is not None and is_listed(label, question)
         }
 
     def catch_up(self, client: LabelStudioClient) -> bool:
@@ -111,7 +115,8 @@ class InstantProject:
             return None
 
         def agreed(asked: ChoiceQuestion) -> str | None:
-            return consensus(replace(each, label=read_answer(each.result, asked).label) for each in task.annotations)
+            read = (replace(each, label=read_answer(each.result, asked).label) for each in task.annotations)
+            return together(answers(read), sets=asked.multiple)
 
         labels = {} if task.is_skipped else self._labels(agreed)
         if not (labels or task.is_skipped):
@@ -120,8 +125,8 @@ class InstantProject:
 
     def take_in(self, answer: Answer) -> bool:
         """Learn one answer; whether it is news."""
-        target = None if answer.label is None else self._question.labels.index(answer.label)
-        others = {name: self._others[name].labels.index(label) for name, label in answer.others.items()}
+        target = None if answer.label is None else _target(answer.label, self._question)
+        others = {name: _target(label, self._others[name]) for name, label in answer.others.items()}
         news = self._queue.take_in(answer.task, target, answer.person, others)
         self.answers += news
         return news
@@ -186,6 +191,11 @@ class InstantProject:
         if task not in self._predictions:
             self._predictions[task] = client.prediction_id(task, self.name)
         return self._predictions[task]
+
+
+def _target(label: str, question: ChoiceQuestion) -> Target:
+    (target,) = target_rows([label], question.labels, multiple=question.multiple)
+    return np.asarray(target) if question.multiple else int(target)
 
 
 def open_instant(store: ProjectStore, *, worth_it: float = WORTH_IT) -> InstantProject | None:

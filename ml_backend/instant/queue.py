@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,13 @@ from ml_backend.instant.served_queue import Person, ServedQueue, Swap
 from ml_backend.records import Prediction
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.store.queue_reorderings import INSTANT
+from ml_backend.strategies.answers import Target
+from ml_backend.strategies.auto_sets import covering
 
 MOVABLE: Final = "auto"
 """The strategy whose picks may be moved. It goes by what a label tells about the tasks around; others go by a model,
 which only a round trains."""
-
+MOVED: Final = (MOVABLE, INSTANT)
 FIRST: Final = ""
 """Stands for the first question where others have the names of their controls."""
 NO_OTHERS: Final[Mapping[str, Any]] = {}
@@ -35,7 +37,8 @@ class InstantQueue:
         predictions: the queue.
         worth_it: how many times as much the label of a task must tell as that of the one whose place it takes.
         others: the graphs of questions beside the first, by their controls. Each place of the queue is one question's:
-            what its answers would tell decides which task comes there.
+            what its answers would tell decides which task comes there. Where answers are sets, `auto_sets` covers the
+            pool at every second place: that goes by no answer, and is left as it is.
     """
 
     def __init__(
@@ -53,7 +56,16 @@ class InstantQueue:
         self._items = {task: item for item, task in enumerate(task_ids.tolist())}
         self._orders = {FIRST: InstantOrder(graph)} | {name: InstantOrder(each) for name, each in others.items()}
         self._asked_by = {item.task_id: item.asked_by for item in found}
-        self._served = ServedQueue(found, (MOVABLE, INSTANT))
+        self._covering = {task for name in self._orders for task in self._covering_of(name, found)}
+        """Tasks in places that no answer changes."""
+        self._served = ServedQueue(found, MOVED)
+
+    def _covering_of(self, name: str, found: Sequence[Prediction]) -> Iterator[int]:
+        """The tasks that one question wants so that the pool is covered: of sets every second one, see `auto_sets`."""
+        if self._orders[name].of_sets:
+            own = [item for item in found if item.picked_by in MOVED and item.asked_by == name]
+            own.sort(key=lambda item: item.score)
+            yield from (item.task_id for item, covers in zip(own, covering(len(own)), strict=True) if covers)
 
     def follow(self, before: InstantQueue) -> None:
         """Take over who has which task open from the queue before."""
@@ -85,14 +97,18 @@ class InstantQueue:
         self.trade(swap)
 
     def trade(self, swap: Swap) -> None:
-        """Each place stays its question's, whichever task comes there."""
+        """Each place stays what it is for, whichever task comes there."""
         one, other = (self._asked_by.get(task, FIRST) for task in (swap.raised, swap.demoted))
         self._asked_by |= {swap.raised: other, swap.demoted: one}
+        if (swap.raised in self._covering) != (swap.demoted in self._covering):
+            self._covering ^= {swap.raised, swap.demoted}
 
-    def take_in(self, task: int, target: int | None, person: Person, others: Mapping[str, int] = NO_OTHERS) -> bool:
-        """Learn an answer, a class or None where the first question has none; whether it is news.
+    def take_in(
+        self, task: int, target: Target | None, person: Person, others: Mapping[str, Target] = NO_OTHERS
+    ) -> bool:
+        """Learn an answer, a class or a set, or None where the first question has none; whether it is news.
 
-        It is where the task was open until now. ``others``: the classes of the other answers, by their controls.
+        It is where the task was open until now. ``others``: the other answers, by their questions' controls.
         """
         item = self._items.pop(task, None)
         if item is None:
@@ -117,7 +133,7 @@ class InstantQueue:
         if first is None or not candidates:
             return None
         known = self._orders.get(self._asked_by.get(int(self._tasks[first]), FIRST))
-        if known is None:  # this question had too few labels
+        if known is None or self._tasks[first] in self._covering:  # None: this question had too few labels
             return None
         order = known if looked_at is None else known.assuming(looked_at)
         among = np.zeros(len(self._tasks), dtype=np.bool_)

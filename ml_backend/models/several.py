@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import ModelError
+from ml_backend.label_sets import unpack
 from ml_backend.models.base import Model
 
 HALF = 0.5
@@ -72,6 +73,17 @@ def equal_answers(one: NDArray[np.integer], other: NDArray[np.integer]) -> NDArr
     """Whether answers are the same ``[N]``; of sets, whether they are the same as a whole."""
     same = np.asarray(one == other)
     return np.asarray(same.all(axis=1)) if same.ndim == 2 else same
+
+
+def target_rows(answers: Sequence[str], labels: Sequence[str], *, multiple: bool) -> NDArray[np.int64]:
+    """Indices of labels ``[N]``; of sets, as `label_sets` writes them, which labels each has ``[N, C]``."""
+    place = {label: number for number, label in enumerate(labels)}
+    if not multiple:
+        return np.array([place[label] for label in answers], dtype=np.int64)
+    found = np.zeros((len(answers), len(labels)), dtype=np.int64)
+    for row, answer in enumerate(answers):
+        found[row, [place[label] for label in unpack(answer)]] = 1
+    return found
 
 
 def class_counts(targets: NDArray[np.integer], classes: int) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.item_reading import known_items
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, read_tasks, set_targets
+from ml_backend.rounds.workspace import RoundProject, read_tasks, targets_of
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
@@ -210,7 +210,7 @@ def _prior(
         return np.asarray(shares if project.question.multiple else shares / shares.sum())
     if project.question.multiple:
         read = [(task.id, label) for task, label in project.pool.training if task.id in project.items]
-        sets = set_targets([label for _, label in read], labels)
+        sets = targets_of([label for _, label in read], project.question)
         known = LabeledItems([project.items[task] for task, _ in read], sets)
         by_chance = np.array([task in drawn for task, _ in read], dtype=np.bool_)
         return rates_in_pool(embedding, items, known, by_chance)

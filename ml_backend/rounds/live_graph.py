@@ -12,11 +12,12 @@ from ml_backend.errors import StoreError
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.models.several import different_answers
 from ml_backend.records import Queue
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.several_questions import Heard
 from ml_backend.rounds.workspace import RoundProject
-from ml_backend.selection.build_inputs import NOTHING, neighbourhood
+from ml_backend.selection.build_inputs import labelled_in, neighbourhood
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
@@ -56,18 +57,16 @@ def write_live_graph(
 
 
 def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: Scores | None) -> InstantGraph | str:
-    known = context.labelled or NOTHING
+    known = labelled_in(context)
     if not context.settings.instant:
         return "off: switched off"
     if not any(item.picked_by == MOVABLE for item in queue.predictions):
         return f"off: only what {MOVABLE} chose is moved"
-    if context.multiple:
-        return "off: an answer of several choices waits for the next round"
     if context.unlabelled is None:
         return "off: nothing has embedded the tasks without labels"
     if not FEWEST_OPEN <= len(context) <= MOST_OPEN:
         return f"off: it needs {FEWEST_OPEN:,} to {MOST_OPEN:,} open tasks"
-    if is_cold(len(known.targets), len(np.unique(known.targets)), context.classes):
+    if is_cold(len(known.targets), different_answers(known.targets), context.classes):
         return "off: until there are enough labels to look between the classes"
     graph = _neighbourhood(context, context.unlabelled, scores)
     newest = max(annotation.updated_at for task, _ in project.pool.training for annotation in task.annotations)
@@ -77,10 +76,8 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
 def _others(first: QueryContext, heard: Sequence[Heard]) -> Iterator[tuple[ChoiceQuestion, Neighbourhood]]:
     """The graphs of the questions beside the first, each of the same open tasks."""
     for each in heard:
-        context, known = each.context, each.context.labelled or NOTHING
-        if context.multiple:
-            continue  # an answer of several choices waits for the next round
-        is_ready = not is_cold(len(known.targets), len(np.unique(known.targets)), context.classes)
+        context, known = each.context, labelled_in(each.context)
+        is_ready = not is_cold(len(known.targets), different_answers(known.targets), context.classes)
         if context.unlabelled is not None and is_ready and np.array_equal(context.task_ids, first.task_ids):
             yield each.head.question, _neighbourhood(context, context.unlabelled, each.scores)
 
@@ -88,4 +85,4 @@ def _others(first: QueryContext, heard: Sequence[Heard]) -> Iterator[tuple[Choic
 def _neighbourhood(context: QueryContext, learnt: Unlabelled, scores: Scores | None) -> Neighbourhood:
     if scores is not None and scores.kept is not None and len(scores.kept) < len(context):
         scores = None  # of a pool too large for memory the graph alone is asked
-    return neighbourhood(context.items, context.labelled or NOTHING, learnt, scores)
+    return neighbourhood(context, labelled_in(context), learnt, scores)

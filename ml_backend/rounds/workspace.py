@@ -22,7 +22,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.reading import ItemReader, reader_of
-from ml_backend.models.several import new_model
+from ml_backend.models.several import new_model, target_rows
 from ml_backend.records import Progress, Project, Task, no_progress
 from ml_backend.rounds.examples import TaskPool
 from ml_backend.rounds.item_reading import Examples, read_items
@@ -196,18 +196,7 @@ def target_indices(
 
 def targets_of(answers: Sequence[str], question: ChoiceQuestion) -> NDArray[np.int64]:
     """Indices of labels ``[N]``; where the question takes several choices, sets ``[N, C]``."""
-    if question.multiple:
-        return set_targets(answers, question.labels)
-    return np.array([question.labels.index(label) for label in answers], dtype=np.int64)
-
-
-def set_targets(answers: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
-    """Which labels each answer has ``[N, C]``, 1 or 0."""
-    place = {label: number for number, label in enumerate(labels)}
-    found = np.zeros((len(answers), len(labels)), dtype=np.int64)
-    for row, answer in enumerate(answers):
-        found[row, [place[label] for label in unpack(answer)]] = 1
-    return found
+    return target_rows(answers, question.labels, multiple=question.multiple)
 
 
 def read_known(labelled: Sequence[tuple[Task, str]], project: RoundProject, report: Report) -> LabeledItems:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +22,15 @@ from ml_backend.strategies.inputs import Array, StrategyInputs
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.novelty import unit_features, word_features
 
-NOTHING: Final = LabeledItems((), np.zeros(0, np.int64))
+
+def nothing_in(context: QueryContext) -> LabeledItems:
+    """No labelled items, of the context's kind of answers."""
+    return LabeledItems((), np.zeros((0, context.classes) if context.multiple else 0, np.int64))
 
 
-def no_items(classes: int) -> LabeledItems:
-    """No labelled items whose answers are sets."""
-    return LabeledItems((), np.zeros((0, classes), np.int64))
+def labelled_in(context: QueryContext) -> LabeledItems:
+    """The context's labelled items."""
+    return nothing_in(context) if context.labelled is None else context.labelled
 
 
 def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs:
@@ -39,8 +41,7 @@ def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs
     """
     wanted = needs(context.strategy)
     texts, learnt = context.shows_texts, context.unlabelled
-    nothing = no_items(context.classes) if context.multiple else NOTHING
-    done = context.labelled if context.labelled is not None and "labelled" in wanted else nothing
+    done = labelled_in(context) if "labelled" in wanted else nothing_in(context)
     known: dict[str, Any] = {"classes": context.classes, "doubts": context.doubts, "several": context.multiple}
     known["over_classes"] = context.settings.set_uncertainty
     if scores is not None:
@@ -51,8 +52,7 @@ def build_inputs(context: QueryContext, scores: Scores | None) -> StrategyInputs
     if stands_in:
         known["neighbourhood"] = _stand_in(context, known["embeddings"], known["labelled"], done.targets, scores)
     elif "neighbourhood" in wanted and learnt is not None:
-        graph = neighbourhood(context.items, done, learnt, scores)
-        known["neighbourhood"] = replace(graph, over_classes=context.settings.set_uncertainty)
+        known["neighbourhood"] = neighbourhood(context, done, learnt, scores)
     if "features" in wanted and texts:
         known["features"], known["labelled_features"] = word_features(context.items), word_features(done.items)
     elif "features" in wanted:
@@ -76,18 +76,21 @@ def _embedded(context: QueryContext, done: Sequence[Any]) -> tuple[Array, Array]
     return rows[: len(items)][np.argsort(by_id, kind="stable")], rows[len(items) :]
 
 
-def neighbourhood(items: Sequence[Any], done: LabeledItems, learnt: Unlabelled, scores: Scores | None) -> Neighbourhood:
-    """The items and the labelled ones in the embedding's graph."""
-    embedding = learnt.embedding.extended([*items, *done.items])
+def neighbourhood(
+    context: QueryContext, done: LabeledItems, learnt: Unlabelled, scores: Scores | None
+) -> Neighbourhood:
+    """The open items and the labelled ones in the embedding's graph."""
+    embedding = learnt.embedding.extended([*context.items, *done.items])
     return Neighbourhood(
         embedding.weights,
         lambda: embedding.coordinates,
-        embedding.places(items),
+        embedding.places(context.items),
         embedding.places(done.items),
         done.targets,
         learnt.prior,
         _mean_probabilities(scores),
-        rows=embedding.rows,
+        context.settings.set_uncertainty,
+        embedding.rows,
     )
 
 

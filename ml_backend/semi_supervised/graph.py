@@ -159,11 +159,28 @@ def propagate(weights: sparse.csr_matrix, sources: Floats) -> Floats:
     return np.maximum(found, 0.0)
 
 
+def spread(weights: sparse.csr_matrix, labelled: Positions, sources: Floats) -> Floats:
+    """`propagate` of what labelled items send ``[L, M]``, those of one item together ``[N, M]``."""
+    at_nodes = np.zeros((weights.shape[0], sources.shape[1]), np.float32)
+    np.add.at(at_nodes, labelled, sources)
+    return propagate(weights, at_nodes)
+
+
+def label_sources(targets: Positions, classes: int) -> Floats:
+    """What labels send: each 1 in its class's column ``[L, C]``."""
+    sources = np.zeros((len(targets), classes), np.float32)
+    sources[np.arange(len(targets)), targets] = 1.0
+    return sources
+
+
+def set_sources(sets: Positions) -> Floats:
+    """What sets send ``[L, C]``: each 1 in its classes' columns, and in one more for all of them ``[L, C + 1]``."""
+    return np.hstack([sets, np.ones((len(sets), 1))]).astype(np.float32)
+
+
 def label_mass(weights: sparse.csr_matrix, labelled: Positions, targets: Positions, classes: int) -> Floats:
     """`propagate` of all labels of each class together ``[N, C]``."""
-    sources = np.zeros((weights.shape[0], classes), np.float32)
-    np.add.at(sources, (labelled, targets), 1.0)
-    return propagate(weights, sources)
+    return spread(weights, labelled, label_sources(targets, classes))
 
 
 def label_probabilities(
@@ -197,9 +214,7 @@ def label_probabilities(
 
 def set_mass(weights: sparse.csr_matrix, labelled: Positions, sets: Positions) -> Floats:
     """`propagate` of labels that are sets ``[L, C]``: of all with each class together, and of all ``[N, C + 1]``."""
-    sources = np.zeros((weights.shape[0], sets.shape[1] + 1), np.float32)
-    np.add.at(sources, labelled, np.hstack([sets, np.ones((len(sets), 1))]).astype(np.float32))
-    return propagate(weights, sources)
+    return spread(weights, labelled, set_sources(sets))
 
 
 def set_probabilities(

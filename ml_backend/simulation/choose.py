@@ -48,11 +48,11 @@ def answered_one_by_one(
         return chosen.task_ids[:count]
     places = zip(chosen.task_ids.tolist(), queue_scores(chosen.utility).tolist(), chosen.picked_by, strict=True)
     rows = [Prediction(task, None, 0.0, score, picked_by) for task, score, picked_by in places]
-    queue = InstantQueue(neighbourhood(context.items, known, unlabelled, scores), context.task_ids, rows)
+    queue = InstantQueue(neighbourhood(context, known, unlabelled, scores), context.task_ids, rows)
     asked: list[int] = []
     while len(asked) < count and (task := queue.give(None)) is not None:
         asked.append(task)
-        queue.take_in(task, int(oracle.data.targets[task]), None)
+        queue.take_in(task, oracle.data.targets[task], None)
         if swap := queue.swap():
             queue.apply(swap)
     return np.array(asked, dtype=np.int64)

@@ -190,10 +190,6 @@ class _Run:
 
 def _begin(data: LabelledData, design: Design, strategy: str, seed: int, embeddings: Path | None) -> _Run:
     """A run with its first labels."""
-    if design.instant and data.multiple:
-        raise DataError(
-            f"{data.name}: an answer of several choices moves nothing before the next round: leave out --instant"
-        )
     oracle = Oracle(data, design, seed)
     changes = {"strategy": strategy, "samples": design.samples, "seed": seed, "control_share": design.control_share}
     settings = ProjectSettings().override(changes, where="Simulation")

@@ -34,7 +34,7 @@ class InstantGraph:
     queue: str
     """The queue's name."""
     question: ChoiceQuestion
-    """What was asked; its labels are the ``C`` classes."""
+    """What was asked, one choice or sets; its labels are the ``C`` classes."""
     newest: str
     """Time of the newest answer that the round knew, as Label Studio writes times; later ones are news."""
     task_ids: NDArray[np.int64]
@@ -56,6 +56,7 @@ def write(folder: Path, found: InstantGraph) -> None:
         arrays |= _arrays(graph, f"{number}.")
     others = [asdict(question) for question, _ in found.others]
     about = {"queue": found.queue, "newest": found.newest, "question": asdict(found.question), "others": others}
+    about["over_classes"] = found.graph.over_classes
     try:
         contiguous = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
         atomic.write_with(path, lambda staged: save_file(contiguous, staged, metadata={ABOUT: json.dumps(about)}))
@@ -79,7 +80,7 @@ def _arrays(graph: Neighbourhood, start: str) -> dict[str, NDArray[Any]]:
     return {f"{start}{name}": values for name, values in arrays.items()}
 
 
-def _graph(arrays: Mapping[str, NDArray[Any]], start: str) -> Neighbourhood:
+def _graph(arrays: Mapping[str, NDArray[Any]], start: str, over_classes: str) -> Neighbourhood:
     from scipy import sparse  # here: it is large
 
     known = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
@@ -87,7 +88,7 @@ def _graph(arrays: Mapping[str, NDArray[Any]], start: str) -> Neighbourhood:
     weights = sparse.csr_matrix((known["data"], known["indices"], known["indptr"]), (size, size))
     done, todo, targets = (known[name].astype(np.int64) for name in ("labelled", "open", "targets"))
     turned = partial(coordinates, weights)
-    return Neighbourhood(weights, turned, todo, done, targets, known["prior"], known.get("model"))
+    return Neighbourhood(weights, turned, todo, done, targets, known["prior"], known.get("model"), over_classes)
 
 
 def read(folder: Path) -> InstantGraph | None:
@@ -101,11 +102,12 @@ def read(folder: Path) -> InstantGraph | None:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()[ABOUT])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        over_classes = about.get("over_classes", "mean")  # of before there were graphs of sets
         others = tuple(
-            (question_from(question), _graph(arrays, f"{number}."))
+            (question_from(question), _graph(arrays, f"{number}.", over_classes))
             for number, question in enumerate(about.get("others", ()), 1)
         )
-        question, graph = question_from(about["question"]), _graph(arrays, "")
+        question, graph = question_from(about["question"]), _graph(arrays, "", over_classes)
         return InstantGraph(about["queue"], question, about["newest"], arrays["task_ids"], graph, others)
     except FileNotFoundError:
         return None

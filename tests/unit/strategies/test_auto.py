@@ -16,10 +16,11 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
-from ml_backend.strategies.auto import FAR, auto, between, unreached
+from ml_backend.strategies.auto import FAR, auto
 from ml_backend.strategies.auto_phases import SEARCHED, cold_picks, explain, searches
 from ml_backend.strategies.auto_picks import SPACED
 from ml_backend.strategies.rivals import rivals
+from ml_backend.strategies.telling import between, unreached
 
 CENTRES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 

@@ -8,7 +8,8 @@ import pytest
 
 from ml_backend.semi_supervised.graph import Neighbourhood, affinity, coordinates, nearest
 from ml_backend.strategies.auto_phases import explain
-from ml_backend.strategies.auto_sets import auto_of_sets, in_doubt
+from ml_backend.strategies.auto_sets import auto_of_sets
+from ml_backend.strategies.telling import in_doubt
 
 GROUPS = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [20, 0], [20, 10]], dtype=np.float64)
 EACH = 20
