@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ml_backend.config import ProjectSettings
@@ -14,6 +16,7 @@ from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange, assess, select
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.oracle import Oracle
+from ml_backend.strategies.answers import Target
 from ml_backend.strategies.auto_phases import is_cold
 from ml_backend.strategies.picks import Positions
 
@@ -49,10 +52,15 @@ def answered_one_by_one(
     places = zip(chosen.task_ids.tolist(), queue_scores(chosen.utility).tolist(), chosen.picked_by, strict=True)
     rows = [Prediction(task, None, 0.0, score, picked_by) for task, score, picked_by in places]
     queue = InstantQueue(neighbourhood(context, known, unlabelled, scores), context.task_ids, rows)
+    return one_by_one(queue, count, lambda task: oracle.data.targets[task])
+
+
+def one_by_one(queue: InstantQueue, count: int, answer: Callable[[int], Target]) -> Positions:
+    """The tasks that one person is asked, each with the answers to all before it known; ``answer`` gives those."""
     asked: list[int] = []
     while len(asked) < count and (task := queue.give(None)) is not None:
         asked.append(task)
-        queue.take_in(task, oracle.data.targets[task], None)
+        queue.take_in(task, answer(task), None)
         if swap := queue.swap():
             queue.apply(swap)
     return np.array(asked, dtype=np.int64)

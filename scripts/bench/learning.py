@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -24,11 +25,17 @@ from ml_backend.cli.common import console, new_app, tell_errors, warn
 from ml_backend.encoders.raw import raw_embeddings
 from ml_backend.encoders.text_vectors import encode
 from ml_backend.files import atomic
+from ml_backend.instant.queue import MOVABLE, WORTH_IT, InstantQueue
+from ml_backend.models.several import different_answers
+from ml_backend.project_settings import ProjectSettings
+from ml_backend.records import Prediction
 from ml_backend.selection.choose import choose
-from ml_backend.selection.ordering import inputs_of
+from ml_backend.selection.ordering import inputs_of, queue_scores
 from ml_backend.semi_supervised.graph import NEIGHBOURS, Neighbourhood, affinity, coordinates, nearest
 from ml_backend.semi_supervised.shares import set_rates
+from ml_backend.simulation.choose import one_by_one
 from ml_backend.simulation.data import Source, data_folder, load_ag_news, load_digits
+from ml_backend.strategies.auto_phases import is_cold
 from ml_backend.strategies.novelty import unit_features
 from ml_backend.strategies.registry import STRATEGIES
 
@@ -119,6 +126,25 @@ def ours(names: Iterable[str]) -> dict[str, Picker]:
         return pick
 
     return {f"ours {name}": by(name) for name in names}
+
+
+def between_rounds(worth_it: float = WORTH_IT) -> Picker:
+    """Our `auto` as a project has it: a round makes a long queue, and each answer moves what comes next in it.
+
+    ``worth_it`` is that of `InstantQueue`; of infinity nothing is moved.
+    """
+    graph, auto = _Graph(), ours(["auto"])["ours auto"]
+
+    def pick(s: State) -> NDArray[np.integer]:
+        if is_cold(len(s.labelled), different_answers(s.targets), s.classes):
+            return auto(s)
+        places = s.open[auto(replace(s, count=ProjectSettings().queue_size))]
+        scores = queue_scores(1 - np.arange(len(places)) / len(places)).tolist()
+        rows = [Prediction(task, None, 0.0, at, MOVABLE) for task, at in zip(places.tolist(), scores, strict=True)]
+        queue = InstantQueue(graph.around(s), s.open, rows, worth_it=worth_it)
+        return np.searchsorted(s.open, one_by_one(queue, s.count, s.answer))
+
+    return pick
 
 
 def _cold() -> dict[str, Picker]:

@@ -77,6 +77,8 @@ class State:
     """Features and classes of further rows, for strategies that learn from the model's mistakes."""
     seed: int
     count: int
+    answer: Callable[[int], Any]
+    """What people answer to a row of the pool, for those that ask one by one."""
 
 
 Picker = Callable[[State], NDArray[np.integer]]
@@ -161,7 +163,7 @@ def accuracies(
             return np.stack(members, axis=1)
 
         count = min(steps.batch if len(labelled) else steps.first, steps.budget - len(labelled))
-        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, count)
+        state = State(x, rest, labelled, y[labelled], classes, model, given, passes, held, seed, count, y.__getitem__)
         labelled = np.concatenate([labelled, rest[np.asarray(pick(state), dtype=np.int64)[:count]]])
 
 

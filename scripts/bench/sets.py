@@ -11,7 +11,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from bench.learning import Curves, areas, ours, paired, with_peers
+from bench.learning import Curves, areas, between_rounds, ours, paired, with_peers
 from bench.learning_loop import Steps, run
 from bench.strategies import machine
 from ml_backend.cli.common import console, new_app, tell_errors
@@ -29,6 +29,11 @@ SPANS: Final = ((20, 240), (20, 100), (100, 240))
 KINDS: Final = ("news_sets", "photo_sets")
 AUTO: Final = "ours auto (cold)"
 """As a project without labels begins."""
+QUEUES: Final = {
+    "ours auto, a queue of 200": between_rounds(np.inf),
+    "ours auto, moved by each answer": between_rounds(),
+}
+"""As a project has it: what a round orders lasts for more than what is answered until the next one."""
 WARM: Final = ("auto", "entropy", "badge", "k_center", "random")
 
 app = new_app()
@@ -61,7 +66,7 @@ def main(
         if not arrays.exists():
             made_of = _arrays(data or data_folder(), splits, pool, items)
             atomic.write_with(arrays, lambda staged: np.savez(staged, **made_of))
-        run(arrays, {"warm": ours(WARM), "cold": ours(("auto", "typiclust"))}, folder / f"ours-{splits}.json")
+        run(arrays, {"warm": ours(WARM), "cold": ours(("auto", "typiclust")) | QUEUES}, folder / f"ours-{splits}.json")
         found = with_peers(arrays, folder, splits, "set_peers")
     lines = [f"{machine()}; {splits} splits.", ""]
     for name in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ml_backend.rounds.live_graph import ON
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
-from ml_backend.store.project_store import open_project
+from ml_backend.store.project_store import ProjectStore, open_project
 
 TOPIC = '<Choices name="topic" toName="text" value="$topics"/>'
 STARS = '<Rating name="stars" toName="text" maxRating="2"/>'
@@ -48,10 +48,12 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-def result(topic: str | None, stars: int) -> list[dict[str, Any]]:
-    given = [{"from_name": "stars", "to_name": "text", "type": "rating", "value": {"rating": stars}}]
-    if topic is not None:
-        given.append({"from_name": "topic", "to_name": "text", "type": "choices", "value": {"choices": [topic]}})
+def result(topics: Sequence[str], stars: int) -> list[dict[str, Any]]:
+    given: list[dict[str, Any]] = [
+        {"from_name": "stars", "to_name": "text", "type": "rating", "value": {"rating": stars}}
+    ]
+    if topics:
+        given.append({"from_name": "topic", "to_name": "text", "type": "choices", "value": {"choices": list(topics)}})
     return given
 
 
@@ -99,29 +101,43 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
     # Set right, it goes on; and with answers Label Studio itself sees to the names.
     ask(BOTH)
     for place, task in enumerate(project.task_ids[:LABELLED]):
-        client.annotate(task, result(TOPICS[place % 2]["value"], 1 + place % 2))
+        client.annotate(task, result([TOPICS[place % 2]["value"]], 1 + place % 2))
     after = order()
     assert after["queue"] != before
     assert rounds(store)[-1]["instant"] == ON
     with pytest.raises(LabelStudioRejected, match="from_name=topic"):
         ask(BOTH.replace('"topic"', '"theme"'))
 
-    # Answers to the second question alone move what comes next.
+    # Answers to the second question alone move what comes next; then as sets, the empty one among them.
     app.start()
+    _answer_until_moved(after["queue"], store, project, url, lambda turn: result((), 1 + turn % 2))
+    ask(BOTH.replace('"$topics"', '"$topics" choice="multiple"'))
+    sets = order()
+    assert rounds(store)[-1]["instant"] == ON
+    both = [topic["value"] for topic in TOPICS]
+    _answer_until_moved(sets["queue"], store, project, url, lambda turn: result(both if turn % 2 else (), 1))
+
+
+def _answer_until_moved(
+    queue: str, store: ProjectStore, project: LiveProject, url: str, answer: Callable[[int], list[dict[str, Any]]]
+) -> None:
+    """Answer what is served, as the page does, until an answer has moved what comes next."""
+    client, given = project.client, list[int]()
 
     def moving() -> dict[str, Any]:
         found: dict[str, Any] = requests.get(f"{url}/status", timeout=30).json()["projects"][str(project.id)]["instant"]
         return found
 
-    planned, given = [item.task_id for item in store.queue(after["queue"]).predictions], list[int]()
+    until(lambda: moving()["queue"] == queue, "the loop is at the new order")
+    planned = [item.task_id for item in store.queue(queue).predictions]
     for answers in count(1):
         given.append(client.next_task(project.id)["id"])
-        client.annotate(given[-1], result(None, 1 + answers % 2))
+        client.annotate(given[-1], answer(answers))
         until(lambda: moving()["answers"] == answers and not moving()["busy"], "the answer is taken in")  # noqa: B023
         if moving()["moved"]:
             break
-        assert answers < QUEUE // 2, "no answer to the second question moved anything"
-    left = [item.task_id for item in store.queue(after["queue"]).predictions if item.task_id not in given]
+        assert answers < QUEUE // 2, "no answer moved anything"
+    left = [item.task_id for item in store.queue(queue).predictions if item.task_id not in given]
     assert client.next_task(project.id)["id"] == left[0]
     assert left != [task for task in planned if task not in given]
     assert moving()["problem"] == ""

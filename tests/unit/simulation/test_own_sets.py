@@ -2,11 +2,10 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from ml_backend.errors import DataError
 from ml_backend.label_sets import unpack
 from ml_backend.simulation.data import Source
 from ml_backend.simulation.design import Design
@@ -35,10 +34,12 @@ def test_rows_with_several_labels_are_sets(tmp_path):
     assert rounds[-1].measures["f_macro"] > 0.8
 
 
-def test_the_instant_loop_is_for_one_choice(tmp_path):
+def test_each_answer_moves_what_comes_next_in_a_batch(tmp_path):
     data = table(tmp_path / "own.csv", SETS * 12).load()
-    with pytest.raises(DataError, match="leave out --instant"):
-        next(simulate(data, Design(12, 12, 6, 24, instant=True), "auto", 0))
+    design = Design(12, 12, 24, 36, hyperparameters={"steps": 60})  # one round asks for all, in the queue's order
+    plain, moved = (next(simulate(data, replace(design, instant=on), "auto", 0)).picked for on in (False, True))
+    assert (set(moved), moved[0]) == (set(plain), plain[0])
+    assert moved != plain
 
 
 def test_lists_of_one_label_each_are_one_choice(tmp_path):
