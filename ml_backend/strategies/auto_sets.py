@@ -65,4 +65,4 @@ def covering(count: int) -> NDArray[np.bool_]:
     What comes there is chosen without a look at any answer: by the clusters of the pool alone.
     """
     typical = round(TYPICAL_SHARE * count)
-    return interleave([count - typical, typical]) == 1
+    return np.asarray(interleave([count - typical, typical]) == 1)
