@@ -110,37 +110,43 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
 
     # Answers to the second question alone move what comes next; then as sets, the empty one among them.
     app.start()
-    _answer_until_moved(after["queue"], store, project, url, lambda turn: result((), 1 + turn % 2))
+    _answer_until_moved(store, project, url, lambda turn: result((), 1 + turn % 2))
     ask(BOTH.replace('"$topics"', '"$topics" choice="multiple"'))
     sets = order()
     assert rounds(store)[-1]["instant"] == ON
+    until(lambda: _moving(project, url)["queue"] == sets["queue"], "the loop is at the new order")
     both = [topic["value"] for topic in TOPICS]
-    _answer_until_moved(sets["queue"], store, project, url, lambda turn: result(both if turn % 2 else (), 1))
+    _answer_until_moved(store, project, url, lambda turn: result(both if turn % 2 else (), 1))
+
+
+def _moving(project: LiveProject, url: str) -> dict[str, Any]:
+    found: dict[str, Any] = requests.get(f"{url}/status", timeout=30).json()["projects"][str(project.id)]["instant"]
+    return found
 
 
 def _answer_until_moved(
-    queue: str, store: ProjectStore, project: LiveProject, url: str, answer: Callable[[int], list[dict[str, Any]]]
+    store: ProjectStore, project: LiveProject, url: str, answer: Callable[[int], list[dict[str, Any]]]
 ) -> None:
     """Answer what is served, as the page does, until an answer has moved what comes next."""
-    client, given = project.client, list[int]()
-
-    def moving() -> dict[str, Any]:
-        found: dict[str, Any] = requests.get(f"{url}/status", timeout=30).json()["projects"][str(project.id)]["instant"]
-        return found
-
-    until(lambda: moving()["queue"] == queue, "the loop is at the new order")
+    client, given, queue = project.client, list[int](), store.current().queue
+    assert queue is not None
     planned = [item.task_id for item in store.queue(queue).predictions]
     for answers in count(1):
         given.append(client.next_task(project.id)["id"])
         client.annotate(given[-1], answer(answers))
-        until(lambda: moving()["answers"] == answers and not moving()["busy"], "the answer is taken in")  # noqa: B023
-        if moving()["moved"]:
+        until(lambda: _settled_at(answers, project, url), "the answer is taken in")  # noqa: B023
+        if _moving(project, url)["moved"]:
             break
         assert answers < QUEUE // 2, "no answer moved anything"
     left = [item.task_id for item in store.queue(queue).predictions if item.task_id not in given]
     assert client.next_task(project.id)["id"] == left[0]
     assert left != [task for task in planned if task not in given]
-    assert moving()["problem"] == ""
+    assert _moving(project, url)["problem"] == ""
+
+
+def _settled_at(answers: int, project: LiveProject, url: str) -> bool:
+    found = _moving(project, url)
+    return found["answers"] == answers and not found["busy"]
 
 
 def _connected_before_its_tasks(
