@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.draws import draws_for
-from ml_backend.encoders.base import Encoder, Rows
+from ml_backend.encoders.base import Encoder
 from ml_backend.encoders.registry import choose_encoder
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.models.base import LabeledItems
@@ -110,19 +110,8 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
                 kept.save(path_of(project))
             step.detail = f"{len(kept)} items by {encoder.name}"
     drawn = _drawn(project, dry_run=dry_run)
-    return Unlabelled(kept, _prior(project, kept, items, drawn), drawn, _described(project, kept.encoder, recorder))
-
-
-def _described(project: RoundProject, encoder: Encoder, recorder: Recorder) -> Rows | None:
-    """What the classes are called; not where answers are sets: it tells classes apart, not whether an item has one."""
-    if not project.question.multiple:
-        return names(project.question, project.settings, encoder)
-    if project.settings.class_descriptions:
-        recorder.warn(
-            f'class_descriptions is not used for "{project.question.control}", whose answers are several choices: a '
-            "description tells classes apart, not whether a task has one. Leave it out."
-        )
-    return None
+    described = names(project.question, settings, kept.encoder)
+    return Unlabelled(kept, _prior(project, kept, items, drawn), drawn, described)
 
 
 def _is_worth_it(project: RoundProject) -> bool:

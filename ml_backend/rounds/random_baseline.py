@@ -24,9 +24,9 @@ from ml_backend.rounds.judging import answered
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
+from ml_backend.semi_supervised.set_spreading import expected
 from ml_backend.semi_supervised.shares import set_rates
 from ml_backend.semi_supervised.thresholds import suit
-from ml_backend.semi_supervised.training import seen_rates
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QueryLogEntry
@@ -130,7 +130,7 @@ def fit_next(project: RoundProject, judged: EvaluationPredictions, sample: list[
         model = project.new_model()
         model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
         if are_sets(targets):  # as the version in use got its thresholds
-            suit(model, [*examples.items, *asked.items], seen_rates(set_rates(targets), targets))
+            suit(model, [*examples.items, *asked.items], expected(set_rates(targets), targets))
         says = model.probabilities(asked.items).mean(axis=1, dtype=np.float64)
         guesses = answered(model, says, judged.targets, seed=project.settings.seed)
         step.detail = f"{size} random labels"

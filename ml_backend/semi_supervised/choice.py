@@ -27,6 +27,7 @@ from ml_backend.semi_supervised.class_names import strength
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
 from ml_backend.semi_supervised.fitter import PoolFitter, Stages
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.set_spreading import expected
 from ml_backend.semi_supervised.shares import plausible, set_rates
 from ml_backend.semi_supervised.thresholds import suit
 from ml_backend.semi_supervised.training import (
@@ -36,7 +37,6 @@ from ml_backend.semi_supervised.training import (
     cross_validations,
     from_labels,
     from_pool,
-    seen_rates,
     trainings,
 )
 from ml_backend.semi_supervised.tuning import tune
@@ -124,6 +124,8 @@ def _with_names(found: Fit, pool: TrainingPool, known: LabeledItems) -> Fit:
     """With what the classes' names counted for in the reason, where they did."""
     if found.learnt_from != "pool" or pool.names is None:
         return found
+    if are_sets(known.targets):
+        return replace(found, reason=f"{found.reason}; the classes' names count as a label of each")
     counted = round(strength(pool.names, pool.labelled, known.targets, pool.prior))
     return replace(found, reason=f"{found.reason}; the classes' names count as {counted} labels of each")
 
@@ -165,7 +167,7 @@ def fit(
         model, report = fit_labels(make, known, **told)
         if are_sets(known.targets):
             shares = set_rates(known.targets) if unlabelled is None else unlabelled.prior
-            suit(model, [*known.items, *pool()], seen_rates(shares, known.targets))
+            suit(model, [*known.items, *pool()], expected(shares, known.targets))
         return Fit(model, report, "labels", "")
     drawn = np.array([task in unlabelled.drawn for task in known_ids], dtype=np.bool_)
     return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, earlier=earlier, **told)
@@ -222,7 +224,7 @@ def labels_rival(
         return from_labels(trainer, known, pool)
     short = trainer.fit(known.items, known.targets, FOLD_STEPS)
     if pool is not None:
-        pool.suit(short[0], known.targets)
+        pool.suit(short[0], known.targets, labels_alone=True)
     right = (equal_answers(_answers(model, evaluation), evaluation.targets) for model in (short[0], by_pool))
     if compare(*right, against="pool").p_value < CHANCE and _score(short[0], evaluation) < _score(by_pool, evaluation):
         trainer.stages.skip()

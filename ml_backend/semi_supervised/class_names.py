@@ -48,11 +48,16 @@ def name_mass(weights: sparse.csr_matrix, rows: Rows, names: Rows) -> Floats:
         rows: the items' vectors ``[N, D]``.
         names: those of the classes' descriptions ``[C, D]``, by the same encoder.
     """
-    mean = rows.mean(axis=0)
-    logits = SCALE * (_unit(rows - mean) @ _unit(names - mean).T)
+    logits = likeness(rows, names)
     alike = np.exp(logits - logits.max(axis=1, keepdims=True))
     alike /= alike.sum(axis=1, keepdims=True)
     return propagate(weights, np.asarray(alike / np.maximum(alike.sum(axis=0), 1e-12), dtype=np.float32))
+
+
+def likeness(rows: Rows, names: Rows) -> Floats:
+    """How like each item is to each description, ``20 cos(x - m, c - m)`` ``[N, C]``, ``m`` the mean item."""
+    mean = rows.mean(axis=0)
+    return SCALE * (_unit(rows - mean) @ _unit(names - mean).T)
 
 
 def _unit(rows: Rows) -> Rows:

@@ -34,9 +34,6 @@ COORDINATES: Final = 15
 """Eigenvectors that a cold start looks at."""
 BALANCING: Final = 10
 """Turns of scaling columns and rows."""
-SURE: Final = 30.0
-"""Log-odds at which nothing is left to doubt."""
-HALVINGS: Final = 40
 
 
 @dataclass(frozen=True)
@@ -173,11 +170,6 @@ def label_sources(targets: Positions, classes: int) -> Floats:
     return sources
 
 
-def set_sources(sets: Positions) -> Floats:
-    """What sets send ``[L, C]``: each 1 in its classes' columns, and in one more for all of them ``[L, C + 1]``."""
-    return np.hstack([sets, np.ones((len(sets), 1))]).astype(np.float32)
-
-
 def label_mass(weights: sparse.csr_matrix, labelled: Positions, targets: Positions, classes: int) -> Floats:
     """`propagate` of all labels of each class together ``[N, C]``."""
     return spread(weights, labelled, label_sources(targets, classes))
@@ -210,58 +202,6 @@ def label_probabilities(
     rows[labelled] = 0.0
     rows[labelled, targets] = 1.0
     return np.asarray(rows, dtype=np.float32)
-
-
-def set_mass(weights: sparse.csr_matrix, labelled: Positions, sets: Positions) -> Floats:
-    """`propagate` of labels that are sets ``[L, C]``: of all with each class together, and of all ``[N, C + 1]``."""
-    return spread(weights, labelled, set_sources(sets))
-
-
-def set_probabilities(
-    mass: Floats, labelled: Positions, sets: Positions, rates: NDArray[np.floating], power: float = 1.0
-) -> Floats:
-    """Probability of each class of every item, from the sets of a few ``[N, C]``: `label_probabilities` class by class.
-
-    Each class is a question of yes and no: ``F_c = yes_c / n_c``, ``G_c = no_c / (L - n_c)``, ``n_c`` the labels with
-    the class, ``p_c = F_c / (F_c + G_c)``, balanced to its rate. Classes that no label has get nothing.
-
-    Args:
-        mass: `set_mass` ``[N, C + 1]``.
-        labelled: positions of the labelled items ``[L]``.
-        sets: theirs ``[L, C]``.
-        rates: expected share of the items that have each class ``[C]``.
-        power: of the odds before they are balanced, see `label_probabilities`.
-    """
-    counts = sets.sum(axis=0).astype(np.float32)
-    yes = mass[:, :-1] / np.maximum(counts, 1.0)
-    no = np.maximum(mass[:, -1:] - mass[:, :-1], 0.0) / np.maximum(len(sets) - counts, 1.0)
-    total = yes + no
-    wanted = np.where(counts > 0, rates, 0.0).astype(np.float32)
-    rows = np.where(total > 1e-12, yes / np.maximum(total, 1e-12), wanted)
-    rows = balanced_by_class(rows, wanted, power)
-    rows[labelled] = sets
-    return np.asarray(rows, dtype=np.float32)
-
-
-def balanced_by_class(rows: Floats, rates: Floats, power: float = 1.0) -> Floats:
-    """`balanced`, of each class and its absence by themselves, to the end ``[N, C]``.
-
-    Scaling both in turns shifts the log-odds of a class by one number, which is found by halving: ``p = sigmoid(power
-    logit(row) + s)``, ``s`` such that the mean is the rate. A class of rate 0 or 1 is in no set, or in all.
-    """
-    clipped = np.clip(rows.astype(np.float64), 1e-9, 1 - 1e-9)
-    odds = power * (np.log(clipped) - np.log1p(-clipped))
-    low, high = -odds.max(axis=0) - SURE, -odds.min(axis=0) + SURE
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        above = _sigmoid(odds + middle).mean(axis=0) > rates
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-    found = _sigmoid(odds + (low + high) / 2)
-    return np.asarray(np.where(rates <= 0, 0.0, np.where(rates >= 1, 1.0, found)), dtype=np.float32)
-
-
-def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(0.5 * (1 + np.tanh(odds / 2)))  # overflows nowhere
 
 
 def seen_shares(prior: NDArray[np.floating], targets: Positions) -> Floats:

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from ml_backend.models.base import Model
 from ml_backend.models.several import HALF, takes_sets
-from ml_backend.semi_supervised.graph import balanced_by_class
+from ml_backend.semi_supervised.set_spreading import balanced_by_class
 
 
 def expected_thresholds(probabilities: NDArray[np.floating], rates: NDArray[np.floating]) -> NDArray[np.float64]:
     """For each class the probability from which it is taken to be in a set, so that F is expected to be best ``[C]``.
 
     ``F_k = 2 Σ_{i <= k} q_i / (k + Σ q)``, items by falling probability, ``q`` the probabilities shifted to the class's
-    rate (`graph.balanced_by_class`). A model of few labels ranks items far better than it tells how many have a class:
-    at one half a rare one is in hardly any set. A class of rate 0 keeps one half.
+    rate (`set_spreading.balanced_by_class`). A model of few labels ranks items far better than it tells how many have a
+    class: at one half a rare one is in hardly any set. A class of rate 0 keeps one half.
 
     Sources: Ye, Chai, Lee & Chieu 2012, https://arxiv.org/abs/1206.4625; Lipton, Elkan & Naryanaswamy 2014,
     https://arxiv.org/abs/1402.1892; the shift: Saerens, Latinne & Decaestecker 2002,

@@ -32,14 +32,18 @@ from ml_backend.semi_supervised.graph import (
     Floats,
     Positions,
     affinity,
-    balanced_by_class,
     label_mass,
     label_probabilities,
     nearest,
-    set_mass,
-    set_probabilities,
 )
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.set_spreading import (
+    balanced_by_class,
+    expected,
+    set_mass,
+    set_name_mass,
+    set_probabilities,
+)
 from ml_backend.semi_supervised.thresholds import expected_thresholds, suit
 
 if TYPE_CHECKING:
@@ -69,7 +73,7 @@ class TrainingPool:
     labelled: Positions
     """Node of each labelled item ``[L]``."""
     names: Floats | None = None
-    """`class_names.name_mass` ``[N, C]``; None where the classes' names are not used."""
+    """`class_names.name_mass` ``[N, C]``, of sets `set_name_mass` ``[2, N, C]``; None where names are not used."""
 
     @property
     def classes(self) -> int:
@@ -83,13 +87,13 @@ class TrainingPool:
         embedding = unlabelled.embedding.extended(both)
         places = embedding.places(both)
         nodes, first = np.unique(places, return_index=True)
-        weights, names = embedding.weights[nodes][:, nodes], unlabelled.names
+        weights = embedding.weights[nodes][:, nodes]
         return cls(
             [both[i] for i in first.tolist()],
             weights,
             unlabelled.prior,
             np.searchsorted(nodes, places[: len(known.items)]),
-            None if names is None else name_mass(weights, embedding.rows[nodes], names),
+            _names(weights, embedding.rows[nodes], unlabelled, sets=are_sets(known.targets)),
         )
 
     def label_probabilities(
@@ -98,16 +102,34 @@ class TrainingPool:
         """Beliefs about all items ``[N, C]``, by the pool's own graph or another; ``power`` as of the graph's."""
         graph = self.weights if weights is None else weights
         if are_sets(targets):
-            return set_probabilities(set_mass(graph, labelled, targets), labelled, targets, self.prior, power)
+            arrived = set_mass(graph, labelled, targets)
+            return set_probabilities(arrived, labelled, targets, self.prior, power, self.names)
         mass = label_mass(graph, labelled, targets, len(self.prior))
         if self.names is not None:
             return label_probabilities_by_names(mass, self.names, labelled, targets, self.prior, power)
         return label_probabilities(mass, labelled, targets, self.prior, power)
 
-    def suit(self, model: Model, targets: Positions) -> None:
-        """Give a model of these sets the thresholds that its answers about the pool make best, see `thresholds`."""
+    def rates(self, sets: Positions) -> Floats:
+        """Expected shares of the items that have each class, by labels that are sets ``[C]``, see `expected`."""
+        return expected(self.prior, sets, named=self.names is not None)
+
+    def suit(self, model: Model, targets: Positions, *, labels_alone: bool = False) -> None:
+        """Give a model of these sets the thresholds that its answers about the pool make best, see `thresholds`.
+
+        A model of the labels alone knows nothing of a class without one: it is in no set, whatever it is called.
+        """
         if are_sets(targets):
-            suit(model, self.items, seen_rates(self.prior, targets))
+            suit(model, self.items, expected(self.prior, targets) if labels_alone else self.rates(targets))
+
+
+def _names(weights: sparse.csr_matrix, rows: Floats, unlabelled: Unlabelled, *, sets: bool) -> Floats | None:
+    if unlabelled.names is None:
+        return None
+    return (
+        set_name_mass(weights, rows, unlabelled.names, unlabelled.prior)
+        if sets
+        else name_mass(weights, rows, unlabelled.names)
+    )
 
 
 @dataclass(frozen=True)
@@ -135,18 +157,14 @@ def set_beliefs(trainer: PoolFitter, pool: TrainingPool, labelled: Positions, ta
     elsewhere, so that their mean is better than either. Each is bound to the classes' rates before, and the mean once
     more: else a class that both are unsure of would be in no set.
     """
-    rates = seen_rates(pool.prior, targets)
+    rates = pool.rates(targets)
     spread = pool.label_probabilities(labelled, targets, power=BINDING)
     model, _ = trainer.fit([pool.items[i] for i in labelled], targets, FOLD_STEPS)
     says = balanced_by_class(model.probabilities(pool.items)[:, 0], rates, BINDING)
+    says = np.where(targets.any(axis=0), says, spread)  # of a class without a label it knows nothing
     both = balanced_by_class(np.asarray((spread + says) / 2, dtype=np.float32), rates, MEAN_BINDING)
     both[labelled] = targets
     return both
-
-
-def seen_rates(rates: NDArray[np.float64], sets: Positions) -> Floats:
-    """Rates of the classes that some label has ``[C]``; the others get nothing."""
-    return np.asarray(np.where(sets.sum(axis=0) > 0, rates, 0.0), dtype=np.float32)
 
 
 def trainings(make: Callable[[], Model], start: Model | None = None) -> int:
@@ -219,7 +237,7 @@ def from_labels(
     """The rival: a model of the labels alone; of the pool it knows at the most from where a class is in a set."""
     model, report = trainer.fit(known.items, known.targets)
     if pool is not None:
-        pool.suit(model, known.targets)
+        pool.suit(model, known.targets, labels_alone=True)
     return model, report
 
 
@@ -241,21 +259,21 @@ def cross_validated(
         labelled, targets = pool.labelled[train], known.targets[train]
         if trainer.make().learns_features:
             beliefs = pool.label_probabilities(labelled, targets)
-            pool_says[test] = _likeliest_at_rates(beliefs, pool.prior, targets)[pool.labelled[test]]
+            pool_says[test] = _likeliest_at_rates(beliefs, pool, targets)[pool.labelled[test]]
         else:
             model, _ = from_pool(trainer, pool, labelled, targets, tuned)
             pool_says[test] = answers_of(model, model.probabilities(left_out)[:, 0])
         model, _ = trainer.fit([known.items[i] for i in train], targets, FOLD_STEPS)
-        pool.suit(model, targets)
+        pool.suit(model, targets, labels_alone=True)
         labels_say[test] = answers_of(model, model.probabilities(left_out)[:, 0])
     return pool_says, labels_say
 
 
-def _likeliest_at_rates(beliefs: Floats, rates: NDArray[np.float64], targets: Positions) -> Positions:
+def _likeliest_at_rates(beliefs: Floats, pool: TrainingPool, targets: Positions) -> Positions:
     """The likeliest class of each item ``[N]``; of sets the classes at `expected_thresholds` ``[N, C]``."""
     if not are_sets(targets):
         return likeliest(beliefs, sets=False)[0]
-    return np.asarray(beliefs >= expected_thresholds(beliefs, seen_rates(rates, targets)), dtype=np.int64)
+    return np.asarray(beliefs >= expected_thresholds(beliefs, pool.rates(targets)), dtype=np.int64)
 
 
 def cross_validations(make: Callable[[], Model]) -> int:

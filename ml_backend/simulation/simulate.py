@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ml_backend.config import ProjectSettings
-from ml_backend.encoders.base import Rows
 from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
 from ml_backend.errors import DataError, StoreError
 from ml_backend.evaluation.metrics import evaluate
@@ -221,15 +220,10 @@ def _unlabelled(
         try:
             kept = PoolEmbedding.load(path)
             if kept.made_of == made_of(encoder, seed, None) and kept.knows(items):  # else read through another network
-                return Unlabelled(kept, prior, drawn, _names(data, kept))
+                return Unlabelled(kept, prior, drawn, embedded(kept.encoder, data.labels))
         except StoreError:
             pass  # half a file, or of another release: it is computed again
     embedding = PoolEmbedding.learn(encoder, items, seed=seed)
     if path is not None:
         embedding.save(path)
-    return Unlabelled(embedding, prior, drawn, _names(data, embedding))
-
-
-def _names(data: LabelledData, embedding: PoolEmbedding) -> Rows | None:
-    """What the classes are called, as in the loop: not where answers are sets."""
-    return None if data.multiple else embedded(embedding.encoder, data.labels)
+    return Unlabelled(embedding, prior, drawn, embedded(embedding.encoder, data.labels))

@@ -23,10 +23,9 @@ from ml_backend.semi_supervised.graph import (
     Positions,
     label_probabilities,
     label_sources,
-    set_probabilities,
-    set_sources,
     spread,
 )
+from ml_backend.semi_supervised.set_spreading import set_probabilities, set_sources
 from ml_backend.strategies.auto_phases import searches
 from ml_backend.strategies.telling import between, in_doubt, unreached
 
@@ -132,7 +131,7 @@ class Sets(Answers):
         return set_sources(targets)
 
     def probabilities(self) -> Floats:
-        """`graph.set_probabilities`, bound to the rates at the power `BINDING` ``[N, C]``."""
+        """`set_spreading.set_probabilities`, bound to the rates at the power `BINDING` ``[N, C]``."""
         return set_probabilities(self._mass, self._nodes, self._targets, self._graph.prior, BINDING)
 
     def likeliest(self, beliefs: Floats) -> Positions:

@@ -21,6 +21,7 @@ SMALL = {
     "first_order": ("--pictures", "300"),
     "first_labels": ("--items", "200", "--draws", "2"),
     "class_names": ("--items", "400", "--seeds", "2"),
+    "set_names": ("--items", "300", "--seeds", "2"),
     "near_copies": ("--items", "400", "--seeds", "2"),
     "large": ("--items", "2000", "--labels", "40"),
     "way": ("--texts", "60", "--digits", "60", "--photographs", "60", "--answers", "12", "--no-start"),

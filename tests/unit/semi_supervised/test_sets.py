@@ -5,14 +5,15 @@ import pytest
 
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.sentences import Sentences
-from ml_backend.models.several import new_model
+from ml_backend.models.several import answers_of, new_model
 from ml_backend.semi_supervised.calibration import factor_for
 from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.semi_supervised.encoder_choice import left_out_right
 from ml_backend.semi_supervised.fitter import PoolFitter, Stages
-from ml_backend.semi_supervised.graph import affinity, balanced_by_class, nearest, set_mass, set_probabilities
+from ml_backend.semi_supervised.graph import affinity, nearest
+from ml_backend.semi_supervised.set_spreading import MOST, balanced_by_class, set_mass, set_name_mass, set_probabilities
 from ml_backend.semi_supervised.shares import nearest_counts, set_rates
-from ml_backend.semi_supervised.training import TrainingPool, Tuned, from_pool, likeliest, set_beliefs
+from ml_backend.semi_supervised.training import TrainingPool, Tuned, from_labels, from_pool, likeliest, set_beliefs
 
 
 def blobs(each=30):
@@ -35,6 +36,37 @@ def test_labels_spread_class_by_class():
     np.testing.assert_array_equal(p[labelled], given)
 
 
+def named():
+    """A graph, labels of three clouds, and what the names say of each class: the last one is like the fourth cloud."""
+    rows, sets = blobs()
+    sets[90:, 2] = 1
+    weights = affinity(nearest([rows], rows, 11))
+    names = np.array([[6, 1], [1, 6], [9, 9]], np.float32)
+    rates = np.array([0.5, 0.5, 0.25])
+    return rows, sets, weights, set_name_mass(weights, rows, names, rates), rates
+
+
+def test_a_class_without_a_label_is_found_by_its_name_while_labels_are_few():
+    _, sets, weights, names, rates = named()
+    few, many = np.array([0, 30, 60]), np.r_[0:8, 30:38, 60:68]
+    for labelled, found in ((few, True), (many, False)):
+        given = sets[labelled]
+        p = set_probabilities(set_mass(weights, labelled, given), labelled, given, rates, 16.0, names)
+        assert (p[90:, 2] > 0.5).all() if found else p[:, 2].max() == 0, len(labelled)
+        assert (p[:90, 2] < 0.5).all()
+        np.testing.assert_array_equal(p[labelled], given)
+
+
+def test_a_name_counts_as_one_label():
+    """Three labels of each kind outweigh names that are wrong."""
+    rows, sets, weights, _, rates = named()
+    wrong = set_name_mass(weights, rows, np.array([[0, 9], [9, 0], [0, 0]], np.float32), rates)
+    labelled = np.r_[0:3, 30:33, 60:63, 90:93]
+    given = sets[labelled]
+    p = set_probabilities(set_mass(weights, labelled, given), labelled, given, rates, 16.0, wrong)
+    np.testing.assert_array_equal((p >= 0.5).astype(int), sets)
+
+
 def test_a_class_only_ever_used_with_another_is_a_class_of_its_own():
     rows, sets = blobs()
     weights = affinity(nearest([rows], rows, 11))
@@ -52,6 +84,13 @@ def test_rates_bind_each_class_by_itself():
     np.testing.assert_allclose((found >= 0.5).mean(axis=0), [0.1, 0.7], atol=0.03)
     assert (np.diff(found[np.argsort(rows[:, 0]), 0]) >= 0).all(), "no item overtakes another"
     np.testing.assert_array_equal(balanced_by_class(rows, np.array([0.0, 1.0], np.float32))[0], [0, 1])
+
+
+def test_of_many_items_an_even_part_is_brought_to_the_rate():
+    rows = np.random.default_rng(3).random((3 * MOST, 1)).astype(np.float32)
+    found = balanced_by_class(rows, np.array([0.2], np.float32), 4.0)
+    assert found[::3].mean() == pytest.approx(0.2, abs=1e-4)
+    assert found.mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_rates_are_those_of_labels_that_chance_drew_where_these_are_worth_more():
@@ -126,3 +165,24 @@ def test_a_model_of_few_sets_and_a_pool(texts):
     assert report.examples == 120
     alone, _ = fitter.fit(LabeledItems(items, sets).items, sets)
     assert (likeliest(alone.probabilities(items)[:, 0], sets=True)[0] == sets).mean() > 0.95
+
+
+def test_a_model_of_the_labels_alone_puts_no_class_without_a_label_into_a_set(texts):
+    """By its name the pool's model finds it; the other says the same of it about all items, and must not say yes."""
+    items, sets = texts
+    rows = Sentences.vectors(items, ("water", "danger"))
+    weights = affinity(nearest([rows], rows, 11))
+    labelled = np.flatnonzero(sets[:, 1] == 0)[::9]
+    names = set_name_mass(
+        weights, rows, Sentences.vectors(["river", "flood and storm"], ("water", "danger")), sets.mean(axis=0)
+    )
+    pool = TrainingPool(items, weights, sets.mean(axis=0), labelled, names)
+    known = LabeledItems([items[i] for i in labelled], sets[labelled])
+    fitter = PoolFitter(
+        lambda: new_model(Sentences, ("water", "danger"), multiple=True), 0, None, Stages(lambda *_: None, 3)
+    )
+    by_labels, _ = from_labels(fitter, known, pool)
+    assert not answers_of(by_labels, by_labels.probabilities(items)[:, 0])[:, 1].any()
+    by_pool, _ = from_pool(fitter, pool, labelled, known.targets, Tuned(1.0, 1.0))
+    found = answers_of(by_pool, by_pool.probabilities(items)[:, 0])[:, 1]
+    assert (found == sets[:, 1]).mean() > 0.8
