@@ -21,7 +21,7 @@ def test_a_project_connected_on_the_page_learns_at_once(
 ) -> None:
     project = headlines(make_project, labelled=12, in_all=40)
     secret = {"basic_auth_user": USER, "basic_auth_pass": PASSWORD} if with_password else {}
-    product = install(queue_size=20, poll_seconds=1, train_after_seconds=86_400.0, **secret)
+    product = install(queue_size=20, poll_seconds=1, **secret)
     type_backend(page, f"{label_studio.url}/projects/{project.id}/settings/ml", product.url, with_password)
 
     (first,) = until(lambda: product.rounds(project), "a round for the labels that were there")
