@@ -36,6 +36,11 @@ NICENESS: Final = 5
 STOP_TIMEOUT: Final = 5.0
 StartMethod = Literal["spawn", "forkserver"]
 ADVICE: Final = "The old order stands; the round is tried again."
+HINTS: Final[dict[int, str]] = {
+    signal.SIGKILL: " Perhaps the machine ran out of memory.",
+    signal.SIGBUS: " A file was cut off while it was read: write files of a pool beside, then rename them.",
+}
+"""Signal → what it comes of."""
 STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."
 
 
@@ -196,8 +201,7 @@ def _log_levels() -> dict[str, int]:
 def _obituary(process: BaseProcess) -> str:
     code = process.exitcode or 0
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    hint = " Perhaps the machine ran out of memory." if code == -signal.SIGKILL else ""
-    return f"The trainer process died ({how}).{hint} {ADVICE}"
+    return f"The trainer process died ({how}).{HINTS.get(-code, '')} {ADVICE}"
 
 
 # --- in the process ----------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def test_what_it_logs_is_logged_here_at_the_levels_set_here(
     assert record.process == round_process.pid
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGTERM])
 def test_killed_in_the_middle_it_is_replaced(
     round_process: RoundProcess, under_way: Future[Any], number: signal.Signals
 ) -> None:
@@ -112,6 +112,7 @@ def test_killed_in_the_middle_it_is_replaced(
     with pytest.raises(RoundProcessDied, match=rf"died \(signal {int(number)}\).*The old order stands") as caught:
         under_way.result(PATIENCE)
     assert ("out of memory" in str(caught.value)) == (number == signal.SIGKILL)
+    assert ("A file was cut off" in str(caught.value)) == (number == signal.SIGBUS)
     new, _ = round_process.run("give")
     assert new not in (killed, os.getpid())
 
