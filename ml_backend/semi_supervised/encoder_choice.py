@@ -65,11 +65,17 @@ def best_encoder(right: Mapping[str, NDArray[np.bool_]], in_use: str | None) -> 
     number of rivals (Dunn 1961), since the luckiest of several is looked at.
 
     Args:
-        right: name → whether each label is guessed right ``[L]``, the preferred first.
+        right: name → whether each label is guessed right ``[L]``, of sets each class ``[L, C]``; the preferred first.
         in_use: the encoder that the project was measured to need before, or that its language speaks for.
     """
     best = max(right, key=lambda name: int(right[name].sum()))
     if in_use is None or in_use not in right or best == in_use:
         return best
-    gained = compare(right[in_use], right[best], against=best)
+    used, rival = (_by_item(right[name]) for name in (in_use, best))
+    gained = compare(used > rival, rival > used, against=best)  # where both are alike, nothing is told
     return best if gained.p_value < CHANCE / (len(right) - 1) else in_use
+
+
+def _by_item(right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How much of each item is right ``[L]``: the classes of one set go together, so an item is one comparison."""
+    return np.asarray(right.reshape(len(right), -1).sum(axis=1))

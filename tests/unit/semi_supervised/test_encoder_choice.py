@@ -89,3 +89,14 @@ def test_of_several_rivals_the_luckiest_must_be_further_ahead() -> None:
 
 def test_of_equals_the_first_is_used() -> None:
     assert best_encoder({"first": A, "second": A}, None) == "first"
+
+
+def test_classes_of_one_set_are_one_comparison() -> None:
+    """Three sets with five classes more each are three items, not fifteen."""
+    used = np.zeros((20, 5), np.bool_)
+    few, many = used.copy(), used.copy()
+    few[:3] = True
+    many[:5, 0] = True
+    assert best_encoder({"first": used, "few": few}, "first") == "first"
+    assert best_encoder({"first": used, "many": many}, "first") == "many"
+    assert best_encoder({"first": used, "few": few}, None) == "few"
