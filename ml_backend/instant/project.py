@@ -16,7 +16,7 @@ from ml_backend.label_studio.client import LabelStudioClient, task_from_row
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.several import target_rows
 from ml_backend.store.documents import MOVES
-from ml_backend.store.live_graph import InstantGraph, read
+from ml_backend.store.instant_graph import InstantGraph, read
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import with_reordering
 from ml_backend.strategies.answers import Target

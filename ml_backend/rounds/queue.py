@@ -14,7 +14,7 @@ from ml_backend.label_studio.publishing import latest_number
 from ml_backend.label_studio.queue_names import queue_name
 from ml_backend.models.base import Model
 from ml_backend.records import Prediction, Queue
-from ml_backend.rounds.live_graph import write_live_graph
+from ml_backend.rounds.instant_graph import write_instant_graph
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.said_beside import besides, with_mean
@@ -76,7 +76,7 @@ def make_queue(
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
     if not options.dry_run:
-        write_live_graph(project, queue, context, scores, recorder.report, heard)
+        write_instant_graph(project, queue, context, scores, recorder.report, heard)
     return project, queue
 
 

@@ -11,7 +11,7 @@
         heads/<queue>.safetensors   what answers the questions beside the first, of the served queue
         versions/<name>/         model.json + weights.safetensors [+ evaluation.safetensors] [+ map.safetensors]
         moves.json               what the instant loop moved in the last orders, see `queue_reorderings`
-        instant.safetensors      the graph that it goes by, see `live_graph`
+        instant.safetensors      the graph that it goes by, see `instant_graph`
         rounds.jsonl             what rounds did, see `rounds.log`
         <name>.json              documents of other modules: answers, measures, recheck, what the last round saw
 

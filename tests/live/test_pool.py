@@ -25,8 +25,8 @@ from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 from ml_backend.server import create_app
+from ml_backend.store.instant_graph import read
 from ml_backend.store.library import ModelLibrary
-from ml_backend.store.live_graph import read
 from ml_backend.store.manifest import WEIGHTS_FILE
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import recorded

@@ -26,7 +26,7 @@ from ml_backend.instant.loop import MOST_WAITING, InstantLoop
 from ml_backend.instant.project import InstantProject, open_instant
 from ml_backend.records import Queue
 from ml_backend.store.documents import MOVES
-from ml_backend.store.live_graph import FILE, InstantGraph, read, remove, write
+from ml_backend.store.instant_graph import FILE, InstantGraph, read, remove, write
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.query_log import record
 from ml_backend.store.queue_reorderings import INSTANT, KEPT, is_paused, reordered, with_reordering

@@ -17,7 +17,7 @@ from ml_backend.instant.queue import InstantQueue
 from ml_backend.label_sets import pack
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import CONTROL, Queue
-from ml_backend.store.live_graph import FILE, InstantGraph, read, write
+from ml_backend.store.instant_graph import FILE, InstantGraph, read, write
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.strategies.auto_sets import covering
 

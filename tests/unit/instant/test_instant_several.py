@@ -11,7 +11,7 @@ from support.instant_orders import EVERY_GAIN, NAME, QUESTION, auto_queue, graph
 from ml_backend.instant.project import open_instant
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Queue
-from ml_backend.store.live_graph import InstantGraph, read, write
+from ml_backend.store.instant_graph import InstantGraph, read, write
 from ml_backend.store.project_store import Current, ProjectStore
 
 STARS = ChoiceQuestion("stars", "item", "Text", "text", ("1", "2"), kind="rating")

@@ -16,7 +16,7 @@ from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.rounds.log import last_seen, rounds
 from ml_backend.rounds.measures import stored
-from ml_backend.store import live_graph, query_log, queue_overrides
+from ml_backend.store import instant_graph, query_log, queue_overrides
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.project_store import Current
 from ml_backend.store.registry import StoreRegistry
@@ -104,8 +104,8 @@ def test_rounds_and_measures(store, expected):
     }  # which older rounds did not note
 
 
-def test_the_live_graph_goes_with_the_queue_that_it_was_made_for(store, project):
-    found = live_graph.read(store.folder)
+def test_the_instant_graph_goes_with_the_queue_that_it_was_made_for(store, project):
+    found = instant_graph.read(store.folder)
     if project == 1:
         assert found is None  # its last round left none
         return

@@ -23,7 +23,7 @@ from ml_backend.selection.scoring import Scores
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
-from ml_backend.store.live_graph import InstantGraph, remove, write
+from ml_backend.store.instant_graph import InstantGraph, remove, write
 from ml_backend.strategies.auto_phases import is_cold
 
 MOST_OPEN: Final = 100_000
@@ -31,7 +31,7 @@ MOST_OPEN: Final = 100_000
 ON: Final = "on"
 
 
-def write_live_graph(
+def write_instant_graph(
     project: RoundProject,
     queue: Queue,
     context: QueryContext,
