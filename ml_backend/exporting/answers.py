@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ml_backend.label_studio.answers import read_answer
+from ml_backend.label_studio.answers import AnswerReader
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.records import Annotation
 
 PREFIX: Final = "answer."
 """Begins the name of such a column."""
@@ -28,17 +29,21 @@ class Controls:
         known = {question.control: question for question in learnt}
         return cls(() if set(names) <= set(known) and len(names) < 2 else tuple(names), known)
 
-    def answers(self, result: Any) -> dict[str, Any]:
-        """Control → its answer in an annotation's result; None where it was left open, or cannot be read."""
-        return {name: self._answer(name, result) for name in self.names}
+    def readers(self, annotations: Sequence[Annotation]) -> dict[str, AnswerReader]:
+        """Control → what reads its answers, of those that are learnt; ``annotations``: all of the project."""
+        return {name: AnswerReader.of(question, annotations) for name, question in self.learnt.items()}
 
-    def _answer(self, name: str, result: Any) -> Any:
-        question = self.learnt.get(name)
-        if question is None:
-            found = list(_values(name, result))
-            return found[0] if len(found) == 1 and not isinstance(found[0], Mapping) else found or None
-        answer = read_answer(result, question)
-        return list(answer.labels or ()) if question.multiple and answer.labels is not None else answer.label
+    def answers(self, annotation: Annotation, readers: Mapping[str, AnswerReader]) -> dict[str, Any]:
+        """Control → its answer in an annotation; None where it was left open, or cannot be read."""
+        return {name: _answer(name, annotation, readers.get(name)) for name in self.names}
+
+
+def _answer(name: str, annotation: Annotation, reader: AnswerReader | None) -> Any:
+    if reader is None:
+        found = list(_values(name, annotation.result))
+        return found[0] if len(found) == 1 and not isinstance(found[0], Mapping) else found or None
+    answer = reader.read(annotation)
+    return list(answer.labels or ()) if reader.question.multiple and answer.labels is not None else answer.label
 
 
 def _values(name: str, result: Any) -> Iterator[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ml_backend.evaluation.agreement import answers, together
 from ml_backend.exporting.answers import Controls
 from ml_backend.exporting.provenance import EVALUATION, AskedUnder, Provenance, carried_of
 from ml_backend.label_sets import pack, unpack
-from ml_backend.label_studio.answers import Answer, read_answer
+from ml_backend.label_studio.answers import Answer, AnswerReader
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.task_rows import parse_time
 from ml_backend.records import CONTROL, Annotation, Task
@@ -60,7 +60,7 @@ class _Given:
 
     raw: Mapping[str, Any]
     record: Annotation
-    problem: str | None
+    """Without its label."""
     annotator: str | int | None
     created_at: str
     updated_at: str
@@ -88,18 +88,25 @@ def annotation_rows(
     """
     ordered = sorted((task for task in tasks if task["annotations"]), key=lambda task: task["id"])
     under = AskedUnder(question, [task["id"] for task in ordered], store)
-    for task in ordered:
-        raw = sorted(task["annotations"], key=lambda annotation: annotation["id"])
-        given = [_given(task, annotation, question, emails, under) for annotation in raw]
-        labels = answers(each.record for each in given)
+    known = [[_given(task, annotation, emails, under) for annotation in _in_order(task)] for task in ordered]
+    records = [each.record for given in known for each in given]
+    reader = None if question is None else AnswerReader.of(question, records)
+    readers = controls.readers(records)
+    for task, given in zip(ordered, known, strict=True):
+        said = [reader.read(each.record) if reader else Answer() for each in given]
+        labels = answers(replace(each.record, label=its.label) for each, its in zip(given, said, strict=True))
         split = _split(task, given)
-        for each in given:
-            found = {"task_id": task["id"], "split": split} | _row(each, labels, question)
-            more = {"answers": controls.answers(each.raw.get("result"))} if controls.names else {}
+        for each, its in zip(given, said, strict=True):
+            found = {"task_id": task["id"], "split": split} | _row(each, its, labels, question)
+            more = {"answers": controls.answers(each.record, readers)} if controls.names else {}
             yield {name: found[name] for name in COLUMNS} | more | {"data": task["data"]}
 
 
-def _row(given: _Given, labels: Sequence[str], question: ChoiceQuestion | None) -> dict[str, Any]:
+def _in_order(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(task["annotations"], key=lambda annotation: annotation["id"])
+
+
+def _row(given: _Given, said: Answer, labels: Sequence[str], question: ChoiceQuestion | None) -> dict[str, Any]:
     """What one annotation says, of a task that has these labels."""
     agreed = None if question is None else _agreed(labels, question)
 
@@ -110,8 +117,8 @@ def _row(given: _Given, labels: Sequence[str], question: ChoiceQuestion | None) 
     return {
         "annotation_id": given.record.id,
         "control": None if question is None else question.control,
-        "label": told(given.record.label),
-        "problem": given.problem,
+        "label": told(said.label),
+        "problem": said.problem,
         "consensus_label": told(agreed),
         "tied": bool(labels) and agreed is None,
         "annotator": given.annotator,
@@ -140,7 +147,6 @@ def carried(row: Mapping[str, Any]) -> dict[str, Any]:
 def _given(
     task: Mapping[str, Any],
     annotation: Mapping[str, Any],
-    question: ChoiceQuestion | None,
     emails: Mapping[int, str],
     under: AskedUnder,
 ) -> _Given:
@@ -149,17 +155,16 @@ def _given(
     is_edited = (parse_time(changed) - parse_time(created)).total_seconds() > 1
     person = annotation.get("completed_by")
     updated_at = changed if is_edited else str(before.get("updated_at", changed))
-    answer = Answer() if question is None else read_answer(annotation.get("result"), question)
     record = Annotation(
         id=annotation["id"],
         annotator=person,
         updated_at=parse_time(updated_at),
+        result=annotation.get("result"),
         cancelled=bool(annotation.get("was_cancelled")),
-        label=answer.label,
     )
     annotator = before.get("annotator", emails.get(person or 0, person))
     created_at = str(before.get("created_at", created))
-    return _Given(annotation, record, answer.problem, annotator, created_at, updated_at, under.of(task, annotation))
+    return _Given(annotation, record, annotator, created_at, updated_at, under.of(task, annotation))
 
 
 def _split(task: Mapping[str, Any], given: Sequence[_Given]) -> str:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from ml_backend.label_sets import pack, unpack
 from ml_backend.label_studio.config_controls import BETWEEN
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.records import Annotation
 
 RATING: Final = "rating"
 BULK_REGION: Final = "bulk-"
@@ -67,14 +69,43 @@ def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
     return Answer(labels[0]) if labels else OPEN
 
 
-def leaves_out(result: Any, question: ChoiceQuestion) -> bool:
+@dataclass(frozen=True)
+class AnswerReader:
+    """Reads the annotations of a project, each as `read_answer`, but seen beside all others.
+
+    That nothing was chosen where several choices may be, beside answers to other questions, says that none fits only
+    from the first answer on in which somebody chose something: before, the page may not have asked.
+    """
+
+    question: ChoiceQuestion
+    asked_since: datetime | None = None
+    """When somebody first chose something where none is an answer, too; None: nobody has."""
+
+    @classmethod
+    def of(cls, question: ChoiceQuestion, annotations: Iterable[Annotation]) -> AnswerReader:
+        """For a project with these annotations, of all its tasks."""
+        if not question.none_is_an_answer:
+            return cls(question)
+        given = (each for each in annotations if not each.cancelled)
+        return cls(
+            question, min((each.updated_at for each in given if read_answer(each.result, question).label), default=None)
+        )
+
+    def read(self, annotation: Annotation) -> Answer:
+        """What one of them answers."""
+        answer = read_answer(annotation.result, self.question)
+        is_early = self.asked_since is None or annotation.updated_at < self.asked_since
+        return OPEN if answer.label == "" and is_early and _leaves_out(annotation.result, self.question) else answer
+
+
+def _leaves_out(result: Any, question: ChoiceQuestion) -> bool:
     """Whether a result that can be read answers something, and has nothing of this question."""
     return bool(result) and all(region.get("from_name") != question.control for region in result)
 
 
 def _is_of_another_alone(result: Sequence[Mapping[str, Any]], question: ChoiceQuestion) -> bool:
     ids = (str(region.get("id", "")) for region in result)
-    return leaves_out(result, question) and all(name == ONE_QUESTION or name.startswith(BULK_REGION) for name in ids)
+    return _leaves_out(result, question) and all(name == ONE_QUESTION or name.startswith(BULK_REGION) for name in ids)
 
 
 def is_listed(label: str | None, question: ChoiceQuestion) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ml_backend.evaluation.agreement import answers, together
 from ml_backend.label_sets import pack, unpack
-from ml_backend.label_studio.answers import bulk_action, leaves_out, read_answer
+from ml_backend.label_studio.answers import AnswerReader, bulk_action
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Annotation, Task
 
@@ -80,17 +80,14 @@ def divide(tasks: Iterable[Task], question: ChoiceQuestion, dropped: Collection[
     A task trains with the label that most of its annotators gave; where they choose several, with those that more than
     half of them chose. Evaluation tasks never train and are never queued.
     Tasks that somebody ``dropped`` are not open to anything, not even the control arm: it would wait for them forever.
-    That nothing was chosen where several may be, beside answers to other questions, says that none fits only from the
-    first answer on in which somebody chose something: before, the page may not have asked.
+    Answers are read by `AnswerReader`.
     """
     pool, unwanted = TaskPool(multiple=question.multiple), frozenset(dropped)
-    since = None
-    if question.none_is_an_answer:
-        tasks = list(tasks)
-        since = _asked_since(tasks, question)
+    tasks = list(tasks)
+    reader = AnswerReader.of(question, (each for task in tasks for each in task.annotations))
     for task in tasks:
         pool.count(task, unwanted)
-        given = answers(_read(task, question, pool.unreadable, since))
+        given = answers(_read(task, reader, pool.unreadable))
         if len(given) > 1:
             pool.several[task.id] = given
         label = _listed(together(given, sets=question.multiple), question, pool.foreign_labels)
@@ -121,20 +118,10 @@ def answered_in_bulk(tasks: Iterable[Task]) -> set[int]:
     return found
 
 
-def _asked_since(tasks: Iterable[Task], question: ChoiceQuestion) -> datetime | None:
-    """When somebody first chose something in a question of several choices; None: nobody has."""
-    given = (each for task in tasks for each in task.annotations if not each.cancelled)
-    return min((each.updated_at for each in given if read_answer(each.result, question).label), default=None)
-
-
-def _read(
-    task: Task, question: ChoiceQuestion, unreadable: dict[int, str], since: datetime | None
-) -> Iterator[Annotation]:
-    """A task's annotations with their labels; why one cannot be read is noted. ``since``: of `_asked_since`."""
+def _read(task: Task, reader: AnswerReader, unreadable: dict[int, str]) -> Iterator[Annotation]:
+    """A task's annotations with their labels; why one cannot be read is noted."""
     for annotation in task.annotations:
-        answer = read_answer(annotation.result, question)
+        answer = reader.read(annotation)
         if answer.problem is not None and not annotation.cancelled:
             unreadable.setdefault(task.id, f"annotation {annotation.id}: {answer.problem}")
-        is_early = since is None or annotation.updated_at < since
-        unasked = answer.label == "" and is_early and leaves_out(annotation.result, question)
-        yield replace(annotation, label=None if unasked else answer.label)
+        yield replace(annotation, label=answer.label)

@@ -13,11 +13,11 @@ from ml_backend.dashboard.reading.maps import control_tasks
 from ml_backend.errors import BadItemError, ConfigurationError
 from ml_backend.evaluation.agreement import answers, together
 from ml_backend.label_sets import unpack
-from ml_backend.label_studio.answers import label_of
+from ml_backend.label_studio.answers import AnswerReader
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.label_studio.task_cache import TaskCache
-from ml_backend.records import EVALUATION_FIELD, Task
+from ml_backend.records import EVALUATION_FIELD, Annotation, Task
 from ml_backend.rounds.tally import state_of
 from ml_backend.store.documents import CURRENT, MOVES, QUESTION, WISHES
 from ml_backend.store.pool_map import MAP_FILE
@@ -86,6 +86,7 @@ def _facts(store: ProjectStore) -> Iterator[TaskFacts]:
     queue = store.current().queue
     queued = {item.task_id for item in store.queue(queue).predictions} if queue else set()
     dropped = set(read_overrides(store).dropped)
+    reader = AnswerReader.of(question, (each for task in cache.annotated() for each in task.annotations))
     for task in cache.tasks():
         found = state_of(task)
         if task.is_evaluation:
@@ -94,12 +95,12 @@ def _facts(store: ProjectStore) -> Iterator[TaskFacts]:
             found = "dropped" if task.id in dropped else "queued" if task.id in queued else "open"
         is_control = found == "queued" and task.id in control
         guess, probability = (None, None) if is_control else guesses.get(task.id, (None, None))
-        label = together(answers(_labelled(task, question)), sets=question.multiple)
+        label = together(answers(_labelled(task, reader)), sets=question.multiple)
         yield TaskFacts(task.id, _words(task, question, media).casefold(), found, label, guess, probability, is_control)
 
 
-def _labelled(task: Task, question: ChoiceQuestion) -> Iterator[Any]:
-    return (replace(each, label=label_of(each.result, question)) for each in task.annotations)
+def _labelled(task: Task, reader: AnswerReader) -> Iterator[Annotation]:
+    return (replace(each, label=reader.read(each).label) for each in task.annotations)
 
 
 def _guesses(store: ProjectStore) -> dict[int, tuple[str | None, float | None]]:

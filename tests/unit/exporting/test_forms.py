@@ -184,6 +184,20 @@ def test_each_question_has_its_answer_in_a_column_of_its_own(answered, tmp_path)
     assert json.loads(stored["answer.box"]) == first["box"]
 
 
+def test_nothing_chosen_is_left_open_before_anybody_chose_as_in_rounds():
+    other = [region("choice", "choices", ["a"])]
+    tagged = [*other, region("tags", "choices", ["y"])]
+    given = [("08:00:00", other), ("09:00:00", tagged), ("10:00:00", other)]
+    tasks = [task(n, annotation(n, at=at, result=result)) for n, (at, result) in enumerate(given, 1)]
+    rows = list(annotation_rows(tasks, TAGS, EMAILS, None, SEVERAL))
+    assert [row["label"] for row in rows] == [None, ["y"], []]
+    assert [row["consensus_label"] for row in rows] == [None, ["y"], []]
+    assert [row["answers"]["tags"] for row in rows] == [None, ["y"], []]
+    assert [row["answers"]["choice"] for row in rows] == ["a"] * 3
+    first = next(annotation_rows(tasks[:1], QUESTION, EMAILS, None, SEVERAL))
+    assert (first["label"], first["answers"]["tags"]) == ("a", None), "nobody ever chose"
+
+
 def test_where_nothing_is_learnt_the_answers_are_there_without_labels(answered, tmp_path):
     seen = {
         "model_version": "start.predictions-0001",
