@@ -133,7 +133,7 @@ def _decoded_alike(raw: bytes, sides: Sequence[int]) -> list[list[int]]:
     return list(groups.values())
 
 
-def decode_grey(raw: bytes | str, side: int = GREY_SIDE, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:
+def decode_grey(raw: bytes | str, side: int = GREY_SIDE) -> Pixels:
     """A picture of any size and mode in grey ``uint8 [side, side]``, as a whole.
 
     Transparent parts become white, as annotators see them in the browser. Other sizes are scaled to fit and centred on
@@ -157,10 +157,10 @@ def decode_grey(raw: bytes | str, side: int = GREY_SIDE, *, limits: PictureLimit
             grey = ImageOps.pad(grey, (side, side), method=Image.Resampling.LANCZOS, color=colour)
         return np.array(grey, dtype=np.uint8)
 
-    return _decoded(raw, FINER * side, limits, shrink)
+    return _decoded(raw, FINER * side, DEFAULT_LIMITS, shrink)
 
 
-def thumbnail(raw: bytes, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+def thumbnail(raw: bytes) -> bytes:
     """A small picture file for a page: of `THUMBNAIL` pixels at most a side, as JPEG; a small file stays as it is.
 
     Raises:
@@ -177,7 +177,7 @@ def thumbnail(raw: bytes, *, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
         turned(colours, image).convert("RGB").save(content, "JPEG", quality=JPEG_QUALITY)
         return content.getvalue()
 
-    return _decoded(raw, THUMBNAIL, limits, shrink)
+    return _decoded(raw, THUMBNAIL, DEFAULT_LIMITS, shrink)
 
 
 def _decoded(raw: bytes | str, least: int, limits: PictureLimits, shrink: Callable[[Image.Image], T]) -> T:

@@ -68,10 +68,9 @@ def make_queue(
         chosen = _chosen(project, context, scores, heard, count)
         project, chosen, context, heard = _as_tasks(project, chosen, context, heard, recorder, options)
         predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
-        step.detail = f"{len(predictions)} by {strategy}"
         if any(part.name == "auto" for part in parse_strategy(strategy)):
             recorder.report.choice = _auto_choice(project, trained=model is not None)
-            step.detail += f" ({recorder.report.choice})"
+        step.detail = f"{len(predictions)} by {_in_words(strategy, recorder.report.choice)}"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
@@ -164,6 +163,13 @@ def _context(
         unlabelled=project.unlabelled,
         multiple=project.question.multiple,
     )
+
+
+def _in_words(strategy: str, choice: str) -> str:
+    """A strategy and what ``auto`` in it asks for now, whose name begins that."""
+    if strategy == "auto":
+        return choice
+    return f"{strategy} ({choice})" if choice else strategy
 
 
 def _auto_choice(project: RoundProject, *, trained: bool) -> str:
