@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -75,3 +76,27 @@ class Encoder(Protocol):
         Raises:
             ModelError: weights and configuration do not fit this encoder.
         """
+
+
+class WithoutOptions:
+    """What encoders share of which nothing can be set, since they were learnt elsewhere."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def options(cls) -> Mapping[str, float]:
+        """Nothing can be set."""
+        return {}
+
+    @classmethod
+    def _check(cls, items: Sequence[Any], options: Mapping[str, float] | None) -> None:
+        """Refuse what ``learn`` must not be given. Raises ModelError: an option, or no items."""
+        if options:
+            raise ModelError(f"{cls.name} has no options, but {', '.join(options)} is set; remove it")
+        need_items(cls.name, items)
+
+
+def need_items(encoder: str, items: Sequence[Any]) -> None:
+    """Refuse to learn from nothing. Raises ModelError."""
+    if not len(items):
+        raise ModelError(f"{encoder}: there are no items to learn from; import tasks first")

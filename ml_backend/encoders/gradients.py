@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 
 from ml_backend import hardware
-from ml_backend.encoders.base import Rows
+from ml_backend.encoders.base import Rows, need_items
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
@@ -69,8 +69,7 @@ class Gradients:
         from ml_backend.encoders.gradient_histograms import histograms, shape_of, stack
 
         chosen = _resolved(cls.options(), options)
-        if not len(items):
-            raise ModelError("gradients: there are no items to learn from; import tasks first")
+        need_items(cls.name, items)
         rows = []
         with torch.inference_mode():
             for start in range(0, len(items), BLOCK):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.encoders import picture_vectors
-from ml_backend.encoders.base import Rows
+from ml_backend.encoders.base import Rows, WithoutOptions
 from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 
 
-class Photos:
+class Photos(WithoutOptions):
     """What a pretrained network sees in photographs, compared with what all of the pool share.
 
     Items are features of ``picture_vectors`` ``float32 [D]``: centred on those of the pool, and of length 1.
@@ -37,11 +37,6 @@ class Photos:
         self._mean = mean
 
     @classmethod
-    def options(cls) -> Mapping[str, float]:
-        """Nothing can be set."""
-        return {}
-
-    @classmethod
     def missing(cls) -> str | None:
         """The packages of its networks, where none is installed."""
         return picture_vectors.all_missing()
@@ -56,10 +51,7 @@ class Photos:
         progress: Progress = no_progress,
     ) -> Self:
         """Take the mean of the items; see ``Encoder.learn``."""
-        if options:
-            raise ModelError(f"{cls.name} has no options, but {', '.join(options)} is set; remove it")
-        if not len(items):
-            raise ModelError(f"{cls.name}: there are no items to learn from; import tasks first")
+        cls._check(items, options)
         mean = _stacked(cls.name, items, np.size(items[0])).mean(axis=0, dtype=np.float64)
         progress(len(items), len(items))
         return cls(mean.astype(np.float32))

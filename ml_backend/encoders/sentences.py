@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ml_backend import hardware
 from ml_backend.encoders import text_vectors as text_encoding
-from ml_backend.encoders.base import Rows
+from ml_backend.encoders.base import Rows, WithoutOptions
 from ml_backend.encoders.side_by_side import BOTH
-from ml_backend.errors import ModelError
 from ml_backend.records import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -18,16 +17,10 @@ if TYPE_CHECKING:
 BLOCK = 1024
 
 
-class _Pretrained:
+class _Pretrained(WithoutOptions):
     """An encoder of `text_encoding`; nothing about it is learnt, or stored, with a project."""
 
-    name: ClassVar[str]
     object_tag: ClassVar[str] = "Text"
-
-    @classmethod
-    def options(cls) -> Mapping[str, float]:
-        """Nothing can be set."""
-        return {}
 
     @classmethod
     def missing(cls) -> str | None:
@@ -44,10 +37,7 @@ class _Pretrained:
         progress: Progress = no_progress,
     ) -> Self:
         """Encode the items, which are kept for the process; see ``Encoder.learn``."""
-        if options:
-            raise ModelError(f"{cls.name} has no options, but {', '.join(options)} is set; remove it")
-        if not len(items):
-            raise ModelError(f"{cls.name}: there are no items to learn from; import tasks first")
+        cls._check(items, options)
         encoder = cls()
         for start in range(0, len(items), BLOCK):
             encoder.embed(items[start : start + BLOCK])
