@@ -45,7 +45,8 @@ def read_project(
 
     Raises:
         LabelConfigError: the project does not ask one choice about one image or text.
-        ConfigurationError: wrong settings. LabelStudioError: the tasks cannot be read.
+        ConfigurationError: wrong settings, or no task has the numbers that one names. LabelStudioError: the tasks
+            cannot be read.
     """
     with recorder.step("read") as step:
         now = present.project

@@ -4,36 +4,73 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 
 from ml_backend.encoders import feature_store
 from ml_backend.encoders.feature_store import Array, content_key
-from ml_backend.errors import BadItemError
+from ml_backend.errors import BadItemError, ConfigurationError
 from ml_backend.label_studio.config_objects import NUMBERS, ShownObject
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.media import MediaReader
-from ml_backend.label_studio.task_fields import field_value
+from ml_backend.label_studio.task_fields import FIELD, field_value
 from ml_backend.models.reading import ItemReader
+from ml_backend.models.vectors import numbers
 from ml_backend.records import Progress, Task, no_progress
 
 FETCHERS: Final = 8
 """Pictures fetched at once."""
 BLOCK: Final = 128
 """Tasks whose content is held at a time."""
+SHOWN: Final = 10
+"""Fields that are named."""
+DEEPEST: Final = 5
+"""Levels of a task's data in which they are looked for."""
 Item = Array | BadItemError
 
 
-def usual_length(tasks: Iterable[Task], question: ChoiceQuestion) -> int:
-    """How many numbers most tasks have in the field that is learnt from; 0 where none has any, or none is asked for."""
-    if not question.has_numbers:
+def usual_length(tasks: Sequence[Task], question: ChoiceQuestion) -> int:
+    """How many numbers most tasks have in the field that is learnt from; 0 where none is asked for, or without tasks.
+
+    Raises:
+        ConfigurationError: no task has any there; the message names the fields where they have.
+    """
+    if not question.has_numbers or not tasks:
         return 0
-    found = (field_value(task.data, question.parts[0].field) for task in tasks)
-    lengths = Counter(len(value) for value in found if isinstance(value, list) and value)
-    return max(lengths, key=lambda length: (lengths[length], length), default=0)
+    field = question.parts[0].field
+    values = [field_value(task.data, field) for task in tasks]
+    lengths = Counter(len(value) for value in values if _has_numbers(value))
+    if not lengths:
+        is_there = any(value is not None for value in values)
+        raise ConfigurationError(_without_numbers(field, tasks, is_there=is_there))
+    return max(lengths, key=lambda length: (lengths[length], length))
+
+
+def _has_numbers(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, int | float) for each in value)
+
+
+def _without_numbers(field: str, tasks: Sequence[Task], *, is_there: bool) -> str:
+    lacking = f"a list of numbers in the field {field!r}" if is_there else f"a field {field!r}"
+    counts = Counter(name for task in tasks for name in _with_numbers(task.data))
+    told = ", ".join(f"{name!r} ({count:,} of {len(tasks):,} tasks)" for name, count in counts.most_common(SHOWN))
+    step = f"Lists of numbers are in: {told}. Name one of these" if told else "No field has one: import tasks with them"
+    return f"No task has {lacking}, which the setting embedding_field names. {step}, or take the setting away."
+
+
+def _with_numbers(value: Any, name: str = "", depth: int = 0) -> Iterator[str]:
+    """The fields in which a list of numbers is, as the setting names them."""
+    if isinstance(value, Mapping) and depth < DEEPEST:
+        for key, inside in value.items():
+            yield from _with_numbers(inside, f"{name}.{key}" if name else str(key), depth + 1)
+    elif isinstance(value, list) and FIELD.fullmatch(f"${name}"):
+        with suppress(BadItemError):
+            numbers(value)
+            yield name
 
 
 def read_vectors(

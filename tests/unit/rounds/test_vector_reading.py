@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml_backend.encoders import feature_store
-from ml_backend.errors import LabelConfigError
+from ml_backend.errors import ConfigurationError, LabelConfigError
 from ml_backend.label_studio.labeling_config import parse_label_config, question_from, read_label_config
 from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.reading import ItemReader
@@ -113,6 +113,23 @@ def test_the_usual_length_of_nothing():
     assert usual_length([], question(embedding_field="v")) == 0
     assert usual_length(tasks([1]), question(BOTH)) == 0
     assert usual_length(tasks([1], [1, 2]), question(embedding_field="v")) == 2, "a tie is not left to chance"
+
+
+def test_a_field_that_no_task_has_is_told_once_with_those_that_hold_numbers():
+    data = {"vektor": [1, 2], "meta": {"inner": [0.5], "my-field": [1]}, "words": ["a"], "n": 3, "no": []}
+    pool = [Task(number, data) for number in range(3)] + [Task(3, {"vektor": [1, 2]})]
+    with pytest.raises(ConfigurationError) as error:
+        usual_length(pool, question(embedding_field="vector"))
+    assert str(error.value) == (
+        "No task has a field 'vector', which the setting embedding_field names. Lists of numbers are in: 'vektor' "
+        "(4 of 4 tasks), 'meta.inner' (3 of 4 tasks). Name one of these, or take the setting away."
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"has a list of numbers in the field 'words'.*'vektor' \(4 of 4 tasks\)"
+    ):
+        usual_length(pool, question(embedding_field="words"))
+    with pytest.raises(ConfigurationError, match="No field has one: import tasks with them, or take"):
+        usual_length(tasks("x"), question(embedding_field="w"))
 
 
 def test_known_items_are_the_numbers_that_can_be_read():
