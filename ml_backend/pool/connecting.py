@@ -19,6 +19,7 @@ from ml_backend.pool.encoders import PoolEncoder, Raw, choose
 from ml_backend.pool.fields import check_kind, columns_of, learnt_fields
 from ml_backend.pool.listing import Listing, address, listing
 from ml_backend.pool.source import Source, check_columns, inner, schema_of
+from ml_backend.pool.tables import check_id_types
 from ml_backend.pool.vectors import FOLDER
 from ml_backend.rounds.encoder_choice import DOCUMENT
 from ml_backend.store.manifest import Manifest
@@ -92,6 +93,7 @@ def look(
     columns = schema_of(found)
     fields = columns_of(question, shown, found, {c: k for c, k in columns.items() if c != id_column}, named)
     pool = _pool(found, columns, fields, id_column, learnt_fields(question))
+    check_id_types(found, pool.id_column)
     rows = found.count if pool.is_pictures else _count(pool)
     if not rows:
         raise DataError(f"{found.url} has no rows.")

@@ -25,6 +25,7 @@ from ml_backend.pool.engine import WorkerLost, cores, reading
 from ml_backend.pool.ledger import Ledger, hashes_of, ledger_of, look_through
 from ml_backend.pool.source import Source, inner
 from ml_backend.pool.state import State, tell
+from ml_backend.pool.tables import check_id_types
 from ml_backend.pool.vector_columns import vectors_in
 from ml_backend.pool.vectors import MARK, REASON, VECTOR, About, Vectors
 from ml_backend.records import Progress, no_progress
@@ -130,6 +131,7 @@ def embed(
     options = options or EmbedOptions()
     with lock(vectors):
         source.check()
+        check_id_types(source.listing, source.pool.id_column)
         _begin(vectors, encoder.about())
         if options.retry_bad:
             vectors.drop_bad()

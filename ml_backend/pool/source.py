@@ -16,13 +16,12 @@ from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
 from ml_backend.pool.listing import LOCAL, Listing, base, listing, pictures
 from ml_backend.pool.marks import file_times, mark_of
-from ml_backend.pool.tables import damaged_file, named, table
+from ml_backend.pool.tables import WHOLE_NUMBERS, damaged_file, named, table
 from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
 TEXTS: Final = frozenset({"String", "Null"})
 """``Null``: a column of nothing but empty values."""
 MOST_ASKED: Final = 10_000

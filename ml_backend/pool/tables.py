@@ -9,12 +9,15 @@ from dataclasses import replace
 from functools import lru_cache, reduce
 from typing import Any, Final
 
+import numpy as np
+
 from ml_backend.errors import DataError
 from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
 from ml_backend.pool.listing import LOCAL, Listing, literal
 
 HEADERS: Final = 8
-"""CSV files whose first lines are read at once."""
+"""Files whose columns are looked at at once."""
+WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
 SEARCH_SECONDS: Final = 60.0
 """For the file that cannot be read."""
 
@@ -65,6 +68,40 @@ def _by_header(found: Listing) -> Mapping[tuple[str, ...], list[str]]:
         for file, names in zip(found.files, executor.map(header, found.files), strict=True):
             groups.setdefault(names, []).append(file)
     return groups
+
+
+def check_id_types(found: Listing, column: str) -> None:
+    """See to it that ids are of one type in all files: Daft reads them as in the first, where 2.5 becomes 2.
+
+    Of CSV files all values are read as texts. Whole numbers of fewer bits stay what they are.
+
+    Raises:
+        DataError: they are not, or a file cannot be read.
+    """
+    if found.kind not in ("parquet", "jsonl"):
+        return
+
+    def kind_in(file: str) -> str:
+        with reading(file.removeprefix(LOCAL)):
+            columns = {each.name: str(each.dtype) for each in table(replace(found, files=(file,))).schema()}
+        return columns.get(column, "Null")
+
+    with ThreadPoolExecutor(HEADERS) as executor:
+        kinds = list(executor.map(kind_in, found.files))
+    for file, kind in zip(found.files, kinds, strict=True):
+        if not _reads_as(kinds[0], kind):
+            raise DataError(
+                f"The column {column!r} of {file.removeprefix(LOCAL)} is {kind}, and that of "
+                f"{found.files[0].removeprefix(LOCAL)} {kinds[0]}: ids would change as they are read. Save all files "
+                "with the same type."
+            )
+
+
+def _reads_as(first: str, kind: str) -> bool:
+    """Whether values of a type stay what they are as those of the first file; nothing stays nothing."""
+    if {first, kind} <= WHOLE_NUMBERS:
+        return bool(np.can_cast(kind.lower(), first.lower()))
+    return kind in (first, "Null")
 
 
 def damaged_file(found: Listing, *, clock: Callable[[], float] = time.monotonic) -> str:

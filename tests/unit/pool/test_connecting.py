@@ -88,6 +88,20 @@ def test_what_does_not_fit_the_project_is_said(tmp_path, store):
         looked(table, store, settings=ProjectSettings(text_model="headlines"))
 
 
+def test_ids_of_another_type_in_some_file_are_refused_with_file_and_types(tmp_path, store):
+    place = tmp_path / "p"
+    write_table(place / "a.parquet", [(1, "x"), (2, "y")])
+    write_table(place / "b.parquet", [(None, "z")])  # of no type: rows without an id are told elsewhere
+    pool = looked(place, store).pool
+    write_table(place / "c.parquet", [(2.5, "z")])
+    told = r"column 'id' of \S+/c\.parquet is Float64, and that of \S+/a\.parquet Int64: .* Save all files"
+    with pytest.raises(DataError, match=told):
+        looked(place, store)
+    connect(store, pool)
+    with pytest.raises(DataError, match=told):
+        embed_pool(Settings(model_dir=tmp_path / "stores", text_model="auto"), store)
+
+
 def test_several_fields_have_a_column_each(tmp_path, store):
     both = parse_label_config(PAIR, wanted=Wanted("", "text,title"))
     place = write_table(tmp_path / "a.parquet", [("a", "x", "y")], columns=("id", "title", "body"))

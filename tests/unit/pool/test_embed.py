@@ -274,7 +274,10 @@ def test_ids_that_tell_no_row_from_others_are_refused(tmp_path, vectors, rows, t
 
 def test_a_file_whose_ids_are_of_another_type_is_not_read_as_less(table, vectors):
     pool = pool_of(table)
-    write_table(table / "3.parquet", [(1.5, "x")])
+    other = write_table(table / "3.parquet", [(1.5, "x")])
+    with pytest.raises(DataError, match=r"3\.parquet is Float64, and that of \S+/1\.parquet String"):
+        embed(Source(pool), vectors, LIGHT)
+    other.unlink()
     write_table(table / "4.parquet", [("a", "x")], columns=("key", "text"))
     with pytest.raises(DataError, match="have no id in the column 'id'"):
         embed(Source(pool), vectors, LIGHT)
