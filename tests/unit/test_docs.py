@@ -6,6 +6,7 @@ import ast
 import re
 import runpy
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from io import StringIO
@@ -208,6 +209,21 @@ def test_every_route_and_every_field_of_a_version_is_explained() -> None:
     assert [name for name, text in field_docs(Manifest).items() if not text] == []
     assert [document.name for document in STORED if not document_docs().get(document.name)] == []
     assert len(routes()) > 20
+
+
+def test_the_changelog_has_one_section_for_what_is_not_released() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    sections = re.findall(r"^## \[(.+?)\](.*)$", text, re.M)
+    names = [name for name, _ in sections]
+    assert len(set(names)) == len(names)
+    assert all(name == "Unreleased" or "not" not in rest for name, rest in sections), "released, or Unreleased"
+    assert version in names or text.partition("## [Unreleased]")[2].lstrip().startswith(f"This will be {version}.")
+    newest = text.split("\n## [")[1]
+    assert len(set(told := re.findall(r"^- .+", newest, re.M))) == len(told)
+    kinds = re.findall(r"^### (.+)$", newest, re.M)
+    known = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    assert kinds == [kind for kind in known if kind in kinds]
 
 
 @each_document
