@@ -45,8 +45,7 @@ def usual_length(tasks: Sequence[Task], question: ChoiceQuestion) -> int:
     values = [field_value(task.data, field) for task in tasks]
     lengths = Counter(len(value) for value in values if _has_numbers(value))
     if not lengths:
-        is_there = any(value is not None for value in values)
-        raise ConfigurationError(_without_numbers(field, tasks, is_there=is_there))
+        raise ConfigurationError(without_numbers(tasks, field))
     return max(lengths, key=lambda length: (lengths[length], length))
 
 
@@ -54,7 +53,9 @@ def _has_numbers(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(each, int | float) for each in value)
 
 
-def _without_numbers(field: str, tasks: Sequence[Task], *, is_there: bool) -> str:
+def without_numbers(tasks: Sequence[Task], field: str) -> str:
+    """That no task has numbers in the field that the setting names, where they have some, and what to do."""
+    is_there = any(field_value(task.data, field) is not None for task in tasks)
     lacking = f"a list of numbers in the field {field!r}" if is_there else f"a field {field!r}"
     counts = Counter(name for task in tasks for name in _with_numbers(task.data))
     told = ", ".join(f"{name!r} ({count:,} of {len(tasks):,} tasks)" for name, count in counts.most_common(SHOWN))

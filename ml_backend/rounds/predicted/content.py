@@ -14,6 +14,7 @@ from ml_backend.models.vectors import Features, numbers
 from ml_backend.records import Task
 from ml_backend.rounds.predicted.reading import PredictedProject
 from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.vector_reading import without_numbers
 
 SHOWN_TASKS: Final = 5
 """Tasks that a warning names."""
@@ -25,7 +26,7 @@ def contents(project: PredictedProject, tasks: Sequence[Task], recorder: Recorde
     A task without a text has the empty one, and one without a usable vector that of zeros: it is like no other.
 
     Raises:
-        ConfigurationError: there is neither.
+        ConfigurationError: there is neither, or no task has numbers in the field that is named.
     """
     if field := project.settings.embedding_field:
         return _vectors(tasks, field, recorder)
@@ -42,6 +43,8 @@ def contents(project: PredictedProject, tasks: Sequence[Task], recorder: Recorde
 def _vectors(tasks: Sequence[Task], field: str, recorder: Recorder) -> list[Features]:
     read = [_vector(task, field) for task in tasks]
     lengths = Counter(len(each) for each in read if not isinstance(each, BadItemError))
+    if tasks and not lengths:
+        raise ConfigurationError(without_numbers(tasks, field))
     usual = lengths.most_common(1)[0][0] if lengths else 1
     good = [not isinstance(each, BadItemError) and len(each) == usual for each in read]
     wrong = [task.id for task, is_good in zip(tasks, good, strict=True) if not is_good]

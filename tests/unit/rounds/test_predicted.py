@@ -106,6 +106,9 @@ def test_diversity_by_numbers_that_come_with_the_tasks(tmp_path: Path) -> None:
     (warning,) = report.warnings
     assert warning.startswith("2 tasks hold no 2 numbers in 'vector'")
     assert warning.endswith("5, 6.")
+    misspelt = predicted_project(tmp_path, [one(0.5)] * 6, tasks=tasks, **mixed | {"embedding_field": "vectors"})
+    with pytest.raises(ConfigurationError, match=r"No task has a field 'vectors'.*'vector' \(5 of 6 tasks\)"):
+        queue_of(misspelt)
 
 
 def test_parts_that_need_answers_are_refused(tmp_path: Path) -> None:
