@@ -8,6 +8,7 @@ from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.pool.engine import without_secrets
 from ml_backend.pool.listing import address, listing
 from ml_backend.pool.source import Source, check_columns, schema_of
+from ml_backend.pool.tables import check_id_types
 
 
 def ids_of(pool):
@@ -27,6 +28,16 @@ def test_rows_of_a_table(tmp_path, name):
 def test_numbers_are_ids_too_and_zeros_before_them_stay(tmp_path):
     assert ids_of(pool_of(write_table(tmp_path / "a.parquet", [(7, "x"), (8, "y")]))) == ["7", "8"]
     assert ids_of(pool_of(write_table(tmp_path / "a.csv", [("007", "x"), ("008", "y")]))) == ["007", "008"]
+
+
+def test_texts_that_look_like_dates_in_one_file_stay_texts(tmp_path):
+    write_table(tmp_path / "p" / "a.jsonl", [("k", "x")])
+    write_table(tmp_path / "p" / "b.jsonl", [("2024-01-01", "y")])
+    check_id_types(listing(address(str(tmp_path / "p"))), "id")
+    assert ids_of(pool_of(tmp_path / "p")) == ["k", "2024-01-01"]
+    write_table(tmp_path / "p" / "c.jsonl", [(3, "y")])
+    with pytest.raises(DataError, match=r"c\.jsonl is Int64, and that of \S+/a\.jsonl String"):
+        check_id_types(listing(address(str(tmp_path / "p"))), "id")
 
 
 def test_a_field_may_have_the_name_of_the_id(tmp_path):
