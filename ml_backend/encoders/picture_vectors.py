@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -158,7 +158,8 @@ def encode(name: str, pictures: Sequence[Pixels]) -> Features:
 def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LIMITS) -> list[Features | BadItemError]:
     """Features ``[D]`` of encoded pictures or, in a picture's place, why it cannot be read.
 
-    Some threads decode while the network runs; memory does not grow with the number of pictures.
+    Some threads decode while the networks run, each in a thread of its own; memory does not grow with the number of
+    pictures.
 
     Raises:
         ConfigurationError: the encoder cannot be loaded.
@@ -168,6 +169,7 @@ def read(name: str, raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LI
     return read_each((name,), raws, limits=limits)[0]
 
 
+@hardware.threads()
 def read_each(
     names: Sequence[str], raws: Sequence[bytes], *, limits: PictureLimits = DEFAULT_LIMITS
 ) -> list[list[Features | BadItemError]]:
@@ -178,13 +180,15 @@ def read_each(
     """
     sides = [side(name) for name in names]
     columns: list[list[Features | BadItemError]] = [[] for _ in names]
-    with ThreadPoolExecutor(DECODERS) as decoders:
+    with ThreadPoolExecutor(DECODERS) as decoders, ThreadPoolExecutor(len(names)) as networks:
         waiting: deque[Future[list[Pixels] | BadItemError]] = deque()
 
         def see(count: int) -> None:
             decoded = [waiting.popleft().result() for _ in range(count)]
-            for place, (name, column) in enumerate(zip(names, columns, strict=True)):
-                column += _encoded(name, [d if isinstance(d, BadItemError) else d[place] for d in decoded])
+            seen = [[d if isinstance(d, BadItemError) else d[place] for d in decoded] for place in range(len(names))]
+            # Side by side, as threads of one network do not go: these would wait for each other at every layer.
+            for column, rows in zip(columns, networks.map(_encoded, names, seen), strict=True):
+                column += rows
 
         for raw in raws:
             waiting.append(decoders.submit(_try_decode, raw, sides, limits))
@@ -222,10 +226,12 @@ def _try_decode(raw: bytes, sides: Sequence[int], limits: PictureLimits) -> list
         return exc
 
 
-def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> Iterator[Features | BadItemError]:
-    rows = iter(encode(name, [picture for picture in decoded if not isinstance(picture, BadItemError)]))
-    for picture in decoded:
-        yield picture if isinstance(picture, BadItemError) else next(rows)
+def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> list[Features | BadItemError]:
+    """As `encode`, on as many threads as who calls has chosen."""
+    rows = iter(
+        _loaded(resolve(name)).compute([picture for picture in decoded if not isinstance(picture, BadItemError)])
+    )
+    return [picture if isinstance(picture, BadItemError) else next(rows) for picture in decoded]
 
 
 @lru_cache(maxsize=3)
