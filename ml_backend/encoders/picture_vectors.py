@@ -143,11 +143,11 @@ def side(name: str) -> int:
     return _loaded(resolve(name)).network.side
 
 
-@hardware.threads()
 def encode(name: str, pictures: Sequence[Pixels]) -> Features:
     """Features of pictures ``uint8 [side, side, 3]``, as one network makes them: ``[N, D]``.
 
-    The same for a picture whatever stands beside it, but for rounding (1e-4).
+    The same for a picture whatever stands beside it, but for rounding (1e-4). On as many threads as who calls has
+    chosen: several networks may run at once.
 
     Raises:
         ConfigurationError: the encoder cannot be loaded. ModelError: a picture has another shape.
@@ -227,10 +227,7 @@ def _try_decode(raw: bytes, sides: Sequence[int], limits: PictureLimits) -> list
 
 
 def _encoded(name: str, decoded: Sequence[Pixels | BadItemError]) -> list[Features | BadItemError]:
-    """As `encode`, on as many threads as who calls has chosen."""
-    rows = iter(
-        _loaded(resolve(name)).compute([picture for picture in decoded if not isinstance(picture, BadItemError)])
-    )
+    rows = iter(encode(name, [picture for picture in decoded if not isinstance(picture, BadItemError)]))
     return [picture if isinstance(picture, BadItemError) else next(rows) for picture in decoded]
 
 
