@@ -105,6 +105,8 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
     after = order()
     assert after["queue"] != before
     assert rounds(store)[-1]["instant"] == ON
+    (beside,) = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=30).json()["beside"]
+    assert beside.startswith(f'"stars": {LABELLED} labels'), beside
     with pytest.raises(LabelStudioRejected, match="from_name=topic"):
         ask(BOTH.replace('"topic"', '"theme"'))
 
