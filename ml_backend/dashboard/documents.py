@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent / "docs"
 FOLDER_URL: Final = "docs/"
-GROUPS: Final = {"": "Start here", "explanation": "What it means", "howto": "How to", "reference": "Reference"}
+GROUPS: Final = {
+    "": "Start here",
+    "explanation": "What it means",
+    "howto": "How to",
+    "reference": "Reference",
+    "benchmarks": "Figures",
+}
 """Folder → its heading in the list of documents, in this order."""
 EXPLAINED: Final = {
     "labels": "explanation/measures#labels-so-far",
