@@ -43,9 +43,9 @@ from ml_backend.pool.spread import spread_pass
 from ml_backend.pool.upkeep import embed_first, embed_new, is_embedded, settle, take_back
 from ml_backend.records import Project, Task
 from ml_backend.rounds.log import look
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.several_questions import weight_of
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.heads import Head as Beside
 from ml_backend.store.project_store import ProjectStore
 
@@ -80,7 +80,7 @@ def pool_of(
 
 @dataclass
 class RoundPool:
-    """The pool in one round; see `rounds.workspace.OutsidePool`."""
+    """The pool in one round; see `rounds.project.OutsidePool`."""
 
     store: ProjectStore
     client: LabelStudioClient

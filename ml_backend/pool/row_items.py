@@ -19,8 +19,8 @@ from ml_backend.pool.scoring import Rows
 from ml_backend.pool.vectors import About, Vectors, folder_of
 from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier
+from ml_backend.rounds.project import RoundProject, read_tasks
 from ml_backend.rounds.report import Report
-from ml_backend.rounds.workspace import RoundProject, read_tasks
 from ml_backend.selection.control_arm import ORDER_STREAM
 from ml_backend.store.project_store import ProjectStore
 

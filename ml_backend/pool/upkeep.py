@@ -20,8 +20,8 @@ from ml_backend.pool.feeding import finish, rows_there, surplus
 from ml_backend.pool.row_items import Suited
 from ml_backend.pool.source import Source
 from ml_backend.records import FIRST_ROW, Task
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.project_store import ProjectStore
 
 GRACE: Final = timedelta(hours=1)

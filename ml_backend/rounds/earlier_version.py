@@ -9,8 +9,8 @@ import numpy as np
 from ml_backend.errors import ModelError, StoreError
 from ml_backend.models.base import Model
 from ml_backend.models.torch_classifier import SHARPNESS
-from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.project import RoundProject
+from ml_backend.rounds.workspace import Run
 from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, library_versions
@@ -19,7 +19,7 @@ SHAPE_WEIGHTS: Final = ("seed", "hyperparameters", "embedding", "embedding_optio
 """Settings without which weights would have become others."""
 
 
-def earlier_version(project: RoundProject, workspace: Workspace, recorder: Recorder) -> Earlier | None:
+def earlier_version(project: RoundProject, run: Run) -> Earlier | None:
     """What a training may go on from; None where there is nothing like it.
 
     Only the newest version: where it is not in use, it was worse, or somebody went back to an older one.
@@ -37,9 +37,9 @@ def earlier_version(project: RoundProject, workspace: Workspace, recorder: Recor
 
     def load() -> Model | None:
         try:
-            return workspace.library.load(store, name)
+            return run.workspace.library.load(store, name)
         except (StoreError, ModelError) as exc:
-            recorder.warn(f"The new model begins anew: {exc}")
+            run.warn(f"The new model begins anew: {exc}")
             return None
 
     counts = np.array([manifest.label_counts.get(label, 0) for label in manifest.labels], dtype=np.int64)

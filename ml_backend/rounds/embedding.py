@@ -19,9 +19,9 @@ from ml_backend.records import Task
 from ml_backend.rounds.class_descriptions import names
 from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.item_reading import known_items
+from ml_backend.rounds.project import RoundProject, read_tasks, targets_of
 from ml_backend.rounds.random_baseline import random_sample
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, read_tasks, targets_of
 from ml_backend.semi_supervised.choice import FEWEST_OPEN
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.semi_supervised.shares import class_prior, rates_in_pool

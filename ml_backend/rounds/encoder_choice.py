@@ -19,8 +19,8 @@ from ml_backend.errors import StoreError
 from ml_backend.records import Task
 from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import hint
+from ml_backend.rounds.project import RoundProject, read_tasks, targets_of
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject, read_tasks, targets_of
 from ml_backend.semi_supervised.encoder_choice import ENOUGH_LABELS, best_encoder, left_out_right
 from ml_backend.semi_supervised.pool_embedding import digest
 

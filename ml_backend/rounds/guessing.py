@@ -14,7 +14,7 @@ from ml_backend.evaluation.guessing import GuessingVerdict, guessing_verdict, gu
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.several import are_sets
 from ml_backend.records import Progress
-from ml_backend.rounds.workspace import RoundProject
+from ml_backend.rounds.project import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 
 FEWEST_DRAWN: Final = 20

@@ -14,9 +14,9 @@ from ml_backend.label_studio.client import TIME_FORMAT
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.several import different_answers
 from ml_backend.records import Queue
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.several_questions import Heard
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.selection.build_inputs import labelled_in, neighbourhood
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores

@@ -12,8 +12,9 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, doubtful_sets, has_enough, out_of_sample
 from ml_backend.files import fingerprint
 from ml_backend.label_studio.task_fields import top_field
-from ml_backend.rounds.report import Recorder, Step
-from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks, target_indices
+from ml_backend.rounds.project import RoundProject, read_labelled
+from ml_backend.rounds.report import Report, Step
+from ml_backend.rounds.workspace import Run
 
 log = logging.getLogger(__name__)
 TAB_TITLE = "Re-check"
@@ -23,33 +24,33 @@ NO_TASK = 0
 """An id that no task has: a tab without any filter would list all tasks."""
 
 
-def recheck(project: RoundProject, workspace: Workspace, recorder: Recorder) -> None:
+def recheck(project: RoundProject, run: Run) -> None:
     """Bring the project's tab up to date; without the setting ``recheck``, remove the tab that this made before."""
     wanted = project.settings.recheck
     try:
         known = project.store.document(DOCUMENT)
         if not wanted and not known:
             return
-        with recorder.step("re-check") as step:
+        with run.step("re-check") as step:
             if wanted:
-                _list(project, known, workspace, recorder, step)
+                _list(project, known, run, step)
             else:
-                workspace.client.delete_tab(project.now.id, known.get("tab"))
+                run.workspace.client.delete_tab(project.now.id, known.get("tab"))
                 project.store.write_document(DOCUMENT, {})
     except Exception as exc:  # whatever it is: model and order of this round stand
         log.warning("project %s: re-check failed", project.now.id, exc_info=exc)
         reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        recorder.warn(f'The tab "{TAB_TITLE}" is not up to date: {reason}')
+        run.warn(f'The tab "{TAB_TITLE}" is not up to date: {reason}')
 
 
-def _list(project: RoundProject, known: dict[str, Any], workspace: Workspace, recorder: Recorder, step: Step) -> None:
+def _list(project: RoundProject, known: dict[str, Any], run: Run, step: Step) -> None:
     fingerprint = _fingerprint(project)
     if known.get("fingerprint") == fingerprint:
         doubted = [int(task_id) for task_id in known["doubted"]]
     else:
-        doubted = _doubted(project, recorder, step)
+        doubted = _doubted(project, run.report, step)
     shown = [*project.pool.tied, *doubted][: project.settings.recheck]
-    tab = workspace.client.put_tab(
+    tab = run.workspace.client.put_tab(
         project.now.id,
         known.get("tab"),
         TAB_TITLE,
@@ -57,7 +58,7 @@ def _list(project: RoundProject, known: dict[str, Any], workspace: Workspace, re
         columns=("id", f"data.{top_field(project.question.field)}", "annotations_results", "annotators"),
     )
     project.store.write_document(DOCUMENT, {"tab": tab, "fingerprint": fingerprint, "doubted": doubted})
-    recorder.report.doubted = shown
+    run.report.doubted = shown
     step.detail = f"{len(doubted)} labels in doubt, {len(project.pool.tied)} ties; {len(shown)} listed"
 
 
@@ -75,12 +76,10 @@ def tasks_filter(task_ids: list[int]) -> dict[str, Any]:
     return {"conjunction": "or", "items": items}
 
 
-def _doubted(project: RoundProject, recorder: Recorder, step: Step) -> list[int]:
+def _doubted(project: RoundProject, report: Report, step: Step) -> list[int]:
     """Tasks with a doubtful label, evaluation tasks included: a wrong label there falsifies every figure."""
-    labelled = [*project.pool.training, *project.pool.evaluation]
-    examples = read_tasks([task for task, _ in labelled], project, recorder.report)
-    ids = [task.id for task, _ in labelled]
-    targets = target_indices([label for _, label in labelled], examples, ids, project.question)
+    examples, task_ids = read_labelled([*project.pool.training, *project.pool.evaluation], project, report)
+    targets = examples.targets
     if not has_enough(targets, len(project.question.labels)):
         return []
     probabilities = out_of_sample(
@@ -93,7 +92,7 @@ def _doubted(project: RoundProject, recorder: Recorder, step: Step) -> list[int]
         progress=step.progress,
     )
     found = (doubtful_sets if project.question.multiple else doubtful)(probabilities, targets)
-    return [int(examples.task_ids[position]) for position in found]
+    return [int(task_ids[position]) for position in found]
 
 
 def _short(project: RoundProject) -> dict[str, Any]:

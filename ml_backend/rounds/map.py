@@ -14,9 +14,10 @@ from ml_backend.extras import is_installed
 from ml_backend.label_sets import unpack
 from ml_backend.models.base import Model
 from ml_backend.records import FIRST_ROW, Task
+from ml_backend.rounds.project import RoundProject, read_tasks
 from ml_backend.rounds.projection import NOTHING, lay_out, place_new
-from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.workspace import RoundProject, Workspace, read_tasks
+from ml_backend.rounds.report import Report
+from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import strategy_in_use
 from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOWN, Layout, PoolMap, choose_shown
@@ -29,27 +30,20 @@ NEEDED: Final = 2
 """Tasks that make a map."""
 
 
-def draw(
-    project: RoundProject,
-    report: Report,
-    workspace: Workspace,
-    recorder: Recorder,
-    *,
-    installed: Callable[[str], bool] = is_installed,
-) -> None:
+def draw(project: RoundProject, run: Run, *, installed: Callable[[str], bool] = is_installed) -> None:
     """Draw the pool as the served version sees it, beside the version; a failure is a warning and fails no round.
 
     Without the dashboard's extra nothing would show it, and what draws it is not there.
     """
-    version = report.version
+    version = run.report.version
     if not project.settings.map or version is None or not (installed("dash") and installed("umap")):
         return
     try:
-        model = workspace.library.load(project.store, version)
+        model = run.workspace.library.load(project.store, version)
         if not hasattr(model, "embed"):
             return
-        with recorder.step("map") as step:
-            drawn = _drawn(project, report, model, version)
+        with run.step("map") as step:
+            drawn = _drawn(project, run.report, model, version)
             if drawn is not None:
                 project.store.write_map(version, drawn)
                 sampled = f", {len(drawn.rows)} rows" if len(drawn.rows) else ""
@@ -57,7 +51,7 @@ def draw(
     except Exception as exc:  # whatever it is: model and order of this round stand
         log.warning("project %s: drawing the map failed", project.now.id, exc_info=exc)
         reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        recorder.warn(f"The map is not up to date: {reason}")
+        run.warn(f"The map is not up to date: {reason}")
 
 
 def _drawn(project: RoundProject, report: Report, model: Model, version: str) -> PoolMap | None:

@@ -15,10 +15,10 @@ from ml_backend.records import BULK
 from ml_backend.rounds.evaluation_tasks import FEWEST_EVALUATED, too_few_evaluated
 from ml_backend.rounds.examples import answered_in_bulk
 from ml_backend.rounds.outlook import outlook, saved_missing
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.random_baseline import fit_next, random_models, random_sample
-from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.tally import class_shares, live_accuracy, tally
-from ml_backend.rounds.workspace import RoundProject
+from ml_backend.rounds.workspace import Run
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QueryLogEntry, record
@@ -27,17 +27,14 @@ log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
 
 
-def update(
-    project: RoundProject, version: str | None, recorder: Recorder, *, fit_random: bool
-) -> dict[str, Any] | None:
+def update(project: RoundProject, run: Run) -> dict[str, Any] | None:
     """Bring the project's measures up to date, and write them down; None where that failed, which fails no round.
 
     Args:
         project: as the round read it.
-        version: the version in use after the round.
-        recorder: times the work, and takes what went wrong.
-        fit_random: fit one more model of random labels where one is due.
+        run: the round, after its order stands; its options say whether one more model of random labels may be fitted.
     """
+    version = run.report.version
     try:
         labels = {task.id: label for task, label in project.pool.training}
         answers = record(project.store, labels, answered_in_bulk(task for task, _ in project.pool.training))
@@ -50,9 +47,9 @@ def update(
             keys=project.keys,
         )
         enough = judged is not None and len(judged.targets) >= FEWEST_EVALUATED
-        if fit_random and judged is not None and enough and later:
-            fit_next(project, judged, [*first, *later], recorder)
-        with recorder.step("measure"):
+        if run.options.fit_random and judged is not None and enough and later:
+            fit_next(project, judged, [*first, *later], run.recorder)
+        with run.step("measure"):
             sample = len(first) + len(later), len(later)
             found = _measures(project, version, judged if enough else None, answers, labels, sample)
             project.store.write_document(DOCUMENT, found)
@@ -60,7 +57,7 @@ def update(
     except Exception as exc:  # whatever it is: model and order of this round stand
         log.warning("project %s: measuring failed", project.now.id, exc_info=exc)
         reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        recorder.warn(f"The measures are not up to date: {reason}")
+        run.warn(f"The measures are not up to date: {reason}")
         return None
 
 

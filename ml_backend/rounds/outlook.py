@@ -11,8 +11,8 @@ import numpy as np
 from ml_backend.evaluation.intervals import Interval
 from ml_backend.evaluation.stopping import FEWEST_MODELS, Judged, agreement, forecast, has_settled, suffices
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.random_baseline import labels_for
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.evaluation_predictions import EvaluationPredictions
 
 CURVE: Final = 30

@@ -15,11 +15,11 @@ from ml_backend.label_studio.queue_names import queue_name
 from ml_backend.models.base import Model
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.instant_graph import write_instant_graph
-from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.request import RunOptions
+from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
+from ml_backend.rounds.report import Report
 from ml_backend.rounds.said_beside import besides, with_mean
 from ml_backend.rounds.several_questions import Heard, Learnt, doubted_most, goes_by_mean, in_turn, weight_of
-from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks
+from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.scoring import Scores
@@ -34,8 +34,7 @@ def make_queue(
     model: Model | None,
     version: str | None,
     taken: Iterable[str],
-    recorder: Recorder,
-    options: RunOptions,
+    run: Run,
     heads: Sequence[Learnt] = (),
 ) -> tuple[RoundProject, Queue]:
     """Score and rank the open tasks.
@@ -45,8 +44,7 @@ def make_queue(
         model: what scores them; None before a first one.
         version: the model's name.
         taken: the model versions that Label Studio has, so that the new one's number is free.
-        recorder: times the steps.
-        options: how the round runs.
+        run: the round.
         heads: of the questions beside the first.
 
     Returns:
@@ -57,32 +55,33 @@ def make_queue(
     """
     strategy = strategy_in_use(project.settings, trained=model is not None)
     settings = project.settings.override({"strategy": strategy}, where="Cold start")
-    count = len(project.pool.open) if options.whole_pool and project.outside is None else settings.queue_size
+    count = len(project.pool.open) if run.options.whole_pool and project.outside is None else settings.queue_size
     number = max(project.store.next_queue_number(), latest_number(taken) + 1)
-    with recorder.step("score") as step:
-        context = _context(project, model, settings, count, recorder)
+    report = run.report
+    with run.step("score") as step:
+        context = _context(project, model, settings, count, report)
         scores = assess(context, progress=step.progress)
-        heard = [_heard(head, count, recorder) for head in heads]
+        heard = [_heard(head, count, report) for head in heads]
         step.detail = f"{len(context)} tasks"
-    with recorder.step("rank") as step:
+    with run.step("rank") as step:
         chosen = _chosen(project, context, scores, heard, count)
-        project, chosen, context, heard = _as_tasks(project, chosen, context, heard, recorder, options)
+        project, chosen, context, heard = _as_tasks(project, chosen, context, heard, run)
         predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
         if any(part.name == "auto" for part in parse_strategy(strategy)):
-            recorder.report.choice = _auto_choice(project, trained=model is not None)
-        step.detail = f"{len(predictions)} by {_in_words(strategy, recorder.report.choice)}"
+            report.choice = _auto_choice(project, trained=model is not None)
+        step.detail = f"{len(predictions)} by {_in_words(strategy, report.choice)}"
     samples = settings.samples if "samples" in needs(strategy) else 1
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
-    if not options.dry_run:
-        write_instant_graph(project, queue, context, scores, recorder.report, heard)
+    if not run.is_dry:
+        write_instant_graph(project, queue, context, scores, report, heard)
     return project, queue
 
 
-def _heard(learnt: Learnt, count: int, recorder: Recorder) -> Heard:
+def _heard(learnt: Learnt, count: int, report: Report) -> Heard:
     """What a head says about the open tasks."""
     settings = learnt.view.settings.override({"control_share": 0}, where="Several questions")
-    context = _context(learnt.view, learnt.head.model, settings, count, recorder)
+    context = _context(learnt.view, learnt.head.model, settings, count, report)
     scores = assess(context)
     if scores is None:
         raise AssertionError("a head is a model")
@@ -115,8 +114,7 @@ def _as_tasks(
     chosen: Selection,
     context: QueryContext,
     heard: list[Heard],
-    recorder: Recorder,
-    options: RunOptions,
+    run: Run,
 ) -> tuple[RoundProject, Selection, QueryContext, list[Heard]]:
     """What was chosen, and all that is known, by ids of tasks again, not by what draws go by.
 
@@ -125,9 +123,9 @@ def _as_tasks(
     if project.outside is None:
         return project, chosen, context, heard
     tasks = {key: task for task, key in project.keys.items()}
-    if not options.dry_run:
+    if not run.is_dry:
         wanted = [key for key in chosen.task_ids.tolist() if key not in tasks]
-        project, made = project.outside.fed(project, wanted, recorder)
+        project, made = project.outside.fed(project, wanted, run.recorder)
         tasks |= made
         lost = frozenset(key for key in wanted if key not in made and key not in {t.id for t in project.pool.open})
         chosen = chosen.without(lost)
@@ -141,10 +139,10 @@ def _renamed(context: QueryContext, names: Mapping[int, int]) -> QueryContext:
 
 
 def _context(
-    project: RoundProject, model: Model | None, settings: ProjectSettings, count: int, recorder: Recorder
+    project: RoundProject, model: Model | None, settings: ProjectSettings, count: int, report: Report
 ) -> QueryContext:
     """The open tasks that can be chosen and read, and what the strategy needs beside them."""
-    tasks, report, trained = project.pool.open, recorder.report, model is not None
+    tasks, trained = project.pool.open, model is not None
     ids = project.draw_ids([task.id for task in tasks])
     candidates = first_candidates(ids, settings, trained=trained, count=count)
     candidates = candidates.union(project.draw_ids(project.overrides.front).tolist())
@@ -158,8 +156,8 @@ def _context(
         project.draw_ids(examples.task_ids),
         settings,
         classes=len(project.question.labels),
-        labelled=read_known(project.pool.training, project, report) if "labelled" in wanted else None,
-        validation=read_known(project.pool.evaluation, project, report) if "validation" in wanted else None,
+        labelled=read_labelled(project.pool.training, project, report)[0] if "labelled" in wanted else None,
+        validation=read_labelled(project.pool.evaluation, project, report)[0] if "validation" in wanted else None,
         unlabelled=project.unlabelled,
         multiple=project.question.multiple,
     )

@@ -21,8 +21,8 @@ from ml_backend.files import fingerprint
 from ml_backend.models.several import are_sets, equal_answers
 from ml_backend.records import BULK, CONTROL, Task
 from ml_backend.rounds.judging import answered
+from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.workspace import RoundProject, read_tasks, target_indices
 from ml_backend.selection.control_arm import control_order
 from ml_backend.semi_supervised.set_spreading import expected
 from ml_backend.semi_supervised.shares import set_rates
@@ -125,12 +125,12 @@ def fit_next(project: RoundProject, judged: EvaluationPredictions, sample: list[
         asked = read_tasks([held_out[int(task)] for task in judged.task_ids], project, report)
         if len(asked.items) < len(judged.task_ids):
             return False
-        examples = read_tasks([task for task, _ in rows], project, report)
-        targets = target_indices([label for _, label in rows], examples, [t.id for t, _ in rows], project.question)
+        examples, _ = read_labelled(rows, project, report)
+        items, targets = examples.items, examples.targets
         model = project.new_model()
-        model.fit(examples.items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
+        model.fit(items, targets, seed=project.settings.seed, hyperparameters=project.settings.hyperparameters)
         if are_sets(targets):  # as the version in use got its thresholds
-            suit(model, [*examples.items, *asked.items], expected(set_rates(targets), targets))
+            suit(model, [*items, *asked.items], expected(set_rates(targets), targets))
         says = model.probabilities(asked.items).mean(axis=1, dtype=np.float64)
         guesses = answered(model, says, judged.targets, seed=project.settings.seed)
         step.detail = f"{size} random labels"

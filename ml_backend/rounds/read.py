@@ -21,10 +21,10 @@ from ml_backend.rounds.asked import read_asked
 from ml_backend.rounds.encoder_candidates import candidates
 from ml_backend.rounds.encoder_choice import choose
 from ml_backend.rounds.examples import TaskPool, divide
+from ml_backend.rounds.project import OutsidePool, RoundProject
 from ml_backend.rounds.report import Recorder, Step
-from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.vector_reading import usual_length
-from ml_backend.rounds.workspace import OutsidePool, RoundProject, Workspace
+from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.store.project_store import Current, ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides, forget
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -33,14 +33,7 @@ SHOWN_ANSWERS: Final = 20
 """Tasks with unreadable answers that a warning names."""
 
 
-def read_project(
-    present: Present,
-    store: ProjectStore,
-    workspace: Workspace,
-    recorder: Recorder,
-    options: RunOptions,
-    outside: OutsidePool | None,
-) -> RoundProject:
+def read_project(present: Present, store: ProjectStore, run: Run, outside: OutsidePool | None) -> RoundProject:
     """What the round goes by: the question, the settings and all tasks, divided by what is done with them.
 
     Raises:
@@ -48,28 +41,29 @@ def read_project(
         ConfigurationError: wrong settings, or no task has the numbers that one names. LabelStudioError: the tasks
             cannot be read.
     """
-    with recorder.step("read") as step:
+    recorder = run.recorder
+    with run.step("read") as step:
         now = present.project
-        settings = settings_of(workspace, store, options.overrides, now.id)
-        asked, cache, refresh = _asked(present, store, workspace, settings, step)
+        settings = settings_of(run.workspace, store, run.options.overrides, now.id)
+        asked, cache, refresh = _asked(present, store, run.workspace, settings, step)
         question = asked.question
         overrides = read_overrides(store)
         pool = divide(cache.tasks(), question, overrides.dropped)
         others = tuple((each, divide(cache.tasks(), each, overrides.dropped)) for each in asked.others)
-        media = _media(workspace, cache, question)
+        media = _media(run.workspace, cache, question)
         model = candidates(question.object_tag, settings)[0].model
-    recorder.report.open_tasks = len(pool.open)
-    recorder.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
-    recorder.report.agreement = agreement.measure(pool.several.values(), sets=question.multiple)
+    run.report.open_tasks = len(pool.open)
+    run.report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
+    run.report.agreement = agreement.measure(pool.several.values(), sets=question.multiple)
     if (change := kind_changed(store.noted_question(), question)) and pool.training:
-        recorder.warn(change)
+        run.warn(change)
     read = RoundProject(now, store, question, settings, pool, media, model, overrides)
     read = replace(read, vector_length=usual_length(_all(pool), question), others=others)
     if outside is None:
-        project = choose(read, recorder, dry_run=options.dry_run)
+        project = choose(read, recorder, dry_run=run.is_dry)
     else:
         project = outside.attached(replace(read, outside=outside), recorder)
-    if not options.dry_run:
+    if not run.is_dry:
         store.note_question(question, now.title)
         forget_overrides(store, project.overrides, project.pool.open, project.pool.dropped)
     _warn_about(project, recorder)

@@ -17,12 +17,13 @@ from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
 from ml_backend.rounds.predicted.run import run_predicted
 from ml_backend.rounds.predicted.wanted import by_predictions
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.read import read_project, settings_of
-from ml_backend.rounds.report import Observer, Recorder, Report
+from ml_backend.rounds.report import Observer, Report
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
 from ml_backend.rounds.serve import serve
 from ml_backend.rounds.training import train_version
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.store.project_store import ProjectStore
 
 __all__ = ["Workspace", "run_round"]
@@ -56,54 +57,46 @@ def run_round(
             f"Nobody has made the changes of {', '.join(request.settings)} that this round is asked for: "
             "ask for it by run_request, which does."
         )
-    report = Report(request.project_id, warnings=list(options.told))
-    recorder = Recorder(report, observer)
+    run = Run.begin(workspace, request, options, observer)
+    report = run.report
     store = workspace.store(workspace.client.project(request.project_id).uid)
-    with nullcontext() if options.dry_run else store.lock(timeout=options.patience):
+    with nullcontext() if run.is_dry else store.lock(timeout=options.patience):
         # Under the lock: another round may have published while this one waited for it, and what holds it may be
         # writing annotations that it takes back (the order proof).
         present = read_present(workspace.client, request.project_id)
         report.title, report.seen = present.project.title, seen_in(present)
-        if not options.dry_run:
+        if not run.is_dry:
             _settle(present.project, store, unpin=request.unpin)
         note_version(store.current().version)
         settings = settings_of(workspace, store, options.overrides, request.project_id)
         if by_predictions(settings):
-            run_predicted(present, store, settings, workspace, request, options, recorder)
+            run_predicted(present, store, settings, run)
         else:
-            _run_learning(present, store, workspace, request, options, recorder)
+            _run_learning(present, store, run)
     return report
 
 
-def _run_learning(
-    present: Present,
-    store: ProjectStore,
-    workspace: Workspace,
-    request: RoundRequest,
-    options: RunOptions,
-    recorder: Recorder,
-) -> None:
+def _run_learning(present: Present, store: ProjectStore, run: Run) -> None:
     """The round of a project whose question is learnt."""
-    read = _read(present, store, workspace, recorder, options)
-    first = first_part(read, options.at_once)
+    read = _read(present, store, run)
+    first = first_part(read, run.options.at_once)
     if first is not read:  # embedding the pool may take long: an order stands meanwhile
-        _fit_and_serve(first, workspace, request, options, recorder, with_pool=False)
-        if options.dry_run:
+        _fit_and_serve(first, run, with_pool=False)
+        if run.is_dry:
             return
-    project = _fit_and_serve(read, workspace, request, options, recorder)
-    if not options.dry_run:
-        _conclude(project, workspace, request, options, recorder)
+    project = _fit_and_serve(read, run)
+    if not run.is_dry:
+        _conclude(project, run)
 
 
-def _read(
-    present: Present, store: ProjectStore, workspace: Workspace, recorder: Recorder, options: RunOptions
-) -> RoundProject:
+def _read(present: Present, store: ProjectStore, run: Run) -> RoundProject:
     """The project, and the pool outside that it is connected to, after what an earlier round left half done there."""
-    outside = workspace.outside(store, workspace.client, options.dry_run) if workspace.outside else None
-    if outside is not None and not options.dry_run:
-        outside.settle(present.project, recorder)
+    workspace = run.workspace
+    outside = workspace.outside(store, workspace.client, run.is_dry) if workspace.outside else None
+    if outside is not None and not run.is_dry:
+        outside.settle(present.project, run.recorder)
         present = read_present(workspace.client, present.project.id)  # that may have deleted tasks
-    return read_project(present, store, workspace, recorder, options, outside)
+    return read_project(present, store, run, outside)
 
 
 def _settle(now: Project, store: ProjectStore, *, unpin: bool) -> None:
@@ -114,45 +107,31 @@ def _settle(now: Project, store: ProjectStore, *, unpin: bool) -> None:
         store.set_current(replace(store.current(), pinned=None))
 
 
-def _fit_and_serve(
-    read: RoundProject,
-    workspace: Workspace,
-    request: RoundRequest,
-    options: RunOptions,
-    recorder: Recorder,
-    *,
-    with_pool: bool = True,
-) -> RoundProject:
-    """One pass: embed the pool, a new version where one is asked for and due, the order by the version in use.
+def _fit_and_serve(read: RoundProject, run: Run, *, with_pool: bool = True) -> RoundProject:
+    """Embed the pool, train a version where one is asked for and due, and publish the order by the version in use.
 
     Args:
         read: the project as it was read, or a part of its pool.
-        workspace: what rounds share.
-        request: whether to train, and what to pin.
-        options: how the round runs.
-        recorder: times the steps.
-        with_pool: whether the version learns from the pool, and the embedding is kept: not from a part.
+        run: the round.
+        with_pool: whether the version learns from the pool, and the embedding is kept: not where it is only a part.
 
     Returns:
         The project with its pool embedded, and with the tasks that rows of a pool outside became.
     """
-    project = replace(read, unlabelled=unlabelled(read, recorder, dry_run=options.dry_run or not with_pool))
+    project = replace(read, unlabelled=unlabelled(read, run.recorder, dry_run=run.is_dry or not with_pool))
     newest = None
-    if request.train and not options.dry_run:
-        newest = train_version(project if with_pool else read, workspace, recorder)
-    return serve(project, newest, workspace, recorder, options, request.pin)
+    if run.request.train and not run.is_dry:
+        newest = train_version(project if with_pool else read, run)
+    return serve(project, newest, run)
 
 
-def _conclude(
-    project: RoundProject, workspace: Workspace, request: RoundRequest, options: RunOptions, recorder: Recorder
-) -> None:
+def _conclude(project: RoundProject, run: Run) -> None:
     """What nobody waits for, after the new order stands."""
-    report = recorder.report
     text_vectors.release()  # its libraries make the map the peak of a round's memory, and all vectors are known by now
     if project.outside is not None:
-        project.outside.concluded(project, recorder)
-    if options.draw_map:
-        draw(project, report, workspace, recorder)
-    report.measures = update(project, report.version, recorder, fit_random=options.fit_random)
-    if request.train:
-        recheck(project, workspace, recorder)
+        project.outside.concluded(project, run.recorder)
+    if run.options.draw_map:
+        draw(project, run)
+    run.report.measures = update(project, run)
+    if run.request.train:
+        recheck(project, run)

@@ -14,12 +14,12 @@ from ml_backend.models.base import Model
 from ml_backend.records import Queue
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.evaluation_tasks import list_them
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.request import RunOptions
 from ml_backend.rounds.several_questions import Learnt, fit_heads, over
 from ml_backend.rounds.version_reading import as_read_by
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.heads import write_heads
 from ml_backend.store.project_store import Current, ProjectStore
@@ -30,23 +30,13 @@ COVERAGE: Final = "typiclust"
 """Strategy of the order while the model is no better than guessing."""
 
 
-def serve(
-    project: RoundProject,
-    newest: str | None,
-    workspace: Workspace,
-    recorder: Recorder,
-    options: RunOptions,
-    pin: str | None,
-) -> RoundProject:
+def serve(project: RoundProject, newest: str | None, run: Run) -> RoundProject:
     """Choose the version, queue the open tasks by it, and publish.
 
     Args:
         project: as the round read it.
         newest: the version that this round trained; None where it trained none.
-        workspace: what rounds share.
-        recorder: times the steps, and takes what people should know.
-        options: how the round runs.
-        pin: the version to serve from now on.
+        run: the round; its request may name the version to serve from now on.
 
     Returns:
         The project, with the tasks that rows of a pool outside became.
@@ -54,7 +44,7 @@ def serve(
     Raises:
         StoreError: the version to pin is not stored, or answers another question. LabelStudioError: publishing failed.
     """
-    store, report = project.store, recorder.report
+    store, recorder, report, pin = project.store, run.recorder, run.report, run.request.pin
     if newest is None and _waits(project):
         recorder.warn(f"{KIND_CHANGED} The old order stands until a model has learnt the new question.", "labels")
         return project
@@ -65,19 +55,19 @@ def serve(
     report.metrics = manifest.metrics if manifest else None
     if guesses := manifest.guesses if manifest else "":
         recorder.warn(f"{version} is {guesses}. Its guesses are not shown, and the order covers the pool instead.")
-    model = workspace.library.load(store, manifest.name) if manifest and not guesses else None
+    model = run.workspace.library.load(store, manifest.name) if manifest and not guesses else None
     project = as_read_by(manifest if model else None, project, recorder)
     heads = fit_heads(project, recorder) if project.pool.open else ()
-    project = _searched(_covering(project) if guesses else project, model, recorder, options, heads)
-    ages = workspace.client.version_ages(project.now.id) if project.pool.open else {}
+    project = _searched(_covering(project) if guesses else project, model, run, heads)
+    ages = run.workspace.client.version_ages(project.now.id) if project.pool.open else {}
     if project.pool.open:
-        project, report.queue = make_queue(project, model, version, ages, recorder, options, over(heads, project))
+        project, report.queue = make_queue(project, model, version, ages, run, over(heads, project))
     if report.queue and report.queue.predictions:
-        if not options.dry_run:
+        if not run.is_dry:
             write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
-            _publish(project, report.queue, pin or store.current().pinned, workspace, recorder, ages)
+            _publish(project, report.queue, pin or store.current().pinned, run, ages)
         return project
-    _without_order(project, None if options.dry_run else pin, recorder)
+    _without_order(project, None if run.is_dry else pin, recorder)
     return project
 
 
@@ -87,12 +77,12 @@ def _served(store: ProjectStore) -> tuple[str, ...]:
     return () if before is None else (before,)
 
 
-def _take_empty(project: RoundProject, workspace: Workspace, recorder: Recorder) -> None:
+def _take_empty(project: RoundProject, run: Run) -> None:
     """Let people submit that none of the labels fits, where that is an answer."""
     if not project.question.none_is_an_answer or project.now.takes_empty:
         return
-    workspace.client.take_empty(project.now.id)
-    recorder.warn(
+    run.workspace.client.take_empty(project.now.id)
+    run.warn(
         "Label Studio took no annotation without a choice here, which is an answer where several may be chosen: it "
         'does now. Set required="true" in the labeling config where a label always fits.'
     )
@@ -110,14 +100,12 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
     )
 
 
-def _searched(
-    project: RoundProject, model: Model | None, recorder: Recorder, options: RunOptions, heads: Sequence[Learnt]
-) -> RoundProject:
+def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[Learnt]) -> RoundProject:
     """The project with the rows of a pool outside that are worth comparing now; itself where it has none."""
     if project.outside is None:
         return project
-    project = project.outside.searched(project, model, recorder, [each.head for each in heads])
-    return replace(project, unlabelled=unlabelled(project, recorder, dry_run=options.dry_run))
+    project = project.outside.searched(project, model, run.recorder, [each.head for each in heads])
+    return replace(project, unlabelled=unlabelled(project, run.recorder, dry_run=run.is_dry))
 
 
 def _waits(project: RoundProject) -> bool:
@@ -173,29 +161,22 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
     return name
 
 
-def _publish(
-    project: RoundProject,
-    queue: Queue,
-    pinned: str | None,
-    workspace: Workspace,
-    recorder: Recorder,
-    ages: Mapping[str, timedelta],
-) -> None:
-    client, project_id, question = workspace.client, project.now.id, project.question
-    _take_empty(project, workspace, recorder)
+def _publish(project: RoundProject, queue: Queue, pinned: str | None, run: Run, ages: Mapping[str, timedelta]) -> None:
+    client, project_id, question = run.workspace.client, project.now.id, project.question
+    _take_empty(project, run)
     project.store.write_queue(queue)
     project.store.announce(Current(queue.version, queue.name, pinned))
     replaced = project.store.current().queue
-    publish(client, project_id, queue, question, step=recorder.step)
+    publish(client, project_id, queue, question, step=run.step)
     project.store.settle(queue.name)
-    recorder.report.published = True
+    run.report.published = True
     try:
-        with recorder.step("tidy"):
+        with run.step("tidy"):
             if replaced:
                 project.store.keep_as_served(replaced)
-            recorder.report.replaced = delete_replaced(
-                client, project_id, queue, question.field, ages=ages, keep=workspace.keep_queues
+            run.report.replaced = delete_replaced(
+                client, project_id, queue, question.field, ages=ages, keep=run.workspace.keep_queues
             )
             list_them(client, project_id, project.pool, question)
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
-        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
+        run.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")

@@ -23,11 +23,11 @@ from ml_backend.records import CONTROL, PINNED
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.guessing import by_cross_validation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds
+from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.read import kind_changed
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.said_beside import Said
 from ml_backend.rounds.training import fingerprint_of
-from ml_backend.rounds.workspace import RoundProject, read_known, read_tasks, target_indices
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
@@ -158,15 +158,11 @@ def over(heads: Sequence[Learnt], project: RoundProject) -> tuple[Learnt, ...]:
 
 
 def _known(view: RoundProject, recorder: Recorder) -> tuple[LabeledItems, NDArray[np.int64]]:
-    tasks = [task for task, _ in view.pool.training]
-    examples = read_tasks(tasks, view, recorder.report)
-    labels = [label for _, label in view.pool.training]
-    targets = target_indices(labels, examples, [task.id for task in tasks], view.question)
-    return LabeledItems(examples.items, targets), examples.task_ids
+    return read_labelled(view.pool.training, view, recorder.report)
 
 
 def _fitted(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64], recorder: Recorder) -> Model:
-    evaluation = read_known(view.pool.evaluation, view, recorder.report)
+    evaluation, _ = read_labelled(view.pool.evaluation, view, recorder.report)
     model = fit(
         view.new_model,
         known,
@@ -190,7 +186,7 @@ def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) ->
 
 def _in_words(learnt: Learnt, known: LabeledItems, recorder: Recorder) -> str:
     """From how many labels a question was learnt, and how good that is, as for the first in its versions' measures."""
-    held_out = read_known(learnt.view.pool.evaluation, learnt.view, recorder.report)
+    held_out, _ = read_labelled(learnt.view.pool.evaluation, learnt.view, recorder.report)
     words = f"{len(known.targets)} labels"
     if learnt.head.question.none_is_an_answer:
         words += f" ({int((known.targets.sum(axis=1) == 0).sum())} of none of its choices)"

@@ -22,9 +22,10 @@ from ml_backend.rounds.earlier_version import earlier_version
 from ml_backend.rounds.evaluation_tasks import too_few_evaluated
 from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds, measured
+from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.version_reading import reads_alike
-from ml_backend.rounds.workspace import RoundProject, Workspace, read_known, read_tasks, target_indices
+from ml_backend.rounds.workspace import Run
 from ml_backend.semi_supervised.choice import UNLABELLED_TOO, Fit, fit, learns_from_pool
 from ml_backend.semi_supervised.earlier import Earlier
 from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
@@ -35,9 +36,9 @@ FINGERPRINT_FORMAT = 3
 """Raise it when the same labels and settings should be trained on again."""
 
 
-def train_version(project: RoundProject, workspace: Workspace, recorder: Recorder) -> str | None:
+def train_version(project: RoundProject, run: Run) -> str | None:
     """Fit and store a version; the name of it, or of the one that has these labels already, or None."""
-    report = recorder.report
+    recorder, report = run.recorder, run.report
     labels = [label for _, label in project.pool.training]
     report.labels, report.label_counts = len(labels), project.label_counts
     if len(set(labels)) < 2:
@@ -51,30 +52,26 @@ def train_version(project: RoundProject, workspace: Workspace, recorder: Recorde
     fingerprint = fingerprint_of(project)
     known = version_with(project.store, fingerprint)
     if known:
-        return _admitted(project, _reconsidered(project, known, workspace, recorder), recorder)
+        return _admitted(project, _reconsidered(project, known, run), recorder)
     with recorder.step("fit") as step:
-        examples = read_tasks([task for task, _ in project.pool.training], project, report)
-        targets = target_indices(labels, examples, [task.id for task, _ in project.pool.training], project.question)
-        if different_answers(targets) < 2:
+        examples, task_ids = read_labelled(project.pool.training, project, report)
+        if different_answers(examples.targets) < 2:
             recorder.warn("Nothing to train on: the labelled tasks that can be read are all of one class.", "labels")
             return None
-        known_items = LabeledItems(examples.items, targets)
-        earlier = earlier_version(project, workspace, recorder)
-        fitted = _fit(project, examples.task_ids, known_items, earlier, recorder, step.progress)
+        earlier = earlier_version(project, run)
+        fitted = _fit(project, task_ids, examples, earlier, report, step.progress)
         report.learnt_from = told_of(fitted.reason, outside=project.outside is not None)
-        step.detail = f"{len(targets)} labels, {fitted.training.epochs} epochs"
+        step.detail = f"{len(examples.targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
-    verdict = _judge(project, fitted.model, project.store.current().version, workspace, recorder)
-    if verdict.evaluation_predictions is None and has_enough(project, examples.task_ids, known_items):
+    verdict = _judge(project, fitted.model, project.store.current().version, run)
+    if verdict.evaluation_predictions is None and has_enough(project, task_ids, examples):
         with recorder.step("cross-validate") as step:
-            verdict = replace(
-                verdict, guessing=by_cross_validation(project, examples.task_ids, known_items, step.progress)
-            )
+            verdict = replace(verdict, guessing=by_cross_validation(project, task_ids, examples, step.progress))
     with recorder.step("store") as step:
-        manifest = _store(project, fitted, fingerprint, verdict, report, made=workspace.now())
+        manifest = _store(project, fitted, fingerprint, verdict, report, made=run.workspace.now())
         note_version(manifest.name)
         step.detail = manifest.name
-        if pruned := project.store.prune(workspace.keep_versions):
+        if pruned := project.store.prune(run.workspace.keep_versions):
             step.detail += f" ({len(pruned)} old versions deleted)"
     report.trained = True
     return _admitted(project, manifest, recorder)
@@ -90,12 +87,12 @@ def _fit(
     task_ids: Ids,
     known: LabeledItems,
     earlier: Earlier | None,
-    recorder: Recorder,
+    report: Report,
     progress: Progress,
 ) -> Fit:
     """A model of the labels and, where it is large enough, the pool."""
-    settings, report = project.settings, recorder.report
-    evaluation = read_known(project.pool.evaluation, project, report)
+    settings = project.settings
+    evaluation, _ = read_labelled(project.pool.evaluation, project, report)
     found = fit(
         project.new_model,
         known,
@@ -140,30 +137,26 @@ class _Verdict:
         return self.measures | {"promoted": is_promoted(self.comparison, margin), "comparison": comparison}
 
 
-def _judge(
-    project: RoundProject, model: Model, rival: str | None, workspace: Workspace, recorder: Recorder
-) -> _Verdict:
+def _judge(project: RoundProject, model: Model, rival: str | None, run: Run) -> _Verdict:
     """Measure a model, and compare it with the stored version ``rival`` on the same tasks."""
     held_out = project.pool.evaluation
     if not held_out:
-        recorder.warn(f"Nothing is measured. It {too_few_evaluated(0, project.pool.held_out)}.", "evaluation")
+        run.warn(f"Nothing is measured. It {too_few_evaluated(0, project.pool.held_out)}.", "evaluation")
         return _Verdict()
-    with recorder.step("judge") as step:
-        examples = read_tasks([task for task, _ in held_out], project, recorder.report)
+    with run.step("judge") as step:
+        examples, task_ids = read_labelled(held_out, project, run.report)
         if not examples.items:
-            recorder.warn("None of the evaluation tasks can be read; nothing is measured.")
+            run.warn("None of the evaluation tasks can be read; nothing is measured.")
             return _Verdict()
-        targets = target_indices(
-            [label for _, label in held_out], examples, [t.id for t, _ in held_out], project.question
-        )
+        targets = examples.targets
         probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
         seed = project.settings.seed
         own = answered(model, probabilities, targets, seed=seed)
-        judged = evaluation_predictions(examples.task_ids, targets, probabilities, own)
+        judged = evaluation_predictions(task_ids, targets, probabilities, own)
         metrics = measured(probabilities, targets, own, project.question.labels, seed=seed)
         step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.1%}"
         comparison = None
-        before = _rival_model(project, rival, workspace, recorder)
+        before = _rival_model(project, rival, run)
         if rival and before:
             says = before.probabilities(examples.items).mean(axis=1, dtype=np.float64)
             its_own = answered(before, says, targets, seed=seed)
@@ -173,7 +166,7 @@ def _judge(
     return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison, guessing)
 
 
-def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace, recorder: Recorder) -> Model | None:
+def _rival_model(project: RoundProject, rival: str | None, run: Run) -> Model | None:
     """The stored model to compare with, where it answers the present question."""
     store = project.store
     try:
@@ -183,10 +176,10 @@ def _rival_model(project: RoundProject, rival: str | None, workspace: Workspace,
             return None  # it learnt from vectors of another length
         if not reads_alike(store.manifest(rival), project):
             return None  # another model, or another encoder's vectors
-        return workspace.library.load(store, rival)
+        return run.workspace.library.load(store, rival)
     except (StoreError, ModelError, ConfigurationError) as exc:
         # A damaged version must not keep the new one from being served.
-        recorder.warn(f"The new model is compared with nothing: {exc}")
+        run.warn(f"The new model is compared with nothing: {exc}")
         return None
 
 
@@ -194,7 +187,7 @@ def _evaluation(project: RoundProject) -> str:
     return evaluation_fingerprint((task.id, label) for task, label in project.pool.evaluation)
 
 
-def _reconsidered(project: RoundProject, name: str, workspace: Workspace, recorder: Recorder) -> Manifest:
+def _reconsidered(project: RoundProject, name: str, run: Run) -> Manifest:
     """A known version, judged anew where the answers to evaluation tasks changed since.
 
     One that was held back gets another chance then, and where the margin changed.
@@ -205,8 +198,8 @@ def _reconsidered(project: RoundProject, name: str, workspace: Workspace, record
     fields: dict[str, Any] = {} if manifest.promoted else {"promoted": is_promoted(comparison, margin)}
     judged = None
     if project.pool.evaluation and manifest.evaluation_fingerprint != _evaluation(project):
-        model = workspace.library.load(store, name)
-        verdict = _judge(project, model, comparison.against if comparison else None, workspace, recorder)
+        model = run.workspace.library.load(store, name)
+        verdict = _judge(project, model, comparison.against if comparison else None, run)
         judged = verdict.evaluation_predictions
         if judged is not None:
             fields = verdict.measures if manifest.promoted else verdict.as_fields(margin)

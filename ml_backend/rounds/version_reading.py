@@ -12,8 +12,8 @@ from ml_backend.config import ProjectSettings
 from ml_backend.models.reading import reader_of
 from ml_backend.models.registry import MODELS
 from ml_backend.rounds.embedding import unlabelled
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.store.manifest import Manifest
 
 

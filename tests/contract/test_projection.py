@@ -14,7 +14,8 @@ from sklearn.manifold import trustworthiness
 from ml_backend.config import ProjectSettings
 from ml_backend.rounds.map import draw
 from ml_backend.rounds.projection import FEWEST, NOTHING, _aligned, _load_umap, components, lay_out, place_new
-from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.request import RoundRequest
+from ml_backend.rounds.workspace import Run
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, Layout, choose_shown
 
 RNG = np.random.default_rng(0)
@@ -195,11 +196,11 @@ def drawn_with(settings: ProjectSettings, missing: str = "") -> tuple[list[str],
         tried.append(1)
         raise RuntimeError("something that may quote a task")
 
-    report = Report(1, version="digits-0001-1a2b3c4d")
     project = SimpleNamespace(settings=settings, store=None, now=SimpleNamespace(id=1))
-    workspace = SimpleNamespace(library=SimpleNamespace(load=broken))
-    draw(project, report, workspace, Recorder(report), installed=lambda module: module != missing)
-    return report.warnings, tried
+    run = Run.begin(SimpleNamespace(library=SimpleNamespace(load=broken)), RoundRequest(1))
+    run.report.version = "digits-0001-1a2b3c4d"
+    draw(project, run, installed=lambda module: module != missing)
+    return run.report.warnings, tried
 
 
 def test_a_map_that_fails_is_a_warning() -> None:

@@ -17,6 +17,8 @@ from ml_backend.rounds.predicted.pool import divide_answered
 from ml_backend.rounds.predicted.queue import make_predicted_queue
 from ml_backend.rounds.predicted.reading import PredictedProject, scores_of
 from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
+from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
 
@@ -73,4 +75,11 @@ def predicted_project(
 
 def queue_of(project: PredictedProject, *, whole_pool: bool = False, report: Report | None = None) -> Queue:
     """The order of such a project."""
-    return make_predicted_queue(project, (), Recorder(report or Report(7)), whole_pool=whole_pool)
+    return make_predicted_queue(project, (), run_of(RunOptions(whole_pool=whole_pool), report))
+
+
+def run_of(options: RunOptions = ORDINARY_RUN, report: Report | None = None, **workspace: Any) -> Run:
+    """A round of such a project that asks nothing of Label Studio."""
+    nobody: Any = None
+    works_with = Workspace(nobody, Path(), **workspace)
+    return Run(works_with, RoundRequest(7), options, Recorder(report or Report(7)))

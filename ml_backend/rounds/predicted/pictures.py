@@ -14,19 +14,19 @@ from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.label_studio.task_fields import field_value
 from ml_backend.records import Queue, Task
 from ml_backend.rounds.predicted.reading import PredictedProject
-from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.vector_reading import FETCHERS
-from ml_backend.rounds.workspace import Workspace
+from ml_backend.rounds.workspace import Run
 
 MOST: Final = 200
 """Pictures of one round: people look at the front of an order."""
 
 
-def keep_pictures(project: PredictedProject, queue: Queue, workspace: Workspace, recorder: Recorder) -> None:
+def keep_pictures(project: PredictedProject, queue: Queue, run: Run) -> None:
     """Fetch those of the first tasks that this machine does not have; what fails is counted, and fails no round."""
     if project.layout.object_tag != "Image":
         return
-    with recorder.step("pictures") as step:
+    workspace = run.workspace
+    with run.step("pictures") as step:
         cache = TaskCache(project.store.task_cache_path)
         front = [item.task_id for item in queue.predictions[:MOST]]
         wanted = list(_unread(cache, front, project.layout.field))

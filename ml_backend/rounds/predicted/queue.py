@@ -19,6 +19,7 @@ from ml_backend.regions.doubt import Scored, doubts, placed
 from ml_backend.rounds.predicted.content import contents
 from ml_backend.rounds.predicted.reading import PredictedProject
 from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.selection.select import arrange
@@ -32,9 +33,7 @@ CHANCE_STREAM: Final = 5
 """Added to the seed: where tasks without a known doubt go by chance."""
 
 
-def make_predicted_queue(
-    project: PredictedProject, taken: Iterable[str], recorder: Recorder, *, whole_pool: bool
-) -> Queue:
+def make_predicted_queue(project: PredictedProject, taken: Iterable[str], run: Run) -> Queue:
     """Rank the open tasks; ``taken``: the model versions that Label Studio has, so that the number is free.
 
     Raises:
@@ -42,9 +41,9 @@ def make_predicted_queue(
     """
     settings = project.settings
     number = max(project.store.next_queue_number(), latest_number(taken) + 1)
-    count = len(project.pool.open) if whole_pool else settings.queue_size
-    with recorder.step("rank") as step:
-        context = _context(project, recorder)
+    count = len(project.pool.open) if run.options.whole_pool else settings.queue_size
+    with run.step("rank") as step:
+        context = _context(project, run.recorder)
         chosen = arrange(context, None, count=count, turn=len(project.pool.open), front=project.overrides.front)
         step.detail = f"{len(chosen)} by {settings.strategy}"
     name = queue_name(None, short_name(settings.strategy), number)

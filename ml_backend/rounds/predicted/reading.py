@@ -22,8 +22,7 @@ from ml_backend.rounds.examples import TaskPool
 from ml_backend.rounds.predicted.pool import divide_answered
 from ml_backend.rounds.read import forget_overrides, warn_left_out, warn_served, warn_unread
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.request import RunOptions
-from ml_backend.rounds.workspace import Workspace
+from ml_backend.rounds.workspace import Run
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_overrides import QueueOverrides
 from ml_backend.store.queue_overrides import read as read_overrides
@@ -51,10 +50,8 @@ class PredictedProject:
 def read_predicted(
     present: Present,
     store: ProjectStore,
-    workspace: Workspace,
     settings: ProjectSettings,
-    recorder: Recorder,
-    options: RunOptions,
+    run: Run,
 ) -> PredictedProject:
     """Tasks and predictions.
 
@@ -62,7 +59,7 @@ def read_predicted(
         LabelConfigError: nobody can read the labeling config. LabelStudioError: tasks or predictions cannot be read.
         ConfigurationError: no prediction has the name that the settings give.
     """
-    client, now = workspace.client, present.project
+    client, recorder, now = run.workspace.client, run.recorder, present.project
     with recorder.step("read") as step:
         layout = read_layout(now.label_config, project=now.id)
         cache = TaskCache(store.task_cache_path)
@@ -83,7 +80,7 @@ def read_predicted(
     report = recorder.report
     report.open_tasks, report.counted = len(pool.open), pool.counts
     report.newest_answer = pool.newest.strftime(TIME_FORMAT) if pool.newest else ""
-    if not options.dry_run:
+    if not run.is_dry:
         _note(store, now, settings, layout)
         forget_overrides(store, overrides, pool.open, pool.dropped)
     warn_left_out(pool.skipped, len(pool.dropped), recorder)

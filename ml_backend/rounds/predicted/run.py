@@ -17,9 +17,7 @@ from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
 from ml_backend.rounds.predicted.reading import PredictedProject, read_predicted
 from ml_backend.rounds.predicted.wanted import is_by_predictions
-from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.request import RoundRequest, RunOptions
-from ml_backend.rounds.workspace import Workspace
+from ml_backend.rounds.workspace import Run
 from ml_backend.store.project_store import Current, ProjectStore
 
 SHOWN_TASKS: Final = 5
@@ -30,39 +28,34 @@ def run_predicted(
     present: Present,
     store: ProjectStore,
     settings: ProjectSettings,
-    workspace: Workspace,
-    request: RoundRequest,
-    options: RunOptions,
-    recorder: Recorder,
+    run: Run,
 ) -> None:
     """The round, under the project's lock. Nothing is trained, whatever the request says.
 
     Raises:
         LabelConfigError, ConfigurationError, LabelStudioError, StoreError: the old order stands.
     """
-    if request.pin:
+    if run.request.pin:
         raise StoreError(
-            f"Version {request.pin} cannot be served: the strategy is {settings.strategy!r}, which trains "
+            f"Version {run.request.pin} cannot be served: the strategy is {settings.strategy!r}, which trains "
             "no versions. Choose another strategy first."
         )
-    report, now = recorder.report, present.project
-    if is_by_predictions(store, workspace.defaults):  # else one round alone goes by them: they start no others
-        report.predictions = foreign_state(workspace.client, now.id)  # first: what comes later is then seen as a change
-    project = read_predicted(present, store, workspace, settings, recorder, options)
+    report, client, now = run.report, run.workspace.client, present.project
+    if is_by_predictions(store, run.workspace.defaults):  # else one round alone goes by them: they start no others
+        report.predictions = foreign_state(client, now.id)  # first: what comes later is then seen as a change
+    project = read_predicted(present, store, settings, run)
     if project.pool.open:
-        ages = workspace.client.version_ages(now.id)
-        report.queue = make_predicted_queue(project, ages, recorder, whole_pool=options.whole_pool)
+        ages = client.version_ages(now.id)
+        report.queue = make_predicted_queue(project, ages, run)
         report.choice = _told(project, report.queue)
-        if not options.dry_run:
-            report.queue = _publish(project, report.queue, workspace, recorder, ages)
+        if not run.is_dry:
+            report.queue = _publish(project, report.queue, run, ages)
     else:
-        recorder.warn(
-            "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
-        )
-    if not options.dry_run:
-        report.measures = measure(project, recorder)
+        run.warn("No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open")
+    if not run.is_dry:
+        report.measures = measure(project, run.recorder)
         if report.queue is not None:
-            keep_pictures(project, report.queue, workspace, recorder)
+            keep_pictures(project, report.queue, run)
 
 
 def _told(project: PredictedProject, queue: Queue) -> str:
@@ -74,32 +67,30 @@ def _told(project: PredictedProject, queue: Queue) -> str:
     )
 
 
-def _publish(
-    project: PredictedProject, queue: Queue, workspace: Workspace, recorder: Recorder, ages: Mapping[str, timedelta]
-) -> Queue:
-    client, store, project_id = workspace.client, project.store, project.now.id
+def _publish(project: PredictedProject, queue: Queue, run: Run, ages: Mapping[str, timedelta]) -> Queue:
+    client, store, project_id = run.workspace.client, project.store, project.now.id
     store.write_queue(queue)
     store.announce(Current(None, queue.name, store.current().pinned))
     replaced = store.current().queue
-    refused = publish_foreign(client, project_id, queue, project.now.label_config, step=recorder.step)
+    refused = publish_foreign(client, project_id, queue, project.now.label_config, step=run.step)
     if refused:
         queue = without_results(queue, refused)
         store.write_queue(queue)
         shown = ", ".join(map(str, refused[:SHOWN_TASKS]))
-        recorder.warn(
+        run.warn(
             f"Label Studio refuses the predictions of {len(refused):,} of the queue's tasks: they do not suit the "
             f"labeling config. These tasks are asked in their places, without a pre-annotation: {shown}. Let the other "
             "model predict them anew."
         )
     store.settle(queue.name)
-    recorder.report.published = True
+    run.report.published = True
     try:
-        with recorder.step("tidy"):
+        with run.step("tidy"):
             if replaced:
                 store.keep_as_served(replaced)
-            recorder.report.replaced = delete_replaced(
-                client, project_id, queue, project.layout.field, ages=ages, keep=workspace.keep_queues
+            run.report.replaced = delete_replaced(
+                client, project_id, queue, project.layout.field, ages=ages, keep=run.workspace.keep_queues
             )
     except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
-        recorder.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
+        run.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
     return queue

@@ -3,13 +3,12 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from support.dashboards import words
 from support.detections import box
 from support.local_server import LocalServerFactory
-from support.predicted import annotated, predicted_project, queue_of
+from support.predicted import annotated, predicted_project, queue_of, run_of
 
 from ml_backend.cli.measures import lines
 from ml_backend.config import Settings
@@ -24,7 +23,6 @@ from ml_backend.rounds.measures import present
 from ml_backend.rounds.predicted.measures import measure
 from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.workspace import Workspace
 from ml_backend.server import create_app
 from ml_backend.store.project_store import Current
 
@@ -47,12 +45,11 @@ def test_the_pictures_of_the_first_tasks_are_fetched_once_and_shown(
         with cache._open() as db:
             db.execute(UPSERT, (task, 0, json.dumps(row)))
     fetcher = Fetcher(AddressRules(local=True), sleep=lambda seconds: None)
-    nobody: Any = None
-    workspace, report = Workspace(nobody, tmp_path, fetcher=fetcher), Report(7)
-    keep_pictures(project, queue, workspace, Recorder(report))
-    assert report.steps[-1].detail == "2 read for the dashboard; 1 cannot be had"
+    run = run_of(fetcher=fetcher)
+    keep_pictures(project, queue, run)
+    assert run.report.steps[-1].detail == "2 read for the dashboard; 1 cannot be had"
     calls = len(server.calls)
-    keep_pictures(project, queue, workspace, Recorder(report))
+    keep_pictures(project, queue, run)
     assert not [call for call in server.calls[calls:] if "gone" not in call.path], "they are kept"
     web = create_app(Settings(model_dir=tmp_path)).test_client()
     kinds = [web.get(f"/dashboard/7/media/{task}").content_type for task in (1, 2, 3)]

@@ -15,7 +15,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.rounds import training
 from ml_backend.rounds.class_descriptions import descriptions, names
-from ml_backend.rounds.workspace import RoundProject
+from ml_backend.rounds.project import RoundProject
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 
 CONFIG = """<View><Text name="t" value="$text"/><Choices name="c" toName="t">

@@ -15,8 +15,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.photos import Photos
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier
 from ml_backend.rounds.encoder_choice import choose
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.workspace import RoundProject
 
 
 def names(tag: str, **settings: Any) -> list[str]:

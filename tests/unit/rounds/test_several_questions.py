@@ -18,12 +18,14 @@ from ml_backend.models.several import takes_sets, thresholds_of
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL, PINNED, Annotation, Prediction, Project, Task, Wanted
 from ml_backend.rounds.examples import divide
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.read import warn_of_answers
 from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.said_beside import Said, besides, with_mean
 from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, fit_heads, goes_by_mean, in_turn
 from ml_backend.rounds.training import train_version
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.selection.scoring import Scores
 from ml_backend.selection.selection import Selection
 from ml_backend.store.heads import Head, read_heads, write_heads
@@ -143,7 +145,7 @@ def test_a_head_is_the_model_that_its_question_alone_gets_of_the_same_labels(tmp
     report = Report(7)
     (learnt,) = fit_heads(project, Recorder(report))
     alone = replace(project, question=question, pool=pool, others=(), items={})
-    trained = train_version(alone, Workspace(None, tmp_path), Recorder(Report(7)))
+    trained = train_version(alone, Run.begin(Workspace(None, tmp_path), RoundRequest(7)))
     manifest = alone.store.manifest(trained)
     own = build_model(manifest, alone.store.weights(trained))
     items = [np.asarray(item) for item in alone.items.values()]

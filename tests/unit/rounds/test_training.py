@@ -16,9 +16,10 @@ from ml_backend.models.registry import MODELS
 from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import Annotation, Project, Task, Wanted
 from ml_backend.rounds.examples import TaskPool, divide
-from ml_backend.rounds.report import Recorder, Report
+from ml_backend.rounds.project import RoundProject
+from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.training import train_version
-from ml_backend.rounds.workspace import RoundProject, Workspace
+from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.store.project_store import Current, ProjectStore
 
 XML = (
@@ -49,45 +50,50 @@ def project_at(folder: Path, answered: Collection[int]) -> RoundProject:
     return RoundProject(now, store, QUESTION, settings, pool, MediaReader(), MODELS["vectors"], vector_length=4)
 
 
+def begin(folder: Path) -> Run:
+    """A round in which nothing is asked of Label Studio."""
+    return Run.begin(Workspace(None, folder), RoundRequest(7))
+
+
 def test_a_version_is_measured_as_soon_as_held_out_tasks_are_labelled(tmp_path: Path) -> None:
     """The tutorial's way: first labels, a model, and then the evaluation tasks, without another label to learn from."""
-    project, workspace = project_at(tmp_path, LABELLED), Workspace(None, tmp_path)
-    name = train_version(project, workspace, Recorder(Report(7)))
+    project = project_at(tmp_path, LABELLED)
+    name = train_version(project, begin(tmp_path))
     before = project.store.manifest(name)
     assert (before.metrics, before.evaluation_count) == (None, 0)
 
     more = replace(project, pool=pool_of(QUESTION, [*LABELLED, *HELD_OUT]), items={})
-    report = Report(7)
-    assert train_version(more, workspace, Recorder(report)) == name
+    run = begin(tmp_path)
+    assert train_version(more, run) == name
     judged = project.store.manifest(name)
-    assert (report.trained, [step.name for step in report.steps]) == (False, ["judge"])
+    assert (run.report.trained, [step.name for step in run.report.steps]) == (False, ["judge"])
     assert judged.evaluation_count == len(HELD_OUT)
     assert judged.metrics["accuracy"] > 0.8
     assert len(project.store.evaluation_predictions(name).targets) == len(HELD_OUT)
     assert (judged.promoted, judged.comparison, judged.created_at) == (True, None, before.created_at)
 
-    again = Report(7)
-    train_version(more, workspace, Recorder(again))
-    assert again.steps == [], "of the same answers it is known"
-    train_version(project, workspace, Recorder(Report(7)))
+    again = begin(tmp_path)
+    train_version(more, again)
+    assert again.report.steps == [], "of the same answers it is known"
+    train_version(project, begin(tmp_path))
     assert project.store.manifest(name) == judged, "answers that are gone leave what is known"
 
 
 def test_a_version_that_was_held_back_is_judged_beside_its_rival_once_held_out_answers_change(tmp_path: Path) -> None:
     answered = [*HELD_OUT, *LABELLED]
-    project, workspace = project_at(tmp_path, answered), Workspace(None, tmp_path)
-    good = train_version(project, workspace, Recorder(Report(7)))
+    project = project_at(tmp_path, answered)
+    good = train_version(project, begin(tmp_path))
     project.store.set_current(Current(good, None))
 
     turned = replace(project, pool=pool_of(QUESTION, answered, wrong=LABELLED), items={})
-    report = Report(7)
-    assert train_version(turned, workspace, Recorder(report)) == good
-    worse = report.held_back
+    run = begin(tmp_path)
+    assert train_version(turned, run) == good
+    worse = run.report.held_back
     assert not project.store.manifest(worse).promoted
 
-    told = Report(7)
+    told = begin(tmp_path)
     all_turned = replace(project, pool=pool_of(QUESTION, answered, wrong=answered), items={})
-    assert train_version(all_turned, workspace, Recorder(told)) == worse
+    assert train_version(all_turned, told) == worse
     found = project.store.manifest(worse)
-    assert (told.trained, found.promoted, found.comparison["against"]) == (False, True, good)
+    assert (told.report.trained, found.promoted, found.comparison["against"]) == (False, True, good)
     assert found.metrics["accuracy"] > 0.8

@@ -16,9 +16,9 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_
 from ml_backend.models.photos import Photos
 from ml_backend.models.registry import MODELS
 from ml_backend.records import Wanted
+from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.training import fingerprint_of
 from ml_backend.rounds.version_reading import as_read_by, reads_alike
-from ml_backend.rounds.workspace import RoundProject
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, made_of
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers
