@@ -69,7 +69,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the backend listens on")
     port: int = Field(9090, ge=0, le=65535, description="port the backend listens on")
     insecure: bool = Field(
-        False, description="listen beyond this machine without a password: whoever reaches the port may do everything"
+        False,
+        description="listen beyond this machine without a password: anyone who reaches the port may do everything",
     )
     allowed_hosts: str = Field(
         "",
@@ -79,14 +80,15 @@ class Settings(BaseSettings):
     trusted_proxy: str | None = Field(
         None,
         description="address of a proxy in front of the backend, whose X-Forwarded-* headers are believed: For, Proto, "
-        "Host, and Prefix, the path (such as /ml) that it takes away before it asks",
+        "Host, and Prefix, the path (such as /ml) that it removes from requests",
     )
     basic_auth_user: str | None = Field(None, description="user name that Label Studio must send to the backend")
     basic_auth_pass: SecretStr | None = Field(None, description="password that Label Studio must send to the backend")
     webhook_secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="what Label Studio's webhooks carry to be let in; unset: one is made, and kept in MODEL_DIR",
+        description="secret by which the backend recognises Label Studio's webhooks; unset: one is made, and kept in "
+        "MODEL_DIR",
     )
     redis_url: SecretStr | None = Field(
         None, description="Redis that carries rounds to `lsal worker`; unset: the server runs them itself"
@@ -126,8 +128,8 @@ class Settings(BaseSettings):
         2,
         ge=1,
         le=64,
-        description="how many rounds of different projects may train at once in the server; the second process starts "
-        "only when it is needed",
+        description="how many rounds of different projects may train at once in the server; further processes start "
+        "only when they are needed",
     )
     keep_versions: int = Field(20, ge=2, description="how many model versions a project keeps")
     keep_queues_seconds: float = Field(
@@ -144,13 +146,13 @@ class Settings(BaseSettings):
         "then depend a little on the machine",
     )
     torch_threads: int = Field(
-        1, ge=1, le=1024, description="threads of one training or scoring on the CPU; more pay on idle cores only"
+        1, ge=1, le=1024, description="threads of one training or scoring on the CPU; more pay off only on idle cores"
     )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object a line")
-    strategy: Strategy = Field("auto", description="default strategy of projects that set none")
-    queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="default queue size of projects that set none")
-    text_model: TextModel = Field("auto", description="default model of text projects that set none")
+    log_format: Literal["text", "json"] = Field("text", description="text, or json: one object per line")
+    strategy: Strategy = Field("auto", description="strategy of projects that set none")
+    queue_size: int = Field(200, ge=1, le=LARGEST_QUEUE, description="queue size of projects that set none")
+    text_model: TextModel = Field("auto", description="model of text projects that set none")
 
     @property
     def pages_url(self) -> str:

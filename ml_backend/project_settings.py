@@ -36,12 +36,12 @@ class ProjectSettings(BaseModel):
         "",
         max_length=1000,
         description="name of the control in the labeling config that is learnt (its `name`), or several with commas "
-        "between them; unset: all that can be",
+        "between them; unset: all that can be learnt",
     )
     question_weights: QuestionWeights = Field(
         default_factory=dict,
         max_length=100,
-        description="how much each question counts in the order where several are learnt; unset: all alike",
+        description="how much each question counts in the order if several are learnt; unset: all alike",
     )
     objects: str = Field(
         "",
@@ -68,7 +68,7 @@ class ProjectSettings(BaseModel):
         ge=0,
         le=0.5,
         allow_inf_nan=False,
-        description="share of each queue drawn at random, without a pre-annotation: what the rest is measured against",
+        description="share of each queue drawn at random, without a pre-annotation; the rest is measured against it",
     )
     balance: bool = Field(
         False, description="spread each queue over the model's guesses, classes with the fewest labels first"
@@ -76,8 +76,8 @@ class ProjectSettings(BaseModel):
     prelabel: bool = Field(True, description="show the model's guess to the annotator as a pre-annotation")
     check_guessing: bool = Field(
         True,
-        description="a model that cannot be told from guessing the most frequent class: its guesses are not shown, and "
-        "the order covers the pool instead",
+        description="if a model does no better than always guessing the most frequent class, do not show its guesses, "
+        "and let the order cover the pool instead",
     )
     promote_margin: float | None = Field(
         0.02,
@@ -87,15 +87,15 @@ class ProjectSettings(BaseModel):
     )
     train_after_labels: int = Field(10, ge=1, le=1_000_000, description="new labels that start a round")
     train_after_seconds: float = Field(
-        60.0, ge=0, le=30 * 86400, description="seconds after the first change that start one at the latest"
+        60.0, ge=0, le=30 * 86400, description="seconds after the first change at which a round starts at the latest"
     )
     recheck: int = Field(
         0, ge=0, le=50, description='doubtful annotations in the Data Manager tab "Re-check"; 0: no tab'
     )
     text_model: TextModel = Field(
         "auto",
-        description="sentences (a pretrained encoder of English), headlines (n-grams, any language) or another model "
-        "of texts; auto: the first that is installed",
+        description="sentences (pretrained encoders), headlines (n-grams, any language) or another model for texts; "
+        "auto: the first that is installed",
     )
     image_model: ImageModel = Field(
         "auto",
@@ -103,12 +103,14 @@ class ProjectSettings(BaseModel):
         "model of images; auto: measured on the project's labels, and until there are enough by the pictures' looks",
     )
     learn_from_pool: bool = Field(
-        True, description="embed the open tasks without labels, and let models learn from them too where that is better"
+        True,
+        description="embed the open tasks, and let models learn from them too where that is better than learning from "
+        "the labels alone",
     )
     pool_take_back: bool = Field(
         False,
-        description="of a pool outside Label Studio: delete open tasks that no order of the last hour holds; else they "
-        "stay",
+        description="with a pool outside Label Studio: delete open tasks that were in no order of the last hour; "
+        "otherwise they stay",
     )
     instant: bool = Field(
         True, description="between two rounds, let each answer change what comes next (of what auto chose)"
@@ -124,11 +126,13 @@ class ProjectSettings(BaseModel):
     )
     class_shares: ClassShares = Field(
         default_factory=dict,
-        description="expected share of each label among the tasks; unset: equal, unless randomly drawn labels differ",
+        description="expected share of each label among the tasks; unset: equal, until randomly drawn labels "
+        "contradict that",
     )
     learn_from_names: bool = Field(
         True,
-        description="let what the classes are called stand for some labels of texts, as far as the labels bear it out",
+        description="for texts, let the names of the classes count as a few labels, as far as the labels agree with "
+        "that",
     )
     class_descriptions: dict[str, str] = Field(
         default_factory=dict,
@@ -137,24 +141,24 @@ class ProjectSettings(BaseModel):
     predictions_from: str = Field(
         "",
         max_length=1000,
-        description="of the strategy predictions: the model_version in Label Studio that it goes by; unset: of each "
-        "task the newest prediction that is not ours",
+        description="of the strategy predictions: the model_version in Label Studio that it goes by; unset: the newest "
+        "prediction of each task that is not ours",
     )
     predictions_doubt: Doubt = Field(
         "mean",
-        description="of the strategy predictions: what it makes of the regions' scores. lowest, mean, highest: 1 minus "
+        description="of the strategy predictions: how it combines the regions' scores. lowest, mean, highest: 1 minus "
         "that score; entropy: over the labels that a region could have; count: how far the number of regions is from "
         "the usual one",
     )
     predictions_missing: Missing = Field(
         "first",
-        description="of the strategy predictions: where tasks go of which no doubt is known (no prediction, or none "
-        "with a score): first, last, or by chance among the others",
+        description="of the strategy predictions: where tasks without a known doubt go (no prediction, or none with a "
+        "score): first, last, or by chance among the others",
     )
     set_uncertainty: Literal["mean", "largest"] = Field(
         "mean",
-        description="where an answer has several choices: whether an item's uncertainty is the mean, or the largest, "
-        "of that of its classes",
+        description="if an answer has several choices: whether an item's uncertainty is the mean of its classes' "
+        "uncertainties, or the largest",
     )
     map: bool = Field(True, description="draw a map of the pool after each round in the background, for the dashboard")
     hyperparameters: Hyperparameters = Field(default_factory=dict, description="passed to the model's training")

@@ -81,7 +81,7 @@ def settings_page() -> str:
         "They hold from the next round on.",
         _table(head, project),
         "## Installation",
-        "Environment variables, read by every command; a wrong value is named at start. Secrets are never shown.",
+        "Environment variables, read by every command; a wrong value is reported at start. Secrets are never shown.",
         _table(head, installation),
     )
 

@@ -22,7 +22,10 @@ app = new_app()
 @tell_errors
 def main(
     config: Annotated[Path, typer.Option("--config", "-c", help="A file, or mnist, headlines or photos.")],
-    title: Annotated[str, typer.Option("--title", "-t", help="Title of the project. One of this title is used again.")],
+    title: Annotated[
+        str,
+        typer.Option("--title", "-t", help="Title of the project. An existing project with this title is used again."),
+    ],
     backend_url: Annotated[
         str | None, typer.Option("--backend-url", help="Connect the ML backend at this URL.")
     ] = None,
@@ -35,7 +38,7 @@ def main(
 ) -> None:
     """Make a project from a labeling config, or find it by its title, and connect the ML backend to it.
 
-    Running it again changes nothing that is right already. The backend's user name and password come from
+    Running it again changes nothing that is already right. The backend's user name and password come from
     BASIC_AUTH_USER and BASIC_AUTH_PASS, the access token of Label Studio from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.config import load_settings

@@ -1,4 +1,4 @@
-"""Check one installation end to end: what is right, what is wrong, and the command or setting that mends it."""
+"""Check one installation end to end: what is right, what is wrong, and the command or setting that fixes it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "error":
 NAME_WIDTH: Final = 28
 """Of the longest name of a check; a longer one only moves its line."""
 
+OrderOption = Annotated[
+    int | None,
+    typer.Option(
+        "--order", min=1, help="Answer the next K tasks, compare them with the queue, and take the answers back."
+    ),
+]
+
 app = new_app()
 
 
@@ -33,16 +40,13 @@ def main(
     backend_url: Annotated[
         str | None, typer.Option("--backend-url", help="The ML backend. [default: the one that is connected]")
     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend, and check again.")] = False,
-    order: Annotated[
-        int | None,
-        typer.Option("--order", min=1, help="Answer the next K tasks, compare them with the queue, take it all back."),
-    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired safely, and check again.")] = False,
+    order: OrderOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     now: NowOption = False,
     url: UrlOption = None,
 ) -> None:
-    """Check one installation end to end: what is right, what is wrong, and the command or setting that mends it.
+    """Check one installation end to end: what is right, what is wrong, and the command or setting that fixes it.
 
     Nothing is changed without `--fix` or `--order`. The exit code is 1 while there are errors. It needs the environment
     of the backend: LABEL_STUDIO_API_KEY, MODEL_DIR, and BASIC_AUTH_USER and BASIC_AUTH_PASS where they are set.

@@ -28,9 +28,9 @@ def main(
     source: Annotated[Path | None, typer.Option("--from", help="Folder to copy idx and CSV files from.")] = None,
     only: Annotated[str | None, typer.Option(help="mnist or headlines; default: both.")] = None,
     unlabelled: Annotated[bool, typer.Option(help="Also fetch the large file of unlabelled headlines.")] = True,
-    offline: Annotated[bool, typer.Option(help="Do not try the network.")] = False,
+    offline: Annotated[bool, typer.Option(help="Do not use the network.")] = False,
     headlines_url: Annotated[
-        str | None, typer.Option(help="Of the headline files. [default: the book's repository]")
+        str | None, typer.Option(help="Base URL of the headline files. [default: the book's repository]")
     ] = None,
     mnist_url: Annotated[list[str] | None, typer.Option(help="Base URL of the MNIST files; may be repeated.")] = None,
 ) -> None:

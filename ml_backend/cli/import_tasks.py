@@ -28,16 +28,16 @@ WithLabelsOption = Annotated[
     bool,
     typer.Option(
         "--with-labels/--hide-labels",
-        help="First labels: those of the file become annotations, from which the model learns at once. Hidden labels: "
-        "only those of the evaluation tasks are imported; the others are asked of people.",
+        help="First labels: the file's labels become annotations, from which the model learns at once. Hidden "
+        "labels: only those of the evaluation tasks are imported; people are asked for the others.",
     ),
 ]
 EvaluationOption = Annotated[
     str | None,
     typer.Option(
         "--evaluation",
-        help="Evaluation labels: hold out some tasks for measuring, a fraction (0.2) or a count (200), drawn at random "
-        "from the labelled ones, or from all where none is labelled; the model never learns from them.",
+        help="Evaluation labels: hold out some tasks for measuring, a fraction (0.2) or a count (200), drawn at "
+        "random from the labelled ones, or from all if none is labelled; the model never learns from them.",
     ),
 ]
 
@@ -74,9 +74,9 @@ def main(
 ) -> None:
     """Import tasks into a project, in batches.
 
-    Of exports, Label Studio's and ours, the answers of all annotators, predictions and meta are kept. Running it again,
-    after an interruption or with a longer file, imports only what is not there yet. The access token of Label Studio
-    comes from LABEL_STUDIO_API_KEY.
+    From exports, Label Studio's and ours, the answers of all annotators, predictions and meta are kept. Running it
+    again, after an interruption or with a longer file, imports only what is not there yet. The access token of Label
+    Studio comes from LABEL_STUDIO_API_KEY.
     """
     from ml_backend.cli.import_plan import ImportOptions, import_file, tell_eyes
     from ml_backend.errors import LabelConfigError

@@ -25,7 +25,8 @@ WHY: Final = {"labels": "for new labels", "time": "for a change", "asked": "aske
 """Trigger of a round → in words; a command's trigger is its name."""
 
 NowOption = Annotated[
-    bool, typer.Option("--now", help="Fail at once where another process works on the project, instead of joining it.")
+    bool,
+    typer.Option("--now", help="If another process is working on the project, fail at once instead of joining it."),
 ]
 
 

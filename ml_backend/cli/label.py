@@ -35,9 +35,10 @@ def label(
         str, typer.Option("--go-on", metavar="ACTION", help="Do the rest of an action that was broken off.")
     ] = "",
     undo: Annotated[
-        str, typer.Option("--undo", metavar="ACTION", help="Take back what an action wrote and nobody changed.")
+        str,
+        typer.Option("--undo", metavar="ACTION", help="Take back what an action wrote, unless somebody changed it."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     url: UrlOption = None,
 ) -> None:
     """Label many tasks at once, under the name of whose token LABEL_STUDIO_API_KEY is.

@@ -1,7 +1,7 @@
 """What a project's loop is worth: live accuracy, labels saved against random, the outlook, the classes it finds.
 
-Reads what the last round wrote down, and counts the answers that are known on this machine: all of them while a
-server runs, those of the last round else. Asks nothing of Label Studio.
+Reads what the last round wrote down, and counts the answers that are known on this machine: all of them while a server
+runs, otherwise those of the last round. Label Studio is not asked.
 """
 
 from __future__ import annotations

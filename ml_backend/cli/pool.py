@@ -1,4 +1,4 @@
-"""A pool outside Label Studio: tables or pictures on a disk or in a bucket, of which people see the best rows."""
+"""A pool outside Label Studio: tables or pictures on a disk or in a bucket, of which people see only the best rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PlaceArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 KeepOption = Annotated[
-    bool, typer.Option("--keep-vectors", help="Keep what was embedded: the same rows lie in another place.")
+    bool, typer.Option("--keep-vectors", help="Keep the vectors: the same rows are in another place now.")
 ]
 
 app = new_app()
@@ -47,17 +47,17 @@ def main() -> None:
 def connect_pool(
     project: ProjectOption,
     place: PlaceArgument,
-    id_column: Annotated[str, typer.Option("--id", help="Column that tells a row from all others.")] = "id",
+    id_column: Annotated[str, typer.Option("--id", help="Column that identifies each row.")] = "id",
     column: Annotated[
         list[str] | None,
         typer.Option(
             "--column",
-            help="Column that is shown; FIELD=COLUMN for each where the page shows several fields. "
-            "[default: those of the fields' names]",
+            help="Column that is shown; if the page shows several fields, FIELD=COLUMN for each. [default: columns "
+            "with the fields' names]",
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look at the pool, but remember nothing.")] = False,
     keep_vectors: KeepOption = False,
     url: UrlOption = None,
 ) -> None:
@@ -95,7 +95,7 @@ def connect_pool(
 @app.command()
 @tell_errors
 def status(project: ProjectOption, as_json: JsonOption = False) -> None:
-    """Say where the pool lies, how much of it is embedded, and how far an embedding has come."""
+    """Say where the pool is, how much of it is embedded, and how far a running embedding has come."""
     from ml_backend.pool.status import status as status_of
 
     _, store = _store(project)
@@ -114,7 +114,7 @@ def status(project: ProjectOption, as_json: JsonOption = False) -> None:
 @app.command()
 @tell_errors
 def disconnect(project: ProjectOption, keep_vectors: KeepOption = False) -> None:
-    """Forget the pool and delete its vectors. Its rows, and the tasks that were made of them, stay."""
+    """Forget the pool and delete its vectors. Its rows, and the tasks that were made from them, stay."""
     from ml_backend.pool.connecting import forget_vectors
     from ml_backend.pool.document import disconnect as forget
     from ml_backend.pool.document import required
@@ -136,14 +136,14 @@ def disconnect(project: ProjectOption, keep_vectors: KeepOption = False) -> None
 def embed(
     project: ProjectOption,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes. [default: one a core]", show_default=False)
+        int, typer.Option("--workers", min=0, help="Processes. [default: one per core]", show_default=False)
     ] = 0,
-    retry_bad: Annotated[bool, typer.Option("--retry-bad", help="Read rows again that could not be read.")] = False,
+    retry_bad: Annotated[bool, typer.Option("--retry-bad", help="Read again the rows that could not be read.")] = False,
     allow_gone: Annotated[
-        bool, typer.Option("--allow-gone", help="Take rows out that are gone, also where they are most.")
+        bool, typer.Option("--allow-gone", help="Remove rows that are gone, even if these are most of them.")
     ] = False,
 ) -> None:
-    """Give each row that has none a vector. It may be killed at any moment, and goes on where it was."""
+    """Give each row without a vector one. It may be killed at any moment, and goes on where it was."""
     from ml_backend.cli.pool_progress import Speed
     from ml_backend.pool.embedding_step import embed_pool
 
@@ -173,9 +173,9 @@ def predict(
     version: Annotated[str | None, typer.Option(help="Name or number. [default: the one in use]")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write answer, probability and uncertainty of every row, and say how many rows fall under a probability.
+    """Write answer, probability and uncertainty of every row, and say how many rows fall below certain probabilities.
 
-    Of several questions each has columns of its own, by the version in use.
+    With several questions, each has columns of its own, by the version in use.
     """
     from ml_backend.cli.pool_progress import Speed
     from ml_backend.pool.prediction_step import predict_pool

@@ -19,7 +19,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder to write to; files of an older report are replaced.")],
     model_dir: Annotated[Path | None, typer.Option(help="Folder of model versions. [default: MODEL_DIR]")] = None,
 ) -> None:
-    """Write report.html and PNG plots of one project. It reads the store alone: Label Studio need not run."""
+    """Write report.html and PNG plots of one project. It only reads the store: Label Studio need not run."""
     from ml_backend.config import load_settings
     from ml_backend.dashboard.report import write_report
     from ml_backend.dashboard.services import Services

@@ -27,7 +27,7 @@ def cancel(
         str | None, typer.Option("--backend-url", help="The ML backend. [default: HOST and PORT]")
     ] = None,
 ) -> None:
-    """Cancel the rounds of a project, waiting or under way: model and order stay as they are.
+    """Cancel the rounds of a project, waiting or running: model and order stay as they are.
 
     The backend does it; its user name and password come from BASIC_AUTH_USER and BASIC_AUTH_PASS.
     """

@@ -1,4 +1,4 @@
-"""Find tasks by words, by likeness, and by what is known of them."""
+"""Find tasks by words, by likeness, and by label, prediction or state."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from ml_backend.dashboard.reading.search import Found
     from ml_backend.store.project_store import ProjectStore
 
-WordsOption = Annotated[
-    str, typer.Option("--words", help='Words that a task holds, all of them; "a phrase" in quotes.')
+WordsOption = Annotated[str, typer.Option("--words", help='Words that a task must all contain; "a phrase" in quotes.')]
+LikeOption = Annotated[
+    int, typer.Option("--like", min=0, help="Number of a task: finds the tasks most like it.", show_default=False)
 ]
-LikeOption = Annotated[int, typer.Option("--like", min=0, help="A task: those most like it.", show_default=False)]
-TextOption = Annotated[str, typer.Option("--text", help="A text: the tasks most like it.")]
+TextOption = Annotated[str, typer.Option("--text", help="A text: finds the tasks most like it.")]
 LabelOption = Annotated[str, typer.Option("--label", help="The label that a task has.")]
 GuessOption = Annotated[str, typer.Option("--guess", help="What the served version guesses.")]
-LeastOption = Annotated[str, typer.Option("--least", help="Least probability of the guess, in percent.")]
-MostOption = Annotated[str, typer.Option("--most", help="Greatest probability of the guess, in percent.")]
+LeastOption = Annotated[str, typer.Option("--least", help="Lowest probability of the guess, in percent.")]
+MostOption = Annotated[str, typer.Option("--most", help="Highest probability of the guess, in percent.")]
 StateOption = Annotated[
     str, typer.Option("--state", help="One of: open, queued, answered, skipped, dropped, evaluation.")
 ]
@@ -48,7 +48,7 @@ def search(
     state: StateOption = "",
     nearest: NearestOption = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    ids: Annotated[bool, typer.Option("--ids", help="Print the numbers of the tasks alone.")] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="Print only the numbers of the tasks.")] = False,
 ) -> None:
     """Find tasks in the copy that rounds keep in MODEL_DIR; Label Studio is not asked."""
     from ml_backend.config import load_settings

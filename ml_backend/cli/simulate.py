@@ -21,12 +21,12 @@ app = new_app()
 PathArgument = Annotated[
     Path | None, typer.Argument(metavar="[FILE_OR_FOLDER]", help="Labelled CSV, JSON, JSONL, image folder or idx.")
 ]
-PresetOption = Annotated[PresetName | None, typer.Option(help="A documented simulation instead of own data.")]
+PresetOption = Annotated[PresetName | None, typer.Option(help="A documented simulation instead of your own data.")]
 DataOption = Annotated[
     Path | None, typer.Option(help="Folder of a preset's data. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
 ]
 StrategyOption = Annotated[
-    list[str] | None, typer.Option("--strategy", "-s", help="Or a mixture; several times. [default: all]")
+    list[str] | None, typer.Option("--strategy", "-s", help="A strategy, or a mixture; may be repeated. [default: all]")
 ]
 SeedsOption = Annotated[int, typer.Option(min=1, help="Runs of each strategy: seeds 0, 1, ...")]
 InitialOption = Annotated[int | None, typer.Option(min=1, help="First labels.")]
@@ -34,14 +34,16 @@ BatchOption = Annotated[int | None, typer.Option(min=1, help="Labels between two
 BudgetOption = Annotated[int | None, typer.Option(min=1, help="Labels at which a run ends.")]
 HeldOutOption = Annotated[int | None, typer.Option(min=1, help="Items to judge with. [default: a fifth]")]
 EvaluationOption = Annotated[
-    int, typer.Option(min=0, help="Items beside them that stand for evaluation tasks: they choose and calibrate.")
+    int,
+    typer.Option(min=0, help="Further items that stand in for evaluation tasks, for choosing and calibrating models."),
 ]
 SamplesOption = Annotated[int, typer.Option(min=2, help="Dropout passes of the strategies that need them.")]
 ColdOption = Annotated[
     bool | None,
     typer.Option(
         "--cold/--warm",
-        help="Whether the strategy chooses the first labels too, or chance does. [default: as the preset; else warm]",
+        help="Whether the first labels, too, are chosen by the strategy, or drawn at random. [default: the preset's, "
+        "else warm]",
     ),
 ]
 LearnFromPoolOption = Annotated[
@@ -49,7 +51,7 @@ LearnFromPoolOption = Annotated[
 ]
 ControlShareOption = Annotated[
     float,
-    typer.Option(min=0, max=0.5, help="Share of each batch drawn at random, as the loop's control tasks are."),
+    typer.Option(min=0, max=0.5, help="Share of each batch that is drawn at random, like the loop's control tasks."),
 ]
 InstantOption = Annotated[
     bool, typer.Option("--instant", help="Each answer changes what comes next in its batch, as in the loop.")
@@ -67,24 +69,29 @@ HyperparameterOption = Annotated[
 ]
 MeasureOption = Annotated[Measure | None, typer.Option(help="What the curves show.")]
 TargetOption = Annotated[
-    list[float] | None, typer.Option("--target", help="Value of the measure to reach; several times.")
+    list[float] | None, typer.Option("--target", help="Value of the measure to reach; may be repeated.")
 ]
 LabelColumnOption = Annotated[str, typer.Option(help="Column or key of the label.")]
 TextColumnOption = Annotated[str | None, typer.Option(help="Column or key of the text. [default: found by name]")]
 ImagesOption = Annotated[bool, typer.Option("--images", help="A table's column holds images, not texts.")]
 ImageModelOption = Annotated[
-    str, typer.Option(help="Model of own images, such as photos or mnist_cnn. [default: by what they look like]")
+    str, typer.Option(help="Model for your own images, such as photos or mnist_cnn. [default: by what they look like]")
 ]
-TextModelOption = Annotated[str, typer.Option(help="Model of texts, such as sentences or headlines.")]
+TextModelOption = Annotated[str, typer.Option(help="Model for texts, such as sentences or headlines.")]
 EmbeddingOption = Annotated[
     str, typer.Option(help="Encoder of what is learnt from unlabelled items. [default: the project's default]")
 ]
-JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one a core]")]
+JobsOption = Annotated[int | None, typer.Option(min=1, help="Runs at a time. [default: one per core]")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
-ReportOnlyOption = Annotated[bool, typer.Option("--report-only", help="Only tables and plots of what is there.")]
+ReportOnlyOption = Annotated[
+    bool, typer.Option("--report-only", help="Run nothing: only make tables and plots of the results so far.")
+]
 LabelStudioOption = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Through this Label Studio, the oracle annotating; a new project a run."),
+    typer.Option(
+        metavar="URL",
+        help="URL of a Label Studio to run it in, with a program in place of annotators; a new project for each run.",
+    ),
 ]
 
 
@@ -121,9 +128,9 @@ def main(
     report_only: ReportOnlyOption = False,
     label_studio: LabelStudioOption = None,
 ) -> None:
-    """Run the loop with known labels in place of people, and tell how many labels each strategy saves.
+    """Run the loop with known labels in place of people, and say how many labels each strategy saves.
 
-    Whatever stops it, the same command goes on where it ended. Each simulation writes rounds.csv, summary.csv and
+    If it is stopped, the same command goes on where it ended. Each simulation writes rounds.csv, summary.csv and
     learning_curves.png and .html to a folder of its own below --out.
     """
     from ml_backend.cli.simulation_runs import Wanted, run_all, sources_of

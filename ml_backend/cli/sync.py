@@ -42,7 +42,7 @@ def main(
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Dropout passes. [default: 20]", min=2)] = None,
     queue: Annotated[int | None, typer.Option(help="How many tasks to queue. [default: 200]", min=1)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Queue every open task: dear in a large project.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Queue every open task: slow in a large project.")] = False,
     train: Annotated[bool, typer.Option("--train", help="Train on the labels first, if there are new ones.")] = False,
     seed: Annotated[int | None, typer.Option(help="Fixes random order, ties and dropout. [default: 0]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the order; write nothing.")] = False,

@@ -123,7 +123,9 @@ def export(
     project: ProjectOption,
     out: Annotated[Path, typer.Option(help="A new or empty folder.", file_okay=False)],
     version: Annotated[str | None, typer.Argument(help="Name or number. [default: the one in use]")] = None,
-    best: Annotated[bool, typer.Option("--best", help="Take the best one on the evaluation tasks.")] = False,
+    best: Annotated[
+        bool, typer.Option("--best", help="Export the version that is best on the evaluation tasks.")
+    ] = False,
     by: Annotated[Measure, typer.Option(help="What is best.")] = Measure.F_MACRO,
     model_dir: ModelDirOption = None,
 ) -> None:

@@ -50,7 +50,7 @@ NOTES: Final = {
     "image_model": "auto: the one that guesses the labels best, and before there are labels by the images' looks",
     "embedding": "By its numbers tasks are alike or not, also those without a label; auto: the best that is there",
     "samples": "Only some strategies use it: how often the model guesses a task, each time with other parts left out",
-    "control_share": "Tasks drawn at random and shown without a guess: what the rest is measured against",
+    "control_share": "Tasks drawn at random and shown without a guess; the rest is measured against them",
     "seed": "The same number, the same training and order",
     "warm_starts": "In a row, before one is trained from scratch. 0: each is. Going on takes a third of the time.",
     "steps": "0 chooses by the number of labels. One epoch is labels / batch size steps.",
