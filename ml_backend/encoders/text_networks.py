@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 from threading import RLock
 from typing import Final, NamedTuple
@@ -70,20 +69,18 @@ def _wordllama() -> Compute:
     from scipy.sparse import csr_array
     from tokenizers import Tokenizer
 
+    from ml_backend.encoders.word_tokens import WordTokens
+
     folder = _folder_of("wordllama")
     table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
     table = table.astype(np.float32)  # once: of each text it takes longer than the rest
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    words = WordTokens(Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")))
 
     def compute(texts: Sequence[str]) -> Vectors:
-        # Fast: without the tokens' places in the text.
-        ids = [tokens.ids for tokens in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-        counts = np.fromiter(map(len, ids), np.int64, len(ids))
-        tokens = np.fromiter(chain.from_iterable(ids), np.int64, counts.sum())
-        ends = np.concatenate([[0], np.cumsum(counts)])
+        tokens, ends = words.of(texts)
         # Tokens of a text are added up in their order, where a mean of numpy would make each text's rows first.
-        sums = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(len(ids), len(table))) @ table
-        rows = sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+        sums = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(len(texts), len(table))) @ table
+        rows = sums / np.maximum(np.diff(ends), 1)[:, None].astype(np.float32)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 

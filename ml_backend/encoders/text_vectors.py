@@ -94,12 +94,12 @@ def know(name: str, texts: Sequence[str], vectors: NDArray[np.floating]) -> None
 
 
 def compute(name: str, texts: Sequence[str]) -> Vectors:
-    """As `encode`, but kept nowhere: of texts that are asked for once.
+    """As `encode`, but not rounded, and kept nowhere: of texts that are asked for once.
 
     Raises:
         ConfigurationError: the encoder cannot be loaded.
     """
-    return _loaded(resolve(name)).compute(texts).astype(np.float16).astype(np.float32)
+    return _loaded(resolve(name)).compute(texts)
 
 
 def dimensions(name: str) -> int:

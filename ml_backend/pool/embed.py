@@ -26,7 +26,6 @@ from ml_backend.pool.ledger import Ledger, hashes_of, ledger_of, look_through
 from ml_backend.pool.source import Source, inner
 from ml_backend.pool.state import State, tell
 from ml_backend.pool.tables import check_id_types
-from ml_backend.pool.vector_columns import vectors_in
 from ml_backend.pool.vectors import MARK, REASON, VECTOR, About, Vectors
 from ml_backend.records import Progress, no_progress
 from ml_backend.store.folder import StoreLock
@@ -274,10 +273,11 @@ class _Keeper:
 
     def _write(self, rows: pa.Table) -> tuple[int, int]:
         """How many of some rows have a vector, and how many have none."""
-        good, bad = rows.filter(rows[VECTOR].is_valid()), rows.filter(rows[VECTOR].is_null())
+        good, bad = rows, rows.slice(0, 0)
+        if rows[VECTOR].null_count:
+            good, bad = rows.filter(rows[VECTOR].is_valid()), rows.filter(rows[VECTOR].is_null())
         if len(good):
-            found = vectors_in(good[VECTOR].combine_chunks())
-            self._vectors.add(good[ID].combine_chunks(), found, good[MARK].to_numpy())
+            self._vectors.add_table(good)
         if len(bad):
             self._vectors.add_bad(bad[ID].to_pylist(), bad[REASON].to_pylist(), bad[MARK].to_numpy())
         return len(good), len(bad)

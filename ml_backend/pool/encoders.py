@@ -91,21 +91,19 @@ class PoolEncoder:
         Raises:
             ConfigurationError: the encoder cannot be loaded.
         """
-        reasons: list[str | None] = [None] * len(raws)
-        rows = np.zeros((len(raws), self.dimensions()), np.float16)
         found = self._read(raws)
-        places = []
-        for place, item in enumerate(found):
-            if isinstance(item, BadItemError):
-                reasons[place] = str(item)
-            else:
-                places.append(place)
-        if places:
-            made = self._computed([found[place] for place in places])
-            bad = ~np.isfinite(made).all(axis=1) | (np.abs(made) > LARGEST).any(axis=1)
-            rows[places] = np.where(bad[:, None], 0, made)
+        reasons = [str(item) if isinstance(item, BadItemError) else None for item in found]
+        places = [place for place, reason in enumerate(reasons) if reason is None]
+        made = self._computed([found[place] for place in places]) if places else np.zeros((0, self.dimensions()))
+        bad = np.asarray(~np.isfinite(made).all(axis=1) | (np.abs(made) > LARGEST).any(axis=1))
+        if bad.any():
+            made = np.where(bad[:, None], 0, made)
             for place in np.array(places)[bad].tolist():
                 reasons[place] = f"The encoder {self.name} makes numbers of it that cannot be kept"
+        if len(places) == len(raws):
+            return made.astype(np.float16), reasons
+        rows = np.zeros((len(raws), made.shape[1]), np.float16)
+        rows[places] = made
         return rows, reasons
 
     def _read(self, raws: Sequence[Raw | None]) -> list[Any]:
@@ -124,7 +122,9 @@ class PoolEncoder:
             return text_vectors.compute(self.name, items)
         if self.kind == PARTS:
             columns = [text_vectors.compute(self.by, texts) for texts in zip(*items, strict=True)]
-            return np.concatenate([unit_rows(column) for column in columns], axis=1)
+            # Rounded, as those of a task's texts are before they stand side by side.
+            rounded = [column.astype(np.float16).astype(np.float32) for column in columns]
+            return np.concatenate([unit_rows(column) for column in rounded], axis=1)
         return np.stack(items).reshape(len(items), -1).astype(np.float32)
 
 

@@ -155,7 +155,16 @@ class Vectors:
 
     def add(self, ids: pa.Array, vectors: Half, marks: Marks | None = None) -> None:
         """Keep some rows, all or none: ids ``[n]``, none of them here yet, vectors ``[n, D]``, and marks ``[n]``."""
-        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", _with_vectors(ids, vectors, marks))
+        pa = _arrow()
+        known = np.zeros(len(vectors), np.uint64) if marks is None else marks
+        self.add_table(pa.table({ID: pa.array(ids), MARK: pa.array(known), VECTOR: column_of(vectors)}))
+
+    def add_table(self, rows: pa.Table) -> None:
+        """Keep some rows, all or none: ``id``, ``mark`` and ``vector`` (of `column_of`), none of them missing."""
+        pa = _arrow()
+        fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, rows.schema.field(VECTOR).type))
+        schema = pa.schema([pa.field(name, each, nullable=False) for name, each in fields])
+        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", rows.select(schema.names).cast(schema))
 
     def add_bad(self, ids: Sequence[str], reasons: Sequence[str], marks: Marks | None = None) -> None:
         """Keep why some rows have no vector, all or none."""
@@ -261,15 +270,6 @@ def folder_of(store: ProjectStore, encoder: str) -> Path:
 def known(store: ProjectStore) -> list[Vectors]:
     """All vectors that a store has, by whatever encoder."""
     return [Vectors(path.parent) for path in sorted((store.folder / FOLDER).glob(f"*/{ABOUT}"))]
-
-
-def _with_vectors(ids: pa.Array, vectors: Half, marks: Marks | None) -> pa.Table:
-    pa = _arrow()
-    column = column_of(vectors)
-    fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, column.type))
-    schema = pa.schema([pa.field(name, each, nullable=False) for name, each in fields])
-    known = pa.array(np.zeros(len(vectors), np.uint64) if marks is None else marks)
-    return pa.table([pa.array(ids).cast(pa.string()), known, column], schema=schema)
 
 
 def _arrow() -> Any:

@@ -23,11 +23,11 @@ from ml_backend.pool.vectors import MARK, REASON, VECTOR
 
 AT_ONCE: Final = 1024
 """Texts that a worker gets at once: an encoder puts those of one length together."""
+LIGHT: Final = 4096
+"""Texts of an encoder that takes microseconds for one, so that what is done once a batch is felt."""
 PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
 """Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
-MOST_THREADS: Final = 4
-"""Cores up to which threads of one process do: more would wait for Python, which takes a quarter of their time."""
 
 
 def keep_to_one_core() -> None:
@@ -53,7 +53,14 @@ def _contents(columns: Sequence[list[Any]]) -> list[Any]:
 
 def _in_threads(encoder: PoolEncoder, workers: int) -> bool:
     """Whether threads of this process embed: without processes Daft takes one a core, no fewer."""
-    return encoder.in_threads and workers == cores() <= MOST_THREADS
+    return encoder.in_threads and workers == cores()
+
+
+def _at_once(encoder: PoolEncoder) -> int:
+    """Rows that a worker gets at once."""
+    if encoder.kind not in (TEXT, PARTS):
+        return PICTURES
+    return LIGHT if encoder.in_threads else AT_ONCE
 
 
 def embedded(
@@ -93,14 +100,13 @@ def embedded(
             hardware.use(hardware_)
             folders.allow(encoder_folders)
 
-        @daft.method.batch(  # type: ignore[untyped-decorator]
-            return_dtype=returned, unnest=True, batch_size=AT_ONCE if encoder.kind in (TEXT, PARTS) else PICTURES
-        )
+        @daft.method.batch(return_dtype=returned, unnest=True, batch_size=_at_once(encoder))  # type: ignore[untyped-decorator]
         def vectors(self, *parts: Any) -> Any:
             import pyarrow as pa
 
             found, reasons = encoder.vectors(_contents([part.to_pylist() for part in parts]))
-            column = column_of(found, there=np.array([reason is None for reason in reasons], np.bool_))
-            return pa.StructArray.from_arrays([column, pa.array(reasons, pa.string())], [VECTOR, REASON])
+            told = pa.array(reasons, pa.string())
+            column = column_of(found, there=np.asarray(told.is_null()))
+            return pa.StructArray.from_arrays([column, told], [VECTOR, REASON])
 
     return frame.select(ID, MARK, Embed().vectors(*map(daft.col, contents)))

@@ -127,15 +127,16 @@ def _embedding(place: Path, data: Path, texts: int, encoder: str, tries: int) ->
         )
         for number in range(tries)
     ]
-    alone = min(done.result["seconds"] for done, _ in both)
-    whole = min(done.result["seconds"] for _, done in both)
+    alone, whole = (min((done.result for done in each), key=_seconds) for each in zip(*both, strict=True))
     peak = max(done.peak_mb for _, done in both)
-    table = Table("what", "s", "rows/s", title=f"{texts:,} headlines by {encoder} {load()}")
-    table.add_row("the encoder alone, a process a core", f"{alone:.1f}", f"{texts / alone:,.0f}")
-    table.add_row("embedded, from the file to the disk", f"{whole:.1f}", f"{texts / whole:,.0f}")
+    table = Table("what", "s", "rows/s", "CPU s", title=f"{texts:,} headlines by {encoder} {load()}")
+    for name, done in (("the encoder alone, a process a core", alone), ("embedded, from the file to the disk", whole)):
+        used = "" if done["cpu"] is None else f"{done['cpu']:.1f}"
+        table.add_row(name, f"{done['seconds']:.1f}", f"{texts / done['seconds']:,.0f}", used)
     console.print(table)
     console.print(
-        f"Speed against the encoder alone: {alone / whole:.2f} (at least {EMBED_LIMIT:g}); peak {peak:,.0f} MB"
+        f"Speed against the encoder alone: {alone['seconds'] / whole['seconds']:.2f} (at least {EMBED_LIMIT:g}); "
+        f"peak {peak:,.0f} MB"
     )
 
 

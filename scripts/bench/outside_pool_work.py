@@ -126,11 +126,11 @@ def one_pass(folder: str, how: str) -> dict[str, Any]:
     return done | {"same": _is_exact(picks, vectors, head) if how == "exact" else None}
 
 
-def _timed(action: Callable[[], int]) -> dict[str, Any]:
-    """Seconds, CPU seconds of all threads, and the rows that an action tells."""
+def _timed(action: Callable[[], float]) -> dict[str, Any]:
+    """Seconds, CPU seconds of all threads, and what an action gives."""
     started, used = time.perf_counter(), time.process_time()
-    rows = action()
-    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - used, "rows": rows}
+    value = action()
+    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - used, "value": value}
 
 
 def encoder_alone(place: str, encoder: str) -> dict[str, Any]:
@@ -139,11 +139,12 @@ def encoder_alone(place: str, encoder: str) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores(), _load, (encoder,)) as pool:
         pool.map(_encode, [blocks[0]] * cores(), chunksize=1)
-        started = time.perf_counter()
-        for _ in pool.imap_unordered(_encode, blocks, chunksize=HANDED):
-            pass
-        seconds = time.perf_counter() - started
-    return {"seconds": seconds, "rows": sum(map(len, blocks))}
+
+        def encoding() -> float:
+            return sum(pool.imap_unordered(_encode, blocks, chunksize=HANDED))
+
+        done = _timed(encoding)
+    return done | {"cpu": done["cpu"] + done["value"]}
 
 
 def embedded(place: str, encoder: str, folder: str) -> dict[str, Any]:
@@ -152,9 +153,9 @@ def embedded(place: str, encoder: str, folder: str) -> dict[str, Any]:
     from ml_backend.pool.source import Source
 
     source = Source(Pool(place, "parquet", "id", {"text": "text"}, {"id": "String", "text": "String"}))
-    started = time.perf_counter()
-    done = embed(source, Vectors(Path(folder)), PoolEncoder(TEXT, encoder), EmbedOptions())
-    return {"seconds": time.perf_counter() - started, "embedding": done.seconds, "rows": done.new}
+    made_by, vectors = PoolEncoder(TEXT, encoder), Vectors(Path(folder))
+    done = _timed(lambda: embed(source, vectors, made_by, EmbedOptions()).new)
+    return done if made_by.in_threads else done | {"cpu": None}  # what other processes used is not known
 
 
 def _head(dimensions: int) -> Head:
@@ -216,9 +217,12 @@ def _load(name: str) -> None:
     _encoder = PoolEncoder(TEXT, name)
 
 
-def _encode(texts: list[str]) -> int:
+def _encode(texts: list[str]) -> float:
+    """CPU seconds."""
     assert _encoder is not None
-    return len(_encoder.vectors(texts)[0])
+    used = time.process_time()
+    _encoder.vectors(texts)
+    return time.process_time() - used
 
 
 ACTIONS: Final = {

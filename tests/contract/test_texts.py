@@ -14,10 +14,12 @@ import wordllama
 from safetensors.numpy import load_file
 from support.languages import MEANINGS
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from ml_backend.encoders import text_vectors
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.encoders.sentences import Multilingual
+from ml_backend.encoders.word_tokens import WordTokens
 from ml_backend.errors import BadItemError, ConfigurationError
 from ml_backend.models.texts import MAX_CHARACTERS, read_text
 
@@ -57,6 +59,20 @@ def test_wordllamas_vector_is_the_mean_of_its_tokens():
             row[:] = mean / np.linalg.norm(mean)
     assert np.abs(text_vectors.compute("wordllama", texts) - wanted).max() <= 2.0**-11  # they are kept in 16 bits
     assert text_vectors.compute("wordllama", []).shape == (0, table.shape[1])
+
+
+def test_tokens_found_a_word_at_a_time_are_those_of_the_whole_text():
+    folder = Path(wordllama.__file__).parent
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json"))
+    spaced = [" a storm ", "two  spaces", "a   b ", "a▁ 1", "a ▁b", "<s> a", "a <s>b", "a</s> <unk>", "a\nb \t c", "  "]
+    texts = ["", *(read_text(text) for text in ODD.values()), *spaced, *spaced, "a storm"]
+    words = WordTokens(tokenizer)
+    for _ in range(2):  # all is new, and then known
+        tokens, ends = words.of(texts)
+        found = [part.tolist() for part in np.split(tokens, ends[1:-1])]
+        assert found == [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    with pytest.raises(ValueError, match="'er▁s' is of two words"):
+        WordTokens(Tokenizer(BPE(vocab={"▁": 0, "er▁s": 1}, merges=[])))
 
 
 def test_half_a_character_is_shown_as_browsers_show_it():
