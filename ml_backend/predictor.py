@@ -30,7 +30,7 @@ from ml_backend.rounds.asked import read_asked, with_options
 from ml_backend.rounds.item_reading import Examples, read_items
 from ml_backend.rounds.predicted.wanted import by_predictions
 from ml_backend.rounds.project_round import LIBRARY, client_of
-from ml_backend.rounds.said_beside import besides, listen, with_mean
+from ml_backend.rounds.question_scores import guesses_beside, scored_by_heads, with_mean
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.store.heads import Head
@@ -193,10 +193,10 @@ class Predictor:
             return examples if alike else read_items(tasks, head.question, its, media)
 
         ids, scores = examples.task_ids, score_items(model, examples.items, examples.task_ids, settings)
-        said = listen(self._heads(store, queue), read, settings)
+        said = scored_by_heads(self._heads(store, queue), read, settings)
         if said and itemwise(queue.strategy) and all(np.array_equal(each.task_ids, ids) for each in said):
             scores = with_mean(scores, float(settings.question_weights.get(question.control, 1.0)), said)
-        return ids, scores, besides(said)
+        return ids, scores, guesses_beside(said)
 
     def _heads(self, store: ProjectStore, queue: Queue) -> tuple[Head, ...]:
         """What answers the questions beside the first, those that are still asked."""

@@ -11,7 +11,6 @@ What fails here fails no round: it is said, and the tasks that are there are ord
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from ml_backend.config import Settings
-from ml_backend.errors import ActiveLearningError, ConfigurationError, DataError, StoreError
+from ml_backend.errors import ConfigurationError, DataError, StoreError
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.models.base import Model
@@ -49,7 +48,6 @@ from ml_backend.rounds.several_questions import weight_of
 from ml_backend.store.heads import Head as Beside
 from ml_backend.store.project_store import ProjectStore
 
-log = logging.getLogger(__name__)
 SHOWN: Final = 5
 EMBED: Final = "lsal pool embed --project"
 
@@ -253,7 +251,7 @@ class RoundPool:
 
     def concluded(self, project: RoundProject, recorder: Recorder) -> None:
         """Take back what lost its place, and embed what is new; see `OutsidePool.concluded`."""
-        try:
+        with recorder.sparing_the_round("looking after the pool", "The pool was not looked after"):
             taken = take_back(project, self.client, recorder)
             before = stored(self.store) or self._pass
             files = self._files or before.files
@@ -261,10 +259,6 @@ class RoundPool:
                 files = embed_new(self.settings, Source(self.pool), self._suited, recorder, files)
             if taken or files != before.files:
                 note(self.store, replace(before, files=files, tasks=before.tasks - taken))
-        except Exception as exc:  # whatever it is: model and order of this round stand
-            log.warning("project %s: looking after the pool failed", project.now.id, exc_info=exc)
-            reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-            recorder.warn(f"The pool was not looked after: {reason}")
 
     @contextmanager
     def _told(self, recorder: Recorder) -> Iterator[None]:

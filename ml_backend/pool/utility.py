@@ -50,7 +50,7 @@ def utility(
 ) -> Floats:
     """Normalised utility of rows in [0, 1], larger = ask sooner ``[n]``, as `selection.ordering.uncertainty`.
 
-    Of several questions the weighted mean ``Σ w_q u_q / Σ w_q``, as in a round over tasks (`rounds.said_beside`).
+    Of several questions the weighted mean ``Σ w_q u_q / Σ w_q``, as in a round over tasks (`rounds.question_scores`).
 
     Args:
         head: what the version says.

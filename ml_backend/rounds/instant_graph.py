@@ -15,8 +15,8 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.several import different_answers
 from ml_backend.records import Queue
 from ml_backend.rounds.project import RoundProject
+from ml_backend.rounds.question_order import QuestionRanking
 from ml_backend.rounds.report import Report
-from ml_backend.rounds.several_questions import Heard
 from ml_backend.selection.build_inputs import labelled_in, neighbourhood
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.scoring import Scores
@@ -37,15 +37,15 @@ def write_instant_graph(
     context: QueryContext,
     scores: Scores | None,
     report: Report,
-    heard: Sequence[Heard] = (),
+    rankings: Sequence[QuestionRanking] = (),
 ) -> None:
     """Write the graph that goes with a queue, or remove what is there; the report says which and why.
 
-    Of several questions each has a graph of its own: of ``heard`` those that have labels enough.
+    Of several questions each has a graph of its own: of ``rankings`` those that have labels enough.
     """
     found = _graph(project, queue, context, scores)
     if isinstance(found, InstantGraph):
-        found = replace(found, others=tuple(_others(context, heard)))
+        found = replace(found, others=tuple(_others(context, rankings)))
     try:
         if isinstance(found, str):
             remove(project.store.folder)
@@ -73,9 +73,9 @@ def _graph(project: RoundProject, queue: Queue, context: QueryContext, scores: S
     return InstantGraph(queue.name, project.question, newest.strftime(TIME_FORMAT), context.task_ids, graph)
 
 
-def _others(first: QueryContext, heard: Sequence[Heard]) -> Iterator[tuple[ChoiceQuestion, Neighbourhood]]:
+def _others(first: QueryContext, rankings: Sequence[QuestionRanking]) -> Iterator[tuple[ChoiceQuestion, Neighbourhood]]:
     """The graphs of the questions beside the first, each of the same open tasks."""
-    for each in heard:
+    for each in rankings:
         context, known = each.context, labelled_in(each.context)
         is_ready = not is_cold(len(known.targets), different_answers(known.targets), context.classes)
         if context.unlabelled is not None and is_ready and np.array_equal(context.task_ids, first.task_ids):

@@ -5,10 +5,8 @@ After a round has published its queue, so that annotators do not wait for it; a 
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.label_errors import FOLDS, doubtful, doubtful_sets, has_enough, out_of_sample
 from ml_backend.files import fingerprint
 from ml_backend.label_studio.task_fields import top_field
@@ -16,7 +14,6 @@ from ml_backend.rounds.project import RoundProject, read_labelled
 from ml_backend.rounds.report import Report, Step
 from ml_backend.rounds.workspace import Run
 
-log = logging.getLogger(__name__)
 TAB_TITLE = "Re-check"
 DOCUMENT = "recheck.json"
 """Id of the tab, and the doubts of the last round with the hash of what they depend on."""
@@ -27,7 +24,7 @@ NO_TASK = 0
 def recheck(project: RoundProject, run: Run) -> None:
     """Bring the project's tab up to date; without the setting ``recheck``, remove the tab that this made before."""
     wanted = project.settings.recheck
-    try:
+    with run.recorder.sparing_the_round("re-check", f'The tab "{TAB_TITLE}" is not up to date'):
         known = project.store.document(DOCUMENT)
         if not wanted and not known:
             return
@@ -37,10 +34,6 @@ def recheck(project: RoundProject, run: Run) -> None:
             else:
                 run.workspace.client.delete_tab(project.now.id, known.get("tab"))
                 project.store.write_document(DOCUMENT, {})
-    except Exception as exc:  # whatever it is: model and order of this round stand
-        log.warning("project %s: re-check failed", project.now.id, exc_info=exc)
-        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        run.warn(f'The tab "{TAB_TITLE}" is not up to date: {reason}')
 
 
 def _list(project: RoundProject, known: dict[str, Any], run: Run, step: Step) -> None:

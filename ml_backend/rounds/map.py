@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from ml_backend.draws import Ids
-from ml_backend.errors import ActiveLearningError
 from ml_backend.extras import is_installed
 from ml_backend.label_sets import unpack
 from ml_backend.models.base import Model
@@ -23,7 +21,6 @@ from ml_backend.selection.scoring import Scores, score_items
 from ml_backend.store.pool_map import EVALUATION, LABELLED, OPEN, QUEUED, UNKNOWN, Layout, PoolMap, choose_shown
 from ml_backend.store.project_store import ProjectStore
 
-log = logging.getLogger(__name__)
 MOST_ROWS: Final = 2_000
 """Of a pool outside Label Studio: they show where its rows lie, and nobody has to tell them apart."""
 NEEDED: Final = 2
@@ -38,7 +35,7 @@ def draw(project: RoundProject, run: Run, *, installed: Callable[[str], bool] = 
     version = run.report.version
     if not project.settings.map or version is None or not (installed("dash") and installed("umap")):
         return
-    try:
+    with run.recorder.sparing_the_round("drawing the map", "The map is not up to date"):
         model = run.workspace.library.load(project.store, version)
         if not hasattr(model, "embed"):
             return
@@ -48,10 +45,6 @@ def draw(project: RoundProject, run: Run, *, installed: Callable[[str], bool] = 
                 project.store.write_map(version, drawn)
                 sampled = f", {len(drawn.rows)} rows" if len(drawn.rows) else ""
                 step.detail = f"{len(drawn.task_ids)} of {drawn.pool} tasks{sampled}"
-    except Exception as exc:  # whatever it is: model and order of this round stand
-        log.warning("project %s: drawing the map failed", project.now.id, exc_info=exc)
-        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        run.warn(f"The map is not up to date: {reason}")
 
 
 def _drawn(project: RoundProject, report: Report, model: Model, version: str) -> PoolMap | None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
 
-from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.stopping import Judged, Saved, labels_saved
 from ml_backend.records import BULK
 from ml_backend.rounds.evaluation_tasks import FEWEST_EVALUATED, too_few_evaluated
@@ -23,7 +21,6 @@ from ml_backend.store.evaluation_predictions import EvaluationPredictions
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QueryLogEntry, record
 
-log = logging.getLogger(__name__)
 DOCUMENT: Final = "measures.json"
 
 
@@ -35,7 +32,7 @@ def update(project: RoundProject, run: Run) -> dict[str, Any] | None:
         run: the round, after its order stands; its options say whether one more model of random labels may be fitted.
     """
     version = run.report.version
-    try:
+    with run.recorder.sparing_the_round("measuring", "The measures are not up to date"):
         labels = {task.id: label for task, label in project.pool.training}
         answers = record(project.store, labels, answered_in_bulk(task for task, _ in project.pool.training))
         judged = project.store.evaluation_predictions(version) if version else None
@@ -54,11 +51,7 @@ def update(project: RoundProject, run: Run) -> dict[str, Any] | None:
             found = _measures(project, version, judged if enough else None, answers, labels, sample)
             project.store.write_document(DOCUMENT, found)
         return found
-    except Exception as exc:  # whatever it is: model and order of this round stand
-        log.warning("project %s: measuring failed", project.now.id, exc_info=exc)
-        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        run.warn(f"The measures are not up to date: {reason}")
-        return None
+    return None
 
 
 def stored(store: ProjectStore) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,6 @@ from ml_backend.rounds.workspace import FindPool, Workspace
 from ml_backend.store.library import ModelLibrary
 from ml_backend.store.registry import stores_of
 
-log = logging.getLogger(__name__)
 ROUND_PATIENCE: Final = 30.0
 """Seconds that a round waits for another one of the project, on whatever machine, before it fails."""
 ASKED_PATIENCE: Final = 600.0

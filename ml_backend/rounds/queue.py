@@ -16,9 +16,10 @@ from ml_backend.models.base import Model
 from ml_backend.records import Prediction, Queue
 from ml_backend.rounds.instant_graph import write_instant_graph
 from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
+from ml_backend.rounds.question_order import QuestionRanking, doubted_most, goes_by_mean, in_turn
+from ml_backend.rounds.question_scores import guesses_beside, with_mean
 from ml_backend.rounds.report import Report
-from ml_backend.rounds.said_beside import besides, with_mean
-from ml_backend.rounds.several_questions import Heard, Learnt, doubted_most, goes_by_mean, in_turn, weight_of
+from ml_backend.rounds.several_questions import QuestionHead, weight_of
 from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.ordering import queue_scores
@@ -35,7 +36,7 @@ def make_queue(
     version: str | None,
     taken: Iterable[str],
     run: Run,
-    heads: Sequence[Learnt] = (),
+    heads: Sequence[QuestionHead] = (),
 ) -> tuple[RoundProject, Queue]:
     """Score and rank the open tasks.
 
@@ -61,12 +62,12 @@ def make_queue(
     with run.step("score") as step:
         context = _context(project, model, settings, count, report)
         scores = assess(context, progress=step.progress)
-        heard = [_heard(head, count, report) for head in heads]
+        rankings = [_ranking(head, count, report) for head in heads]
         step.detail = f"{len(context)} tasks"
     with run.step("rank") as step:
-        chosen = _chosen(project, context, scores, heard, count)
-        project, chosen, context, heard = _as_tasks(project, chosen, context, heard, run)
-        predictions = _predictions(chosen, project.question.labels, besides(heard) if heard else {})
+        chosen = _chosen(project, context, scores, rankings, count)
+        project, chosen, context, rankings = _as_tasks(project, chosen, context, rankings, run)
+        predictions = _predictions(chosen, project.question.labels, guesses_beside(rankings) if rankings else {})
         if any(part.name == "auto" for part in parse_strategy(strategy)):
             report.choice = _auto_choice(project, trained=model is not None)
         step.detail = f"{len(predictions)} by {_in_words(strategy, report.choice)}"
@@ -74,38 +75,38 @@ def make_queue(
     name = queue_name(version, short_name(strategy), number)
     queue = Queue(name, version, strategy, samples, settings.seed, predictions, settings.prelabel)
     if not run.is_dry:
-        write_instant_graph(project, queue, context, scores, report, heard)
+        write_instant_graph(project, queue, context, scores, report, rankings)
     return project, queue
 
 
-def _heard(learnt: Learnt, count: int, report: Report) -> Heard:
-    """What a head says about the open tasks."""
-    settings = learnt.view.settings.override({"control_share": 0}, where="Several questions")
-    context = _context(learnt.view, learnt.head.model, settings, count, report)
+def _ranking(beside: QuestionHead, count: int, report: Report) -> QuestionRanking:
+    """What the head of a question beside the first says about the open tasks."""
+    settings = beside.view.settings.override({"control_share": 0}, where="Several questions")
+    context = _context(beside.view, beside.head.model, settings, count, report)
     scores = assess(context)
     if scores is None:
         raise AssertionError("a head is a model")
-    return Heard(learnt.head, context.task_ids, scores, context)
+    return QuestionRanking(beside.head, context.task_ids, scores, context)
 
 
 def _chosen(
     project: RoundProject,
     context: QueryContext,
     scores: Scores | None,
-    heard: Sequence[Heard],
+    rankings: Sequence[QuestionRanking],
     count: int,
 ) -> Selection:
     """The order of one question, or of several together."""
     turn = len(project.pool.training) if project.outside else len(project.pool.open)
     front = project.draw_ids(project.overrides.front).tolist()
-    if not heard:
+    if not rankings:
         return arrange(context, scores, count=count, turn=turn, front=front)
     weight = weight_of(project, project.question.control)
     if scores is not None and goes_by_mean(project.settings.strategy):
-        mean = with_mean(scores, weight, heard)
-        return doubted_most(arrange(context, mean, count=count, turn=turn, front=front), scores, weight, heard)
-    heard = [replace(each, order=arrange(each.context, each.scores, count=count)) for each in heard]
-    merged = in_turn(arrange(context, scores, count=count, turn=turn, front=front), weight, heard)
+        mean = with_mean(scores, weight, rankings)
+        return doubted_most(arrange(context, mean, count=count, turn=turn, front=front), scores, weight, rankings)
+    rankings = [replace(each, order=arrange(each.context, each.scores, count=count)) for each in rankings]
+    merged = in_turn(arrange(context, scores, count=count, turn=turn, front=front), weight, rankings)
     return merged if scores is None else with_guesses(merged, context.task_ids, scores)
 
 
@@ -113,15 +114,15 @@ def _as_tasks(
     project: RoundProject,
     chosen: Selection,
     context: QueryContext,
-    heard: list[Heard],
+    rankings: list[QuestionRanking],
     run: Run,
-) -> tuple[RoundProject, Selection, QueryContext, list[Heard]]:
+) -> tuple[RoundProject, Selection, QueryContext, list[QuestionRanking]]:
     """What was chosen, and all that is known, by ids of tasks again, not by what draws go by.
 
     Rows of a pool outside among the chosen become tasks, but in a dry run.
     """
     if project.outside is None:
-        return project, chosen, context, heard
+        return project, chosen, context, rankings
     tasks = {key: task for task, key in project.keys.items()}
     if not run.is_dry:
         wanted = [key for key in chosen.task_ids.tolist() if key not in tasks]
@@ -129,9 +130,9 @@ def _as_tasks(
         tasks |= made
         lost = frozenset(key for key in wanted if key not in made and key not in {t.id for t in project.pool.open})
         chosen = chosen.without(lost)
-    contexts = [_renamed(each, tasks) for each in (context, *(each.context for each in heard))]
-    heard = [replace(e, context=c, task_ids=c.task_ids) for e, c in zip(heard, contexts[1:], strict=True)]
-    return project, chosen.renamed(tasks), contexts[0], heard
+    contexts = [_renamed(each, tasks) for each in (context, *(each.context for each in rankings))]
+    rankings = [replace(e, context=c, task_ids=c.task_ids) for e, c in zip(rankings, contexts[1:], strict=True)]
+    return project, chosen.renamed(tasks), contexts[0], rankings
 
 
 def _renamed(context: QueryContext, names: Mapping[int, int]) -> QueryContext:

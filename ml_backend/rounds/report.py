@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.agreement import Agreement
 from ml_backend.records import Queue
 from ml_backend.rounds.log import Seen
 
+log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 
@@ -143,6 +146,21 @@ class Recorder:
         done = StepTime(name, self._clock() - start, step.detail)
         self.report.steps.append(done)
         self._observer.step_finished(done)
+
+    @contextmanager
+    def sparing_the_round(self, what: str, warning: str) -> Iterator[None]:
+        """Turn any error inside into a warning: for work after the new order stands, which must not undo it.
+
+        Args:
+            what: the work, for the log, such as "drawing the map".
+            warning: the beginning of the warning, such as "The map is not up to date".
+        """
+        try:
+            yield
+        except Exception as exc:
+            log.warning("project %s: %s failed", self.report.project, what, exc_info=exc)
+            reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
+            self.warn(f"{warning}: {reason}")
 
     def warn(self, text: str, about: str | None = None) -> None:
         """Note something the user should know, once; ``about`` names the count that it speaks of."""

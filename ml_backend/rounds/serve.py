@@ -7,22 +7,23 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.errors import StoreError
 from ml_backend.label_studio.publishing import delete_replaced, publish
 from ml_backend.logs import note_version
 from ml_backend.models.base import Model
 from ml_backend.records import Queue
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.evaluation_tasks import list_them
+from ml_backend.rounds.order_switch import switch_order
 from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.queue import make_queue
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.several_questions import Learnt, fit_heads, over
+from ml_backend.rounds.several_questions import QuestionHead, fit_heads, with_open_tasks
 from ml_backend.rounds.version_reading import as_read_by
 from ml_backend.rounds.workspace import Run
 from ml_backend.selection.context import COLD_START, strategy_in_use
 from ml_backend.store.heads import write_heads
-from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import answers, newest_usable
 
 KIND_CHANGED: Final = "The labeling config takes another number of choices per answer than the served model learnt."
@@ -61,7 +62,7 @@ def serve(project: RoundProject, newest: str | None, run: Run) -> RoundProject:
     project = _searched(_covering(project) if guesses else project, model, run, heads)
     ages = run.workspace.client.version_ages(project.now.id) if project.pool.open else {}
     if project.pool.open:
-        project, report.queue = make_queue(project, model, version, ages, run, over(heads, project))
+        project, report.queue = make_queue(project, model, version, ages, run, with_open_tasks(heads, project))
     if report.queue and report.queue.predictions:
         if not run.is_dry:
             write_heads(store.folder, report.queue.name, [each.head for each in heads], keep=_served(store))
@@ -100,7 +101,7 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
     )
 
 
-def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[Learnt]) -> RoundProject:
+def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[QuestionHead]) -> RoundProject:
     """The project with the rows of a pool outside that are worth comparing now; itself where it has none."""
     if project.outside is None:
         return project
@@ -164,19 +165,14 @@ def _usable_version(project: RoundProject, recorder: Recorder) -> str | None:
 def _publish(project: RoundProject, queue: Queue, pinned: str | None, run: Run, ages: Mapping[str, timedelta]) -> None:
     client, project_id, question = run.workspace.client, project.now.id, project.question
     _take_empty(project, run)
-    project.store.write_queue(queue)
-    project.store.announce(Current(queue.version, queue.name, pinned))
-    replaced = project.store.current().queue
-    publish(client, project_id, queue, question, step=run.step)
-    project.store.settle(queue.name)
-    run.report.published = True
-    try:
-        with run.step("tidy"):
-            if replaced:
-                project.store.keep_as_served(replaced)
-            run.report.replaced = delete_replaced(
-                client, project_id, queue, question.field, ages=ages, keep=run.workspace.keep_queues
-            )
-            list_them(client, project_id, project.pool, question)
-    except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
-        run.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
+
+    def send() -> Queue:
+        publish(client, project_id, queue, question, step=run.step)
+        return queue
+
+    def tidy() -> None:
+        keep = run.workspace.keep_queues
+        run.report.replaced = delete_replaced(client, project_id, queue, question.field, ages=ages, keep=keep)
+        list_them(client, project_id, project.pool, question)
+
+    switch_order(project.store, queue, pinned, run, publish=send, tidy=tidy)

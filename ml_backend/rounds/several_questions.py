@@ -1,7 +1,8 @@
-"""Several questions of one page learnt at once: a head each over the items that are read once, and one order.
+"""The questions beside the first: each gets a head of its own, trained on the items that the round has read already.
 
-The first question is the project's: its versions are stored, measured and served. The heads of the others are fitted
-anew where they have new labels, from all of them, and are kept with the round's queue (`store.heads`).
+The first question is the project's own: its versions are stored, measured and served. The heads of the others are
+trained again, on all their labels, whenever they have new ones, and are kept with the round's queue (`store.heads`).
+`question_order` makes one order of all.
 """
 
 from __future__ import annotations
@@ -19,42 +20,27 @@ from ml_backend.evaluation.sets import evaluate_sets
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.several import are_sets, can_learn, different_answers, equal_answers
-from ml_backend.records import CONTROL, PINNED
 from ml_backend.rounds.embedding import unlabelled
 from ml_backend.rounds.guessing import by_cross_validation, has_enough
 from ml_backend.rounds.judging import answered, choose_thresholds
 from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.read import kind_changed
 from ml_backend.rounds.report import Recorder
-from ml_backend.rounds.said_beside import Said
 from ml_backend.rounds.training import fingerprint_of
-from ml_backend.selection.context import QueryContext
-from ml_backend.selection.scoring import Scores
-from ml_backend.selection.selection import Selection
 from ml_backend.semi_supervised.choice import fit
 from ml_backend.store.heads import Head, read_heads
-from ml_backend.strategies.mixture import itemwise
 
-OWN: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
+FIRST_QUESTION_ONLY: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
 """Settings that are about the labels of the first question."""
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What answers one question beside the first."""
+class QuestionHead:
+    """A question beside the first, with the head that answers it."""
 
     view: RoundProject
     """The project as this question sees it."""
     head: Head
-
-
-@dataclass(frozen=True)
-class Heard(Said):
-    """What a head says about the open tasks."""
-
-    context: QueryContext
-    order: Selection | None = None
-    """Its own order, where the strategies compare tasks with each other."""
 
 
 def weight_of(project: RoundProject, control: str | None = None) -> float:
@@ -78,12 +64,12 @@ def check_weights(project: RoundProject) -> None:
         raise ConfigurationError("question_weights are all 0; give one question a weight.")
 
 
-def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
+def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[QuestionHead, ...]:
     """A head for each question beside the first that has labels of two classes, and a weight."""
     if not project.others:
         return ()
     check_weights(project)
-    heads: list[Learnt] = []
+    heads: list[QuestionHead] = []
     with recorder.step("fit others") as step:
         told, kept = [], _kept(project)
         for place in range(len(project.others)):
@@ -96,7 +82,7 @@ def fit_heads(project: RoundProject, recorder: Recorder) -> tuple[Learnt, ...]:
                 of_this = f"{fingerprint_of(view)} {view.settings.check_guessing}"
                 before = next((h for h in kept if (h.question, h.fingerprint) == (view.question, of_this)), None)
                 head = before or _head(view, known, ids, of_this, recorder)
-                heads.append(Learnt(view, replace(head, weight=weight)))
+                heads.append(QuestionHead(view, replace(head, weight=weight)))
                 again = ", learnt before" if before else ""
                 told.append(f'"{view.question.control}": {_in_words(heads[-1], known, recorder)}{again}')
         recorder.report.beside, step.detail = told, "; ".join(told)
@@ -136,15 +122,15 @@ def _head(
 
 def _view(project: RoundProject, place: int, recorder: Recorder) -> RoundProject:
     question, pool = project.others[place]
-    settings = project.settings.override(OWN, where="Several questions")
+    settings = project.settings.override(FIRST_QUESTION_ONLY, where="Several questions")
     view = replace(project, question=question, settings=settings, others=())
     view = replace(view, pool=replace(pool, open=project.pool.open))
     # Not kept: the first question has embedded the same tasks already, all of them.
     return replace(view, unlabelled=unlabelled(view, recorder, dry_run=True)) if project.unlabelled else view
 
 
-def over(heads: Sequence[Learnt], project: RoundProject) -> tuple[Learnt, ...]:
-    """The heads over the open tasks that a project has now: of a pool outside it has other rows after a search."""
+def with_open_tasks(heads: Sequence[QuestionHead], project: RoundProject) -> tuple[QuestionHead, ...]:
+    """The heads with the open tasks that the project has now: after a search it has other rows of a pool outside."""
     if project.outside is None:
         return tuple(heads)
     found = []
@@ -184,7 +170,7 @@ def _guesses(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64]) ->
     return bool(by_cross_validation(view, ids, known, lambda done, total: None)["guessing"])  # noqa: ARG005
 
 
-def _in_words(learnt: Learnt, known: LabeledItems, recorder: Recorder) -> str:
+def _in_words(learnt: QuestionHead, known: LabeledItems, recorder: Recorder) -> str:
     """From how many labels a question was learnt, and how good that is, as for the first in its versions' measures."""
     held_out, _ = read_labelled(learnt.view.pool.evaluation, learnt.view, recorder.report)
     words = f"{len(known.targets)} labels"
@@ -201,80 +187,3 @@ def _in_words(learnt: Learnt, known: LabeledItems, recorder: Recorder) -> str:
     if agreed := agreement.measure(learnt.view.pool.several.values(), sets=learnt.head.question.multiple):
         words += f", {agreed}"
     return words if learnt.head.shown else f"{words}, no better than guessing: its guesses are not shown"
-
-
-def goes_by_mean(strategy: str) -> bool:
-    """Whether a strategy tells each task's uncertainty by itself, so that the questions' have a mean."""
-    return itemwise(strategy)
-
-
-def in_turn(first: Selection, weight: float, heard: Sequence[Heard]) -> Selection:
-    """The first question's order with the others' picks among its own, by turns as the weights are.
-
-    Control tasks and those that people want first keep their places. Where questions compare tasks each in its own
-    way, there is no measure that they share.
-    """
-    fixed = {place for place, by in enumerate(first.picked_by) if by in (CONTROL, PINNED)}
-    taken = {int(first.task_ids[place]) for place in fixed}
-    sources = [(weight, _free(first, fixed))] + [
-        (each.head.weight, _free(each.order, set())) for each in heard if each.order is not None
-    ]
-    turns, used = [0.0] * len(sources), [0] * len(sources)
-    ids, by, reasons = first.task_ids.copy(), list(first.picked_by), dict(first.reasons)
-    asked_by: dict[int, str] = {}
-    for place in range(len(first)):
-        if place in fixed:
-            continue
-        task, source = _next(sources, turns, used, taken)
-        taken.add(task)
-        ids[place] = task
-        if source:
-            each = heard[source - 1]
-            order = each.order or first
-            by[place] = order.picked_by[int(np.flatnonzero(order.task_ids == task)[0])]
-            reasons[task] = reason_of(each, order.reasons.get(task, ""))
-            asked_by[task] = each.head.question.control
-        else:
-            by[place] = first.picked_by[int(np.flatnonzero(first.task_ids == task)[0])]
-    utility = np.linspace(1.0, 0.0, len(ids), dtype=np.float64)
-    return replace(first, task_ids=ids, picked_by=tuple(by), utility=utility, reasons=reasons, asked_by=asked_by)
-
-
-def _free(order: Selection, fixed: set[int]) -> list[int]:
-    return [int(task) for place, task in enumerate(order.task_ids.tolist()) if place not in fixed]
-
-
-def _next(
-    sources: Sequence[tuple[float, list[int]]], turns: list[float], used: list[int], taken: set[int]
-) -> tuple[int, int]:
-    """The next task, and whose it is: of the question that is furthest behind its share."""
-    for source in sorted(range(len(sources)), key=lambda s: (turns[s] + 1) / (sources[s][0] or 1e-9)):
-        order = sources[source][1]
-        while used[source] < len(order) and order[used[source]] in taken:
-            used[source] += 1
-        if used[source] < len(order):
-            turns[source] += 1
-            return order[used[source]], source
-    raise AssertionError("the first order holds as many tasks as it has places")
-
-
-def reason_of(heard: Heard, text: str) -> str:
-    """A reason with this question's labels in it, and its name; braces in them are no places for other labels."""
-    question = heard.head.question
-    said = text.format(*question.labels) or "by this question"
-    return f"{question.control}: {said}".replace("{", "{{").replace("}", "}}")
-
-
-def doubted_most(chosen: Selection, scores: Scores, weight: float, heard: Sequence[Heard]) -> Selection:
-    """The reasons of an order by the mean: between which labels the question wavers that doubts most."""
-    rows = {task: row for row, task in enumerate(heard[0].task_ids.tolist())}
-    reasons = dict(chosen.reasons)
-    for task in list(reasons):
-        row = rows.get(task)
-        if row is None:
-            continue
-        parts = [each.head.weight * float(each.scores.uncertainty[row]) for each in heard]
-        if max(parts) > weight * float(scores.uncertainty[row]):
-            each = heard[int(np.argmax(parts))]
-            reasons[task] = reason_of(each, each.scores.wavers(row))
-    return replace(chosen, reasons=reasons)

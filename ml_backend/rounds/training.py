@@ -1,36 +1,31 @@
-"""The training half of a round: fit, judge on the evaluation tasks, store, and decide whether to serve the result."""
+"""The training half of a round: fit, have the result judged, store it, and decide whether to serve it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from ml_backend.draws import Ids
-from ml_backend.errors import ConfigurationError, ModelError, StoreError
-from ml_backend.evaluation.promotion import Comparison, compare, evaluation_fingerprint, is_promoted
+from ml_backend.evaluation.promotion import Comparison, is_promoted
 from ml_backend.files import fingerprint
 from ml_backend.label_sets import shown
 from ml_backend.logs import note_version
-from ml_backend.models.base import LabeledItems, Model
-from ml_backend.models.several import different_answers, equal_answers
+from ml_backend.models.base import LabeledItems
+from ml_backend.models.several import different_answers
 from ml_backend.records import Progress
 from ml_backend.rounds.class_descriptions import descriptions
 from ml_backend.rounds.earlier_version import earlier_version
-from ml_backend.rounds.evaluation_tasks import too_few_evaluated
-from ml_backend.rounds.guessing import by_cross_validation, by_evaluation, has_enough
-from ml_backend.rounds.judging import answered, choose_thresholds, measured
+from ml_backend.rounds.guessing import by_cross_validation, has_enough
+from ml_backend.rounds.judging import choose_thresholds
 from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.report import Recorder, Report
-from ml_backend.rounds.version_reading import reads_alike
+from ml_backend.rounds.verdict import Verdict, evaluation_state, judge
 from ml_backend.rounds.workspace import Run
 from ml_backend.semi_supervised.choice import UNLABELLED_TOO, Fit, fit, learns_from_pool
 from ml_backend.semi_supervised.earlier import Earlier
-from ml_backend.store.evaluation_predictions import EvaluationPredictions, evaluation_predictions
 from ml_backend.store.manifest import Manifest
-from ml_backend.store.versions import answers, better_than, library_versions, version_with
+from ml_backend.store.versions import better_than, library_versions, version_with
 
 FINGERPRINT_FORMAT = 3
 """Raise it when the same labels and settings should be trained on again."""
@@ -63,7 +58,7 @@ def train_version(project: RoundProject, run: Run) -> str | None:
         report.learnt_from = told_of(fitted.reason, outside=project.outside is not None)
         step.detail = f"{len(examples.targets)} labels, {fitted.training.epochs} epochs"
         step.detail += f", {report.learnt_from}" if report.learnt_from else ""
-    verdict = _judge(project, fitted.model, project.store.current().version, run)
+    verdict = judge(project, fitted.model, project.store.current().version, run)
     if verdict.evaluation_predictions is None and has_enough(project, task_ids, examples):
         with recorder.step("cross-validate") as step:
             verdict = replace(verdict, guessing=by_cross_validation(project, task_ids, examples, step.progress))
@@ -110,83 +105,6 @@ def _fit(
     return found
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    """What the evaluation tasks say about a version."""
-
-    evaluation_predictions: EvaluationPredictions | None = None
-    metrics: dict[str, Any] | None = None
-    count: int = 0
-    fingerprint: str | None = None
-    comparison: Comparison | None = None
-    guessing: dict[str, Any] | None = None
-
-    @property
-    def measures(self) -> dict[str, Any]:
-        """What is measured of the version alone, as fields of a manifest."""
-        return {
-            "metrics": self.metrics,
-            "evaluation_count": self.count,
-            "evaluation_fingerprint": self.fingerprint,
-            "guessing": self.guessing,
-        }
-
-    def as_fields(self, margin: float | None) -> dict[str, Any]:
-        """All of it, as fields of a manifest."""
-        comparison = asdict(self.comparison) if self.comparison else None
-        return self.measures | {"promoted": is_promoted(self.comparison, margin), "comparison": comparison}
-
-
-def _judge(project: RoundProject, model: Model, rival: str | None, run: Run) -> _Verdict:
-    """Measure a model, and compare it with the stored version ``rival`` on the same tasks."""
-    held_out = project.pool.evaluation
-    if not held_out:
-        run.warn(f"Nothing is measured. It {too_few_evaluated(0, project.pool.held_out)}.", "evaluation")
-        return _Verdict()
-    with run.step("judge") as step:
-        examples, task_ids = read_labelled(held_out, project, run.report)
-        if not examples.items:
-            run.warn("None of the evaluation tasks can be read; nothing is measured.")
-            return _Verdict()
-        targets = examples.targets
-        probabilities = model.probabilities(examples.items).mean(axis=1, dtype=np.float64)
-        seed = project.settings.seed
-        own = answered(model, probabilities, targets, seed=seed)
-        judged = evaluation_predictions(task_ids, targets, probabilities, own)
-        metrics = measured(probabilities, targets, own, project.question.labels, seed=seed)
-        step.detail = f"{len(targets)} evaluation tasks, accuracy {metrics['accuracy']:.1%}"
-        comparison = None
-        before = _rival_model(project, rival, run)
-        if rival and before:
-            says = before.probabilities(examples.items).mean(axis=1, dtype=np.float64)
-            its_own = answered(before, says, targets, seed=seed)
-            right = equal_answers(own, targets), equal_answers(its_own, targets)
-            comparison = compare(*right, against=rival)
-    guessing = by_evaluation(project, judged)
-    return _Verdict(judged, metrics, len(targets), _evaluation(project), comparison, guessing)
-
-
-def _rival_model(project: RoundProject, rival: str | None, run: Run) -> Model | None:
-    """The stored model to compare with, where it answers the present question."""
-    store = project.store
-    try:
-        if rival is None or rival not in store.versions() or not answers(store.manifest(rival), project.question):
-            return None
-        if project.vector_length not in (0, store.manifest(rival).config.get("dimensions")):
-            return None  # it learnt from vectors of another length
-        if not reads_alike(store.manifest(rival), project):
-            return None  # another model, or another encoder's vectors
-        return run.workspace.library.load(store, rival)
-    except (StoreError, ModelError, ConfigurationError) as exc:
-        # A damaged version must not keep the new one from being served.
-        run.warn(f"The new model is compared with nothing: {exc}")
-        return None
-
-
-def _evaluation(project: RoundProject) -> str:
-    return evaluation_fingerprint((task.id, label) for task, label in project.pool.evaluation)
-
-
 def _reconsidered(project: RoundProject, name: str, run: Run) -> Manifest:
     """A known version, judged anew where the answers to evaluation tasks changed since.
 
@@ -197,9 +115,9 @@ def _reconsidered(project: RoundProject, name: str, run: Run) -> Manifest:
     comparison = Comparison(**manifest.comparison) if manifest.comparison and not manifest.promoted else None
     fields: dict[str, Any] = {} if manifest.promoted else {"promoted": is_promoted(comparison, margin)}
     judged = None
-    if project.pool.evaluation and manifest.evaluation_fingerprint != _evaluation(project):
+    if project.pool.evaluation and manifest.evaluation_fingerprint != evaluation_state(project):
         model = run.workspace.library.load(store, name)
-        verdict = _judge(project, model, comparison.against if comparison else None, run)
+        verdict = judge(project, model, comparison.against if comparison else None, run)
         judged = verdict.evaluation_predictions
         if judged is not None:
             fields = verdict.measures if manifest.promoted else verdict.as_fields(margin)
@@ -223,7 +141,7 @@ def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> 
 
 
 def _store(
-    project: RoundProject, fitted: Fit, fingerprint: str, verdict: _Verdict, report: Report, *, made: datetime
+    project: RoundProject, fitted: Fit, fingerprint: str, verdict: Verdict, report: Report, *, made: datetime
 ) -> Manifest:
     model, training, learnt_from = fitted.model, fitted.training, fitted.learnt_from
     weights, config = model.state()

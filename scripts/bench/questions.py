@@ -24,7 +24,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.base import Model
 from ml_backend.models.photos import Photos
 from ml_backend.models.several import answers_of, new_model
-from ml_backend.rounds.several_questions import Heard, in_turn
+from ml_backend.rounds.question_order import QuestionRanking, in_turn
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import arrange, assess
 from ml_backend.semi_supervised.choice import fit
@@ -194,7 +194,7 @@ def _picked(oracles: Sequence[Oracle], count: int, seed: int, embedding: PoolEmb
             raise AssertionError("a fitted model scores")
         question = ChoiceQuestion(oracle.data.name, "", "", "", oracle.data.labels, multiple=oracle.data.multiple)
         order = arrange(context, scores, count=count)
-        heard.append(Heard(Head(question, model, 1.0, True), context.task_ids, scores, context, order))
+        heard.append(QuestionRanking(Head(question, model, 1.0, True), context.task_ids, scores, context, order))
     first = heard[0].order
     if first is None:
         raise AssertionError("each has an order")

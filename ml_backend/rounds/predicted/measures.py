@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.intervals import wilson
 from ml_backend.label_studio.task_rows import TIME_FORMAT
 from ml_backend.records import BULK, CONTROL, Annotation
@@ -22,7 +20,6 @@ from ml_backend.rounds.tally import tally
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.query_log import QueryLogEntry, record
 
-log = logging.getLogger(__name__)
 CORRECTIONS: Final = "corrections.json"
 """What became of the prediction of each answered task."""
 COUNTED: Final = ("predicted", "annotated", "kept", "moved", "relabelled", "removed", "added")
@@ -30,7 +27,7 @@ COUNTED: Final = ("predicted", "annotated", "kept", "moved", "relabelled", "remo
 
 def measure(project: PredictedProject, recorder: Recorder) -> dict[str, Any] | None:
     """Bring the project's measures up to date, and write them down; None where that failed, which fails no round."""
-    try:
+    with recorder.sparing_the_round("measuring", "The measures are not up to date"):
         with recorder.step("measure"):
             answered = [task for task, _ in project.pool.training]
             answers = {task.id: answer for task in answered if (answer := newest_answer(task)) is not None}
@@ -54,11 +51,7 @@ def measure(project: PredictedProject, recorder: Recorder) -> dict[str, Any] | N
             }
             project.store.write_document(DOCUMENT, found)
         return found
-    except Exception as exc:  # whatever it is: the order of this round stands
-        log.warning("project %s: measuring failed", project.now.id, exc_info=exc)
-        reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-        recorder.warn(f"The measures are not up to date: {reason}")
-        return None
+    return None
 
 
 def corrections(

@@ -7,18 +7,19 @@ from datetime import timedelta
 from typing import Final
 
 from ml_backend.config import ProjectSettings
-from ml_backend.errors import LabelStudioError, StoreError
+from ml_backend.errors import StoreError
 from ml_backend.label_studio.foreign import foreign_state, publish_foreign
 from ml_backend.label_studio.present import Present
 from ml_backend.label_studio.publishing import delete_replaced
 from ml_backend.records import Queue
+from ml_backend.rounds.order_switch import switch_order
 from ml_backend.rounds.predicted.measures import measure
 from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
 from ml_backend.rounds.predicted.reading import PredictedProject, read_predicted
 from ml_backend.rounds.predicted.wanted import is_by_predictions
 from ml_backend.rounds.workspace import Run
-from ml_backend.store.project_store import Current, ProjectStore
+from ml_backend.store.project_store import ProjectStore
 
 SHOWN_TASKS: Final = 5
 """Tasks that a warning names."""
@@ -69,28 +70,21 @@ def _told(project: PredictedProject, queue: Queue) -> str:
 
 def _publish(project: PredictedProject, queue: Queue, run: Run, ages: Mapping[str, timedelta]) -> Queue:
     client, store, project_id = run.workspace.client, project.store, project.now.id
-    store.write_queue(queue)
-    store.announce(Current(None, queue.name, store.current().pinned))
-    replaced = store.current().queue
-    refused = publish_foreign(client, project_id, queue, project.now.label_config, step=run.step)
-    if refused:
-        queue = without_results(queue, refused)
-        store.write_queue(queue)
+
+    def send() -> Queue:
+        refused = publish_foreign(client, project_id, queue, project.now.label_config, step=run.step)
+        if not refused:
+            return queue
         shown = ", ".join(map(str, refused[:SHOWN_TASKS]))
         run.warn(
             f"Label Studio refuses the predictions of {len(refused):,} of the queue's tasks: they do not suit the "
             f"labeling config. These tasks are asked in their places, without a pre-annotation: {shown}. Let the other "
             "model predict them anew."
         )
-    store.settle(queue.name)
-    run.report.published = True
-    try:
-        with run.step("tidy"):
-            if replaced:
-                store.keep_as_served(replaced)
-            run.report.replaced = delete_replaced(
-                client, project_id, queue, project.layout.field, ages=ages, keep=run.workspace.keep_queues
-            )
-    except (LabelStudioError, StoreError) as exc:  # annotators have the new order: a later round makes the rest right
-        run.warn(f"The new order is served, but replaced ones or the tab were not tidied: {exc}")
-    return queue
+        return without_results(queue, refused)
+
+    def tidy() -> None:
+        keep = run.workspace.keep_queues
+        run.report.replaced = delete_replaced(client, project_id, queue, project.layout.field, ages=ages, keep=keep)
+
+    return switch_order(store, queue, store.current().pinned, run, publish=send, tidy=tidy)

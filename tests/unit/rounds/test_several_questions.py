@@ -19,11 +19,12 @@ from ml_backend.project_settings import ProjectSettings
 from ml_backend.records import CONTROL, PINNED, Annotation, Prediction, Project, Task, Wanted
 from ml_backend.rounds.examples import divide
 from ml_backend.rounds.project import RoundProject
+from ml_backend.rounds.question_order import QuestionRanking, doubted_most, goes_by_mean, in_turn
+from ml_backend.rounds.question_scores import QuestionScores, guesses_beside, with_mean
 from ml_backend.rounds.read import warn_of_answers
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.request import RoundRequest
-from ml_backend.rounds.said_beside import Said, besides, with_mean
-from ml_backend.rounds.several_questions import Heard, check_weights, doubted_most, fit_heads, goes_by_mean, in_turn
+from ml_backend.rounds.several_questions import check_weights, fit_heads
 from ml_backend.rounds.training import train_version
 from ml_backend.rounds.workspace import Run, Workspace
 from ml_backend.selection.scoring import Scores
@@ -61,7 +62,7 @@ def heard(*doubts, weight=1.0, shown=True, order=None, reasons=None, winner=0):
     ids = np.arange(1, len(doubts) + 1)
     head = Head(RATING, None, weight, shown)
     own = None if order is None else selection(order, reasons=reasons)
-    return Heard(head, ids, scores(*doubts, winner=winner), None, own)
+    return QuestionRanking(head, ids, scores(*doubts, winner=winner), None, own)
 
 
 def selection(ids, by=None, reasons=None):
@@ -244,7 +245,7 @@ def test_the_reason_is_of_the_question_that_doubts_most():
     assert 1 not in told.reasons
     tags = Head(parse_label_config(ALL, wanted=Wanted("tags")), None, 1.0, True)
     of_sets = replace(scores(0.5, 0.5, 0.5), sets=np.zeros((3, 3), np.bool_))
-    told = doubted_most(chosen, scores(0.1, 0.1, 0.9), 1.0, [Heard(tags, np.arange(1, 4), of_sets, None)])
+    told = doubted_most(chosen, scores(0.1, 0.1, 0.9), 1.0, [QuestionRanking(tags, np.arange(1, 4), of_sets, None)])
     assert told.reasons[2].format() == "tags: most in doubt: b, 20% by the model"
 
 
@@ -267,7 +268,7 @@ def test_weights_of_questions_that_are_not_learnt_are_an_error():
 
 
 def test_guesses_of_all_questions_are_written_with_ids_of_their_own():
-    regions = besides([heard(0.5, 0.5, winner=2), heard(0.5, 0.5, shown=False)])
+    regions = guesses_beside([heard(0.5, 0.5, winner=2), heard(0.5, 0.5, shown=False)])
     prediction = Prediction(1, "a", 0.9, 0.1, "auto", besides=regions[1])
     result = prediction_row(prediction, QUESTION, "v", prelabel=True)["result"]
     assert [(part["from_name"], part["value"]) for part in result] == [
@@ -279,7 +280,7 @@ def test_guesses_of_all_questions_are_written_with_ids_of_their_own():
         assert prediction_row(hidden, QUESTION, "v", prelabel=hidden is not prediction)["result"] == []
     sets = parse_label_config(ALL, wanted=Wanted("tags"))
     of_sets = replace(scores(0.5, 0.5), sets=np.array([[True, False, True], [False, False, False]]))
-    regions = besides([Said(Head(sets, None, 1.0, True), np.array([1, 2]), of_sets)])
+    regions = guesses_beside([QuestionScores(Head(sets, None, 1.0, True), np.array([1, 2]), of_sets)])
     assert [[part["value"] for part in regions[task]] for task in (1, 2)] == [[{"choices": ["a", "c"]}], []]
     untrained = replace(prediction, label=None)
     assert len(prediction_row(untrained, QUESTION, "v", prelabel=True)["result"]) == 1

@@ -1,4 +1,7 @@
-"""What the questions beside the first say of tasks: in the order, and on the page. Rounds and ``/predict`` ask."""
+"""What the heads of the questions beside the first say about tasks, for the order and for the page.
+
+Rounds and ``/predict`` use it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from ml_backend.store.heads import Head
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a head says of ``N`` tasks."""
+class QuestionScores:
+    """What a question's head says about ``N`` tasks."""
 
     head: Head
     task_ids: Ids
@@ -27,33 +30,33 @@ class Said:
     scores: Scores
 
 
-def listen(
+def scored_by_heads(
     heads: Sequence[Head], read: Callable[[Head, ItemReader], Examples], settings: ProjectSettings
-) -> tuple[Said, ...]:
-    """What heads say of the tasks that ``read`` gives, each read as its head learnt to."""
+) -> tuple[QuestionScores, ...]:
+    """What each head says about the tasks that ``read`` returns, read in the way that the head was trained on."""
     found = []
     for head in heads:
         reader = replace(reader_of(type(head.model), head.hyperparameters), length=head.length)
         examples = read(head, reader)
         scores = score_items(head.model, examples.items, examples.task_ids, settings)
-        found.append(Said(head, examples.task_ids, scores))
+        found.append(QuestionScores(head, examples.task_ids, scores))
     return tuple(found)
 
 
-def with_mean(scores: Scores, weight: float, said: Sequence[Said]) -> Scores:
+def with_mean(scores: Scores, weight: float, scored: Sequence[QuestionScores]) -> Scores:
     """Scores of the first question with the mean of all questions' uncertainties, each in [0, 1] ``[N]``.
 
     ``Σ w_q u_q / Σ w_q``
     """
-    weights = np.array([weight, *(each.head.weight for each in said)])
-    parts = np.stack([scores.uncertainty, *(each.scores.uncertainty for each in said)])
+    weights = np.array([weight, *(each.head.weight for each in scored)])
+    parts = np.stack([scores.uncertainty, *(each.scores.uncertainty for each in scored)])
     return replace(scores, uncertainty=np.asarray(weights @ parts / weights.sum(), dtype=np.float64))
 
 
-def besides(said: Sequence[Said]) -> dict[int, list[dict[str, Any]]]:
+def guesses_beside(scored: Sequence[QuestionScores]) -> dict[int, list[dict[str, Any]]]:
     """Task id → the other questions' guesses as regions of a prediction."""
     found: dict[int, list[dict[str, Any]]] = {}
-    for number, each in enumerate(said, 1):
+    for number, each in enumerate(scored, 1):
         if not each.head.shown:
             continue
         question, scores = each.head.question, each.scores
