@@ -15,7 +15,7 @@ from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, DataError
 from ml_backend.importing.items import Remarks
 from ml_backend.importing.new_tasks import import_row, known_keys, send
-from ml_backend.importing.reading import NewTask, read_tasks
+from ml_backend.importing.reading import NewTask, TaskFields, read_tasks
 from ml_backend.importing.rows import TEXTS, rows_of
 from ml_backend.label_studio.answers import is_listed, label_of
 from ml_backend.label_studio.client import LabelStudioClient
@@ -158,18 +158,9 @@ def make_plan(path: Path, question: ChoiceQuestion, options: ImportOptions = Imp
 def _items(
     path: Path, question: ChoiceQuestion, options: ImportOptions, problems: list[str], remarks: Remarks
 ) -> Iterator[NewTask]:
-    column = options.label_column
-    return read_tasks(
-        path,
-        config_object_tag=question.shown_as,
-        value_key=question.field,
-        label_column=(label_column(path, question, options.text_column) if column is None else column) or None,
-        text_column=options.text_column,
-        labels_path=options.labels,
-        problems=problems,
-        question=question,
-        remarks=remarks,
-    )
+    column = label_column(path, question, options.text_column) if options.label_column is None else options.label_column
+    fields = TaskFields(question.shown_as, question.field, column or None, options.text_column, question)
+    return read_tasks(path, fields, labels_path=options.labels, problems=problems, remarks=remarks)
 
 
 def _joined(first: NewTask, task: NewTask, question: ChoiceQuestion, conflicts: list[str]) -> NewTask:

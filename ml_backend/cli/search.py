@@ -56,7 +56,17 @@ def search(
     from ml_backend.dashboard.reading.search import row_of
 
     store = known_store(load_settings(), project)
-    asked = asked_for(words, like, text, label, guess, least, most, state, nearest)
+    asked = asked_for(
+        nearest,
+        words=words,
+        like=str(like or ""),
+        text=text,
+        label=label,
+        guess=guess,
+        least=least,
+        most=most,
+        state=state,
+    )
     found = found_in(load_settings(), store, asked)
     if ids:
         console.print(",".join(str(each.id) for each in found.tasks), highlight=False, soft_wrap=True)
@@ -72,30 +82,10 @@ def search(
         console.print(f"Of {found.without_vector:,} more it is not known how alike they are.", highlight=False)
 
 
-def asked_for(
-    words: str,
-    like: int,
-    text: str,
-    label: str,
-    guess: str,
-    least: str,
-    most: str,
-    state: str,
-    nearest: int,
-) -> dict[str, str]:
-    """What is asked for, under the names that the search page has in its address."""
-    asked = {
-        "words": words,
-        "like": str(like or ""),
-        "text": text,
-        "label": label,
-        "guess": guess,
-        "least": least,
-        "most": most,
-        "state": state,
-    }
-    found = {name: value for name, value in asked.items() if value}
-    return found | {"nearest": str(nearest)} if found else {}
+def asked_for(nearest: int, **fields: str) -> dict[str, str]:
+    """The fields that are filled in, under the names that the search page has in its address."""
+    filled = {name: value for name, value in fields.items() if value}
+    return filled | {"nearest": str(nearest)} if filled else {}
 
 
 def known_store(settings: Settings, project: int) -> ProjectStore:

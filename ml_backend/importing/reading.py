@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,16 +53,25 @@ class NewTask:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What of a row or object is read, and how."""
+class TaskFields:
+    """What of a row or object becomes a task, and of what project."""
 
+    object_tag: str
+    """The object tag of the labeling config, "Image" or "Text"."""
     value_key: str
-    text: str | None
-    label: str | None
-    is_image: bool
-    labels: Collection[str] = ()
+    """The task data field that this tag shows (``$text`` is "text")."""
+    label_column: str | None = None
+    """The column or key that holds the label. Without it, only the annotations of Label Studio tasks, folder names and
+    idx labels give labels."""
+    text_column: str | None = None
+    """The column or key that holds the text or image; by default ``value_key``, else a usual name."""
     question: ChoiceQuestion | None = None
-    remarks: Remarks = field(default_factory=Remarks)
+    """What the project asks; without it, the last answer to any question is the label, or its set."""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the tasks show images."""
+        return self.object_tag == IMAGE_TAG
 
     def pick(self, fields: Mapping[str, Any]) -> str:
         """The name of the field that holds the text or image.
@@ -71,11 +80,11 @@ class _Wanted:
             BadItemError: there is none.
         """
         usual = IMAGE_COLUMNS if self.is_image else TEXT_COLUMNS
-        wanted: tuple[str, ...] = (self.text,) if self.text else (self.value_key, BLANK, *usual)
+        wanted: tuple[str, ...] = (self.text_column,) if self.text_column else (self.value_key, BLANK, *usual)
         for name in (*wanted, *(name.removeprefix(DATA_PREFIX) for name in wanted)):
             if name in fields or (name == self.value_key and field_value(fields, name) is not None):
                 return name
-        raise BadItemError(f'no "{self.text or self.value_key}"; fields: {", ".join(fields)[:200] or "none"}')
+        raise BadItemError(f'no "{self.text_column or self.value_key}"; fields: {", ".join(fields)[:200] or "none"}')
 
 
 def content_key(value: str) -> str:
@@ -85,53 +94,43 @@ def content_key(value: str) -> str:
 
 def read_tasks(
     path: Path,
+    fields: TaskFields,
     *,
-    config_object_tag: str,
-    value_key: str,
-    label_column: str | None = None,
-    text_column: str | None = None,
     labels_path: Path | None = None,
     problems: list[str] | None = None,
-    question: ChoiceQuestion | None = None,
     remarks: Remarks | None = None,
 ) -> Iterator[NewTask]:
     """Read tasks from a file or folder, lazily.
 
-    A CSV or TSV file needs a header row. A JSON file holds Label Studio tasks or plain objects, or one of them; a JSONL
-    file one such object a line, a text file one text or URL. An image folder's files are embedded as data URIs,
-    ``<label>/<name>.png`` with its label. An idx images file (or a folder with one) takes the labels from
-    ``labels_path`` or the file beside it. Other columns and keys are kept in the task's data, except the label's.
+    A CSV or TSV file needs a header row. A JSON file holds a list of Label Studio tasks or plain objects, or one of
+    them; a JSONL file has one such object on each line, a text file one text or URL. The files of an image folder are
+    embedded as data URIs; in ``<label>/<name>.png`` the folder is the label. An idx images file (or a folder with one)
+    takes the labels from ``labels_path`` or the file beside it. Other columns and keys are kept in the task's data,
+    except the label's.
 
     Args:
         path: the file or folder.
-        config_object_tag: the object tag of the labeling config, "Image" or "Text".
-        value_key: the task data field that this tag shows (``$text`` is "text").
-        label_column: the column or key that holds the label. Without it, only the annotations of Label Studio tasks,
-            folder names and idx labels give labels.
-        text_column: the column or key that holds the text or image; default ``value_key``, else a usual name.
+        fields: what becomes a task.
         labels_path: the idx labels file.
         problems: takes a line for each item that was left out; without it, they are logged as warnings.
-        question: what the project asks; without it, the last answer to any question is the label, or its set.
         remarks: takes what cannot be kept.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
     """
-    labels = question.labels if question else ()
-    is_image = config_object_tag == IMAGE_TAG
-    wanted = _Wanted(value_key, text_column, label_column, is_image, labels, question, remarks or Remarks())
     items: Iterable[ImportItem | BadItemError]
+    remarks = remarks or Remarks()
     if not path.exists():
         raise DataError(f"{path} does not exist")
     if path.is_file() and path.suffix.lower() in TEXTS:
-        items = _items(path, wanted)
+        items = _items(path, fields, remarks)
     elif not path.is_dir() and "idx" not in path.name:
         raise DataError(f"{path} is none of CSV, TSV, JSON, JSONL, TXT, an idx file, or a folder of images")
-    elif not is_image:
-        raise DataError(f"{path} holds images, but the project's labeling config shows <{config_object_tag}>")
+    elif not fields.is_image:
+        raise DataError(f"{path} holds images, but the project's labeling config shows <{fields.object_tag}>")
     else:
         items = _images(path, labels_path)
-    return _tasks(items, wanted, logger.warning if problems is None else problems.append)
+    return _tasks(items, fields, remarks, logger.warning if problems is None else problems.append)
 
 
 def _images(path: Path, labels_path: Path | None) -> Iterable[ImportItem | BadItemError]:
@@ -139,87 +138,86 @@ def _images(path: Path, labels_path: Path | None) -> Iterable[ImportItem | BadIt
     return idx_pair(idx_file, labels_path) if idx_file else image_folder(path)
 
 
-def _items(path: Path, wanted: _Wanted) -> Iterator[ImportItem | BadItemError]:
-    _check_columns(path, wanted)
+def _items(path: Path, fields: TaskFields, remarks: Remarks) -> Iterator[ImportItem | BadItemError]:
+    _check_columns(path, fields)
     for where, row in rows_of(path):
         try:
-            yield row if isinstance(row, BadItemError) else item_of(where, row, wanted.question, wanted.remarks)
+            yield row if isinstance(row, BadItemError) else item_of(where, row, fields.question, remarks)
         except BadItemError as exc:
             yield exc
 
 
-def _check_columns(path: Path, wanted: _Wanted) -> None:
+def _check_columns(path: Path, fields: TaskFields) -> None:
     """Refuse a table without the columns that are needed: each of its rows would be left out."""
     header = columns_of(path)
     if not header or is_export(header):
         return
-    fields = dict.fromkeys(header, "")
     try:
-        wanted.pick(fields)
+        fields.pick(dict.fromkeys(header, ""))
     except BadItemError:
-        missing: str | None = wanted.text or wanted.value_key
+        missing: str | None = fields.text_column or fields.value_key
     else:
-        missing = wanted.label if wanted.label and wanted.label not in fields else None
+        missing = fields.label_column if fields.label_column and fields.label_column not in header else None
     if missing is not None:
         raise DataError(f'{path}, line 1: no column "{missing}"; the header row is {", ".join(header)[:200]}')
 
 
 def _tasks(
-    items: Iterable[ImportItem | BadItemError], wanted: _Wanted, report: Callable[[str], None]
+    items: Iterable[ImportItem | BadItemError], fields: TaskFields, remarks: Remarks, report: Callable[[str], None]
 ) -> Iterator[NewTask]:
     for item in items:
         if isinstance(item, BadItemError):
             report(f"{item}; left out")
             continue
         try:
-            yield _task(item, wanted)
+            yield _task(item, fields, remarks)
         except BadItemError as exc:
             report(f"{item.where}: {exc}; left out")
 
 
-def _task(item: ImportItem, wanted: _Wanted) -> NewTask:
+def _task(item: ImportItem, fields: TaskFields, remarks: Remarks) -> NewTask:
     """A task of an item.
 
     Raises:
         BadItemError: there is nothing to show in it, or its label is none.
     """
     if item.is_task:
-        wanted.remarks.lost.update(
-            f'"{name}" beside the "data" of tasks' for name in item.columns if name != wanted.label
+        remarks.lost.update(
+            f'"{name}" beside the "data" of tasks' for name in item.columns if name != fields.label_column
         )
-    if wanted.label is not None and wanted.label in item.columns:
-        item = replace(item, label=item.columns[wanted.label], annotations=())
-    name = wanted.pick(item.fields)
-    value = _checked(field_value(item.fields, name), name, wanted)
-    label = _label(item, wanted)
-    if item.is_task and name == wanted.value_key:
+    if fields.label_column is not None and fields.label_column in item.columns:
+        item = replace(item, label=item.columns[fields.label_column], annotations=())
+    name = fields.pick(item.fields)
+    value = _checked(field_value(item.fields, name), name, fields)
+    label = _label(item, fields)
+    if item.is_task and name == fields.value_key:
         data = dict(item.fields)
     else:
-        kept = {key: kept for key, kept in item.fields.items() if key not in (name, wanted.label)}
-        data = with_field(kept, wanted.value_key, value)
+        kept = {key: kept for key, kept in item.fields.items() if key not in (name, fields.label_column)}
+        data = with_field(kept, fields.value_key, value)
     return NewTask(data, label, content_key(str(value)), item.where, item.annotations, item.predictions, item.meta)
 
 
-def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
+def _checked(value: Any, name: str, fields: TaskFields) -> Any:
     """The text of an item, every character as it was, or its image's or text's URL, without the white space around."""
-    what = "image" if wanted.is_image else "text"
+    what = "image" if fields.is_image else "text"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadItemError(f'the {what} in "{name}" is empty')
-    if wanted.question is not None and wanted.question.parts and not wanted.question.shown_as:
+    if fields.question is not None and fields.question.parts and not fields.question.shown_as:
         return value  # a list of pictures, or what numbers of the task stand for: the page says what it is
-    if not wanted.is_image and isinstance(value, int | float) and not isinstance(value, bool):
+    if not fields.is_image and isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if wanted.question is not None and wanted.question.markup == PARAGRAPHS and not wanted.question.by_url:
-        decoded_text(value, wanted.question)
+    if fields.question is not None and fields.question.markup == PARAGRAPHS and not fields.question.by_url:
+        decoded_text(value, fields.question)
         return value
     if not isinstance(value, str):
         raise BadItemError(f'"{name}" holds a {type(value).__name__}, not the {what}')
-    question = wanted.question
-    if wanted.is_image or (question is not None and question.by_url):
+    question = fields.question
+    if fields.is_image or (question is not None and question.by_url):
         value = value.strip()
-    if wanted.is_image and value.startswith("data:") and value.endswith(SHORTENED):
+    if fields.is_image and value.startswith("data:") and value.endswith(SHORTENED):
         raise BadItemError(f'the image in "{name}" was shortened by an export; export with --full')
-    if wanted.is_image and not is_readable(value):
+    if fields.is_image and not is_readable(value):
         raise BadItemError(f'"{value[:60]}" is no image URL (to import image files, name their folder)')
     if question is not None and question.by_url and not is_readable(value):
         raise BadItemError(f'"{value[:60]}" is no URL, which the labeling config asks for; known are {KINDS}')
@@ -228,21 +226,21 @@ def _checked(value: Any, name: str, wanted: _Wanted) -> Any:
     return value
 
 
-def _label(item: ImportItem, wanted: _Wanted) -> str | None:
+def _label(item: ImportItem, fields: TaskFields) -> str | None:
     given = item.label
-    if wanted.label and not item.annotations and given is None:
-        given = field_value(item.fields, wanted.label)
+    if fields.label_column and not item.annotations and given is None:
+        given = field_value(item.fields, fields.label_column)
     if given is None:
-        return _annotated_label(item, wanted.question)
-    if (wanted.question or ANY).multiple:
-        found = set_in(given, wanted.question or ANY)
+        return _annotated_label(item, fields.question)
+    if (fields.question or ANY).multiple:
+        found = set_in(given, fields.question or ANY)
         if found is None and str(given).strip():
             raise BadItemError("the label is neither a label nor a list of labels")
         return found
     if isinstance(given, dict | list):
         raise BadItemError("the label is not a single value")
-    text = str(given)
-    return text if text in wanted.labels else text.strip() or None
+    text, labels = str(given), fields.question.labels if fields.question else ()
+    return text if text in labels else text.strip() or None
 
 
 def _annotated_label(item: ImportItem, question: ChoiceQuestion | None) -> str | None:

@@ -19,13 +19,22 @@ from ml_backend.selection.ordering import Floats, rank, uncertainty
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.rivals import percent
 
-BLOCK = 4096
-"""Most items scored at once."""
-BLOCK_NUMBERS = BLOCK * 20 * 100
+BLOCK_NUMBERS = 4096 * 20 * 100
 """Most probabilities ``[items, samples, classes]`` computed at once: with more passes or classes, of fewer items."""
-KEPT_NUMBERS = 2**27
-"""Most probabilities kept together: 512 MiB. With 20 passes that is of 10 classes a pool of 670,000 items, of 1,000
-classes one of 6,700."""
+
+
+@dataclass(frozen=True)
+class MemoryLimits:
+    """How much scoring holds in memory."""
+
+    block: int = 4096
+    """Most items scored at once."""
+    kept_numbers: int = 2**27
+    """Most probabilities kept together: 512 MiB. With 20 passes this is enough for a pool of 670,000 items of 10
+    classes, or of 6,700 items of 1,000 classes."""
+
+
+USUAL_LIMITS = MemoryLimits()
 
 
 @dataclass(frozen=True)
@@ -73,23 +82,22 @@ def score_items(
     *,
     keep: bool = False,
     progress: Progress = no_progress,
-    block: int = BLOCK,
-    kept_numbers: int = KEPT_NUMBERS,
+    limits: MemoryLimits = USUAL_LIMITS,
 ) -> Scores:
     """Score items under the settings' strategy; ``keep`` the probabilities of all for one that needs them together.
 
     The dropout passes of one block share their masks' seed, so that the same call gives the same scores. Memory is
-    bounded: of a pool with more than ``kept_numbers`` probabilities those of the most uncertain items are kept, by the
-    strategy's own score or its stand-in.
+    bounded by ``limits``: of a pool with more probabilities than may be kept, those of the most uncertain items are
+    kept, by the strategy's own score or its stand-in.
     """
     samples = settings.samples if "samples" in needs(settings.strategy) else 1
-    block = max(1, min(block, BLOCK_NUMBERS // (samples * len(model.labels))))
+    block = max(1, min(limits.block, BLOCK_NUMBERS // (samples * len(model.labels))))
     several = takes_sets(model)
     about = {"several": several, "over_classes": settings.set_uncertainty}
     best: list[tuple[NDArray[np.int64], Floats, NDArray[np.int64], Floats]] = []
     sets: list[NDArray[np.bool_]] = []
     uncertainties = []
-    shortlist = _Shortlist(kept_numbers // (samples * len(model.labels)), block, settings.seed)
+    shortlist = _Shortlist(limits.kept_numbers // (samples * len(model.labels)), block, settings.seed)
     for start in range(0, len(items), block):
         rows = slice(start, start + block)
         probabilities = model.probabilities(items[rows], samples=samples, seed=settings.seed)

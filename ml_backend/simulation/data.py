@@ -21,7 +21,7 @@ from ml_backend.errors import BadItemError, DataError
 from ml_backend.fetching.addresses import AddressRules
 from ml_backend.fetching.fetcher import Fetcher
 from ml_backend.files import read_text
-from ml_backend.importing.reading import NewTask, read_tasks
+from ml_backend.importing.reading import NewTask, TaskFields, read_tasks
 from ml_backend.label_sets import unpack
 from ml_backend.label_studio.labeling_config import MAX_CLASSES, MIN_CLASSES
 from ml_backend.label_studio.media import MediaReader
@@ -203,14 +203,7 @@ def _text_encoder(model: type[Model], wanted: str, texts: Sequence[Any]) -> str:
 
 
 def _own_tasks(source: Source, tag: str, problems: list[str]) -> Iterator[NewTask]:
-    return read_tasks(
-        source.path,
-        config_object_tag=tag,
-        value_key=VALUE,
-        label_column=source.label_column,
-        text_column=source.text_column,
-        problems=problems,
-    )
+    return read_tasks(source.path, TaskFields(tag, VALUE, source.label_column, source.text_column), problems=problems)
 
 
 def _labelled(tasks: Iterable[NewTask]) -> tuple[Iterator[NewTask], list[str]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import DataError, LabelConfigError
 from ml_backend.importing.items import Remarks
-from ml_backend.importing.reading import read_tasks
+from ml_backend.importing.reading import TaskFields, read_tasks
 from ml_backend.label_studio.answers import label_of, read_answer, result_for
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, LabelingConfig, read_label_config
 from ml_backend.records import Wanted
@@ -188,15 +188,8 @@ broken_lines = st.lists(st.one_of(cells, st.tuples(cells, cells).map(",".join)),
 def read(path: Path, **options: Any) -> tuple[list[Any], list[str]]:
     """The tasks of a file and its problems."""
     problems: list[str] = []
-    found = read_tasks(
-        path,
-        config_object_tag="Text",
-        value_key="text",
-        problems=problems,
-        question=QUESTION,
-        remarks=Remarks(),
-        **options,
-    )
+    fields = TaskFields("Text", "text", question=QUESTION, **options)
+    found = read_tasks(path, fields, problems=problems, remarks=Remarks())
     return list(found), problems
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.places import REPOSITORY
 
 from ml_backend.importing.items import Remarks
-from ml_backend.importing.reading import read_tasks
+from ml_backend.importing.reading import TaskFields, read_tasks
 from ml_backend.importing.rows import separator_of
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Wanted
@@ -18,15 +18,8 @@ PICTURES = ChoiceQuestion("c", "i", "Image", "image", ("A", "B"))
 
 def read(path, question=QUESTION, **options):
     problems, remarks = [], Remarks()
-    found = read_tasks(
-        path,
-        config_object_tag=question.object_tag,
-        value_key=question.field,
-        problems=problems,
-        question=question,
-        remarks=remarks,
-        **options,
-    )
+    fields = TaskFields(question.object_tag, question.field, question=question, **options)
+    found = read_tasks(path, fields, problems=problems, remarks=remarks)
     return list(found), [problem.removeprefix(f"{path}, ") for problem in problems], remarks
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.places import REPOSITORY
 
 from ml_backend.errors import DataError
 from ml_backend.importing.image_files import idx_bytes, png_data_uri
-from ml_backend.importing.reading import content_key, read_tasks
+from ml_backend.importing.reading import TaskFields, content_key, read_tasks
 from ml_backend.label_sets import pack
 
 REAL = Path(os.environ.get("ACTIVE_LEARNING_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -25,15 +26,19 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def texts(path: Path, **options):
+TEXTS = TaskFields("Text", "text")
+PICTURES = TaskFields("Image", "image")
+
+
+def texts(path: Path, fields: TaskFields = TEXTS, labels_path: Path | None = None, **options):
     """Tasks and problems of a text file."""
     problems: list[str] = []
-    tasks = list(read_tasks(path, **{"config_object_tag": "Text", "value_key": "text", "problems": problems} | options))
+    tasks = list(read_tasks(path, replace(fields, **options), labels_path=labels_path, problems=problems))
     return tasks, problems
 
 
 def images(path: Path, **options):
-    return texts(path, config_object_tag="Image", value_key="image", **options)
+    return texts(path, PICTURES, **options)
 
 
 def dot(shade: int) -> np.ndarray:
@@ -74,7 +79,7 @@ def test_bad_csv_rows_are_told_and_left_out(tmp_path):
 
 
 def test_problems_are_logged_where_nobody_collects_them(tmp_path, caplog):
-    tasks = list(read_tasks(write(tmp_path / "a.csv", "n,text\n1,\n2,x\n"), config_object_tag="Text", value_key="text"))
+    tasks = list(read_tasks(write(tmp_path / "a.csv", "n,text\n1,\n2,x\n"), TEXTS))
     assert len(tasks) == 1
     assert "line 2" in caplog.text
 
@@ -228,7 +233,7 @@ def test_idx_without_and_with_other_labels(tmp_path):
 def test_real_files():
     tasks, problems = texts(REAL / "headlines" / "abc_2003_20k.csv")
     assert (len(tasks), problems) == (19_999, [])
-    digits = read_tasks(REAL / "mnist", config_object_tag="Image", value_key="image")
+    digits = read_tasks(REAL / "mnist", PICTURES)
     first = next(digits)
     assert first.label == "7"
     assert len(first.data["image"]) < 600

@@ -19,7 +19,7 @@ from ml_backend.selection.choose import choose
 from ml_backend.selection.context import QueryContext, strategy_in_use, wants
 from ml_backend.selection.control_arm import control_order, control_places
 from ml_backend.selection.ordering import inputs_of, queue_scores
-from ml_backend.selection.scoring import score_items
+from ml_backend.selection.scoring import MemoryLimits, score_items
 from ml_backend.selection.select import arrange, assess, first_candidates, select
 from ml_backend.strategies.mixture import needs, parse_strategy
 from ml_backend.strategies.registry import STRATEGIES
@@ -260,9 +260,9 @@ def test_a_pool_too_large_for_memory(model, strategy):
     known = LabeledItems(TEXTS[:4], np.array([0, 1, 1, 0]))
     classes = 2 * (5 if "bald" in strategy else 1)
     context = QueryContext(model, TEXTS, IDS, settings, labelled=known)
-    whole = score_items(model, TEXTS, IDS, settings, keep=True, block=7)
+    whole = score_items(model, TEXTS, IDS, settings, keep=True, limits=MemoryLimits(7))
     assert whole.probabilities.shape[0] == 60
-    few = score_items(model, TEXTS, IDS, settings, keep=True, block=7, kept_numbers=20 * classes)
+    few = score_items(model, TEXTS, IDS, settings, keep=True, limits=MemoryLimits(7, 20 * classes))
     assert few.probabilities.shape[0] == 20
     chosen = arrange(context, few, count=60)
     assert sorted(chosen.task_ids.tolist()) == IDS.tolist()
