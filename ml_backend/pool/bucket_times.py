@@ -54,18 +54,28 @@ def times_below(folder: str) -> Times:
     None where it is no address of S3, or where they cannot be listed this way: that is logged, and what else tells a
     changed object must do.
     """
-    parts = urlsplit(folder)
-    if parts.scheme not in SCHEMES:
+    return _listed([folder], deep=True)
+
+
+def times_of(files: Sequence[str]) -> list[int]:
+    """Of some objects of one bucket, as `Times.of`: the folders that they lie in are listed, and none below."""
+    return _listed(sorted({file.rpartition("/")[0] for file in files}), deep=False).of(files)
+
+
+def _listed(folders: Sequence[str], *, deep: bool) -> Times:
+    parts = [urlsplit(folder) for folder in folders]
+    if not parts or parts[0].scheme not in SCHEMES:
         return Times()
     keys, changed = [_none()], [_none()]
     try:
-        for infos in _folders(f"{parts.netloc}{parts.path}".rstrip("/"), parts.netloc):
-            keys.append(row_keys([f"{parts.scheme}://{info.path}" for info in infos]))
+        tops = [f"{each.netloc}{each.path}".rstrip("/") for each in parts]
+        for infos in _folders(tops, parts[0].netloc, deep=deep):
+            keys.append(row_keys([f"{parts[0].scheme}://{info.path}" for info in infos]))
             changed.append(np.array([info.mtime_ns or 0 for info in infos], np.int64))
     except OSError as exc:
         log.warning(
             "When the objects of %s were changed cannot be listed (%s): another one of the same size goes unnoticed.",
-            folder,
+            folders[0],
             without_secrets(str(exc)),
         )
         return Times()
@@ -74,7 +84,7 @@ def times_below(folder: str) -> Times:
     return Times(found[order], np.concatenate(changed)[order])
 
 
-def _folders(top: str, bucket: str) -> Iterator[list[Any]]:
+def _folders(tops: Sequence[str], bucket: str, *, deep: bool) -> Iterator[list[Any]]:
     """The objects of each folder, one after the other: those of all together may be too many."""
     fs: Any = extras.require("A pool", "pyarrow", "pyarrow.fs")
     endpoint = urlsplit(s3_endpoint() or "")
@@ -86,8 +96,9 @@ def _folders(top: str, bucket: str) -> Iterator[list[Any]]:
         connect_timeout=CONNECT_MILLISECONDS / 1000,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=TRIES),
     )
-    waiting = [top]
+    waiting = list(tops)
     while waiting:
         infos = system.get_file_info(fs.FileSelector(waiting.pop(), allow_not_found=True))
-        waiting += [info.path for info in infos if info.type == fs.FileType.Directory]
+        if deep:
+            waiting += [info.path for info in infos if info.type == fs.FileType.Directory]
         yield [info for info in infos if info.is_file]

@@ -143,7 +143,7 @@ def embed(
         done = _Keeper(vectors, missing, options, progress, clock)
         for chance in range(CHANCES if missing else 0):
             try:
-                done.run(_plan(source, encoder, known, missing, options), source.pool.url)
+                done.run(_plan(source, encoder, known, missing, options), source)
                 break
             except WorkerLost:
                 if chance == CHANCES - 1:
@@ -234,12 +234,12 @@ class _Keeper:
         """Rows that are to be done."""
         return self._missing - self.new - self.bad
 
-    def run(self, plan: Any, url: str) -> None:
+    def run(self, plan: Any, source: Source) -> None:
         """Keep all that a plan gives, or what it gave until the time was up, or it was broken off."""
         self._tell()
         with ThreadPoolExecutor(1, thread_name_prefix="pool") as self._writer:
             try:
-                with reading(url):
+                with source.reading():
                     for batch in plan.to_arrow_iter():
                         self._take(batch)
                         if self.seconds > self._options.seconds:

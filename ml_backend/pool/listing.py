@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ml_backend.errors import ConfigurationError, DataError
+from ml_backend.pool.bucket_times import times_of
 from ml_backend.pool.engine import engine, io_config, reading
 
 LOCAL: Final = "file://"
@@ -37,6 +38,10 @@ HIDDEN: Final = r"(^|/)[._][^/]*(/|$)"
 """A part of a path that begins with ``.`` or ``_``: unfinished files, marks of other programs."""
 
 
+Stamp = tuple[int, int]
+"""Bytes of a file, and when it was last changed, as `Listing.newest`."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """What lies at an address."""
@@ -49,7 +54,9 @@ class Listing:
     size: int = 0
     """Bytes."""
     newest: int = 0
-    """When one of them was last changed, in nanoseconds since 1970; 0 in a bucket, whose listing does not tell Daft."""
+    """When one of them was last changed, in nanoseconds since 1970; 0 where nobody knows: not every bucket tells it."""
+    stamps: tuple[Stamp, ...] = field(repr=False, default=())
+    """Of each of the tables."""
     others: tuple[tuple[str, int], ...] = ()
     """How the names of files end that are passed over, and how many, the most frequent."""
 
@@ -90,7 +97,7 @@ def listing(url: str) -> Listing:
         DataError: nothing, or several kinds of files; or the place cannot be reached.
     """
     counts: Counter[str] = Counter()
-    size, newest, files = 0, 0, list[str]()
+    size, newest, files = 0, 0, dict[str, Stamp]()
     others: Counter[str] = Counter()
     for path, kind, length in _entries(url):
         if not kind:
@@ -98,9 +105,10 @@ def listing(url: str) -> Listing:
             continue
         counts[kind] += 1
         size += length
-        newest = max(newest, _changed(path))
+        stamp = _stamp(path) or (length, 0)
+        newest = max(newest, stamp[1])
         if kind in TABLES:
-            files.append(path)
+            files[path] = stamp
     if not counts:
         there = f"; it has {passed_over(others)}" if others else ""
         raise DataError(
@@ -113,9 +121,35 @@ def listing(url: str) -> Listing:
         raise DataError(f"{url} holds several kinds of files ({kinds}); name one by a pattern, such as {url}/*.{usual}")
     if len(files) > MOST_FILES:
         raise DataError(f"{url} has {len(files):,} files; put them together, {MOST_FILES:,} at the most.")
-    return Listing(
-        url, next(iter(counts)), tuple(sorted(files)), counts.total(), size, newest, tuple(others.most_common(SHOWN))
-    )
+    names = sorted(files)
+    stamps = [files[name] for name in names]
+    if names and not names[0].startswith(LOCAL):
+        stamps = [(length, changed) for (length, _), changed in zip(stamps, times_of(names), strict=True)]
+        newest = max(changed for _, changed in stamps)
+    few = tuple(others.most_common(SHOWN))
+    return Listing(url, next(iter(counts)), tuple(names), counts.total(), size, newest, tuple(stamps), few)
+
+
+def check_unchanged(found: Listing) -> None:
+    """See to it that tables are what they were when they were listed: what was read since is all of them, then.
+
+    Raises:
+        DataError: one was changed, or is gone; the message names it.
+    """
+    local = all(file.startswith(LOCAL) for file in found.files)
+    again = None if local else listing(found.url)
+    now = dict(zip(again.files, again.stamps, strict=True)) if again else {file: _stamp(file) for file in found.files}
+    for file, before in zip(found.files, found.stamps, strict=True):
+        after = now.get(file)
+        if after == before:
+            continue
+        what = "changed" if after else "taken away"
+        if after and after[0] != before[0]:
+            what += f" ({before[0]:,} bytes before, {after[0]:,} after)"
+        raise DataError(
+            f"{file.removeprefix(LOCAL)} was {what} while the pool was read, so that rows may be missing or half "
+            "written. Try again once it is whole. Write new rows into files of their own, beside, and rename them."
+        )
 
 
 def passed_over(others: Mapping[str, int]) -> str:
@@ -123,11 +157,13 @@ def passed_over(others: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} of {ending}" for ending, count in Counter(others).most_common(SHOWN))
 
 
-def _changed(path: str) -> int:
+def _stamp(path: str) -> Stamp | None:
+    """Of a file on this machine; None where it is gone again, or lies in a bucket."""
     try:
-        return Path(path.removeprefix(LOCAL)).stat().st_mtime_ns if path.startswith(LOCAL) else 0
-    except OSError:  # it is gone again
-        return 0
+        found = Path(path.removeprefix(LOCAL)).stat() if path.startswith(LOCAL) else None
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if found else None
 
 
 def literal(path: str) -> str:

@@ -14,7 +14,7 @@ from ml_backend.errors import DataError
 from ml_backend.pool.bucket_times import Times, times_below
 from ml_backend.pool.document import ID, PATH, Pool
 from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
-from ml_backend.pool.listing import LOCAL, Listing, base, listing, pictures
+from ml_backend.pool.listing import LOCAL, Listing, base, check_unchanged, listing, pictures
 from ml_backend.pool.marks import file_times, mark_of
 from ml_backend.pool.tables import WHOLE_NUMBERS, damaged_file, named, table
 from ml_backend.pool.vectors import MARK, Marks
@@ -122,14 +122,24 @@ class Source:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn Daft's errors into ours, as `engine.reading`, with the file that cannot be read."""
+        """Turn Daft's errors into ours, as `engine.reading`, with the file that cannot be read.
+
+        Raises:
+            DataError: also where a table was changed since it was listed (`listing`): Daft may read what is left of it
+                without a word. Another picture under a path has another mark, see `frame`.
+        """
+        tables = None if self.pool.is_pictures else self.listing
         try:
             with reading(self.pool.url):
                 yield
-        except FileDamaged as exc:
-            if file := damaged_file(self.listing):
+        except DataError as exc:
+            if tables:
+                check_unchanged(tables)
+            if isinstance(exc, FileDamaged) and (file := damaged_file(self.listing)):
                 raise DataError(f"{exc} It is {file}.") from None
             raise
+        if tables:
+            check_unchanged(tables)
 
     @cached_property
     def listing(self) -> Listing:

@@ -15,6 +15,7 @@ from support.scripts import run, tasks_of
 from support.tables import CONFIG, LIGHT, PICTURES_CONFIG, headline_rows, pool_of, trained, write_picture, write_table
 
 from ml_backend.cli import pool, sync
+from ml_backend.errors import DataError
 from ml_backend.pool.bucket_times import times_below
 from ml_backend.pool.embed import embed
 from ml_backend.pool.encoders import GREY, PIXELS, PoolEncoder
@@ -37,9 +38,12 @@ def reach(bucket, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def test_another_picture_of_the_same_size_is_seen_in_a_bucket(bucket, tmp_path, monkeypatch):
-    """By the time of its last change, of which a bucket tells seconds."""
+def test_another_file_of_the_same_size_is_seen_in_a_bucket(bucket, tmp_path, monkeypatch):
+    """By the time of its last change, of which a bucket tells seconds: pictures, and a table while it is read."""
     reach(bucket, monkeypatch)
+    bucket.client.upload_file(str(write_table(tmp_path / "t.csv", headline_rows(5))), BUCKET, "same table/t.csv")
+    table = Source(pool_of(f"s3://{BUCKET}/same table")).ids()
+    next(table)
     keys = ["same/1.bmp", "same/below/2.bmp", "same/below/3 ä.bmp"]
     for key in keys:
         bucket.client.upload_file(str(write_picture(tmp_path / "one.bmp", side=28)), BUCKET, key)
@@ -58,6 +62,9 @@ def test_another_picture_of_the_same_size_is_seen_in_a_bucket(bucket, tmp_path, 
     assert bucket.client.head_object(Bucket=BUCKET, Key=keys[2])["ContentLength"] == before["ContentLength"]
     assert embed(Source(pool), vectors, encoder).changed == 1
     assert embed(Source(pool), vectors, encoder).changed == 0
+    bucket.client.upload_file(str(write_table(tmp_path / "t.csv", headline_rows(5, 2))), BUCKET, "same table/t.csv")
+    with pytest.raises(DataError, match=rf"s3://{BUCKET}/same table/t\.csv was changed while the pool was read"):
+        list(table)
 
 
 def test_times_that_cannot_be_listed_are_told_and_count_for_nothing(monkeypatch, caplog):

@@ -112,6 +112,20 @@ def test_broken_off_work_goes_on_where_it_was(table, vectors):
     assert all_ids(vectors) == sorted(row for row, _ in headline_rows())
 
 
+def test_a_file_that_is_cut_off_while_it_is_embedded_is_told_and_what_is_kept_is_right(tmp_path, vectors):
+    path = write_table(tmp_path / "p" / "a.csv", headline_rows(40))
+    pool, whole = pool_of(path), path.read_bytes()
+
+    def cut(done, total):
+        path.write_bytes(whole[: len(whole) // 2])
+
+    with pytest.raises(DataError, match=r"a\.csv was changed .* while the pool was read"):
+        embed(Source(pool), vectors, LIGHT, progress=cut)
+    path.write_bytes(whole)
+    assert embed(Source(pool), vectors, LIGHT).rows == 40
+    assert all_ids(vectors) == sorted(row for row, _ in headline_rows())
+
+
 @pytest.mark.parametrize("step", ["sync", "rename"])
 def test_a_full_disk_loses_what_was_in_hand_and_nothing_else(table, vectors, step):
     embed(source(table / "1.parquet"), vectors, LIGHT)

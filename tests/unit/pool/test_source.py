@@ -1,5 +1,8 @@
 """Pools where they lie: what is found at an address, and its rows."""
 
+import os
+from pathlib import Path
+
 import pytest
 from processes import free_port
 from support.tables import headline_rows, pool_of, write_picture, write_table
@@ -109,6 +112,56 @@ def test_the_file_that_cannot_be_read_is_named(tmp_path):
         file.write('{"id":"2","te')
     with pytest.raises(DataError, match=r"wait until the file is whole\. It is \S+/b\.jsonl\.$"):
         ids_of(pool)
+
+
+def cut(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(b"9,more\n")
+
+
+def replace_alike(path):
+    """By a file of the same size, which is written beside and renamed."""
+    content, before = path.read_bytes(), path.stat().st_mtime_ns
+    other = path.with_name("other")
+    other.write_bytes(content)
+    os.utime(other, ns=(before + 1, before + 1))
+    other.rename(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("b.csv", cut, r"b\.csv was changed \(\S+ bytes before, \S+ after\)"),
+        ("b.csv", grow, r"b\.csv was changed \(\S+ bytes before, \S+ after\)"),
+        ("b.parquet", replace_alike, r"b\.parquet was changed"),
+        ("b.jsonl", Path.unlink, r"b\.jsonl was taken away"),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_is_told(tmp_path, name, change, told):
+    path = write_table(tmp_path / name, headline_rows())
+    write_table(path.with_stem("a"), headline_rows(5, 40))
+    pool = pool_of(tmp_path)
+    for read in (Source(pool).ids(), Source(pool).marks()):
+        next(read)
+        change(path)
+        with pytest.raises(DataError, match=f"{told} while the pool was read"):
+            list(read)
+        write_table(path, headline_rows())
+    assert len(Source(pool).rows(["r1", "r41"])) == 2
+
+
+def test_a_file_that_is_changed_and_can_be_read_no_more_is_told_as_changed(tmp_path):
+    path = write_table(tmp_path / "a.parquet", headline_rows())
+    source = Source(pool_of(path))
+    source.check()
+    cut(path)
+    with pytest.raises(DataError, match=r"a\.parquet was changed"):
+        source.rows(["r1"])
 
 
 def test_a_bracket_that_is_not_closed_is_told(tmp_path):
