@@ -1,4 +1,4 @@
-"""The backend as one thing to start and stop: its web application, where rounds run, and what watches projects."""
+"""The whole backend, to be started and stopped: web application, rounds, and the threads that watch projects."""
 
 from __future__ import annotations
 
@@ -63,10 +63,12 @@ class Application:
             ) from exc
 
     def warnings(self) -> list[str]:
-        """What the settings lack, in sentences."""
+        """What is missing or unsafe in the settings, in sentences."""
         found = []
         if self._settings.insecure and not self._doorkeeper.asks:
-            found.append("INSECURE: no password is asked for. Whoever reaches the port may read tasks and change all.")
+            found.append(
+                "INSECURE: no password is asked for. Anyone who reaches the port may read tasks and change everything."
+            )
         if self._settings.label_studio_api_key is None:
             found.append("LABEL_STUDIO_API_KEY is not set: labels cannot be read, and no rounds start.")
         if self._settings.store_url and self._settings.redis_url is None:
@@ -76,7 +78,7 @@ class Application:
         return found
 
     def start(self) -> None:
-        """Watch the projects, where there is a token to read labels with.
+        """Start to watch the projects, if there is a token to read labels with.
 
         The process that runs rounds starts with the first one: until then nothing here loads a model's libraries.
         """
@@ -94,7 +96,7 @@ class Application:
         self._rounds.close()
 
     def _count(self, project_id: int, store: ProjectStore) -> None:
-        """After the copy of a project's tasks is up to date."""
+        """Count a project's new labels, after the copy of its tasks was brought up to date."""
         found = tally(store)
         if found is not None:
             self._scheduler.counted(project_id, found.new)

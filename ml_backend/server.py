@@ -51,8 +51,9 @@ def create_app(
     Args:
         settings: the installation's.
         rounds: where rounds are asked for; default: what the settings say.
-        scheduler: hears of changes, and starts rounds once its owner started it. Without it, only START_TRAINING does.
-        instant: hears of answers, and moves what comes next once its owner started it.
+        scheduler: hears of changes, and starts rounds once its owner has started it. Without it, only START_TRAINING
+            starts rounds.
+        instant: hears of answers, and moves what comes next once its owner has started it.
         doorkeeper: decides who may ask; default: what the settings say.
         projects: tells made-up projects from real ones; default: Label Studio does.
     """
@@ -71,12 +72,12 @@ def create_app(
 
 
 def make_doorkeeper(settings: Settings) -> Doorkeeper:
-    """Who may ask, as the settings say. The webhook's secret is read at each request: it may have been changed."""
+    """Who may ask, according to the settings. The webhook's secret is read at each request, because it may change."""
     return Doorkeeper(settings, webhook_secrets=lambda: read_webhook_secret(settings).all)
 
 
 def make_rounds(settings: Settings) -> Rounds:
-    """Where rounds run: behind Redis where REDIS_URL is set, else in processes beside this one."""
+    """Where rounds run: in workers behind Redis if REDIS_URL is set, otherwise in processes beside this one."""
     if settings.redis_url is not None:
         require("REDIS_URL", "redis", "rq")
         from ml_backend.jobs.redis_queue import RedisRoundQueue
@@ -88,7 +89,7 @@ def make_rounds(settings: Settings) -> Rounds:
 
 
 def _lane(settings: Settings, *, quick: bool = False) -> Lane:
-    """A process for rounds, and how a round is remembered that ended with it."""
+    """A process for rounds; if it dies, the round is recorded as lost."""
     process = make_round_process(settings)
 
     def run(request: RoundRequest) -> dict[str, Any]:
@@ -104,6 +105,6 @@ def _lane(settings: Settings, *, quick: bool = False) -> Lane:
 
 
 def make_round_process(settings: Settings, *, method: StartMethod = "spawn") -> RoundProcess:
-    """The process that runs rounds, given what is asked of each."""
+    """A process that runs the rounds that it is asked for."""
     run = partial(run_request, settings=settings)
     return RoundProcess(run, limit=settings.round_seconds, method=method)

@@ -1,12 +1,12 @@
-"""Between two rounds: each answer changes what Label Studio serves next, in one thread beside the server's.
+"""Between two rounds: each answer changes what Label Studio serves next, in a thread beside those of the server.
 
-A webhook says what was answered, and has its answer at once: whoever pressed Submit waits neither for the graph nor
-for what is written to Label Studio. The task that comes next was moved there while the one before was being looked at,
-on the guess that its label would be the expected one. Where that was wrong, the next task is moved while the page asks
-for it.
+A webhook reports an answer and returns at once, so whoever pressed Submit waits neither for the graph nor for anything
+that is written to Label Studio. The next task has already been moved to its place while the one before it was being
+looked at, on the guess that its label would be the expected one. If the guess was wrong, the next task is moved while
+the page asks for it.
 
-Whatever fails here leaves the order as it is. A round that publishes meanwhile wins: its queue has another name, and
-what is written under the old one is served to nobody.
+If anything fails here, the order stays as it is. If a round publishes meanwhile, it wins: its queue has another name,
+and whatever is written under the old name is served to nobody.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from ml_backend.store.registry import stores_of
 
 log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 2.0
-"""Seconds without an answer after which new queues are looked for."""
+"""Seconds without an answer after which the thread checks whether there is a new queue."""
 TIMEOUT: Final = 3.0
-"""Seconds to wait for an answer of Label Studio: by then the next task has long been served."""
+"""Seconds to wait for Label Studio: after that the next task has long been served."""
 REST: Final = 10.0
-"""Seconds in which nothing is moved after a failure: a Label Studio that is slow has enough to do."""
+"""Seconds in which nothing is moved after a failure: a slow Label Studio has enough to do."""
 PAUSE: Final = 0.5
-"""Seconds after an answer in which the next task is shown: what is written then would slow that down."""
+"""Seconds to wait after an answer, while the page loads the next task: writing then would slow it down."""
 MOST_WAITING: Final = 200
-"""Answers that wait to be taken in; what comes beyond is left to the next round."""
+"""Answers that may wait to be taken in; further ones are left to the next round."""
 MOST_PROJECTS: Final = 32
-"""Projects whose graphs are kept: those with the latest answers."""
+"""Projects whose graphs are kept in memory: those with the latest answers."""
 
 
 @dataclass
@@ -54,27 +54,27 @@ class _Project:
     """What the thread knows of one project."""
 
     queue: str | None = None
-    """The served queue when it was last looked at, with or without a graph."""
+    """The queue that was served at the last check, with or without a graph."""
     state: InstantProject | None = None
     prepare_at: float | None = None
-    """When the task that comes after those that people look at is to be moved; None where nothing is to be done."""
+    """When to move the task that comes after those that people have open; None if there is nothing to do."""
     person: Person = None
     """Who answered last."""
     rest_until: float = 0.0
     problem: str = ""
-    """What failed last; empty again once something works."""
+    """What failed last; empty once something works again."""
 
 
 class InstantLoop:
-    """Takes in answers of all projects. ``start`` starts its thread, ``stop`` ends it.
+    """Takes in the answers of all projects. ``start`` starts its thread, ``stop`` ends it.
 
     Args:
         settings: the installation's.
-        client: asks Label Studio; by default without patience.
+        client: makes a client of Label Studio; by default one that does not retry.
         clock: monotonic seconds.
         now: seconds since 1970.
-        pause: seconds from an answer to the preparing of what comes after the next task.
-        worth_it: of `InstantQueue`.
+        pause: seconds from an answer until the task after the next one is prepared.
+        worth_it: see `InstantQueue`.
     """
 
     def __init__(
@@ -96,16 +96,16 @@ class InstantLoop:
         self._thread: Thread | None = None
         self._stop = Event()
 
-    # --- called by requests: nothing is waited for -------------------------------------------------------------------
+    # --- called by requests, which must not wait -------------------------------------------------------------------
 
     def heard(self, project_id: int, annotation: Any) -> None:
-        """Somebody annotated a task, by a webhook's word."""
+        """A webhook says that somebody annotated a task."""
         if self._thread is not None and isinstance(annotation, Mapping):
             with suppress(Full):
                 self._events.put_nowait((project_id, annotation))
 
     def status(self, project_id: int) -> dict[str, Any]:
-        """What was done for one project since its last round, for people."""
+        """What was done for one project since its last round, for ``/status``."""
         project = self._projects.get(project_id) or _Project()
         state = project.state
         return {
@@ -152,7 +152,7 @@ class InstantLoop:
                 self._events.task_done()
 
     def _wait(self) -> float:
-        """Seconds in which there is nothing to do but to listen."""
+        """Seconds until there is something to do, if no answer comes first."""
         times = [project.prepare_at for project in self._projects.values() if project.prepare_at is not None]
         return max(min(times) - self._clock(), 0.0) if times else LOOK_EVERY
 
@@ -163,7 +163,7 @@ class InstantLoop:
         ]
 
     def _guarded(self, project_id: int, annotation: Mapping[str, Any] | None) -> None:
-        """Whatever fails, the next event is heard, and the order stands."""
+        """Whatever fails, the thread goes on with the next event, and the order stands."""
         project = self._projects.get(project_id) or _Project()
         if self._clock() < project.rest_until:
             project.prepare_at = None
@@ -183,7 +183,7 @@ class InstantLoop:
             project.problem, project.rest_until, project.prepare_at = problem, self._clock() + REST, None
 
     def _attend(self, project_id: int, annotation: Mapping[str, Any] | None, *, prepare: bool) -> None:
-        """Take in one answer, or without one look for a new queue; move what comes next."""
+        """Take in one answer, or without one check for a new queue; then move what comes next."""
         store = self._stores.open(project_id)
         if store is None:
             return  # anybody can make up a number
@@ -195,8 +195,8 @@ class InstantLoop:
         news = self._refresh(project, store, self._client)
         if project.state is None:
             return
-        project.state.leave(read_overrides(store).dropped)
-        answer = project.state.heard(annotation) if annotation is not None else None
+        project.state.keep_in_place(read_overrides(store).dropped)
+        answer = project.state.answer_in(annotation) if annotation is not None else None
         if answer is not None and (project.state.take_in(answer) or news):
             project.state.serve(answer.person, self._client)
             project.person, news = answer.person, True
@@ -213,7 +213,7 @@ class InstantLoop:
         return project
 
     def _refresh(self, project: _Project, store: ProjectStore, client: LabelStudioClient) -> bool:
-        """Go on to the queue that is served now; whether that or another server's events brought answers."""
+        """Switch to the queue that is served now; returns whether that, or another server, brought new answers."""
         current = store.current().queue
         if current == project.queue:
             return project.state is not None and store.is_shared and project.state.catch_up(client)
@@ -223,6 +223,6 @@ class InstantLoop:
             news = project.state.catch_up(client)
             project.state.look_up(client)
             if before is not None:
-                project.state.follow(before)
+                project.state.take_over(before)
         project.queue = current
         return news

@@ -1,9 +1,9 @@
-"""Between two rounds: each new label changes what is asked next, at once.
+"""Between two rounds: each new label changes at once what is asked next.
 
 Axes: ``N`` items of the graph, ``O`` open ones, ``C`` classes, ``B`` places.
 
-A round reads, trains and publishes; that takes its time. The graph needs no training: a label is one sparse linear
-system with one right-hand side, added to what the labels before it said.
+A round reads, trains and publishes, which takes a while. The graph needs no training: a new label means solving one
+sparse linear system with one right-hand side, whose solution is added to that of the labels before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ml_backend.strategies.auto_picks import apart, with_model
 
 
 class InstantOrder:
-    """The front of a queue that knows the last answer.
+    """What to ask next, with every answer so far taken into account.
 
     Args:
         graph: open and labelled items, at least one of them labelled, and what a model said of them.
@@ -33,7 +33,7 @@ class InstantOrder:
         self._beliefs: Floats | None = None
 
     def answer(self, item: int, target: Target) -> None:
-        """Take in one label: of the open item at this position, one of the ``C`` classes or a set of them.
+        """Learn the label of the open item at this position: one of the ``C`` classes, or a set of them.
 
         Raises:
             ValueError: no such open item, no such class, or another kind of answer than the graph's.
@@ -54,7 +54,7 @@ class InstantOrder:
         self._open[item] = False
 
     def assuming(self, item: int) -> Self:
-        """A copy that has taken in the label which graph and model expect of an open item."""
+        """A copy that has learnt, for an open item, the label that graph and model expect."""
         other = type(self).__new__(type(self))
         other._graph, other._answers = self._graph, self._answers.copy()
         other._open, other._beliefs = self._open.copy(), None
@@ -63,9 +63,9 @@ class InstantOrder:
         return other
 
     def front(self, count: int, among: NDArray[np.bool_] | None = None) -> Positions:
-        """The next open items to ask for, most telling first; no two of them neighbours while there are others.
+        """The next open items to ask for, most telling first; no two of them neighbours as long as there are others.
 
-        They may be neighbours of what was answered a moment ago: what surprises is asked about at once.
+        They may be neighbours of what was just answered: after a surprise it is right to ask about its surroundings.
 
         Args:
             count: B.

@@ -22,7 +22,7 @@ from ml_backend.store.queue_reorderings import with_reordering
 from ml_backend.strategies.answers import Target
 
 MOST_AT_ONCE: Final = 20_000
-"""Predictions of a project up to which they are all looked up together; beyond, each when its task is to be moved."""
+"""Up to so many predictions of a project are all looked up at once; with more, each when its task is to be moved."""
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,30 @@ class Answer:
 
     task: int
     label: str | None
-    """To the first question, or the text for a set of them; None where that was left open, or the task was skipped."""
+    """The answer to the first question, a set of labels as its text; None if it was left open or the task skipped."""
     person: Person
     others: Mapping[str, str] = field(default_factory=dict)
     """The labels of the other answers, by their controls."""
 
 
 class InstantProject:
-    """One queue, its graph, and what was answered since it was made. Not safe to share between threads.
+    """One queue, its graph, and the answers since it was made. Not safe to share between threads.
 
     Args:
         store: the project's.
-        found: what the round left, of the queue that is served.
-        worth_it: of `InstantQueue`.
+        found: what the round left behind for the queue that is served.
+        worth_it: see `InstantQueue`.
     """
 
     def __init__(self, store: ProjectStore, found: InstantGraph, *, worth_it: float = WORTH_IT) -> None:
         self.name = found.queue
         """The queue's."""
         self.answers = 0
-        """Taken in so far."""
+        """Answers taken in so far."""
         self.moved = 0
         """Tasks moved to the front so far."""
         self.moved_late = 0
-        """Of them, those moved only once the answer was there."""
+        """Those of them that were moved only after the answer came."""
         self._store = store
         self._project = int(store.uid.split(".")[0])
         self._since = found.newest
@@ -64,20 +64,20 @@ class InstantProject:
         graphs = {question.control: graph for question, graph in found.others}
         self._queue = InstantQueue(found.graph, found.task_ids, predictions, worth_it=worth_it, others=graphs)
         self._half_done: list[Swap] = []
-        """Swaps of which the second task is still to be moved."""
+        """Swaps whose second task still has to be moved."""
         self._predictions: dict[int, int] = {}
         """Task → the id of its prediction."""
 
-    def follow(self, before: InstantProject) -> None:
-        """Take over who has which task open from the queue before."""
-        self._queue.follow(before._queue)
+    def take_over(self, before: InstantProject) -> None:
+        """Take over from the previous queue who has which task open."""
+        self._queue.take_over(before._queue)
 
-    def leave(self, unwanted: Collection[int]) -> None:
-        """Do not move these tasks."""
-        self._queue.leave(unwanted)
+    def keep_in_place(self, unwanted: Collection[int]) -> None:
+        """From now on move none of these tasks; tasks that were named before may move again."""
+        self._queue.keep_in_place(unwanted)
 
-    def heard(self, annotation: Mapping[str, Any]) -> Answer | None:
-        """The answer in an event's annotation; None where it is malformed, or answers another question."""
+    def answer_in(self, annotation: Mapping[str, Any]) -> Answer | None:
+        """The answer in an event's annotation; None if it is malformed, or answers another question."""
         try:
             task, person, skipped = annotation["task"], annotation.get("completed_by"), annotation.get("was_cancelled")
             labels = {} if skipped else self._labels(lambda asked: read_answer(annotation["result"], asked).label)
@@ -88,7 +88,7 @@ class InstantProject:
         return Answer(task, labels.pop(FIRST, None), person if isinstance(person, int) else None, labels)
 
     def _labels(self, read: Callable[[ChoiceQuestion], str | None]) -> dict[str, str]:
-        """The answers by their questions' controls, those that can be learnt from."""
+        """The answers that can be learnt from, by their questions' controls."""
         asked = {FIRST: self._question, **self._others}
         found = {name: (question, read(question)) for name, question in asked.items()}
         return {
@@ -96,7 +96,7 @@ class InstantProject:
         }
 
     def catch_up(self, client: LabelStudioClient) -> bool:
-        """Read what was answered since the round, or the last call, and no webhook told here; whether anything was.
+        """Read the answers since the round or the last call that no webhook reported here; whether there were any.
 
         Raises:
             LabelStudioError: Label Studio failed.
@@ -124,7 +124,7 @@ class InstantProject:
         return Answer(task.id, labels.pop(FIRST, None), task.annotations[-1].annotator, labels)
 
     def take_in(self, answer: Answer) -> bool:
-        """Learn one answer; whether it is news."""
+        """Learn one answer; returns whether it was new."""
         target = None if answer.label is None else _target(answer.label, self._question)
         others = {name: _target(label, self._others[name]) for name, label in answer.others.items()}
         news = self._queue.take_in(answer.task, target, answer.person, others)
@@ -132,7 +132,7 @@ class InstantProject:
         return news
 
     def serve(self, person: Person, client: LabelStudioClient) -> None:
-        """See to it that the task that this person gets now knows all answers.
+        """Make sure that the task which this person gets now is chosen with all answers in mind.
 
         Raises:
             LabelStudioError: Label Studio failed; the order is as it was.
@@ -144,15 +144,15 @@ class InstantProject:
         self._queue.give(person)
 
     def prepare(self, person: Person, client: LabelStudioClient) -> None:
-        """Move the task that comes next if this person answers as is expected, and finish what is half done.
+        """Move the task that comes next if this person answers as expected, and finish half-done swaps.
 
-        Mostly they do, or the answer makes no difference: then nothing has to be moved while they wait.
+        Mostly they do, or the answer makes no difference; then nothing has to be moved while they wait.
 
         Raises:
             LabelStudioError: Label Studio failed. StoreError: the moves could not be noted.
         """
         self._finish(client)
-        swap = self._queue.swap(after=self._queue.has(person))
+        swap = self._queue.swap(after=self._queue.open_task(person))
         if swap is not None:
             self._move(swap, client)
             self._finish(client)
@@ -160,12 +160,12 @@ class InstantProject:
     def _move(self, swap: Swap, client: LabelStudioClient) -> None:
         client.score_prediction(self._prediction(swap.raised, client), swap.to)
         self._queue.score(swap.raised, swap.to)
-        self._queue.trade(swap)
+        self._queue.swap_purposes(swap)
         self._half_done.append(swap)
         self.moved += 1
 
     def _finish(self, client: LabelStudioClient) -> None:
-        """Put the tasks that others were moved before to where those came from, and note both."""
+        """Move the second task of each swap to where the first one came from, and note both."""
         while self._half_done:
             swap = self._half_done[0]
             client.score_prediction(self._prediction(swap.demoted, client), swap.back)
@@ -178,7 +178,7 @@ class InstantProject:
         self._store.edit_document(MOVES, lambda content: with_reordering(content, self.name, scores, swap.raised))
 
     def look_up(self, client: LabelStudioClient) -> None:
-        """Find the queue's predictions in Label Studio, before anybody waits for one.
+        """Find the queue's predictions in Label Studio before anybody has to wait for one.
 
         Raises:
             LabelStudioError: Label Studio failed.
@@ -199,7 +199,7 @@ def _target(label: str, question: ChoiceQuestion) -> Target:
 
 
 def open_instant(store: ProjectStore, *, worth_it: float = WORTH_IT) -> InstantProject | None:
-    """The instant loop of the queue that is served now; None where its round left nothing for it.
+    """The instant loop of the queue that is served now; None if its round left nothing for it.
 
     Raises:
         StoreError: something stored is damaged.

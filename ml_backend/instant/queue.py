@@ -1,4 +1,4 @@
-"""A published queue and the graph of its tasks: which task is to come next, whatever is answered."""
+"""A published queue and the graph of its tasks: which task should come next after each answer."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from ml_backend.strategies.answers import Target
 from ml_backend.strategies.auto_sets import covering
 
 MOVABLE: Final = "auto"
-"""The strategy whose picks may be moved. It goes by what a label tells about the tasks around; others go by a model,
+"""The strategy whose picks may be moved. It goes by what a label tells about similar tasks; the others go by a model,
 which only a round trains."""
 MOVED: Final = (MOVABLE, INSTANT)
 FIRST: Final = ""
-"""Stands for the first question where others have the names of their controls."""
+"""Stands for the first question, where the others are known by the names of their controls."""
 NO_OTHERS: Final[Mapping[str, Any]] = {}
 WORTH_IT: Final = 1.1
-"""How many times as much the label of a task must tell as that of the task whose place it takes. Below, moving it costs
-Label Studio more than it brings."""
+"""A task is moved only if its label would tell this many times as much as that of the task whose place it takes;
+otherwise moving it costs Label Studio more than it brings."""
 
 
 class InstantQueue:
-    """A queue that knows the last answer.
+    """A queue that takes each answer into account.
 
     Args:
         graph: the tasks that were open when the queue was made, and the labelled ones.
         task_ids: the open tasks ``[O]``.
         predictions: the queue.
-        worth_it: how many times as much the label of a task must tell as that of the one whose place it takes.
-        others: the graphs of questions beside the first, by their controls. Each place of the queue is one question's:
-            what its answers would tell decides which task comes there. Where answers are sets, `auto_sets` covers the
-            pool at every second place: that goes by no answer, and is left as it is.
+        worth_it: see `WORTH_IT`.
+        others: the graphs of questions beside the first, by their controls. Each place of the queue belongs to one
+            question, and goes to the task whose answer to that question would tell most. Where answers are sets,
+            `auto_sets` uses every second place to cover the pool: no answer changes these.
     """
 
     def __init__(
@@ -57,47 +57,47 @@ class InstantQueue:
         self._orders = {FIRST: InstantOrder(graph)} | {name: InstantOrder(each) for name, each in others.items()}
         self._asked_by = {item.task_id: item.asked_by for item in found}
         self._covering = {task for name in self._orders for task in self._covering_of(name, found)}
-        """Tasks in places that no answer changes."""
+        """Tasks in places that serve to cover the pool, which no answer changes."""
         self._served = ServedQueue(found, MOVED)
 
     def _covering_of(self, name: str, found: Sequence[Prediction]) -> Iterator[int]:
-        """The tasks that one question wants so that the pool is covered: of sets every second one, see `auto_sets`."""
+        """The tasks by which one question covers the pool: where answers are sets, every second one (`auto_sets`)."""
         if self._orders[name].of_sets:
             own = [item for item in found if item.picked_by in MOVED and item.asked_by == name]
             own.sort(key=lambda item: item.score)
             yield from (item.task_id for item, covers in zip(own, covering(len(own)), strict=True) if covers)
 
-    def follow(self, before: InstantQueue) -> None:
-        """Take over who has which task open from the queue before."""
-        self._served.hold(before._served)
+    def take_over(self, before: InstantQueue) -> None:
+        """Take over from the previous queue who has which task open."""
+        self._served.take_over(before._served)
 
-    def leave(self, unwanted: Iterable[int]) -> None:
-        """Do not move these tasks from now on; those that were named before may be moved again."""
-        self._served.leave(unwanted)
+    def keep_in_place(self, unwanted: Iterable[int]) -> None:
+        """From now on move none of these tasks; tasks that were named before may move again."""
+        self._served.keep_in_place(unwanted)
 
     def score(self, task: int, score: float) -> None:
-        """A task has a new score in Label Studio."""
+        """Note that a task has a new score in Label Studio."""
         self._served.score(task, score)
 
     def give(self, person: Person) -> int | None:
-        """The task that Label Studio gives this person now; None at the end of the queue."""
+        """Note that Label Studio gives this person the first free task, and return it; None at the end of the queue."""
         return self._served.give(person)
 
     def first(self) -> int | None:
-        """The first task that is open and nobody's."""
+        """The first open task that nobody has."""
         return self._served.first()
 
-    def has(self, person: Person) -> int | None:
-        """What this person has open, as far as answers tell."""
-        return self._served.has(person)
+    def open_task(self, person: Person) -> int | None:
+        """The task that this person has open, as far as answers tell."""
+        return self._served.open_task(person)
 
     def apply(self, swap: Swap) -> None:
-        """Both tasks of a swap have their new scores."""
+        """Note that both tasks of a swap have their new scores."""
         self._served.apply(swap)
-        self.trade(swap)
+        self.swap_purposes(swap)
 
-    def trade(self, swap: Swap) -> None:
-        """Each place stays what it is for, whichever task comes there."""
+    def swap_purposes(self, swap: Swap) -> None:
+        """Let each place keep its question and its purpose, whichever task is in it after the swap."""
         one, other = (self._asked_by.get(task, FIRST) for task in (swap.raised, swap.demoted))
         self._asked_by |= {swap.raised: other, swap.demoted: one}
         if (swap.raised in self._covering) != (swap.demoted in self._covering):
@@ -106,9 +106,13 @@ class InstantQueue:
     def take_in(
         self, task: int, target: Target | None, person: Person, others: Mapping[str, Target] = NO_OTHERS
     ) -> bool:
-        """Learn an answer, a class or a set, or None where the first question has none; whether it is news.
+        """Learn the answers to a task; returns whether the task was still open, so that they are new.
 
-        It is where the task was open until now. ``others``: the other answers, by their questions' controls.
+        Args:
+            task: what was answered.
+            target: the answer to the first question, a class or a set; None if it has none.
+            person: who answered.
+            others: the answers to the other questions, by their controls.
         """
         item = self._items.pop(task, None)
         if item is None:
@@ -123,22 +127,22 @@ class InstantQueue:
         return True
 
     def swap(self, after: int | None = None) -> Swap | None:
-        """What brings the right task to the first place; None where it is there already, or may not be changed.
+        """The swap that brings the right task to the first place; None if it is there, or that place must not change.
 
         Args:
-            after: a task that is being looked at: the swap is that for the answer which graph and model expect.
+            after: a task that somebody has open: the swap then assumes the answer that graph and model expect for it.
         """
         candidates = [self._items[task] for task in self._served.candidates() if task in self._items]
         first, looked_at = self._items.get(self._served.first() or 0), self._items.get(after or 0)
         if first is None or not candidates:
             return None
         known = self._orders.get(self._asked_by.get(int(self._tasks[first]), FIRST))
-        if known is None or self._tasks[first] in self._covering:  # None: this question had too few labels
+        if known is None or self._tasks[first] in self._covering:  # this question had too few labels for a graph
             return None
         order = known if looked_at is None else known.assuming(looked_at)
         among = np.zeros(len(self._tasks), dtype=np.bool_)
         among[candidates] = True
         best, values = int(order.front(1, among)[0]), order.values()
-        # Nothing to tell: where all candidates are reached by labels, a search finds none.
+        # Values of 0: the labels reach all candidates already, and none of them would tell anything.
         tells_more = values[best] > 0 and values[best] >= self._worth_it * values[first]
         return self._served.swap(int(self._tasks[best])) if tells_more else None

@@ -1,8 +1,8 @@
-"""Keeps the copy of the tasks up to date between two rounds, so that all numbers are right a moment after an answer.
+"""Keeps the copy of the tasks up to date between two rounds, so that all counts are right a moment after an answer.
 
-One thread beside the server's. It hears that a project changed, waits until nobody presses a button for a moment, and
-reads what changed; a project that is busy all the time is read from time to time. What it reads takes a small share of
-Label Studio's time, however large the project is. What fails is tried again, and fails no round.
+It runs in a thread beside those of the server. When it hears that a project changed, it waits a moment, so as not to
+slow down the page, and reads what changed; a project that changes all the time is read from time to time. Reading takes
+only a small share of Label Studio's time, however large the project is. A failure is retried, and fails no round.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ml_backend.store.registry import stores_of
 
 log = logging.getLogger(__name__)
 QUIET: Final = 1.0
-"""Seconds from a change to the reading of it: the next task is shown then, which reading would slow down."""
+"""Seconds from a change until it is read: meanwhile the page shows the next task, which reading would slow down."""
 AGAIN: Final = 3.0
-"""Seconds to another look where Label Studio's counts say that something has not shown yet."""
+"""Seconds until the next look, if Label Studio's counts say that something has not shown up yet."""
 REST: Final = 10.0
-"""The same after a failure; twice as long after each further one in a row."""
+"""Seconds until the next look after a failure; doubled after each further failure in a row."""
 LONGEST_REST: Final = 300.0
-"""At most so long."""
+"""The longest wait after failures, in seconds."""
 LOOKS: Final = 3
-"""Looks in a row that do not show all: what is still not there then is a deleted task, which a round finds out."""
+"""Looks in a row that may fail to show everything; after that it must be a deleted task, which a round finds out."""
 SHARE: Final = 0.2
-"""Of the time in which a project is read, at most."""
+"""The largest share of the time that is spent on reading a project."""
 MOST_PROJECTS: Final = 1_000
-"""Projects that wait to be read: whoever makes up project numbers does not fill the memory."""
+"""Projects that may wait to be read, so that made-up project numbers cannot fill the memory."""
 
 
 class TaskReading:
@@ -45,11 +45,11 @@ class TaskReading:
 
     Args:
         settings: the installation's.
-        client: asks Label Studio; by default without patience.
+        client: makes a client of Label Studio; by default one that does not retry.
         clock: monotonic seconds.
         now: seconds since 1970.
-        quiet: seconds from a change to the reading of it.
-        told: called with a project that was read, and its store.
+        quiet: seconds from a change until it is read.
+        told: called with each project that was read, and its store.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TaskReading:
         self._due: dict[int, float] = {}
         """Project → when it is to be read."""
         self._looks: dict[int, int] = {}
-        """Project → looks in a row that did not show all."""
+        """Project → looks in a row that did not show everything."""
         self._failures: dict[int, int] = {}
         """Project → failures in a row."""
         self._free: dict[int, float] = {}
@@ -78,7 +78,7 @@ class TaskReading:
         self._thread: Thread | None = None
 
     def changed(self, project_id: int) -> None:
-        """Somebody says that the project changed; nothing is waited for."""
+        """Hear that a project changed; returns at once."""
         with self._news:
             if len(self._due) >= MOST_PROJECTS:
                 return
@@ -117,7 +117,7 @@ class TaskReading:
             self._guarded(first)
 
     def _guarded(self, project_id: int) -> None:
-        """Whatever fails, it is tried again, and the others are read."""
+        """Whatever fails, it is tried again later, and the other projects are read meanwhile."""
         began = self._clock()
         try:
             again: float | None = self._read(project_id)
@@ -134,7 +134,7 @@ class TaskReading:
                 self._due.setdefault(project_id, max(ended + again, self._free[project_id]))
 
     def _failed(self, project_id: int, exc: Exception) -> float:
-        """Tell the first failure in a row; in how many seconds to try again: an outage ends without any news."""
+        """Log the first failure in a row; returns in how many seconds to try again: nobody reports its end."""
         failures = self._failures[project_id] = self._failures.get(project_id, 0) + 1
         if failures == 1:
             ours = isinstance(exc, ActiveLearningError)
@@ -143,7 +143,7 @@ class TaskReading:
         return min(REST * 2.0 ** min(failures - 1, 10), LONGEST_REST)
 
     def _read(self, project_id: int) -> float | None:
-        """Read what changed in one project; in how many seconds to look again, None where all is there."""
+        """Read what changed in one project; returns in how many seconds to look again, None if everything is there."""
         store = self._stores.open(project_id)
         if store is None or not store.task_cache_path.exists():
             return None  # anybody can make up a number; and the first reading of all tasks is a round's
@@ -159,6 +159,6 @@ class TaskReading:
         return self._look_again(project_id, AGAIN)
 
     def _look_again(self, project_id: int, seconds: float) -> float | None:
-        """In how many seconds, after a look that did not show all; None after so many: the next news are waited for."""
+        """In how many seconds to look again; None after too many looks in a row, until the project changes again."""
         looks = self._looks[project_id] = self._looks.get(project_id, 0) + 1
         return seconds if looks < LOOKS else None

@@ -1,4 +1,4 @@
-"""A requested round, and what every queue of rounds can do."""
+"""A requested round, and the interface of every queue of rounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ml_backend.errors import BUSY
 from ml_backend.rounds.request import RoundRequest
 
 CANCELLED: Final = "Cancelled by a person; model and order are as they were."
-"""The error of a round that somebody cancelled. It is not tried again by itself."""
+"""The error of a round that somebody cancelled; such a round is not tried again by itself."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it found somebody else at work on the project, longer than a round waits."""
+        """Whether it gave up because somebody else was working on the project for longer than a round waits."""
         return BUSY in (self.error or "")  # RQ puts the class's name before it
 
 
@@ -41,19 +41,19 @@ class Rounds(Protocol):
     """Where a server asks for rounds."""
 
     def request(self, request: RoundRequest) -> Job:
-        """Ask for a round. One that is waiting for the same project takes the request in; see `RoundRequest.then`."""
+        """Ask for a round; one that is waiting for the same project takes the request in (`RoundRequest.then`)."""
 
     def job(self, job_id: str) -> Job | None:
-        """A job by its id; None if it is unknown or long over."""
+        """A job by its id; None if it is unknown or forgotten."""
 
     def running(self, project_id: int) -> bool:
-        """Whether a round of the project is waiting or under way."""
+        """Whether a round of the project is waiting or running."""
 
     def ahead(self, project_id: int) -> tuple[int, ...]:
-        """Projects whose rounds come before the one of this project that waits; none where none waits."""
+        """Projects whose rounds come before the waiting one of this project; empty if none is waiting."""
 
     def cancel(self, project_id: int) -> bool:
-        """Cancel the rounds of a project: model and order stay as they are; whether one waited or was under way."""
+        """Cancel the rounds of a project: model and order stay as they are. Returns whether there was one."""
 
     def close(self) -> None:
-        """Take no more requests; a round that this process runs is broken off."""
+        """Take no more requests, and break off a round that this process is running."""

@@ -20,10 +20,10 @@ class Lane:
     run: Callable[[RoundRequest], dict[str, Any]]
     """Runs one round."""
     cancel: Callable[[], None] = nothing
-    """Breaks off the round under way: ``run`` then raises. It returns at once."""
+    """Breaks off the running round, so that ``run`` raises; returns at once."""
     rest: Callable[[], None] = nothing
-    """Gives back memory, where no round has run for a while."""
+    """Frees memory after a while without a round."""
     close: Callable[[], None] = nothing
-    """What ``run`` is doing should end with an error; nothing runs any more."""
+    """Makes a running ``run`` end with an error; nothing runs any more afterwards."""
     quick: bool = False
-    """Takes rounds that only order anew, and none that trains: these need not wait behind any training."""
+    """Whether it takes only rounds that do not train, so that these need not wait behind a training."""

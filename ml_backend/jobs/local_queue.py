@@ -1,7 +1,7 @@
-"""Rounds in the background of the server: at most one at a time and one waiting per project, in the order asked for.
+"""Rounds in the background of the server, in the order asked for: per project at most one runs and one waits.
 
-Rounds of several projects run in several lanes. A lane takes a round only where those before it are busy; the last one
-takes those alone that do not train. As a project has one round waiting at most, projects come in turn.
+Rounds of several projects run in several lanes. A lane takes a round only if the lanes before it are busy; the last
+lane takes only rounds that do not train. Since a project has at most one round waiting, projects take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml_backend.rounds.request import RoundRequest
 log = logging.getLogger(__name__)
 KEPT_JOBS: Final = 200
 REST_AFTER: Final = 300.0
-"""Seconds without a round after which a lane gives back its memory; the first one never does."""
+"""Seconds without a round after which a lane frees its memory; the first lane never does."""
 
 
 class LocalRoundQueue:
@@ -30,10 +30,10 @@ class LocalRoundQueue:
 
     Args:
         run: runs one round.
-        close: called by ``close``; what ``run`` is doing then should end with an error.
-        cancel: breaks off the round that ``run`` is doing.
+        close: called by ``close``; a running ``run`` should then end with an error.
+        cancel: breaks off the round that ``run`` is running.
         more: further lanes beside this one, in the order in which they are used.
-        kept: jobs that are remembered; those that wait or run always are.
+        kept: how many finished jobs are remembered; waiting and running ones always are.
         rest_after: seconds without a round after which a further lane rests.
     """
 
@@ -58,7 +58,7 @@ class LocalRoundQueue:
         self._threads: list[Thread] = []
 
     def request(self, request: RoundRequest) -> Job:
-        """Ask for a round. One that is still waiting for the same project takes the request in, instead of a second."""
+        """Ask for a round. If one is still waiting for the same project, the request is merged into it."""
         with self._changed:
             for job_id in self._waiting:
                 waiting = self._jobs[job_id].request
@@ -82,17 +82,17 @@ class LocalRoundQueue:
             thread.start()
 
     def close(self) -> None:
-        """Break off the rounds under way, where that is possible."""
+        """Break off the running rounds, if possible."""
         for lane in self._lanes:
             lane.close()
 
     def job(self, job_id: str) -> Job | None:
-        """A job by its id; None if it is unknown or long over."""
+        """A job by its id; None if it is unknown or forgotten."""
         with self._changed:
             return self._jobs.get(job_id)
 
     def running(self, project_id: int) -> bool:
-        """Whether a round of the project is waiting or under way."""
+        """Whether a round of the project is waiting or running."""
         with self._changed:
             return any(
                 job.request.project_id == project_id and job.status in ("queued", "started")
@@ -100,7 +100,7 @@ class LocalRoundQueue:
             )
 
     def ahead(self, project_id: int) -> tuple[int, ...]:
-        """Projects whose rounds come before the one of this project that waits; none where none waits."""
+        """Projects whose rounds come before the waiting one of this project; empty if none is waiting."""
         with self._changed:
             order = [self._project(job) for job in (*self._busy.values(), *self._waiting)]
             waits = [self._project(job) for job in self._waiting]
@@ -110,14 +110,14 @@ class LocalRoundQueue:
             return tuple(dict.fromkeys(before))
 
     def cancel(self, project_id: int) -> bool:
-        """Cancel the rounds of a project, waiting or under way; whether there was one."""
+        """Cancel the rounds of a project, waiting or running; returns whether there was one."""
         with self._changed:
             waiting = [job for job in self._waiting if self._project(job) == project_id]
             running = {lane: job for lane, job in self._busy.items() if self._project(job) == project_id}
             for job in waiting:
                 self._waiting.remove(job)
                 self._update(job, status="failed", error=CANCELLED, ended_at=datetime.now(UTC))
-            for lane, job in running.items():  # under the lock: the lane takes no other round meanwhile
+            for lane, job in running.items():  # under the lock, so that the lane takes no other round meanwhile
                 self._cancelled.add(job)
                 self._lanes[lane].cancel()
             self._changed.notify_all()
@@ -142,7 +142,7 @@ class LocalRoundQueue:
                 rested = True
 
     def _take(self, number: int) -> Job | None:
-        """The first waiting round that is this lane's to run now; None where there is none. The lock is held."""
+        """The first waiting round that this lane should run now, if any. The lock is held."""
         at_work = {self._project(job) for job in self._busy.values()}
         for job_id in self._waiting:
             request = self._jobs[job_id].request
@@ -152,7 +152,7 @@ class LocalRoundQueue:
             if request.project_id not in at_work and fit and fit[0] == number:
                 self._waiting.remove(job_id)
                 self._busy[number] = job_id
-                self._changed.notify_all()  # the next one may be another lane's now
+                self._changed.notify_all()  # another lane may take the next one now
                 return self._update(job_id, status="started")
         return None
 

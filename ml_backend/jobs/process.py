@@ -1,11 +1,11 @@
-"""One process of its own for the rounds: a round that crashes, hangs or eats all memory takes no server with it.
+"""A separate process for the rounds: a round that crashes, hangs or eats all memory does not take the server with it.
 
-The server stays free to answer while a model trains (the two share no interpreter lock), and a process that dies is
-replaced. It is started anew (``spawn``): one forked from a process that has imported torch would be there seconds
-sooner, but that process takes hundreds of megabytes as long as the server runs.
+The server can answer while a model trains, because the two share no interpreter lock, and a process that dies is
+replaced. The process is spawned. One forked from a process that has already imported torch would start seconds sooner,
+but that process would take hundreds of megabytes as long as the server runs.
 
-What the process logs is handled by the server's own handlers. When the server ends, however it ends, so does the
-process: no round goes on that nobody supervises.
+Log records of the process are handled by the server's own handlers. When the server ends, in whatever way, so does the
+process: no round goes on without supervision.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ml_backend.logs import relay
 
 log = logging.getLogger(__name__)
 LONGEST_ROUND: Final = 3600.0
-"""Seconds after which a round is broken off, where no setting says otherwise."""
+"""Seconds after which a round is broken off, unless a setting says otherwise."""
 NICENESS: Final = 5
-"""Rounds give way to the server and to Label Studio, for which people wait."""
+"""Rounds give way to the server and to Label Studio, because people wait for those."""
 STOP_TIMEOUT: Final = 5.0
 StartMethod = Literal["spawn", "forkserver"]
 ADVICE: Final = "The old order stands; the round is tried again."
@@ -40,7 +40,7 @@ HINTS: Final[dict[int, str]] = {
     signal.SIGKILL: " Perhaps the machine ran out of memory.",
     signal.SIGBUS: " A file was cut off while it was read: write files of a pool beside, then rename them.",
 }
-"""Signal → what it comes of."""
+"""Signal → its likely cause."""
 STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."
 
 
@@ -50,7 +50,7 @@ class RoundProcess:
     The process starts with ``start`` or the first ``run``, and is kept for the next call.
 
     Args:
-        function: what to run. It, its arguments and its result are pickled.
+        function: what to run. The function, its arguments and its result are pickled.
         limit: seconds that one call may take.
         method: how Python starts it; another than ``spawn`` where many are started one after the other.
     """
@@ -70,12 +70,12 @@ class RoundProcess:
 
     @property
     def pid(self) -> int | None:
-        """Id of the process; None where none was started."""
+        """Id of the process; None if none was started."""
         process = self._process
         return process.pid if process is not None else None
 
     def start(self) -> None:
-        """Start the process, if none is running: the first call then need not wait for its imports.
+        """Start the process if none is running, so that the first call need not wait for its imports.
 
         Raises:
             RoundProcessDied: it cannot be started.
@@ -84,7 +84,7 @@ class RoundProcess:
             self._started()
 
     def run(self, *arguments: Any) -> Any:
-        """Call the function in the process; what it returns.
+        """Call the function in the process, and return its result.
 
         Raises:
             RoundCancelled: somebody cancelled the call.
@@ -97,7 +97,11 @@ class RoundProcess:
             try:
                 connection.send(arguments)
                 answer = _answer(process, connection, time.monotonic() + self._limit)
-            except (EOFError, OSError, pickle.UnpicklingError) as exc:  # it is gone, perhaps in the middle of a word
+            except (
+                EOFError,
+                OSError,
+                pickle.UnpicklingError,
+            ) as exc:  # the process is gone, perhaps in the middle of a message
                 self._end(process, connection)
                 if self._cancelled and not self._closed:
                     raise RoundCancelled(CANCELLED) from exc
@@ -114,7 +118,7 @@ class RoundProcess:
         raise value
 
     def close(self) -> None:
-        """End the process, and the call under way with it, which raises RoundProcessDied. No further one is taken."""
+        """End the process for good; a call under way raises RoundProcessDied."""
         self._closed = True
         process = self._process
         if process is None or process.pid is None:
@@ -128,7 +132,7 @@ class RoundProcess:
             wait([process.sentinel], STOP_TIMEOUT)
 
     def cancel(self) -> None:
-        """Break off the call under way, which raises RoundCancelled; it returns at once. The next call is taken."""
+        """Break off the call under way, which raises RoundCancelled. Returns at once; further calls are possible."""
         self._cancelled = True
         process = self._process
         if process is not None and process.pid is not None and not wait([process.sentinel], 0):
@@ -136,7 +140,7 @@ class RoundProcess:
                 os.kill(process.pid, signal.SIGKILL)
 
     def rest(self) -> None:
-        """End the process, where no call is under way: the next call starts another."""
+        """End the process if no call is under way; the next call starts another."""
         if self._lock.acquire(blocking=False):
             try:
                 if self._process is not None and self._connection is not None:
@@ -154,7 +158,7 @@ class RoundProcess:
             self._end(self._process, self._connection)
         ours, theirs = self._context.Pipe()
         arguments = (theirs, self._function, _log_levels())
-        # A daemon: ended with the server also where nobody closes it.
+        # A daemon, so that it ends with the server even if nobody closes it.
         process: BaseProcess = self._context.Process(target=_serve, args=arguments, name="trainer", daemon=True)
         try:
             process.start()
@@ -164,7 +168,7 @@ class RoundProcess:
                 f"No trainer process can be started ({type(exc).__name__}: {exc}). {ADVICE}"
             ) from exc
         finally:
-            theirs.close()  # held here, its end would never be seen
+            theirs.close()  # while it is open here, its end would never be seen
         self._process, self._connection = process, ours
         log.info("trainer process %s started", process.pid)
         if self._closed:  # meanwhile
@@ -180,9 +184,9 @@ class RoundProcess:
 
 
 def _answer(process: BaseProcess, connection: Connection, deadline: float) -> tuple[bool, Any] | None:
-    """What the process answers, logging what it logs; None where it does not in time."""
+    """The answer of the process, whose log records are handled meanwhile; None if it takes too long."""
     while wait([connection, process.sentinel], max(0.0, deadline - time.monotonic())):
-        kind, content = connection.recv()  # of a process that has ended: what it left, then EOFError
+        kind, content = connection.recv()  # after the process has ended: what it left behind, then EOFError
         if kind == "answer":
             answer: tuple[bool, Any] = content
             return answer
@@ -193,7 +197,7 @@ def _answer(process: BaseProcess, connection: Connection, deadline: float) -> tu
 
 
 def _log_levels() -> dict[str, int]:
-    """The levels that are set, by the name of the logger; the root's is empty."""
+    """The levels that are set, by the name of the logger (empty for the root)."""
     loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     return {"": logging.root.level} | {logger.name: logger.level for logger in loggers if logger.level}
 
@@ -208,7 +212,7 @@ def _obituary(process: BaseProcess) -> str:
 
 
 class _Line:
-    """The way to the server: whole messages, from any thread."""
+    """The connection to the server: sends whole messages, from any thread."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -224,7 +228,7 @@ class _Line:
 
 def _serve(connection: Connection, function: Callable[..., Any], levels: Mapping[str, int]) -> None:
     """Answer calls until the server is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the server then ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the server ends this one
     Thread(target=_end_with_server, name="end-with-server", daemon=True).start()
     os.nice(NICENESS)
     line = _Line(connection)
@@ -242,7 +246,7 @@ def _serve(connection: Connection, function: Callable[..., Any], levels: Mapping
             returned = False, _portable(exc)
         try:
             line.send("answer", returned)
-        except (pickle.PicklingError, AttributeError, TypeError) as exc:  # the ways in which pickling fails
+        except (pickle.PicklingError, AttributeError, TypeError) as exc:  # it cannot be pickled
             line.send("answer", (False, _portable(exc)))
 
 
@@ -250,11 +254,11 @@ def _end_with_server() -> None:
     server = multiprocessing.parent_process()
     if server is not None:
         server.join()
-        os._exit(1)  # at once, in the middle of a round: nobody would hear how it ended
+        os._exit(1)  # at once, even during a round: nobody would hear how it ended
 
 
 def _portable(exc: Exception) -> Exception:
-    """The exception, or what can be sent of it, with its traceback as a note."""
+    """The exception with its traceback as a note, or a substitute if it cannot be pickled."""
     text = "".join(traceback.format_exception(exc))
     try:
         sent: Exception = pickle.loads(pickle.dumps(exc))  # noqa: S301 - our own, of this moment

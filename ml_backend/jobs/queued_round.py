@@ -1,4 +1,4 @@
-"""What a job in Redis calls by name, in a worker."""
+"""What a job in Redis calls by name in a worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run_project_round(
     *,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """One round as a queued job asks for it: its call, or what others asked while it waited.
+    """Run the round that a queued job asks for, with the requests that came while it waited.
 
     Args:
         project_id: the project in Label Studio.

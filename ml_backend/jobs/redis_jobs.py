@@ -1,4 +1,4 @@
-"""Jobs of RQ that can be nothing but our rounds: their data is JSON, and our own function is all they can call.
+"""Jobs of RQ that can only be our rounds: their data is JSON, and they can call nothing but our own function.
 
 Whoever can write to Redis can plant a job. RQ's own jobs are pickles, which run code when they are merely read, and
 name any function to call, before and after. Here:
@@ -33,7 +33,7 @@ BOUNDS: Final = JsonBounds(nodes=100_000, depth=20, text=LARGEST)
 
 
 class Plain(pickle.Unpickler):
-    """Reads numbers, texts, lists, tuples and mappings. Anything else needs a name, and no name is found."""
+    """Reads only numbers, texts, lists, tuples and mappings: everything else needs a class or function by name."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Refuse.
@@ -45,7 +45,7 @@ class Plain(pickle.Unpickler):
 
 
 class JsonData:
-    """How the server writes and reads jobs; a serializer of RQ. What older releases queued, it cannot read."""
+    """How the server writes and reads jobs, as a serializer of RQ. It cannot read what older releases queued."""
 
     @staticmethod
     def dumps(content: Any, /) -> bytes:
@@ -65,7 +65,7 @@ class JsonData:
 
 
 class WorkerData(JsonData):
-    """How workers do; they read what older releases queued, too."""
+    """How workers do; they can also read what older releases queued."""
 
     @staticmethod
     def loads(data: bytes, /) -> Any:
@@ -83,7 +83,7 @@ class WorkerData(JsonData):
 
 
 class RoundJob(Job):
-    """A job that is a round of ours, or nothing."""
+    """A job that is one of our rounds, or is refused."""
 
     @property
     def success_callback(self) -> None:
@@ -102,7 +102,7 @@ class RoundJob(Job):
 
     @property
     def project_id(self) -> int | None:
-        """The project that it is about; None where it is none of ours, or cannot be read here."""
+        """The project that it is about; None if it is not one of ours, or cannot be read here."""
         try:
             found = list(self.args or ()) if self.func_name == ROUND else []
         except (DeserializationError, ValueError, TypeError):
@@ -122,9 +122,9 @@ class RoundJob(Job):
 
 
 class RoundWorker(Worker):
-    """Imports what rounds need once, before the first of them, and not in each round's process."""
+    """Imports what rounds need once, before the first round, instead of in each round's process."""
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Begin a round in a process of its own."""
+        """Start a round in a process of its own."""
         heavy.load()
         super().fork_work_horse(job, queue)

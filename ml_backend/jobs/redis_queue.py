@@ -1,7 +1,7 @@
 """Rounds over Redis, run by ``lsal worker`` on this machine or others: one at a time, at most one waiting per project.
 
-A job of RQ says which project and what was asked first. What others ask while it waits is written under a key of our
-own, in one transaction that fails if a worker takes the job meanwhile; the worker reads that key when it begins.
+A job of RQ names the project and the first request. Later requests, while the job is waiting, are merged under a key of
+our own, in a transaction that fails if a worker takes the job meanwhile; the worker reads that key when it begins.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RedisRoundQueue:
         self._queue = Queue(QUEUE_NAME, connection=self._redis, serializer=JsonData, job_class=RoundJob)
 
     def request(self, request: RoundRequest) -> Job:
-        """Ask for a round. One that is waiting for the same project takes the request in; see `RoundRequest.then`."""
+        """Ask for a round; one that is waiting for the same project takes the request in (`RoundRequest.then`)."""
         try:
             for waiting in self._waiting():
                 if waiting.project_id == request.project_id and self._take_in(waiting, request):
@@ -67,7 +67,7 @@ class RedisRoundQueue:
                 request.project_id,
                 trigger=request.trigger,
                 options=request.as_options(),
-                at_front=not request.train,  # quickly done: it need not wait behind trainings
+                at_front=not request.train,  # it is quickly done, and need not wait behind trainings
                 job_timeout=int(self._limit),
                 result_ttl=KEPT_FOR,
                 failure_ttl=KEPT_FOR,
@@ -77,7 +77,7 @@ class RedisRoundQueue:
         return _from_rq(cast(RoundJob, job))
 
     def _take_in(self, waiting: QueuedJob, request: RoundRequest) -> bool:
-        """Merge a request into a job that nobody has begun; whether that came in time."""
+        """Merge a request into a waiting job; returns whether that came in time."""
         key = request_key(waiting.id)
         with self._redis.pipeline() as pipe:
             while True:

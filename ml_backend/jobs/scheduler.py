@@ -1,8 +1,8 @@
-"""Starts rounds by itself: one thread that hears of changes, polls for those that no event told, and asks for rounds.
+"""Starts rounds by itself: a thread that hears of changes, polls for unreported ones, and asks for rounds.
 
-Whatever a webhook says only makes the project a candidate: before a round is asked for, two cheap reads of Label
-Studio must show that something changed since the last round. Events that repeat, that a round has taken in already, or
-that somebody made up therefore start nothing.
+A webhook only makes a project a candidate: before a round is asked for, two cheap reads of Label Studio must show that
+something changed since the last round. So events that repeat, that a round has already taken in, or that somebody made
+up start nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.errors import ActiveLearningError, LabelStudioNotFound, LabelStudioUnreachable
 from ml_backend.jobs.job import Job, Rounds
+from ml_backend.jobs.polling import PollTimes
 from ml_backend.jobs.status import project_status
-from ml_backend.jobs.trigger import LONGEST_WAIT, NextRound, Rule, Trigger
+from ml_backend.jobs.trigger import NextRound, Rule, Trigger
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds.log import Seen, last_seen
@@ -29,14 +30,12 @@ from ml_backend.store.registry import stores_of
 log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds between two checks of what is due."""
-FIRST_POLL_WAIT = 5.0
-"""Seconds to the next poll after Label Studio did not answer; doubled each time."""
 
 
 class Scheduler:
-    """Hands due projects to ``rounds``. ``start`` starts its thread, ``stop`` ends it.
+    """Asks ``rounds`` for the rounds that are due. ``start`` starts its thread, ``stop`` ends it.
 
-    ``news`` is called with each project that changed, also from requests: it must not wait.
+    ``news`` is called with each project that changed, also from the threads of requests: it must return at once.
     """
 
     def __init__(
@@ -49,48 +48,45 @@ class Scheduler:
         tick_seconds: float = TICK,
         news: Callable[[int], None] = lambda project_id: None,  # noqa: ARG005
     ) -> None:
-        self._settings, self._defaults = settings, settings.project_defaults()
+        self._defaults = settings.project_defaults()
         self._rounds = rounds
         self._client = client or (lambda: make_client(settings))
-        self._clock = clock
         self._news = news
         self._tick_seconds = tick_seconds
         self._stores = stores_of(settings)
         self._trigger = Trigger(clock)
         self._lock = Lock()
-        """Guards the trigger; never held while anything outside is asked."""
-        self._next_poll = clock()
-        self._poll_failures = 0
-        self._poll_error: str | None = None
+        """Guards the trigger; never held during a call to Label Studio, the store or the rounds."""
+        self._polls = PollTimes(clock, settings.poll_seconds)
         self._left_alone: dict[int, Seen] = {}
-        """Projects whose round somebody cancelled, as they were then: nothing starts by itself until they change."""
+        """Projects whose round somebody cancelled, as they were then: no round starts by itself until they change."""
         self._gone: set[str] = set()
-        """Stores of deleted projects: by uid, because Label Studio may give the id again."""
+        """Stores of deleted projects, by uid, because Label Studio may use the id again."""
         self._stop = Event()
         self._thread: Thread | None = None
 
-    # --- news: called by requests, answered at once ----------------------------------------------------------------
+    # --- news: called by requests, which must not wait ----------------------------------------------------------------
 
     def changed(self, project_id: int, labels: int = 0) -> None:
-        """Somebody says that the project changed, by so many labels."""
+        """Hear that the project changed, by this many labels."""
         with self._lock:
             self._trigger.changed(project_id, labels)
         self._news(project_id)
 
     def counted(self, project_id: int, labels: int) -> None:
-        """Somebody counted the labels that no round has taken up: they were heard of twice, or are taken back."""
+        """Correct the number of labels that wait: some were reported twice, or have been taken back."""
         with self._lock:
             self._trigger.counted(project_id, labels)
 
     def ask(self, request: RoundRequest) -> Job:
-        """Ask for a round by hand: one that trains takes up what is waiting, and is tried again like any other.
+        """Ask for a round by hand. One that trains takes up the waiting changes, and is tried again if it fails.
 
-        Tried again as an ordinary one: who asked for another version sees that it failed, and may choose better.
+        It is tried again as an ordinary round: whoever wanted to pin a version sees the failure and can choose anew.
 
         Raises:
             ConfigurationError: there is nobody to ask.
         """
-        if not request.train:  # labels go on waiting for a round that does
+        if not request.train:  # the labels wait for a round that does
             return self._rounds.request(request)
         with self._lock:
             self._left_alone.pop(request.project_id, None)
@@ -108,14 +104,14 @@ class Scheduler:
             return self._trigger.outlook(project_id)
 
     def status(self) -> dict[str, Any]:
-        """Every known project and how polling for lost changes goes, for people. Asks nothing of Label Studio."""
+        """All known projects, and how polling goes, for ``/status``. Label Studio is not asked."""
         projects = {
             str(i): project_status(i, store, self.outlook(i), self._rounds, is_deleted=store.uid in self._gone)
             for i, store in self._stores.known().items()
         }
         return {
             "projects": projects,
-            "polling": {"every_seconds": self._settings.poll_seconds, "error": self._poll_error},
+            "polling": {"every_seconds": self._polls.every, "error": self._polls.error},
         }
 
     # --- the thread ----------------------------------------------------------------------------------------------
@@ -130,7 +126,7 @@ class Scheduler:
         self._thread.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End the thread; a round under way goes on."""
+        """End the thread; a round that is running goes on."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -149,13 +145,13 @@ class Scheduler:
                 told = problem
 
     def tick(self) -> None:
-        """Everything that is to be done now."""
+        """Do everything that is due now."""
         self._collect()
         self._poll()
         self._hand_over()
 
     def _collect(self) -> None:
-        """Hear how the rounds under way ended."""
+        """Find out how the rounds under way ended."""
         with self._lock:
             running = self._trigger.running()
         for project_id, job_id in running.items():
@@ -175,10 +171,12 @@ class Scheduler:
                     self._trigger.refused(project_id)
                 else:
                     self._trigger.failed(project_id, (job and job.error) or "The round was lost.")
-            self._news(project_id)  # to be counted: some of what came while it ran, it took up
+            self._news(
+                project_id
+            )  # its labels are counted anew: the round took up some of those that came while it ran
 
     def _leave_alone(self, project_id: int) -> None:
-        """What is there now starts no round by itself: somebody cancelled the one that would have taken it up."""
+        """Start no round by itself for the present state: somebody cancelled the round that would have taken it up."""
         try:
             store = self._stores.open(project_id)
             self._left_alone[project_id] = look_at(self._client(), project_id, store, self._defaults)
@@ -186,8 +184,8 @@ class Scheduler:
             log.warning("project %s: its cancelled round may start again by itself: %s", project_id, exc)
 
     def _poll(self) -> None:
-        """Poll all known projects, from time to time."""
-        if not self._settings.poll_seconds or self._clock() < self._next_poll:
+        """Poll all known projects, if it is time."""
+        if not self._polls.is_due:
             return
         problem: ActiveLearningError | None = None
         for project_id, store in self._stores.known().items():
@@ -199,16 +197,7 @@ class Scheduler:
                 problem = exc
                 if isinstance(exc, LabelStudioUnreachable):
                     break  # the others would wait for the same time-out
-        if problem is None:
-            if self._poll_error is not None:
-                log.info("looking for changes works again")
-            self._poll_error, self._poll_failures, wait = None, 0, self._settings.poll_seconds
-        else:
-            if self._poll_error is None:
-                log.warning("looking for changes fails; it is tried again with growing waits: %s", problem)
-            wait = min(FIRST_POLL_WAIT * 2 ** min(self._poll_failures, 30), LONGEST_WAIT)
-            self._poll_error, self._poll_failures = str(problem), self._poll_failures + 1
-        self._next_poll = self._clock() + wait
+        self._polls.done(problem)
 
     def _poll_project(self, project_id: int, store: ProjectStore) -> None:
         with self._lock:
@@ -251,10 +240,10 @@ class Scheduler:
                     log.warning("project %s: no round can start; it is tried again: %s", project_id, exc)
 
     def _ask(self, project_id: int) -> None:
-        """Ask for one round, if Label Studio bears out that something changed."""
-        if self._rounds.running(project_id):  # another server's, say: what it leaves over is seen after it
+        """Ask for one round, if Label Studio confirms that something changed."""
+        if self._rounds.running(project_id):  # perhaps on another server: whatever it leaves is found afterwards
             return
-        with self._lock:  # before the reads: what comes after this belongs to the next round
+        with self._lock:  # before the reads: changes from now on belong to the next round
             reason = "labels" if self._trigger.outlook(project_id).labels_to_go == 0 else "time"
             self._trigger.started(project_id)
         store = self._stores.open(project_id)
@@ -294,6 +283,6 @@ class Scheduler:
 
 
 def _new_labels(before: Seen, found: Seen) -> int:
-    """Labels written or taken back, as far as counts tell; an edit alone counts as one."""
+    """Labels written or deleted, as far as counts tell; a mere edit counts as one."""
     difference = abs(found.annotations - before.annotations)
     return difference or int(found.newest != before.newest and found.tasks == before.tasks)

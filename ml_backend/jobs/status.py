@@ -1,4 +1,4 @@
-"""What ``/status`` tells of one project."""
+"""What ``/status`` says about one project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml_backend.store.project_store import ProjectStore
 def project_status(
     project_id: int, store: ProjectStore, outlook: NextRound, rounds: Rounds, *, is_deleted: bool
 ) -> dict[str, Any]:
-    """One project, for people; a damaged store tells its error."""
+    """One project, for people; of a damaged store the error."""
     last = next(iter(logged_rounds(store, newest=1)), None)
     status = {
         "last_round": last,

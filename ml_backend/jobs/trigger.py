@@ -1,11 +1,11 @@
-"""When a project's next round is due: after so many labels, or so long after the first change.
+"""When a project's next round is due: after a number of labels, or a time after the first change.
 
-A state machine without threads, clocks or calls: the scheduler brings the time and the news::
+This is a state machine without threads, clocks or calls to anything; the scheduler tells it the time and the news::
 
-    quiet ── changed ──► waiting ── due ──► started ── done ──► quiet, or waiting where news came meanwhile
+    quiet ── changed ──► waiting ── due ──► started ── done ──► quiet, or waiting if news came meanwhile
                             ▲                  │
                             ├── failed, after a growing wait
-                            └── refused, after a short one: somebody else works on the project
+                            └── refused, after a short one: somebody else is working on the project
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_WAIT = 5.0
-"""Seconds after a first failure; doubled after each further one."""
+"""Seconds to wait after a first failure; doubled after each further one."""
 LONGEST_WAIT = 600.0
 MOST_WAITING = 200
-"""While so many projects wait, news of one never heard of is dropped: whoever makes up project numbers neither fills
-the memory nor keeps the others waiting for long."""
+"""While this many projects are waiting, news of unknown ones is dropped, so that made-up project numbers neither fill
+the memory nor keep the others waiting for long."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +33,31 @@ class Rule:
 class _Project:
     rule: Rule
     since: float | None = None
-    """Time of the first change that no round has taken up; None where there is none."""
+    """Time of the first change that no round has taken up; None if there is none."""
     labels: int = 0
-    """Labels counted since then: a hint, for the rule and for people. A round reads Label Studio."""
+    """Labels counted since then: only a hint, for the rule and for people. A round reads Label Studio."""
     job: str | None = None
-    """The round under way; empty while it is being asked for."""
+    """The job of the round under way; empty while the round is being asked for, None if there is none."""
     by_hand: bool = False
-    """Somebody asked for it: it is to run even if nothing changed."""
+    """Somebody asked for the round: it should run even if nothing changed."""
     taken: tuple[float, int] = (0.0, 0)
     """``since`` and ``labels`` that the round under way took up."""
     failures: int = 0
     not_before: float = 0.0
     error: str | None = None
     again: bool = False
-    """It was due once, and has not succeeded since."""
+    """A round was due and has not succeeded since: the rule need not be met again."""
 
 
 @dataclass(frozen=True)
 class NextRound:
-    """One project as people see it."""
+    """What comes next for one project, for people."""
 
     labels_waiting: int = 0
     labels_to_go: int | None = None
-    """Labels until the next round; None where nothing has changed."""
+    """Labels until the next round; None if nothing has changed."""
     seconds_to_go: float | None = None
-    """Seconds until the next round at the latest; None where nothing has changed."""
+    """Seconds until the next round at the latest; None if nothing has changed."""
     job: str | None = None
     by_hand: bool = False
     failures: int = 0
@@ -73,7 +73,7 @@ class Trigger:
         self._projects: dict[int, _Project] = {}
 
     def changed(self, project_id: int, labels: int = 0) -> None:
-        """Something changed in the project; ``labels`` more labels, as far as the messenger knows."""
+        """Hear that a project changed, by ``labels`` more labels as far as the sender knows."""
         if project_id not in self._projects and len(self.waiting()) >= MOST_WAITING:
             return
         project = self._project(project_id)
@@ -81,16 +81,16 @@ class Trigger:
         project.labels += max(labels, 0)
 
     def know(self, project_id: int) -> None:
-        """Listen to this project, however many others are waiting."""
+        """Accept news of this project even while many others are waiting."""
         self._project(project_id)
 
     def found(self, project_id: int, labels: int = 0) -> None:
-        """Polling found the project changed, by ``labels`` in all: not in addition to those told before."""
+        """Hear that polling found the project changed by ``labels`` in all, including those reported before."""
         known = self._projects.get(project_id)
         self.changed(project_id, labels - (known.labels if known else 0))
 
     def counted(self, project_id: int, labels: int) -> None:
-        """So many labels wait, by a count; of a project with a round under way nobody can tell which it took up."""
+        """Correct the number of labels that wait; ignored during a round, which may have taken some of them up."""
         project = self._projects.get(project_id)
         if project is not None and project.since is not None and project.job is None:
             project.labels = labels
@@ -110,14 +110,14 @@ class Trigger:
         return [project_id for _, project_id in sorted(found)]
 
     def started(self, project_id: int, job: str = "", *, by_hand: bool = False) -> None:
-        """A round is being asked for: it takes up all changes so far."""
+        """Note that a round is being asked for: it takes up all changes so far."""
         project = self._project(project_id)
         project.taken = (self._clock() if project.since is None else project.since, project.labels)
         project.job, project.since, project.labels = job, None, 0
         project.by_hand = project.by_hand or by_hand
 
     def named(self, project_id: int, job: str) -> None:
-        """The round that was asked for has this id. What changed since ``started`` waits for the next one."""
+        """Note the job of the round that was asked for. Changes since ``started`` wait for the next round."""
         self._project(project_id).job = job
 
     def running(self) -> dict[int, str]:
@@ -125,7 +125,7 @@ class Trigger:
         return {project_id: project.job for project_id, project in self._projects.items() if project.job is not None}
 
     def done(self, project_id: int) -> None:
-        """The round succeeded, or there was nothing to do for it."""
+        """Note that the round succeeded, or that there was nothing to do."""
         project = self._project(project_id)
         if project.job is None:
             project.since, project.labels = None, 0
@@ -133,7 +133,7 @@ class Trigger:
         project.failures, project.not_before, project.error, project.again = 0, 0.0, None, False
 
     def failed(self, project_id: int, error: str) -> None:
-        """The round failed, or could not be asked for: its changes wait again, each time twice as long."""
+        """Note that the round failed or could not be asked for: its changes wait again, each time twice as long."""
         project = self._project(project_id)
         # The exponent is bounded, so that a project that fails for weeks does not overflow.
         self._wait_again(project, min(FIRST_WAIT * 2 ** min(project.failures, 30), LONGEST_WAIT))
@@ -141,7 +141,7 @@ class Trigger:
         project.error = error
 
     def refused(self, project_id: int) -> None:
-        """Somebody else worked on the project, so that no round ran: its changes wait again, and nothing failed."""
+        """Note that no round ran because somebody else was at work: its changes wait again, and nothing failed."""
         self._wait_again(self._project(project_id), FIRST_WAIT)
 
     def _wait_again(self, project: _Project, seconds: float) -> None:
@@ -153,7 +153,7 @@ class Trigger:
         project.not_before, project.again = now + seconds, True
 
     def forget(self, project_id: int) -> None:
-        """The project is gone."""
+        """Forget a project that is gone."""
         self._projects.pop(project_id, None)
 
     def outlook(self, project_id: int) -> NextRound:
@@ -177,5 +177,5 @@ class Trigger:
 def _is_due(project: _Project, since: float, now: float) -> bool:
     if project.job is not None or now < project.not_before:
         return False
-    # What was due once need not reach the rule again.
+    # A round that was due once need not meet the rule again.
     return project.again or project.labels >= project.rule.labels or now - since >= project.rule.seconds

@@ -1,7 +1,7 @@
-"""Which projects there are: those that the store knows, and those that Label Studio confirms.
+"""Which projects exist: those that the store knows, and those that Label Studio confirms.
 
-Whoever reaches the backend can make up project ids: each would be a folder in the store, and one with a project's id
-and a later time would be shown in its place.
+Anyone who reaches the backend can make up project ids. Each would become a folder in the store, and one with the id of
+a real project and a later time would be shown in its place.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ml_backend.label_studio.connection import hasty_client
 from ml_backend.store.registry import stores_of
 
 TIMEOUT: Final = 2.5
-"""Seconds to wait for Label Studio, which itself waits 3 for the answer of /setup."""
+"""Seconds to wait for Label Studio, which itself waits no longer than 3 for the answer of /setup."""
 REMEMBERED: Final = 30.0
-"""Seconds for which an answer is right."""
+"""Seconds for which an answer is reused."""
 MOST_REMEMBERED: Final = 1_000
 MOST_ASKED: Final = 20
-"""Unknown projects that Label Studio is asked about within `SPAN`."""
+"""How many unknown projects Label Studio may be asked about within `SPAN`."""
 SPAN: Final = 10.0
 
 Ask = Callable[[int], str | None]
@@ -51,10 +51,10 @@ class KnownProjects:
         self._lock = Lock()
 
     def confirms(self, uid: str) -> bool | None:
-        """Whether there is a project of this unique id; None where there is nobody to ask.
+        """Whether there is a project with this unique id; None if there is no way to ask.
 
         Raises:
-            LabelStudioError: Label Studio does not say. TooManyRequests: it is asked about too many.
+            LabelStudioError: Label Studio does not answer. TooManyRequests: too many unknown ones were asked about.
         """
         if self._stores.get(uid).folder.exists():
             return True
@@ -63,10 +63,10 @@ class KnownProjects:
         return self._uid(int(uid.partition(".")[0])) == uid
 
     def exists(self, project_id: int) -> bool:
-        """Whether there is a project of this id; without anybody to ask, what the store knows counts.
+        """Whether there is a project with this id; if there is no way to ask, only the store counts.
 
         Raises:
-            LabelStudioError: Label Studio does not say. TooManyRequests: it is asked about too many.
+            LabelStudioError: Label Studio does not answer. TooManyRequests: too many unknown ones were asked about.
         """
         if self._stores.open(project_id) is not None:
             return True
@@ -91,7 +91,7 @@ class KnownProjects:
 
 
 def _asker(settings: Settings) -> Ask:
-    """Asks as the configured account, without patience."""
+    """Asks Label Studio as the configured account, without retries."""
 
     def ask(project_id: int) -> str | None:
         # A client for each: unknown projects are few, and nobody would close one that is kept.

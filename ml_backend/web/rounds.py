@@ -1,4 +1,4 @@
-"""The routes about rounds: events that start them, and how they go."""
+"""The routes about rounds: the events that start them, and their state."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ START_TRAINING: Final = "START_TRAINING"
 ANSWERED: Final = "ANNOTATION_CREATED"
 CHANGES_OF_LABELS: Final = frozenset({ANSWERED, "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"})
 CHANGES_OF_TASKS: Final = frozenset({"TASKS_CREATED", "TASKS_DELETED"})
-"""All other events start nothing: publishing a queue is itself a PROJECT_UPDATED."""
+"""All other events start nothing; publishing a queue, for example, causes a PROJECT_UPDATED."""
 blueprint = Blueprint("rounds", __name__)
 
 
 @blueprint.post("/webhook")
 def webhook() -> tuple[Response, int]:
     """An event: a change is noted, an answer moves what comes next, `START_TRAINING` starts a round."""
-    # Nothing is asked of Label Studio or the disk here: the annotator's "Submit" waits for this answer.
+    # Neither Label Studio nor the disk is asked here, because the annotator's "Submit" waits for this answer.
     known, body = services(), json_body()
     action, project_id = body.get("action"), _project_id(body.get("project"))
     if known.instant is not None and action == ANSWERED and project_id is not None:
@@ -93,7 +93,7 @@ def _project_id(project: Any) -> int | None:
 
 
 def _label_count(body: Mapping[str, Any]) -> int:
-    """How many labels an event is about, by its own account: a hint that starts nothing wrong when it is false."""
+    """How many labels an event is about, as it says itself; only a hint, so that a false number does no harm."""
     lists = [len(value) for name in ("annotation", "annotations") if isinstance(value := body.get(name), list)]
     return max([1, *lists])
 

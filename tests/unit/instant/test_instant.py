@@ -239,10 +239,10 @@ def test_while_the_order_is_proved_nothing_moves(loop, store):
 def test_a_dropped_task_is_not_moved_and_skipped_ones_are_not_asked(store):
     studio, state = Studio(), open_instant(store, worth_it=EVERY_GAIN)
     best = state._queue.swap().raised
-    state.leave([best])
+    state.keep_in_place([best])
     second = state._queue.swap().raised
     assert second != best
-    assert state.take_in(state.heard(annotation(second, was_cancelled=True, result=[])))
+    assert state.take_in(state.answer_in(annotation(second, was_cancelled=True, result=[])))
     state.serve(3, studio)
     assert not {best, second} & studio.scores.keys()
     assert len(studio.scores) == 1
@@ -267,14 +267,14 @@ def test_a_surprise_moves_a_task_late_and_the_expected_answer_none(store):
         state.moved_late = 0
         for _ in range(10):
             state.prepare(3, studio)
-            task = state._queue.has(3)
+            task = state._queue.open_task(3)
             expected = state._queue._orders[""]._expected()[task - 1000]
             label = "ab"[int(expected.argmin() if surprise else expected.argmax())]
-            assert state.take_in(state.heard(annotation(task, label)))
+            assert state.take_in(state.answer_in(annotation(task, label)))
             wanted, before = state._queue.swap(), state.moved_late
             state.serve(3, studio)
             assert state.moved_late == before + (wanted is not None)
-            assert wanted is None or state._queue.has(3) == wanted.raised
+            assert wanted is None or state._queue.open_task(3) == wanted.raised
         late[surprise] = state.moved_late
     assert late[True] > late[False] == 0
 
@@ -296,7 +296,7 @@ def test_a_half_done_swap_is_finished_with_the_next_answer(store):
 
     def answer_all():
         for task in tasks:
-            state.take_in(state.heard(annotation(task, "b")))
+            state.take_in(state.answer_in(annotation(task, "b")))
             state.serve(3, studio)
             state.prepare(3, studio)
 

@@ -48,14 +48,14 @@ def test_what_somebody_has_is_neither_moved_nor_anybody_elses():
     assert queue.candidates() == set(), "the next place is a control task's"
     assert queue.give("z") == 103
     assert queue.candidates() == {104, 106, 107, 109, 110}
-    queue.leave([106])
+    queue.keep_in_place([106])
     queue.close(101, "x")
     assert queue.give("x") == 104
     queue.close(777, "y")  # opened elsewhere: what y had is free again
     assert queue.first() == 102
     assert 106 not in queue.candidates()
     after = ServedQueue(rows(), ("auto",))
-    after.hold(queue)
+    after.take_over(queue)
     assert after.first() == 101
     assert 104 not in after.candidates()
 

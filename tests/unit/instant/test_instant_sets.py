@@ -116,20 +116,20 @@ def test_the_empty_set_is_an_answer_and_moves_what_comes_next(tmp_path, points):
     project = open_instant(store, worth_it=EVERY_GAIN)
     order = project._queue._orders[""]
     before = order.values()
-    answer = project.heard(said(1005))  # among those like it is one with two labels
+    answer = project.answer_in(said(1005))  # among those like it is one with two labels
     assert answer.label == ""
     assert project.take_in(answer)
     assert np.abs(order.values() - before).max() > 0.01
-    both = project.heard(said(1046, "c", "a"))
+    both = project.answer_in(said(1046, "c", "a"))
     assert both.label == pack(["a", "c"], TOPICS.labels)
     assert project.take_in(both)
-    assert project.heard(said(1047, "a", "z")) is None, "a label that the config does not list waits for the round"
-    assert project.heard(said(1047, "z", was_cancelled=True)).label is None
+    assert project.answer_in(said(1047, "a", "z")) is None, "a label that the config does not list waits for the round"
+    assert project.answer_in(said(1047, "z", was_cancelled=True)).label is None
 
 
 def test_without_a_choice_a_required_question_is_left_open(tmp_path, points):
     project = open_instant(kept(tmp_path, points, replace(TOPICS, required=True)))
-    assert project.heard(said(1045)) is None
+    assert project.answer_in(said(1045)) is None
 
 
 def test_several_people_give_the_set_that_most_of_them_chose(tmp_path, points):
@@ -162,7 +162,7 @@ def test_a_question_of_sets_beside_one_of_a_choice(tmp_path, points):
     before = {name: order.values() for name, order in orders.items()}
     annotation = said(1045, "c")
     annotation["result"] += said(1045, "b", control="short")["result"]
-    answer = project.heard(annotation)
+    answer = project.answer_in(annotation)
     assert (answer.label, answer.others) == ("c", {"short": "b"})
     assert project.take_in(answer)
     assert all((orders[name].values() != before[name]).any() for name in ("", "short"))

@@ -49,17 +49,17 @@ def test_an_answer_to_any_question_moves_what_comes_next(two):
     orders = two._queue._orders
     task = 1000 + 45  # of the group between, which is open for both
     before = {name: order.values() for name, order in orders.items()}
-    answer = two.heard(said(task, stars={"rating": 2}))
+    answer = two.answer_in(said(task, stars={"rating": 2}))
     assert (answer.label, answer.others) == (None, {"stars": "2"})
     assert two.take_in(answer)
     assert (orders["stars"].values() != before["stars"]).any()
     assert (orders[""].values() == before[""]).all(), "its first question was left open"
-    both = two.heard(said(task + 1, stars={"rating": 1}, choice={"choices": ["a"]}))
+    both = two.answer_in(said(task + 1, stars={"rating": 1}, choice={"choices": ["a"]}))
     assert (both.label, both.others) == ("a", {"stars": "1"})
     assert two.take_in(both)
     assert (orders[""].values() != before[""]).any()
-    assert two.heard(said(task + 2, why={"text": ["so"]})) is None
-    assert two.heard(said(task + 2, stars={"rating": 9})) is None, "no label of the config"
+    assert two.answer_in(said(task + 2, why={"text": ["so"]})) is None
+    assert two.answer_in(said(task + 2, stars={"rating": 9})) is None, "no label of the config"
 
 
 def test_each_place_stays_its_questions(two):
