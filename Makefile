@@ -18,7 +18,7 @@ OLDER_READY := $(OLDER:%=.venv-label-studio-%/.ready)
 
 # A file is one worker's, with its own Label Studio; in the order of testpaths, so that no long one comes last.
 ALL_TESTS := -n 5 --dist loadfile --no-loadscope-reorder
-BENCH ?= models sync loop strategies encoders encoder_choice first_order first_labels class_names set_names near_copies large way classes sets predictions outside_pool questions pool_serving
+BENCH ?= models sync loop strategies encoders encoder_choice first_order first_labels class_names set_names near_copies large way classes sets predictions outside_pool questions pool_serving listing
 
 # Waiting threads of torch sleep instead of spinning: beside busy neighbours that is minutes against seconds.
 export OMP_WAIT_POLICY := PASSIVE

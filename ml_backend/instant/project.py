@@ -21,8 +21,12 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import with_reordering
 from ml_backend.strategies.answers import Target
 
-MOST_AT_ONCE: Final = 20_000
-"""Up to so many predictions of a project are all looked up at once; with more, each when its task is to be moved."""
+MOST_AT_ONCE: Final = 2_000
+"""Up to so many predictions of a project are all looked up at once; with more, each when its task is to be moved.
+
+Replaced orders stay for an hour. Listing the predictions of all of them takes Label Studio seconds at each new order,
+and Submits wait; finding the few that are moved takes less (docs/benchmarks.md, the instant loop).
+"""
 
 
 @dataclass(frozen=True)

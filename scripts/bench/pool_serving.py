@@ -3,6 +3,10 @@
 Both projects are alike but for their pools: some rows became tasks, a model was trained, an order stands, and a backend
 is connected. The pools are made up: headlines of words drawn again, and vectors that repeat.
 
+Both are answered in turns at rest, while rounds of the one run, and while rounds of the other do, these by turns too.
+So two things can be told apart: what a project's own pool costs whoever answers there, since its rounds are longer, and
+what any round costs everybody on the same machine.
+
 p95 is one of few slow answers, so that its ratio has an interval: turns are drawn anew, many times (Efron 1979).
 """
 
@@ -31,6 +35,7 @@ from bench.start import start_studio
 from bench.timing import load, percentile, timed, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.config import Settings
+from ml_backend.errors import DataError
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
@@ -59,6 +64,9 @@ QUIET: Final = {
     "hyperparameters": {"encoder": ENCODER.name},
     "text_model": "sentences",
 }
+"""No round starts by itself. Said to Label Studio as well, which tells us its own when it connects the backend."""
+WARM: Final = 5
+"""Answers in each project that are not counted."""
 SEED: Final = 0
 DRAWS: Final = 2_000
 """Of the turns, for an interval."""
@@ -116,31 +124,40 @@ class Backend:
 @tell_errors
 def main(
     rows: Annotated[str, typer.Option(help="Rows of the two pools.")] = "1000,10000000",
-    answers: Annotated[int, typer.Option(help="Answers in each project, at rest and while rounds run.", min=5)] = 400,
+    answers: Annotated[
+        int, typer.Option(help="Answers in each project: at rest, and beside each project's rounds.", min=5)
+    ] = 300,
     data: Annotated[Path | None, typer.Option(help="Not used: the pools are made up.")] = None,  # noqa: ARG001
 ) -> None:
     """Start a Label Studio and a backend, two projects with pools, and answer in both, in turns."""
     sizes = [int(size) for size in rows.split(",")]
+    wanted = FIRST + WARM + (1 + len(sizes)) * answers + READ_ANSWERS
+    if min(sizes) < wanted:
+        raise DataError(
+            f"{answers} answers in each part take {wanted:,} rows of a pool: fewer --answers, or more --rows."
+        )
     with tempfile.TemporaryDirectory() as folder, ExitStack() as children:  # servers end first
         root = Path(folder)
-        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=3 * answers + 60)
+        client, settings = start_studio(children, root, extra_env=LIGHT_IMPORTS, queue_size=wanted)
         rounds = workspace(settings, client)
         sides = [_made(client, settings, rounds, root / str(size), size) for size in sizes]
         server = start_backend(settings, root / "backend.log")
         children.callback(server.stop)
         for side in sides:
-            connect_backend(client, side.id, f"http://{LOCALHOST}:{settings.port}", settings)
+            connect_backend(client, side.id, f"http://{LOCALHOST}:{settings.port}", settings, QUIET)
         backend = Backend(settings)
         time.sleep(SETTLING)
         wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)  # it has made a first round of its own
-        _in_turns(sides, 5)
+        _in_turns(sides, WARM)
         tables = [_told(_in_turns(_fresh(sides), answers), "nothing else")]
         reading = Table("pool, rows", "bytes", "reads", title="What the backend reads of files, an answer")
         for side in sides:
             reading.add_row(
                 f"{side.rows:,}", *_reading(server.pid, side, READ_ANSWERS, lambda: backend.is_quiet(sides))
             )
-        tables.append(_told(_beside_rounds(backend, sides, answers), f"rounds over {sizes[-1]:,} rows"))
+        beside = _beside_rounds(backend, sides, answers)
+        tables += [_told(beside[n], f"rounds over {side.rows:,} rows") for n, side in enumerate(sides)]
+        tables.append(_told([beside[n][n] for n in range(len(sides))], "rounds of their own"))
     for table in (*tables, reading):
         console.print(table)
 
@@ -219,15 +236,17 @@ def _fresh(sides: Sequence[Side]) -> Sequence[Side]:
     return [replace(side, next=[], submit=[]) for side in sides]
 
 
-def _beside_rounds(backend: Backend, sides: Sequence[Side], count: int) -> Sequence[Side]:
-    """So many answers in each while the largest pool has a round, and another one whenever that is over."""
-    fresh = _fresh(sides)
-    while (left := count - len(fresh[0].next)) > 0:
-        backend.tell({"action": "START_TRAINING", "project": {"id": sides[-1].id}})
-        wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
-        _in_turns(fresh, left, enough=lambda: backend.is_quiet(sides))
-        wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)
-    return fresh
+def _beside_rounds(backend: Backend, sides: Sequence[Side], count: int) -> Sequence[Sequence[Side]]:
+    """So many answers in each beside each one's rounds ``[side with rounds][side answered]``, a round at a time."""
+    found = [_fresh(sides) for _ in sides]
+    while (left := max(count - len(fresh[0].next) for fresh in found)) > 0:
+        for side, fresh in zip(sides, found, strict=True):
+            if count - len(fresh[0].next) == left:  # the one that has fewest
+                backend.tell({"action": "START_TRAINING", "project": {"id": side.id}})
+                wait_for(lambda: not backend.is_quiet(sides), LOOK_INTERVAL)
+                _in_turns(fresh, left, enough=lambda: backend.is_quiet(sides))
+                wait_for(lambda: backend.is_quiet(sides), LOOK_INTERVAL)
+    return found
 
 
 def _in_turns(sides: Sequence[Side], count: int, enough: Callable[[], bool] | None = None) -> Sequence[Side]:

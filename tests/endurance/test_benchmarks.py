@@ -31,6 +31,7 @@ SMALL = {
     "outside_pool": ("--rows", "2000", "--texts", "1000", "--tries", "1"),
     "questions": ("--items", "400", "--seeds", "2", "--labels", "80"),
     "pool_serving": ("--rows", "1000,20000", "--answers", "10"),
+    "listing": ("--orders", "1,2"),
 }
 
 

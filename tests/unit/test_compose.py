@@ -26,6 +26,12 @@ def test_a_container_can_gain_no_rights(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
+def test_rounds_give_way_to_what_people_wait_for() -> None:
+    usual = 1024
+    shares = {name: service.get("cpu_shares", usual) for name, service in SERVICES.items()}
+    assert all(shares["worker"] < share for name, share in shares.items() if name != "worker")
+
+
 def test_links_lead_to_the_address_that_label_studio_was_started_with() -> None:
     public = SERVICES["ml-backend"]["environment"]["LABEL_STUDIO_PUBLIC_URL"]
     assert public == SERVICES["label-studio"]["environment"]["LABEL_STUDIO_HOST"]
