@@ -118,5 +118,6 @@ def _class_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
 
     table = Table("class", "control tasks", "picked", "picked, last 100", title="Share of each class among the answers")
     for label in dict.fromkeys(name for shares in classes.values() for name in shares):
-        table.add_row(label, *(f"{classes[arm].get(label, 0):.1%}" for arm in ("control", "picked", "recent")))
+        arms = (classes[arm] for arm in ("control", "picked", "recent"))
+        table.add_row(label, *(f"{shares.get(label, 0):.1%}" if shares else "-" for shares in arms))
     return table

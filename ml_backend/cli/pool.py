@@ -187,6 +187,7 @@ def predict(
         console.print_json(json.dumps(asdict(told)))
         return
     lines = [f"{told.rows:,} rows by {told.version} in {told.out}" + _left_out(told.left_out)]
+    lines += [f"{told.version} is {told.guesses}."] if told.guesses else []
     for name, counts in (("", told), *told.beside.items()):
         lines += [f"{name}:"] if name else []
         lines += [f"  {label}: {count:,}" for label, count in counts.labels.items()]

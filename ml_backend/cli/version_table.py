@@ -47,6 +47,7 @@ def version_row(store: ProjectStore, name: str) -> dict[str, Any]:
         "auc": metrics.get("auc"),
         "promoted": manifest.promoted if manifest else None,
         "use": use_of(store, name),
+        "guesses": manifest.guesses if manifest else "",
         "bytes": size_in_bytes,
     }
 

@@ -50,6 +50,9 @@ def list_versions(project: ProjectOption, as_json: JsonOption = False, model_dir
         console.print_json(json.dumps(rows))
     else:
         print_versions(console, rows)
+        for row in rows:
+            if row["guesses"]:
+                console.print(f"{row['version']} is {row['guesses']}.", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -141,6 +144,8 @@ def export(
         name = find_version(store, version) if version else _in_use(store)
     export_version(store, name, out)
     console.print(f"Exported {name} to {out}; {out / 'example.py'} shows its use.", highlight=False, soft_wrap=True)
+    if guesses := store.manifest(name).guesses:
+        console.print(f"{name} is {guesses}.", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -60,9 +60,10 @@ def personal_token_expiry(token: str) -> datetime | None:
 def project(context: Context) -> Finding:
     """It exists, and the account sees it."""
     now = context.project
-    return Finding(
-        "Project", "ok", f'{now.id} "{now.title}": {now.task_count:,} tasks, {now.annotation_count:,} annotations.'
-    )
+    told = f'{now.id} "{now.title}": {now.task_count:,} tasks, {now.annotation_count:,} annotations.'
+    if now.task_count:
+        return Finding("Project", "ok", told)
+    return Finding("Project", "warning", told, f"{command('import', context, 'FILE')}, or connect a pool.")
 
 
 def labeling_config(context: Context) -> Finding:

@@ -45,6 +45,8 @@ class LanguageHint:
     """``ENGLISH`` or ``MANY``."""
     reason: str
     """In a sentence."""
+    told: bool = True
+    """Whether the texts told it; else they are too few."""
 
 
 def language_hint(texts: Sequence[str]) -> LanguageHint:
@@ -56,7 +58,7 @@ def language_hint(texts: Sequence[str]) -> LanguageHint:
     words = [WORD.findall(NOISE.sub(" ", text.lower())) for text in texts[:: -(-len(texts) // SAMPLE) or 1]]
     written = [found for found in words if found]
     if not written:
-        return LanguageHint(ENGLISH, "No text has a word that would tell its language.")
+        return LanguageHint(ENGLISH, "No text has a word that would tell its language.", told=False)
     latin = [found for found in written if _is_latin(found)]
     foreign = 1 - len(latin) / len(written)
     if foreign >= FOREIGN_SCRIPTS:
@@ -64,7 +66,7 @@ def language_hint(texts: Sequence[str]) -> LanguageHint:
     total = sum(len(found) for found in latin)
     share = sum(word in COMMON for found in latin for word in found) / total
     if total < LEAST_WORDS:
-        return LanguageHint(ENGLISH, f"{total} words are too few to tell their language.")
+        return LanguageHint(ENGLISH, f"{total} words are too few to tell their language.", told=False)
     reason = f"{share:.1%} of the words are common English ones"
     if share < COMMON_SHARE:
         return LanguageHint(MANY, f"{reason}: the texts are not English.")

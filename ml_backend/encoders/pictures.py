@@ -64,13 +64,22 @@ def header(raw: bytes) -> PictureHeader:
     Raises:
         BadItemError: no picture of ``FORMATS``.
     """
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+        with _opened(raw) as image:
             return PictureHeader(str(image.format), *image.size)
     except Exception as exc:  # a damaged file: Pillow raises many kinds of errors on those
         raise BadItemError(f"Not a readable image ({len(raw):,} bytes){_kind(raw)}: save it as {_formats()}") from exc
+
+
+def _opened(raw: bytes | bytearray) -> Image.Image:
+    """A picture of which no pixel is decoded yet.
+
+    How large one may be `PictureLimits` say, lower than Pillow does, whose own limit warns on the terminal.
+    """
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    return Image.open(io.BytesIO(raw), formats=FORMATS)
 
 
 def decode(raw: bytes, side: int, *, limits: PictureLimits = DEFAULT_LIMITS) -> Pixels:
@@ -119,14 +128,12 @@ def _centre(image: Image.Image, side: int) -> Pixels:
 
 def _decoded_alike(raw: bytes, sides: Sequence[int]) -> list[list[int]]:
     """Sides in groups, for each of which a JPEG is decoded at one scale, see `_decoded`."""
-    from PIL import Image
-
     groups: dict[tuple[int, int], list[int]] = {}
     for side in dict.fromkeys(sides):
         size = (0, 0)
         if len(sides) > 1:
             # What is no picture is told by whoever decodes it.
-            with suppress(Exception), Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            with suppress(Exception), _opened(raw) as image:
                 image.draft(None, (2 * side, 2 * side))
                 size = image.size
         groups.setdefault(size, []).append(side)
@@ -187,10 +194,10 @@ def _decoded(raw: bytes | str, least: int, limits: PictureLimits, shrink: Callab
     """
     if not isinstance(raw, (bytes, bytearray)):
         raise BadItemError(f"Expected the bytes of an image, got {type(raw).__name__}; check the value of <Image>")
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+        with _opened(raw) as image:
             pixels = image.width * image.height
             image.draft(None, (least, least))  # None: in its own colours
             if reason := problem(image, pixels, limits):
@@ -226,4 +233,5 @@ def _kind(raw: bytes) -> str:
 
 
 def _formats() -> str:
-    return f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    shown = [name for name in FORMATS if name != "TIFF"]  # which is read, but no browser shows it to annotators
+    return f"{', '.join(shown[:-1])} or {shown[-1]}"

@@ -84,7 +84,7 @@ def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
         DataError: it cannot be read at all.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise BadItemError(f"{path}: no image file ({', '.join(IMAGE_SUFFIXES)})")
+        raise BadItemError(f"{path}: no image file that browsers show ({', '.join(IMAGE_SUFFIXES)})")
     if (size := path.stat().st_size) > most_bytes:
         raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {most_bytes:,}); use URLs")
     raw = read_bytes(path)

@@ -124,7 +124,7 @@ class TaskCache:
         *,
         changes_only: bool,
     ) -> Refresh:
-        read = 0
+        read: set[int] = set()
         left_out: list[int] = list(_get(db, "left_out", ()))
         cursor = _get(db, "cursor")
         if cursor is not None:
@@ -134,21 +134,21 @@ class TaskCache:
                     continue
                 if start < cursor:  # Label Studio's clock was set back: changes since then seem older than the cursor
                     break
-                read += _apply(db, client.changed_tasks(project_id, cursor, left_out.append), listener)
+                read |= _apply(db, client.changed_tasks(project_id, cursor, left_out.append), listener)
                 cursor = start
                 project = known.project if known else client.project(project_id)
                 if _gap(db, project) == _get(db, "gap", NOTHING_READ):
                     _set(db, cursor=cursor, left_out=_unread(db, left_out))
-                    return Refresh(project, read, False, _get(db, "left_out"))
+                    return Refresh(project, len(read), False, _get(db, "left_out"))
         if changes_only:
-            return Refresh(client.project(project_id), read, False, is_whole=False)
+            return Refresh(client.project(project_id), len(read), False, is_whole=False)
         start = present.since if present else client.newest_change(project_id)
         db.execute("DELETE FROM tasks")
         left_out.clear()
-        read += _apply(db, client.all_tasks(project_id, left_out.append), listener)
+        read = _apply(db, client.all_tasks(project_id, left_out.append), listener)
         project = client.project(project_id)
         _set(db, cursor=start, gap=_gap(db, project), left_out=_unread(db, left_out))
-        return Refresh(project, read, True, _get(db, "left_out"))
+        return Refresh(project, len(read), True, _get(db, "left_out"))
 
     def tasks(self) -> Iterator[Task]:
         """All tasks by rising id."""
@@ -243,13 +243,14 @@ def _forget_foreign_media(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA user_version = {MEDIA_CHECKED}")
 
 
-def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listener: Listener) -> int:
-    count = 0
+def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listener: Listener) -> set[int]:
+    """Ids of the tasks that were written."""
+    read: set[int] = set()
     for page in pages:
         db.executemany(UPSERT, [(r["id"], len(r.get("annotations") or ()), json.dumps(r)) for r in page])
-        count += len(page)
-        listener(count)
-    return count
+        read.update(int(row["id"]) for row in page)
+        listener(len(read))
+    return read
 
 
 def _among(db: sqlite3.Connection, column: str, task_ids: Sequence[int]) -> Iterator[Any]:

@@ -26,7 +26,7 @@ from ml_backend.models.vectors import Vectors
 from ml_backend.pool.vector_columns import Half
 from ml_backend.pool.vectors import About
 from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
-from ml_backend.rounds.encoder_hint import Looks, looks_of, picture_hint, text_hint
+from ml_backend.rounds.encoder_hint import Hint, Looks, looks_of, picture_hint, text_hint
 from ml_backend.store.manifest import Manifest
 
 GREY: Final = f"grey-{GREY_SIDE}"
@@ -216,8 +216,8 @@ def choose(
     if chosen is None and len(options) == 1:
         chosen, reason = next(iter(options.values())), "the settings and what is installed leave no other"
     if chosen is None:
-        name, reason = _hinted(tag, sample, list(options))
-        chosen = options[name]
+        hinted = _hinted(tag, sample, list(options))
+        chosen, reason = options[hinted.name], hinted.reason
     return encoder_for(chosen.model, chosen.encoder, parts), reason
 
 
@@ -228,7 +228,7 @@ def _of_version(options: Mapping[str, Candidate], version: Manifest | None) -> C
     return next((o for o in options.values() if o.model.name == version.model and o.encoder in ("", encoder)), None)
 
 
-def _hinted(tag: str, sample: Sequence[Raw], names: Sequence[str]) -> tuple[str, str]:
+def _hinted(tag: str, sample: Sequence[Raw], names: Sequence[str]) -> Hint:
     if tag != "Image":
         return text_hint([text for text in sample if isinstance(text, str)], names)
     looks: list[Looks] = []

@@ -52,6 +52,8 @@ class Predicted(Counts):
 
     version: str = ""
     out: str = ""
+    guesses: str = ""
+    """Why the version is no better than guessing; empty where it is better."""
     rows: int = 0
     left_out: int = 0
     """Rows that could not be embedded: nothing is said of them."""

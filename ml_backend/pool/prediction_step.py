@@ -39,13 +39,15 @@ def predict_pool(
     """
     required(store)
     head = version_head(store, version)
-    return predict(
+    told = predict(
         Vectors(folder_of(store, head.encoder.name)),
         head,
         address(out),
         hardware_=settings.hardware(),
         progress=progress,
     )
+    told.guesses = store.manifest(head.version).guesses
+    return told
 
 
 def version_head(store: ProjectStore, version: str | None = None) -> Head:

@@ -161,7 +161,7 @@ class RoundPool:
                 tasks=len(self._taken),
             )
             return self._joined(project, found, candidates, recorder)
-        return project
+        return without_rows(project)  # nor do rows come that an earlier pass chose
 
     def _pass_over(
         self, project: RoundProject, found: Suited, head: Head | None, progress: Callable[[int], None]

@@ -40,6 +40,8 @@ class Choice:
     candidate: Candidate
     reason: str
     """A sentence; empty where there was nothing to choose."""
+    told: bool = True
+    """Whether anything speaks for it; else it is none to keep: the next tasks may tell another."""
 
 
 def choose(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> RoundProject:
@@ -75,7 +77,7 @@ def _chosen(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Choi
             step.detail = chosen.reason
         if not dry_run:
             project.store.write_document(DOCUMENT, known)
-    if chosen.reason and not known.get("labels") and not dry_run:
+    if chosen.reason and chosen.told and not known.get("labels") and not dry_run:
         project.store.write_document(DOCUMENT, {"choice": chosen.candidate.name, "labels": 0, "reason": chosen.reason})
     return chosen
 
@@ -108,8 +110,8 @@ def _hinted(project: RoundProject, options: Mapping[str, Candidate], known: Mapp
     if used is not None:
         return Choice(options[used], "as in the version in use, until there are enough labels to measure")
     looked_at = [*project.pool.open, *(task for task, _ in project.pool.training)]
-    name, reason = hint(looked_at, options, project.question, project.media)
-    return Choice(options[name], reason)
+    found = hint(looked_at, options, project.question, project.media)
+    return Choice(options[found.name], found.reason, found.told)
 
 
 def _in_use(project: RoundProject, options: Mapping[str, Candidate]) -> str | None:

@@ -36,10 +36,19 @@ class Looks:
     """Mean over its pixels of the largest less the smallest of R, G, B (0 to 255)."""
 
 
-def hint(
-    tasks: Sequence[Task], names: Collection[str], question: ChoiceQuestion, media: MediaReader
-) -> tuple[str, str]:
-    """The candidate that the pool looks made for, and the reason in a sentence.
+@dataclass(frozen=True)
+class Hint:
+    """The candidate that a pool looks made for."""
+
+    name: str
+    reason: str
+    """In a sentence."""
+    told: bool = True
+    """Whether the items told it; else there are too few of them, and more may tell another."""
+
+
+def hint(tasks: Sequence[Task], names: Collection[str], question: ChoiceQuestion, media: MediaReader) -> Hint:
+    """The candidate that the pool looks made for, and the reason.
 
     Args:
         tasks: of the project.
@@ -52,28 +61,29 @@ def hint(
     return text_hint(list(_some_texts(tasks, question, media)), names)
 
 
-def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> tuple[str, str]:
+def picture_hint(looks: Sequence[Looks], names: Collection[str]) -> Hint:
     """Small grey pictures are for the network that learns them; all others for a pretrained one."""
     first = next(iter(names))
     photo = next((name for name in names if name.startswith("photos")), first)
     if not looks:
-        return photo, f"{photo}: no picture could be looked at"
+        return Hint(photo, f"{photo}: no picture could be looked at", told=False)
     side, colour = int(median(look.side for look in looks)), median(look.colour for look in looks)
     told = f"pictures of about {side} pixels a side, {'in colour' if colour >= COLOUR else 'grey'}"
     grey = next((name for name in names if not name.startswith("photos")), first)
     chosen = grey if side <= SMALL and colour < COLOUR else photo
-    return chosen, f"{chosen}: {told}; measured as soon as there are labels"
+    return Hint(chosen, f"{chosen}: {told}; measured as soon as there are labels")
 
 
-def text_hint(texts: Sequence[str], names: Collection[str]) -> tuple[str, str]:
+def text_hint(texts: Sequence[str], names: Collection[str]) -> Hint:
     """English texts are for the encoder of English, others for that of many languages (`languages.language_hint`)."""
     first = next(iter(names))
     told = language_hint(texts)
     chosen = next((name for name in names if name.endswith(f"({told.encoder})")), None)
     reason = told.reason.rstrip(".")
     if chosen is None:
-        return first, f"{first}: {reason}; {told.encoder} cannot be used here. Measured as soon as there are labels"
-    return chosen, f"{chosen}: {reason}; measured as soon as there are labels"
+        lacking = f"{told.encoder} cannot be used here. Measured as soon as there are labels"
+        return Hint(first, f"{first}: {reason}; {lacking}", told.told)
+    return Hint(chosen, f"{chosen}: {reason}; measured as soon as there are labels", told.told)
 
 
 def _looks(tasks: Sequence[Task], question: ChoiceQuestion, media: MediaReader) -> Iterator[Looks]:

@@ -47,10 +47,10 @@ def preview(question: ChoiceQuestion, settings: ProjectSettings, values: Sequenc
     if len(names) == 1:
         return f"Read with {names[0]}: the settings and what is installed leave no other."
     if question.object_tag != "Image" and values:
-        return f"Read with {text_hint(values, names)[1]}."
+        return f"Read with {text_hint(values, names).reason}."
     looks = list(_looks(values)) if question.object_tag == "Image" else []
     if looks:
-        return f"Read with {picture_hint(looks, names)[1]}."
+        return f"Read with {picture_hint(looks, names).reason}."
     by = "the first round looks at some pictures" if question.object_tag == "Image" else "the first texts tell"
     return f"Read with {_either(options)}: {by}, and labels decide as soon as there are enough."
 

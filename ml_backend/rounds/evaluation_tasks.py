@@ -40,7 +40,7 @@ def too_few_evaluated(evaluated: int, held_out: int) -> str:
         return (
             f"needs {missing} more labelled evaluation task{'' if missing == 1 else 's'}: {evaluated or 'none'} of the "
             f"{held_out:,} that are held out {'are' if evaluated > 1 else 'is'} labelled, and Label Studio's tab "
-            f"“{TAB_TITLE}” lists the others"
+            f"“{TAB_TITLE}” lists {'the others' if evaluated else 'them'}"
         )
     there = f"only {held_out} {'is' if held_out == 1 else 'are'}" if held_out else "none is"
     return f"needs {FEWEST_EVALUATED} labelled evaluation tasks, and {there} held out: {HOLD_OUT} does that"

@@ -70,13 +70,13 @@ class Outlook:
         """What is missing to tell what more labels would bring."""
         rounds = max(FEWEST_MODELS - self.versions, 2 - self.sizes)
         labels = rounds * self.labels_ahead // AHEAD
-        there = f"{self.versions} version{'' if self.versions == 1 else 's'}"
-        if self.sizes < 2:
-            there += " of one number of labels"
+        there = str(self.versions)
+        if self.versions > 1 and self.sizes < 2:
+            there += ", of one number of labels"
         return (
             f"what more labels bring can be told after about {labels:,} more ({_count(rounds, 'round')}). It takes "
-            f"{FEWEST_MODELS} versions of different numbers of labels; there {_are(self.versions)} {there}, with "
-            f"{self.accuracy:.1%} of the evaluation tasks right."
+            f"{FEWEST_MODELS} versions of different numbers of labels, measured on the same evaluation tasks; there "
+            f"{_are(self.versions)} {there}. The newest has {self.accuracy:.1%} of these tasks right."
         )
 
 

@@ -23,7 +23,7 @@ from ml_backend.store.registry import StoreRegistry
 
 log = logging.getLogger(__name__)
 MOST_MESSAGES: Final = 20
-"""Warnings of a round that its line repeats."""
+"""Warnings of a round that its line and the process's log repeat."""
 INTERRUPTED: Final = "Interrupted by the person who ran it; model and order are as they were."
 UNFORESEEN: Final = "unforeseen"
 """Before the name of an error that is none of ours: its text may hold anything."""
@@ -79,7 +79,10 @@ def record_round(
 
 def _tell_end(report: Report) -> None:
     queue = report.queue.name if report.published and report.queue else "unchanged"
-    log.info("round done in %.1f s: order %s, %d warnings", report.seconds, queue, len(report.warnings))
+    for warning in report.warnings[:MOST_MESSAGES]:
+        log.info("round warns: %s", warning)  # commands, which show no such line, tell them in their own way
+    count = len(report.warnings)
+    log.info("round done in %.1f s: order %s, %d warning%s", report.seconds, queue, count, "" if count == 1 else "s")
 
 
 def _noted(report: Report, request: RoundRequest) -> Seen | None:

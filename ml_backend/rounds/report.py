@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ml_backend.errors import ActiveLearningError
 from ml_backend.evaluation.agreement import Agreement
-from ml_backend.records import Queue
+from ml_backend.records import Project, Queue
 from ml_backend.rounds.log import Seen
 
 log = logging.getLogger(__name__)
@@ -152,15 +152,19 @@ class Recorder:
         """Turn any error inside into a warning: for work after the new order stands, which must not undo it.
 
         Args:
-            what: the work, for the log, such as "drawing the map".
-            warning: the beginning of the warning, such as "The map is not up to date".
+            what: the work, for the log of what nobody foresaw, such as "drawing the map".
+            warning: the beginning of the warning, such as "The map is not up to date". Where a reason that was foreseen
+                is in a warning already, nothing is added.
         """
         try:
             yield
         except Exception as exc:
-            log.warning("project %s: %s failed", self.report.project, what, exc_info=exc)
-            reason = str(exc) if isinstance(exc, ActiveLearningError) else type(exc).__name__
-            self.warn(f"{warning}: {reason}")
+            foreseen = isinstance(exc, ActiveLearningError)
+            if not foreseen:
+                log.warning("project %s: %s failed", self.report.project, what, exc_info=exc)
+            reason = str(exc) if foreseen else type(exc).__name__
+            if not (foreseen and any(told.endswith(reason) for told in self.report.warnings)):
+                self.warn(f"{warning}: {reason}")
 
     def warn(self, text: str, about: str | None = None) -> None:
         """Note something the user should know, once; ``about`` names the count that it speaks of."""
@@ -168,3 +172,10 @@ class Recorder:
             self.report.warnings.append(text)
         if about:
             self.report.about[text] = about
+
+
+def nothing_open(now: Project) -> str:
+    """Why there is nothing to order, and what to do."""
+    if not now.task_count:
+        return f"The project has no tasks yet: lsal import FILE --project {now.id}. The order is unchanged."
+    return "No open tasks: everything is labelled, skipped or held out. Import more tasks; the order is unchanged."

@@ -17,7 +17,7 @@ from ml_backend.rounds.evaluation_tasks import list_them
 from ml_backend.rounds.order_switch import switch_order
 from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.queue import make_queue
-from ml_backend.rounds.report import Recorder
+from ml_backend.rounds.report import Recorder, nothing_open
 from ml_backend.rounds.several_questions import QuestionHead, fit_heads, with_open_tasks
 from ml_backend.rounds.version_reading import as_read_by
 from ml_backend.rounds.workspace import Run
@@ -96,9 +96,7 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
     if project.pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
         return
-    recorder.warn(
-        "No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open"
-    )
+    recorder.warn(nothing_open(project.now), "open")
 
 
 def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[QuestionHead]) -> RoundProject:

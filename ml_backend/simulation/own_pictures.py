@@ -40,8 +40,7 @@ def picture_model(name: str, sample: Iterable[bytes]) -> type[Model]:
     options = {option.name: option.model for option in candidates("Image", settings)}
     if len(options) == 1:
         return next(iter(options.values()))
-    chosen, _ = picture_hint(list(_looks(sample)), options)
-    return options[chosen]
+    return options[picture_hint(list(_looks(sample)), options).name]
 
 
 def sampled_files(folder: Path) -> Iterator[bytes]:

@@ -128,7 +128,8 @@ def typiclust(
             order.append(item)
             values.append(sizes[g] / len(rows))
             before = f"after {labels_in[g]:,} labelled or asked before" if labels_in[g] else "which has no label yet"
-            reasons[item] = f"typical of a group of {sizes[g]:,} similar tasks, {before}"
+            group = f"typical of a group of {sizes[g]:,} similar tasks" if sizes[g] > 1 else "a group of its own"
+            reasons[item] = f"{group}, {before}"
             labels_in[g] += 1
     return Picks.of(order, np.array(values), reasons)
 

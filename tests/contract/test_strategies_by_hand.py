@@ -52,6 +52,8 @@ def test_typiclust_takes_the_middle_of_each_unlabelled_cluster():
     assert set(picks.reasons.values()) == {"typical of a group of 5 similar tasks, which has no label yet"}
     more = clusters.typiclust(x, np.array([[0.2, 0.1]]), 3, np.random.default_rng(0))
     assert len(more.reasons) == 3
+    alone = clusters.typiclust(np.array([[0.0, 0], [50, 0]]), np.empty((0, 2)), 2, np.random.default_rng(0))
+    assert set(alone.reasons.values()) == {"a group of its own, which has no label yet"}
 
 
 def test_probcover_covers_the_densest_first():

@@ -45,5 +45,5 @@ def _fed(last: Data) -> str:
 def _took(last: Data) -> str | None:
     if not last.get("rows"):
         return None
-    who = last["version"] or "no model yet"
+    who = last["version"] or "looked at without a model"
     return f"{last['rows']:,} rows in {last['seconds']:.1f} s · {who}"

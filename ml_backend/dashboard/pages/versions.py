@@ -79,6 +79,7 @@ def _row(row: dict[str, Any], project: int) -> tuple[Any, ...]:
     metrics = row["metrics"] or {}
     f_score = metrics.get("f_positive") if metrics.get("f_positive") is not None else metrics.get("f_macro")
     use = [*row["use"], *([] if row["promoted"] else ["held back: clearly worse"])]
+    use += ["no better than guessing"] if row["guesses"] else []
     actions: list[Any] = [
         html.A(
             "Download",

@@ -15,7 +15,7 @@ FIGURES = ("accuracy", "f_macro", "f_micro", "f_positive", "auc", "nll", "ece", 
 
 
 def read_versions(store: ProjectStore) -> dict[str, Any]:
-    """``versions``, newest first: name, created_at, labels, learnt_from, metrics, promoted, use, bytes.
+    """``versions``, newest first: name, created_at, labels, learnt_from, metrics, promoted, guesses, use, bytes.
 
     A damaged one says so.
     """
@@ -38,6 +38,7 @@ def _row(store: ProjectStore, name: str, current: str | None, pinned: str | None
         "learnt_from": manifest.learnt_from,
         "metrics": {figure: metrics.get(figure) for figure in FIGURES} if metrics else None,
         "promoted": manifest.promoted,
+        "guesses": manifest.guesses,
         "bytes": count,
         "seconds": manifest.training.get("seconds"),
     }

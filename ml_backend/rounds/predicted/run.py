@@ -18,6 +18,7 @@ from ml_backend.rounds.predicted.pictures import keep_pictures
 from ml_backend.rounds.predicted.queue import make_predicted_queue, without_results
 from ml_backend.rounds.predicted.reading import PredictedProject, read_predicted
 from ml_backend.rounds.predicted.wanted import is_by_predictions
+from ml_backend.rounds.report import nothing_open
 from ml_backend.rounds.workspace import Run
 from ml_backend.store.project_store import ProjectStore
 
@@ -52,7 +53,7 @@ def run_predicted(
         if not run.is_dry:
             report.queue = _publish(project, report.queue, run, ages)
     else:
-        run.warn("No open tasks: everything is labelled or skipped. Import more tasks; the order is unchanged.", "open")
+        run.warn(nothing_open(now), "open")
     if not run.is_dry:
         report.measures = measure(project, run.recorder)
         if report.queue is not None:

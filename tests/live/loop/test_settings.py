@@ -169,5 +169,5 @@ def test_nothing_left_to_ask(live):
 
 def test_a_project_without_tasks(live):
     report = live([]).round()
-    has_warning(report, "No open tasks")
+    has_warning(report, "The project has no tasks yet", "lsal import FILE")
     assert report.queue is None

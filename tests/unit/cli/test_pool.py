@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from ml_backend.cli.pool import app
 from ml_backend.cli.pool_progress import Speed
+from ml_backend.cli.versions import app as versions
 from ml_backend.pool.document import connect
 
 
@@ -60,6 +61,13 @@ def test_from_embedding_to_letting_go(call, store, tmp_path):
     assert "30 rows by sentences-0001-0123abcd" in told
     assert "1 that cannot be read are left out" in told
     assert "probability below 50%: 0 rows" in told
+    assert "no better than guessing" not in told
+    known = store.manifest("sentences-0001-0123abcd")
+    found = {"guessing": True, "sentence": "no better than guessing: so it is"}
+    store.update_manifest(known.model_copy(update={"guessing": found}))
+    assert "0123abcd is no better than guessing: so it is. flood: 30" in call("predict", "--out", tmp_path / "third")
+    taken = CliRunner().invoke(versions, ["export", "--project", "7", "--out", str(tmp_path / "taken")]).output
+    assert "0123abcd is no better than guessing: so it is." in " ".join(taken.split())
     assert "is there already" in call("predict", "--out", tmp_path / "out", code=1)
     assert "its vectors are deleted" in call("disconnect")
     assert not (store.folder / "pool").exists()

@@ -5,8 +5,12 @@ import re
 
 import pytest
 from rich.console import Console
+from support.stores import manifest
+from typer.testing import CliRunner
 
 from ml_backend.cli.version_table import print_versions
+from ml_backend.cli.versions import app
+from ml_backend.store.project_store import ProjectStore
 
 NAMES = ("headlines-0001-abcdef12", "sentence-multilingual-0123-fedcba98")
 ROWS = [
@@ -54,3 +58,14 @@ def test_a_name_wider_than_the_terminal_is_folded_and_not_cut():
     told = shown(30)
     assert "\N{HORIZONTAL ELLIPSIS}" not in told
     assert NAMES[1] in re.sub(r"[^\w-]*\n[^\w-]*", "", told)
+
+
+def test_a_version_that_guesses_is_told_where_it_is_listed(tmp_path):
+    store = ProjectStore(tmp_path, "7.1")
+    store.set_extra_params({})
+    found = {"guessing": True, "sentence": "no better than guessing: so it is"}
+    for made in (manifest(1), manifest(2).model_copy(update={"guessing": found})):
+        store.write_version(made, {})
+    told = CliRunner().invoke(app, ["list", "--project", "7", "--model-dir", str(tmp_path)]).output
+    assert told.count("no better than guessing") == 1, told
+    assert "m-0002-0123abcd is no better than guessing: so it is." in " ".join(told.split())

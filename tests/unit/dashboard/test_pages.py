@@ -110,6 +110,14 @@ def test_a_version_deleted_while_it_is_read_hides_no_other(own):
     assert "damaged" in words(render(services, "/dashboard/1/versions", "")[1])
 
 
+def test_a_version_that_guesses_is_told_among_the_others(own):
+    store, services = own
+    assert "no better than guessing" not in words(render(services, "/dashboard/1/versions", "")[1])
+    found = {"guessing": True, "sentence": "no better than guessing: so it is"}
+    store.update_manifest(store.manifest(SECOND).model_copy(update={"guessing": found}))
+    assert "no better than guessing" in words(render(services, "/dashboard/1/versions", "")[1])
+
+
 def test_a_failed_round_and_a_damaged_store_are_told(own):
     store, services = own
     append(store, {"round": "x", "started": "", "ended": "", "steps": [], "error": "Label Studio is down. Start it."})

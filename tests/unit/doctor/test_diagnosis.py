@@ -73,6 +73,13 @@ def test_a_line_of_the_terminal_parts_name_and_message(capsys):
     assert f"{'x' * 60} None." in told
 
 
+@pytest.mark.parametrize(("tasks", "status", "remedy"), [(0, "warning", "lsal import --project 7 FILE"), (1, "ok", "")])
+def test_a_project_without_tasks_is_told_where_they_come_from(tasks, status, remedy):
+    project = SimpleNamespace(id=7, title="p", task_count=tasks, annotation_count=0)
+    found = access.project(SimpleNamespace(project_id=7, project=project))
+    assert (found.status, found.remedy.startswith(remedy)) == (status, True)
+
+
 class Stored:
     """The part of a context that a check of the store reads."""
 

@@ -194,7 +194,10 @@ def test_image_folder_with_labels(tmp_path):
     assert [(task.label, task.data["file"]) for task in tasks] == [("7", "a.png"), ("7", "b.jpg"), (None, "loose.png")]
     assert tasks[1].data["image"].startswith("data:image/jpeg;base64,")
     assert len({task.key for task in tasks}) == 3
-    assert [problem.split(": ")[1].split(" (")[0] for problem in problems] == ["Not a readable image", "no image file"]
+    assert [problem.split(": ")[1].split(" (")[0] for problem in problems] == [
+        "Not a readable image",
+        "no image file that browsers show",
+    ]
 
 
 def test_folder_without_images(tmp_path):

@@ -174,3 +174,6 @@ def test_a_refresh_goes_by_what_was_just_read_unless_something_came_since(
     assert asked(since=LONG_AGO) == anew, "another refresh came between: no clock was set back"
     studio.tasks.add(121)
     assert asked() == [tasks, *anew]
+    studio.tasks.remove(7)
+    seen = cache.refresh(client, 1)
+    assert (seen.full, seen.read) == (True, 120), "a task that is read twice is one"

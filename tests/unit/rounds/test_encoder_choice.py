@@ -13,6 +13,8 @@ from ml_backend.encoders import picture_vectors
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.models.photos import Photos
+from ml_backend.models.sentences import Sentences
+from ml_backend.records import Task
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier
 from ml_backend.rounds.encoder_choice import choose
 from ml_backend.rounds.project import RoundProject
@@ -102,3 +104,37 @@ def test_a_machine_without_one_of_two_packages_says_so_each_round(monkeypatch: p
     assert report.warnings[0].startswith(f"Pictures are read by {lite1} alone. ")
     asked = chosen(image_model="photos", hyperparameters={"encoder": lite1})
     assert asked[1].warnings == [], "somebody wanted it so"
+
+
+class Documents:
+    """A store of a project without versions that keeps documents."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def document(self, name: str) -> dict[str, Any]:
+        return dict(self.kept.get(name, {}))
+
+    def write_document(self, name: str, document: dict[str, Any]) -> None:
+        self.kept[name] = document
+
+    def current(self) -> Any:
+        return SimpleNamespace(version=None)
+
+
+def test_a_project_that_was_ordered_before_its_texts_came_is_read_in_their_language() -> None:
+    store, nothing = Documents(), cast(Any, None)
+    question = ChoiceQuestion("topic", "text", "Text", "text", ("a", "b"))
+    media = SimpleNamespace(shown=lambda task, _: task.data["text"])
+
+    def read_with(texts: list[str]) -> str:
+        tasks = [Task(place, {"text": text}) for place, text in enumerate(texts)]
+        pool = cast(Any, SimpleNamespace(training=[], open=tasks))
+        project = RoundProject(
+            nothing, cast(Any, store), question, ProjectSettings(), pool, cast(Any, media), Sentences
+        )
+        return choose(project, Recorder(Report(1)), dry_run=False).settings.embedding
+
+    assert read_with([]) == read_with(["Guten Tag"]) == "minilm_multilingual"
+    assert read_with(["Die Feuerwehr rettet drei Kinder aus dem brennenden Haus"] * 5) == "multilingual"
+    assert read_with(["The police have said that all of them are well"] * 50) == "multilingual", "it is kept"

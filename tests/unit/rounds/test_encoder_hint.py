@@ -33,19 +33,20 @@ DIGIT = ChoiceQuestion("digit", "image", "Image", "image", ("0", "1"))
 def test_english_texts_begin_with_its_encoder_and_others_with_that_of_many_languages(
     texts: list[str], expected: str
 ) -> None:
-    chosen, reason = text_hint(texts * 5, TEXTS)
-    assert chosen == expected
-    assert reason.startswith(f"{expected}: ")
-    assert reason.endswith("; measured as soon as there are labels")
+    found = text_hint(texts * 5, TEXTS)
+    assert found.name == expected
+    assert found.told
+    assert found.reason.startswith(f"{expected}: ")
+    assert found.reason.endswith("; measured as soon as there are labels")
 
 
 def test_an_encoder_that_is_wanted_and_not_installed_is_named() -> None:
-    chosen, reason = text_hint(GERMAN * 5, ["sentences (minilm)", "sentences (wordllama)"])
-    assert chosen == "sentences (minilm)"
-    assert "the texts are not English; multilingual cannot be used here" in reason
-    chosen, reason = text_hint(ENGLISH * 5, ["sentences (minilm)", "sentences (wordllama)"])
-    assert chosen == "sentences (minilm)"
-    assert "the texts are English, or many of them; minilm_multilingual cannot be used here" in reason
+    found = text_hint(GERMAN * 5, ["sentences (minilm)", "sentences (wordllama)"])
+    assert found.name == "sentences (minilm)"
+    assert "the texts are not English; multilingual cannot be used here" in found.reason
+    found = text_hint(ENGLISH * 5, ["sentences (minilm)", "sentences (wordllama)"])
+    assert found.name == "sentences (minilm)"
+    assert "the texts are English, or many of them; minilm_multilingual cannot be used here" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_an_encoder_that_is_wanted_and_not_installed_is_named() -> None:
     ],
 )
 def test_only_small_grey_pictures_are_for_the_network_that_learns_them(looks: Looks, expected: str) -> None:
-    assert picture_hint([looks] * 3, PICTURES)[0] == expected
+    assert picture_hint([looks] * 3, PICTURES).name == expected
 
 
 def test_a_measured_choice_is_told_in_plain_words() -> None:

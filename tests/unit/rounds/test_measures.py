@@ -211,11 +211,12 @@ def test_nine_unchanged_versions_of_two_ways_say_that_more_labels_bring_little(s
     [
         (
             [(20, "pool")],
-            "after about 30 more (3 rounds). It takes 4 versions of different numbers of labels; there is 1",
+            "after about 30 more (3 rounds). It takes 4 versions of different numbers of labels, measured on the same "
+            "evaluation tasks; there is 1. The newest has 40.0%",
         ),
         ([(20, "pool"), (30, "pool")], "after about 20 more (2 rounds)"),
         ([(60, "pool")] * 9, "after about 10 more (1 round)"),
-        ([(60, "pool")] * 9, "9 versions of one number of labels, with 40.0% of the evaluation tasks right."),
+        ([(60, "pool")] * 9, "there are 9, of one number of labels. The newest has 40.0% of these tasks right."),
     ],
 )
 def test_where_it_cannot_be_told_what_more_labels_bring_it_says_what_is_missing(store, made, said):

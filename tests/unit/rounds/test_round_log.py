@@ -82,8 +82,12 @@ def recorded(tmp_path):
     return run
 
 
-def test_a_round_is_remembered(recorded):
+def test_a_round_is_remembered(recorded, caplog):
+    caplog.set_level("INFO")
     recorded()
+    told = [record.getMessage() for record in caplog.records]
+    assert "round warns: w" in told
+    assert told[-1].endswith(": order unchanged, 1 warning")
     (line,) = rounds(recorded.store)
     assert [step["name"] for step in line["steps"]] == ["read"]
     wanted = {"trigger": "time", "version": "v", "queue": None, "accuracy": 0.5, "labels": 3, "warnings": 1}
@@ -137,3 +141,22 @@ def test_a_round_that_did_not_train_leaves_the_labels_unseen_and_a_dry_run_leave
     assert last_seen(recorded.store) == Seen()
     recorded(dry_run=True)
     assert len(rounds(recorded.store)) == 1
+
+
+def test_what_fails_beside_a_round_is_a_sentence_once_and_a_traceback_where_nobody_foresaw_it(caplog):
+    recorder = Recorder(Report(7, warnings=["Nothing new comes from the pool: it is gone"]))
+    for error in (
+        StoreError("it is gone"),
+        StoreError("the disk is full"),
+        ZeroDivisionError("x"),
+        ZeroDivisionError("y"),
+    ):
+        with recorder.sparing_the_round(f"work on {error}", f"Not up to date ({error})"):
+            raise error
+    assert recorder.report.warnings[1:] == [
+        "Not up to date (the disk is full): the disk is full",
+        "Not up to date (x): ZeroDivisionError",
+        "Not up to date (y): ZeroDivisionError",
+    ]
+    logged = [(record.getMessage(), bool(record.exc_info)) for record in caplog.records]
+    assert logged == [(f"project 7: work on {name} failed", True) for name in ("x", "y")]
