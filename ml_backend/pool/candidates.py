@@ -18,7 +18,8 @@ from ml_backend.config import ProjectSettings
 from ml_backend.draws import Ids
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Found, Rows, Wanted
+from ml_backend.pool.rows import Rows
+from ml_backend.pool.scoring import Found, Wanted
 from ml_backend.selection.context import strategy_in_use
 
 LOOK_AHEAD: Final = 2

@@ -16,7 +16,8 @@ from ml_backend.pool.document import required
 from ml_backend.pool.feeding import Fed, feed, finish, rows_there
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import picture_data
-from ml_backend.pool.scoring import Rows, Top
+from ml_backend.pool.rows import Rows
+from ml_backend.pool.scoring import Top
 from ml_backend.pool.source import Source
 from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_progress
 from ml_backend.store.project_store import ProjectStore

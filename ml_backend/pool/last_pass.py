@@ -13,7 +13,7 @@ import numpy as np
 from ml_backend import extras
 from ml_backend.errors import StoreError
 from ml_backend.files import Staged, atomic, private_folder
-from ml_backend.pool.scoring import Rows
+from ml_backend.pool.rows import Rows
 from ml_backend.store.documents import POOL_PASS
 from ml_backend.store.project_store import ProjectStore
 

@@ -36,7 +36,7 @@ from ml_backend.pool.last_pass import LastPass, note, read_candidates, stored, w
 from ml_backend.pool.row_items import Suited, candidate_items, sample_of, suited, vectors_of, with_made, without_rows
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import candidate_data, chosen_data
-from ml_backend.pool.scoring import Rows
+from ml_backend.pool.rows import Rows
 from ml_backend.pool.source import Source
 from ml_backend.pool.spread import spread_pass
 from ml_backend.pool.upkeep import embed_first, embed_new, is_embedded, settle, take_back

@@ -15,7 +15,7 @@ from ml_backend.encoders.pictures import GREY_SIDE
 from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.pool.encoders import PIXELS, TEXT, PoolEncoder, encoder_for
-from ml_backend.pool.scoring import Rows
+from ml_backend.pool.rows import Rows
 from ml_backend.pool.vectors import About, Vectors, folder_of
 from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier

@@ -8,80 +8,29 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from threading import Lock
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.draws import Ids, draws_for
-from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.utility import Head, Vectors, utility
+from ml_backend.pool.rows import Group, Rows
+from ml_backend.pool.utility import Head, utility
 from ml_backend.pool.widening import closeness
 from ml_backend.selection.control_arm import ORDER_STREAM
 from ml_backend.selection.ordering import Floats, rank
 from ml_backend.strategies.several import OverClasses
 
-Group = Callable[[], "tuple[Any, Vectors] | None"]
-"""Reads some rows: ids and vectors; None where they are gone."""
 In = TypeVar("In")
 Out = TypeVar("Out")
 MOST_THREADS: Final = 8
 """Threads that read and score, a core each: a disk feeds no more, and each holds a group's vectors."""
 NEAREST: Final = 50
 """Neighbours of each item."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Some rows of a pool."""
-
-    ids: Any
-    """Texts ``[n]``: an array of objects, or of Arrow, which makes no object of each until it is taken."""
-    keys: Ids
-    """`row_keys` of them ``[n]``."""
-    vectors: Vectors
-    """``[n, D]``."""
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def take(self, places: NDArray[Any]) -> Rows:
-        """Those at some places, or of a mask."""
-        where = np.flatnonzero(places) if places.dtype == np.bool_ else places
-        # Arrow's own way loads pandas, which takes as long as some hundred thousand rows; what is taken is little.
-        ids = self.ids[where] if isinstance(self.ids, np.ndarray) else _texts([self.ids[int(i)].as_py() for i in where])
-        return Rows(ids, self.keys[where], self.vectors[where])
-
-    @property
-    def names(self) -> list[str]:
-        """The ids as texts."""
-        return [str(name) for name in self.ids.tolist()]
-
-    @classmethod
-    def of(cls, ids: Any, vectors: Vectors) -> Rows:
-        """From ids, texts or an Arrow array of them, and vectors."""
-        if hasattr(ids, "buffers"):
-            return cls(ids, row_keys(ids), vectors)
-        return cls(_texts(list(ids)), row_keys(ids), vectors)
-
-    @classmethod
-    def together(cls, parts: Sequence[Rows]) -> Rows:
-        """Several, one after the other; at least one. Their ids are objects from then on."""
-        ids = _texts([name for part in parts for name in part.names])
-        return cls(ids, np.concatenate([part.keys for part in parts]), np.concatenate([part.vectors for part in parts]))
-
-    def different(self) -> Rows:
-        """Each once, by rising key: the same whatever order they were found in."""
-        return self.take(np.unique(self.keys, return_index=True)[1])
-
-
-def _texts(ids: list[str]) -> NDArray[np.object_]:
-    found = np.empty(len(ids), dtype=np.object_)
-    found[:] = ids
-    return found
 
 
 class Top:
@@ -95,13 +44,20 @@ class Top:
 
     def add(self, rows: Rows, values: NDArray[np.floating]) -> None:
         """Take in some rows, but for those whose value is NaN."""
-        good = np.flatnonzero(values >= self._least)
-        if not self._count or not len(good):
-            return
+        self.keep(*self.worthy(rows, values))
+
+    def worthy(self, rows: Rows, values: NDArray[np.floating]) -> tuple[Rows, NDArray[np.floating]]:
+        """Those of some rows that may be among the largest, and their values; another thread may `keep` meanwhile."""
+        good = np.flatnonzero(values >= self._least)[: None if self._count else 0]
         if len(good) > self._count:
             good = good[rank(values[good], rows.keys[good], seed=self._seed, count=self._count)]
-        self._parts.append((rows.take(good), values[good]))
-        self._held += len(good)
+        return rows.take(good), values[good]
+
+    def keep(self, rows: Rows, values: NDArray[np.floating]) -> None:
+        """Take in rows that are `worthy`."""
+        if len(rows):
+            self._parts.append((rows, values))
+            self._held += len(rows)
         if self._held > 2 * self._count:
             self._compact()
 
@@ -197,15 +153,12 @@ class Search:
         progress: Callable[[int], None] | None = None,
     ) -> Search:
         """Look at each row of some groups, several at a time, as many as there are cores by default; see `one_pass`."""
-        count = threads or min(len(os.sched_getaffinity(0)), MOST_THREADS)
-        found = _ahead(lambda group: _looked_at(group, self._wanted, head), groups, count)
-        for rows, values, again in filter(None, found):
-            self.rows += len(rows)
-            for top, each in zip(self._tops, values, strict=True):
-                top.add(rows, each)
-            if again.any():
-                self._kept.append(rows.take(again))
-            if progress is not None:
+        count, lock = threads or min(len(os.sched_getaffinity(0)), MOST_THREADS), Lock()
+        for rows, again in _ahead(lambda group: self._look_at(group, head, lock), groups, count):
+            self.rows += rows
+            if again is not None:
+                self._kept.append(again)
+            if rows and progress is not None:
                 progress(self.rows)
         return self
 
@@ -231,6 +184,23 @@ class Search:
     def _tops(self) -> list[Top]:
         return [self._best, self._drawn, self._random, *self._near]
 
+    def _look_at(self, group: Group, head: Head | None, lock: Lock) -> tuple[int, Rows | None]:
+        """How many rows a group has, and those that are wanted whatever they count; the `_tops` take in theirs.
+
+        One thread does it all: the processor's cache still holds what was read, and what is read next goes to the
+        memory that is freed here.
+        """
+        rows = group()
+        if rows is None:
+            return 0, None
+        values, again = _looked_at(rows, self._wanted, head)
+        tops = self._tops
+        worthy = [top.worthy(rows, each) for top, each in zip(tops, values, strict=True)]
+        with lock:
+            for top, part in zip(tops, worthy, strict=True):
+                top.keep(*part)
+        return len(rows), rows.take(again) if again.any() else None
+
 
 def one_pass(
     groups: Iterable[Group], wanted: Wanted, head: Head | None, *, progress: Callable[[int], None] | None = None
@@ -246,18 +216,11 @@ def one_pass(
     return Search(wanted).look(groups, head, progress=progress).found()
 
 
-def _looked_at(
-    group: Group, wanted: Wanted, head: Head | None
-) -> tuple[Rows, list[NDArray[np.floating]], NDArray[np.bool_]] | None:
-    """The rows of a group, what each counts for each of `Search._tops`, and whether it is wanted whatever it counts.
+def _looked_at(rows: Rows, wanted: Wanted, head: Head | None) -> tuple[list[NDArray[np.floating]], NDArray[np.bool_]]:
+    """What each row counts for each of `Search._tops`, and whether it is wanted whatever it counts.
 
-    One thread reads and scores it: the processor's cache still holds what was read. Rows that are tasks count NaN: to
-    leave them out would copy all others.
+    Rows that are tasks count NaN: to leave them out would copy all others.
     """
-    batch = group()
-    if batch is None:
-        return None
-    rows = Rows.of(*batch)
     taken = np.isin(rows.keys, wanted.taken)
     values = [
         _utility(rows, wanted, head),
@@ -268,7 +231,7 @@ def _looked_at(
     if taken.any():
         for each in values:
             each[taken] = np.nan
-    return rows, values, np.isin(rows.keys, wanted.known) & ~taken
+    return values, np.isin(rows.keys, wanted.known) & ~taken
 
 
 def _utility(rows: Rows, wanted: Wanted, head: Head | None) -> Floats:

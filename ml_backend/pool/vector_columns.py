@@ -50,3 +50,14 @@ def vectors_in(column: pa.Array) -> Half:
     else:
         raise ValueError(f"its vectors are {kind}")
     return np.frombuffer(buffer or b"", NUMBER, rows * size, start).reshape(rows, size)
+
+
+def numbers_in(column: pa.Array) -> NDArray[np.int64]:
+    """Whole numbers of 64 bits ``[n]``, where they lie; Arrow's own way loads pandas.
+
+    Raises:
+        ValueError: it holds something else, or a row has none.
+    """
+    if str(column.type) != "int64" or column.null_count:
+        raise ValueError(f"its numbers are {column.type}, and {column.null_count} are missing")
+    return np.frombuffer(column.buffers()[1] or b"", np.int64, len(column), 8 * column.offset)

@@ -3,10 +3,11 @@
 ::
 
     <store>/pool/<encoder>/encoder.json      `About`: which encoder, how many numbers
-    <store>/pool/<encoder>/part-….parquet    id (string), mark, vector (`vector_columns`)
+    <store>/pool/<encoder>/part-….parquet    id (string), key, mark, vector (`vector_columns`)
     <store>/pool/<encoder>/bad-….parquet     id (string), mark, reason (string): rows that have no vector
 
-A mark (`source.Source.marks`) tells whether what stands in a row has changed since.
+A mark (`source.Source.marks`) tells whether what stands in a row has changed since. A key is the id as a number
+(`row_keys`), which a pass draws by; older files have none, and it is made of each id.
 
 Each id is in one file at the most. A file appears whole or not at all, and is replaced in the same way; row groups are
 read one by one, by whoever works on them, so that no more than these are in memory.
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -34,7 +35,9 @@ from ml_backend import extras
 from ml_backend.errors import StoreError
 from ml_backend.files import AtomicWriter, Staged, atomic, private_folder
 from ml_backend.pool.document import ID
-from ml_backend.pool.vector_columns import Half, column_of, vectors_in
+from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.rows import Group, Rows
+from ml_backend.pool.vector_columns import Half, column_of, numbers_in, vectors_in
 from ml_backend.store.project_store import ProjectStore
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "pool"
 ABOUT: Final = "encoder.json"
 FORMAT: Final = 1
+KEY: Final = "key"
 VECTOR: Final = "vector"
 REASON: Final = "reason"
 MARK: Final = "mark"
@@ -52,8 +56,6 @@ BUFFER: Final = 1 << 18
 """Bytes that are read from a file at a time: they are still in the processor's cache when they are unpacked."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
-Group = Callable[[], "tuple[pa.Array, Half] | None"]
-"""Reads one row group: ids ``[n]`` and vectors ``[n, D]``; None where its file was taken away meanwhile."""
 Marks = NDArray[np.uint64]
 
 
@@ -144,8 +146,8 @@ class Vectors:
             yield from (partial(self._group, path, group) for group in range(count))
 
     def batches(self) -> Iterator[tuple[pa.Array, Half]]:
-        """What the groups hold, one after the other."""
-        yield from (batch for group in self.groups() if (batch := group()) is not None)
+        """What the groups hold, one after the other: ids ``[n]`` and vectors ``[n, D]``."""
+        yield from ((rows.ids, rows.vectors) for group in self.groups() if (rows := group()) is not None)
 
     def start(self, about: About) -> None:
         """Make the folder."""
@@ -162,9 +164,11 @@ class Vectors:
     def add_table(self, rows: pa.Table) -> None:
         """Keep some rows, all or none: ``id``, ``mark`` and ``vector`` (of `column_of`), none of them missing."""
         pa = _arrow()
-        fields = ((ID, pa.string()), (MARK, pa.uint64()), (VECTOR, rows.schema.field(VECTOR).type))
-        schema = pa.schema([pa.field(name, each, nullable=False) for name, each in fields])
-        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", rows.select(schema.names).cast(schema))
+        keys = pa.chunked_array([row_keys(ids) for ids in rows[ID].chunks], pa.int64())
+        kinds = {ID: pa.string(), KEY: pa.int64(), MARK: pa.uint64(), VECTOR: rows.schema.field(VECTOR).type}
+        schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
+        table = rows.append_column(KEY, keys).select(schema.names).cast(schema)
+        self._write(self.folder / f"part-{uuid4().hex[:12]}.parquet", table)
 
     def add_bad(self, ids: Sequence[str], reasons: Sequence[str], marks: Marks | None = None) -> None:
         """Keep why some rows have no vector, all or none."""
@@ -214,11 +218,13 @@ class Vectors:
         with self._reading(path):
             return _parquet().read_table(path, columns=columns)
 
-    def _group(self, path: Path, group: int) -> tuple[pa.Array, Half] | None:
+    def _group(self, path: Path, group: int) -> Rows | None:
+        """A row group; None where its file was taken away meanwhile."""
         try:
             with self._reading(path), _parquet().ParquetFile(path, buffer_size=BUFFER) as file:
-                table = file.read_row_group(group, columns=[ID, VECTOR], use_threads=False).combine_chunks()
-                return table.column(ID).chunk(0), vectors_in(table.column(VECTOR).chunk(0))
+                table = file.read_row_group(group, columns=[ID, KEY, VECTOR], use_threads=False).combine_chunks()
+                keys = numbers_in(table.column(KEY).chunk(0)) if KEY in table.column_names else None
+                return Rows.of(table.column(ID).chunk(0), vectors_in(table.column(VECTOR).chunk(0)), keys)
         except FileNotFoundError:
             return None
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ml_backend import hardware
 
-BLOCK: Final = 1_024
-"""Rows at a time: as many as the processor's cache holds, and as a head takes at once (`layers.HEAD_BLOCK`)."""
+BLOCK: Final = 2_048
+"""Rows at a time: few enough for the processor's cache, many enough for what is done once each to count little."""
 
 
 def widened(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
-    """Vectors ``[N, D]``, some rows at a time ``[n, D]``; the next ones overwrite them."""
+    """Vectors ``[N, D]``, some rows at a time ``[n, D]``; the next ones overwrite them. Within `hardware.threads`."""
     import torch
 
     # By torch, many times faster than numpy's own, and into memory that is there: new memory costs more still.
@@ -27,8 +27,7 @@ def widened(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(vectors), BLOCK):
         part = vectors[start : start + BLOCK]
         given = torch.from_numpy(part if part.flags.writeable else part.copy())  # it takes no other memory
-        with hardware.threads():
-            made[: len(part)].copy_(given)
+        made[: len(part)].copy_(given)
         yield wide[: len(part)]
 
 
@@ -43,9 +42,9 @@ def closeness(vectors: NDArray[np.float16], items: NDArray[np.float32] | None) -
         return np.zeros((0, len(vectors)), np.float32)
     out = np.empty((len(items), len(vectors)), np.float32)
     start = 0
-    for rows in widened(vectors):
-        with hardware.threads():
+    with hardware.threads():
+        for rows in widened(vectors):
             found = np.matmul(items, rows.T)
-        out[:, start : start + len(rows)] = found - np.einsum("nd,nd->n", rows, rows) / 2
-        start += len(rows)
+            out[:, start : start + len(rows)] = found - np.einsum("nd,nd->n", rows, rows) / 2
+            start += len(rows)
     return out

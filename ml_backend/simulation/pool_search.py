@@ -17,7 +17,8 @@ from ml_backend.models.several import takes_sets
 from ml_backend.pool.candidates import Labelled, Sizes, find_candidates
 from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import Group, one_pass
+from ml_backend.pool.rows import Group, Rows
+from ml_backend.pool.scoring import one_pass
 from ml_backend.pool.utility import Head, Vectors
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.design import LabelledData
@@ -94,8 +95,8 @@ class PoolSearch:
         for start in range(0, len(places), GROUP):
             yield partial(self._group, places[start : start + GROUP])
 
-    def _group(self, places: Sequence[int]) -> tuple[list[str], Vectors]:
-        return [str(place) for place in places], self._vectors(places)
+    def _group(self, places: Sequence[int]) -> Rows:
+        return Rows.of([str(place) for place in places], self._vectors(places))
 
     def _vectors(self, places: Sequence[int]) -> Vectors:
         items = [self._data.items[place] for place in places]

@@ -1,14 +1,20 @@
-"""Vectors as they were kept before they became blocks of bytes."""
+"""Vectors as they were kept before they became blocks of bytes, and before numbers of their rows lay beside them."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_backend.pool.vector_columns import vectors_in
-from ml_backend.pool.vectors import VECTOR
+from ml_backend.pool.vectors import KEY, VECTOR
+
+
+def without_keys(part):
+    """Write a part anew, without the numbers of its rows."""
+    pq.write_table(pq.read_table(part).drop_columns([KEY]), part, compression="none")
 
 
 def make_older(part):
-    """Write a part anew, its vectors as lists of half floats."""
+    """Write a part anew, its vectors as lists of half floats, without the numbers of its rows."""
+    without_keys(part)
     table = pq.read_table(part)
     vectors = vectors_in(table[VECTOR].combine_chunks())
     kind = pa.list_(pa.field("item", pa.float16(), nullable=False), vectors.shape[1])

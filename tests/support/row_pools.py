@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from ml_backend.pool.rows import Rows
 from ml_backend.pool.utility import Head
 
 DIMENSIONS, CLASSES = 8, 3
@@ -56,6 +57,6 @@ def a_pool(rows=1000, seed=0):
 
 def in_groups(ids, vectors, size):
     def group(start):
-        return ids[start : start + size], vectors[start : start + size]
+        return Rows.of(ids[start : start + size], vectors[start : start + size])
 
     return [partial(group, start) for start in range(0, len(ids), size)]

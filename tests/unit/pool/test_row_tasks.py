@@ -13,7 +13,7 @@ from ml_backend.pool.last_pass import FILE, LastPass, note, read_candidates, sto
 from ml_backend.pool.row_items import sample_of
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.row_tasks import MOST_BYTES, picture_data, task_data
-from ml_backend.pool.scoring import Rows
+from ml_backend.pool.rows import Rows
 from ml_backend.records import Task
 from ml_backend.selection.control_arm import control_order
 from ml_backend.store.documents import POOL_PASS

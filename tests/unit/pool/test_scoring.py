@@ -6,7 +6,8 @@ from support.row_pools import DIMENSIONS, Sigmoids, Softmax, Weighed, a_pool, in
 
 from ml_backend.draws import draws_for
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.scoring import NEAREST, Rows, Search, Top, Wanted, one_pass
+from ml_backend.pool.rows import Rows
+from ml_backend.pool.scoring import NEAREST, Search, Top, Wanted, one_pass
 from ml_backend.pool.utility import Head
 from ml_backend.selection.control_arm import control_order
 from ml_backend.selection.ordering import rank, uncertainty
@@ -107,7 +108,7 @@ def test_a_pool_without_rows_and_one_smaller_than_what_is_wanted():
     empty = one_pass([], wanted(), Softmax())
     assert (empty.rows, empty.best, empty.drawn, empty.random, empty.around()) == (0, None, None, None, [])
     ids, vectors = a_pool(5)
-    found = one_pass([lambda: (ids, vectors)], wanted(), Softmax())
+    found = one_pass([lambda: Rows.of(ids, vectors)], wanted(), Softmax())
     assert found.best is not None
     assert len(found.best) == 5
 
@@ -143,7 +144,7 @@ def test_what_is_kept_does_not_grow_with_the_pool():
     top = Top(10, 0)
     ids, vectors = a_pool(5000)
     for group in in_groups(ids, vectors, 50):
-        rows = Rows.of(*group())
+        rows = group()
         top.add(rows, draws_for(rows.keys, 1))
         assert top._held <= 60
 

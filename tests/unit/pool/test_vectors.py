@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.older_vectors import make_older
+from support.older_vectors import make_older, without_keys
 
 from ml_backend.errors import StoreError
 from ml_backend.files import AtomicWriter
-from ml_backend.pool.vectors import GROUP, About, Vectors, folder_of, known
+from ml_backend.pool.row_keys import row_keys
+from ml_backend.pool.vectors import GROUP, KEY, About, Vectors, folder_of, known
 from ml_backend.store.project_store import ProjectStore
 
 ABOUT = About("minilm", "minilm", 3)
@@ -66,6 +67,33 @@ def test_vectors_that_were_kept_as_lists_are_read_beside_new_ones(vectors):
     assert sorted(map(len, vectors.alike())) == [1, 1]
     assert vectors.drop(lambda ids: np.array([each != "r1" for each in ids.to_pylist()])) == 1
     assert "r1" not in read(vectors)
+
+
+def keys(vectors):
+    return [key for group in vectors.groups() for key in group().keys.tolist()]
+
+
+def test_the_numbers_of_rows_lie_beside_them_and_are_made_of_the_ids_where_an_older_file_has_none(vectors):
+    ids, rows = arrays(4)
+    vectors.add(ids, rows)
+    before = read(vectors)
+    assert keys(vectors) == row_keys(ids).tolist()
+    (part,) = vectors.parts()
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(1, KEY, pa.array([4, 3, 2, 1])), part)
+    assert keys(vectors) == [4, 3, 2, 1], "read, not made"
+    without_keys(part)
+    assert keys(vectors) == row_keys(ids).tolist()
+    assert read(vectors) == before
+
+
+@pytest.mark.parametrize("column", [pa.array([1, 2, 3, 4], pa.int32()), pa.array([1, 2, 3, None], pa.int64())])
+def test_numbers_of_another_kind_are_damage(vectors, column):
+    vectors.add(*arrays(4))
+    (part,) = vectors.parts()
+    pq.write_table(pq.read_table(part).set_column(1, KEY, column), part)
+    with pytest.raises(StoreError, match=r"is damaged \(its numbers are int.*delete it and call lsal pool embed"):
+        read(vectors)
 
 
 @pytest.mark.parametrize("column", [pa.array([b"abc"], pa.binary(3)), pa.array([[1.0]], pa.list_(pa.float32(), 1))])
