@@ -67,7 +67,7 @@ def main(
     defaults = settings.project_defaults()
     export = read_export(client, project, store, whole=wanted == WHOLE, defaults=defaults)
     if store is None:
-        warn(f"Nothing is known of project {project} in {settings.model_dir}: shares and places are left out.")
+        warn(f"Nothing is known about project {project} in {settings.model_dir}: shares and places are left out.")
     beside = images is Images.BESIDE
     media = MediaReader(client, fetcher=make_fetcher(settings)) if beside else None
     FORMS[wanted](export, out, Options(full=full, media=media))

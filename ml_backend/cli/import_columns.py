@@ -36,8 +36,8 @@ def label_column(path: Path, question: ChoiceQuestion, text_column: str | None) 
     shown = {question.field, text_column}
     if alike := [name for name in hits if name not in misses and name not in shown]:
         raise DataError(
-            f'{path}: which column holds the labels? "{alike[0]}" looks like it, for it holds labels of the project '
-            f'alone: give --label-column "{alike[0]}", or --label-column "" to import without labels'
+            f'{path}: which column holds the labels? "{alike[0]}" looks like it, because it holds nothing but labels '
+            f'of the project: give --label-column "{alike[0]}", or --label-column "" to import without labels'
         )
     return None
 

@@ -110,7 +110,7 @@ def send_new(
     new = [task for task in plan.tasks if task.key not in known]
     answered = [task for task in plan.tasks if task.key in known and (task.annotations or task.label is not None)]
     if answered and options.with_labels:
-        warn(f"{len(answered):,} tasks that the project has already bring answers, which are not added to its own.")
+        warn(f"{len(answered):,} tasks are in the project already; their answers in the file are not added.")
     rows = [import_row(task, question, plan.evaluation, with_labels=options.with_labels) for task in new]
     if options.dry_run:
         return rows
@@ -233,7 +233,7 @@ def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, p
     try:
         line = preview(question, settings_of(settings, client, project.id), values)
     except ActiveLearningError as exc:
-        warn(f"What will read these tasks cannot be told: {exc}")
+        warn(f"It cannot be said what will read these tasks: {exc}")
     else:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -60,7 +60,9 @@ def label(
     if go_on:
         known = bulk_actions.read(store).get(go_on)
         if known is None:
-            raise ConfigurationError(f"Nothing is known of the action {go_on}; the page Search lists those there are.")
+            raise ConfigurationError(
+                f"Nothing is known about the action {go_on}; the page Search lists those there are."
+            )
         name, chosen, action = known.label, list(known.tasks), go_on
     else:
         chosen, action = _looked_at(store, name, tasks, yes=yes), uuid.uuid4().hex

@@ -79,7 +79,7 @@ def search(
     for row in rows:
         console.print(Text(_line(row)), highlight=False, soft_wrap=True)
     if found.without_vector:
-        console.print(f"Of {found.without_vector:,} more it is not known how alike they are.", highlight=False)
+        console.print(f"It is not known how similar {found.without_vector:,} more tasks are.", highlight=False)
 
 
 def asked_for(nearest: int, **fields: str) -> dict[str, str]:

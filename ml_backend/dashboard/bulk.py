@@ -79,7 +79,7 @@ def label(services: Services, project_id: int, store: ProjectStore, body: Any) -
     else:
         known = read_actions(store).get(action_id)
         if known is None:
-            raise ConfigurationError("Nothing is known of this action; send its label and task_ids as well.")
+            raise ConfigurationError("Nothing is known about this action; send its label and task_ids as well.")
         name, tasks = known.label, list(known.tasks)
     now = datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -77,7 +77,7 @@ class Services:
         store = stores_of(self.settings).open(project_id)
         if store is None:
             raise StoreError(
-                f"Nothing is known of project {project_id}. Check the number in its URL in Label Studio; connect it "
+                f"Nothing is known about project {project_id}. Check the number in its URL in Label Studio; connect it "
                 f"with lsal create-project, or run lsal sync --project {project_id} --train."
             )
         return store

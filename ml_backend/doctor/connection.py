@@ -22,7 +22,7 @@ def backend(context: Context) -> Finding:
         return Finding(
             name,
             "skipped",
-            "None is connected: rounds start by lsal sync only.",
+            "None is connected: rounds start only by lsal sync.",
             f"{connect_command(context)}, where annotations should start rounds.",
         )
     start = f"lsal serve, or correct the address {url} in Settings > Model."
@@ -74,7 +74,7 @@ def backend_state(context: Context) -> Finding:
     if refuses_address(told):
         return Finding(name, "error", message, f"{PRIVATE_ADDRESS}.")
     if row["state"] == "ER":
-        return Finding(name, "error", message, f"Mend what it says; for a wrong password: {connect_command(context)}.")
+        return Finding(name, "error", message, f"Fix what it says; for a wrong password: {connect_command(context)}.")
     remedy = f"{connect_command(context)} shows the reason; the backend's --host must be reachable for Label Studio."
     if is_private(str(url)):
         remedy = f"{remedy} {PRIVATE_ADDRESS}."

@@ -46,7 +46,7 @@ def webhook_secret(context: Context) -> Finding:
     age = context.now() - datetime.fromisoformat(secret.made)
     if age > OLD_SECRET:
         return Finding(name, "warning", f"It is {age.days} days old.", fix, fixable=True)
-    return Finding(name, "ok", f"Made {secret.made[:10]}; it opens the webhook alone.")
+    return Finding(name, "ok", f"Made {secret.made[:10]}; it opens only the webhook.")
 
 
 def mend_webhook_secret(context: Context) -> str:

@@ -23,11 +23,11 @@ def port(context: Context) -> Finding:
     """Whoever reaches the port needs a password."""
     name, settings = "Installation: port", context.settings
     if is_loopback(settings.host):
-        return Finding(name, "ok", f"{settings.host}: this machine alone reaches it.")
+        return Finding(name, "ok", f"{settings.host}: only this machine can reach it.")
     if settings.basic_auth_user and settings.basic_auth_pass:
         return Finding(name, "ok", f"{settings.host}: others need the password.")
     if settings.insecure:
-        open_to = f"{settings.host} without a password (INSECURE): whoever reaches the port may do everything."
+        open_to = f"{settings.host} without a password (INSECURE): anyone who reaches the port may do everything."
         return Finding(name, "warning", open_to, SET_ONE)
     return Finding(name, "error", f"{settings.host} without a password: the backend refuses to start.", SET_ONE)
 
@@ -48,7 +48,7 @@ def redis_password(context: Context) -> Finding:
         return Finding(name, "ok", "None is used.")
     found = urlsplit(url.get_secret_value())
     if found.scheme == "unix" or found.password or is_loopback(found.hostname or "localhost"):
-        return Finding(name, "ok", "It asks for a password, or this machine alone reaches it.")
+        return Finding(name, "ok", "It asks for a password, or only this machine can reach it.")
     told = f"REDIS_URL has no password, and {found.hostname} is another machine: whoever reaches it can ask for rounds."
     return Finding(name, "warning", told, "Set requirepass in Redis, and REDIS_URL=redis://:PASSWORD@HOST:PORT/0.")
 

@@ -212,7 +212,7 @@ def mend_left_overs(context: Context) -> str:
     """Delete our old queues: never the served one, nor other people's."""
     with context.store.lock(), context.fresh() as now:  # a round that runs now has a queue that is not served yet
         if now.project.model_version != now.current.queue:
-            raise StoreError("Label Studio does not serve the store's queue; mend that first.")
+            raise StoreError("Label Studio does not serve the store's queue; fix that first.")
         found = _left_overs(now)
         for name in found:
             now.client.delete_version(now.project_id, name)

@@ -134,7 +134,7 @@ def last_round(context: Context) -> Finding:
     name, train = "Last round", command("sync", context, "--train")
     made, last = _time_of_queue(context), next(iter(rounds(context.store, newest=1)), {})
     if last.get("error"):
-        return Finding(name, "error", f"It failed: {last['error']}", f"Mend what it says, then {train}")
+        return Finding(name, "error", f"It failed: {last['error']}", f"Fix what it says, then {train}")
     if made is None:
         return Finding(name, "warning", "None has published an order.", train)
     ago = f"{duration(context.now() - made)} ago"

@@ -125,7 +125,7 @@ def read_tasks(
     if path.is_file() and path.suffix.lower() in TEXTS:
         items = _items(path, fields, remarks)
     elif not path.is_dir() and "idx" not in path.name:
-        raise DataError(f"{path} is none of CSV, TSV, JSON, JSONL, TXT, an idx file, or a folder of images")
+        raise DataError(f"{path} is not a CSV, TSV, JSON, JSONL, TXT or idx file, nor a folder of images")
     elif not fields.is_image:
         raise DataError(f"{path} holds images, but the project's labeling config shows <{fields.object_tag}>")
     else:
@@ -218,9 +218,11 @@ def _checked(value: Any, name: str, fields: TaskFields) -> Any:
     if fields.is_image and value.startswith("data:") and value.endswith(SHORTENED):
         raise BadItemError(f'the image in "{name}" was shortened by an export; export with --full')
     if fields.is_image and not is_readable(value):
-        raise BadItemError(f'"{value[:60]}" is no image URL (to import image files, name their folder)')
+        raise BadItemError(f'"{value[:60]}" is not an image URL (to import image files, name their folder)')
     if question is not None and question.by_url and not is_readable(value):
-        raise BadItemError(f'"{value[:60]}" is no URL, which the labeling config asks for; known are {KINDS}')
+        raise BadItemError(
+            f'"{value[:60]}" is not a URL, but the labeling config asks for one; known kinds are {KINDS}'
+        )
     if question is not None and question.encoding != "none" and not question.by_url:
         decoded_text(value, question)
     return value

@@ -38,7 +38,7 @@ StartMethod = Literal["spawn", "forkserver"]
 ADVICE: Final = "The old order stands; the round is tried again."
 HINTS: Final[dict[int, str]] = {
     signal.SIGKILL: " Perhaps the machine ran out of memory.",
-    signal.SIGBUS: " A file was cut off while it was read: write files of a pool beside, then rename them.",
+    signal.SIGBUS: " A file was cut off while it was read: write files of a pool under another name, then rename them.",
 }
 """Signal → its likely cause."""
 STOPPING: Final = "The server is stopping: the round was broken off, and the old order stands."

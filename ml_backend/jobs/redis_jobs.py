@@ -117,7 +117,9 @@ class RoundJob(Job):
             ConfigurationError: the job names another.
         """
         if self.func_name != ROUND or self.instance is not None:
-            raise ConfigurationError("A job in Redis is none of our rounds, and was declined. Who else writes there?")
+            raise ConfigurationError(
+                "A job in Redis is not one of our rounds, and was declined. Does something else write there?"
+            )
         return super().func
 
 

@@ -51,8 +51,9 @@ def shared_options(xml: str, tasks: Iterable[Task], *, project: object = "?") ->
             if key != known:
                 raise LabelConfigError(
                     f'The choices of project {project} come from the tasks\' field "{field}", '
-                    f"and tasks have different ones: task {before} {_some(found[field])}, task {task.id} "
-                    f"{_some(options)}. A question is learnt where all have the same; give all tasks the same list. "
+                    f"but tasks have different ones: task {before} {_some(found[field])}, task {task.id} "
+                    f"{_some(options)}. A question can be learnt only if all have the same; give all tasks the same "
+                    f"list. "
                     "The old order stands."
                 )
     return json.dumps(found) if found else ""

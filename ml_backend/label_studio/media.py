@@ -120,7 +120,7 @@ class MediaReader:
             if isinstance(answer, bytes):
                 return answer
             url = answer  # one of its files is another one, or stands in a bucket
-        raise BadItemError(f"{url[:SHOWN]}: Label Studio redirects in a circle")
+        raise BadItemError(f"{url[:SHOWN]}: Label Studio redirects in circles")
 
     def _ask_label_studio(self, url: str, path: str) -> bytes | str:
         if self.client is None:

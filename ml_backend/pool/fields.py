@@ -27,13 +27,13 @@ def check_kind(found: Listing, question: ChoiceQuestion) -> None:
     if any(part.by_url or part.encoding != "none" for part in read):
         raise ConfigurationError(
             "The project's texts are addresses or encoded (valueType or encoding in the labeling config); rows of a "
-            "pool are plain texts. Take that out of the labeling config."
+            "pool are plain texts. Remove that from the labeling config."
         )
     kinds = {part.object_tag for part in read}
     if NUMBERS in kinds:
         raise ConfigurationError(
             f"The project learns from {question.about} (setting embedding_field); rows of a pool are embedded here, "
-            "from what they show. Take that setting away."
+            "from what they show. Remove that setting."
         )
     if any(part.markup for part in read) or not kinds <= {"Image", "Text"}:
         raise ConfigurationError(

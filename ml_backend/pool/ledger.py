@@ -110,7 +110,7 @@ def look_through(source: Source, *, marked: bool = False) -> Ledger:
         shown = ", ".join(f"{name!r} ({count} times)" for name, count in list(twice.items())[:SHOWN])
         raise DataError(
             f"{len(doubled):,} ids in the column {column!r} of {url} are there more than once: {shown}. An id must "
-            "tell one row from all others: take the copies out, or connect the pool with another --id."
+            "tell one row from all others: remove the copies, or connect the pool with another --id."
         )
     return ledger
 

@@ -148,7 +148,7 @@ def check_unchanged(found: Listing) -> None:
             what += f" ({before[0]:,} bytes before, {after[0]:,} after)"
         raise DataError(
             f"{file.removeprefix(LOCAL)} was {what} while the pool was read, so that rows may be missing or half "
-            "written. Try again once it is whole. Write new rows into files of their own, beside, and rename them."
+            "written. Try again once it is whole. Write new rows into files under another name first, then rename them."
         )
 
 

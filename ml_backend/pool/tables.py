@@ -47,7 +47,7 @@ def table(found: Listing, texts: Sequence[str] = ()) -> Any:
             there = named(names)
             raise DataError(
                 f"{files[0].removeprefix(LOCAL)} has no column {lacking!r}, only {there}; the first line of each CSV "
-                "file names its columns. Put it right, or take the file away."
+                "file names its columns. Put it right, or remove the file."
             )
         plain = daft.read_csv([literal(file) for file in files], io_config=config, schema=kind)
         frames.append(plain.select(*kind))

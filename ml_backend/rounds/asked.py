@@ -40,10 +40,10 @@ def read_asked(xml: str, project: object, store: ProjectStore | None, wanted: Wa
     if any(f'"{before.control}" (' in note for note in found.notes):
         return read_label_config(xml, project=project, wanted=replace(before.wanted, options=wanted.options))
     raise LabelConfigError(
-        f'The labeling config of project {project} asks no "{before.control}" any more, which the present order goes '
-        f'by. That order stands. Name the question "{before.control}" again in Settings > Labeling Interface; or, to '
-        f'begin anew with another one, set `question` to its name, such as "{found.question.control}" (extra params in '
-        "Settings > Model)."
+        f'The labeling config of project {project} no longer asks "{before.control}", on which the present order is '
+        f'based. That order stands. Name the question "{before.control}" again in Settings > Labeling Interface; or, '
+        f'to start over with another one, set `question` to its name, such as "{found.question.control}" (extra params '
+        "in Settings > Model)."
     )
 
 

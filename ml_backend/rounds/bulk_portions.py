@@ -92,7 +92,7 @@ def _begun(
         raise ConfigurationError(f"One action labels 1 to {MOST:,} tasks, not {len(tasks):,}.")
     project = client.project(project_id)
     if project.uid != store.uid:
-        raise ConfigurationError(f"Project {project_id} is another one than the backend knows; run a round first.")
+        raise ConfigurationError(f"Project {project_id} is not the one that the backend knows; run a round first.")
     question = question_of(client, project, store)
     if label not in question.labels:
         raise ConfigurationError(f"{label!r} is no label of the project; choose one of: {', '.join(question.labels)}.")
@@ -154,7 +154,7 @@ def undo_portion(client: LabelStudioClient, store: ProjectStore, project_id: int
 
     def begun(known: BulkAction | None) -> BulkAction:
         if known is None:
-            raise ConfigurationError("Nothing is known of this action (any more); delete its annotations by hand.")
+            raise ConfigurationError("Nothing is known about this action (any more); delete its annotations by hand.")
         return replace(known, undoing=True)
 
     if action_id not in bulk_actions.read(store):

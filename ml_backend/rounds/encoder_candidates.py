@@ -60,7 +60,7 @@ def candidates(tag: str, settings: ProjectSettings) -> list[Candidate]:
         raise ConfigurationError(
             f"Model {preferred.name} cannot be used with the embedding {settings.embedding!r}"
             + (f" and its options {', '.join(settings.embedding_options)}" if settings.embedding_options else "")
-            + ": set embedding to auto and take embedding_options away, or name another model."
+            + ": set embedding to auto and remove embedding_options, or name another model."
         )
     return fitting
 

@@ -77,7 +77,9 @@ def _round(settings: Settings, request: RoundRequest, run: Callable[..., Report]
     except ProjectBusy as exc:
         if not request.is_one_of_a_kind:
             raise
-        error = StoreError(f"What was asked for was not done: others worked on the project for {patience:.0f} seconds.")
+        error = StoreError(
+            f"The request was not carried out: somebody else worked on the project for {patience:.0f} seconds."
+        )
         record_failure(stores_of(settings), request, started=started, error=error)
         raise error from exc
     return report

@@ -157,6 +157,6 @@ def test_five_questions_are_guessed_answered_and_learnt(page, label_studio, make
     assert Predictor(fresh, CONFIG, project.project.uid, Wanted.of(PARAMS)).question.labels == ("sport", "money")
     project.client.import_tasks(project.id, [{"data": {**data[0]["data"], "topics": TOPICS[:1]}}])
     order = project.client.project(project.id).model_version
-    with pytest.raises(LabelConfigError, match='field "topics", and tasks have different ones'):
+    with pytest.raises(LabelConfigError, match='field "topics", but tasks have different ones'):
         run_round(workspace, RoundRequest(project.id))
     assert project.client.project(project.id).model_version == order == store.current().queue

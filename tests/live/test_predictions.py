@@ -114,7 +114,7 @@ def test_the_least_sure_are_served_first_and_what_people_correct_is_measured(pro
     assert look() != last_seen(store)  # a round is due
     report = record_round(workspace, RoundRequest(project_id, train=False))  # as `lsal sync` asks
     assert look() == last_seen(store)
-    has_warning(report, "Several predictions of one model version that differ: of one task", str(ids[10]))
+    has_warning(report, "One model version has several different predictions of one task", str(ids[10]))
     has_warning(report, "A score above 1: once, in one task", str(ids[10]))
     has_warning(report, "A score that is a text: once, in one task", str(ids[9]))
     has_warning(report, "Label Studio refuses the predictions of 1 of the queue", str(ids[9]))

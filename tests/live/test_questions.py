@@ -88,7 +88,7 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
         with pytest.raises(LabelConfigError) as error:
             order()
         told = str(error.value)
-        assert 'asks no "topic" any more, which the present order goes by. That order stands' in told
+        assert 'no longer asks "topic", on which the present order is based. That order stands' in told
         assert f'such as "{instead}"' in told
         with Context(settings, project.id) as context:
             (found,) = examine(context, [Check("Labeling config", labeling_config)])

@@ -51,8 +51,8 @@ def _vectors(tasks: Sequence[Task], field: str, recorder: Recorder) -> list[Feat
     if wrong:
         shown = ", ".join(map(str, wrong[:SHOWN_TASKS]))
         recorder.warn(
-            f"{len(wrong):,} tasks hold no {usual:,} numbers in {field!r}: to the parts of the strategy that compare "
-            f"tasks they are like no other: {shown}."
+            f"{len(wrong):,} tasks hold no {usual:,} numbers in {field!r}: the parts of the strategy that compare "
+            f"tasks treat them as unlike all others: {shown}."
         )
     nothing = np.zeros(usual, dtype=np.float32)
     return [

@@ -58,8 +58,9 @@ def _context(project: PredictedProject, recorder: Recorder) -> QueryContext:
     wanted = needs(settings.strategy)
     if lacking := sorted(wanted - CAN_BE_HAD):
         raise ConfigurationError(
-            f"Strategy {settings.strategy!r}: with predictions of other models only parts go that need no answers "
-            f"(it needs {', '.join(lacking)}), such as predictions:0.7,typiclust:0.2,random:0.1."
+            f"Strategy {settings.strategy!r}: predictions of other models can only be mixed with strategies that "
+            f"need no answers (this one needs {', '.join(lacking)}), such as "
+            f"predictions:0.7,typiclust:0.2,random:0.1."
         )
     found = placed(
         doubts([project.scored.get(task.id) for task in tasks], settings.predictions_doubt),

@@ -140,18 +140,18 @@ def _warn_about(
 ) -> None:
     if not foreign.by_task:
         recorder.warn(
-            "No task has a prediction of another model: the order is random. Get some: Retrieve Predictions in the "
-            "Data Manager, or import them; the next round then follows."
+            "No task has a prediction of another model: the order is random. Get some with Retrieve Predictions in "
+            "the Data Manager, or import them; the next round then uses them."
         )
     if found := sorted(open_ids.intersection(foreign.contradictory)):
         recorder.warn(
-            f"Several predictions of one model version that differ: of {_tasks(found)}. The newest counts: "
+            f"One model version has several different predictions of {_tasks(found)}. The newest counts: "
             f"{_some(found)}."
         )
     for problem, (tasks, count) in sorted(problems.items()):
         times = "once" if count == 1 else f"{count:,} times"
         recorder.warn(
-            f"{problem[:1].upper()}{problem[1:]}: {times}, in {_tasks(tasks)}. It counts for nothing in the order: "
+            f"{problem[:1].upper()}{problem[1:]}: {times}, in {_tasks(tasks)}. It does not affect the order: "
             f"{_some(sorted(tasks))}."
         )
 

@@ -24,7 +24,7 @@ def test_an_import_can_be_run_again_and_brings_only_what_is_missing(run, make_pr
     second = run(import_tasks, headlines(path, [*rows, rows[0]]), "--project", project.id)
     assert "Imported 2 tasks" in second.stdout
     assert "skipped 4 that were there and 1 doubles" in second.stdout
-    assert "4 tasks that the project has already bring answers, which are not added" in second.output
+    assert "4 tasks are in the project already; their answers in the file are not added" in second.output
     assert "Imported 0 tasks" in run(import_tasks, path, "--project", project.id).stdout
 
     tasks = tasks_of(project)

@@ -70,7 +70,7 @@ def test_the_list_of_projects(services, web, tmp_path):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/dashboard/99/overview", "Nothing is known of project 99"),
+        ("/dashboard/99/overview", "Nothing is known about project 99"),
         ("/dashboard/99999999999999999/overview", "is no project number"),
         ("/dashboard/-1/overview", "is no project number"),
         ("/dashboard/one/overview", "'one' is no project number"),

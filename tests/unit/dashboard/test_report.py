@@ -37,4 +37,4 @@ def test_a_report_of_images_and_of_nothing(tmp_path):
     unknown = ["--project", "9", "--out", str(tmp_path / "9"), "--model-dir", str(tmp_path / "versions")]
     result = CliRunner().invoke(report.app, unknown)
     assert result.exit_code == 1
-    assert "Nothing is known of project 9" in result.output
+    assert "Nothing is known about project 9" in result.output

@@ -196,7 +196,7 @@ def test_a_single_object_is_one_task(tmp_path):
 def test_lines_of_a_text_file_may_be_urls(tmp_path):
     tasks, problems, _ = read(write(tmp_path / "a.txt", "S3://b/1.png\nno url\nhttps://x/y\n"), PICTURES)
     assert [task.data["image"] for task in tasks] == ["S3://b/1.png", "https://x/y"]
-    assert problems[0].startswith('line 2: "no url" is no image URL')
+    assert problems[0].startswith('line 2: "no url" is not an image URL')
 
 
 def test_a_cell_of_any_length(tmp_path):
@@ -233,7 +233,7 @@ def test_a_text_by_url_must_be_a_url(tmp_path):
     by_url = ChoiceQuestion("c", "t", "Text", "text", ("Yes", "No"), by_url=True)
     tasks, problems, _ = read(write(tmp_path / "a.csv", "text\nhttps://x/a.txt\nonly words\n"), by_url)
     assert len(tasks) == 1
-    assert 'line 3: "only words" is no URL, which the labeling config asks for' in problems[0]
+    assert 'line 3: "only words" is not a URL, but the labeling config asks for one' in problems[0]
 
 
 def test_a_text_in_base64_must_be_base64(tmp_path):

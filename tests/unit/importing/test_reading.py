@@ -99,7 +99,7 @@ def test_problems_are_logged_where_nobody_collects_them(tmp_path, caplog):
         ("a.json", "[" * 100_000, {}, "not valid JSON"),
         ("a.json", '{"text": "x"}\n{"text": "y"}\n', {}, r"name the file \.jsonl"),
         ("a.jsonl", b'{"text": "ok"}\n{"text": "\xe9"}\n', {}, "line 2: byte 0xe9"),
-        ("a.xlsx", "PK", {}, "none of CSV, TSV, JSON"),
+        ("a.xlsx", "PK", {}, "is not a CSV, TSV, JSON"),
         ("a-images-idx3-ubyte", b"", {}, "labeling config shows <Text>"),
     ],
 )
@@ -179,7 +179,7 @@ def test_image_addresses(tmp_path):
     tasks, problems = images(path)
     assert [task.data["image"] for task in tasks] == ["https://example.org/a.png", "/data/upload/1/a.png"]
     assert problems == [
-        f'{path}, line 4: "../secret.png" is no image URL (to import image files, name their folder); left out'
+        f'{path}, line 4: "../secret.png" is not an image URL (to import image files, name their folder); left out'
     ]
 
 

@@ -63,7 +63,10 @@ def test_choices_in_choices() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ((YES_NO, YES_NO[:1]), "task 1 has yes, no, task 2 has yes. A question is learnt where all have the same"),
+        (
+            (YES_NO, YES_NO[:1]),
+            "task 1 has yes, no, task 2 has yes. A question can be learnt only if all have the same",
+        ),
         ((YES_NO, [{"value": str(n)} for n in range(9)]), "task 2 has 0, 1, 2, 3, 4 and 4 more"),
         ((YES_NO, None), "task 2 has no list of choices there"),
         ((["yes", "no"],), "task 1 has no list of choices there, such as"),

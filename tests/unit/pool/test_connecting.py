@@ -128,7 +128,7 @@ def test_what_is_shown_only_may_be_missing(tmp_path, store):
 @pytest.mark.parametrize(
     ("config", "wanted", "error", "told"),
     [
-        (PAIR, Wanted("", "", "numbers"), ConfigurationError, "setting embedding_field.*Take that setting away"),
+        (PAIR, Wanted("", "", "numbers"), ConfigurationError, "setting embedding_field.*Remove that setting"),
         (
             PAIR.replace('<Text name="title"', '<Image name="title"'),
             Wanted("", "title,text"),

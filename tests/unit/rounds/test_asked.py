@@ -39,7 +39,7 @@ def test_the_question_of_the_order_goes_on(running):
 
 @pytest.mark.parametrize("xml", [config("renamed"), config("second", "third")])
 def test_a_question_that_is_gone_is_not_replaced_silently(running, xml):
-    with pytest.raises(LabelConfigError, match='asks no "first" any more') as error:
+    with pytest.raises(LabelConfigError, match='no longer asks "first"') as error:
         learnt(xml, running)
     assert "That order stands" in str(error.value)
     assert "set `question` to its name" in str(error.value)

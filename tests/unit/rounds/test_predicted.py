@@ -113,7 +113,7 @@ def test_diversity_by_numbers_that_come_with_the_tasks(tmp_path: Path) -> None:
 
 def test_parts_that_need_answers_are_refused(tmp_path: Path) -> None:
     project = predicted_project(tmp_path, [one(0.5)], strategy="predictions:0.5,entropy:0.5")
-    with pytest.raises(ConfigurationError, match=r"parts go that need no answers \(it needs probabilities\)"):
+    with pytest.raises(ConfigurationError, match=r"strategies that need no answers \(this one needs probabilities\)"):
         queue_of(project)
 
 

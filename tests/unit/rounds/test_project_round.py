@@ -48,7 +48,7 @@ def test_a_round_that_another_can_replace_waits_shortly_and_leaves_no_line(refus
 def test_a_pin_waits_for_long_and_is_told_where_it_was_in_vain(refused):
     error, waited, lines = refused(RoundRequest(7, train=False, pin="m-0001"))
     assert not isinstance(error, ProjectBusy)
-    assert "What was asked for was not done" in str(error)
+    assert "The request was not carried out" in str(error)
     assert (waited, lines) == (ASKED_PATIENCE, [str(error)])
 
 
