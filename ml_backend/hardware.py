@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import local
@@ -35,7 +35,7 @@ class Hardware:
 
 _chosen = Hardware()
 _entered = local()
-"""Of each thread: whether it is inside of `threads`."""
+"""Of each thread: what it limits while it is inside of `threads`, and how many modules there were then."""
 
 
 def use(hardware: Hardware) -> None:
@@ -100,17 +100,30 @@ def threads() -> Iterator[None]:
     """
     import torch
 
-    if getattr(_entered, "here", False):  # by who called: to set them again costs more than a thousand rows' head
+    if getattr(_entered, "limits", None) is not None:
+        _hold()
         yield
         return
-    before, _entered.here = torch.get_num_threads(), True
+    before = torch.get_num_threads()
     torch.set_num_threads(_chosen.threads)
     try:
-        with _pools(len(sys.modules)).limit(limits=_chosen.threads):
+        with ExitStack() as _entered.limits:
+            _entered.modules = 0
+            _hold()
             yield
     finally:
         torch.set_num_threads(before)
-        _entered.here = False
+        _entered.limits = None
+
+
+def _hold() -> None:
+    """Limit what is loaded by now; by who called, mostly: to set it again costs more than a thousand rows' head.
+
+    Not where a library came since: scipy's own, which the first training of a process imports, would run on all cores.
+    """
+    if _entered.modules != len(sys.modules):
+        _entered.modules = len(sys.modules)
+        _entered.limits.enter_context(_pools(_entered.modules).limit(limits=_chosen.threads))
 
 
 @lru_cache(maxsize=1)

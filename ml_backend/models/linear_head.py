@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ml_backend.models.layers import EncodedNetwork
     from ml_backend.models.logistic_regression import Examples, Solution
+    from ml_backend.models.main_directions import Near
 
 WATCHED = 2_000
 """Validation items; their vectors are kept, as those of evaluation items are anyway."""
@@ -87,10 +88,12 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         validation: LabeledItems | None = None,
         progress: Progress = no_progress,
         weights: NDArray[np.float32] | None = None,
+        near: Near | None = None,
     ) -> TrainingReport:
         """Find the optimum; see ``Model.fit``. Nothing is drawn: the seed changes nothing.
 
         ``weights``: how much each item counts, > 0 ``[N]``, of sets for each class ``[N, C]``; None: all alike.
+        ``near``: what a like problem tells of it. There is one optimum, and the way there is shorter then.
         """
         from ml_backend.models import logistic_regression as regression
         from ml_backend.models.training import held_out
@@ -111,7 +114,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
             path.append(solution.copy())
             progress(len(path), steps)
 
-        solution, losses = regression.minimise(examples, penalty, steps, on_step=on_step)
+        solution, losses = regression.minimise(examples, penalty, steps, start=near, on_step=on_step)
         if len(path) < steps:  # the optimum was found before
             progress(steps, steps)
         regression.put(solution, network.head)

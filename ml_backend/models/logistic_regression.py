@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from ml_backend import hardware
+from ml_backend.models.main_directions import Near, Stretch
 from ml_backend.models.temperature import (
     best_factor,
     best_factor_of_sets,
@@ -75,8 +76,9 @@ def minimise(
     penalty: float,
     steps: int,
     *,
-    start: Solution | None = None,
+    start: Solution | Near | None = None,
     on_step: Callable[[Solution], None] | None = None,
+    least_gain: float = LEAST_GAIN,
 ) -> tuple[Solution, tuple[float, ...]]:
     """The minimum of ``1 / Σw · (Σ w_i CE(y_i, softmax(W x_i + b)) + penalty / 2 |W|²)``, and the loss of each step.
 
@@ -89,34 +91,68 @@ def minimise(
         examples: items, class probabilities and weights.
         penalty: of the squared weights, >= 0.
         steps: of the optimizer, at the most.
-        start: where it begins, such as the solution of a problem like it; None: at 0.
+        start: where it begins, such as the solution of a problem like it, or what that tells beside it; None: at 0.
         on_step: called after each step with where it is then.
+        least_gain: share of the loss that a step must gain.
     """
     from scipy.optimize import OptimizeResult, minimize
 
-    total = float(examples.weights.sum()) / (examples.weights.shape[1] if examples.are_sets else 1)
-    shares = examples.weights / total
-    losses: list[float] = []
-
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        both = torch.from_numpy(flat.reshape(examples.shape).astype(np.float32))
-        weight = both[:, :-1]
-        logits = torch.addmm(both[:, -1], examples.x, weight.T)
-        own, slope = _loss(logits, examples, shares)
-        value = own + penalty / (2 * total) * weight.square().sum()
-        by_weight = slope.T @ examples.x + penalty / total * weight
-        return float(value), torch.hstack([by_weight, slope.sum(dim=0)[:, None]]).double().numpy().ravel()
+    problem, losses = _Problem.of(examples, penalty, start), list[float]()
+    first = np.zeros(examples.shape) if start is None else start
 
     def after(intermediate_result: OptimizeResult) -> None:
         losses.append(float(intermediate_result.fun))
         if on_step is not None:
-            on_step(intermediate_result.x.reshape(examples.shape))
+            on_step(problem.solution(intermediate_result.x))
 
-    first = np.zeros(examples.shape) if start is None else start
-    options = {"maxiter": max(steps, 1), "ftol": LEAST_GAIN, "gtol": TOLERANCE}
+    begin = problem.coordinates(first.solution if isinstance(first, Near) else first)
+    options = {"maxiter": max(steps, 1), "ftol": least_gain, "gtol": TOLERANCE}
     with hardware.threads():  # scipy's own wait for each other at every step of the optimizer
-        found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", callback=after, options=options)
-    return found.x.reshape(examples.shape), tuple(losses or [float(found.fun)])
+        found = minimize(problem.loss, begin, jac=True, method="L-BFGS-B", callback=after, options=options)
+    return problem.solution(found.x), tuple(losses or [float(found.fun)])
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """The loss of coordinates, flat as scipy wants them ``[C (D + 1)]``: the weights, or what stretches into them."""
+
+    examples: Examples
+    penalty: float
+    total: float
+    """Of the examples' weights."""
+    stretch: Stretch | None
+
+    @classmethod
+    def of(cls, examples: Examples, penalty: float, start: Solution | Near | None) -> _Problem:
+        total = float(examples.weights.sum()) / (examples.weights.shape[1] if examples.are_sets else 1)
+        stretch = start.stretched(penalty / total) if isinstance(start, Near) else None
+        return cls(examples, penalty, total, stretch)
+
+    def loss(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The loss, and its slope by the coordinates."""
+        both, x, shrink = self._both(flat), self.examples.x, self.penalty / self.total
+        weight = both[:, :-1]
+        logits = torch.addmm(both[:, -1], x, weight.T)
+        own, slope = _loss(logits, self.examples, self.examples.weights / self.total)
+        by_both = torch.hstack([slope.T @ x + shrink * weight, slope.sum(dim=0)[:, None]])
+        by_both = by_both if self.stretch is None else self.stretch(by_both)
+        return float(own + shrink / 2 * weight.square().sum()), by_both.double().numpy().ravel()
+
+    def solution(self, flat: NDArray[np.float64]) -> Solution:
+        """The weights and biases that coordinates stand for."""
+        return flat.reshape(self.examples.shape) if self.stretch is None else self._both(flat).double().numpy()
+
+    def coordinates(self, solution: Solution) -> NDArray[np.float64]:
+        """Those of weights and biases, flat."""
+        return (solution if self.stretch is None else self.stretch.undone(_tensor(solution)).double().numpy()).ravel()
+
+    def _both(self, flat: NDArray[np.float64]) -> Tensor:
+        both = _tensor(flat.reshape(self.examples.shape))
+        return both if self.stretch is None else self.stretch(both)
+
+
+def _tensor(solution: Solution) -> Tensor:
+    return torch.from_numpy(solution.astype(np.float32))
 
 
 def _loss(logits: Tensor, examples: Examples, shares: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,22 +162,6 @@ def _loss(logits: Tensor, examples: Examples, shares: Tensor) -> tuple[Tensor, T
         return (shares * each).sum(), (torch.sigmoid(logits) - examples.y) * shares
     log_p = log_softmax(logits, dim=1)
     return -(shares @ (examples.y * log_p).sum(dim=1)), (log_p.exp() - examples.y) * shares[:, None]
-
-
-def along_main_directions(x: Tensor, most: int) -> Tensor:
-    """Items by their coordinates along the ``most`` directions in which they spread furthest ``[N, most]``.
-
-    The same as they are where they have no more features than that. A penalised classifier hardly uses the other
-    directions, and its optimum is found here in a fraction of the time.
-    """
-    from scipy.linalg import eigh
-
-    features = x.shape[1]
-    if features <= most:
-        return x
-    spread = (x.T @ x).double().numpy()
-    _, directions = eigh(spread, subset_by_index=(features - most, features - 1))
-    return x @ torch.from_numpy(directions.astype(np.float32))
 
 
 def choose_penalty(examples: Examples, steps: int) -> float:

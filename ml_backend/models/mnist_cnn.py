@@ -51,7 +51,7 @@ class MnistCnn(TorchClassifier["Network"]):
     @classmethod
     def reader(cls, hyperparameters: Mapping[str, Any]) -> ItemReader:  # noqa: ARG003 (it reads in one way)
         """Pictures as small grey squares."""
-        return ItemReader("grey-28", lambda raws: one_by_one(decode_grey, raws))
+        return ItemReader("grey-28", lambda raws: one_by_one(decode_grey, raws), is_light=True)
 
     @classmethod
     def hyperparameters(cls) -> Mapping[str, Any]:

@@ -29,6 +29,8 @@ class ItemReader:
     """An item for each raw content, or the `BadItemError` that says why there is none."""
     rounded: bool = False
     """Whether the items are vectors whose numbers 16 bits are enough for; all are then rounded, kept or not."""
+    is_light: bool = False
+    """Whether to read is to decode and no more, so that it may be done for what perhaps nobody will ask."""
     length: int = 0
     """Numbers that each item must have; 0: any."""
     parts: tuple[ItemReader, ...] = ()

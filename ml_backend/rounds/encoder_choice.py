@@ -13,9 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.encoders import picture_vectors
+from ml_backend.draws import draws_for
+from ml_backend.encoders import feature_store, picture_vectors
 from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
+from ml_backend.label_studio.media import MediaReader
+from ml_backend.models.kept_items import read_kept
 from ml_backend.records import Task
 from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import hint
@@ -57,7 +60,7 @@ def choose(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Round
     if told and "encoder" not in project.settings.hyperparameters:
         recorder.warn(told)
     recorder.report.encoder_choice = chosen.reason
-    return _with(project, chosen.candidate)
+    return replace(_with(project, chosen.candidate), media=_read_ahead(project, chosen.candidate))
 
 
 def _chosen(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Choice:
@@ -80,6 +83,28 @@ def _chosen(project: RoundProject, recorder: Recorder, *, dry_run: bool) -> Choi
     if chosen.reason and chosen.told and not known.get("labels") and not dry_run:
         project.store.write_document(DOCUMENT, {"choice": chosen.candidate.name, "labels": 0, "reason": chosen.reason})
     return chosen
+
+
+def _read_ahead(project: RoundProject, chosen: Candidate) -> MediaReader:
+    """What reads pictures, and those of the sample for the other candidates, too, where that is light.
+
+    A measurement, while people wait for it, then need not fetch some hundred pictures once more.
+    """
+    media, question = project.media, project.question
+    if question.object_tag != "Image" or question.parts or feature_store.kept() is None:
+        return media
+    others = [each for each in candidates("Image", project.settings) if each != chosen]
+    readers = [reader for each in others if (reader := _with(project, each).reader).is_light]
+    values = [question.value(task.data) for task in _sample(project)] if readers else []
+    urls = {value.strip() for value in values if isinstance(value, str)}
+
+    def fetched(url: str, content: bytes) -> None:
+        media.fetched(url, content)
+        if url in urls:
+            for reader in readers:
+                read_kept(reader, [content])
+
+    return replace(media, fetched=fetched) if urls else media
 
 
 def _options(project: RoundProject, known: Mapping[str, Any]) -> list[Candidate]:
@@ -132,7 +157,7 @@ def _measured(
 ) -> tuple[Choice, dict[str, Any]]:
     """The choice by the labels, and what is kept of it."""
     labelled = sorted(project.pool.training, key=lambda pair: pair[0].id, reverse=True)[:MOST_LABELS]
-    others = _spread(project.pool.open, SAMPLE)
+    others = _sample(project)
     right = {name: _right(_with(project, option), labelled, others, recorder) for name, option in options.items()}
     if known.get("labels"):
         before: str | None = str(known["choice"])
@@ -196,8 +221,11 @@ def _right(
     return right
 
 
-def _spread(tasks: Sequence[Task], count: int) -> list[Task]:
-    """Some tasks, evenly from all of them by id: the same ones as long as the pool stays about the same."""
-    ordered = sorted(tasks, key=lambda task: task.id)
-    step = max(1, len(ordered) // count)
-    return ordered[::step][:count]
+def _sample(project: RoundProject) -> list[Task]:
+    """Some open tasks, as chance has it: the same ones from round to round, but for those that were answered since.
+
+    So each picture is read once for all encoders.
+    """
+    tasks = project.pool.open
+    draws = draws_for(np.array([task.id for task in tasks], dtype=np.int64), project.settings.seed)
+    return [tasks[place] for place in np.argsort(draws, kind="stable")[:SAMPLE].tolist()]

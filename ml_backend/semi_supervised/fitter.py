@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
 from ml_backend.records import Progress
 from ml_backend.semi_supervised.graph import Floats
+
+if TYPE_CHECKING:
+    from ml_backend.models.main_directions import Near
 
 WARM_STEPS: Final = 400
 """Training steps of a model that goes on from an earlier one."""
@@ -54,13 +57,25 @@ class PoolFitter:
     """An earlier model that `go_on` goes on from."""
 
     def fit(
-        self, items: Sequence[Any], targets: Targets, most: int | None = None, *, weights: Floats | None = None
+        self,
+        items: Sequence[Any],
+        targets: Targets,
+        most: int | None = None,
+        *,
+        weights: Floats | None = None,
+        near: Near | None = None,
     ) -> tuple[Model, TrainingReport]:
-        """A new model, trained for ``most`` steps at the most; ``weights`` say how much each item counts ``[N]``."""
+        """A new model, trained for ``most`` steps at the most.
+
+        ``weights`` say how much each item counts ``[N]``; ``near``: where an optimum is looked for from, see
+        `LinearHead.fit`.
+        """
         model = self.make()
         more: dict[str, Any] = {}
         if weights is not None and getattr(model, "weighs_items", False):
             more["weights"] = weights
+        if near is not None:
+            more["near"] = near
         return model, self._train(model, items, targets, most, watched=most is None, **more)
 
     def go_on(self, items: Sequence[Any], targets: Targets) -> tuple[Model, TrainingReport]:

@@ -52,6 +52,9 @@ class PoolEmbedding:
     gaps: NDArray[np.float32]
     """Squared distances to them ``[N, k]``."""
     _places: dict[bytes, int] = field(init=False)
+    _digests: dict[int, tuple[Any, bytes]] = field(init=False, default_factory=dict)
+    """Of the arrays that it was asked about, by `id`: a round asks about all of them eight times. What is here cannot
+    be another array meanwhile."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_places", {key: place for place, key in enumerate(self.keys)})
@@ -90,7 +93,7 @@ class PoolEmbedding:
 
     def extended(self, items: Sequence[Any]) -> Self:
         """With the items that it does not know yet; itself where it knows all."""
-        new = {key: item for item in items if (key := digest(item)) not in self._places}
+        new = {key: item for item in items if (key := self._digest(item)) not in self._places}
         if not new:
             return self
         views = list(self.encoder.views(list(new.values())))
@@ -118,7 +121,7 @@ class PoolEmbedding:
 
     def knows(self, items: Sequence[Any]) -> bool:
         """Whether it has all of them."""
-        return all(digest(item) in self._places for item in items)
+        return all(self._digest(item) in self._places for item in items)
 
     def places(self, items: Sequence[Any]) -> Positions:
         """Row of each item; copies share one.
@@ -126,7 +129,15 @@ class PoolEmbedding:
         Raises:
             KeyError: an item that it does not know; see `extended`.
         """
-        return np.array([self._places[digest(item)] for item in items], dtype=np.int64)
+        return np.array([self._places[self._digest(item)] for item in items], dtype=np.int64)
+
+    def _digest(self, item: Any) -> bytes:
+        if isinstance(item, str):
+            return digest(item)
+        known = self._digests.get(id(item))
+        if known is None:
+            known = self._digests[id(item)] = item, digest(item)
+        return known[1]
 
     @cached_property
     def weights(self) -> sparse.csr_matrix:

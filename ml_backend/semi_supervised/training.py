@@ -16,7 +16,7 @@ The result is an ordinary model: what it was trained on does not matter to other
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -48,6 +48,8 @@ from ml_backend.semi_supervised.thresholds import expected_thresholds, suit
 
 if TYPE_CHECKING:
     from scipy import sparse
+
+    from ml_backend.models.main_directions import Near
 
 
 DRAFT_STEPS: Final = 400
@@ -139,6 +141,8 @@ class Tuned:
     penalty: float
     factor: float
     """What all its logits are multiplied by, see `temperature.best_factor`."""
+    near: Near | None = None
+    """What the trials tell of the weights that it will have."""
 
 
 def class_beliefs(pool: TrainingPool, labelled: Positions, targets: Positions) -> Floats:
@@ -183,7 +187,9 @@ def from_pool(
         beliefs = pool.label_probabilities(labelled, targets)
         model, report = _spread_again(trainer, pool, beliefs, labelled, targets)
     else:
-        model, report = _learnt_once(trainer.penalised(tuned.penalty) if tuned else trainer, pool, labelled, targets)
+        near = tuned.near if tuned else None
+        trainer = trainer.penalised(tuned.penalty) if tuned else trainer
+        model, report = _learnt_once(trainer, pool, labelled, targets, near)
         if tuned:
             model.sharpen(tuned.factor)
     pool.suit(model, targets)
@@ -191,13 +197,13 @@ def from_pool(
 
 
 def _learnt_once(
-    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions
+    trainer: PoolFitter, pool: TrainingPool, labelled: Positions, targets: Positions, near: Near | None
 ) -> tuple[Model, TrainingReport]:
     if not are_sets(targets):
-        return spread_once(trainer, pool.items, class_beliefs(pool, labelled, targets))
+        return spread_once(trainer, pool.items, class_beliefs(pool, labelled, targets), near)
     hard, weights = likeliest(set_beliefs(trainer, pool, labelled, targets), sets=True)
     weights[labelled] *= LABEL_WEIGHT
-    return trainer.fit(pool.items, hard, weights=weights)
+    return trainer.fit(pool.items, hard, weights=weights, near=near)
 
 
 def _spread_again(
@@ -221,14 +227,16 @@ def likeliest(beliefs: Floats, *, sets: bool) -> tuple[NDArray[np.int64], Floats
     return beliefs.argmax(axis=1), beliefs.max(axis=1)
 
 
-def spread_once(trainer: PoolFitter, items: Sequence[Any], beliefs: Floats) -> tuple[Model, TrainingReport]:
+def spread_once(
+    trainer: PoolFitter, items: Sequence[Any], beliefs: Floats, near: Near | None = None
+) -> tuple[Model, TrainingReport]:
     """Each item has its likeliest class, and counts by how likely that is ``[N, C]``.
 
     Beliefs themselves as targets would teach the classifier to waver wherever the graph does; a class moves its border
     to where few items are.
     """
     targets, weights = likeliest(beliefs, sets=False)
-    return trainer.fit(items, targets, weights=weights)
+    return trainer.fit(items, targets, weights=weights, near=near)
 
 
 def from_labels(
@@ -261,7 +269,8 @@ def cross_validated(
             beliefs = pool.label_probabilities(labelled, targets)
             pool_says[test] = _likeliest_at_rates(beliefs, pool, targets)[pool.labelled[test]]
         else:
-            model, _ = from_pool(trainer, pool, labelled, targets, tuned)
+            # The trials learnt from labels that are left out here: from their mean nothing may begin.
+            model, _ = from_pool(trainer, pool, labelled, targets, tuned and replace(tuned, near=None))
             pool_says[test] = answers_of(model, model.probabilities(left_out)[:, 0])
         model, _ = trainer.fit([known.items[i] for i in train], targets, FOLD_STEPS)
         pool.suit(model, targets, labels_alone=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend import hardware
 from ml_backend.models.base import LabeledItems
@@ -35,7 +36,9 @@ FEWEST: Final = 8
 MOST: Final = 4_000
 """Items of the pool that a trial learns from."""
 DIRECTIONS: Final = 384
-"""Features of a trial: of more, those are taken along which the items spread furthest."""
+"""Features of a trial: of more, about those are taken along which the items spread furthest."""
+LEAST_GAIN: Final = 1e-5
+"""Share of the loss that a step of a trial must gain: which penalty is the best one shows long before the optimum."""
 
 
 def tune(
@@ -53,42 +56,54 @@ def tune(
         most: items of the pool that a trial learns from, at the most, beside the labelled ones.
         directions: features of a trial, at the most.
     """
-    import torch
-
-    from ml_backend.models.logistic_regression import along_main_directions, folds
+    from ml_backend.models.logistic_regression import folds
+    from ml_backend.models.main_directions import main_directions, near
 
     fold = folds(known.targets, trainer.seed)
     tested = np.zeros(0, np.int64) if fold is None else np.flatnonzero((fold >= 0) & (fold < 3))
     if fold is None or len(tested) < FEWEST:
         return Tuned(USUAL, 1.0)
-    head = cast("LinearHead", trainer.make())
-    steps = max(int(dict(trainer.hyperparameters or {}).get("steps") or head.hyperparameters()["steps"]), 1)
     nodes = sample(pool, trainer.seed, most)
     # A penalty stands beside a sum over items: what is best for a few of them is scaled to all.
-    scale = len(pool.items) / len(nodes)
+    scale, sets = len(pool.items) / len(nodes), are_sets(known.targets)
     found = np.zeros((len(PENALTIES), len(known.items), pool.classes), np.float32)
+    solutions = []
     with hardware.threads():
-        rows = head.vectors([pool.items[i] for i in nodes], head.labels, trainer.hyperparameters)
-        x = along_main_directions(torch.from_numpy(rows), directions)
+        rows, steps = _rows(trainer, pool, nodes)
+        turned = main_directions(rows, directions)
+        x = rows @ turned
         for number in range(3):
             test = np.flatnonzero(fold == number)
             if len(test):
                 train = np.flatnonzero((fold >= 0) & (fold != number))
                 labelled, targets = pool.labelled[train], known.targets[train]
-                if are_sets(targets):
+                if sets:
                     beliefs = set_beliefs(trainer, pool, labelled, targets)[nodes]
                 else:
                     beliefs = class_beliefs(pool, labelled, targets)[nodes]
                 left_out = x[np.searchsorted(nodes, pool.labelled[test])]
-                found[:, test] = _say(x, beliefs, left_out, steps, sets=are_sets(known.targets))
-    factor_of = best_factor_of_sets if are_sets(known.targets) else best_factor
-    factors = [factor_of(rows[tested], known.targets[tested]) for rows in found]
+                found[:, test], at_each = _say(x, beliefs, left_out, steps, sets=sets)
+                solutions.append(at_each)
+    factor_of = best_factor_of_sets if sets else best_factor
+    factors = [factor_of(logits[tested], known.targets[tested]) for logits in found]
     best = int(np.argmin([loss for _, loss in factors]))
-    return Tuned(PENALTIES[best] * scale, factors[best][0])
+    mean = np.mean([at_each[best] for at_each in solutions], axis=0)
+    return Tuned(PENALTIES[best] * scale, factors[best][0], near(mean, x, turned, sets=sets))
 
 
-def _say(x: Tensor, beliefs: Floats, left_out: Tensor, steps: int, *, sets: bool) -> Floats:
-    """Logits of labels left out at each penalty ``[P, T, C]``, by what `training.spread_once` learns."""
+def _rows(trainer: PoolFitter, pool: TrainingPool, nodes: Positions) -> tuple[Tensor, int]:
+    """What a classifier sees of some nodes ``[M, D]``, and the steps of its training."""
+    import torch
+
+    head = cast("LinearHead", trainer.make())
+    steps = max(int(dict(trainer.hyperparameters or {}).get("steps") or head.hyperparameters()["steps"]), 1)
+    return torch.from_numpy(head.vectors([pool.items[i] for i in nodes], head.labels, trainer.hyperparameters)), steps
+
+
+def _say(
+    x: Tensor, beliefs: Floats, left_out: Tensor, steps: int, *, sets: bool
+) -> tuple[Floats, list[NDArray[np.float64]]]:
+    """Logits of labels left out at each penalty ``[P, T, C]``, by what `training.spread_once` learns; the solutions."""
     from ml_backend.models.linear_head import weighted, weighted_sets
     from ml_backend.models.logistic_regression import answers, minimise
 
@@ -97,12 +112,12 @@ def _say(x: Tensor, beliefs: Floats, left_out: Tensor, steps: int, *, sets: bool
         examples, _ = weighted_sets(x.numpy(), hard, likely)
     else:
         examples, _ = weighted(x.numpy(), hard, beliefs.shape[1], likely)
-    says, solution = [], None
+    solutions: list[NDArray[np.float64]] = []
     for penalty in PENALTIES:
         # The optimum of a like penalty is a short way off.
-        solution, _ = minimise(examples, penalty, steps, start=solution)
-        says.append(answers(solution, left_out).numpy())
-    return np.stack(says)
+        start = solutions[-1] if solutions else None
+        solutions.append(minimise(examples, penalty, steps, start=start, least_gain=LEAST_GAIN)[0])
+    return np.stack([answers(solution, left_out).numpy() for solution in solutions]), solutions
 
 
 def sample(pool: TrainingPool, seed: int, most: int) -> Positions:

@@ -119,8 +119,10 @@ from ml_backend import hardware
 def counts():
     return sorted(pool["num_threads"] for pool in threadpool_info())
 with hardware.threads():
-    pass
-import scipy.linalg, sklearn.linear_model  # loaded later than the first use, with libraries of their own
+    import scipy.linalg, sklearn.linear_model  # loaded later than the first use, with libraries of their own
+    with hardware.threads():
+        inside = counts()
+    assert set(inside) == {1}, inside
 with threadpool_limits(limits=2):
     before = counts()
     with hardware.threads():

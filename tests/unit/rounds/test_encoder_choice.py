@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from PIL import Image
 
 from ml_backend.config import ProjectSettings
-from ml_backend.encoders import picture_vectors
+from ml_backend.encoders import feature_store, picture_vectors
+from ml_backend.encoders.feature_store import content_key
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
+from ml_backend.label_studio.media import MediaReader
 from ml_backend.models.photos import Photos
 from ml_backend.models.sentences import Sentences
 from ml_backend.records import Task
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier
-from ml_backend.rounds.encoder_choice import choose
+from ml_backend.rounds.encoder_choice import SAMPLE, choose
 from ml_backend.rounds.project import RoundProject
 from ml_backend.rounds.report import Recorder, Report
 
@@ -94,6 +99,50 @@ def test_a_running_project_keeps_the_eyes_that_were_the_default_until_labels_spe
     assert chosen(version=lite0, image_model="photos")[0] == {"encoder": lite0}
     assert chosen(documented=picture_vectors.DEFAULT, version=lite1)[0] == {}, "what labels have chosen stays chosen"
     assert chosen(image_model="photos")[0] == {}, "a new project begins with the best"
+
+
+LOOKED_AT = range(20, 50)
+
+
+def read_ahead(open_tasks: range, folder: Path) -> set[int]:
+    """Of `LOOKED_AT`, whose pictures are read for the other candidate as they are fetched, in a project of photographs.
+
+    Args:
+        open_tasks: ids of the open tasks.
+        folder: keeps what is read.
+    """
+    tasks = [Task(number, {"image": f"http://pictures/{number}.png"}, is_labeled=False) for number in open_tasks]
+    kept = {"choice": candidates("Image", ProjectSettings())[1].name, "labels": 0, "reason": "as it looks"}
+    store = SimpleNamespace(document=lambda _: kept)
+    pool = SimpleNamespace(training=[], open=tasks)
+    question, nothing = ChoiceQuestion("kind", "image", "Image", "image", ("a", "b")), cast(Any, None)
+    media, told = MediaReader(fetched=lambda url, content: told.append(url)), list[str]()
+    project = RoundProject(nothing, cast(Any, store), question, ProjectSettings(), cast(Any, pool), media, Photos)
+    before = feature_store.kept()
+    feature_store.use(folder)
+    try:
+        chosen = choose(project, Recorder(Report(1)), dry_run=True)
+        raws = {number: picture(number) for number in LOOKED_AT}
+        for number, raw in raws.items():
+            chosen.media.fetched(f"http://pictures/{number}.png", raw)
+        read = cast(Any, feature_store.kept()).get("grey-28", [content_key(raw) for raw in raws.values()])
+    finally:
+        feature_store._Kept.store = before
+    assert len(told) == len(LOOKED_AT), "who took what was fetched before takes it still"
+    return {number for number, raw in raws.items() if content_key(raw) in read}
+
+
+def picture(number: int) -> bytes:
+    content = io.BytesIO()
+    Image.new("L", (2, 2), number).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_pictures_that_a_measurement_will_ask_for_are_read_as_they_are_fetched(tmp_path: Path) -> None:
+    first = read_ahead(range(3 * SAMPLE), tmp_path / "first")
+    assert 0 < len(first) < len(LOOKED_AT), "some tasks"
+    later = read_ahead(range(1, 3 * SAMPLE), tmp_path / "later")
+    assert first <= later, "the same ones, after an answer too"
 
 
 def test_a_machine_without_one_of_two_packages_says_so_each_round(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ import torch
 
 from ml_backend.encoders.photos import Photos as PhotosEncoder
 from ml_backend.models.base import LabeledItems
-from ml_backend.models.logistic_regression import along_main_directions
+from ml_backend.models.logistic_regression import Examples, minimise
+from ml_backend.models.main_directions import main_directions, near
 from ml_backend.models.photos import Photos
 from ml_backend.records import no_progress
 from ml_backend.semi_supervised import tuning
@@ -64,15 +65,39 @@ def test_a_part_of_a_large_pool_stands_for_all_of_it():
     assert any(part.penalty == pytest.approx(p * len(pool.items) / len(nodes)) for p in tuning.PENALTIES)
 
 
-def test_trials_go_by_the_directions_in_which_items_spread_furthest():
-    items, _ = vectors(400, 0)
-    x = torch.from_numpy(np.stack(items))
-    assert along_main_directions(x, 64) is x
-    few = along_main_directions(x, 12)
-    assert few.shape == (400, 12)
-    # No 12 features keep more of what the items are (Eckart & Young 1936).
-    kept = np.linalg.svd(x.numpy(), compute_uv=False)[:12]
-    np.testing.assert_allclose(few.square().sum(), np.square(kept).sum(), rtol=1e-4)
+def spread_out(count, features):
+    """Items that spread ever less from feature to feature, and classes by a few of these."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(count, features)) / np.arange(1, features + 1)).astype(np.float32)
+    return torch.from_numpy(x), (x[:, :8] @ rng.normal(size=(8, CLASSES))).argmax(axis=1)
+
+
+@pytest.mark.parametrize(("features", "wanted", "share"), [(40, 12, 0.9999), (40, 40, 0.9999), (400, 12, 0.999)])
+def test_trials_go_by_the_directions_in_which_items_spread_furthest(features, wanted, share):
+    x, _ = spread_out(500, features)
+    found = main_directions(x, wanted)
+    torch.testing.assert_close(found.T @ found, torch.eye(wanted), atol=1e-4, rtol=0)
+    # No other directions keep more of what the items are (Eckart & Young 1936).
+    kept = np.linalg.svd(x.numpy(), compute_uv=False)[:wanted]
+    assert share < float((x @ found).square().sum()) / np.square(kept).sum() < 1.0001
+
+
+@pytest.mark.parametrize("sets", [False, True])
+@pytest.mark.parametrize("penalty", [1.0, 0.1, 0.0])
+def test_what_a_trial_tells_shortens_the_way_to_the_same_optimum(sets, penalty):
+    x, targets = spread_out(600, 200)
+    examples = Examples(x, torch.eye(CLASSES)[targets], torch.ones(600, CLASSES) if sets else torch.ones(600))
+    directions = main_directions(x, 20)
+    along = Examples(x @ directions, examples.y, examples.weights)
+    trial, _ = minimise(along.take(np.arange(0, 600, 2)), penalty / 2, 200)
+    told = near(trial, along.x, directions, sets=sets)
+    _, far = minimise(examples, penalty, 1000)
+    _, short = minimise(examples, penalty, 1000, start=told)
+    if penalty:
+        assert short[-1] == pytest.approx(far[-1], rel=1e-4)
+    else:  # the classes can be told apart: there is no optimum, only ever larger weights
+        assert short[-1] < 1e-3
+    assert len(short) < 0.8 * len(far)
 
 
 def test_fewer_features_choose_the_same_penalty():
