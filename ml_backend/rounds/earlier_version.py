@@ -1,4 +1,4 @@
-"""The version in use, where a training may go on from it: one of the same question, settings and libraries."""
+"""The version in use, if a training may continue from it: same question, settings and libraries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import answers, library_versions
 
 SHAPE_WEIGHTS: Final = ("seed", "hyperparameters", "embedding", "embedding_options", "class_shares")
-"""Settings without which weights would have become others."""
+"""Settings on which the weights depend."""
 
 
 def earlier_version(project: RoundProject, run: Run) -> Earlier | None:
-    """What a training may go on from; None where there is nothing like it.
+    """What a training may continue from; None if there is nothing suitable.
 
-    Only the newest version: where it is not in use, it was worse, or somebody went back to an older one.
+    Only the newest version will do: if it is not in use, it was worse, or somebody went back to an older one.
     """
     store = project.store
     name = store.current().version
@@ -31,7 +31,7 @@ def earlier_version(project: RoundProject, run: Run) -> Earlier | None:
             return None
         manifest = store.manifest(name)
     except StoreError:
-        return None  # the round says elsewhere that it is damaged
+        return None  # the round reports elsewhere that it is damaged
     if not _is_alike(manifest, project):
         return None
 

@@ -1,4 +1,4 @@
-"""A project's embedding: read from its store, learnt where it is missing, extended to the tasks that came since."""
+"""A project's embedding: read from its store, learnt if it is missing, and extended to tasks that came since."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from ml_backend.strategies.mixture import needs
 
 FILE: Final = "embedding.safetensors"
 GOES_BY_IT: Final = frozenset[Need](("neighbourhood", "embeddings"))
-"""What strategies need of it; those that need embeddings only before a first model."""
+"""What strategies may need of it (embeddings only before a first model)."""
 AT_ONCE: Final = 1000
-"""Unknown tasks that a round embeds before it orders; more would keep the first order waiting. An encoder's own
-``at_once`` goes before."""
+"""Up to so many new tasks are embedded before there is an order; with more, the first order would take too long. An
+encoder's own ``at_once`` takes precedence."""
 
 
 def path_of(project: RoundProject) -> Path:
@@ -43,18 +43,18 @@ def path_of(project: RoundProject) -> Path:
 
 
 def first_part(project: RoundProject, most: int | None = None) -> RoundProject:
-    """The project with as many of its open tasks as can be embedded while people wait; itself where that is all.
+    """The project with only as many open tasks as can be embedded while people wait; unchanged if that is all.
 
-    Those that are embedded already, and some of the others as chance has it: the order of these is better than a random
-    one of all, and stands until all are embedded.
+    These are the tasks that are embedded already and a random sample of the others. An order of them is better than a
+    random order of all, and stands until all are embedded.
 
     Args:
         project: as the round read it.
-        most: how many of the others; None: `AT_ONCE`, or the encoder's own ``at_once``.
+        most: how many new tasks at most; None: the encoder's own ``at_once``, or `AT_ONCE`.
     """
     encoder, _ = choose_encoder(project.settings.embedding, project.question.object_tag)
     if encoder is None or project.outside is not None or not _is_worth_it(project):
-        return project  # a pool outside is embedded before
+        return project  # a pool outside is embedded beforehand
     tasks = _all_tasks(project)
     at_once: int = getattr(encoder, "at_once", AT_ONCE) if most is None else most
     if len(tasks) <= at_once:
@@ -71,11 +71,11 @@ def first_part(project: RoundProject, most: int | None = None) -> RoundProject:
 
 
 def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = False) -> Unlabelled | None:
-    """The embedding of all tasks that train or are open, and the classes' expected shares.
+    """The embedding of all training and open tasks, and the expected shares of the classes.
 
     Args:
         project: as the round read it.
-        recorder: times the work, and takes what is missing.
+        recorder: times the work, and takes a note if nothing can embed the tasks.
         dry_run: write nothing to the store.
 
     Raises:
@@ -115,7 +115,7 @@ def unlabelled(project: RoundProject, recorder: Recorder, *, dry_run: bool = Fal
 
 
 def _is_worth_it(project: RoundProject) -> bool:
-    """Whether something goes by the embedding; else nobody should wait for it."""
+    """Whether anything uses the embedding; otherwise nobody should wait for it."""
     settings = project.settings
     large = len(project.pool.open) >= FEWEST_OPEN
     return settings.learn_from_pool and (large or bool(needs(settings.strategy) & GOES_BY_IT))
@@ -126,7 +126,7 @@ def _all_tasks(project: RoundProject) -> list[Task]:
 
 
 def _read(tasks: Sequence[Task], project: RoundProject, recorder: Recorder) -> list[Any]:
-    """Their items; what has to be fetched may take minutes, which people should see."""
+    """The items of tasks; fetching them may take minutes, so people see its progress."""
     _take_known(tasks, project)
     if all(task.id in project.items for task in tasks):
         return read_tasks(tasks, project, recorder.report).items
@@ -137,22 +137,22 @@ def _read(tasks: Sequence[Task], project: RoundProject, recorder: Recorder) -> l
 
 
 def _take_known(tasks: Sequence[Task], project: RoundProject) -> None:
-    """Into the project's items what need not be fetched."""
+    """Add the items that need not be fetched to those of the project."""
     unread = [task for task in tasks if task.id not in project.items]
     project.items.update(known_items(unread, project.question, project.reader, project.media))
 
 
 def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None:
-    """The stored embedding; None where there is none that can be used, or it was made otherwise.
+    """The stored embedding; None if there is none, or it is damaged or was made in another way.
 
-    With a pool outside, that of this round alone: each looks at other rows, and their vectors are kept with the pool.
+    With a pool outside it is that of this round: each round compares other rows, whose vectors are kept with the pool.
     """
     if project.outside is not None:
         return project.unlabelled.embedding if project.unlabelled is not None else None
     try:
         kept = PoolEmbedding.load(path_of(project)) if path_of(project).exists() else None
     except StoreError:
-        return None  # it can be computed again
+        return None  # it is computed again
     settings = project.settings
     wanted = made_of(encoder, settings.seed, settings.embedding_options, project.read_by)
     if kept is None or kept.made_of != wanted:
@@ -162,13 +162,13 @@ def _kept(project: RoundProject, encoder: type[Encoder]) -> PoolEmbedding | None
 
 
 def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
-    """Labelled tasks that chance chose."""
+    """Labelled tasks that were drawn at random."""
     known = {task.id for task, _ in project.pool.training}
     bulk = answered_in_bulk(task for task, _ in project.pool.training)
     try:
         answers = (looked_up if dry_run else record)(project.store, known, bulk)
     except StoreError:
-        return frozenset()  # the round goes on without, and its measures say what is damaged
+        return frozenset()  # the round goes on without them, and its measures say what is damaged
     first, later = random_sample(
         np.array(sorted(known), dtype=np.int64),
         answers,
@@ -180,7 +180,7 @@ def _drawn(project: RoundProject, *, dry_run: bool) -> frozenset[int]:
 
 
 def _check_shares(project: RoundProject) -> None:
-    """A misspelt label would have the share 0, and never be expected anywhere."""
+    """Refuse other labels: a misspelt one would get the share 0, and never be expected anywhere."""
     given, labels = project.settings.class_shares, project.question.labels
     if given and set(given) != set(labels):
         raise ConfigurationError(

@@ -44,31 +44,31 @@ class RoundProject:
     items: dict[int, Any] = field(default_factory=dict)
     """Task id → item, of what this round has read so far."""
     others: tuple[tuple[ChoiceQuestion, TaskPool], ...] = ()
-    """The questions that are learnt beside the first, each with the tasks as it divides them."""
+    """The questions that are learnt beside the first, each with the tasks divided by their answers to it."""
     vector_length: int = 0
-    """Numbers that each item has, where they come with the tasks; else 0."""
+    """How many numbers each item has, if the numbers come with the tasks; otherwise 0."""
     unlabelled: Unlabelled | None = None
-    """What was learnt of its tasks without labels; None where nothing was, or not yet."""
+    """What was learnt from its tasks without labels; None if nothing was, or not yet."""
     outside: OutsidePool | None = None
-    """The pool that it is connected to. Some rows of it are among the open tasks, with numbers that no task has."""
+    """The pool that it is connected to. Some of its rows are among the open tasks, under numbers that no task has."""
     keys: Mapping[int, int] = field(default_factory=dict)
-    """Task id → what draws go by instead: of tasks that came from a pool outside, the number of their row."""
+    """Task id → the number that random draws use instead: for tasks made from a row of a pool outside, the row's."""
 
     def draw_ids(self, task_ids: Sequence[int] | Ids) -> Ids:
-        """What draws go by, of some tasks ``[N]``."""
+        """The numbers of some tasks ``[N]`` that random draws use."""
         return np.array([self.keys.get(int(task), int(task)) for task in task_ids], dtype=np.int64)
 
     @cached_property
     def reader(self) -> ItemReader:
-        """How its model reads the content of tasks."""
+        """How the project's model reads the content of tasks."""
         found = reader_of(self.model, self.settings.hyperparameters)
         return replace(found, length=self.vector_length) if self.vector_length else found
 
     @property
     def read_by(self) -> str:
-        """The network that makes its items, where settings alone do not tell; else empty.
+        """The network that makes the items, if the settings alone do not determine it; otherwise empty.
 
-        Two networks may make as many numbers, which must not be mixed.
+        Two networks may make vectors of the same length, which must not be mixed.
         """
         return self.reader.name if self.reader.rounded else ""
 
@@ -76,18 +76,18 @@ class RoundProject:
         """An untrained model of the project's question.
 
         Raises:
-            ModelError: it takes one choice per answer, and the question several.
+            ModelError: the model learns single choices, and the question takes several.
         """
         return new_model(self.model, self.question.labels, multiple=self.question.multiple)
 
     @property
     def label_counts(self) -> dict[str, int]:
-        """How many answers have each label, of those that it is trained on."""
+        """How many of the training answers have each label."""
         return dict(Counter(each for _, label in self.pool.training for each in unpack(label)))
 
 
 class OutsidePool(Protocol):
-    """What a round asks of a pool outside Label Studio, which has only those rows as tasks that people should see.
+    """What a round needs from a pool outside Label Studio, of which only the rows that people should see are tasks.
 
     A row takes part in a round as an open task, under a number that no task has (`pool.row_keys`).
     """
@@ -97,47 +97,47 @@ class OutsidePool(Protocol):
         """How many there are."""
 
     def settle(self, now: Project, recorder: Recorder) -> None:
-        """Finish what a round that was cut off announced: its rows become tasks, once each.
+        """Finish what a round that was cut off had announced: its rows become tasks, each once.
 
         Raises:
             LabelStudioError: they cannot be looked for, or imported.
         """
 
     def attached(self, project: RoundProject, recorder: Recorder) -> RoundProject:
-        """The project as the pool's vectors suit it, with the rows that the last pass left among its open tasks."""
+        """The project with the model that reads the pool's vectors, and the last pass's candidates as open tasks."""
 
     def searched(
         self, project: RoundProject, model: Model | None, recorder: Recorder, heads: Sequence[Head] = ()
     ) -> RoundProject:
-        """The project with other rows among its open tasks: those that are worth comparing now.
+        """The project with the rows that are worth comparing now in place of the earlier ones among its open tasks.
 
         Args:
             project: as the round read it.
-            model: of the first question; None before a first.
-            recorder: times it, and takes what keeps the pool from being searched.
-            heads: of the questions beside it.
+            model: the first question's model; None before there is one.
+            recorder: times the search, and takes a warning if the pool cannot be searched.
+            heads: those of the questions beside it.
         """
 
     def sample(self, project: RoundProject, count: int) -> Sequence[Task]:
-        """So many of its rows that are no tasks, at the most: a uniform sample, the same one from round to round."""
+        """A uniform sample of at most ``count`` rows that are not tasks, the same one from round to round."""
 
     def fed(
         self, project: RoundProject, chosen: Sequence[int], recorder: Recorder
     ) -> tuple[RoundProject, Mapping[int, int]]:
-        """Make tasks of the rows among the chosen; the project with them, and number of each row → its task's id.
+        """Turn the rows among the chosen into tasks; returns the project with them, and row number → task id.
 
         Raises:
-            LabelStudioError: Label Studio did not take them; they are announced, and a later round finishes it.
+            LabelStudioError: Label Studio did not accept them; they are announced, and a later round makes them tasks.
         """
 
     def concluded(self, project: RoundProject, recorder: Recorder) -> None:
-        """What nobody waits for, after the new order stands; fails no round."""
+        """Do what nobody waits for, once the new order stands; an error here fails no round."""
 
 
 def read_tasks(
     tasks: Sequence[Task], project: RoundProject, report: Report, progress: Progress = no_progress
 ) -> Examples:
-    """Items of tasks for the project's model, read once a round; what cannot be read goes into the report."""
+    """Items of tasks for the project's model, each read once per round; unreadable tasks go into the report."""
     unread = [task for task in tasks if task.id not in project.items]
     new = read_items(unread, project.question, project.reader, project.media, progress)
     report.left_out.update(new.left_out)

@@ -1,4 +1,4 @@
-"""The steps ``score`` and ``rank`` of a round: its open tasks in the order in which people are asked."""
+"""The steps ``score`` and ``rank`` of a round: put the open tasks in the order in which people are asked."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def make_queue(
         project: as the round read it, with open tasks.
         model: what scores them; None before a first one.
         version: the model's name.
-        taken: the model versions that Label Studio has, so that the new one's number is free.
+        taken: the model versions that Label Studio has; the new queue gets a number beyond theirs.
         run: the round.
-        heads: of the questions beside the first.
+        heads: the heads of the questions beside the first.
 
     Returns:
-        The project, with the tasks that chosen rows of a pool outside became, and the queue.
+        The project, with the tasks that were made from chosen rows of a pool outside, and the queue.
 
     Raises:
         LabelStudioError: Label Studio did not take these rows.
@@ -117,9 +117,9 @@ def _as_tasks(
     rankings: list[QuestionRanking],
     run: Run,
 ) -> tuple[RoundProject, Selection, QueryContext, list[QuestionRanking]]:
-    """What was chosen, and all that is known, by ids of tasks again, not by what draws go by.
+    """Turn chosen rows of a pool outside into tasks (not in a dry run), and name everything by task ids again.
 
-    Rows of a pool outside among the chosen become tasks, but in a dry run.
+    Until then, rows of the pool and the tasks made from them are known by the numbers that draws use.
     """
     if project.outside is None:
         return project, chosen, context, rankings
@@ -142,7 +142,7 @@ def _renamed(context: QueryContext, names: Mapping[int, int]) -> QueryContext:
 def _context(
     project: RoundProject, model: Model | None, settings: ProjectSettings, count: int, report: Report
 ) -> QueryContext:
-    """The open tasks that can be chosen and read, and what the strategy needs beside them."""
+    """The open tasks that can be read and chosen, and whatever else the strategy needs."""
     tasks, trained = project.pool.open, model is not None
     ids = project.draw_ids([task.id for task in tasks])
     candidates = first_candidates(ids, settings, trained=trained, count=count)
@@ -165,14 +165,14 @@ def _context(
 
 
 def _in_words(strategy: str, choice: str) -> str:
-    """A strategy and what ``auto`` in it asks for now, whose name begins that."""
+    """A strategy, and what ``auto`` in it asks for now (a text that begins with ``auto``)."""
     if strategy == "auto":
         return choice
     return f"{strategy} ({choice})" if choice else strategy
 
 
 def _auto_choice(project: RoundProject, *, trained: bool) -> str:
-    """What ``auto`` asks for now, and by which neighbours."""
+    """What ``auto`` asks for now, and which vectors its neighbours come from."""
     labels, sets = len(project.pool.training), project.question.multiple
     choice = explain(labels, len(project.label_counts), len(project.question.labels), sets=sets)
     if project.unlabelled is None:
@@ -181,7 +181,7 @@ def _auto_choice(project: RoundProject, *, trained: bool) -> str:
 
 
 def _guess(chosen: Selection, place: int, labels: Sequence[str]) -> str | None:
-    """What the model says of the task at a place: a label, or the text for a set; None where no model scored."""
+    """The model's guess for the task at a place: a label, or the text for a set; None if no model scored."""
     if chosen.sets is not None:
         return pack([labels[c] for c in np.flatnonzero(chosen.sets[place])], labels)
     return None if chosen.winner is None else labels[chosen.winner[place]]

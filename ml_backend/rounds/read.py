@@ -30,11 +30,11 @@ from ml_backend.store.queue_overrides import QueueOverrides, forget
 from ml_backend.store.queue_overrides import read as read_overrides
 
 SHOWN_ANSWERS: Final = 20
-"""Tasks with unreadable answers that a warning names."""
+"""How many tasks with unreadable answers a warning names."""
 
 
 def read_project(present: Present, store: ProjectStore, run: Run, outside: OutsidePool | None) -> RoundProject:
-    """What the round goes by: the question, the settings and all tasks, divided by what is done with them.
+    """Read what the round is based on: the question, the settings, and all tasks, divided by how they are used.
 
     Raises:
         LabelConfigError: the project does not ask one choice about one image or text.
@@ -74,10 +74,12 @@ def read_project(present: Present, store: ProjectStore, run: Run, outside: Outsi
 def _asked(
     present: Present, store: ProjectStore, workspace: Workspace, settings: ProjectSettings, step: Step
 ) -> tuple[LabelingConfig, TaskCache, Refresh]:
-    """What is asked, and the copy of the tasks as they are now. Choices that come with these are read of all."""
+    """The question, and the copy of the tasks as they are now; choices that come with the tasks are read from all."""
     now = present.project
     xml, wanted = now.label_config, settings.wanted
-    known = None if option_fields(xml) else read_asked(xml, now.id, store, wanted)  # refused before much is read
+    known = (
+        None if option_fields(xml) else read_asked(xml, now.id, store, wanted)
+    )  # a config that cannot be learnt is refused before much is read
     cache = TaskCache(store.task_cache_path)
     cache.shrink()
     refresh = cache.refresh(
@@ -91,12 +93,12 @@ def _asked(
 
 
 def _media(workspace: Workspace, cache: TaskCache, question: ChoiceQuestion) -> MediaReader:
-    """What reads the tasks' content; texts are kept as they are fetched, of pictures a small one to be shown."""
+    """The reader of the tasks' content; it keeps fetched texts as they are, and small versions of pictures."""
     read = MediaReader(workspace.client, fetcher=workspace.fetcher)
     read = replace(read, budget=Budget(workspace.media_seconds, what="one round"))
     by_url = question.by_url or any(part.by_url for part in question.parts)
     if by_url and question.shown_as == "Image":
-        return read  # texts and pictures are kept in one place: neither could be told from the other
+        return read  # texts and pictures are kept in the same place, and could not be told apart
     if by_url:
         return replace(read, cached=cache.cached_text, fetched=cache.keep_text)
     return replace(read, cached=cache.cached_media, fetched=cache.keep_thumbnail)
@@ -107,7 +109,7 @@ def _all(pool: TaskPool) -> list[Task]:
 
 
 def kind_changed(before: ChoiceQuestion | None, now: ChoiceQuestion) -> str:
-    """What it means for the answers so far that the question takes several choices now, or one; empty otherwise."""
+    """A message for when the question has begun or ceased to take several choices; empty if neither."""
     if before is None or before.multiple == now.multiple:
         return ""
     if now.multiple:
@@ -138,14 +140,14 @@ def settings_of(
 def forget_overrides(
     store: ProjectStore, overrides: QueueOverrides, open_tasks: Iterable[Task], dropped: Collection[int]
 ) -> None:
-    """Forget what people wanted of tasks that are answered, skipped or gone."""
+    """Forget people's wishes about tasks that are answered, skipped or gone."""
     if overrides.front or overrides.dropped:
         open_ids = {task.id for task in open_tasks}.union(dropped)
         forget(store, {*overrides.front, *overrides.dropped} - open_ids)
 
 
 def warn_unread(left_out: Sequence[int], recorder: Recorder) -> None:
-    """Tell which tasks Label Studio does not give."""
+    """Warn of tasks that Label Studio cannot deliver."""
     if left_out:
         shown = ", ".join(map(str, left_out[:5]))
         recorder.warn(
@@ -165,7 +167,7 @@ def _warn_about(project: RoundProject, recorder: Recorder) -> None:
 
 
 def warn_left_out(skipped: int, dropped: int, recorder: Recorder) -> None:
-    """Tell how many open tasks are not asked."""
+    """Warn of open tasks that are not asked."""
     if skipped:
         recorder.warn(f"{skipped} skipped tasks are left out of the queue.", "skipped")
     if dropped:
@@ -173,7 +175,7 @@ def warn_left_out(skipped: int, dropped: int, recorder: Recorder) -> None:
 
 
 def warn_served(now: Project, current: Current, recorder: Recorder) -> None:
-    """Tell what of Label Studio's settings is not as the last round left it, or keeps people from the queue."""
+    """Warn of settings in Label Studio that were changed since the last round, or that keep people from the queue."""
     if current.queue and now.sampling != UNCERTAINTY_SAMPLING:
         recorder.warn(f'Sampling had been set to "{now.sampling}": set back to "{UNCERTAINTY_SAMPLING}".')
     if current.queue and now.model_version != current.queue:
@@ -186,7 +188,7 @@ def warn_served(now: Project, current: Current, recorder: Recorder) -> None:
 
 
 def warn_of_answers(pool: TaskPool, recorder: Recorder, of: str = "") -> None:
-    """Tell the answers that are left out; ``of``: to which question, where there are several."""
+    """Warn of answers that are left out; ``of`` names their question if there are several."""
     if pool.foreign_labels:
         shown = ", ".join(f"{label!r} ({count})" for label, count in pool.foreign_labels.most_common(5))
         rest = "; the other labels of their sets count" if pool.multiple else ""

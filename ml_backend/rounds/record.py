@@ -1,4 +1,4 @@
-"""A round that is remembered: its line in the project's log, its steps while it runs, what it saw of Label Studio."""
+"""Runs a round and remembers it: its line in the project's log, its steps while it runs, and what it saw."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_MESSAGES: Final = 20
 """Warnings of a round that its line and the process's log repeat."""
 INTERRUPTED: Final = "Interrupted by the person who ran it; model and order are as they were."
 UNFORESEEN: Final = "unforeseen"
-"""Before the name of an error that is none of ours: its text may hold anything."""
+"""Comes before the name of a foreign error, whose text is not kept because it may contain anything."""
 
 
 def record_round(
@@ -39,7 +39,7 @@ def record_round(
     run: Callable[..., Report] = run_round,
     patience: float = NOTES_PATIENCE,
 ) -> Report:
-    """``run_round``, remembered: a line in the project's log, and what it saw where it trained.
+    """Run a round and remember it: a line in the project's log and, if it trained, what it saw in Label Studio.
 
     All log records made meanwhile carry the project, the round's id and the model version, see `logs`.
 
@@ -48,7 +48,7 @@ def record_round(
         request: what is asked of the round.
         options: how to run it.
         observer: watches the steps.
-        new_id: names the round, in `rounds.jsonl` and in logs.
+        new_id: makes the round's id for `rounds.jsonl` and the logs.
         run: does the round: called as ``run_round``.
         patience: seconds to wait for the lock of notes that are shared.
 
@@ -86,9 +86,10 @@ def _tell_end(report: Report) -> None:
 
 
 def _noted(report: Report, request: RoundRequest) -> Seen | None:
-    """What was there, with what the round then read, and the tasks that it made itself; None: it is still news.
+    """What the round saw in Label Studio, including tasks that it made itself; None if the changes still need a round.
 
-    A round by another model's predictions does all that one that trains would do there.
+    A round that does not train leaves them for the next one. In a project ordered by another model's predictions, no
+    round trains, and each takes them up.
     """
     seen = report.seen
     if seen is None or (not request.train and report.predictions is None):
@@ -99,13 +100,13 @@ def _noted(report: Report, request: RoundRequest) -> Seen | None:
 
 
 def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:
-    """Whether a failure is one of the project's rounds, and not of an attempt or a dry run, which leave no line."""
+    """Whether a failure belongs in the project's log: not that of a dry run, or of an attempt that had not begun."""
     is_round = not options.dry_run and not isinstance(exc, ProjectBusy)
     return is_round and (has_begun or options.log_attempts)
 
 
 def _told(exc: BaseException) -> str:
-    """What the log keeps of an error, told to the process's log as well."""
+    """The text of an error for the project's log; it is also written to the log of the process."""
     if isinstance(exc, ProjectBusy):
         log.info("no round was run: %s", exc)
         return str(exc)

@@ -1,4 +1,4 @@
-"""What a round did: steps with their times, warnings, tasks left out. Every edge shows the same report."""
+"""What a round did: steps with their times, warnings, tasks left out. Server, commands and simulation all show it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Report:
     steps: list[StepTime] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
-    """Warning → the count of ``counted`` that it speaks of: once that has changed, the warning no longer holds."""
+    """Warning → the entry of ``counted`` that it is about: once that count has changed, the warning no longer holds."""
     counted: dict[str, int] = field(default_factory=dict)
     """How many tasks of each kind the round read: `examples.TaskPool.counts`."""
     left_out: dict[int, str] = field(default_factory=dict)
@@ -46,42 +46,42 @@ class Report:
     trained: bool = False
     """Whether a new version was trained and stored."""
     held_back: str | None = None
-    """The version of the present labels, where it was not promoted."""
+    """The version trained on the present labels, if it is not served."""
     learnt_from: str = ""
-    """What the trained version learnt from, pool or labels alone, and why."""
+    """What the new version learnt from, the pool or the labels alone, and why."""
     encoder_choice: str = ""
-    """Which model and encoder the project uses and why, where its settings leave that open."""
+    """Which model and encoder the project uses and why, if its settings leave that open."""
     choice: str = ""
-    """What the strategy asks for now and why, where it decides that itself (``auto``)."""
+    """What the strategy asks for now and why, if it decides that itself (``auto``)."""
     instant: str = ""
-    """Whether answers change the order before the next round, and if not, why; empty where no order was made."""
+    """Whether answers change the order before the next round, and if not, why; empty if no order was made."""
     metrics: dict[str, Any] | None = None
     """Of ``version``."""
     measures: dict[str, Any] | None = None
     """What is known about the loop itself; see ``measures``."""
     labels: int = 0
-    """Answers that a version is trained on."""
+    """How many answers a version is trained on."""
     label_counts: dict[str, int] = field(default_factory=dict)
     """How many of them have each label."""
     open_tasks: int = 0
     newest_answer: str = ""
-    """Time of the newest answer that the round read, as Label Studio writes times; empty where there is none."""
+    """Time of the newest answer that the round read, as Label Studio writes times; empty if there is none."""
     predictions: str | None = None
     """What other models had predicted when the round read it (`log.Seen`); None where they do not order the project."""
     beside: list[str] = field(default_factory=list)
-    """What is known of each question beside the first, in words."""
+    """What is known about each question beside the first, in words."""
     agreement: Agreement | None = None
-    """Of people, where tasks have several answers."""
+    """How far people agree, if tasks have several answers."""
     doubted: list[int] | None = None
-    """Tasks in the tab "Re-check", most doubtful first; None where the project has no such tab."""
+    """Tasks in the tab "Re-check", most doubtful first; None if the project has no such tab."""
     queue: Queue | None = None
     published: bool = False
     seen: Seen | None = None
-    """The project as the round began to read it; None where it did not come that far."""
+    """The project as it was when the round began to read it; None if it did not get that far."""
     fed: Seen | None = None
-    """What `log.look` saw after rows of a pool outside became tasks, so that they are no news; None where none did."""
+    """What `log.look` saw after rows of a pool outside became tasks, which are then no news; None if none did."""
     replaced: list[str] = field(default_factory=list)
-    """Our older orders that this round deleted; younger ones stay for people who have their tasks open."""
+    """Our replaced orders that this round deleted; recent ones stay for people who have one of their tasks open."""
 
     @property
     def seconds(self) -> float:
@@ -96,7 +96,7 @@ class Observer(Protocol):
         """A step begins."""
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """``done`` of ``total`` units of the step are behind it; ``total`` is 0 where it is not known."""
+        """``done`` of ``total`` units of the step are done; ``total`` is 0 if it is not known."""
 
     def step_finished(self, step: StepTime) -> None:
         """A step is done."""
@@ -167,7 +167,7 @@ class Recorder:
                 self.warn(f"{warning}: {reason}")
 
     def warn(self, text: str, about: str | None = None) -> None:
-        """Note something the user should know, once; ``about`` names the count that it speaks of."""
+        """Note something that people should know, once; ``about`` names the count that it is about."""
         if text not in self.report.warnings:
             self.report.warnings.append(text)
         if about:

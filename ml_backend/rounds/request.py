@@ -1,4 +1,4 @@
-"""What is asked of one round: one record from HTTP, schedule or command to where the round runs."""
+"""What a round is asked to do: one record on its way from HTTP, scheduler or command to where the round runs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class RoundRequest:
     project_id: int
     """The project in Label Studio."""
     trigger: str = ASKED
-    """Why: ``asked``, or the word of the scheduler's rule (``labels``, ``time``) or of a command (``sync``)."""
+    """Why the round runs: ``asked``, a rule of the scheduler (``labels``, ``time``), or a command (``sync``)."""
     train: bool = True
-    """Whether to fit; else the stored version only orders the open tasks anew."""
+    """Whether to train; otherwise the stored version only makes a new order of the open tasks."""
     pin: str | None = None
     """Serve this version from now on, until it is unpinned."""
     unpin: bool = False
-    """Let rounds choose the version again."""
+    """Unpin: let rounds choose the version again."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Extra params of the project that change, in this round and for those to come; None takes one away."""
+    """Extra params of the project to be changed, for this round and all later ones; None removes one."""
 
     def then(self, later: RoundRequest) -> RoundRequest:
-        """One round, for this one's reason, that leaves the project as this request and then ``later`` would.
+        """One request in place of two, with this one's reason: its round leaves the project as both would in turn.
 
-        It trains where either asks it; of two versions to pin, or a pin and its end, the later word holds; changes of
+        It trains if either of them asks for it. Of two requests about pinning, the later one counts. Changes of
         settings add up.
         """
         about_pin = later if later.pin or later.unpin else self
@@ -46,19 +46,19 @@ class RoundRequest:
 
     @property
     def is_one_of_a_kind(self) -> bool:
-        """Whether it does what no later round would do by itself in its place: choose a version, or order at once."""
+        """Whether no later round would do the same by itself: it pins, unpins, or only makes a new order."""
         return bool(self.pin) or self.unpin or not self.train
 
     def as_options(self) -> dict[str, Any]:
-        """What the request says beside project and trigger, for Redis; ``from_options`` reads it."""
+        """Everything except project and trigger, for Redis; ``from_options`` reads it."""
         return {"train": self.train, "pin": self.pin, "unpin": self.unpin, "changes": dict(self.settings)}
 
     @classmethod
     def from_options(cls, project_id: int, trigger: str = ASKED, options: Mapping[str, Any] | None = None) -> Self:
-        """A request that came over Redis.
+        """A request that came through Redis.
 
         Raises:
-            ConfigurationError: from another release, with other fields.
+            ConfigurationError: another release made it, with other fields.
         """
         fields = dict(options or {})
         settings = fields.pop("changes", {})  # the name in jobs that older servers queued, and older workers read
@@ -72,34 +72,34 @@ class RoundRequest:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How whoever runs a round wants it run; not part of what is asked for, and never sent anywhere."""
+    """How to run a round, as decided by whoever runs it; it is not part of the request, and never sent anywhere."""
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """Settings for this round alone, over the project's extra params."""
     whole_pool: bool = False
     """Queue every open task instead of the first ``queue_size``."""
     dry_run: bool = False
-    """Rank, but write neither to Label Studio nor to the store."""
+    """Make the order, but write neither to Label Studio nor to the store."""
     fit_random: bool = False
-    """After the new order stands, fit one model of random labels where one is due, to measure what the order saves."""
+    """Once the new order stands, fit one model of random labels if one is due, to measure what the order saves."""
     draw_map: bool = False
-    """After the new order stands, draw a map of the pool, unless the project's settings say not to."""
+    """Once the new order stands, draw a map of the pool, unless the project's settings switch that off."""
     patience: float = 0
-    """Seconds to wait for another round of the project."""
+    """Seconds to wait while another round of the project is running."""
     log_attempts: bool = True
-    """Whether the project's log keeps a failure from before the first step too: not where a person at a terminal reads
-    it (a wrong token, a wrong URL), and nothing of the project failed. That the project was busy is never kept."""
+    """Whether the project's log also keeps failures from before the first step, such as a wrong token or URL. At a
+    terminal a person sees them at once, and nothing in the project failed. That it was busy is never kept."""
     at_once: int | None = None
-    """New tasks up to which all are embedded before there is an order; None: as many as suit the encoder."""
+    """Up to so many new tasks are all embedded before there is an order; None: a number that suits the encoder."""
     told: tuple[str, ...] = ()
-    """What is to be said to people beside the round's own warnings."""
+    """Warnings to be added to the round's own."""
 
 
 ORDINARY_RUN: Final = RunOptions()
 
 
 def merged(params: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``params`` with ``changes`` on top, nested mappings (``hyperparameters``) entry by entry; None stays a value."""
+    """``params`` updated with ``changes``; nested mappings (``hyperparameters``) are merged, and None is a value."""
     found = dict(params)
     for name, value in changes.items():
         known = found.get(name)
@@ -109,9 +109,9 @@ def merged(params: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 
 
 def applied(params: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Extra params after ``changes``: what changes to None is gone and has its default again.
+    """Extra params after ``changes``: those that change to None are removed, so that the default applies again.
 
-    What else is None stays: ``promote_margin`` has a meaning for it.
+    Other values of None stay, because None means something for ``promote_margin``.
     """
     found = dict(params)
     for name, value in changes.items():

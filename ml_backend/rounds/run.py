@@ -1,4 +1,4 @@
-"""One round: read, fit, judge, score, rank, store, publish. Webhook, poller, scripts and simulation all call it."""
+"""One round: read, fit, judge, score, rank, store, publish. Server, workers, commands and simulation all use it."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def run_round(
 ) -> Report:
     """Run one round of one project.
 
-    Without new labels or settings nothing is trained again; the same version scores the tasks that are open now.
+    Without new labels or settings nothing is trained; the same version scores the tasks that are open now.
 
     Args:
         workspace: what rounds share.
-        request: what is asked of it; changes of settings are made before, by `project_round.run_request`.
+        request: what the round should do; `project_round.run_request` makes changes of settings before.
         options: how to run it.
         observer: watches the steps.
 
     Raises:
         LabelStudioError: Label Studio failed; the old order stands.
         LabelConfigError: the project does not ask one choice about one image or text.
-        ConfigurationError: wrong settings, or changes of settings that nobody has made.
+        ConfigurationError: wrong settings, or a request for changes of settings that were not made before.
         StoreError: the store failed, or another round of the project is running.
     """
     if request.settings:
         raise ConfigurationError(
             f"Nobody has made the changes of {', '.join(request.settings)} that this round is asked for: "
-            "ask for it by run_request, which does."
+            "use run_request, which makes them."
         )
     run = Run.begin(workspace, request, options, observer)
     report = run.report
     store = workspace.store(workspace.client.project(request.project_id).uid)
     with nullcontext() if run.is_dry else store.lock(timeout=options.patience):
-        # Under the lock: another round may have published while this one waited for it, and what holds it may be
-        # writing annotations that it takes back (the order proof).
+        # Only under the lock: its last holder may have published an order, or (the order proof) have written
+        # annotations that it takes back.
         present = read_present(workspace.client, request.project_id)
         report.title, report.seen = present.project.title, seen_in(present)
         if not run.is_dry:
@@ -80,7 +80,7 @@ def _run_learning(present: Present, store: ProjectStore, run: Run) -> None:
     """The round of a project whose question is learnt."""
     read = _read(present, store, run)
     first = first_part(read, run.options.at_once)
-    if first is not read:  # embedding the pool may take long: an order stands meanwhile
+    if first is not read:  # embedding the pool may take long: meanwhile people get an order of this part
         _fit_and_serve(first, run, with_pool=False)
         if run.is_dry:
             return
@@ -90,18 +90,18 @@ def _run_learning(present: Present, store: ProjectStore, run: Run) -> None:
 
 
 def _read(present: Present, store: ProjectStore, run: Run) -> RoundProject:
-    """The project, and the pool outside that it is connected to, after what an earlier round left half done there."""
+    """Read the project and the pool outside that it is connected to, after finishing what an earlier round began."""
     workspace = run.workspace
     outside = workspace.outside(store, workspace.client, run.is_dry) if workspace.outside else None
     if outside is not None and not run.is_dry:
         outside.settle(present.project, run.recorder)
-        present = read_present(workspace.client, present.project.id)  # that may have deleted tasks
+        present = read_present(workspace.client, present.project.id)  # settling may have deleted tasks
     return read_project(present, store, run, outside)
 
 
 def _settle(now: Project, store: ProjectStore, *, unpin: bool) -> None:
-    """End what an earlier round left half done, and unpin the version."""
-    if store.announced():  # it was cut off while it published
+    """Finish what an earlier round left half done, and unpin the version."""
+    if store.announced():  # a round was cut off while it published
         store.settle(now.model_version)
     if unpin:
         store.set_current(replace(store.current(), pinned=None))
@@ -126,8 +126,8 @@ def _fit_and_serve(read: RoundProject, run: Run, *, with_pool: bool = True) -> R
 
 
 def _conclude(project: RoundProject, run: Run) -> None:
-    """What nobody waits for, after the new order stands."""
-    text_vectors.release()  # its libraries make the map the peak of a round's memory, and all vectors are known by now
+    """Do what nobody waits for, once the new order stands."""
+    text_vectors.release()  # all vectors are known by now, and with its libraries the map would be the peak of memory
     if project.outside is not None:
         project.outside.concluded(project, run.recorder)
     if run.options.draw_map:

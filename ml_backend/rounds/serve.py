@@ -1,4 +1,4 @@
-"""The second half of a round: which version annotators get, and its order in Label Studio."""
+"""The second half of a round: choose the version that annotators get, and publish its order in Label Studio."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ml_backend.store.versions import answers, newest_usable
 
 KIND_CHANGED: Final = "The labeling config takes another number of choices per answer than the served model learnt."
 COVERAGE: Final = "typiclust"
-"""Strategy of the order while the model is no better than guessing."""
+"""The strategy to order by while the model is no better than guessing."""
 
 
 def serve(project: RoundProject, newest: str | None, run: Run) -> RoundProject:
@@ -73,13 +73,13 @@ def serve(project: RoundProject, newest: str | None, run: Run) -> RoundProject:
 
 
 def _served(store: ProjectStore) -> tuple[str, ...]:
-    """The queue that people get until the new one is there."""
+    """The queue that people get until the new one is published."""
     before = store.current().queue
     return () if before is None else (before,)
 
 
 def _take_empty(project: RoundProject, run: Run) -> None:
-    """Let people submit that none of the labels fits, where that is an answer."""
+    """Let people submit an annotation without a choice, if “none of the labels” is an answer."""
     if not project.question.none_is_an_answer or project.now.takes_empty:
         return
     run.workspace.client.take_empty(project.now.id)
@@ -90,7 +90,7 @@ def _take_empty(project: RoundProject, run: Run) -> None:
 
 
 def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -> None:
-    """Say why there is none; a version that is to be pinned will be the next order's."""
+    """Warn that there is no new order, and why; a version to be pinned is remembered for the next one."""
     if pin:
         project.store.set_current(replace(project.store.current(), pinned=pin))
     if project.pool.open:
@@ -100,7 +100,7 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
 
 
 def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[QuestionHead]) -> RoundProject:
-    """The project with the rows of a pool outside that are worth comparing now; itself where it has none."""
+    """The project with those rows of its pool outside that are worth comparing now; unchanged if it has none."""
     if project.outside is None:
         return project
     project = project.outside.searched(project, model, run.recorder, [each.head for each in heads])
@@ -108,7 +108,7 @@ def _searched(project: RoundProject, model: Model | None, run: Run, heads: Seque
 
 
 def _waits(project: RoundProject) -> bool:
-    """Whether the served version answers the question with one choice where it now takes several, or the other way."""
+    """Whether the served version learnt single answers and the question now takes sets, or the other way round."""
     store = project.store
     name = store.current().version
     if name is None or name not in store.versions():
@@ -119,12 +119,12 @@ def _waits(project: RoundProject) -> bool:
 
 
 def _covering(project: RoundProject) -> RoundProject:
-    """The project with a strategy that goes by the pool alone: what a model that guesses is sure of says nothing."""
+    """The project with a strategy that uses only the pool, because the certainties of a guessing model mean nothing."""
     return replace(project, settings=project.settings.override({"strategy": COVERAGE}, where="Coverage"))
 
 
 def _pinned_version(project: RoundProject, pin: str | None, newest: str | None, recorder: Recorder) -> str | None:
-    """The version that is pinned, now or before, where it answers the question; else the newest."""
+    """The version that is pinned, now or before, if it answers the question; otherwise the newest."""
     store = project.store
     pinned = pin or store.current().pinned
     if pinned is None or (pinned == newest and not pin):

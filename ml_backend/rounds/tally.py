@@ -1,8 +1,8 @@
-"""The one place that counts answers: every page, route and command that names such a number has it from here.
+"""The only place that counts answers: all pages, routes and commands get their counts from here.
 
-It counts the copy of the tasks that lies on this machine (`label_studio.task_cache`). A server keeps that up to date as
-people answer (`instant.task_reading`), every round brings it up to date, and an answer that is taken back leaves it. So
-the numbers are those that Label Studio has, a moment ago.
+It counts in the copy of the tasks on this machine (`label_studio.task_cache`). A server keeps this copy up to date
+while people answer (`instant.task_reading`), and so does every round; answers that are taken back disappear from it. So
+the counts are those of Label Studio a moment ago.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ml_backend.store.queue_overrides import read as read_overrides
 from ml_backend.store.remembered import Remembered, stamp_of
 
 RECENT: Final = 100
-"""Newest answers that "recent" and live accuracy are about."""
+"""How many of the newest answers "recent" and live accuracy are about."""
 KEPT: Final = 32
-"""Projects whose last tally is remembered."""
+"""How many projects' last tallies are remembered."""
 
 
 @dataclass(frozen=True)
 class QueueTally:
-    """What became of the tasks of the served queue. ``size`` is the sum of the four after it."""
+    """What became of the tasks of the served queue. ``size`` is the sum of the next four counts."""
 
     name: str
     size: int
@@ -54,20 +54,20 @@ class Tally:
     """What people answered so far."""
 
     labels: int
-    """Tasks that a model can learn from: answered, with a majority for a label of the config, and not held out. Where
-    nothing is learnt all that are answered."""
+    """Tasks that a model can learn from: answered, with a majority for a label of the config, and not held out. In a
+    project in which nothing is learnt, all answered tasks."""
     evaluation: int
     """Tasks held out for measuring that are answered in the same way."""
     held_out: int
     """Tasks held out for measuring, answered or not."""
     control: int
-    """Tasks among ``labels`` that were drawn at random to measure by."""
+    """Tasks among ``labels`` that were drawn at random for measuring."""
     bulk: int
     """Tasks among ``labels`` that got theirs together with many others."""
     open: int
-    """Tasks that still want an answer."""
+    """Tasks that still need an answer."""
     skipped: int
-    """Tasks that still want one, and are not asked: somebody skipped them."""
+    """Tasks that still need one, but are not asked because somebody skipped them."""
     tied: int
     """Tasks that people answered, but without a majority."""
     new: int
@@ -82,7 +82,7 @@ class Tally:
     def numbers(self) -> dict[str, Any]:
         """The counts alone, for JSON."""
         found = asdict(self)
-        del found["live"], found["classes"], found["new"]  # `new` is the scheduler's, which goes on counting
+        del found["live"], found["classes"], found["new"]  # `new` is for the scheduler, which goes on counting
         return found
 
 
@@ -99,7 +99,7 @@ def tally(store: ProjectStore) -> Tally | None:
 _KNOWN: Final = Remembered[Tally | None](KEPT)
 """By store: pages ask every second."""
 READ: Final = (QUESTION, CURRENT, WISHES, SEEN_NAME, QUERY_LOG)
-"""What a tally depends on, beside the copy of the tasks."""
+"""The files that a tally depends on, beside the copy of the tasks."""
 
 
 def _counted(store: ProjectStore) -> Tally | None:

@@ -28,11 +28,15 @@ from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import better_than, library_versions, version_with
 
 FINGERPRINT_FORMAT = 3
-"""Raise it when the same labels and settings should be trained on again."""
+"""Raise it if the same labels and settings should be trained on again after an update."""
 
 
 def train_version(project: RoundProject, run: Run) -> str | None:
-    """Fit and store a version; the name of it, or of the one that has these labels already, or None."""
+    """Train and store a version, unless one was trained on these labels already; the name of either.
+
+    None if there is nothing to train on. A version that is clearly worse than an older one is stored, and the name of
+    the older one returned.
+    """
     recorder, report = run.recorder, run.report
     labels = [label for _, label in project.pool.training]
     report.labels, report.label_counts = len(labels), project.label_counts
@@ -73,7 +77,7 @@ def train_version(project: RoundProject, run: Run) -> str | None:
 
 
 def told_of(reason: str, *, outside: bool) -> str:
-    """What a model learnt from, in words; with a pool outside it has learnt from rows that are no tasks, too."""
+    """What a model learnt from, in words; with a pool outside, also from rows that are not tasks."""
     return reason.replace(UNLABELLED_TOO, "tasks and rows of the pool that were compared") if outside else reason
 
 
@@ -85,7 +89,7 @@ def _fit(
     report: Report,
     progress: Progress,
 ) -> Fit:
-    """A model of the labels and, where it is large enough, the pool."""
+    """A model trained on the labels and, if it is large enough, the pool."""
     settings = project.settings
     evaluation, _ = read_labelled(project.pool.evaluation, project, report)
     found = fit(
@@ -106,9 +110,9 @@ def _fit(
 
 
 def _reconsidered(project: RoundProject, name: str, run: Run) -> Manifest:
-    """A known version, judged anew where the answers to evaluation tasks changed since.
+    """A known version, judged again if the answers to evaluation tasks have changed.
 
-    One that was held back gets another chance then, and where the margin changed.
+    A version that was held back gets another chance then, or if the margin was changed.
     """
     store, margin = project.store, project.settings.promote_margin
     manifest = store.manifest(name)
@@ -128,7 +132,7 @@ def _reconsidered(project: RoundProject, name: str, run: Run) -> Manifest:
 
 
 def _admitted(project: RoundProject, manifest: Manifest, recorder: Recorder) -> str:
-    """The version to serve: this one, or the one that it is clearly worse than."""
+    """The version to serve: this one, or an older one if this one is clearly worse."""
     better = None if manifest.promoted else better_than(project.store, manifest, project.question)
     if better is None:
         return manifest.name
@@ -174,14 +178,14 @@ def _store(
 
 
 def _settings(project: RoundProject) -> dict[str, Any]:
-    """The project's settings, with what its vectors were really made of: the order of before may have said so."""
+    """The project's settings, with what its vectors were really made of, which may come from the previous order."""
     wanted = project.question.wanted
     source = {"objects": wanted.objects, "embedding_field": wanted.embedding_field} if project.question.parts else {}
     return project.settings.model_dump() | source
 
 
 def fingerprint_of(project: RoundProject) -> str:
-    """Hash of all that shapes the weights: two rounds with the same one would train the same model."""
+    """Hash of everything that shapes the weights: two rounds with the same hash would train the same model."""
     labelled = sorted((task.id, label, project.question.content(task.data)) for task, label in project.pool.training)
     content = [
         FINGERPRINT_FORMAT,
@@ -196,7 +200,7 @@ def fingerprint_of(project: RoundProject) -> str:
     if project.read_by:
         content.append(project.read_by)
     if project.unlabelled is not None and learns_from_pool(project.unlabelled, len(project.pool.open)):
-        # Not the open tasks themselves: an import alone is no reason to train again.
+        # The open tasks themselves are left out: an import alone is no reason to train again.
         content += [dict(project.unlabelled.embedding.made_of), project.settings.class_shares]
         if project.unlabelled.names is not None:
             content.append(descriptions(project.question, project.settings))

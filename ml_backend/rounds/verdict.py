@@ -23,7 +23,7 @@ from ml_backend.store.versions import answers
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evaluation tasks say about a version."""
+    """What the evaluation tasks say about a version; empty without any."""
 
     evaluation_predictions: EvaluationPredictions | None = None
     metrics: dict[str, Any] | None = None
@@ -34,7 +34,7 @@ class Verdict:
 
     @property
     def measures(self) -> dict[str, Any]:
-        """What is measured of the version alone, as fields of a manifest."""
+        """What was measured about the version itself, as fields of a manifest."""
         return {
             "metrics": self.metrics,
             "evaluation_count": self.count,
@@ -43,7 +43,7 @@ class Verdict:
         }
 
     def as_fields(self, margin: float | None) -> dict[str, Any]:
-        """All of it, as fields of a manifest."""
+        """Everything, including the comparison, as fields of a manifest."""
         comparison = asdict(self.comparison) if self.comparison else None
         return self.measures | {"promoted": is_promoted(self.comparison, margin), "comparison": comparison}
 
@@ -78,7 +78,7 @@ def judge(project: RoundProject, model: Model, rival: str | None, run: Run) -> V
 
 
 def _rival_model(project: RoundProject, rival: str | None, run: Run) -> Model | None:
-    """The stored model to compare with, where it answers the present question."""
+    """The stored model to compare with, if it answers the present question from the same items."""
     store = project.store
     try:
         if rival is None or rival not in store.versions() or not answers(store.manifest(rival), project.question):

@@ -1,6 +1,6 @@
-"""A stored version and the items of a round: each model, and each encoder, reads items of its own.
+"""Which items a stored version reads: each model and each encoder makes its own from the same tasks.
 
-Vectors of another network may be as long, and mean something else.
+Vectors of another encoder may have the same length and mean something else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ml_backend.store.manifest import Manifest
 
 
 def reads_alike(manifest: Manifest, project: RoundProject) -> bool:
-    """Whether a version reads the items that the round reads for the project's model.
+    """Whether a version can use the items that the round has read for the project's present model.
 
     Raises:
         ConfigurationError: the version's encoder cannot be used any more.
@@ -29,16 +29,17 @@ def reads_alike(manifest: Manifest, project: RoundProject) -> bool:
 
 
 READ_WITH: Final = ("hyperparameters", "embedding", "embedding_options")
-"""Settings that say how a model reads and compares items."""
+"""Settings that determine how a model reads and compares items."""
 
 
 def as_read_by(manifest: Manifest | None, project: RoundProject, recorder: Recorder) -> RoundProject:
-    """The project as a version reads it: itself, or read anew by the version's model and through its encoder.
+    """The project as a version reads it: unchanged, or read again with the version's model and encoder.
 
-    So is a version served that was trained before model or encoder changed: pinned, or in use until there is a new one.
+    In this way a version from before a change of model or encoder can still be served, until there is a new one or
+    while it is pinned.
 
     Args:
-        manifest: the version's; None: there is none.
+        manifest: the version's; None if there is no version.
         project: as the round read it.
         recorder: times the reading.
 
@@ -58,7 +59,7 @@ def as_read_by(manifest: Manifest | None, project: RoundProject, recorder: Recor
 
 
 def _with_its_model(manifest: Manifest, project: RoundProject) -> RoundProject:
-    """Model and the settings that it read by; of a version that kept none, those that the model has by itself."""
+    """The project with the version's model and reading settings; defaults if the version did not keep them."""
     plain = ProjectSettings()
     changes = {name: manifest.settings.get(name, getattr(plain, name)) for name in READ_WITH}
     settings = project.settings.override(changes, where=f"Version {manifest.name}")

@@ -20,12 +20,12 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import StoreRegistry
 
 FindPool = Callable[[ProjectStore, LabelStudioClient, bool], OutsidePool | None]
-"""Called with the project's store, a client, and whether the round is a dry run."""
+"""Finds a project's pool; called with the project's store, a client, and whether the round is a dry run."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """What rounds of all projects share."""
+    """What the rounds of all projects share."""
 
     client: LabelStudioClient
     root: Path
@@ -36,13 +36,13 @@ class Workspace:
     keep_queues: timedelta = timedelta(hours=1)
     """How long a replaced order stays in Label Studio."""
     stores: StoreRegistry | None = None
-    """The stores under ``root``, where they are shared with others; None where this process has them to itself."""
+    """The stores under ``root``, if they are shared with other machines; None if this process has them to itself."""
     fetcher: Fetcher = field(default_factory=Fetcher)
-    """Fetches images that are not Label Studio's."""
+    """Fetches images that are not in Label Studio."""
     media_seconds: float = 120.0
-    """That a round may spend on fetching."""
+    """Seconds that a round may spend on fetching."""
     outside: FindPool | None = None
-    """Finds the pool outside Label Studio that a project is connected to; None where nothing knows of such."""
+    """Finds the pool outside Label Studio that a project is connected to; None if pools are not supported."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """The clock."""
 
