@@ -25,7 +25,7 @@ MOST_AT_ONCE: Final = 2_000
 """Up to so many predictions of a project are all looked up at once; with more, each when its task is to be moved.
 
 Replaced orders stay for an hour. Listing the predictions of all of them takes Label Studio seconds at each new order,
-and Submits wait; finding the few that are moved takes less (docs/benchmarks.md, the instant loop).
+and Submits wait; finding the few that are moved takes less (docs/benchmarks/waiting.md).
 """
 
 
