@@ -13,7 +13,7 @@ from bench.dashboard_store import HOSTILE, make_store, some_map
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support.installation import annotate, until
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
-from support.pages import ARTEFACTS, shown_task
+from support.pages import ARTEFACTS, errors_of, shown_task
 from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
@@ -116,9 +116,7 @@ def visitor(browser: Browser, product: Product, **options) -> tuple[BrowserConte
         http_credentials={"username": USER, "password": PASSWORD}, viewport={"width": 1280, "height": 900}, **options
     )
     page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    wrong = errors_of(page)
     page.on(
         "request",
         lambda asked: None if asked.url.startswith((product.url, "data:", "blob:")) else wrong.append(asked.url),
@@ -315,8 +313,7 @@ def test_fifty_thousand_tasks_and_a_hundred_classes(browser: Browser, tmp_path: 
     app = ServedApp(create_app(Settings(model_dir=tmp_path, poll_seconds=0)))
     context = browser.new_context(viewport={"width": 390, "height": 844})
     tab = context.new_page()
-    wrong: list[str] = []
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    wrong = errors_of(tab, console=False)
     tab.goto(f"{app.url}/dashboard/1/map")
     expect(tab.locator("#map-caption")).to_contain_text("10,000 of 50,000 tasks")
     tab.get_by_role("button", name="Prediction").click()

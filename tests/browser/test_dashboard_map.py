@@ -15,7 +15,7 @@ from demo_data import mnist_project
 from playwright.sync_api import Page, expect
 from support.installation import until
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
-from support.pages import ARTEFACTS
+from support.pages import ARTEFACTS, errors_of
 from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
@@ -77,9 +77,7 @@ def served(
 def dashboard(served: Served, page: Page) -> Iterator[Page]:
     """A page of the same browser, which has logged in to Label Studio, and that no script may fail in."""
     tab = page.context.new_page()
-    problems: list[str] = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    problems = errors_of(tab)
     yield tab
     tab.close()
     assert problems == []
@@ -263,8 +261,7 @@ def test_both_pages_on_a_dark_phone(served: Served, page: Page) -> None:
         viewport={"width": 390, "height": 844}, color_scheme="dark", is_mobile=True, has_touch=True
     )
     tab = phone.new_page()
-    problems: list[str] = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
+    problems = errors_of(tab, console=False)
     open_map(tab, served)
     task = alone(newest_map(served), OPEN if OPEN in newest_map(served).states else QUEUED)
     tab.locator("#map-over").scroll_into_view_if_needed()

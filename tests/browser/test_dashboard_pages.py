@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bench.dashboard_store import make_store, some_map
 from playwright.sync_api import Browser, Page, expect
+from support.pages import errors_of
 from support.serving import ServedApp
 
 from ml_backend.config import Settings
@@ -39,9 +40,7 @@ def tab(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     scheme, width = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    wrong = errors_of(page)
     yield page
     context.close()
     assert wrong == []

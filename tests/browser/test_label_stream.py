@@ -11,7 +11,7 @@ from demo_data import DemoProject, headline_project, mnist_project
 from playwright.sync_api import Page, expect
 from processes import free_port
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
-from support.pages import ARTEFACTS, shown_task
+from support.pages import ARTEFACTS, errors_of, shown_task
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.label_studio.publishing import TAB_TITLE
@@ -55,8 +55,7 @@ def test_annotator_meets_the_published_order(
     published: tuple[str, LiveProject, Queue], page: Page, label_studio: LiveLabelStudio
 ) -> None:
     kind, project, queue = published
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    errors = errors_of(page, console=False)
     page.goto(f"{label_studio.url}/projects/{project.id}/data")
     page.get_by_role("button", name="Label All Tasks").click()
     expected = [item.task_id for item in queue.predictions[:ANSWERED]]

@@ -4,7 +4,7 @@ from playwright.sync_api import Page, expect
 from support.annotators import headlines
 from support.installation import connect, until
 from support.label_studio import LiveLabelStudio, MakeProject
-from support.pages import ARTEFACTS, shown_task
+from support.pages import ARTEFACTS, errors_of, shown_task
 
 from ml_backend.config import ProjectSettings
 from ml_backend.rounds.label_review import TAB_TITLE
@@ -66,8 +66,7 @@ def test_the_recheck_tab_shows_exactly_the_doubtful_tasks(
     ids = project.client.import_tasks(project.id, rows)
     report = run_round(Workspace(project.client, tmp_path, ProjectSettings(recheck=10)), RoundRequest(project.id))
     assert set(report.doubted) == {ids[number] for number in flipped}
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    errors = errors_of(page, console=False)
     tab = next(tab for tab in project.client.tabs(project.id) if tab["data"]["title"] == TAB_TITLE)
     page.goto(f"{label_studio.url}/projects/{project.id}/data?tab={tab['id']}")
     expect(page.get_by_text(TAB_TITLE).first).to_be_visible()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from support.installation import until
 from support.label_studio import Account, LiveLabelStudio, LiveProject, MakeProject
-from support.pages import ARTEFACTS
+from support.pages import ARTEFACTS, errors_of
 from support.serving import ServedApp, forget_client
 
 from ml_backend.config import Settings
@@ -80,9 +80,7 @@ def served(
 def tab(served: Served, page: Page) -> Iterator[Page]:
     """A page in which no script may fail."""
     tab = page.context.new_page()
-    problems: list[str] = []
-    tab.on("pageerror", lambda error: problems.append(str(error)))
-    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    problems = errors_of(tab)
     yield tab
     tab.close()
     # What the backend refuses, a browser notes.

@@ -22,6 +22,15 @@ OFFLINE_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networki
 """Without them Chromium, run as root in a container, does not start, or asks for updates on a closed network."""
 
 
+def errors_of(tab: Page, *, console: bool = True) -> list[str]:
+    """What goes wrong in a page from now on: errors of its scripts and, if wanted, those that its console shows."""
+    found: list[str] = []
+    tab.on("pageerror", lambda error: found.append(str(error)))
+    if console:
+        tab.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    return found
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

@@ -14,6 +14,7 @@ import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, TimeoutError, expect
+from support.pages import errors_of
 from support.places import REPOSITORY
 
 from ml_backend.dashboard.pages.registry import PAGES
@@ -109,9 +110,7 @@ class Visitor:
 
     def __init__(self, tab: Page, address: str) -> None:
         self.tab, self.address = tab, address
-        self.wrong: list[str] = []
-        tab.on("pageerror", lambda error: self.wrong.append(str(error)))
-        tab.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
+        self.wrong = errors_of(tab)
 
     def open(self, place: str = "") -> str:
         """Open a page; its words."""
