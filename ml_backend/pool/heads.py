@@ -19,7 +19,7 @@ from ml_backend.models.registry import MODELS
 from ml_backend.models.several import takes_sets
 from ml_backend.pool import utility
 from ml_backend.pool.encoders import PARTS, PoolEncoder, encoder_for
-from ml_backend.pool.vector_columns import Half
+from ml_backend.pool.vector_pages import Some
 from ml_backend.pool.vectors import Vectors
 from ml_backend.pool.widening import widened
 from ml_backend.store.heads import Head as Beside
@@ -57,7 +57,7 @@ class Head(utility.Head):
         """This question and those beside it, each with what it counts."""
         return [(self, self.weight), *((each, each.weight) for each in self.beside)] if self.beside else [(self, 1.0)]
 
-    def probabilities(self, vectors: Half, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+    def probabilities(self, vectors: Some, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]`` of vectors ``[N, D]``; see ``Model.probabilities``."""
         model: Any = self.model
         with hardware.threads():

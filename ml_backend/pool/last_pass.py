@@ -14,6 +14,7 @@ from ml_backend import extras
 from ml_backend.errors import StoreError
 from ml_backend.files import Staged, atomic, private_folder
 from ml_backend.pool.rows import Rows
+from ml_backend.pool.vector_pages import in_memory
 from ml_backend.store.documents import POOL_PASS
 from ml_backend.store.project_store import ProjectStore
 
@@ -71,7 +72,8 @@ def write_candidates(folder: Path, rows: Rows, data: Sequence[Mapping[str, Any]]
         StoreError: they cannot be written.
     """
     pa, parquet = extras.require("A pool", "pyarrow"), extras.require("A pool", "pyarrow", "pyarrow.parquet")
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.vectors.reshape(-1)), rows.vectors.shape[1])
+    numbers = in_memory(rows.vectors)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), numbers.shape[1])
     texts = pa.array([json.dumps(each) for each in data], pa.string())
     table = pa.table({ID: pa.array(rows.names, pa.string()), VECTOR: vectors, DATA: texts})
 

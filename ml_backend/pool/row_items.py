@@ -16,6 +16,7 @@ from ml_backend.encoders.registry import AUTO, ENCODERS
 from ml_backend.errors import ConfigurationError
 from ml_backend.pool.encoders import PIXELS, TEXT, PoolEncoder, encoder_for
 from ml_backend.pool.rows import Rows
+from ml_backend.pool.vector_pages import in_memory
 from ml_backend.pool.vectors import About, Vectors, folder_of
 from ml_backend.records import FIRST_ROW, Task
 from ml_backend.rounds.encoder_candidates import candidates, with_earlier
@@ -76,11 +77,11 @@ def candidate_items(
         report: takes texts that cannot be read.
     """
     if found.encoder.kind != TEXT:
-        return {task.id: _picture(vector, found) for task, vector in zip(tasks, rows.vectors, strict=True)}
+        return {task.id: _picture(vector, found) for task, vector in zip(tasks, in_memory(rows.vectors), strict=True)}
     read = read_tasks(tasks, project, report)
     places = {key: place for place, key in enumerate(rows.keys.tolist())}
     order = np.array([places[key] for key in read.task_ids.tolist()], dtype=np.int64)
-    text_vectors.know(found.encoder.name, read.items, rows.vectors[order])
+    text_vectors.know(found.encoder.name, read.items, in_memory(rows.vectors)[order])
     return {}  # they are among the project's items
 
 

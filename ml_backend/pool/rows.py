@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.draws import Ids
 from ml_backend.pool.row_keys import row_keys
-from ml_backend.pool.vector_columns import Half
+from ml_backend.pool.vector_pages import Some, in_memory
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Rows:
     """Texts ``[n]``: an array of objects, or of Arrow, which makes no object of each until it is taken."""
     keys: Ids
     """`row_keys` of them ``[n]``."""
-    vectors: Half
-    """``[n, D]``."""
+    vectors: Some
+    """``[n, D]``; of rows that were taken from others in memory."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -44,7 +44,7 @@ class Rows:
         return [str(name) for name in self.ids.tolist()]
 
     @classmethod
-    def of(cls, ids: Any, vectors: Half, keys: Ids | None = None) -> Rows:
+    def of(cls, ids: Any, vectors: Some, keys: Ids | None = None) -> Rows:
         """From ids, texts or an Arrow array of them, and vectors; and their numbers, where these are known."""
         known = row_keys(ids) if keys is None else keys
         return cls(ids if hasattr(ids, "buffers") else _texts(list(ids)), known, vectors)
@@ -53,7 +53,8 @@ class Rows:
     def together(cls, parts: Sequence[Rows]) -> Rows:
         """Several, one after the other; at least one. Their ids are objects from then on."""
         ids = _texts([name for part in parts for name in part.names])
-        return cls(ids, np.concatenate([part.keys for part in parts]), np.concatenate([part.vectors for part in parts]))
+        vectors = np.concatenate([in_memory(part.vectors) for part in parts])
+        return cls(ids, np.concatenate([part.keys for part in parts]), vectors)
 
     def different(self) -> Rows:
         """Each once, by rising key: the same whatever order they were found in."""

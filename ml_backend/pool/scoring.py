@@ -60,6 +60,9 @@ class Top:
             self._held += len(rows)
         if self._held > 2 * self._count:
             self._compact()
+        elif self._held >= self._count and len(rows):
+            values = np.concatenate([part for _, part in self._parts])
+            self._least = float(np.partition(values, self._held - self._count)[self._held - self._count])
 
     def join(self, other: Top) -> None:
         """Take in what another one holds, of other rows."""

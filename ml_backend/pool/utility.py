@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.draws import Ids
+from ml_backend.pool.vector_pages import Some
 from ml_backend.selection.ordering import Floats, uncertainty
 from ml_backend.strategies.mixture import needs
 from ml_backend.strategies.several import OverClasses
-
-Vectors = NDArray[np.float16]
 
 
 class Head(Protocol):
@@ -34,13 +33,13 @@ class Head(Protocol):
         return [(self, 1.0)]
 
     @abstractmethod
-    def probabilities(self, vectors: Vectors, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+    def probabilities(self, vectors: Some, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Of each row ``[n, K, C]``."""
 
 
 def utility(
     head: Head,
-    vectors: Vectors,
+    vectors: Some,
     keys: Ids,
     *,
     strategy: str,

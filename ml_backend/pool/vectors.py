@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -38,6 +39,7 @@ from ml_backend.pool.document import ID
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.rows import Group, Rows
 from ml_backend.pool.vector_columns import Half, column_of, numbers_in, vectors_in
+from ml_backend.pool.vector_pages import in_memory, lying
 from ml_backend.store.project_store import ProjectStore
 
 if TYPE_CHECKING:
@@ -50,8 +52,10 @@ KEY: Final = "key"
 VECTOR: Final = "vector"
 REASON: Final = "reason"
 MARK: Final = "mark"
-GROUP: Final = 32_768
-"""Rows of a row group: 25 MB of 384 numbers each."""
+GROUP: Final = 34_000
+"""Rows of a row group: 26 MB of 384 numbers each; three in a part of an embedding."""
+PAGE: Final = 1 << 30
+"""Bytes and rows of a page, at most: all vectors of a group are in one, as `vector_pages` wants them."""
 BUFFER: Final = 1 << 18
 """Bytes that are read from a file at a time: they are still in the processor's cache when they are unpacked."""
 PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -147,7 +151,7 @@ class Vectors:
 
     def batches(self) -> Iterator[tuple[pa.Array, Half]]:
         """What the groups hold, one after the other: ids ``[n]`` and vectors ``[n, D]``."""
-        yield from ((rows.ids, rows.vectors) for group in self.groups() if (rows := group()) is not None)
+        yield from ((rows.ids, in_memory(rows.vectors)) for group in self.groups() if (rows := group()) is not None)
 
     def start(self, about: About) -> None:
         """Make the folder."""
@@ -221,18 +225,24 @@ class Vectors:
     def _group(self, path: Path, group: int) -> Rows | None:
         """A row group; None where its file was taken away meanwhile."""
         try:
-            with self._reading(path), _parquet().ParquetFile(path, buffer_size=BUFFER) as file:
-                table = file.read_row_group(group, columns=[ID, KEY, VECTOR], use_threads=False).combine_chunks()
+            with self._reading(path):
+                file = _arrow().OSFile(str(path))
+                parquet = _parquet().ParquetFile(file, buffer_size=BUFFER)
+                vectors = lying(file, parquet.metadata, group, VECTOR, partial(self._reading, path))
+                names = [ID, KEY] if vectors is not None else [ID, KEY, VECTOR]
+                table = parquet.read_row_group(group, columns=names, use_threads=False).combine_chunks()
                 keys = numbers_in(table.column(KEY).chunk(0)) if KEY in table.column_names else None
-                return Rows.of(table.column(ID).chunk(0), vectors_in(table.column(VECTOR).chunk(0)), keys)
+                rows = vectors_in(table.column(VECTOR).chunk(0)) if vectors is None else vectors
+                return Rows.of(table.column(ID).chunk(0), rows, keys)
         except FileNotFoundError:
             return None
 
     def _write(self, path: Path, table: pa.Table) -> None:
         def write(staged: Staged) -> None:
-            _parquet().write_table(
-                table, staged, row_group_size=GROUP, compression="none", use_dictionary=False, write_statistics=False
-            )
+            plain = {"compression": "none", "use_dictionary": False, "write_statistics": False, "data_page_size": PAGE}
+            if "max_rows_per_page" in signature(_parquet().write_table).parameters:  # older ones have no limit
+                plain["max_rows_per_page"] = PAGE
+            _parquet().write_table(table, staged, row_group_size=GROUP, **plain)
 
         with self._writing(path):
             self._writer.write_with(path, write)

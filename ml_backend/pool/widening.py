@@ -12,26 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend import hardware
+from ml_backend.pool.vector_pages import Some, in_blocks
 
 BLOCK: Final = 2_048
 """Rows at a time: few enough for the processor's cache, many enough for what is done once each to count little."""
 
 
-def widened(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float32]]:
+def widened(vectors: Some) -> Iterator[NDArray[np.float32]]:
     """Vectors ``[N, D]``, some rows at a time ``[n, D]``; the next ones overwrite them. Within `hardware.threads`."""
     import torch
 
     # By torch, many times faster than numpy's own, and into memory that is there: new memory costs more still.
     wide = np.empty((min(BLOCK, len(vectors)), vectors.shape[1]), np.float32)
     made = torch.from_numpy(wide)
-    for start in range(0, len(vectors), BLOCK):
-        part = vectors[start : start + BLOCK]
+    for part in in_blocks(vectors, BLOCK):
         given = torch.from_numpy(part if part.flags.writeable else part.copy())  # it takes no other memory
         made[: len(part)].copy_(given)
         yield wide[: len(part)]
 
 
-def closeness(vectors: NDArray[np.float16], items: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def closeness(vectors: Some, items: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """Of each item ``q`` to each row ``x`` ``[Q, N]``: ``q·x - |x|²/2``, which rises as ``|x - q|²`` falls.
 
     Args:

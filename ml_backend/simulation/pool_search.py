@@ -19,7 +19,9 @@ from ml_backend.pool.neighbours import Neighbours
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.rows import Group, Rows
 from ml_backend.pool.scoring import one_pass
-from ml_backend.pool.utility import Head, Vectors
+from ml_backend.pool.utility import Head
+from ml_backend.pool.vector_columns import Half
+from ml_backend.pool.vector_pages import Some, in_memory
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.simulation.design import LabelledData
 from ml_backend.simulation.oracle import Oracle
@@ -98,7 +100,7 @@ class PoolSearch:
     def _group(self, places: Sequence[int]) -> Rows:
         return Rows.of([str(place) for place in places], self._vectors(places))
 
-    def _vectors(self, places: Sequence[int]) -> Vectors:
+    def _vectors(self, places: Sequence[int]) -> Half:
         items = [self._data.items[place] for place in places]
         if self._data.model.object_tag == "Text":
             return text_vectors.encode(self._encoder or text_vectors.AUTO, items).astype(np.float16)
@@ -116,8 +118,8 @@ class _Head(Head):
         """Whether its answers are sets."""
         return takes_sets(self._model)
 
-    def probabilities(self, vectors: Vectors, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
+    def probabilities(self, vectors: Some, *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Of each row ``[n, K, C]``."""
-        seen = self._model.seen(vectors.astype(np.float32))
+        seen = self._model.seen(in_memory(vectors).astype(np.float32))
         found: NDArray[np.float32] = self._model.feature_probabilities(seen, samples=samples, seed=seed)
         return found
