@@ -215,3 +215,8 @@ def read_text(path: Path) -> str:
 def fingerprint(content: Any) -> str:
     """SHA-256 of JSON-like content, the same whatever the order of its mappings; other objects count as their text."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def size_in_words(count: int) -> str:
+    """So many bytes, for people: ``5.4 MB``."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -63,4 +67,18 @@ def load(name: str) -> Any:
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="lsal")
+    try:
+        app(prog_name="lsal")
+    except SystemExit as end:
+        if "daft" not in sys.modules:
+            raise
+        _leave(end.code)
+
+
+def _leave(code: object) -> None:
+    """End the process at once: threads of Daft's that still ask for the interpreter as it goes down abort it."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

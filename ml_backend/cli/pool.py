@@ -11,6 +11,7 @@ import typer
 from ml_backend.cli.common import ProjectOption, UrlOption, connect, console, new_app, tell_errors, warn
 from ml_backend.cli.pool_hold_out import hold_out
 from ml_backend.errors import StoreError
+from ml_backend.files import size_in_words
 
 if TYPE_CHECKING:
     from ml_backend.config import Settings
@@ -244,12 +245,12 @@ def _show(looked: Looked) -> None:
     pool = looked.pool
     lines = [
         f"{pool.url}: {pool.rows:,} rows in {looked.files:,} file{'s' * (looked.files != 1)} ({pool.kind}, "
-        f"{_size(pool.size)})",
+        f"{size_in_words(pool.size)})",
         "Columns: " + ", ".join(f"{name} ({kind})" for name, kind in looked.columns.items()),
         f"Ids: {pool.id_column}; shown: "
         + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
         f"Encoder: {looked.encoder.name} ({looked.why})",
-        f"Vectors: {_size(looked.bytes_needed)}; embedding takes about {_duration(looked.seconds(cores()))} on "
+        f"Vectors: {size_in_words(looked.bytes_needed)}; embedding takes about {_duration(looked.seconds(cores()))} on "
         f"{cores()} cores",
     ]
     for line in lines:
@@ -271,7 +272,9 @@ def _told(found: Status) -> list[str]:
     ]
     for each in found.embeddings:
         bad = f", {each.bad:,} that cannot be read" if each.bad else ""
-        lines.append(each.problem or f"Embedded by {each.encoder}: {each.rows:,} rows{bad} ({_size(each.size)})")
+        lines.append(
+            each.problem or f"Embedded by {each.encoder}: {each.rows:,} rows{bad} ({size_in_words(each.size)})"
+        )
         lines += [f"  {count:,}: {reason}" for reason, count in each.reasons]
     if not found.embeddings:
         lines.append("Nothing is embedded yet: lsal pool embed")
@@ -281,10 +284,6 @@ def _told(found: Status) -> list[str]:
         speed = f"{state.rows_per_second:,.0f} rows/s{left}"
         lines.append(f"Last embedding: {state.done:,} of {state.rows:,} rows at {state.at} ({speed})")
     return lines
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 def _duration(seconds: float) -> str:

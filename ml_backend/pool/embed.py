@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ml_backend.errors import StoreError
-from ml_backend.files import FILE_MODE, private_folder
+from ml_backend.files import FILE_MODE, private_folder, size_in_words
 from ml_backend.hardware import Hardware
 from ml_backend.pool import workers
 from ml_backend.pool.document import ID
@@ -184,8 +184,8 @@ def _check_room(vectors: Vectors, rows: int) -> None:
     free = shutil.disk_usage(vectors.folder).free
     if needed > free:
         raise StoreError(
-            f"{rows:,} vectors take {needed / 1e9:.1f} GB, and the disk of {vectors.folder} has {free / 1e9:.1f} GB "
-            "left: make room, or move MODEL_DIR. Nothing was changed."
+            f"{rows:,} vectors take {size_in_words(needed)}, and the disk of {vectors.folder} has "
+            f"{size_in_words(free)} left: make room, or move MODEL_DIR. Nothing was changed."
         )
 
 

@@ -174,8 +174,10 @@ class Recorder:
             self.report.about[text] = about
 
 
-def nothing_open(now: Project) -> str:
+def nothing_open(now: Project, *, has_pool: bool = False) -> str:
     """Why there is nothing to order, and what to do."""
+    if not now.task_count and has_pool:
+        return "The project has no tasks yet, and none came from its pool. The order is unchanged."
     if not now.task_count:
         return f"The project has no tasks yet: lsal import FILE --project {now.id}. The order is unchanged."
     return "No open tasks: everything is labelled, skipped or held out. Import more tasks; the order is unchanged."

@@ -96,7 +96,7 @@ def _without_order(project: RoundProject, pin: str | None, recorder: Recorder) -
     if project.pool.open:
         recorder.warn("None of the open tasks can be read; the order is unchanged.")
         return
-    recorder.warn(nothing_open(project.now), "open")
+    recorder.warn(nothing_open(project.now, has_pool=project.outside is not None), "open")
 
 
 def _searched(project: RoundProject, model: Model | None, run: Run, heads: Sequence[QuestionHead]) -> RoundProject:

@@ -20,6 +20,7 @@ from ml_backend.files import (
     private_file,
     private_folder,
     remove_folder,
+    size_in_words,
     sync,
 )
 
@@ -221,3 +222,7 @@ def test_a_killed_writer_leaves_the_old_file_and_a_temporary_one(tmp_path, at):
     assert child == -signal.SIGKILL
     assert path.read_text() == "old"
     assert [name.startswith(TEMPORARY) for name in names(tmp_path)] == [True, False]
+
+
+def test_a_size_is_told_in_units_that_tell_something():
+    assert [size_in_words(count) for count in (0, 5_400_000, 18_000_000_000)] == ["0.0 MB", "5.4 MB", "18.0 GB"]

@@ -1,6 +1,9 @@
 """`lsal pool` once a pool is connected: what it says, and what it leaves."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from support.tables import headline_rows, pool_of, project_store, trained, write_table
@@ -83,3 +86,23 @@ def test_progress_tells_rows_a_second_and_the_time_left(capsys):
         now[0] = 10.0
         speed(1000, 3000)
     assert capsys.readouterr().err == "Embedding: 1,000 of 3,000 rows, 100 rows/s, 20 s left\n"
+
+
+LEAVES = """
+import sys, threading
+sys.modules["daft"] = type(sys)("daft")
+threading.Thread(target=threading.Event().wait).start()
+from ml_backend.cli.app import main
+main()
+"""
+"""A command that leaves a thread behind, as Daft does where nobody answers at the address of a bucket."""
+
+
+def test_a_command_ends_by_itself_whatever_threads_are_left(tmp_path):
+    """The interpreter waits for this thread; those of Daft's have it abort (“Fatal Python error”, exit code 134)."""
+    asked = [sys.executable, "-c", LEAVES, "pool", "status", "--project", "7"]
+    found = subprocess.run(
+        asked, env={**os.environ, "MODEL_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert found.returncode == 1
+    assert "knows no project 7" in found.stderr
