@@ -83,7 +83,8 @@ def connect_pool(
     )
     question = read_asked(there.label_config, project, store, known.wanted).question
     shown = shown_fields(read_tree(there.label_config))
-    looked = connecting.look(place, question, known, store, id_column=id_column, named=column or (), shown=shown)
+    wanted = connecting.WantedColumns(id_column, column or (), shown)
+    looked = connecting.look(place, question, known, store, wanted)
     _show(looked)
     if dry_run:
         console.print("Dry run: nothing was kept.")

@@ -61,15 +61,28 @@ class Looked:
         return self.pool.rows * self.dimensions * 2
 
 
+@dataclass(frozen=True)
+class WantedColumns:
+    """Which columns of a table are read."""
+
+    id_column: str = ID
+    """The one that identifies each row."""
+    named: Sequence[str] = ()
+    """Columns for fields, as somebody named them (`fields.columns_of`); by default those with the fields' names."""
+    shown: Sequence[str] = ()
+    """The fields that the page shows."""
+
+
+USUAL_COLUMNS: Final = WantedColumns()
+
+
 def look(
     url: str,
     question: ChoiceQuestion,
     settings: ProjectSettings,
     store: ProjectStore,
+    wanted: WantedColumns = USUAL_COLUMNS,
     *,
-    id_column: str = ID,
-    named: Sequence[str] = (),
-    shown: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Looked:
     """Look at a pool, and try a sample of it. Nothing is kept.
@@ -79,9 +92,7 @@ def look(
         question: what the project asks.
         settings: the project's.
         store: the project's: a version in use says which encoder.
-        id_column: of a table.
-        named: columns of fields, see `fields.columns_of`; by default those of their names.
-        shown: the fields that the page shows.
+        wanted: which columns are read.
         clock: seconds.
 
     Raises:
@@ -91,8 +102,9 @@ def look(
     found = listing(address(url))
     check_kind(found, question)
     columns = schema_of(found)
-    fields = columns_of(question, shown, found, {c: k for c, k in columns.items() if c != id_column}, named)
-    pool = _pool(found, columns, fields, id_column, learnt_fields(question))
+    others = {column: kind for column, kind in columns.items() if column != wanted.id_column}
+    fields = columns_of(question, wanted.shown, found, others, wanted.named)
+    pool = _pool(found, columns, fields, wanted.id_column, learnt_fields(question))
     check_id_types(found, pool.id_column)
     rows = found.count if pool.is_pictures else _count(pool)
     if not rows:

@@ -16,7 +16,7 @@ from support.tables import (
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError, DataError, StoreError
 from ml_backend.label_studio.labeling_config import parse_label_config
-from ml_backend.pool.connecting import connect, forget_vectors, look
+from ml_backend.pool.connecting import WantedColumns, connect, forget_vectors, look
 from ml_backend.pool.document import connected, disconnect, required
 from ml_backend.pool.embedding_step import embed_pool
 from ml_backend.pool.encoders import GREY, encoder_for
@@ -35,8 +35,8 @@ def store(tmp_path):
     return project_store(tmp_path / "stores")
 
 
-def looked(place, store, question=TEXTS, settings=SETTINGS, **options):
-    return look(str(place), question, settings, store, **options)
+def looked(place, store, question=TEXTS, settings=SETTINGS, **columns):
+    return look(str(place), question, settings, store, WantedColumns(**columns))
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.jsonl"])
