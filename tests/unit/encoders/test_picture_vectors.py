@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -283,10 +284,10 @@ def expect_mean_colour(name, side):
 SEEN = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
-def stand_in_timm(monkeypatch, made):
+def stand_in_timm(monkeypatch, made, network=Tiny):
     def create_model(name, **options):
         made.append((name, options))
-        return Tiny()
+        return network()
 
     stand_in(
         monkeypatch,
@@ -341,6 +342,28 @@ def test_a_folder_that_timm_saved(tmp_path, monkeypatch, nothing_loaded, allow_f
     expect_mean_colour(str(tmp_path), 48)
     overlay = {"crop_pct": 1, "file": str(tmp_path / "model.safetensors")}
     assert made == [("tiny", {"pretrained": True, "pretrained_cfg_overlay": overlay, "num_classes": 0})]
+
+
+def test_two_networks_run_at_once(tmp_path, monkeypatch, nothing_loaded, allow_folders):
+    """Neither ends before the other has begun."""
+    allow_folders((tmp_path,))
+    meeting = threading.Barrier(2, timeout=60)
+
+    class Meets(Tiny):
+        def forward(self, pixels):
+            if len(pixels) > 1:  # one alone is what it is measured with as it is loaded
+                meeting.wait()
+            return super().forward(pixels)
+
+    stand_in_timm(monkeypatch, [], Meets)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"architecture": "tiny"}))
+        (folder / "model.safetensors").write_bytes(b"weights")
+    raws = [saved(Image.new("RGB", (48, 48), colour), "PNG") for colour in ("white", "black")]
+    for column in picture_vectors.read_each([str(folder) for folder in folders], raws):
+        np.testing.assert_allclose(np.stack(column), [[1.0] * 3, [-1.0] * 3], atol=1e-6)
 
 
 def test_the_eyes_of_open_clip(hub, monkeypatch):
