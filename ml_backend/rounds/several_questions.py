@@ -27,7 +27,8 @@ from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.read import kind_changed
 from ml_backend.rounds.report import Recorder
 from ml_backend.rounds.training import fingerprint_of
-from ml_backend.semi_supervised.choice import fit
+from ml_backend.semi_supervised.choice import OpenItems, fit
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.store.heads import Head, read_heads
 
 FIRST_QUESTION_ONLY: Final[Mapping[str, Any]] = {"class_shares": {}, "class_descriptions": {}}
@@ -150,15 +151,17 @@ def _known(view: RoundProject, recorder: Recorder) -> tuple[LabeledItems, NDArra
 def _fitted(view: RoundProject, known: LabeledItems, ids: NDArray[np.int64], recorder: Recorder) -> Model:
     evaluation, _ = read_labelled(view.pool.evaluation, view, recorder.report)
     model = fit(
-        view.new_model,
+        Recipe(
+            view.new_model,
+            seed=view.settings.seed,
+            hyperparameters=view.settings.hyperparameters,
+            evaluation=evaluation,
+        ),
         known,
         ids.tolist(),
-        lambda: read_tasks(view.pool.open, view, recorder.report).items,
-        len(view.pool.open),
-        view.unlabelled,
-        seed=view.settings.seed,
-        evaluation=evaluation,
-        hyperparameters=view.settings.hyperparameters,
+        OpenItems(
+            len(view.pool.open), lambda: read_tasks(view.pool.open, view, recorder.report).items, view.unlabelled
+        ),
     ).model
     choose_thresholds(model, evaluation)
     return model

@@ -22,8 +22,9 @@ from ml_backend.rounds.project import RoundProject, read_labelled, read_tasks
 from ml_backend.rounds.report import Recorder, Report
 from ml_backend.rounds.verdict import Verdict, evaluation_state, judge
 from ml_backend.rounds.workspace import Run
-from ml_backend.semi_supervised.choice import UNLABELLED_TOO, Fit, fit, learns_from_pool
+from ml_backend.semi_supervised.choice import UNLABELLED_TOO, Fit, OpenItems, fit, learns_from_pool
 from ml_backend.semi_supervised.earlier import Earlier
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.store.manifest import Manifest
 from ml_backend.store.versions import better_than, library_versions, version_with
 
@@ -93,16 +94,18 @@ def _fit(
     settings = project.settings
     evaluation, _ = read_labelled(project.pool.evaluation, project, report)
     found = fit(
-        project.new_model,
+        Recipe(
+            project.new_model,
+            seed=settings.seed,
+            hyperparameters=settings.hyperparameters,
+            evaluation=evaluation,
+            progress=progress,
+        ),
         known,
         task_ids.tolist(),
-        lambda: read_tasks(project.pool.open, project, report).items,
-        len(project.pool.open),
-        project.unlabelled,
-        seed=settings.seed,
-        evaluation=evaluation,
-        hyperparameters=settings.hyperparameters,
-        progress=progress,
+        OpenItems(
+            len(project.pool.open), lambda: read_tasks(project.pool.open, project, report).items, project.unlabelled
+        ),
         earlier=earlier,
     )
     choose_thresholds(found.model, evaluation)

@@ -10,7 +10,7 @@ so the graph does far worse on them than on the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,11 +21,10 @@ from ml_backend.evaluation.promotion import CHANCE, compare
 from ml_backend.models.base import LabeledItems, Model, TrainingReport
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.several import answers_of, are_sets, equal_answers
-from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, FOLDS, calibrate, calibrate_across
 from ml_backend.semi_supervised.class_names import strength
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
-from ml_backend.semi_supervised.fitter import PoolFitter, Stages
+from ml_backend.semi_supervised.fitter import PoolFitter, Recipe
 from ml_backend.semi_supervised.pool_embedding import Unlabelled
 from ml_backend.semi_supervised.set_spreading import expected
 from ml_backend.semi_supervised.shares import plausible, set_rates
@@ -71,49 +70,50 @@ class Fit:
     """Trainings since the last from scratch: 0 where this is one, see `earlier`."""
 
 
+@dataclass(frozen=True)
+class OpenItems:
+    """The open items of a pool, read where they are needed."""
+
+    count: int
+    """How many there are."""
+    read: Callable[[], Sequence[Any]]
+    """Reads the pool: these items, the labelled ones among them or not."""
+    unlabelled: Unlabelled | None
+    """An embedding of all of them, and the classes' shares; None where there is none."""
+
+
 def fit_with_pool(
-    make: Callable[[], Model],
+    recipe: Recipe,
     known: LabeledItems,
     items: Sequence[Any],
     unlabelled: Unlabelled,
     *,
-    seed: int,
     drawn: NDArray[np.bool_] | None = None,
-    evaluation: LabeledItems | None = None,
-    hyperparameters: Mapping[str, Any] | None = None,
-    progress: Progress = no_progress,
     earlier: Earlier | None = None,
 ) -> Fit:
     """Fit to labels and pool, or to labels alone where that does better.
 
     Args:
-        make: a new model.
+        recipe: of the models.
         known: the labelled items.
         items: the pool, labelled items included or not.
         unlabelled: an embedding of all of them, and the classes' shares.
-        seed: of all trainings.
         drawn: which labelled items chance chose ``[L]``; None: none of them.
-        evaluation: evaluation items, to choose by, to calibrate on and to take the validation loss of.
-        hyperparameters: of the model.
-        progress: called as the trainings go on.
         earlier: the version before, to go on from where that may be.
 
     Raises:
         ModelError: as from ``Model.fit``.
     """
     source = TrainingPool.of(items, known, unlabelled)
-    most = goes_on(make(), hyperparameters) if earlier else 0
+    make, evaluation = recipe.make, recipe.evaluation
+    most = goes_on(make(), recipe.hyperparameters) if earlier else 0
     start = earlier.start(most, known.targets, len(source.items)) if earlier and most else None
-
-    def trainer(count: int) -> PoolFitter:
-        return PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation, start)
-
     if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED:
         count = trainings(make, start) + rival_trainings(make)
-        found = _by_evaluation(trainer(count), source, known, evaluation)
+        found = _by_evaluation(recipe.fitter(count, start), source, known, evaluation)
     else:
         fair = np.flatnonzero(drawn) if drawn is not None else np.zeros(0, np.int64)
-        found = _by_drawn(trainer, source, known, fair)
+        found = _by_drawn(recipe, start, source, known, fair)
     if earlier is not None and start is not None and found.learnt_from == "pool":
         row = earlier.in_a_row + 1
         found = replace(found, in_a_row=row, reason=f"{found.reason}; went on from the version before ({row} in a row)")
@@ -136,56 +136,33 @@ def learns_from_pool(unlabelled: Unlabelled | None, open_items: int) -> bool:
 
 
 def fit(
-    make: Callable[[], Model],
-    known: LabeledItems,
-    known_ids: Sequence[int],
-    pool: Callable[[], Sequence[Any]],
-    open_items: int,
-    unlabelled: Unlabelled | None,
-    *,
-    seed: int,
-    evaluation: LabeledItems | None = None,
-    hyperparameters: Mapping[str, Any] | None = None,
-    progress: Progress = no_progress,
-    earlier: Earlier | None = None,
+    recipe: Recipe, known: LabeledItems, known_ids: Sequence[int], pool: OpenItems, *, earlier: Earlier | None = None
 ) -> Fit:
     """Fit to the labels and, where it can be learnt from, the pool: a round's fit, and the simulation's.
 
     Args, beside those of `fit_with_pool`:
-        make: a new model.
-        known_ids: their task ids ``[L]``, which say what chance chose (`Unlabelled.drawn`).
-        pool: reads the items of the pool, where they are needed.
-        open_items: how many items are open.
-        unlabelled: an embedding of all of them, and the classes' shares; None where there is none.
+        known_ids: task ids of the labelled items ``[L]``, which say what chance chose (`Unlabelled.drawn`).
+        pool: what is open.
 
     Raises:
         ModelError: as from ``Model.fit``.
     """
-    told: dict[str, Any] = {"seed": seed, "evaluation": evaluation}
-    told |= {"hyperparameters": hyperparameters, "progress": progress}
-    if unlabelled is None or not learns_from_pool(unlabelled, open_items):
-        model, report = fit_labels(make, known, **told)
+    unlabelled = pool.unlabelled
+    if unlabelled is None or not learns_from_pool(unlabelled, pool.count):
+        model, report = fit_labels(recipe, known)
         if are_sets(known.targets):
             shares = set_rates(known.targets) if unlabelled is None else unlabelled.prior
-            suit(model, [*known.items, *pool()], expected(shares, known.targets))
+            suit(model, [*known.items, *pool.read()], expected(shares, known.targets))
         return Fit(model, report, "labels", "")
     drawn = np.array([task in unlabelled.drawn for task in known_ids], dtype=np.bool_)
-    return fit_with_pool(make, known, pool(), unlabelled, drawn=drawn, earlier=earlier, **told)
+    return fit_with_pool(recipe, known, pool.read(), unlabelled, drawn=drawn, earlier=earlier)
 
 
-def fit_labels(
-    make: Callable[[], Model],
-    known: LabeledItems,
-    *,
-    seed: int,
-    evaluation: LabeledItems | None = None,
-    hyperparameters: Mapping[str, Any] | None = None,
-    progress: Progress = no_progress,
-) -> tuple[Model, TrainingReport]:
+def fit_labels(recipe: Recipe, known: LabeledItems) -> tuple[Model, TrainingReport]:
     """Fit to the labels alone, where there is no pool to learn from; arguments and errors as of `fit_with_pool`."""
+    evaluation = recipe.evaluation
     told = evaluation if evaluation is not None and len(evaluation.items) >= FEWEST_EVALUATED else None
-    count = 1 if told is not None or make().learns_features else 1 + FOLDS
-    trainer = PoolFitter(make, seed, hyperparameters, Stages(progress, count), evaluation)
+    trainer = recipe.fitter(1 if told is not None or recipe.make().learns_features else 1 + FOLDS)
     model, report = from_labels(trainer, known)
     if told is not None:
         calibrate(model, told)
@@ -233,15 +210,15 @@ def labels_rival(
 
 
 def _by_drawn(
-    make_trainer: Callable[[int], PoolFitter], pool: TrainingPool, known: LabeledItems, fair: NDArray[np.int64]
+    recipe: Recipe, start: Model | None, pool: TrainingPool, known: LabeledItems, fair: NDArray[np.int64]
 ) -> Fit:
     """What is usually better, unless labels that chance drew clearly show otherwise."""
-    make, labels = make_trainer(1).make, len(known.items) / len(pool.prior)
+    make, labels = recipe.make, len(known.items) / len(pool.prior)
     told, learns = len(fair) >= FEWEST_DRAWN, make().learns_features
     stated = np.ptp(pool.prior) > 0 or are_sets(known.targets)
     guessed = not (learns or told or stated) and labels > TRUSTED_PER_CLASS
     folds = (cross_validations(make) if told else 0) + (0 if learns else FOLDS)
-    trainer = make_trainer(folds + trainings(make, make_trainer(1).start) + guessed)
+    trainer = recipe.fitter(folds + trainings(make, start) + guessed, start)
     by_labels = from_labels(trainer, known, pool) if guessed else None
     wins = by_labels is None or plausible(pool.prior, by_labels[0], pool.items)
     scores = np.nan, np.nan

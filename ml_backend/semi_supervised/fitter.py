@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ml_backend.models.base import LabeledItems, Model, Targets, TrainingReport
-from ml_backend.records import Progress
+from ml_backend.records import Progress, no_progress
 from ml_backend.semi_supervised.graph import Floats
 
 if TYPE_CHECKING:
@@ -41,6 +41,27 @@ class Stages:
     def end(self) -> None:
         """All are done: some that were counted were not needed."""
         self._progress(1000 * self._count, 1000 * self._count)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a fit makes and trains its models, whatever they learn from."""
+
+    make: Callable[[], Model]
+    """A new model."""
+    seed: int
+    """Of all trainings."""
+    hyperparameters: Mapping[str, Any] | None = None
+    """Of the model."""
+    evaluation: LabeledItems | None = None
+    """Evaluation items, to choose by, to calibrate on and to take the validation loss of."""
+    progress: Progress = no_progress
+    """Called as the trainings go on."""
+
+    def fitter(self, trainings: int, start: Model | None = None) -> PoolFitter:
+        """What trains so many models, some of which may go on from ``start``."""
+        stages = Stages(self.progress, trainings)
+        return PoolFitter(self.make, self.seed, self.hyperparameters, stages, self.evaluation, start)
 
 
 @dataclass(frozen=True)

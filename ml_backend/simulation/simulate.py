@@ -18,9 +18,10 @@ from ml_backend.models.base import Model
 from ml_backend.models.several import answers_of, class_counts, new_model
 from ml_backend.rounds.judging import choose_thresholds
 from ml_backend.selection.context import wants
-from ml_backend.semi_supervised.choice import Fit, fit
+from ml_backend.semi_supervised.choice import Fit, OpenItems, fit
 from ml_backend.semi_supervised.class_names import embedded
 from ml_backend.semi_supervised.earlier import Earlier, goes_on
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled, made_of
 from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
 from ml_backend.simulation.choose import answered_one_by_one, choose
@@ -160,15 +161,19 @@ class _Run:
             self.outside.search(None)
         pool = oracle.pool if self.outside is None else self.outside.pool
         found = fit(
-            self._new_model,
+            Recipe(
+                self._new_model,
+                seed=self.seed,
+                hyperparameters={**read_through, **self.design.hyperparameters},
+                evaluation=oracle.known(oracle.evaluation),
+            ),
             oracle.known(labels),
             labels.tolist(),
-            lambda: oracle.items(pool),
-            len(pool) - len(labels),
-            self._known() if self.outside is None else self.outside.unlabelled(),
-            seed=self.seed,
-            evaluation=oracle.known(oracle.evaluation),
-            hyperparameters={**read_through, **self.design.hyperparameters},
+            OpenItems(
+                len(pool) - len(labels),
+                lambda: oracle.items(pool),
+                self._known() if self.outside is None else self.outside.unlabelled(),
+            ),
             earlier=self.earlier,
         )
         choose_thresholds(found.model, oracle.known(oracle.evaluation))

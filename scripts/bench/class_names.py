@@ -23,6 +23,7 @@ from ml_backend.models.base import LabeledItems
 from ml_backend.models.sentences import Sentences
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.class_names import embedded, name_mass
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.graph import Neighbourhood, balanced
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.headline_files import find_headlines, read_headlines
@@ -175,7 +176,7 @@ def fitted(
         return None
     encoder = {"encoder": unlabelled.embedding.encoder.name}
     return fit_with_pool(
-        lambda: Sentences(case.names), known, texts, unlabelled, seed=seed, hyperparameters=encoder
+        Recipe(lambda: Sentences(case.names), seed=seed, hyperparameters=encoder), known, texts, unlabelled
     ).model
 
 

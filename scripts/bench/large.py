@@ -26,7 +26,8 @@ from ml_backend.models.base import LabeledItems
 from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
-from ml_backend.semi_supervised.choice import fit
+from ml_backend.semi_supervised.choice import OpenItems, fit
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
 
@@ -114,14 +115,10 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
     settings = ProjectSettings(strategy="auto", queue_size=QUEUE)
     began = time.process_time()
     fitted = fit(
-        lambda: Sentences(CLASSES),
+        Recipe(lambda: Sentences(CLASSES), seed=0, hyperparameters={"encoder": encoder}),
         known,
         known_ids.tolist(),
-        lambda: open_texts,
-        len(open_ids),
-        unlabelled,
-        seed=0,
-        hyperparameters={"encoder": encoder},
+        OpenItems(len(open_ids), lambda: open_texts, unlabelled),
     )
     done = time.process_time()
     context = QueryContext(

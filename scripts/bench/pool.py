@@ -19,6 +19,7 @@ from ml_backend.records import Prediction
 from ml_backend.selection.ordering import queue_scores
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.earlier import Earlier
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
@@ -62,13 +63,13 @@ def main(
         known = LabeledItems(pool[:labels], targets[:labels])
         unlabelled = Unlabelled(embedding, np.full(10, 0.1))
         wall, cpu = time.perf_counter(), time.process_time()
-        first = fit_with_pool(lambda: MnistCnn(LABELS), known, pool, unlabelled, seed=0)
+        first = fit_with_pool(Recipe(lambda: MnistCnn(LABELS), seed=0), known, pool, unlabelled)
         _row(table, f"fit to {labels} labels and the pool, from scratch", wall, cpu, FIT_LIMIT)
 
         earlier = Earlier(lambda: first.model, "pool", np.bincount(known.targets, minlength=10), len(pool))
         more = LabeledItems(pool[: labels + FURTHER], targets[: labels + FURTHER])
         wall, cpu = time.perf_counter(), time.process_time()
-        fit_with_pool(lambda: MnistCnn(LABELS), more, pool, unlabelled, seed=0, earlier=earlier)
+        fit_with_pool(Recipe(lambda: MnistCnn(LABELS), seed=0), more, pool, unlabelled, earlier=earlier)
         _row(table, f"the next, {FURTHER} labels later, which goes on from it", wall, cpu, NEXT_LIMIT)
 
     walls, cpus = _answered(embedding, targets, answers)

@@ -27,7 +27,8 @@ from ml_backend.models.several import answers_of, new_model
 from ml_backend.rounds.question_order import QuestionRanking, in_turn
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import arrange, assess
-from ml_backend.semi_supervised.choice import fit
+from ml_backend.semi_supervised.choice import OpenItems, fit
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.shares import class_prior, rates_in_pool
 from ml_backend.simulation.data import Source
@@ -162,14 +163,14 @@ def _known(oracle: Oracle, embedding: PoolEmbedding) -> Unlabelled:
 def _fitted(oracle: Oracle, seed: int, embedding: PoolEmbedding) -> Model:
     data, labelled = oracle.data, oracle.labelled
     return fit(
-        lambda: new_model(data.model, data.labels, multiple=data.multiple),
+        Recipe(
+            lambda: new_model(data.model, data.labels, multiple=data.multiple),
+            seed=seed,
+            hyperparameters={"encoder": data.encoder} if data.encoder else {},
+        ),
         oracle.known(labelled),
         labelled.tolist(),
-        lambda: oracle.items(oracle.pool),
-        len(oracle.open),
-        _known(oracle, embedding),
-        seed=seed,
-        hyperparameters={"encoder": data.encoder} if data.encoder else {},
+        OpenItems(len(oracle.open), lambda: oracle.items(oracle.pool), _known(oracle, embedding)),
     ).model
 
 

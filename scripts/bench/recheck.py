@@ -27,6 +27,7 @@ from ml_backend.models.base import LabeledItems, Model
 from ml_backend.models.headlines import Headlines
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.semi_supervised.choice import fit_with_pool
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
 from ml_backend.simulation.headline_files import RELATED, load_headlines
@@ -159,7 +160,7 @@ def _served(
     given, truth = _flipped(right[HELD_OUT : HELD_OUT + LABELLED], share, 10, seed), right[:HELD_OUT]
     known, prior = LabeledItems(labelled, given), np.full(10, 0.1)
     model = fit_with_pool(
-        lambda: MnistCnn(DIGITS), known, items[HELD_OUT:], Unlabelled(embedding, prior), seed=seed
+        Recipe(lambda: MnistCnn(DIGITS), seed=seed), known, items[HELD_OUT:], Unlabelled(embedding, prior)
     ).model
     alone = MnistCnn(DIGITS)
     alone.fit(labelled, given, seed=seed)

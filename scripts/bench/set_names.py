@@ -21,6 +21,7 @@ from ml_backend.models.sentences import Sentences
 from ml_backend.models.several import answers_of, new_model
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.class_names import embedded
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.graph import Neighbourhood
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.shares import rates_in_pool
@@ -111,12 +112,14 @@ def _worth(
 ) -> tuple[float, float]:
     """Macro F and mean AUC of the product's model of these labels, in percent."""
     model = fit_with_pool(
-        lambda: new_model(Sentences, data.labels, multiple=True),
+        Recipe(
+            lambda: new_model(Sentences, data.labels, multiple=True),
+            seed=seed,
+            hyperparameters={"encoder": embedding.encoder.name},
+        ),
         known,
         texts,
         Unlabelled(embedding, _rates(embedding, texts, known), names=names),
-        seed=seed,
-        hyperparameters={"encoder": embedding.encoder.name},
     ).model
     said = model.probabilities(judged.items)[:, 0]
     f = f1_score(judged.targets, answers_of(model, said), average="macro", zero_division=0)

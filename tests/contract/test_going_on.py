@@ -8,7 +8,7 @@ from ml_backend.models.base import LabeledItems
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.semi_supervised.choice import fit_with_pool
 from ml_backend.semi_supervised.earlier import Earlier
-from ml_backend.semi_supervised.fitter import WARM_STEPS
+from ml_backend.semi_supervised.fitter import WARM_STEPS, Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 
 LABELS = ("upright", "across")
@@ -35,14 +35,11 @@ def test_going_on_needs_no_draft_and_fewer_steps():
         known = LabeledItems(items[:labels], targets[:labels])
         chosen = {"steps": WARM_STEPS + 40, "batch_size": 16}
         return fit_with_pool(
-            lambda: Counted(LABELS),
+            Recipe(lambda: Counted(LABELS), seed=0, hyperparameters=chosen, evaluation=evaluation),
             known,
             items[:240],
             pool,
-            seed=0,
-            hyperparameters=chosen,
             earlier=before,
-            evaluation=evaluation,
         )
 
     first = fitted(4, None)

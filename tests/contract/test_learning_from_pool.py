@@ -18,7 +18,7 @@ from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.calibration import FOLD_STEPS, calibrate
 from ml_backend.semi_supervised.choice import fit_labels, fit_with_pool, labels_rival, macro_f
-from ml_backend.semi_supervised.fitter import PoolFitter, Stages
+from ml_backend.semi_supervised.fitter import PoolFitter, Recipe, Stages
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.shares import class_prior, plausible
 
@@ -44,7 +44,7 @@ def known(bars, positions):
 def test_four_labels_are_enough_where_the_pool_shows_the_rest(bars):
     items, targets, embedding = bars
     found = fit_with_pool(
-        make, known(bars, range(4)), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+        Recipe(make, seed=0, hyperparameters=SHORT), known(bars, range(4)), items[:240], Unlabelled(embedding, TWO)
     )
     assert (found.learnt_from, found.training.examples) == ("pool", 240)
     assert "to compare" in found.reason
@@ -56,14 +56,16 @@ def test_evaluation_items_choose_and_calibrate(bars):
     items, _, embedding = bars
     seen = []
     found = fit_with_pool(
-        make,
+        Recipe(
+            make,
+            seed=0,
+            hyperparameters=SHORT,
+            evaluation=known(bars, range(240, 300)),
+            progress=lambda done, total: seen.append(done / total),
+        ),
         known(bars, range(20)),
         items[:240],
         Unlabelled(embedding, TWO),
-        seed=0,
-        evaluation=known(bars, range(240, 300)),
-        hyperparameters=SHORT,
-        progress=lambda done, total: seen.append(done / total),
     )
     assert found.pool_score >= found.labels_score
     assert "60 evaluation tasks" in found.reason
@@ -114,14 +116,11 @@ def test_what_does_better_is_used(bars):
     )
     for evaluation in (None, known(bars, range(240, 300))):
         found = fit_with_pool(
-            make,
+            Recipe(make, seed=0, hyperparameters=SHORT, evaluation=evaluation),
             known(bars, range(30)),
             items[:240],
             Unlabelled(misled, TWO),
-            seed=0,
             drawn=np.ones(30, np.bool_),
-            evaluation=evaluation,
-            hyperparameters=SHORT,
         )
         better = "labels" if found.labels_score > found.pool_score else "pool"
         assert found.learnt_from == better, found.reason
@@ -134,12 +133,10 @@ def test_a_class_without_a_label_is_not_made_up(bars):
     items, _, embedding = bars
     three = Unlabelled(embedding, np.full(3, 1 / 3))
     found = fit_with_pool(
-        lambda: MnistCnn(("upright", "across", "never seen")),
+        Recipe(lambda: MnistCnn(("upright", "across", "never seen")), seed=0, hyperparameters=SHORT),
         known(bars, range(6)),
         items[:240],
         three,
-        seed=0,
-        hyperparameters=SHORT,
     )
     answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
     assert 2 not in answers
@@ -150,7 +147,7 @@ def test_a_pool_of_one_repeated_image_and_tiny_pools(bars):
     for pool in ([items[0]] * 50, items[:3]):
         embedding = PoolEmbedding.learn(Gradients, pool, seed=0)
         found = fit_with_pool(
-            make, known(bars, range(2)), pool, Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+            Recipe(make, seed=0, hyperparameters=SHORT), known(bars, range(2)), pool, Unlabelled(embedding, TWO)
         )
         assert np.isfinite(found.model.probabilities(items[:5])).all()
 
@@ -168,12 +165,10 @@ def test_tasks_of_another_kind_that_come_later_are_asked_for_and_learnt(bars):
     assert (truth[asked.task_ids] == 2).any()
     labelled += asked.task_ids.tolist()
     found = fit_with_pool(
-        lambda: MnistCnn(("upright", "across", "cross")),
+        Recipe(lambda: MnistCnn(("upright", "across", "cross")), seed=0, hyperparameters=SHORT),
         LabeledItems([pool[i] for i in labelled], truth[labelled]),
         pool,
         grown,
-        seed=0,
-        hyperparameters=SHORT,
     )
     answers = found.model.probabilities(pool)[:, 0].argmax(axis=1)
     assert macro_f(truth, answers) > 0.9
@@ -185,7 +180,10 @@ def test_flipped_labels_cost_little(bars):
     flipped = wrong.targets.copy()
     flipped[:4] = 1 - flipped[:4]  # a tenth
     found = fit_with_pool(
-        make, LabeledItems(wrong.items, flipped), items[:240], Unlabelled(embedding, TWO), seed=0, hyperparameters=SHORT
+        Recipe(make, seed=0, hyperparameters=SHORT),
+        LabeledItems(wrong.items, flipped),
+        items[:240],
+        Unlabelled(embedding, TWO),
     )
     answers = found.model.probabilities(items[240:])[:, 0].argmax(axis=1)
     assert (answers == targets[240:]).mean() > 0.85
@@ -224,7 +222,7 @@ def test_a_classifier_of_labels_alone_is_calibrated_by_labels_left_out():
     targets = np.arange(24) % 2
     raw = Sentences(("sport", "quake"))
     raw.fit(items, targets, seed=0)
-    model, report = fit_labels(lambda: Sentences(("sport", "quake")), LabeledItems(items, targets), seed=0)
+    model, report = fit_labels(Recipe(lambda: Sentences(("sport", "quake")), seed=0), LabeledItems(items, targets))
     assert report.examples == 24
     before, after = raw.probabilities(items)[:, 0], model.probabilities(items)[:, 0]
     np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
@@ -235,7 +233,7 @@ def test_two_labels_of_a_class_tell_nothing_about_its_probabilities():
     items, targets = ["flood", "quake", "cup", "goal", "match"], np.array([0, 0, 1, 1, 1])
     raw = Sentences(("disaster", "sport"))
     raw.fit(items, targets, seed=0)
-    model, _ = fit_labels(lambda: Sentences(("disaster", "sport")), LabeledItems(items, targets), seed=0)
+    model, _ = fit_labels(Recipe(lambda: Sentences(("disaster", "sport")), seed=0), LabeledItems(items, targets))
     np.testing.assert_array_equal(model.probabilities(items), raw.probabilities(items))
 
 
@@ -269,19 +267,21 @@ def news(floods, count=300):
     return items, targets, PoolEmbedding.learn(ENCODERS["wordllama"], items, seed=0)
 
 
-def fitted_to_news(floods, of_each, prior=TWO, **others):
+def fitted_to_news(floods, of_each, prior=TWO, drawn=None):
     items, targets, embedding = news(floods)
     positions = np.sort(np.concatenate([np.flatnonzero(targets == c)[:n] for c, n in enumerate(of_each)]))
     seen: list[tuple[int, int]] = []
     found = fit_with_pool(
-        lambda: Sentences(("flood", "sport")),
+        Recipe(
+            lambda: Sentences(("flood", "sport")),
+            seed=0,
+            hyperparameters={"encoder": "wordllama", "steps": 30},
+            progress=lambda done, total: seen.append((done, total)),
+        ),
         LabeledItems([items[i] for i in positions], targets[positions]),
         items,
         Unlabelled(embedding, prior),
-        seed=0,
-        hyperparameters={"encoder": "wordllama", "steps": 30},
-        progress=lambda done, total: seen.append((done, total)),
-        **others,
+        drawn=drawn,
     )
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1], "to the end, however many of the trainings that were counted were needed"

@@ -10,6 +10,7 @@ from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import fit_with_pool
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.mnist_files import load_mnist
 
@@ -30,12 +31,10 @@ def test_fifteen_labels_of_real_digits(shared_data):
         asked = select(context, count=count)
         labelled += asked.task_ids.tolist()
     found = fit_with_pool(
-        lambda: MnistCnn(tuple("0123456789")),
+        Recipe(lambda: MnistCnn(tuple("0123456789")), seed=0, hyperparameters={"steps": 120}),
         LabeledItems([pool[i] for i in labelled], truth[labelled]),
         pool,
         unlabelled,
-        seed=0,
-        hyperparameters={"steps": 120},
     )
     held_out = slice(4000, 4500)
     probabilities = found.model.probabilities(list(images[held_out]))[:, 0]

@@ -356,14 +356,13 @@ def test_two_networks_run_at_once(tmp_path, monkeypatch, nothing_loaded, allow_f
             return super().forward(pixels)
 
     stand_in_timm(monkeypatch, [], Meets)
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
+    for folder in (folders := [tmp_path / "one", tmp_path / "two"]):
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps({"architecture": "tiny"}))
         (folder / "model.safetensors").write_bytes(b"weights")
-    raws = [saved(Image.new("RGB", (48, 48), colour), "PNG") for colour in ("white", "black")]
-    for column in picture_vectors.read_each([str(folder) for folder in folders], raws):
-        np.testing.assert_allclose(np.stack(column), [[1.0] * 3, [-1.0] * 3], atol=1e-6)
+    white, black = (saved(Image.new("RGB", (48, 48), colour), "PNG") for colour in ("white", "black"))
+    found = picture_vectors.read_each([str(folder) for folder in folders], [white, black])
+    np.testing.assert_allclose(found, [[[1.0] * 3, [-1.0] * 3]] * 2, atol=1e-6)
 
 
 def test_the_eyes_of_open_clip(hub, monkeypatch):

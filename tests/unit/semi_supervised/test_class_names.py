@@ -16,6 +16,7 @@ from ml_backend.semi_supervised.class_names import (
     name_mass,
     strength,
 )
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.graph import affinity, label_mass, label_probabilities, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 
@@ -104,7 +105,7 @@ def fitted(names: tuple[str, ...] | None) -> Fit:
     vectors = None if names is None else embedded(embedding.encoder, names)
     unlabelled = Unlabelled(embedding, np.full(3, 1 / 3), names=vectors)
     settings = {"encoder": "minilm"}
-    return fit_with_pool(lambda: Sentences(NAMES), KNOWN, TEXTS, unlabelled, seed=0, hyperparameters=settings)
+    return fit_with_pool(Recipe(lambda: Sentences(NAMES), seed=0, hyperparameters=settings), KNOWN, TEXTS, unlabelled)
 
 
 def right(found: Fit) -> np.ndarray:

@@ -7,7 +7,8 @@ from sklearn.metrics import f1_score
 from ml_backend.models.base import LabeledItems
 from ml_backend.models.several import answers_of, new_model, usual_thresholds
 from ml_backend.models.vectors import Vectors
-from ml_backend.semi_supervised.choice import fit
+from ml_backend.semi_supervised.choice import OpenItems, fit
+from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.thresholds import expected_thresholds
 
 RATES = np.array([0.05, 0.3])
@@ -64,13 +65,10 @@ def test_without_evaluation_tasks_a_rare_class_is_found(rare):
     items, sets = rare[0], rare[1].astype(np.int64)
     known = LabeledItems(items[:80], sets[:80])
     found = fit(
-        lambda: new_model(Vectors, ("rare", "usual"), multiple=True),
+        Recipe(lambda: new_model(Vectors, ("rare", "usual"), multiple=True), seed=0),
         known,
         range(80),
-        lambda: items[:300],
-        220,
-        None,
-        seed=0,
+        OpenItems(220, lambda: items[:300], None),
     )
     says = found.model.probabilities(items[300:])[:, 0]
     at_half = f1_score(sets[300:, 0], says[:, 0] >= 0.5)

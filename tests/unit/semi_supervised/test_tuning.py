@@ -12,7 +12,7 @@ from ml_backend.models.photos import Photos
 from ml_backend.records import no_progress
 from ml_backend.semi_supervised import tuning
 from ml_backend.semi_supervised.choice import fit_with_pool
-from ml_backend.semi_supervised.fitter import PoolFitter, Stages
+from ml_backend.semi_supervised.fitter import PoolFitter, Recipe, Stages
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.training import TrainingPool, Tuned, from_pool
 
@@ -115,15 +115,17 @@ def test_too_few_labels_to_leave_some_out():
 
 def test_a_penalty_that_somebody_set_stays():
     items, known, unlabelled = setting()
-    found = fit_with_pool(lambda: Photos(LABELS), known, items, unlabelled, seed=0, hyperparameters={"penalty": 0.37})
+    found = fit_with_pool(
+        Recipe(lambda: Photos(LABELS), seed=0, hyperparameters={"penalty": 0.37}), known, items, unlabelled
+    )
     assert found.training.hyperparameters["penalty"] == 0.37
-    free = fit_with_pool(lambda: Photos(LABELS), known, items, unlabelled, seed=0)
+    free = fit_with_pool(Recipe(lambda: Photos(LABELS), seed=0), known, items, unlabelled)
     assert free.training.hyperparameters["penalty"] in tuning.PENALTIES
 
 
 def test_probabilities_mean_about_what_they_say():
     items, known, unlabelled = setting(60)
-    model = fit_with_pool(lambda: Photos(LABELS), known, items, unlabelled, seed=0).model
+    model = fit_with_pool(Recipe(lambda: Photos(LABELS), seed=0), known, items, unlabelled).model
     others, _ = vectors(600, 1)
     said = model.probabilities(others)[:, 0].max(axis=1).mean()
     assert abs(said - accuracy(model)) < 0.12
