@@ -257,7 +257,7 @@ def _show(looked: Looked) -> None:
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if looked.others:
-        warn(f"Files of other kinds are passed over: {passed_over(looked.others)}")
+        warn(f"Files that are passed over: {passed_over(looked.others)}")
     if total := sum(looked.bad.values()):
         warn(f"Of the first {looked.sampled:,} rows {total:,} cannot be read:")
         for reason, count in sorted(looked.bad.items(), key=lambda pair: -pair[1])[:5]:

@@ -58,7 +58,7 @@ class Listing:
     stamps: tuple[Stamp, ...] = field(repr=False, default=())
     """Of each of the tables."""
     others: tuple[tuple[str, int], ...] = ()
-    """How the names of files end that are passed over, and how many, the most frequent."""
+    """How the names of files end that are passed over, empty ones included, and how many; the most frequent."""
 
 
 def address(url: str) -> str:
@@ -101,7 +101,8 @@ def listing(url: str) -> Listing:
     others: Counter[str] = Counter()
     for path, kind, length in _entries(url):
         if not kind:
-            others[Path(path).suffix.lower() or "no ending"] += 1
+            ending = Path(path).suffix.lower() or "no ending"
+            others[f"{ending} (empty)" if kind_of(path) else ending] += 1
             continue
         counts[kind] += 1
         size += length
@@ -153,7 +154,7 @@ def check_unchanged(found: Listing) -> None:
 
 
 def passed_over(others: Mapping[str, int]) -> str:
-    """Files of other kinds in words: ``12 of .heic, 1 of .md``."""
+    """Files that are passed over in words: ``12 of .heic, 1 of .csv (empty)``."""
     return ", ".join(f"{count:,} of {ending}" for ending, count in Counter(others).most_common(SHOWN))
 
 
@@ -209,7 +210,7 @@ def pictures(url: str) -> Any:
 
 
 def _entries(url: str) -> Iterator[tuple[str, str, int]]:
-    """Path, kind and size of the files; of an unknown kind it is empty."""
+    """Path, kind and size of the files; the kind is empty where it is unknown, or the file is left out."""
     start = len(base(url))
     hidden = re.compile(HIDDEN)
     if "://" not in url and not is_pattern(url) and not Path(url).exists():
@@ -228,6 +229,6 @@ def _entries(url: str) -> Iterator[tuple[str, str, int]]:
                 kind = kind_of(path)
                 # An empty Parquet file is half of one; an empty text file is a table without rows, which Daft refuses.
                 nothing = size == 0 and kind in ("csv", "jsonl")
-                if not nothing and not hidden.search(path[start:]):
-                    yield path, kind, int(size or 0)
+                if not hidden.search(path[start:]):
+                    yield path, "" if nothing else kind, int(size or 0)
             first = next(batches, None)

@@ -135,9 +135,7 @@ class Source:
         except DataError as exc:
             if tables:
                 check_unchanged(tables)
-            if isinstance(exc, FileDamaged) and (file := damaged_file(self.listing)):
-                raise DataError(f"{exc} It is {file}.") from None
-            raise
+            raise _with_file(exc, self.listing) from exc.__cause__
         if tables:
             check_unchanged(tables)
 
@@ -214,8 +212,17 @@ def schema_of(found: Listing) -> dict[str, str]:
     """
     if found.kind == "pictures":
         return {PATH: "String"}
-    with reading(found.url):
-        return {each.name: str(each.dtype) for each in table(found).schema()}
+    try:
+        with reading(found.url):
+            return {each.name: str(each.dtype) for each in table(found).schema()}
+    except FileDamaged as exc:
+        raise _with_file(exc, found) from exc.__cause__
+
+
+def _with_file(error: DataError, found: Listing) -> DataError:
+    """The same error with the file that cannot be read, where that is what it says and the file is found."""
+    file = damaged_file(found) if isinstance(error, FileDamaged) else ""
+    return DataError(f"{error} It is {file}.") if file else error
 
 
 def picture_rows(url: str) -> Any:

@@ -9,7 +9,7 @@ from support.tables import headline_rows, pool_of, write_picture, write_table
 
 from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.pool.engine import without_secrets
-from ml_backend.pool.listing import address, listing
+from ml_backend.pool.listing import address, listing, passed_over
 from ml_backend.pool.source import Source, check_columns, schema_of
 from ml_backend.pool.tables import check_id_types
 
@@ -65,6 +65,7 @@ def test_each_csv_file_has_columns_of_its_own(tmp_path):
     (tmp_path / "p" / "empty.csv").touch()
     pool = pool_of(tmp_path / "p")
     Source(pool).check()
+    assert passed_over(dict(Source(pool).listing.others)) == "1 of .csv (empty)"
     assert Source(pool).rows(["1", "2.5"]) == {"1": {"text": "x"}, "2.5": {"text": "y"}}
     write_table(tmp_path / "p" / "c.csv", [("3", "z")], columns=("id", "title"))
     with pytest.raises(DataError, match=r"c\.csv has no column 'text', only 'id', 'title'"):
@@ -112,6 +113,9 @@ def test_the_file_that_cannot_be_read_is_named(tmp_path):
         file.write('{"id":"2","te')
     with pytest.raises(DataError, match=r"wait until the file is whole\. It is \S+/b\.jsonl\.$"):
         ids_of(pool)
+    (tmp_path / "a.jsonl").write_text('{"id":"2","te')
+    with pytest.raises(DataError, match=r"wait until the file is whole\. It is \S+/a\.jsonl\.$"):
+        schema_of(listing(str(tmp_path)))
 
 
 def cut(path):
