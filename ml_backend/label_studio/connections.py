@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ml_backend.errors import LabelStudioRejected
 from ml_backend.label_studio.http import LabelStudioHttp
 
 BACKEND_TITLE: Final = "Active learning"
 """Under which this product's backend is connected."""
+TIMED_OUT: Final = "timed out"
+"""What Label Studio says of a backend that did not answer within its 3 seconds, as one whose disk is busy."""
+TRIES: Final = 3
+"""To connect such a backend: it goes on with what it was asked, and answers the next time."""
 
 
 class ConnectionCalls(LabelStudioHttp):
@@ -49,10 +54,7 @@ class ConnectionCalls(LabelStudioHttp):
             body["extra_params"] = dict(params)
         known = [row for row in self.backends(project_id) if row["title"] == title]
         method, path = ("PATCH", f"api/ml/{known[0]['id']}") if known else ("POST", "api/ml")
-        row: dict[str, Any] = self._json(
-            method, path, body=body, once=True, what=f"Connecting {url} to project {project_id}"
-        )
-        return row
+        return self._set_connection(method, path, body, f"Connecting {url} to project {project_id}")
 
     def change_backend(
         self,
@@ -74,7 +76,18 @@ class ConnectionCalls(LabelStudioHttp):
         if user:
             body |= {"basic_auth_user": user, "basic_auth_pass": password or ""}
         path = f"api/ml/{int(row['id'])}"
-        self.request("PATCH", path, body=body | dict(changes), once=True, what=f"Backend of project {row['project']}")
+        self._set_connection("PATCH", path, body | dict(changes), f"Backend of project {row['project']}")
+
+    def _set_connection(self, method: str, path: str, body: Mapping[str, Any], what: str) -> dict[str, Any]:
+        """Make or change a connection; again where the backend did not answer in time: nothing was changed then."""
+        for left in reversed(range(TRIES)):
+            try:
+                row: dict[str, Any] = self._json(method, path, body=dict(body), once=True, what=what)
+                break
+            except LabelStudioRejected as exc:
+                if not left or TIMED_OUT not in str(exc):
+                    raise
+        return row
 
     def delete_backend(self, backend_id: int) -> None:
         """Disconnect a backend. Its webhook stays."""
