@@ -11,7 +11,7 @@ from ml_backend.label_studio.http import LabelStudioHttp
 BACKEND_TITLE: Final = "Active learning"
 """Under which this product's backend is connected."""
 TIMED_OUT: Final = "timed out"
-"""What Label Studio says of a backend that did not answer within its 3 seconds, as one whose disk is busy."""
+"""What Label Studio says of a backend for whose answer it did not wait, as where a disk is busy."""
 TRIES: Final = 3
 """To connect such a backend: it goes on with what it was asked, and answers the next time."""
 
