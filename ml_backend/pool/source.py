@@ -133,10 +133,11 @@ class Source:
             with reading(self.pool.url):
                 yield
         except DataError as exc:
-            if tables:
-                check_unchanged(tables)
-            raise _with_file(exc, self.listing) from exc.__cause__
-        if tables:
+            if tables is None:
+                raise
+            check_unchanged(tables)
+            raise _with_file(exc, tables) from exc.__cause__
+        if tables is not None:
             check_unchanged(tables)
 
     @cached_property

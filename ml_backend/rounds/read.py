@@ -77,9 +77,8 @@ def _asked(
     """The question, and the copy of the tasks as they are now; choices that come with the tasks are read from all."""
     now = present.project
     xml, wanted = now.label_config, settings.wanted
-    known = (
-        None if option_fields(xml) else read_asked(xml, now.id, store, wanted)
-    )  # a config that cannot be learnt is refused before much is read
+    # A config that cannot be learnt is refused before much is read.
+    known = None if option_fields(xml) else read_asked(xml, now.id, store, wanted)
     cache = TaskCache(store.task_cache_path)
     cache.shrink()
     refresh = cache.refresh(

@@ -118,6 +118,14 @@ def test_the_file_that_cannot_be_read_is_named(tmp_path):
         schema_of(listing(str(tmp_path)))
 
 
+def test_a_failure_among_pictures_does_not_list_them_again(tmp_path):
+    write_picture(tmp_path / "a.png")
+    source = Source(pool_of(tmp_path))
+    with pytest.raises(DataError, match="unreachable"), source.reading():
+        raise DataError("unreachable")
+    assert "listing" not in vars(source), "of a bucket that takes minutes, or waits for nobody once more"
+
+
 def cut(path):
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
