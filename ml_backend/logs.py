@@ -89,7 +89,7 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("ml_backend").setLevel(settings.log_level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(library_level(settings))
-    # "Task queue depth is 1" is a page that asks for two things at once.
+    # "Task queue depth is 1" is a page that asks for two things at once, or a thread that is about to wait.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 

@@ -1,4 +1,4 @@
-"""The product's logging, configured for one test."""
+"""The product's logging, configured for one test, and what one part of it said."""
 
 import logging
 
@@ -15,7 +15,7 @@ def logs(monkeypatch, capsys):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("TEXT_MODEL", "headlines")
     root = logging.getLogger()
-    before = {name: logging.getLogger(name).level for name in ("", "ml_backend", "waitress", "rq")}
+    before = {name: logging.getLogger(name).level for name in ("", "ml_backend", "waitress", "waitress.queue", "rq")}
 
     def configure(**settings):
         configure_logging(load_settings(**settings))
@@ -26,3 +26,17 @@ def logs(monkeypatch, capsys):
         logging.getLogger(name).setLevel(level)
     for handler in [one for one in root.handlers if one.get_name() == HANDLER]:
         root.removeHandler(handler)
+
+
+def said(caplog, part, level=logging.NOTSET):
+    """What the logger ``part`` and those below it said, in order.
+
+    All records of the process are no measure: the threads of libraries, and those of earlier tests, may say something
+    at any moment ("Task queue depth is 1").
+    """
+    return [record.getMessage() for record in records_of(caplog, part, level)]
+
+
+def records_of(caplog, part, level=logging.NOTSET):
+    """The records behind ``said``."""
+    return [each for each in caplog.records if f"{each.name}.".startswith(f"{part}.") and each.levelno >= level]

@@ -5,6 +5,7 @@ import logging
 import threading
 
 import pytest
+from waitress.task import ThreadedTaskDispatcher
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError, StoreError
@@ -94,6 +95,15 @@ def test_libraries_speak_from_warning_on_except_a_few(logs):
     assert counts == {"httpx": 1, "urllib3": 1, "ml_backend.x": 3}
     assert sum(part[1] == "rq.worker:" for part in shown) == 2
     assert library_level(load_settings(log_level="ERROR")) == "ERROR"
+
+
+def test_a_page_that_asks_for_two_things_at_once_is_no_news(logs):
+    logs(log_level="DEBUG")
+    queue = ThreadedTaskDispatcher()  # of no thread, so that all of them are busy
+    queue.add_task("a request")
+    assert logs.text() == ""
+    queue.queue_logger.error("it still has an error")
+    assert "it still has an error" in logs.text()
 
 
 def test_configuring_again_replaces_what_was_configured(logs):

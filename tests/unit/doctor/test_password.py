@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.logs import said
 from support.serving import Backend
 
 from ml_backend.config import Settings
@@ -40,5 +42,4 @@ def test_the_password(
     finally:
         backend.close()
     assert (found.status, found.message) == (status, message)
-    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert all("wrong password" in line for line in logged), logged
+    assert all("wrong password" in line for line in said(caplog, "ml_backend.web", logging.WARNING))

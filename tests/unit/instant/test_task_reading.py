@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from bench.dashboard_store import fill_cache
+from support.logs import said
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioNotFound, LabelStudioUnreachable
@@ -106,7 +107,7 @@ def test_a_failure_is_told_once_and_tried_again(store, caplog):
         made._guarded(7)
         assert 7 in made._due
         made._due.clear()
-    assert [record.getMessage() for record in caplog.records] == ["project 7: counting fails: down"]
+    assert said(caplog, "ml_backend.instant") == ["project 7: counting fails: down"]
     made._guarded(7)
     assert told
     assert made._due == {}
@@ -126,7 +127,7 @@ def test_after_a_long_outage_it_looks_as_often_as_ever(store):
 def test_a_deleted_project_is_left_alone(store, caplog):
     made, _ = reading(store, LabelStudio(faults=1, fault=LabelStudioNotFound))
     made._guarded(7)
-    assert (made._due, caplog.records) == ({}, [])
+    assert (made._due, said(caplog, "ml_backend.instant")) == ({}, [])
 
 
 def test_a_large_project_is_read_less_often(store):

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from support.logs import records_of, said
 
 from ml_backend.config import ProjectSettings
 from ml_backend.errors import (
@@ -85,7 +86,7 @@ def recorded(tmp_path):
 def test_a_round_is_remembered(recorded, caplog):
     caplog.set_level("INFO")
     recorded()
-    told = [record.getMessage() for record in caplog.records]
+    told = said(caplog, "ml_backend.rounds")
     assert "round warns: w" in told
     assert told[-1].endswith(": order unchanged, 1 warning")
     (line,) = rounds(recorded.store)
@@ -158,5 +159,5 @@ def test_what_fails_beside_a_round_is_a_sentence_once_and_a_traceback_where_nobo
         "Not up to date (x): ZeroDivisionError",
         "Not up to date (y): ZeroDivisionError",
     ]
-    logged = [(record.getMessage(), bool(record.exc_info)) for record in caplog.records]
+    logged = [(record.getMessage(), bool(record.exc_info)) for record in records_of(caplog, "ml_backend.rounds")]
     assert logged == [(f"project 7: work on {name} failed", True) for name in ("x", "y")]

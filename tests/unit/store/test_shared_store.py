@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import torch
+from support.logs import said
 from support.redis_server import wait_until
 from support.stores import QUEUE, UID, WEIGHTS, Machine, manifest, name_of, run_round, state
 
@@ -256,7 +257,7 @@ def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplo
     run_round(here, 2)
     assert state(there.reads()) == state(there.reads()) == before
     assert there.known()[7].uid == UID
-    assert [record.message for record in caplog.records] == [
+    assert said(caplog, "ml_backend.store.registry") == [
         "what is stored here is served as it is: Cannot read the shared store (gone)."
     ]
     with pytest.raises(StoreError, match="gone"):  # "untrained" would be wrong

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from support.logs import said
 from support.scraping import scrape
 from support.stores import QUEUE, WEIGHTS, manifest
 
@@ -99,7 +100,7 @@ def test_a_broken_store_hides_itself_alone(settings, store, caplog):
     assert found["store_readable"] == {("7",): 1, ("8",): 0, ("9",): 0}
     assert found["accuracy"] == {("7",): 0.75}
     assert found["queue_tasks"] == {("7",): 2}
-    assert [record.message for record in caplog.records] == [
+    assert said(caplog, "ml_backend.web.metrics") == [
         "project 8: its store cannot be read for /metrics (StoreError)",
         "project 9: its store cannot be read for /metrics (KeyError)",
     ]
