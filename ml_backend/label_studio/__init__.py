@@ -1,1 +1,1 @@
-"""All that is said to Label Studio, and all that is read from it."""
+"""Everything this product sends to Label Studio and reads from it."""

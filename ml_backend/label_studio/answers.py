@@ -1,6 +1,7 @@
-"""Results of annotations and predictions ↔ labels: the one place that reads and writes them.
+"""Converts between Label Studio's results (of annotations and predictions) and labels; no other module does.
 
-A result that cannot be read is not one that leaves the question open: people answered, and should be told.
+An unreadable result is not the same as an open question: somebody did answer, and should be told that the answer was
+lost.
 """
 
 from __future__ import annotations
@@ -20,27 +21,27 @@ from ml_backend.records import Annotation
 
 RATING: Final = "rating"
 BULK_REGION: Final = "bulk-"
-"""Begins the id of a region that was written to many tasks at once; the action's id follows. Label Studio keeps it, so
-that whoever reads the annotation knows, also without our store."""
+"""Prefix of the region ids that a bulk action writes; the action's id follows. Label Studio stores region ids, so that
+such an answer can be recognised even without our store."""
 ONE_QUESTION: Final = "one-question"
-"""Id of a region that a program of ours wrote to answer one question, whatever else the page asks."""
+"""Region id of an answer that this program wrote to one question only, whatever else the page asks."""
 LONGEST_NUMBER: Final = 64
-"""Bits of a number that stands for a label."""
+"""Largest number accepted as a label, in bits."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one result says to the question. Neither label nor problem: it leaves the question open."""
+    """What one result answers to one question. If it has neither a label nor a problem, the question was left open."""
 
     label: str | None = None
-    """Perhaps one that the config does not (or no longer) list: the caller reports it. Where the question takes several
-    choices the text for their set, empty for none of them."""
+    """The label, which may be missing from the present config (callers report that). If the question takes several
+    choices, the set of labels packed into one text (`label_sets`), empty for "none of them"."""
     problem: str | None = None
-    """Why it cannot be read."""
+    """Why the result cannot be read."""
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """The labels in it, in the order of the config; None where it leaves the question open."""
+        """The labels as a tuple, in the order of the config; None if the question was left open."""
         return None if self.label is None else unpack(self.label)
 
 
@@ -48,14 +49,17 @@ OPEN: Final = Answer()
 
 
 class _Unreadable(ValueError):
-    """Why."""
+    """The result cannot be read; the text says why."""
 
 
 def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
-    """What a result, as Label Studio keeps it, answers to the question. Never fails, whatever the result is.
+    """Read what a result, as Label Studio stores it, answers to the question.
 
-    Where several choices are taken, none of them is an answer, too: the page stores it as nothing at all. But not where
-    the config requires a choice, or where we wrote the answer to another question, and nobody was asked this one.
+    Never raises, whatever the result contains.
+
+    If several choices are allowed, choosing nothing is an answer too, which the page stores as an empty result. It is
+    not an answer if the config requires a choice, or if this program wrote the result to answer another question, so
+    that nobody was asked this one.
     """
     try:
         labels = list(dict.fromkeys(_labels(result, question)))
@@ -71,19 +75,19 @@ def read_answer(result: Any, question: ChoiceQuestion) -> Answer:
 
 @dataclass(frozen=True)
 class AnswerReader:
-    """Reads the annotations of a project, each as `read_answer`, but seen beside all others.
+    """Reads annotations like `read_answer`, but in the light of all annotations of the project.
 
-    That nothing was chosen where several choices may be, beside answers to other questions, says that none fits only
-    from the first answer on in which somebody chose something: before, the page may not have asked.
+    An annotation may answer other questions and choose nothing here. That means "none fits" only after somebody has
+    chosen something here for the first time: until then the page may not have asked this question yet.
     """
 
     question: ChoiceQuestion
     asked_since: datetime | None = None
-    """When somebody first chose something where none is an answer, too; None: nobody has."""
+    """When somebody first chose something; None if nobody has. Only used where choosing nothing is an answer."""
 
     @classmethod
     def of(cls, question: ChoiceQuestion, annotations: Iterable[Annotation]) -> AnswerReader:
-        """For a project with these annotations, of all its tasks."""
+        """A reader for a project whose tasks have these annotations."""
         if not question.none_is_an_answer:
             return cls(question)
         given = (each for each in annotations if not each.cancelled)
@@ -92,14 +96,14 @@ class AnswerReader:
         )
 
     def read(self, annotation: Annotation) -> Answer:
-        """What one of them answers."""
+        """What one annotation answers."""
         answer = read_answer(annotation.result, self.question)
         is_early = self.asked_since is None or annotation.updated_at < self.asked_since
         return OPEN if answer.label == "" and is_early and _leaves_out(annotation.result, self.question) else answer
 
 
 def _leaves_out(result: Any, question: ChoiceQuestion) -> bool:
-    """Whether a result that can be read answers something, and has nothing of this question."""
+    """Whether a readable result answers something, but nothing about this question."""
     return bool(result) and all(region.get("from_name") != question.control for region in result)
 
 
@@ -109,16 +113,16 @@ def _is_of_another_alone(result: Sequence[Mapping[str, Any]], question: ChoiceQu
 
 
 def is_listed(label: str | None, question: ChoiceQuestion) -> bool:
-    """Whether a label is one of the question's; of a set, whether all its labels are."""
+    """Whether the config offers this label; for a set, whether it offers all of its labels."""
     if label is None or question.multiple:
         return label is not None and all(each in question.labels for each in unpack(label))
     return label in question.labels
 
 
 def set_in(value: Any, question: ChoiceQuestion) -> str | None:
-    """The text for the set that a cell of a table holds: a list, one as JSON or as Label Studio writes it, or a label.
+    """Read the set of labels in a cell of a table: a list, a list as JSON or in Label Studio's form, or a single label.
 
-    None where it holds nothing, or what is no label.
+    Returns None for an empty cell and for values that cannot be labels.
     """
     if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
         with suppress(ValueError):
@@ -135,14 +139,14 @@ def set_in(value: Any, question: ChoiceQuestion) -> str | None:
 
 
 def label_of(result: Any, question: ChoiceQuestion) -> str | None:
-    """The label in a result; None where the question was left open, or the answer cannot be read."""
+    """The label in a result; None if the question was left open or the answer cannot be read."""
     return read_answer(result, question).label
 
 
 def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[str, Any]]:
-    """A prediction's ``result``: the label, or the labels of a set, with its probability as the region's score.
+    """A prediction's ``result``: the label (or the labels of a set), with its probability as the region's score.
 
-    Label Studio needs region ids to be strings. The empty set is no region, as the page has it.
+    Label Studio requires region ids to be strings. The empty set has no region, which is how the page stores it.
     """
     chosen = unpack(label) if question.multiple else (label,)
     if not chosen:
@@ -160,7 +164,7 @@ def result_for(label: str, score: float, question: ChoiceQuestion) -> list[dict[
 
 
 def _written(chosen: Sequence[str], question: ChoiceQuestion) -> Any:
-    """Labels as a result holds them."""
+    """The labels in the form that a result stores."""
     if question.kind == RATING:
         return int(chosen[0])
     if question.paths:
@@ -169,9 +173,9 @@ def _written(chosen: Sequence[str], question: ChoiceQuestion) -> Any:
 
 
 def annotation_result(label: str, question: ChoiceQuestion, *, action: str = "") -> list[dict[str, Any]]:
-    """A person's answer to this question alone; unlike a prediction's, it has no score.
+    """The result of an annotation that answers only this question. Unlike a prediction's, it has no score.
 
-    ``action``: one that answered many tasks at once.
+    ``action`` is the id of the bulk action that writes it, if one does.
     """
     region_id = f"{BULK_REGION}{action}" if action else ONE_QUESTION
     return [
@@ -181,7 +185,7 @@ def annotation_result(label: str, question: ChoiceQuestion, *, action: str = "")
 
 
 def bulk_action(result: Any) -> str | None:
-    """The action that wrote a result to many tasks at once; None where people answered this one. Never fails."""
+    """The id of the bulk action that wrote this result; None if a person answered the task itself. Never raises."""
     for part in result if isinstance(result, list | tuple) else ():
         region = part.get("id") if isinstance(part, Mapping) else None
         if isinstance(region, str) and region.startswith(BULK_REGION):
@@ -211,7 +215,7 @@ def _chosen(region: Mapping[str, Any], question: ChoiceQuestion) -> Iterator[str
     if question.kind == RATING:
         yield _stars(chosen)
         return
-    if isinstance(chosen, str):  # plain what is meant, though Label Studio writes lists
+    if isinstance(chosen, str):  # a bare text, where Label Studio writes a list: the meaning is clear
         chosen = [chosen]
     if not isinstance(chosen, list):
         raise _Unreadable(f"its choices are {_shown(chosen)}, not a list")
@@ -221,7 +225,7 @@ def _chosen(region: Mapping[str, Any], question: ChoiceQuestion) -> Iterator[str
 
 
 def _is_told_by_leaves(choice: Any, chosen: Sequence[Any], question: ChoiceQuestion) -> bool:
-    """Whether it is the way to an outer choice, and all in it is chosen as well: the page stores both."""
+    """Whether this is an outer choice all of whose inner ones are chosen too: the page then stores both."""
     if not (question.multiple and question.nested and isinstance(choice, list)):
         return False
     inside = [list(way) for way in question.paths if list(way[: len(choice)]) == choice and len(way) > len(choice)]
@@ -240,19 +244,19 @@ def _label(choice: Any, question: ChoiceQuestion) -> str:
     if isinstance(choice, list) and question.paths and all(isinstance(part, str) for part in choice):
         way = tuple(choice)
         return question.labels[question.paths.index(way)] if way in question.paths else BETWEEN.join(way)
-    if isinstance(choice, list) and len(choice) == 1:  # as allowNested stores it
+    if isinstance(choice, list) and len(choice) == 1:  # the form that allowNested stores
         choice = choice[0]
     if isinstance(choice, str):
         return choice
     whole = isinstance(choice, int) and not isinstance(choice, bool)
-    if whole and choice.bit_length() <= LONGEST_NUMBER:  # JSON of other tools: 7 for the label "7"
+    if whole and choice.bit_length() <= LONGEST_NUMBER:  # other tools' JSON may hold 7 for the label "7"
         return str(choice)
     raise _Unreadable(f"its choice is {_shown(choice)}, not a text")
 
 
 def _shown(value: Any) -> str:
-    """A value in a few characters, however large and deep it is."""
+    """A short form of a value, however large or deeply nested it is."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # a number of thousands of digits
+    except ValueError:  # an integer with thousands of digits
         return f"a {type(value).__name__}"

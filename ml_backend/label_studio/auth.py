@@ -1,8 +1,7 @@
-"""How a request to Label Studio tells who asks: a legacy token, or a personal access token exchanged for short ones.
+"""Authentication towards Label Studio: a legacy token as it is, or short-lived tokens got for a personal access token.
 
-A personal access token is a JSON Web Token (RFC 7519) of the kind "refresh". It is not sent along: at
-``/api/token/refresh/`` Label Studio gives an access token for it, which holds for some minutes and travels as
-``Bearer``. A legacy token travels as it is.
+A personal access token is a JSON Web Token (RFC 7519) of the kind "refresh". It is never sent with a request. Instead,
+``/api/token/refresh/`` exchanges it for an access token, which is valid for some minutes and is sent as ``Bearer``.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from ml_backend.errors import LabelStudioUnauthorized
 TOKEN_HELP: Final = "Take a new one in Label Studio under Account & Settings and set LABEL_STUDIO_API_KEY."  # noqa: S105
 REFRESH_PATH: Final = "api/token/refresh/"
 MARGIN: Final = 10.0
-"""Seconds before its end from which an access token is exchanged anew: the request has to arrive in time."""
+"""An access token is renewed this many seconds before it expires, because the request still has to arrive."""
 
 
 class TokenAuth(httpx.Auth):
     """Adds the account's token to each request. Safe to share between threads.
 
     Args:
-        url: Label Studio's.
-        token: the account's, of either kind.
+        url: Label Studio's URL.
+        token: the account's token, legacy or personal.
         clock: seconds since 1970.
 
     Raises:
-        LabelStudioUnauthorized: the token is expired, or no header can carry it.
+        LabelStudioUnauthorized: the token has expired, or has characters that no header can carry.
     """
 
     requires_response_body = True
@@ -49,17 +48,17 @@ class TokenAuth(httpx.Auth):
         self.is_personal = claims is not None
         """Whether the token is a personal access token."""
         self.access_token: str | None = None
-        """What was last given for it."""
+        """The latest access token, if one was fetched."""
         self._url, self._token, self._clock, self._lock = url, token, clock, Lock()
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send a request with the token; exchange a personal one before, where it is time, and once after a 401.
+        """Send a request with the token. A personal token is exchanged first if needed, and once more after a 401.
 
-        This machine's clock may be wrong: then it takes an access token for valid that Label Studio does not.
+        The second exchange is for machines with a wrong clock, which believe in a token that Label Studio rejects.
 
         Raises:
             httpx.HTTPStatusError: the exchange was refused; the request itself was never sent.
-            httpx.DecodingError: what answered the exchange is no Label Studio.
+            httpx.DecodingError: the answer to the exchange did not come from a Label Studio.
         """
         if not self.is_personal:
             request.headers["Authorization"] = f"Token {self._token}"
@@ -73,7 +72,7 @@ class TokenAuth(httpx.Auth):
             yield request
 
     def _exchanged(self, refused: str | None) -> Generator[httpx.Request, httpx.Response, str]:
-        """An access token other than the refused one. Threads that need one at the same time exchange once."""
+        """An access token other than the refused one. Threads that need one at the same time exchange only once."""
         with self._lock:
             if self.access_token is None or self.access_token == refused or self._is_over(self.access_token):
                 response = yield httpx.Request("POST", f"{self._url}/{REFRESH_PATH}", json={"refresh": self._token})
@@ -86,7 +85,7 @@ class TokenAuth(httpx.Auth):
 
 
 def claims_of(token: str) -> dict[str, Any] | None:
-    """What a JSON Web Token says, its signature unchecked; None where ``token`` is none."""
+    """The claims of a JSON Web Token, without checking its signature; None if ``token`` is not one."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -98,7 +97,7 @@ def claims_of(token: str) -> dict[str, Any] | None:
 
 
 def _end_of(claims: dict[str, Any]) -> float:
-    """Seconds since 1970 at which a token ends; one without an end is not usable, so it ended long ago."""
+    """When a token expires, in seconds since 1970; 0 for one without an expiry, which cannot be used."""
     end = claims.get("exp")
     return float(end) if isinstance(end, int | float) else 0.0
 

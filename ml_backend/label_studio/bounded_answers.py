@@ -1,4 +1,4 @@
-"""Answers of Label Studio, unpacked as they arrive and only so far: a MB of gzip can hold two GB."""
+"""Limits the size of Label Studio's answers while they arrive, because one MB of gzip can unpack to two GB."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 from ml_backend.fetching.bodies import BodyError, unpacked
 
 MOST_BYTES: Final = 256 * 1024 * 1024
-"""Of one answer; a page of a thousand tasks with long texts has some 10 MB."""
+"""Limit for one answer. A page of a thousand tasks with long texts has some 10 MB."""
 
 
 def _never() -> bool:
@@ -18,12 +18,12 @@ def _never() -> bool:
 
 
 def cost(most_bytes: int, is_over: Callable[[], bool] = _never) -> dict[str, Any]:
-    """What the answer to one request may cost, as its ``extensions``: bytes, and until when it is read."""
+    """The limits for one answer, as httpx request ``extensions``: bytes, and a check whether time is up."""
     return {"most_bytes": most_bytes, "is_over": is_over}
 
 
 def bound_answer(response: httpx.Response) -> None:
-    """An event hook of httpx: reading the answer raises `BodyError` where it costs more than it may."""
+    """An httpx event hook that puts the limits in place: reading beyond them raises `BodyError`."""
     extensions = response.request.extensions
     if isinstance(response.stream, httpx.SyncByteStream) and not response.is_stream_consumed:
         encoding = response.headers.pop("content-encoding", "")

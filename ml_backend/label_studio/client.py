@@ -1,4 +1,4 @@
-"""Everything said to Label Studio; each topic's calls stand in a module of their own."""
+"""The client of Label Studio, put together from one module of calls per topic."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A control of a labeling config → the answers that it takes, and in which form Label Studio keeps them.
+"""Reads from a control of a labeling config which answers it accepts, and how Label Studio stores them.
 
-What the page stores was tried (1.23.2): a ``<Choice>`` inside another is shown only with ``allowNested``, and its
-answer is the way to it, ``[["A", "A1"]]``; who ticks the outer one ticks all that is in it. Where all in it is ticked,
-the way to the outer one stands beside them. A ``<Taxonomy>`` stores
-ways too, to a branch as well as to a leaf. A ``<Rating>`` stores a number.
+What the page stores was tried with 1.23.2. A ``<Choice>`` inside another is shown only with ``allowNested``, and the
+answer is the path to it: ``[["A", "A1"]]``. Ticking the outer choice ticks everything inside it; once all inner ones
+are ticked, the path to the outer one is stored as well. A ``<Taxonomy>`` stores paths too, to branches as well as to
+leaves. A ``<Rating>`` stores a number.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MIN_CLASSES, MAX_CLASSES = 2, 1_000
 SINGLE_CHOICE: Final = ("single", "single-radio")
 MULTIPLE_CHOICE: Final = "multiple"
 LEARNABLE: Final = {"choices": "Choices", "rating": "Rating", "taxonomy": "Taxonomy"}
-"""Controls that can be learnt, in small letters and as they are written."""
+"""The controls that can be learnt: the tag in lower case, and as Label Studio writes it."""
 USUAL_STARS: Final = 5
-"""Of a ``<Rating>`` that says nothing."""
+"""Number of stars of a ``<Rating>`` that does not set ``maxRating``."""
 BETWEEN: Final = " > "
-"""Stands between the parts of a way where a leaf's own name is not enough: several branches have it."""
+"""Joins the parts of a path where several branches have a leaf of the same name, so that the name is not enough."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a control takes for an answer."""
+    """The answers that a control accepts."""
 
     kind: str
     """Type of its results: ``choices``, ``rating`` or ``taxonomy``."""
     labels: tuple[str, ...]
     descriptions: tuple[str, ...]
     paths: tuple[tuple[str, ...], ...] = ()
-    """The way to each label, where answers are stored as ways of more than one part; else empty."""
+    """The path to each label, if answers are stored as paths of several parts; otherwise empty."""
     nested: bool = False
     multiple: bool = False
     required: bool = False
@@ -47,15 +47,15 @@ class Answers:
 
 
 def is_learnable(tag: Element) -> bool:
-    """Whether a tag is a control of a kind that can be learnt."""
+    """Whether a tag is a control that can be learnt."""
     return tag.tag in LEARNABLE and is_control(tag)
 
 
 def answers_of(tree: ConfigTree, control: Element) -> Answers:
-    """What a control takes for an answer.
+    """The answers that a control accepts.
 
     Raises:
-        Refused: that cannot be learnt.
+        Refused: they cannot be learnt.
     """
     _check(tree, control)
     if "true" in (control.get("perregion"), control.get("peritem"), control.get("labeling")):
@@ -170,17 +170,17 @@ def _choice_tags(tree: ConfigTree, control: Element) -> list[Element]:
 
 
 def _stored(choice: Element) -> str:
-    return str(choice.get("alias", choice.get("value", "")))  # an empty alias is stored: as ""
+    return str(choice.get("alias", choice.get("value", "")))  # an empty alias is stored too, as ""
 
 
 def _way(tree: ConfigTree, choice: Element) -> tuple[str, ...]:
-    """The choices that a choice lies in, the outermost first, and itself."""
+    """The path to a choice: all choices around it, the outermost first, and itself."""
     inner_first = [_stored(tag) for tag in tree.with_parents(choice) if tag.tag == "choice"]
     return tuple(reversed(inner_first))
 
 
 def _names(paths: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """What the leaves are called: by their own names, those that are there more than once by their ways."""
+    """Names for the leaves: their own, or their whole path if several leaves share the name."""
     counts = Counter(path[-1] for path in paths)
     return tuple(path[-1] if counts[path[-1]] == 1 else BETWEEN.join(path) for path in paths)
 
@@ -194,19 +194,19 @@ def _check_labels(labels: tuple[str, ...], what: str) -> None:
 
 
 def _descriptions(choices: list[Element], labels: tuple[str, ...], *, own: bool = True) -> tuple[str, ...]:
-    """What says to people what each choice means: its hint, else ``own`` words of it, else its label."""
+    """Text that explains each choice to people: its hint, else (if ``own``) the words shown for it, else its label."""
     said = (tag.get("hint", "").strip() or (_own_words(tag) if own else "") for tag in choices)
     return tuple(text or label for text, label in zip(said, labels, strict=True))
 
 
 def _own_words(choice: Element) -> str:
-    """What the page shows for a choice, where that is the same for all tasks."""
+    """The words that the page shows for a choice; empty if they differ between tasks."""
     value = choice.get("value", "").strip()
     return "" if VARIABLE.search(value) else value
 
 
 def _alike(choices: list[Element], labels: tuple[str, ...]) -> list[str]:
-    """Choices that people take for one another: they differ in spaces, in signs without width, or in case alone."""
+    """Warn of choices that people confuse, because they differ only in spaces, invisible characters or case."""
     groups: dict[str, list[str]] = {}
     for tag, label in zip(choices, labels, strict=True):
         shown = tag.get("value") if _own_words(tag) else None

@@ -1,4 +1,4 @@
-"""An object of a labeling config → the task data that it shows, and how they are read."""
+"""Reads from an object of a labeling config which task data it shows, and how to read them."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ from ml_backend.label_studio.task_fields import FIELD, VARIABLE
 from ml_backend.records import Wanted
 
 READ_AS: Final = {"image": "Image", "text": "Text", "hypertext": "Text", "paragraphs": "Text"}
-"""Objects that are read, in small letters, and as what: an image or a text."""
+"""The objects that can be read (in lower case), and whether as an image or as a text."""
 WRITTEN: Final = {"image": "Image", "text": "Text", "hypertext": "HyperText", "paragraphs": "Paragraphs"}
 MARKUP: Final = {"hypertext": "html", "paragraphs": "paragraphs"}
-"""What stands around the words of a text."""
+"""What surrounds the words of a text."""
 NUMBERS: Final = "Numbers"
-"""Stands where an object tag does: a list of numbers in a field of the task."""
+"""Takes the place of an object tag if the task's field holds a list of numbers."""
 USUAL_KEY: Final = "text"
-"""Of an utterance of ``<Paragraphs>``: where its words are."""
+"""The key of an utterance's words in ``<Paragraphs>`` that does not set ``textKey``."""
 
 
 class Shown(Protocol):
-    """Something that annotators see of a task, and how to read it."""
+    """Something of a task that annotators see, and how to read it."""
 
     @property
     def shown_as(self) -> str:
-        """``Image`` or ``Text``; others cannot be read."""
+        """``Image`` or ``Text``; nothing else can be read."""
 
     @property
     def field(self) -> str:
-        """Task data field: ``text``, or a way into the data (``meta.text``, ``texts[0]``)."""
+        """Task data field: ``text``, or a path into the data (``meta.text``, ``texts[0]``)."""
 
     @property
     def by_url(self) -> bool:
-        """The field of a text holds its URL (``valueType="url"``)."""
+        """Whether the field holds the URL of the text (``valueType="url"``), not the text itself."""
 
     @property
     def encoding(self) -> str:
-        """Of a text: ``none``, ``base64`` or ``base64unicode``."""
+        """Encoding of a text: ``none``, ``base64`` or ``base64unicode``."""
 
     @property
     def markup(self) -> str:
-        """Of a text: ``html``, whose tags are no words; ``paragraphs``, a list of utterances; else empty."""
+        """Markup of a text: ``html`` (tags are not words), ``paragraphs`` (a list of utterances), or empty."""
 
     @property
     def text_key(self) -> str:
-        """Where the words of an utterance are."""
+        """The key under which an utterance has its words."""
 
 
 @dataclass(frozen=True)
 class ShownObject:
-    """One object of a config."""
+    """One object of a labeling config."""
 
     name: str
     tag: str
-    """As it is written: ``HyperText``."""
+    """The tag as the config writes it: ``HyperText``."""
     object_tag: str
     field: str
     by_url: bool = False
@@ -65,27 +65,27 @@ class ShownObject:
     markup: str = ""
     text_key: str = USUAL_KEY
     many: bool = False
-    """The field holds a list of pictures (``valueList``)."""
+    """Whether the field holds a list of pictures (``valueList``)."""
 
     @property
     def shown_as(self) -> str:
-        """``Image`` or ``Text``; others cannot be read."""
+        """``Image`` or ``Text``; nothing else can be read."""
         return self.object_tag
 
 
 def objects(tree: ConfigTree) -> dict[str, Element]:
-    """The objects of a config by their names, in its order."""
+    """The objects of a config by name, in the config's order."""
     return {tag.attrib["name"]: tag for tag in tree.tags() if is_object(tag)}
 
 
 def shown_fields(tree: ConfigTree) -> tuple[str, ...]:
-    """The task data fields that the page shows, in its order, whether they are learnt from or not."""
+    """The task data fields that the page shows, in the config's order, including those that are not learnt from."""
     values = (tag.get("value") or tag.get("valuelist") or "" for tag in objects(tree).values())
     return tuple(dict.fromkeys(found.group(1) for value in values if (found := FIELD.fullmatch(value))))
 
 
 def read_object(tree: ConfigTree, tag: Element) -> ShownObject:
-    """What an object shows.
+    """Read what an object shows.
 
     Raises:
         Refused: it cannot be read.
@@ -114,10 +114,10 @@ def read_object(tree: ConfigTree, tag: Element) -> ShownObject:
 
 
 def learnt_from(tree: ConfigTree, tag: Element, wanted: Wanted) -> tuple[ShownObject, tuple[ShownObject, ...]]:
-    """The object that a question is about, and the parts of a vector, where that alone is not learnt from.
+    """The object that a question is about, and the parts of a vector if something else or more is learnt from.
 
     Raises:
-        Refused: something that is learnt from cannot be read.
+        Refused: something to learn from cannot be read.
     """
     if wanted.embedding_field:
         if not FIELD.fullmatch(f"${wanted.embedding_field}"):
@@ -135,7 +135,7 @@ def learnt_from(tree: ConfigTree, tag: Element, wanted: Wanted) -> tuple[ShownOb
 
 
 def _unread(tree: ConfigTree, tag: Element) -> ShownObject:
-    """An object that is not read, since numbers of its task stand for it."""
+    """An object that is not read, because numbers in the task take its place."""
     field = FIELD.fullmatch(tag.get("value", ""))
     return ShownObject(tag.attrib["name"], tree.spelling[tag], "", field.group(1) if field else "")
 

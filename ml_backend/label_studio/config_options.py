@@ -1,7 +1,7 @@
-"""Choices that come with the tasks (``<Choices value="$options">``), where all tasks have the same ones.
+"""Choices that come with the tasks (``<Choices value="$options">``), supported if all tasks have the same ones.
 
-The page (1.23.2) makes a ``<Choice>`` of each object in the task's list, such as ``{"value": "A"}``, with all of it.
-Label Studio's server knows none of them, and takes any choice.
+The page (1.23.2) makes a ``<Choice>`` from each object in the task's list, such as ``{"value": "A"}``, with all of its
+keys. Label Studio's server knows none of these choices, and accepts any.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ml_backend.label_studio.task_fields import FIELD, field_value
 from ml_backend.records import Task
 
 ATTRIBUTES: Final = ("value", "alias", "hint", "html", "selected", "visible", "readonly")
-"""Of an option that a ``<Choice>`` has as well; what else is in it is looks."""
+"""Keys of an option that a ``<Choice>`` has as attributes and that matter here; the others only change its looks."""
 SHOWN: Final = 5
-"""Choices that an error names."""
+"""Number of choices that an error message lists."""
 Options = Mapping[str, list[Mapping[str, Any]]]
 
 
 def option_fields(xml: str) -> tuple[str, ...]:
-    """The task fields that choices come from; none where the config cannot be read."""
+    """The task fields that choices come from; empty if the config cannot be read."""
     if "$" not in xml:
         return ()
     try:
@@ -35,7 +35,7 @@ def option_fields(xml: str) -> tuple[str, ...]:
 
 
 def shared_options(xml: str, tasks: Iterable[Task], *, project: object = "?") -> str:
-    """What all tasks have in the fields that choices come from, as JSON; empty where there are no such fields or tasks.
+    """The choices that all tasks have in these fields, as JSON; empty if there are no such fields or no tasks.
 
     Raises:
         LabelConfigError: tasks have different choices, or something else in such a field.
@@ -60,7 +60,7 @@ def shared_options(xml: str, tasks: Iterable[Task], *, project: object = "?") ->
 
 
 def fill(tree: ConfigTree, options: str) -> None:
-    """Put the choices that come with the tasks into a config, in the place of the field that they come from."""
+    """Put choices that come with the tasks into the config, in place of the field that they come from."""
     known: Options = json.loads(options) if options else {}
     for control, field in _asking(tree):
         if field in known:

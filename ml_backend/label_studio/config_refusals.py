@@ -1,4 +1,4 @@
-"""Why a labeling config cannot be learnt from: a reason that goes on after the name of the project."""
+"""Reasons why a labeling config cannot be learnt from. Each text continues a sentence that begins with the project."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import NoReturn
 
 
 class Refused(ValueError):
-    """Why a config, or one control of it, cannot be learnt from."""
+    """A config, or one of its controls, cannot be learnt from."""
 
 
 class ToCome(Refused):
-    """It can be learnt from once there are tasks."""
+    """It can be learnt from as soon as there are tasks."""
 
 
 def refuse(reason: str) -> NoReturn:
-    """Give up on what is being read.
+    """Stop reading the config.
 
     Raises:
         Refused: always.

@@ -1,6 +1,6 @@
-"""A labeling config as Label Studio's page reads it: tags and names of attributes in any case of letters.
+"""Parses a labeling config as Label Studio's page does, which ignores the case of tags and attributes.
 
-Its server is not so generous: it knows ``name``, ``toName`` and ``value`` only as they are written here.
+Label Studio's server is stricter: it finds ``name``, ``toName`` and ``value`` only in exactly this spelling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element  # the type only; defusedxml parses
 from defusedxml import DefusedXmlException, ElementTree
 
 READ: Final = frozenset({"choices", "choice", "rating", "taxonomy", "text", "image", "hypertext", "paragraphs"})
-"""Tags whose attributes are read here, but for those that hide what is inside them."""
+"""Tags whose attributes are read here (apart from ``visibleWhen`` and the like, which any tag may have)."""
 EXACT: Final = {name.lower(): name for name in ("name", "toName", "value")}
 """Attributes of these tags that the server finds only in this spelling."""
 DECLARED: Final = re.compile(r"\s*<\?xml\b[^>]*\bencoding\b")
@@ -26,19 +26,19 @@ class ConfigUnreadable(ValueError):
 
 @dataclass(frozen=True)
 class ConfigTree:
-    """All tags of a config. Their names and those of their attributes are in lower case."""
+    """All tags of a config, with tag and attribute names in lower case."""
 
     root: Element
     parents: dict[Element, Element]
     spelling: dict[Element, str]
-    """The tags as the config writes them."""
+    """The tag names as the config writes them."""
 
     def tags(self) -> Iterator[Element]:
-        """In the order of the config."""
+        """All tags, in the config's order."""
         return self.root.iter()
 
     def with_parents(self, tag: Element) -> Iterator[Element]:
-        """The tag, what it lies in, and so on to the outermost."""
+        """The tag itself, then the tags around it, the outermost last."""
         inner: Element | None = tag
         while inner is not None:
             yield inner
@@ -49,7 +49,7 @@ def read_tree(xml: str) -> ConfigTree:
     """Parse a config.
 
     Raises:
-        ConfigUnreadable: no XML, or what Label Studio's server fails on.
+        ConfigUnreadable: it is not XML, or Label Studio's server would fail on it.
     """
     if DECLARED.match(xml):
         raise ConfigUnreadable("it begins with an XML declaration of its encoding; delete that line")
@@ -67,7 +67,7 @@ def read_tree(xml: str) -> ConfigTree:
 
 
 def is_control(tag: Element) -> bool:
-    """Whether a tag asks something about an object, as Label Studio tells controls from objects."""
+    """Whether a tag asks something about an object; the same rule as Label Studio's."""
     return bool(tag.get("name") and tag.get("toname"))
 
 

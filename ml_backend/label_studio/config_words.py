@@ -1,6 +1,6 @@
-"""Words that an attribute of a labeling config may have. On others the page fails, and shows no task at all.
+"""The values that attributes of a labeling config may have. On any other the page fails, and shows no task at all.
 
-The page takes ``true`` and ``false`` for truth values wherever they stand, but in ``value``.
+The page reads ``true`` and ``false`` as truth values in every attribute except ``value``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SWITCHES: Final = {
     "text": ("selectionenabled", "showlabels"),
     "hypertext": ("selectionenabled", "showlabels", "inline", "clickablelinks"),
 }
-"""Attributes that are true or false."""
+"""Attributes that are either true or false."""
 WORDS: Final = {
     ("choices", "choice"): ("single", "single-radio", "multiple"),
     ("choices", "layout"): ("select", "inline", "vertical"),
@@ -34,14 +34,14 @@ TEXTS: Final = frozenset(
     {"name", "toname", "alias", "hint", "html", "hotkey", "style", "color", "requiredmessage"}
     | {"visiblewhen", "whentagname", "whenlabelvalue", "whenchoicevalue"}
 )
-"""Attributes that are any text, but those two words."""
+"""Attributes that may be any text except the words ``true`` and ``false``."""
 
 
 def check_words(tag: Element) -> str | None:
-    """The first attribute that the page fails on, with what it may be; None where there is none.
+    """The first attribute value that the page would fail on, with the values it may have; None if all are fine.
 
     Args:
-        tag: with names in lower case.
+        tag: a tag whose names are in lower case.
     """
     for name, value in tag.attrib.items():
         allowed = TRUTHS if name in SWITCHES.get(str(tag.tag), ()) else WORDS.get((str(tag.tag), name))

@@ -1,4 +1,4 @@
-"""The installation's client of Label Studio and its fetcher: one each for all who have the same settings."""
+"""The installation's client of Label Studio and its fetcher, each shared by everyone with the same settings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from ml_backend.label_studio.retries import RetryPolicy
 def new_client(
     settings: Settings, *, key: str | None = None, timeout: float | None = None, patience: RetryPolicy | None = None
 ) -> LabelStudioClient:
-    """A new client, which its owner closes.
+    """Make a client, which the caller has to close.
 
     Args:
         settings: the installation's.
         key: an account's token; None: the configured one.
-        timeout: seconds without an answer; None: the configured ones.
-        patience: what is sent again; None: the usual.
+        timeout: seconds to wait for an answer; None: as configured.
+        patience: which requests are repeated; None: the default policy.
 
     Raises:
-        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+        ConfigurationError: no token is set.
+        LabelStudioUnauthorized: the token has expired.
     """
     return LabelStudioClient(
         settings.label_studio_url,
@@ -37,20 +38,22 @@ def new_client(
 
 
 def hasty_client(settings: Settings, *, timeout: float) -> LabelStudioClient:
-    """The configured account, without patience: a new client, which its owner closes.
+    """Make a client for the configured account that never repeats a request. The caller has to close it.
 
     Raises:
-        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+        ConfigurationError: no token is set.
+        LabelStudioUnauthorized: the token has expired.
     """
     return new_client(settings, timeout=timeout, patience=RetryPolicy(tries=1, tries_when_locked=1))
 
 
 @lru_cache(maxsize=4)
 def make_client(settings: Settings) -> LabelStudioClient:
-    """The configured account's client, one for all requests with these settings.
+    """The configured account's client, shared by all requests with these settings.
 
     Raises:
-        ConfigurationError: no token is set. LabelStudioUnauthorized: the token is expired.
+        ConfigurationError: no token is set.
+        LabelStudioUnauthorized: the token has expired.
     """
     return new_client(settings)
 
@@ -63,8 +66,9 @@ def _key(settings: Settings) -> str:
 
 @lru_cache(maxsize=4)
 def make_fetcher(settings: Settings) -> Fetcher:
-    """What fetches task content that is not Label Studio's, one for all requests with these settings.
+    """The fetcher for task content outside Label Studio, shared by all requests with these settings.
 
-    Local addresses are open where the server can be reached from its own machine alone: who reaches it reaches them.
+    It may open local addresses only if the server itself listens on its own machine alone: whoever can send it requests
+    then has access to those addresses anyway.
     """
     return Fetcher(parse_rules(settings.media_allow or "", local=is_loopback(settings.host)), ca_file=settings.ca_file)

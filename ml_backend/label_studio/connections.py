@@ -1,4 +1,4 @@
-"""Calls about what a project is connected to: ML backends and webhooks."""
+"""Calls about the ML backends and webhooks of a project."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from ml_backend.errors import LabelStudioRejected
 from ml_backend.label_studio.http import LabelStudioHttp
 
 BACKEND_TITLE: Final = "Active learning"
-"""Under which this product's backend is connected."""
+"""The title under which this product's backend is connected."""
 TIMED_OUT: Final = "timed out"
-"""What Label Studio says of a backend for whose answer it did not wait, as where a disk is busy."""
+"""Part of Label Studio's message about a backend that did not answer in time, for example because a disk is busy."""
 TRIES: Final = 3
-"""To connect such a backend: it goes on with what it was asked, and answers the next time."""
+"""How often connecting is tried after a time-out: the backend meanwhile finishes what it was asked, and answers next
+time."""
 
 
 class ConnectionCalls(LabelStudioHttp):
@@ -24,7 +25,7 @@ class ConnectionCalls(LabelStudioHttp):
     """
 
     def backends(self, project_id: int) -> list[dict[str, Any]]:
-        """ML backends connected to a project. Label Studio pings each one to answer."""
+        """The ML backends connected to a project. Label Studio pings each of them before it answers."""
         rows: list[dict[str, Any]] = self._json(
             "GET", "api/ml", params={"project": project_id}, what=f"Project {project_id}"
         )
@@ -40,9 +41,9 @@ class ConnectionCalls(LabelStudioHttp):
         password: str | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Connect an ML backend to a project, or correct the connection of the same title.
+        """Connect an ML backend to a project, or correct the existing connection of the same title.
 
-        ``params``: its extra params; None leaves those that are there.
+        ``params`` are the connection's extra params; None leaves them as they are.
 
         Raises:
             LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the project.
@@ -66,7 +67,7 @@ class ConnectionCalls(LabelStudioHttp):
     ) -> None:
         """Change a connected backend. Label Studio asks the backend's ``/health`` and ``/setup`` before it answers.
 
-        It checks a change as it checks a new backend: URL and basic auth must go along.
+        It checks a change like a new backend, so URL and basic auth have to be sent along.
 
         Raises:
             LabelStudioRejected: Label Studio could not reach the backend, or the backend refused the change.
@@ -79,7 +80,10 @@ class ConnectionCalls(LabelStudioHttp):
         self._set_connection("PATCH", path, body | dict(changes), f"Backend of project {row['project']}")
 
     def _set_connection(self, method: str, path: str, body: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Make or change a connection; again where the backend did not answer in time: nothing was changed then."""
+        """Make or change a connection.
+
+        Try again if the backend did not answer in time, since nothing was changed then.
+        """
         for left in reversed(range(TRIES)):
             try:
                 row: dict[str, Any] = self._json(method, path, body=dict(body), once=True, what=what)
@@ -94,22 +98,25 @@ class ConnectionCalls(LabelStudioHttp):
         self.request("DELETE", f"api/ml/{backend_id}", what=f"Backend {backend_id}")
 
     def webhooks(self, project_id: int) -> list[dict[str, Any]]:
-        """The project's own webhooks, oldest first, with their headers."""
+        """The project's own webhooks with their headers, oldest first."""
         rows: list[dict[str, Any]] = self._json(
             "GET", "api/webhooks/", params={"project": project_id}, what=f"Project {project_id}"
         )
         return sorted((row for row in rows if row["project"] == project_id), key=lambda row: int(row["id"]))
 
     def create_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None:
-        """Make a webhook for all actions. Without the payload, Label Studio would not even name the project."""
+        """Make a webhook for all actions.
+
+        Without the payload, Label Studio would not even say which project it is about.
+        """
         body = {"project": project_id, "url": url, "headers": dict(headers)}
         body |= {"send_payload": True, "send_for_all_actions": True}
         self.request("POST", "api/webhooks/", body=body, once=True, what=f"Webhook {url}")
 
     def change_webhook(self, webhook_id: int, changes: Mapping[str, Any]) -> None:
-        """Change some of a webhook's fields."""
+        """Change some fields of a webhook."""
         self.request("PATCH", f"api/webhooks/{webhook_id}/", body=dict(changes), what=f"Webhook {webhook_id}")
 
     def delete_webhook(self, webhook_id: int) -> None:
-        """Delete one webhook."""
+        """Delete a webhook."""
         self.request("DELETE", f"api/webhooks/{webhook_id}/", what=f"Webhook {webhook_id}")

@@ -1,18 +1,18 @@
-"""What an error page says, read in one pass: a regular expression or a parser can be made to hang."""
+"""Extracts the text of an HTML error page. A single pass, because crafted pages can make a regular expression hang."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MOST_READ: Final = 1 << 18
-"""Characters."""
+"""Characters of the page that are looked at."""
 MOST_SAID: Final = 200
 HIDDEN: Final = frozenset({"head", "script", "style"})
-"""Elements that hold no text for people."""
+"""Elements whose content people do not see."""
 
 
 def page_text(page: str) -> str:
-    """The beginning of a page's text, without tags; plain text stays as it is."""
+    """The beginning of a page's text without its tags; plain text is returned as it is."""
     first, *parts = page[:MOST_READ].split("<")
     said, hidden = [first], ""
     for part in parts:

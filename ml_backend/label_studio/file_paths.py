@@ -1,6 +1,7 @@
-"""Which of Label Studio's own paths hold files of tasks: only there the token goes along for a URL that a task names.
+"""Decides which of Label Studio's own paths hold files of tasks. Only for those is the token sent along.
 
-With the token everything can be read that its account may read, its token among it.
+With the token one can read everything that its account can read, including the token itself, so that a URL in a task
+must not be able to name any other path.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ FILE_PATH: Final = re.compile(
     r"|/(tasks|projects)/[0-9]{1,18}/(resolve|presign)/?"  # files in a storage: ?fileuri=
 )
 MOST_DECODINGS: Final = 4
-"""A path that is still percent-encoded after so many is a trick."""
+"""A path that is still percent-encoded after this many decodings is an attempt to deceive."""
 
 
 def file_path(url: str, *label_studio: str) -> str | None:
-    """The path below Label Studio's URL, with its query, of a file of a task; None where the URL is none.
+    """The path (below Label Studio's URL, with its query) of a task's file; None if the URL is not one.
 
     Args:
         url: absolute, or a path as Label Studio writes it into tasks.
-        label_studio: Label Studio's URLs, perhaps with a path of its own.
+        label_studio: Label Studio's URLs, which may have a path of their own.
 
     Raises:
-        ValueError: no valid URL.
+        ValueError: not a valid URL.
     """
     found = [base for base in map(_base, label_studio) if _is_below(url, *base)]
     base = max(found, key=lambda each: len(each[1]), default=None)
@@ -53,12 +54,12 @@ def file_path(url: str, *label_studio: str) -> str | None:
 
 
 def is_own(url: str, *label_studio: str) -> bool:
-    """Whether a URL means this Label Studio: a path, or the same server and below its path.
+    """Whether a URL belongs to this Label Studio: a path, or a URL of the same server below Label Studio's path.
 
-    All names of this machine are one: Label Studio writes "localhost" into tasks where we ask 127.0.0.1.
+    All names of this machine count as the same: Label Studio writes "localhost" into tasks where we ask 127.0.0.1.
 
     Raises:
-        ValueError: no valid URL.
+        ValueError: not a valid URL.
     """
     return _is_path(url) or any(_is_below(url, *_base(one)) for one in label_studio)
 
@@ -68,7 +69,7 @@ def _is_path(url: str) -> bool:
 
 
 def _base(label_studio: str) -> tuple[str, str]:
-    """Whom it means, and below which path."""
+    """The server, and the path below which Label Studio lies."""
     return origin_of(label_studio), urlsplit(label_studio).path.rstrip("/")
 
 

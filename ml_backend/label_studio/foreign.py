@@ -1,6 +1,7 @@
-"""Predictions that others wrote: read, and written again under the name of one of our queues.
+"""Predictions made by others: read from Label Studio, and written again as one of our queues.
 
-Others are all whose ``model_version`` is no name of ours: a backend that is connected too, or whoever imported them.
+"Others" are all whose ``model_version`` is not one of our names: another connected backend, or somebody who imported
+predictions.
 """
 
 from __future__ import annotations
@@ -20,46 +21,46 @@ from ml_backend.label_studio.task_pages import log_left_out
 from ml_backend.records import CONTROL, Prediction, Queue
 
 AT_ONCE: Final = 128 * 1024 * 1024
-"""Bytes of all predictions of a project up to which they are read in one answer, which is seven times quicker."""
+"""Up to this many bytes, all predictions of a project are read in one answer, which is seven times faster."""
 MOST_DEEP: Final = 50
-"""Lists and objects inside each other in a region; Label Studio's own have five."""
+"""How deep lists and objects may be nested in a region. Label Studio's own regions have five levels."""
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """Somebody's prediction of one task, as Label Studio has it."""
+    """One prediction of one task, made by somebody else."""
 
     id: int
     task: int
     version: str
     created: str
-    """When it was written, as Label Studio writes times."""
+    """When it was written, in Label Studio's format."""
     score: Any = None
     text: str = "null"
-    """Its result as JSON: all of a large project's, as objects, would fill the memory."""
+    """Its result as JSON text: as Python objects, all results of a large project would not fit into memory."""
 
     @property
     def result(self) -> Any:
-        """As Label Studio keeps it: mostly a list of regions, but anything may have been imported."""
+        """The result as Label Studio stores it: usually a list of regions, but anything may have been imported."""
         return json.loads(self.text)
 
 
 @dataclass(frozen=True)
 class ForeignPredictions:
-    """One prediction a task: the newest of those that are wanted."""
+    """One prediction per task: the newest of those that were asked for."""
 
     by_task: Mapping[int, Foreign] = field(default_factory=dict)
     contradictory: tuple[int, ...] = ()
-    """Tasks of which one version has several predictions that differ; the newest counts."""
+    """Tasks that have several different predictions from the same version; the newest one is used."""
 
     @property
     def versions(self) -> Counter[str]:
-        """How many tasks each version is used for."""
+        """Number of tasks per version."""
         return Counter(each.version for each in self.by_task.values())
 
 
 def is_foreign(version: str | None) -> bool:
-    """Whether a prediction's ``model_version`` is none of ours."""
+    """Whether a ``model_version`` is not one of ours."""
     return version != NO_MODEL and parse_queue_name(version) is None
 
 
@@ -67,7 +68,7 @@ def foreign_state(client: LabelStudioClient, project_id: int) -> str:
     """A text that changes whenever somebody else writes or deletes predictions: their versions, counts and times.
 
     Raises:
-        LabelStudioError: it could not be read.
+        LabelStudioError: Label Studio failed.
     """
     rows = client.version_rows(project_id)
     others = sorted((str(row["model_version"]), row["count"], row["latest"]) for row in rows)
@@ -75,16 +76,16 @@ def foreign_state(client: LabelStudioClient, project_id: int) -> str:
 
 
 def read_foreign(client: LabelStudioClient, project_id: int, version: str = "") -> ForeignPredictions:
-    """Others' predictions of a project's tasks: of one version, or each task's newest.
+    """Read others' predictions of a project's tasks: of one version, or the newest for each task.
 
     Raises:
-        LabelStudioError: they could not be read.
+        LabelStudioError: Label Studio failed.
     """
     return newest_of(_rows(client, project_id), version)
 
 
 def newest_of(rows: Iterable[Mapping[str, Any]], version: str = "") -> ForeignPredictions:
-    """One prediction a task out of Label Studio's rows: the newest of ``version``, or of all that are not ours."""
+    """Pick one prediction per task from Label Studio's rows: the newest of ``version``, or of all that are not ours."""
     found: dict[int, Foreign] = {}
     contradictory: set[int] = set()
     for row in rows:
@@ -102,7 +103,7 @@ def newest_of(rows: Iterable[Mapping[str, Any]], version: str = "") -> ForeignPr
 
 
 def _rows(client: LabelStudioClient, project_id: int) -> Iterator[dict[str, Any]]:
-    """All predictions; by pages of tasks where one answer would be too large, or Label Studio fails on it."""
+    """All predictions. Read page by page if a single answer would be too large, or if Label Studio fails on it."""
     try:
         yield from client.predictions(project_id, most_bytes=AT_ONCE)
     except LabelStudioUnanswerable:
@@ -112,7 +113,7 @@ def _rows(client: LabelStudioClient, project_id: int) -> Iterator[dict[str, Any]
 
 
 def shown_result(result: Any) -> list[dict[str, Any]]:
-    """A result as Label Studio's page can show it: region ids are texts, and what no JSON can hold is left out."""
+    """A result that Label Studio's page can show: region ids are strings, and no region is invalid JSON."""
     if not isinstance(result, list | tuple):
         return []
     found = []
@@ -126,7 +127,7 @@ def shown_result(result: Any) -> list[dict[str, Any]]:
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether JSON can hold it: no NaN, no infinity, nothing without end."""
+    """Whether JSON can hold this value: no NaN, no infinity, no endless nesting."""
     if depth > MOST_DEEP:
         return False
     if isinstance(value, float):
@@ -139,7 +140,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 
 def foreign_row(prediction: Prediction, version: str, *, prelabel: bool) -> dict[str, Any]:
-    """One prediction as Label Studio takes it, without the task's id; control tasks show nothing."""
+    """One prediction in the form of Label Studio's import, without the task's id. Control tasks show no guess."""
     shown = list(prediction.result or ()) if prelabel and prediction.picked_by != CONTROL else []
     return {"result": shown, "score": prediction.score, "model_version": version}
 
@@ -147,9 +148,10 @@ def foreign_row(prediction: Prediction, version: str, *, prelabel: bool) -> dict
 def publish_foreign(
     client: LabelStudioClient, project_id: int, queue: Queue, label_config: str, *, step: Step
 ) -> list[int]:
-    """Import a queue of others' predictions and switch the project to it; tasks whose result Label Studio refused.
+    """Publish a queue of others' predictions; returns the tasks whose result Label Studio refused.
 
-    It drops a prediction that does not suit the labeling config: such a task is served in its place, and shows nothing.
+    Label Studio drops predictions that do not fit the labeling config. Such tasks keep their place in the order, but
+    show no guess.
 
     Raises:
         LabelConfigError: the labeling config changed since the queue was made.
@@ -190,7 +192,7 @@ def _write(client: LabelStudioClient, project_id: int, queue: Queue) -> list[int
 
 
 def _written(client: LabelStudioClient, project_id: int, name: str, error: LabelStudioError) -> Collection[int]:
-    """Tasks that have a prediction of this name; where nobody can tell, the first error is the one to report."""
+    """Tasks that have a prediction of this name. If that cannot be found out, raises the original error."""
     try:
         if not client.prediction_versions(project_id).get(name):
             return frozenset()

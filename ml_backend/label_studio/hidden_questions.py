@@ -1,4 +1,4 @@
-"""What of a labeling config the page does not show, or not always."""
+"""Finds the parts of a labeling config that the page hides, always or at times."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ OPEN_TASKS: Final = "a task that is submitted without it has no label, and is no
 
 @dataclass(frozen=True)
 class Hidden:
-    """Something that annotators do not see, or not always."""
+    """Something that annotators never see, or only at times."""
 
     text: str
     never: bool
-    """Whether nobody can answer the question."""
+    """Whether it is never shown, so that nobody can answer the question."""
 
 
 def hidden(tree: ConfigTree, tag: Element, what: str) -> Iterator[Hidden]:
-    """What hides a tag: itself, or what it lies in.
+    """Everything that hides a tag: its own attributes and those of the tags around it.
 
     Args:
         tree: the config.
-        tag: an object or a control of it.
-        what: the tag in words.
+        tag: one of its objects or controls.
+        what: the tag in words, for messages.
     """
     for outer in tree.with_parents(tag):
         where = f"<{tree.spelling[outer]}"

@@ -1,6 +1,6 @@
-"""One request to Label Studio, with every failure as one of ours.
+"""Sends requests to Label Studio and turns every failure into one of this product's errors.
 
-`auth` adds the token; what is sent again after a failure, `retries` decides.
+`auth` adds the token; `retries` decides which failed requests are sent again.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from ml_backend.label_studio.retries import LOCKED, RetryPolicy, send
 MOST_REDIRECTS: Final = 5
 SHORTEST_WAIT: Final = 0.1
 MOST_REASON: Final = 2_000
-"""Characters of a refusal that a message repeats."""
+"""Characters of Label Studio's own explanation that an error message repeats."""
 
 
 class LabelStudioHttp:
     """Requests of one account to one Label Studio.
 
     Args:
-        url: Label Studio's.
+        url: Label Studio's URL.
         api_key: the account's token, legacy or personal.
-        timeout: seconds without an answer.
-        patience: what is sent again, and when.
-        ca_file: certificates of authorities that are trusted beside the public ones.
-        names: other URLs of this Label Studio, as tasks may name its files; they are asked for at ``url``.
+        timeout: seconds to wait for an answer.
+        patience: which requests are repeated, and when.
+        ca_file: certificates of authorities that are trusted in addition to the public ones.
+        names: other URLs of this Label Studio that tasks may use for its files; the files are requested from ``url``.
         clock: seconds since 1970.
-        transport: what sends; None: the network.
+        transport: sends the requests; None: over the network.
 
     Raises, from every method:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
@@ -82,14 +82,15 @@ class LabelStudioHttp:
             event_hooks={"response": [bound_answer]},
             transport=transport,
         )
-        # Many are made for one question and dropped: their connections end with them, not with the collector's.
+        # Many clients are made for one question and then dropped: close their connections right away, and not whenever
+        # the garbage collector comes by.
         self._end = weakref.finalize(self, self._http.close)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
 
     def close(self) -> None:
-        """Close the connections; the client cannot be used any more."""
+        """Close the connections. The client cannot be used afterwards."""
         self._end()
 
     def request(
@@ -103,16 +104,16 @@ class LabelStudioHttp:
         what: str = "",
         most_bytes: int = MOST_BYTES,
     ) -> httpx.Response:
-        """Send one request; turn every failure into one of ours.
+        """Send one request, and turn every failure into one of this product's errors.
 
         Args:
             method: HTTP method.
-            path: path below the Label Studio URL.
+            path: path below Label Studio's URL.
             params: query parameters.
             body: JSON body.
-            once: it must not happen twice: repeat it only where Label Studio cannot have got it.
-            what: what the request is about, for the message: "Project 7".
-            most_bytes: of the answer, unpacked.
+            once: the request must not take effect twice, so repeat it only if Label Studio cannot have received it.
+            what: the subject of the request, for error messages: "Project 7".
+            most_bytes: limit for the unpacked answer.
         """
         url = f"{self.url}/{path.lstrip('/')}"
 
@@ -122,9 +123,9 @@ class LabelStudioHttp:
         return self._answered(send_once, what, f"{method} {path}", repeatable=not once)
 
     def fetch(self, path: str, *, most_bytes: int, budget: Budget) -> bytes | str:
-        """A file of a task that Label Studio serves or knows (`file_paths`): its content, or the URL where it is.
+        """Fetch a task's file that Label Studio serves or knows (`file_paths`): its content, or the URL where it is.
 
-        The token goes to Label Studio alone: redirects are told, not followed.
+        Redirects are returned, not followed, so that the token goes to nobody but Label Studio.
         """
 
         def send_once() -> httpx.Response:
@@ -143,10 +144,10 @@ class LabelStudioHttp:
     def _answered(
         self, send_once: Callable[[], httpx.Response], what: str, call: str, *, repeatable: bool
     ) -> httpx.Response:
-        """The answer of a request that was not refused."""
+        """The answer, if Label Studio accepted the request."""
         try:
             response = send(send_once, repeatable=repeatable, patience=self._patience)
-        except httpx.HTTPStatusError as exc:  # while a personal access token was exchanged
+        except httpx.HTTPStatusError as exc:  # raised while a personal access token was exchanged
             raise self._refusal(exc.response, what) from exc
         except BodyError as exc:
             raise LabelStudioUnanswerable(f"{what or call}: the answer of {self.url} was not read: {exc}.") from exc
@@ -169,7 +170,7 @@ class LabelStudioHttp:
             ) from exc
 
     def _silence(self, exc: Exception, what: str) -> LabelStudioUnreachable:
-        """The error for a request without an answer."""
+        """The error for a request that got no answer."""
         if isinstance(exc, httpx.TimeoutException):
             return LabelStudioUnreachable(
                 f"{self.url} did not answer {what} in time. Is it overloaded? See LABEL_STUDIO_URL and REQUEST_TIMEOUT."
@@ -184,7 +185,7 @@ class LabelStudioHttp:
         )
 
     def _refusal(self, response: httpx.Response, what: str) -> LabelStudioError:
-        """The error for an answer that says no."""
+        """The error for a request that Label Studio refused."""
         return self._error(response.status_code, _detail(_json_or_text(response)), what)
 
     def _error(self, status: int, detail: str, what: str) -> LabelStudioError:
@@ -209,7 +210,7 @@ class LabelStudioHttp:
 
     @staticmethod
     def server_time(response: httpx.Response) -> datetime:
-        """Label Studio's own time, in whole seconds, when it answered."""
+        """Label Studio's clock at the time of its answer, in whole seconds."""
         header = response.headers.get("date")
         return email.utils.parsedate_to_datetime(header).astimezone(UTC) if header else datetime.now(UTC)
 

@@ -1,6 +1,6 @@
-"""Labeling config → the question of a project that is learnt, and what about it is not as it seems.
+"""Reads from a labeling config which question is learnt, and in what way the config is not what it seems.
 
-What the page and the server of Label Studio 1.23.2 make of a config was read in their code, and tried.
+How the page and the server of Label Studio 1.23.2 treat a config was read in their code, and tried.
 """
 
 from __future__ import annotations
@@ -36,68 +36,68 @@ QUESTION_STEP: Final = "Correct the setting `question` (extra params), or the co
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """One question, of one choice or several, over one image or one text."""
+    """One question about an image or a text, to be answered with one choice or with several."""
 
     control: str
     """Name of the ``<Choices>``, ``<Rating>`` or ``<Taxonomy>`` tag: ``from_name`` in a result."""
     object: str
-    """Name of the tag that it is about: ``to_name`` in a result."""
+    """Name of the tag that it asks about: ``to_name`` in a result."""
     object_tag: str
-    """As what that is read: ``Image``, ``Text``, or ``Vector``, which is made of ``parts``."""
+    """How the content is read: ``Image``, ``Text``, or ``Vector``, which is made of ``parts``."""
     field: str
-    """Task data field that the object shows: ``text``, or a way into the data (``meta.text``, ``texts[0]``)."""
+    """Task data field that the object shows: ``text``, or a path into the data (``meta.text``, ``texts[0]``)."""
     labels: tuple[str, ...]
-    """The classes in the order of the config: a choice's ``alias`` where it has one, else its ``value``; numbers of
-    stars; names of leaves."""
+    """The classes in the config's order: a choice's ``alias`` if it has one, otherwise its ``value``; numbers of stars;
+    names of leaves."""
     descriptions: tuple[str, ...] = dataclasses.field(default=(), compare=False)
-    """What says to people what each label means: its ``hint`` where it has one, else its ``value``."""
+    """Text that tells people what each label means: its ``hint`` if it has one, otherwise its ``value``."""
     nested: bool = False
-    """Answers are stored as ``[["label"]]``: the config has ``allowNested``."""
+    """Whether answers are stored as ``[["label"]]``, because the config has ``allowNested``."""
     by_url: bool = False
-    """The field of a text holds its URL (``valueType="url"``)."""
+    """Whether the field holds the URL of the text (``valueType="url"``)."""
     encoding: str = "none"
-    """Of a text: ``none``, ``base64`` or ``base64unicode``."""
+    """Encoding of a text: ``none``, ``base64`` or ``base64unicode``."""
     multiple: bool = False
-    """Several choices per answer, or none: an answer is a set of labels (`label_sets`)."""
+    """Whether several choices, or none, may be given, so that an answer is a set of labels (`label_sets`)."""
     required: bool = dataclasses.field(default=False, compare=False)
-    """An answer without a choice is not taken, or the page does not always ask; else it is an answer where there may be
-    several."""
+    """Whether the page insists on a choice or does not always ask. If not, and several choices are allowed, choosing
+    nothing is an answer."""
     kind: str = "choices"
     """Type of a result: ``choices``, ``rating`` or ``taxonomy``."""
     paths: tuple[tuple[str, ...], ...] = ()
-    """The way to each label, where answers are stored as ways; else empty."""
+    """The path to each label, if answers are stored as paths; otherwise empty."""
     markup: str = ""
-    """Of a text: ``html`` or ``paragraphs``, see `config_objects.Shown`."""
+    """Markup of a text: ``html`` or ``paragraphs``, see `config_objects.Shown`."""
     text_key: str = USUAL_KEY
-    """Of paragraphs: where the words of an utterance are."""
+    """The key under which an utterance of paragraphs has its words."""
     shows: str = ""
-    """Of a ``Vector``: as what people are shown the object that the question is about: ``Image``, ``Text`` or empty."""
+    """For a ``Vector``: how people see the object that the question is about: ``Image``, ``Text`` or empty."""
     parts: tuple[ShownObject, ...] = ()
-    """Of a ``Vector``: the objects that it is made of; numbers of a task's field are one as well."""
+    """For a ``Vector``: the objects that it is made of, which may include numbers from a field of the task."""
     options: str = dataclasses.field(default="", compare=False)
-    """Choices that came with the tasks (`config_options`); the labels say which are this question's."""
+    """Choices that came with the tasks (`config_options`); ``labels`` says which of them belong to this question."""
 
     @property
     def none_is_an_answer(self) -> bool:
-        """Whether people may submit without a choice: none of the labels fits."""
+        """Whether people may submit without a choice, which then means that no label fits."""
         return self.multiple and not self.required
 
     def value(self, data: Mapping[str, Any]) -> Any:
-        """What a task's data hold in the field; None where there is nothing."""
+        """The task's value in the field; None if there is none."""
         return field_value(data, self.field)
 
     def content(self, data: Mapping[str, Any]) -> Any:
-        """What a task's data hold that is learnt from."""
+        """The task's data that are learnt from."""
         return [field_value(data, part.field) for part in self.parts] if self.parts else self.value(data)
 
     @property
     def shown_as(self) -> str:
-        """As what people are shown the object that the question is about: ``Image``, ``Text``, or empty."""
+        """How people see the object that the question is about: ``Image``, ``Text``, or empty."""
         return self.shows if self.parts else self.object_tag
 
     @property
     def content_form(self) -> tuple[Any, ...]:
-        """What is read of a task, and how: equal of questions that are about the same."""
+        """What is read of a task, and how. Equal for questions about the same content."""
         return (self.object_tag, self.field, self.by_url, self.encoding, self.markup, self.text_key, self.parts)
 
     @property
@@ -110,12 +110,12 @@ class ChoiceQuestion:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether numbers of a task's field are learnt from, which may be of any length."""
+        """Whether numbers from a field of the task are learnt from; their count is not known from the config."""
         return any(part.object_tag == NUMBERS for part in self.parts)
 
     @property
     def wanted(self) -> Wanted:
-        """What finds this very question in a config again."""
+        """The wish that finds this very question in a config again."""
         if self.has_numbers:
             return Wanted(self.control, embedding_field=self.parts[0].field, options=self.options)
         return Wanted(self.control, ",".join(part.name for part in self.parts), options=self.options)
@@ -123,19 +123,19 @@ class ChoiceQuestion:
 
 @dataclass(frozen=True)
 class LabelingConfig:
-    """A config that can be learnt from."""
+    """A labeling config that can be learnt from."""
 
     question: ChoiceQuestion
-    """The first that is learnt: its versions are stored and measured."""
+    """The leading question: its model versions are stored and measured."""
     warnings: tuple[str, ...] = ()
-    """What annotators see otherwise than the config seems to say, and what that does to the answers."""
+    """Where annotators see something else than the config suggests, and how that affects the answers."""
     notes: tuple[str, ...] = ()
-    """What of the config is not learnt, in sentences without their full stop."""
+    """Parts of the config that are not learnt, as sentences without a full stop."""
     others: tuple[ChoiceQuestion, ...] = ()
-    """Learnt beside it, about the same: they count in the order, and their guesses are shown."""
+    """Questions about the same content that are learnt too: they count in the order, and their guesses are shown."""
 
     def led_by(self, control: str) -> LabelingConfig | None:
-        """The same with another of its questions as the first; None where it has none of this name."""
+        """The same config with another of its questions leading; None if it has no question of this name."""
         learnt = (self.question, *self.others)
         first = next((each for each in learnt if each.control == control), None)
         others = tuple(each for each in learnt if each.control != control)
@@ -143,10 +143,10 @@ class LabelingConfig:
 
 
 def question_from(known: Mapping[str, Any]) -> ChoiceQuestion:
-    """A question as JSON kept it; fields that an older release did not write have their defaults.
+    """Rebuild a question from JSON. Fields that an older release did not write get their defaults.
 
     Raises:
-        KeyError, TypeError: it is none.
+        KeyError, TypeError: the JSON does not describe a question.
     """
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
     paths = tuple(tuple(path) for path in fields.get("paths", ()))
@@ -155,7 +155,7 @@ def question_from(known: Mapping[str, Any]) -> ChoiceQuestion:
 
 
 def parse_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WISH) -> ChoiceQuestion:
-    """The question of a labeling config that is learnt.
+    """The leading question of a labeling config.
 
     Raises:
         LabelConfigError: as `read_label_config`.
@@ -164,17 +164,17 @@ def parse_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_W
 
 
 def read_label_config(xml: str, *, project: object = "?", wanted: Wanted = NO_WISH) -> LabelingConfig:
-    """The question of a labeling config, and what to know about it when a project is connected.
+    """Read the questions of a labeling config, with everything worth knowing when a project is connected.
 
     Args:
         xml: the config.
-        project: whose it is, for errors.
-        wanted: which of its questions is learnt, by default the first that can be, and from what.
+        project: which project it belongs to, for error messages.
+        wanted: which of its questions to learn (by default the first that can be learnt), and from what.
 
     Raises:
-        LabelConfigError: no XML, no question that can be learnt (`config_controls`), or not the one that is wanted;
-            fewer than 2 or more than 1,000 classes, an object that is not read (`config_objects`), a question that the
-            page does not show, or a word that it does not know.
+        LabelConfigError: not XML; no question that can be learnt (`config_controls`), or not the wanted one; fewer than
+            2 or more than 1,000 classes; an object that cannot be read (`config_objects`); a question that the page
+            does not show; an attribute value that the page does not know.
     """
     step = QUESTION_STEP if wanted.question else NEXT_STEP
     try:
@@ -209,7 +209,8 @@ def _read(tree: ConfigTree, wanted: Wanted) -> LabelingConfig:
         except Refused as exc:
             reasons.append(exc)
     if not found or (names_wanted and reasons):
-        # All that are named must be learnable, else one of them: which of the reasons tells depends on that.
+        # If questions were named, all of them must be learnable; otherwise one is enough. That decides which reason to
+        # report.
         if reasons:
             raise sorted(reasons, key=lambda reason: isinstance(reason, ToCome) != (not names_wanted))[0]
         kinds = ", ".join(f"<{name}>" for name in LEARNABLE.values())
@@ -234,14 +235,14 @@ def _no_such_question(tree: ConfigTree, controls: list[Element], name: str) -> s
 
 
 def _question(tree: ConfigTree, control: Element, wanted: Wanted) -> tuple[ChoiceQuestion, tuple[str, ...]]:
-    """The question of one control, and what to know about it."""
+    """The question of one control, with its warnings."""
     asked = answers_of(tree, control)
     tag = objects(tree).get(control.attrib["toname"])
     if tag is None:
         refuse(f": <{tree.spelling[control]}> must point to one object by its toName.")
     shown, parts = learnt_from(tree, tag, wanted)
     warnings = list(hidden(tree, control, "the question"))
-    if any(not found.never for found in warnings):  # who does not see it has not answered that none fits
+    if any(not found.never for found in warnings):  # somebody who does not see it has not answered "none fits"
         asked = dataclasses.replace(asked, required=True)
     for part in parts or (shown,):
         if part.name:
@@ -277,7 +278,7 @@ def _made(control: str, shown: ShownObject, parts: tuple[ShownObject, ...], aske
 def _left_aside(
     tree: ConfigTree, learnt: tuple[ChoiceQuestion, ...], others: list[Element], alone: set[str]
 ) -> tuple[str, ...]:
-    """What is learnt, where that is not all; what of the controls is not, and which objects are not learnt from."""
+    """Sentences that say what is learnt (if not everything), which controls are not, and which objects are not read."""
     told = _unread_objects(tree, learnt[0])
     names = " and ".join(f'"{each.control}"' for each in learnt)
     if not others:

@@ -1,4 +1,4 @@
-"""What a labeling config shows and asks, whatever its tags are: for orders that learn nothing from the answers."""
+"""What a labeling config shows and asks, whatever its tags are; for orders that learn nothing from the answers."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from ml_backend.label_studio.labeling_config import NEXT_STEP
 from ml_backend.label_studio.task_fields import FIELD
 
 TEXTS: Final = ("text",)
-"""Tags whose field holds words that tell tasks apart."""
+"""Tags whose field holds words that distinguish tasks."""
 SHOWN_FIRST: Final = ("text", "image", "hypertext", "paragraphs")
-"""Of several objects the one that lists show."""
+"""If there are several objects, lists show the one that comes first here."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The controls and objects of a config."""
+    """The controls and objects of a labeling config."""
 
     controls: Mapping[str, tuple[str, ...]]
-    """Name of each tag that asks → the labels it offers; none where they are not in the config."""
+    """Name of each control → the labels it offers; empty if the config does not list them."""
     object_tag: str = ""
-    """``Text``, ``Image``, ``Audio`` …: of the object that lists show; empty where none shows one plain field."""
+    """Tag of the object that lists show (``Text``, ``Image``, ``Audio`` …); empty if no object shows a single plain
+    field."""
     field: str = ""
-    """Its task data field."""
+    """The task data field of that object."""
     text_field: str = ""
-    """The field of the first text; empty where no object is one, or it is an address."""
+    """The field of the first text; empty if there is none, or if it holds a URL."""
 
 
 def read_layout(xml: str, *, project: object = "?") -> Layout:
     """The layout of any labeling config.
 
     Raises:
-        LabelConfigError: no XML, or nothing in it asks anything.
+        LabelConfigError: not XML, or nothing in it asks anything.
     """
     try:
         tree = read_tree(xml)
@@ -64,7 +65,7 @@ def _labels(control: Element) -> tuple[str, ...]:
 
 
 def _objects(tree: ConfigTree) -> list[Element]:
-    """Objects that show one task field."""
+    """Objects that show exactly one task field."""
     return [tag for tag in tree.tags() if is_object(tag) and _field(tag)]
 
 

@@ -1,4 +1,4 @@
-"""Texts with something around their words: the words alone."""
+"""Extracts the words from HTML and from dialogues."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ml_backend.errors import BadItemError
 UNSEEN: Final = frozenset({"script", "style", "template", "head", "title"})
 """Tags whose content no page shows as text."""
 INSIDE: Final = frozenset({"a", "abbr", "b", "bdi", "code", "em", "font", "i", "mark", "s", "small", "span", "strong"})
-"""Tags that may stand in the middle of a word; at all others a word ends."""
+"""Tags that may stand in the middle of a word; all others end one."""
 VOID: Final = frozenset({"head"})
-"""Of the unseen ones those that many pages never close."""
+"""Those of the unseen tags that many pages never close."""
 
 
 def words_of_html(html: str) -> str:
-    """What a page shows of HTML as text; white space is as the page has it: one space."""
+    """The text that a page shows for HTML, with each run of white space as one space."""
     reader = _Words()
     reader.feed(html)
     reader.close()
@@ -26,15 +26,15 @@ def words_of_html(html: str) -> str:
 
 
 def words_of_paragraphs(value: Any, field: str, text_key: str) -> str:
-    """The utterances of a dialogue, one a line.
+    """The utterances of a dialogue, one per line.
 
     Args:
-        value: what the field holds: a list of objects, or its JSON.
-        field: its name, for errors.
-        text_key: where an utterance has its words.
+        value: the field's value: a list of objects, or the same as JSON.
+        field: its name, for error messages.
+        text_key: the key of an utterance's words.
 
     Raises:
-        BadItemError: no list of objects with a text each.
+        BadItemError: it is not a list of objects that each have a text.
     """
     if isinstance(value, str | bytes):
         try:
@@ -50,13 +50,13 @@ def words_of_paragraphs(value: Any, field: str, text_key: str) -> str:
 
 
 class _Words(HTMLParser):
-    """Gathers what is shown."""
+    """Collects the text that is shown."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.words: list[str] = []
         self._unseen: str | None = None
-        """The outermost tag that is open, and that is not shown."""
+        """The outermost open tag whose content is not shown."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 (its signature)
         if self._unseen is None and tag in UNSEEN:

@@ -1,4 +1,4 @@
-"""Task data field → raw content: texts and images, from the task itself or from wherever Label Studio keeps them."""
+"""Reads a task's text or image, from the task itself or from wherever Label Studio keeps it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from ml_backend.records import Task
 HTML: Final = "html"
 PARAGRAPHS: Final = "paragraphs"
 MOST_PICTURES: Final = 50
-"""Of one task that shows a list of them."""
+"""Most pictures of one task that shows a list of them."""
 LONGEST_DATA_URI: Final = 16 * 1024 * 1024
-"""Characters. Label Studio itself takes 250 MB of tasks in one import."""
+"""Characters. Label Studio itself accepts 250 MB of tasks in one import."""
 
 
 @dataclass(frozen=True)
 class MediaReader:
-    """Reads the content that one task field points to.
+    """Reads the content that a task's field holds or points to.
 
-    Label Studio's token goes along for its files of tasks alone (`file_paths`). All else is asked as anybody would.
+    Label Studio's token is sent along only for files of tasks in Label Studio (`file_paths`). All other addresses are
+    requested without it.
 
     Args:
-        client: asks Label Studio; None: its files cannot be read.
-        cached: URL → content that was fetched earlier.
-        fetched: takes content as it comes, from elsewhere or from what was fetched earlier.
-        fetcher: asks all others.
-        budget: seconds for all that this reader fetches.
+        client: client of Label Studio; None: its files cannot be read.
+        cached: URL → content that was fetched earlier, if any.
+        fetched: called with all content that is read by URL, new or cached.
+        fetcher: fetches from all other servers.
+        budget: seconds that this reader may spend on fetching in all.
     """
 
     client: LabelStudioClient | None = None
@@ -69,7 +70,7 @@ class MediaReader:
         """The raw contents of a list of images.
 
         Raises:
-            BadItemError: it is no list, or empty; or as `read`.
+            BadItemError: it is not a list of 1 to 50 URLs; or as `read`.
         """
         urls = field_value(task.data, part.field)
         if not isinstance(urls, list) or not 0 < len(urls) <= MOST_PICTURES:
@@ -84,10 +85,11 @@ class MediaReader:
         return not question.by_url or (isinstance(url, str) and self.cached(url.strip()) is not None)
 
     def read(self, task: Task, *, field: str, object_tag: str) -> bytes | str:
-        """Raw content of a task data field: of a ``Text`` the field's own, of others that of its URL.
+        """The raw content of a task's field: for ``Text`` the field itself, otherwise the content at its URL.
 
         Raises:
-            BadItemError: the field is missing or empty, the URL is of an unknown kind, or its content cannot be had.
+            BadItemError: the field is missing or empty, the URL is of an unknown kind, or its content cannot be
+                fetched.
         """
         value = field_value(task.data, field)
         if value is None and top_field(field) not in task.data:
@@ -106,7 +108,7 @@ class MediaReader:
             try:
                 with self.budget.spend():
                     content = self._fetch(url, task_id)
-            except ValueError as exc:  # from urlsplit, or from deep inside the HTTP library
+            except ValueError as exc:  # raised by urlsplit, or deep inside the HTTP library
                 raise BadItemError(f"{url[:SHOWN]} is no valid URL ({exc})") from exc
         self.fetched(url, content)
         return content
@@ -119,7 +121,7 @@ class MediaReader:
             answer = self._ask_label_studio(url, path)
             if isinstance(answer, bytes):
                 return answer
-            url = answer  # one of its files is another one, or stands in a bucket
+            url = answer  # the file is a link to another one, or lies in a bucket
         raise BadItemError(f"{url[:SHOWN]}: Label Studio redirects in circles")
 
     def _ask_label_studio(self, url: str, path: str) -> bytes | str:
@@ -143,10 +145,10 @@ class MediaReader:
             raise BadItemError(str(exc)) from exc
 
     def _file_path(self, url: str) -> str | None:
-        """The path of a file that Label Studio keeps; None: the URL is somebody else's.
+        """The path of a file that Label Studio keeps; None if the URL belongs to another server.
 
         Raises:
-            BadItemError: a path of Label Studio's that holds no file of a task.
+            BadItemError: a path of Label Studio that does not hold a file of a task.
         """
         label_studio = (self.client.url, *self.client.names) if self.client else ()
         path = file_path(url, *label_studio)
@@ -158,10 +160,10 @@ class MediaReader:
 
 
 def text_of(value: Any, field: str) -> str:
-    """The text in a task field.
+    """The text in a task's field.
 
     Raises:
-        BadItemError: no text, or nothing but white space.
+        BadItemError: it is not a text, or only white space.
     """
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         raise BadItemError(f'field "{field}" holds no text')
@@ -172,7 +174,7 @@ def text_of(value: Any, field: str) -> str:
 
 
 def _words(value: Any, question: Shown) -> str:
-    """The words of a text, without what stands around them."""
+    """The words of a text, without its markup."""
     if question.markup == PARAGRAPHS:
         return text_of(words_of_paragraphs(value, question.field, question.text_key), question.field)
     text = text_of(value, question.field)
@@ -180,13 +182,13 @@ def _words(value: Any, question: Shown) -> str:
 
 
 def decoded_text(content: Any, question: Shown) -> str:
-    """The words of a text that is encoded as the config says: bytes, a text, or a list of utterances.
+    """The words of a text that is encoded as the config says: from bytes, a text, or a list of utterances.
 
-    Bytes are UTF-8, as for the page. Of the base64 encodings the page shows ``base64`` byte by byte, so that letters
-    beyond ASCII come out wrong there; they are read as what they were written for.
+    Bytes are read as UTF-8, like the page does. With ``base64`` the page decodes byte by byte, so that letters beyond
+    ASCII look wrong there; here they are read as their author meant them.
 
     Raises:
-        BadItemError: it is not encoded so, or nothing but white space.
+        BadItemError: it is not encoded in this way, or only white space.
     """
     if not isinstance(content, bytes | str):
         return _words(content, question)
@@ -204,7 +206,9 @@ def decoded_text(content: Any, question: Shown) -> str:
 
 
 def decode_data_uri(uri: str) -> bytes:
-    """Content of a ``data:`` URI (RFC 2397); its base64 may have line breaks, and no signs at its end, as in browsers.
+    """Content of a ``data:`` URI (RFC 2397).
+
+    As in browsers, base64 may have line breaks and may lack the ``=`` at its end.
 
     Raises:
         BadItemError: malformed, or too long.

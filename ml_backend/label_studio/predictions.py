@@ -1,4 +1,4 @@
-"""Calls about predictions, and which of them Label Studio serves."""
+"""Calls about predictions, and about which of them Label Studio serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml_backend.label_studio.task_rows import parse_time
 
 
 class PredictionCalls(LabelStudioHttp):
-    """Predictions and their order.
+    """Predictions and the order they make.
 
     Raises, from every method:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
@@ -24,8 +24,8 @@ class PredictionCalls(LabelStudioHttp):
         """Write predictions in one call.
 
         Raises:
-            LabelStudioRejected: it took fewer than it was sent. Label Studio drops a prediction with a score
-                outside [0, 1] or an unknown ``from_name`` without an error.
+            LabelStudioRejected: it accepted fewer than it was sent. Label Studio silently drops a prediction with a
+                score outside [0, 1] or an unknown ``from_name``.
         """
         answer = self._json(
             "POST",
@@ -41,7 +41,7 @@ class PredictionCalls(LabelStudioHttp):
             )
 
     def create_prediction(self, prediction: Mapping[str, Any]) -> None:
-        """Write one prediction, which Label Studio does not hold against the labeling config."""
+        """Write one prediction. Unlike the import, this call does not check it against the labeling config."""
         self._json(
             "POST",
             "api/predictions/",
@@ -60,9 +60,9 @@ class PredictionCalls(LabelStudioHttp):
         )
 
     def version_ages(self, project_id: int) -> dict[str, timedelta]:
-        """Model versions that have predictions, with how long ago the newest of them was written.
+        """Model versions that have predictions, with the age of the newest one.
 
-        By Label Studio's clock, whose answers tell whole seconds: an age may be up to a second too small.
+        Ages are by Label Studio's clock, which it reports in whole seconds: an age may be up to a second too small.
         """
         response = self.request(
             "GET",
@@ -74,7 +74,7 @@ class PredictionCalls(LabelStudioHttp):
         return {row["model_version"]: now - parse_time(row["latest"]) for row in self._content(response)["static"]}
 
     def version_rows(self, project_id: int) -> list[dict[str, Any]]:
-        """Model versions that have predictions: ``model_version``, ``count`` and ``latest``, when one was written."""
+        """Model versions that have predictions: ``model_version``, ``count`` and ``latest`` (time of the newest)."""
         answer = self._json(
             "GET",
             f"api/projects/{project_id}/model-versions",
@@ -85,14 +85,14 @@ class PredictionCalls(LabelStudioHttp):
         return rows
 
     def prediction_versions(self, project_id: int) -> dict[str, int]:
-        """Model versions that have predictions, with how many."""
+        """Model versions that have predictions, with their number."""
         return {row["model_version"]: row["count"] for row in self.version_rows(project_id)}
 
     def predictions(self, project_id: int, *, most_bytes: int = MOST_BYTES) -> list[dict[str, Any]]:
         """All predictions of a project, as raw rows.
 
         Raises:
-            LabelStudioUnanswerable: they are more than ``most_bytes``, or Label Studio fails on one of them.
+            LabelStudioUnanswerable: they exceed ``most_bytes``, or Label Studio fails on one of them.
         """
         rows: list[dict[str, Any]] = self._json(
             "GET",
@@ -104,7 +104,7 @@ class PredictionCalls(LabelStudioHttp):
         return rows
 
     def prediction_id(self, task_id: int, version: str) -> int:
-        """The prediction of one task under one model version.
+        """The id of one task's prediction under one model version.
 
         Raises:
             LabelStudioNotFound: there is none.
@@ -117,13 +117,13 @@ class PredictionCalls(LabelStudioHttp):
         return found[0]
 
     def score_prediction(self, prediction_id: int, score: float) -> None:
-        """Give one prediction another score. This moves its task's time of change, as an answer does."""
+        """Change the score of one prediction. Like an answer, this updates the task's time of change."""
         self.request(
             "PATCH", f"api/predictions/{prediction_id}/", body={"score": score}, what=f"Prediction {prediction_id}"
         )
 
     def delete_version(self, project_id: int, version: str) -> None:
-        """Delete all predictions of one model version; slow, since Label Studio deletes them one by one."""
+        """Delete all predictions of one model version. Slow, because Label Studio deletes them one by one."""
         self.request(
             "DELETE",
             f"api/projects/{project_id}/model-versions",

@@ -1,4 +1,4 @@
-"""A project as it is now, by two cheap reads: whether anything changed, and since when to read what did."""
+"""The present state of a project in two cheap reads: whether anything changed, and from when to read the changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class Present:
 
     project: Project
     newest: str
-    """Time of the newest change of any task: it stays the same until something changes. Empty where there is none."""
+    """When any task was last changed, empty if there is no task. Stays the same until something changes."""
     since: str
     """A time from which ``changed_tasks`` misses nothing that happens after this moment."""
 
 
 def read_present(client: LabelStudioClient, project_id: int) -> Present:
-    """The project now.
+    """Read the project's present state.
 
     Raises:
         LabelStudioError: Label Studio failed.
     """
-    newest, since = client.newest(project_id)  # first: what comes between the two reads is then seen as a change
+    newest, since = client.newest(project_id)  # read first, so that anything between the two reads counts as a change
     return Present(client.project(project_id), newest, since)

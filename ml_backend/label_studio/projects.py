@@ -1,4 +1,4 @@
-"""Calls about projects, and whose token it is."""
+"""Calls about projects and about the token's account."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ml_backend.label_studio.http import LabelStudioHttp
 from ml_backend.records import Project
 
 VERSION_TIMEOUT: Final = 10.0
-"""Seconds to wait for the version, which nobody asks for under load."""
+"""Seconds to wait for the version number, which is never asked for under load."""
 UNCERTAINTY_SAMPLING: Final = "Uncertainty sampling"
-"""Works in the open-source edition; only its web page does not offer it."""
+"""Works in the open-source edition, although its web page does not offer it."""
 TESTED_VERSIONS: Final = ("1.20.0", "1.22.0", "1.23.2")
-"""Releases of Label Studio that the tests run with, the oldest first; the last is what the package installs."""
+"""Releases of Label Studio that the tests run with, oldest first; the last is the one that the package installs."""
 
 
 class ProjectCalls(LabelStudioHttp):
-    """Projects, and the account.
+    """Projects and the account.
 
     Raises, from every method:
         LabelStudioUnreachable, LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioRejected.
@@ -35,11 +35,11 @@ class ProjectCalls(LabelStudioHttp):
         return account
 
     def version(self) -> str:
-        """Its release."""
+        """The release of this Label Studio."""
         return str(self._json("GET", "api/version")["release"])
 
     def emails(self) -> dict[int, str]:
-        """E-mail addresses by account id; empty where this account may not read them. Any other failure is one."""
+        """E-mail addresses by account id; empty if this account may not read them. Any other failure is raised."""
         try:
             rows = self._json("GET", "api/users/", what="The list of accounts")
         except LabelStudioUnauthorized:
@@ -47,7 +47,7 @@ class ProjectCalls(LabelStudioHttp):
         return {row["id"]: row["email"] for row in rows if row.get("email")}
 
     def project(self, project_id: int) -> Project:
-        """One project as it is now."""
+        """The present state of a project."""
         row = self._json("GET", f"api/projects/{project_id}", what=f"Project {project_id}")
         created = datetime.fromisoformat(row["created_at"])
         return Project(
@@ -72,7 +72,7 @@ class ProjectCalls(LabelStudioHttp):
     def create_project(
         self, title: str, label_config: str, *, description: str = "", takes_empty: bool = False
     ) -> Project:
-        """A new project that serves by uncertainty and shows predictions.
+        """Create a project that serves by uncertainty and shows predictions.
 
         ``takes_empty``: whether an annotation in which nothing is chosen is an answer.
         """
@@ -93,16 +93,16 @@ class ProjectCalls(LabelStudioHttp):
         return self.project(row["id"])
 
     def take_empty(self, project_id: int) -> None:
-        """Let people submit annotations in which nothing is chosen."""
+        """Allow people to submit annotations in which nothing is chosen."""
         body = {"enable_empty_annotation": True}
         self.request("PATCH", f"api/projects/{project_id}", body=body, what=f"Project {project_id}")
 
 
 def installed_version(url: str, *, ca_file: Path | None) -> str:
-    """Version of the Label Studio at ``url``; needs no token.
+    """The version of the Label Studio at ``url``; needs no token.
 
     Raises:
-        LabelStudioUnreachable: none answers there.
+        LabelStudioUnreachable: no Label Studio answers there.
     """
     try:
         answer = ask("GET", f"{url}/api/version", timeout=VERSION_TIMEOUT, ca_file=ca_file, follow_redirects=True)
@@ -114,9 +114,9 @@ def installed_version(url: str, *, ca_file: Path | None) -> str:
 
 
 def untested(version: str) -> str | None:
-    """What to say of a release that the tests do not know; None of one that they do.
+    """A warning about a release that was not tested; None for one that was.
 
-    It is no reason to refuse anything: whether its order holds can be proved.
+    An untested release is not refused: whether the order holds can be proved on it (`lsal doctor --order`).
     """
     if version in TESTED_VERSIONS:
         return None

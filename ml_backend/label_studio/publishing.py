@@ -1,10 +1,11 @@
-"""Put a queue in front of the annotators, by the path whose cost grows with the queue and not with the project.
+"""Puts a queue in front of the annotators in a way whose cost grows with the queue, not with the project.
 
-Import the predictions under a fresh version → switch the project to it → delete our older versions, later. Until the
-switch annotators see the old order, after it the new one. Other people's predictions are never touched.
+The predictions are imported under a new version, then the project is switched to this version, and our older versions
+are deleted later. Annotators see the old order until the switch, and the new one after it. Other people's predictions
+are never touched.
 
-A replaced version stays for a while: the page of somebody who has one of its tasks open sends the prediction's id with
-the answer, and Label Studio refuses the answer ("Invalid pk") if that prediction is gone.
+A replaced version stays for a while because somebody may have one of its tasks open. The page sends the prediction's id
+along with the answer, and Label Studio refuses the answer ("Invalid pk") if that prediction no longer exists.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ml_backend.records import CONTROL, Prediction, Queue
 TAB_TITLE = "Most informative first"
 TAB = {
     "ordering": ["tasks:predictions_score"],
-    # Without this filter SQLite would list the tasks that have no score first.
+    # Without this filter, SQLite would list the tasks without a score first.
     "filters": {
         "conjunction": "and",
         "items": [
@@ -44,10 +45,11 @@ Step = Callable[[str], AbstractContextManager[Any]]
 
 
 def prediction_row(prediction: Prediction, question: ChoiceQuestion, version: str, *, prelabel: bool) -> dict[str, Any]:
-    """One prediction as Label Studio takes it, without the task's id.
+    """One prediction in the form of Label Studio's import, without the task's id.
 
-    Without ``prelabel``, before a first model, and for control tasks the result is empty: the task is ordered but
-    nothing is chosen for the annotator. A guess that is shown leads the answer, and the control arm measures guesses.
+    The result is empty without ``prelabel``, before there is a model, and for control tasks: the task then has its
+    place in the order, but no choice is made for the annotator. A guess that is shown influences the answer, and
+    control tasks measure guesses.
     """
     shown = prelabel and prediction.picked_by != CONTROL
     guess = result_for(str(prediction.label), prediction.confidence, question) if prediction.label is not None else []
@@ -65,13 +67,14 @@ def publish(
 ) -> None:
     """Import a queue and switch the project to it.
 
-    Where the answer to one of the two is lost, Label Studio is asked what became of it.
+    If the answer to either request is lost, Label Studio is asked whether it was carried out.
 
     Raises:
         LabelConfigError: the question changed since the queue was made.
         LabelStudioError: a step failed.
 
-    What a failure leaves written is taken back, now or by a later ``delete_replaced``, and the old order stands.
+    After a failure the old order stands. Predictions already written are removed, now or by a later
+    ``delete_replaced``.
     """
     rows = [
         {"task": item.task_id, **prediction_row(item, question, queue.name, prelabel=queue.prelabel)}
@@ -96,18 +99,18 @@ def publish_rows(
     *,
     step: Step,
 ) -> None:
-    """Write predictions under a name and switch the project to it; what a failure leaves written is taken back.
+    """Write predictions under a name and switch the project to it. After a failure, what was written is removed again.
 
     Args:
-        client: Label Studio.
+        client: client of Label Studio.
         project_id: the project.
         name: the version that ``write`` writes.
         write: writes all predictions.
-        check: raises where they no longer suit the project.
+        check: raises if they no longer fit the project.
         step: times the steps.
 
     Raises:
-        LabelConfigError, LabelStudioError: of ``write``, ``check`` or the switch. The old order stands.
+        LabelConfigError, LabelStudioError: from ``write``, ``check`` or the switch. The old order stands.
     """
     try:
         with step("import"):
@@ -116,7 +119,7 @@ def publish_rows(
             check()
             _switch(client, project_id, name)
     except LabelStudioUnreachable:
-        raise  # Label Studio may still be at work on it: a switch that comes late must find the whole queue
+        raise  # Label Studio may still be working on it: a switch that comes late must find the whole queue
     except BaseException:
         _take_back(client, project_id, name)
         raise
@@ -131,18 +134,18 @@ def delete_replaced(
     ages: Mapping[str, timedelta],
     keep: timedelta,
 ) -> list[str]:
-    """Delete our older versions that were written longer than ``keep`` ago, and make the tab right; names deleted.
+    """Delete our versions that were written longer than ``keep`` ago, and correct the tab. Returns the deleted names.
 
     Args:
-        client: Label Studio.
+        client: client of Label Studio.
         project_id: the project.
         queue: the order that people get now.
-        field: of the tasks, shown in the tab; empty: none.
-        ages: the versions before that order was written, as `version_ages` told them then.
+        field: task field that the tab shows; empty: none.
+        ages: ages of the versions, as `version_ages` reported them before this order was written.
         keep: how long a version stays.
 
     Raises:
-        LabelStudioError: a step failed. The order stands, and the next round deletes what is left over.
+        LabelStudioError: a step failed. The order stands, and the next round deletes what is left.
     """
     deleted = [name for name, age in ages.items() if is_over(name, age, queue.name, keep)]
     for name in deleted:
@@ -153,23 +156,23 @@ def delete_replaced(
 
 
 def is_over(name: str, age: timedelta, current: str, keep: timedelta) -> bool:
-    """Whether a model version is one of our replaced queues, and nobody can be expected to have its tasks open."""
+    """Whether a model version is one of our replaced queues, and old enough that nobody should have its tasks open."""
     return is_replaced(name, current) and age + CLOCK_GRAIN >= keep
 
 
 def is_replaced(name: str, current: str) -> bool:
-    """Whether a model version is one of our queues, and not the current one."""
+    """Whether a model version is one of our queues but not the current one."""
     return name != current and parse_queue_name(name) is not None
 
 
 def latest_number(versions: Iterable[str]) -> int:
-    """Largest queue number among the model versions in Label Studio; 0 if none is ours."""
+    """The largest queue number among these model versions; 0 if none is ours."""
     parsed = (parse_queue_name(name) for name in versions)
     return max((name.number for name in parsed if name), default=0)
 
 
 def _check_question(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> None:
-    """Refuse guesses that answer another question than people see now."""
+    """Refuse guesses about another question than the one people see now."""
     if _asked_now(client, project_id, question) != question:
         raise LabelConfigError(
             f"The labeling config of project {project_id} changed while the round ran. The old order stands; the next "
@@ -183,10 +186,10 @@ def _asked_now(client: LabelStudioClient, project_id: int, question: ChoiceQuest
 
 
 def _import(client: LabelStudioClient, project_id: int, name: str, rows: list[dict[str, Any]]) -> None:
-    """Import predictions. They are written all at once or not at all, and nobody else writes under this name.
+    """Import predictions. They are written all together or not at all, and nobody else writes under this name.
 
-    Label Studio's import drops guesses as ``allowNested`` stores answers, and its page ticks no others: such guesses
-    are written one by one, which is slower.
+    Predictions for ``allowNested`` are the exception: Label Studio's import drops them in the only form that its page
+    ticks, so they are written one by one, which is slower.
     """
     single = [row for row in rows if _is_nested(row)]
     try:
@@ -200,7 +203,7 @@ def _import(client: LabelStudioClient, project_id: int, name: str, rows: list[di
 
 
 def _is_nested(row: Mapping[str, Any]) -> bool:
-    """Whether choices in a prediction are stored as ways."""
+    """Whether a prediction stores its choices as paths."""
     chosen = (region["value"].get("choices") or () for region in row["result"])
     return any(isinstance(choice, list) for choices in chosen for choice in choices)
 
@@ -214,7 +217,7 @@ def _switch(client: LabelStudioClient, project_id: int, name: str) -> None:
 
 
 def _asked(error: LabelStudioError, question: Callable[[], Any]) -> Any:
-    """The answer to a question that an error raises; where it has none, the error is the one to report."""
+    """Ask Label Studio after an error. If it does not answer either, the original error is raised."""
     try:
         return question()
     except LabelStudioError:

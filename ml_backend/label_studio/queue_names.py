@@ -1,8 +1,8 @@
-"""Names of queues: the ``model_version`` under which a queue's predictions stand in Label Studio.
+"""Names of queues, which are the ``model_version`` of a queue's predictions in Label Studio.
 
-``<model version>.<strategy>-<number>``, for example ``mnist_cnn-0003-1a2b3c4d.dropout_entropy-0007``; before a first
-model ``start.random-0001``. Label Studio stores the name with every annotation, so an export can still tell which model
-and which strategy put the task in front of a person.
+The form is ``<model version>.<strategy>-<number>``, for example ``mnist_cnn-0003-1a2b3c4d.dropout_entropy-0007``, and
+``start.random-0001`` before there is a model. Label Studio stores the name with every annotation, so that an export
+still tells which model and which strategy put the task in front of a person.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 NO_VERSION: Final = "start"
-"""Stands in a queue's name where there is no model yet."""
+"""Takes the place of the model version if there is no model yet."""
 NO_MODEL: Final = "untrained"
-"""The ``model_version`` of what our backend answers before there is any order."""
+"""The ``model_version`` of our backend's predictions before there is any order."""
 NUMBER_WIDTH: Final = 4
 
 _NAME: Final = re.compile(
-    # Whatever matches may be deleted as one of our old queues: a foreign "my-model.v2-0001" must not.
+    # Whatever matches may be deleted as one of our old queues, so a foreign "my-model.v2-0001" must not match.
     rf"(?P<version>{NO_VERSION}|[^\s.]+-\d{{4,}}-[0-9a-f]{{8}})\.(?P<strategy>[^\W\d](?:[\w-]*\w)?)-(?P<number>\d{{4,}})",
     re.ASCII,
 )
@@ -29,7 +29,7 @@ class QueueName:
     """The parts of a queue's name."""
 
     version: str | None
-    """Model version that scored it; None before a first model."""
+    """The model version that scored the queue; None before there is a model."""
     strategy: str
     number: int
 
@@ -41,7 +41,7 @@ def queue_name(version: str | None, strategy: str, number: int) -> str:
     """The name of a project's ``number``-th queue.
 
     Raises:
-        ValueError: the parts would not be found again by `parse_queue_name`.
+        ValueError: `parse_queue_name` would not find the same parts again.
     """
     name = str(QueueName(version, strategy, number))
     if parse_queue_name(name) != QueueName(version, strategy, number):
@@ -50,7 +50,7 @@ def queue_name(version: str | None, strategy: str, number: int) -> str:
 
 
 def parse_queue_name(name: str | None) -> QueueName | None:
-    """The parts of ``name``; None where it is no queue's name (the predictions came from elsewhere)."""
+    """The parts of ``name``; None if it is not the name of a queue, but of predictions from elsewhere."""
     found = _NAME.fullmatch(name or "")
     if found is None:
         return None

@@ -1,8 +1,9 @@
-"""Which requests to Label Studio are sent again, and after how long.
+"""Which requests to Label Studio are repeated, and after how long.
 
-A request that may happen twice is repeated where its failure is likely to pass: the connection broke, or the answer
-says that the server is overloaded or its database locked. A refused connection is tried again for every request,
-because nothing was sent. A time-out never is: the server may still be at work on it, and is slow enough as it is.
+A request that may take effect twice is repeated if its failure is likely to pass: the connection broke, or the answer
+says that the server is overloaded or its database locked. After a refused connection every request is repeated, because
+nothing was sent. A request that timed out is never repeated: the server may still be working on it, and is slow enough
+already.
 """
 
 from __future__ import annotations
@@ -18,31 +19,34 @@ import httpx
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 PASSING: Final = frozenset({408, 429, 500, 502, 503})
-"""Statuses that the next try may not see. Not 504: there the server is still at work."""
+"""Status codes of failures that may be gone at the next try. Not 504, after which the server is still at work."""
 LOCKED: Final = b"database is locked"
-"""In the answer of a Label Studio whose SQLite file somebody else writes to."""
+"""Part of the answer of a Label Studio whose SQLite file is being written by somebody else."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and after how long a request is repeated.
+    """How often a request is repeated, and after how long.
 
     The wait before try ``n + 1`` is uniform in ``[0, first_wait 2^n]``, so that clients that failed together do not
     come back together ("full jitter": Brooker 2015,
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A ``Retry-After`` is kept to, up to
-    ``longest_wait``.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). ``Retry-After`` is respected up to
+    ``longest_wait``. All waits are in seconds.
     """
 
     tries: int = 4
     tries_when_locked: int = 8
-    """A locked database is a matter of seconds, and all writers wait for it."""
+    """A lock lasts some seconds, and everybody who writes has to wait for it."""
     first_wait: float = 0.5
     longest_wait: float = 5.0
     sleep: Callable[[float], None] = time.sleep
 
 
 def send(once: Callable[[], httpx.Response], *, repeatable: bool, patience: RetryPolicy) -> httpx.Response:
-    """Call ``once`` until it succeeds or patience ends; the last answer, whatever it is, or the last error."""
+    """Call ``once`` until it succeeds or the policy ends.
+
+    Returns the last answer, whatever it is, or raises the last error.
+    """
 
     def again(state: RetryCallState) -> bool:
         return may_repeat(state, repeatable=repeatable)
@@ -70,7 +74,7 @@ def may_repeat(state: RetryCallState, *, repeatable: bool) -> bool:
     error = outcome.exception()
     if isinstance(error, httpx.ConnectError):
         return True
-    if isinstance(error, httpx.HTTPStatusError):  # the token was not exchanged: the request itself was never sent
+    if isinstance(error, httpx.HTTPStatusError):  # the token was not exchanged, so the request itself was never sent
         return error.response.status_code in PASSING
     if error is not None:
         return repeatable and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError)
@@ -83,7 +87,7 @@ def _is_locked(state: RetryCallState) -> bool:
 
 
 def _asked_wait(state: RetryCallState) -> float:
-    """Seconds that the server asked to wait (RFC 9110, Retry-After: seconds or a date); 0 where it did not."""
+    """Seconds that the server asked to wait (RFC 9110, Retry-After: seconds or a date); 0 if it did not ask."""
     response = _answer(state)
     header = response.headers.get("retry-after", "") if response is not None else ""
     if header.isdecimal():

@@ -1,4 +1,4 @@
-"""A project made ready: its labeling config, its sampling, the backend and the webhook to it."""
+"""Prepares a project: its labeling config, its sampling, the backend and the backend's webhook."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ REFUSALS: Final = ("reserved network address", "ssrf", "private")
 def make_project(
     client: LabelStudioClient, title: str, xml: str, question: ChoiceQuestion | None, description: str = ""
 ) -> Project:
-    """The project of this title, made where there is none, serving by uncertainty.
+    """Find the project of this title, or create it; it serves by uncertainty.
 
-    Without a question, of which nothing is learnt, a project of this title must show and ask the same.
+    If ``question`` is None (nothing is learnt from the config), an existing project must show and ask the same things.
 
     Raises:
-        ConfigurationError: the project of this title asks another question.
+        ConfigurationError: an existing project of this title asks another question.
     """
     project = client.find_project(title)
     if project is None:
@@ -46,7 +46,7 @@ def make_project(
 
 
 def _asks(project: Project, xml: str, question: ChoiceQuestion | None) -> bool:
-    """Whether a project asks this question; where there is none, whether it has this config's controls and objects."""
+    """Whether a project asks this question; for None, whether it has the same controls and objects as ``xml``."""
     try:
         if question is None:
             return read_layout(project.label_config, project=project.id) == read_layout(xml)
@@ -62,12 +62,12 @@ def connect_backend(
     settings: Settings,
     params: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Connect the backend, and make sure that its webhook is there as well; what there is to say about that one.
+    """Connect the backend and make sure that its webhook exists. Returns sentences about the webhook.
 
-    ``params``: the project's extra params; None leaves those that are there.
+    ``params`` are the project's extra params; None leaves them as they are.
 
     Raises:
-        LabelStudioRejected: Label Studio refused the address, could not reach the backend, or keeps no webhook for it.
+        LabelStudioRejected: Label Studio refused the address, could not reach the backend, or makes no webhook for it.
     """
     secret = settings.basic_auth_pass
     before = {row["url"].rstrip("/") for row in client.backends(project_id) if row["title"] == BACKEND_TITLE}
@@ -93,7 +93,9 @@ def connect_backend(
 
 
 def _drop_webhooks_to(client: LabelStudioClient, project_id: int, addresses: set[str]) -> list[str]:
-    """Take away the webhooks to where the backend was: Label Studio leaves them, and waits at each annotation for them.
+    """Delete the webhooks to the backend's former address.
+
+    Label Studio keeps them, and waits for them at each annotation.
 
     Returns:
         What was done, in sentences for people.
@@ -105,7 +107,7 @@ def _drop_webhooks_to(client: LabelStudioClient, project_id: int, addresses: set
 
 
 def refuses_address(message: str) -> bool:
-    """Whether Label Studio's answer is about the address, not about the backend behind it."""
+    """Whether Label Studio's message is about the address itself, not about the backend behind it."""
     return any(word in message.lower() for word in REFUSALS)
 
 

@@ -23,9 +23,9 @@ class TabCalls(LabelStudioHttp):
         return rows
 
     def ensure_tab(self, project_id: int, title: str, data: Mapping[str, Any], *, columns: Sequence[str]) -> bool:
-        """Make a Data Manager tab, or set an existing one of this title right. Whether anything was written.
+        """Make a Data Manager tab, or correct the existing one of this title. Returns whether anything was written.
 
-        A new tab shows ``columns`` only (task data fields as ``data.name``); which ones it shows later is left to
+        A new tab shows only ``columns`` (task data fields as ``data.name``). Which columns it shows later is left to
         the people who use it.
         """
         tabs = self.tabs(project_id)
@@ -42,9 +42,9 @@ class TabCalls(LabelStudioHttp):
     def put_tab(
         self, project_id: int, tab_id: int | None, title: str, data: Mapping[str, Any], *, columns: Sequence[str]
     ) -> int:
-        """Set the Data Manager tab of this id right, or make a new one where it is gone; its id.
+        """Correct the Data Manager tab of this id, or make a new one if it no longer exists. Returns the tab's id.
 
-        Unlike `ensure_tab`, this leaves tabs of the same title that others made alone.
+        Unlike `ensure_tab`, this does not touch other people's tabs of the same title.
         """
         tabs = self.tabs(project_id)
         tab = next((tab for tab in tabs if tab["id"] == tab_id), None)
@@ -56,7 +56,7 @@ class TabCalls(LabelStudioHttp):
         return int(tab["id"])
 
     def delete_tab(self, project_id: int, tab_id: int | None) -> None:
-        """Delete the Data Manager tab of this id, where it still exists."""
+        """Delete the Data Manager tab of this id, if it still exists."""
         if any(tab["id"] == tab_id for tab in self.tabs(project_id)):
             self.request("DELETE", f"api/dm/views/{tab_id}", what=f"Tab {tab_id}")
 
@@ -64,7 +64,7 @@ class TabCalls(LabelStudioHttp):
         self, project_id: int, title: str, data: Mapping[str, Any], *, columns: Sequence[str], only: bool
     ) -> int:
         known = self._columns(project_id)
-        if only:  # else ours would be the only tab, and the project's page would not show the finished tasks
+        if only:  # otherwise ours would be the only tab, and the project's page would not show finished tasks
             self._make_tab(project_id, "Default", {}, hidden=[name for name, usual in known.items() if not usual])
         return self._make_tab(project_id, title, data, hidden=[name for name in known if name not in columns])
 
@@ -76,7 +76,7 @@ class TabCalls(LabelStudioHttp):
         return int(created["id"])
 
     def _columns(self, project_id: int) -> dict[str, bool]:
-        """Data Manager columns, and whether Label Studio shows them unless told otherwise."""
+        """Data Manager columns, and whether Label Studio shows them by default."""
         rows = self._json("GET", "api/dm/columns", params={"project": project_id}, what=f"Project {project_id}")
         return {
             f"data.{row['id']}" if row.get("parent") == "data" else row["id"]: row["visibility_defaults"]["explore"]

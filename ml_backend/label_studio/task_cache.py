@@ -1,7 +1,7 @@
-"""A local copy of one project's tasks and annotations, so that a round reads only what changed.
+"""A local copy of a project's tasks and annotations, so that a round reads only what changed.
 
-The copy can be thrown away at any time: Label Studio stays the only source of truth, and the next refresh reads
-everything again. It is one SQLite file; each refresh is one transaction.
+The copy can be deleted at any time: Label Studio stays the only source of truth, and the next refresh reads everything
+again. It is one SQLite file, and each refresh is one transaction.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ CREATE TABLE IF NOT EXISTS media (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thumbnails (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS texts (url TEXT PRIMARY KEY, content BLOB NOT NULL);
 """
-"""``media`` holds whole files, of versions up to 0.1; each becomes a thumbnail when it is read once more."""
+"""``media`` holds whole files from versions up to 0.1; each is replaced by a thumbnail when it is read the next
+time."""
 UPSERT = "INSERT OR REPLACE INTO tasks (id, annotations, row) VALUES (?, ?, ?)"
 MEDIA_CHECKED = 1
-"""``user_version`` of files whose media come from where they may."""
+"""``user_version`` of files without media from forbidden paths (see `_forget_foreign_media`)."""
 NOTHING_READ = (0, 0)
 MOST_PARAMETERS = 500
-"""Of one query; SQLite's limit depends on how it was built."""
+"""Parameters in one query; SQLite's own limit depends on how it was built."""
 Listener = Callable[[int], None]
-"""Called with the rows read so far."""
+"""Called with the number of rows read so far."""
 
 
 def _ignore(rows: int) -> None:
@@ -50,17 +51,17 @@ class Refresh:
 
     project: Project
     read: int
-    """Rows read."""
+    """Number of rows read."""
     full: bool
     """Whether everything was read again."""
     left_out: tuple[int, ...] = ()
-    """Tasks that cannot be read: Label Studio fails on them, or they are too large."""
+    """Tasks that cannot be read, because Label Studio fails on them or because they are too large."""
     is_whole: bool = True
-    """Whether the copy agrees with Label Studio's counts now."""
+    """Whether the copy now agrees with Label Studio's counts."""
 
 
 class TaskCache:
-    """Tasks of one project, by id. Not shared between threads: open one where it is needed.
+    """Tasks of one project, by id. Not shared between threads: open one wherever it is needed.
 
     Raises, from every method:
         StoreError: the file cannot be read or written.
@@ -74,7 +75,7 @@ class TaskCache:
         try:
             private_folder(self._path.parent)
             private_file(self._path)
-            # isolation_level=None: transactions are begun and ended by hand, so that a refresh is exactly one.
+            # isolation_level=None: transactions begin and end explicitly, so that a refresh is exactly one.
             with closing(sqlite3.connect(self._path, timeout=60, isolation_level=None)) as db:
                 db.executescript(SCHEMA)
                 _forget_foreign_media(db)
@@ -94,21 +95,21 @@ class TaskCache:
         listener: Listener = _ignore,
         changes_only: bool = False,
     ) -> Refresh:
-        """Bring the copy up to date: one incremental read, or a full one the first time and when counts disagree.
+        """Bring the copy up to date: read the changes, or everything the first time and when the counts disagree.
 
-        The incremental read sees new and edited tasks and written or deleted annotations, but not deleted tasks;
-        those show in the project's own counts, which are compared after every read. A difference that a full
-        read leaves standing (a counter of Label Studio's that is off) is remembered and not chased again.
+        Reading the changes finds new and edited tasks and written or deleted annotations, but not deleted tasks. Those
+        show in the project's own counts, which are compared after every read. If a full read leaves a difference
+        (because one of Label Studio's counters is wrong), it is remembered, and does not cause a full read again.
 
-        ``present`` spares reads that the caller has just made; what came since shows as a difference, too.
-        With ``changes_only`` nothing is ever read in full: that is left to a round, which would have to wait for it.
+        ``present`` saves reads that the caller has just made; changes since then show as a difference as well. With
+        ``changes_only`` nothing is ever read in full: that is left to a round, because it takes long.
         """
         with self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 refresh = self._refresh(db, client, project_id, present, listener, changes_only=changes_only)
             except BaseException:
-                if db.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                if db.in_transaction:  # when the disk is full, SQLite has already rolled back
                     db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
@@ -128,11 +129,11 @@ class TaskCache:
         left_out: list[int] = list(_get(db, "left_out", ()))
         cursor = _get(db, "cursor")
         if cursor is not None:
-            for known in (present, None):  # twice: an annotation may be written between the read and the count
+            for known in (present, None):  # twice, because an annotation may be written between the read and the count
                 start = known.since if known else client.newest_change(project_id)
                 if known and start < cursor:  # somebody else has refreshed the copy since
                     continue
-                if start < cursor:  # Label Studio's clock was set back: changes since then seem older than the cursor
+                if start < cursor:  # Label Studio's clock was set back, so changes seem older than the cursor
                     break
                 read |= _apply(db, client.changed_tasks(project_id, cursor, left_out.append), listener)
                 cursor = start
@@ -151,35 +152,36 @@ class TaskCache:
         return Refresh(project, len(read), True, _get(db, "left_out"))
 
     def tasks(self) -> Iterator[Task]:
-        """All tasks by rising id."""
+        """All tasks, by ascending id."""
         with self._open() as db:
             for (row,) in db.execute("SELECT row FROM tasks ORDER BY id"):
                 yield task_from_row(json.loads(row))
 
     def annotated(self) -> Iterator[Task]:
-        """Tasks that somebody annotated or skipped, by rising id."""
+        """Tasks that somebody annotated or skipped, by ascending id."""
         with self._open() as db:
             for (row,) in db.execute("SELECT row FROM tasks WHERE annotations > 0 ORDER BY id"):
                 yield task_from_row(json.loads(row))
 
     def untouched(self) -> tuple[int, int]:
-        """How many tasks nobody annotated or skipped: those to be asked about, and those held out for measuring."""
+        """How many tasks nobody annotated or skipped: those still to be asked, and those held out for measuring."""
         with self._open() as db:
             (count,) = db.execute("SELECT COUNT(*) FROM tasks WHERE annotations = 0").fetchone()
-            # Inside a text the quotes would be escaped: only fields of this name are found, also of nested objects.
+            # Inside a text the quotes would be escaped, so this finds only fields of this name (also in nested
+            # objects).
             mark = json.dumps({EVALUATION_FIELD: EVALUATION_SPLIT})[1:-1]
             marked = db.execute("SELECT row FROM tasks WHERE annotations = 0 AND instr(row, ?)", (mark,))
             held_out = sum(task_from_row(json.loads(row)).is_evaluation for (row,) in marked)
             return int(count) - held_out, held_out
 
     def missing(self, task_ids: Iterable[int]) -> int:
-        """How many of these tasks are not there (any more)."""
+        """How many of these tasks do not exist (any more)."""
         wanted = sorted(set(task_ids))
         with self._open() as db:
             return len(wanted) - sum(1 for _ in _among(db, "id", wanted))
 
     def find(self, task_ids: Iterable[int]) -> Iterator[Task]:
-        """These tasks, those that are known, by rising id."""
+        """Those of these tasks that are known, by ascending id."""
         wanted = sorted(set(task_ids))
         with self._open() as db:
             for row in _among(db, "row", wanted):
@@ -192,9 +194,10 @@ class TaskCache:
         return found[0] if found else None
 
     def keep_thumbnail(self, url: str, content: bytes) -> None:
-        """Remember a file as a small picture, for pages; what is no picture is not kept.
+        """Keep a small version of a picture, for pages. Anything that is not a picture is ignored.
 
-        What models see of it is kept elsewhere (`encoders.feature_store`): pools of whole files would fill disks.
+        The models' features are kept elsewhere (`encoders.feature_store`). Whole files are not kept, because those of a
+        large pool would fill the disk.
         """
         try:
             small = thumbnail(content)
@@ -205,18 +208,18 @@ class TaskCache:
             db.execute("DELETE FROM media WHERE url = ?", (url,))
 
     def cached_text(self, url: str) -> bytes | None:
-        """The file at ``url``, of tasks that name their texts by URL; None where no round has read it."""
+        """The text file at ``url``, for tasks that name their texts by URL; None if no round has read it."""
         with self._open() as db:
             found = db.execute("SELECT content FROM texts WHERE url = ?", (url,)).fetchone()
         return bytes(found[0]) if found else None
 
     def keep_text(self, url: str, content: bytes) -> None:
-        """Remember the file of a text."""
+        """Keep the file of a text."""
         with self._open() as db:
             db.execute("INSERT OR IGNORE INTO texts (url, content) VALUES (?, ?)", (url, content))
 
     def picture(self, url: str) -> bytes | None:
-        """The picture at ``url`` as pages show it; None where no round has read it."""
+        """The picture at ``url`` as pages show it; None if no round has read it."""
         with self._open() as db:
             for table in ("thumbnails", "media"):
                 found = db.execute(f"SELECT content FROM {table} WHERE url = ?", (url,)).fetchone()  # noqa: S608
@@ -225,7 +228,7 @@ class TaskCache:
         return None
 
     def shrink(self) -> None:
-        """Give the disk back what whole files took, once all of them are thumbnails."""
+        """Free the disk space of the whole files, once all of them are thumbnails."""
         with self._open() as db:
             empty = db.execute("SELECT COUNT(*) FROM media").fetchone()[0] == 0
             free, pages = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
@@ -234,7 +237,10 @@ class TaskCache:
 
 
 def _forget_foreign_media(db: sqlite3.Connection) -> None:
-    """Drop what 0.1 fetched with the token from paths of Label Studio that hold no files of tasks. Done once."""
+    """Delete media that 0.1 fetched with the token from paths of Label Studio that hold no files of tasks.
+
+    Done once.
+    """
     if db.execute("PRAGMA user_version").fetchone()[0] >= MEDIA_CHECKED:
         return
     for (url,) in db.execute("SELECT url FROM media").fetchall():
@@ -244,7 +250,7 @@ def _forget_foreign_media(db: sqlite3.Connection) -> None:
 
 
 def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listener: Listener) -> set[int]:
-    """Ids of the tasks that were written."""
+    """Write pages of rows; returns the ids of the tasks."""
     read: set[int] = set()
     for page in pages:
         db.executemany(UPSERT, [(r["id"], len(r.get("annotations") or ()), json.dumps(r)) for r in page])
@@ -254,7 +260,7 @@ def _apply(db: sqlite3.Connection, pages: Iterable[list[dict[str, Any]]], listen
 
 
 def _among(db: sqlite3.Connection, column: str, task_ids: Sequence[int]) -> Iterator[Any]:
-    """A column of these tasks, those that are known, by rising id."""
+    """One column of those of these tasks that are known, by ascending id."""
     for start in range(0, len(task_ids), MOST_PARAMETERS):
         part = task_ids[start : start + MOST_PARAMETERS]
         marks = ",".join("?" * len(part))
@@ -262,7 +268,7 @@ def _among(db: sqlite3.Connection, column: str, task_ids: Sequence[int]) -> Iter
 
 
 def _unread(db: sqlite3.Connection, left_out: Iterable[int]) -> list[int]:
-    """Those of the tasks that were left out that have not been read since."""
+    """Those of the left-out tasks that have still not been read."""
     ids = sorted(set(left_out))
     return [i for i in ids if db.execute("SELECT 1 FROM tasks WHERE id = ?", (i,)).fetchone() is None]
 

@@ -1,4 +1,4 @@
-"""Fields of a task's data, as a labeling config names them: ``text``, ``meta.text``, ``texts[0]``."""
+"""Fields of a task's data as a labeling config names them: ``text``, ``meta.text``, ``texts[0]``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 FIELD: Final = re.compile(r"\$([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+|\[[0-9]{1,9}\])*)")
-"""One field of a task, and nothing else. The page knows ASCII letters alone: ``$my-text`` is ``$my`` there."""
+"""Exactly one field of a task. The page knows only ASCII letters: it reads ``$my-text`` as ``$my``."""
 VARIABLE: Final = re.compile(r"\$[A-Za-z0-9_\[\].{}]+")
-"""What the page replaces by a task's data, wherever it stands."""
+"""What the page replaces by a task's data, wherever it occurs."""
 PART: Final = re.compile(r"[^.\[\]]+")
 
 
 def field_value(data: Mapping[str, Any], field: str) -> Any:
-    """The value of a field; None where the task has none.
+    """The value of a field; None if the task has none.
 
-    As the page does: a field of exactly this name comes first, then the way along its parts.
+    As on the page, a field of exactly this name comes first, then the path along its parts.
     """
     if data.get(field) is not None:
         return data[field]
@@ -32,7 +32,7 @@ def field_value(data: Mapping[str, Any], field: str) -> Any:
 
 
 def with_field(data: Mapping[str, Any], field: str, value: Any) -> dict[str, Any]:
-    """The data with this value in this field; what is not there on the way to it is made."""
+    """The data with this value in this field; missing parts of the path are created."""
     if field in data or field == top_field(field):
         return {**data, field: value}
     changed: Any = _put(dict(data), PART.findall(field), value)
@@ -40,7 +40,7 @@ def with_field(data: Mapping[str, Any], field: str, value: Any) -> dict[str, Any
 
 
 def top_field(field: str) -> str:
-    """The field of the task itself that a field lies in: Label Studio's tables have a column for each of those."""
+    """The task's own field that a field lies in: Label Studio's tables have one column for each of those."""
     return PART.findall(field)[0] if PART.search(field) else field
 
 

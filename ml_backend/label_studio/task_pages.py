@@ -1,8 +1,8 @@
-"""Pages of tasks, also where Label Studio fails on one of them or a page is more than is read.
+"""Reads pages of tasks, even if Label Studio fails on one of the tasks or a page is too large.
 
-A task whose text has half a character (a lone surrogate) makes each answer fail that holds it; tasks that embed large
-pictures add up. Such a page is read in parts: the ids first, then the tasks in halves of halves. What cannot be read
-alone is left out, and told.
+A task whose text contains half a character (a lone surrogate) breaks every answer that includes it, and tasks that
+embed large pictures add up. Such a page is read in parts: first the ids, then the tasks in ever smaller halves. A task
+that cannot be read even alone is left out and reported.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from ml_backend.label_studio.http import LabelStudioHttp
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
 LeftOut = Callable[[int], None]
-"""Gets the id of a task that cannot be read."""
+"""Called with the id of a task that cannot be read."""
 PAGE_SIZE: Final = 1000
 PART: Final = 50
-"""Tasks that are asked for by their ids at once: more conditions make Label Studio slow."""
+"""Tasks that are requested by id at once; with more conditions Label Studio becomes slow."""
 MOST_LEFT_OUT: Final = 100
-"""Tasks of one page; where more fail it is not the tasks."""
+"""Tasks of one page that may be left out; if more fail, the tasks are not the cause."""
 OUTLINE: Final = "id,updated_at"
 
 
 def log_left_out(task_id: int) -> None:
-    """Say it in the log."""
+    """Write it to the log."""
     log.warning("task %d is left out: Label Studio fails on it, or it is too large", task_id)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Of which tasks of a project which fields are asked for, in which order."""
+    """Which tasks of a project to read, which of their fields, and in which order."""
 
     project_id: int
     ordering: str
@@ -44,11 +44,11 @@ class Wanted:
     fields: str = "all"
     conditions: Sequence[Mapping[str, Any]] = ()
     join: str = "and"
-    """How the conditions are joined: ``and``, ``or``."""
+    """How the conditions are joined: ``and`` or ``or``."""
 
 
 def condition(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
-    """A filter, as the Data Manager has them."""
+    """A filter in the Data Manager's form."""
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
@@ -62,10 +62,10 @@ class TaskPageCalls(LabelStudioHttp):
     page_size: int = PAGE_SIZE
 
     def page(self, wanted: Wanted, page: int = 1, page_size: int | None = None) -> tuple[list[Row], datetime]:
-        """One page of tasks and Label Studio's own time.
+        """One page of tasks, and Label Studio's clock.
 
         Raises:
-            LabelStudioUnanswerable: Label Studio fails on a task of it, or it is too large.
+            LabelStudioUnanswerable: Label Studio fails on one of its tasks, or it is too large.
         """
         query: dict[str, Any] = {"ordering": [wanted.ordering]}
         if wanted.conditions:
@@ -86,13 +86,13 @@ class TaskPageCalls(LabelStudioHttp):
                 what=f"Project {wanted.project_id}",
             )
         except LabelStudioNotFound:
-            if page > 1:  # Label Studio answers 404 to a page behind the last
+            if page > 1:  # Label Studio answers 404 to a page beyond the last
                 return [], datetime.now(UTC)
             raise
         return self._content(response)["tasks"], self.server_time(response)
 
     def parts(self, wanted: Wanted, page: int, left_out: LeftOut) -> tuple[list[Row], Iterator[list[Row]]]:
-        """One page: the outlines of its tasks (`OUTLINE`), and the tasks that can be read, in one part or several."""
+        """One page: the outlines of its tasks (`OUTLINE`), and its readable tasks in one or more parts."""
         try:
             rows, _ = self.page(wanted, page)
         except LabelStudioUnanswerable as exc:
@@ -105,7 +105,7 @@ class TaskPageCalls(LabelStudioHttp):
     def _in_halves(
         self, wanted: Wanted, ids: Sequence[int], left_out: LeftOut, problem: LabelStudioUnanswerable
     ) -> Iterator[list[Row]]:
-        """The tasks of these ids, part by part; a part that fails is halved."""
+        """The tasks of these ids in parts; a part that fails is halved."""
         waiting = [ids[start : start + PART] for start in range(0, len(ids), PART)]
         failed = 0
         while waiting:

@@ -1,4 +1,4 @@
-"""Calls that read tasks: all of them, or what changed since a time."""
+"""Calls that read tasks: all of them, or those that changed since a given time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ml_backend.label_studio.task_rows import TIME_FORMAT, parse_time
 from ml_backend.records import Task
 
 ROW_FIELDS: Final = "id,data,is_labeled,updated_at,annotations,result,completed_by,was_cancelled"
-"""``include`` filters tasks and the annotations inside them by the same names."""
+"""``include`` filters tasks, and the annotations inside them, by the same names."""
 PREDICTION_FIELDS: Final = "id,updated_at,predictions"
 SETTLING_TIME: Final = timedelta(seconds=10)
-"""A row can become visible this long after the time it carries (a slow transaction): read it once more."""
+"""A row can become visible this long after the time it carries (in a slow transaction), so it is read once more."""
 
 
 class TaskReadingCalls(TaskPageCalls):
@@ -31,12 +31,12 @@ class TaskReadingCalls(TaskPageCalls):
         return {row["id"] for page in self._by_id(project_id, "id", "task_only") for row in page}
 
     def task_outlines(self, project_id: int) -> Iterator[list[Task]]:
-        """All tasks without their annotations, in pages, by rising id: half the time of ``all_tasks``."""
+        """All tasks without their annotations, in pages, by ascending id; twice as fast as ``all_tasks``."""
         for page in self._by_id(project_id, "id,data,is_labeled", "task_only"):
             yield [Task(row["id"], row["data"], bool(row["is_labeled"])) for row in page]
 
     def tasks_of(self, project_id: int, task_ids: Sequence[int]) -> Iterator[dict[str, Any]]:
-        """Raw rows of these tasks of the project, with when their annotations were written; without those gone."""
+        """Raw rows of those of these tasks that still exist, with the times at which their annotations were written."""
         for start in range(0, len(task_ids), PART):
             part = task_ids[start : start + PART]
             equal = tuple(condition("id", "equal", "Number", task_id) for task_id in part)
@@ -45,11 +45,11 @@ class TaskReadingCalls(TaskPageCalls):
             yield from rows
 
     def all_tasks(self, project_id: int, left_out: LeftOut = log_left_out) -> Iterator[list[dict[str, Any]]]:
-        """All tasks with their annotations, in pages of raw rows, by rising id; but those that cannot be read."""
+        """All readable tasks with their annotations, in pages of raw rows, by ascending id."""
         return self._by_id(project_id, ROW_FIELDS, "all", left_out)
 
     def task_predictions(self, project_id: int, left_out: LeftOut = log_left_out) -> Iterator[list[dict[str, Any]]]:
-        """All tasks with their predictions, in pages of raw rows, by rising id; but those that cannot be read."""
+        """All readable tasks with their predictions, in pages of raw rows, by ascending id."""
         return self._by_id(project_id, PREDICTION_FIELDS, "all", left_out)
 
     def _by_id(
@@ -69,11 +69,11 @@ class TaskReadingCalls(TaskPageCalls):
         return self.newest(project_id)[1]
 
     def newest_update(self, project_id: int) -> str:
-        """Time of the newest change of any task, empty where there is none: the same until something changes."""
+        """When any task was last changed, empty if there is no task. Stays the same until something changes."""
         return self.newest(project_id)[0]
 
     def newest(self, project_id: int) -> tuple[str, str]:
-        """``newest_update`` and ``newest_change``, by one read."""
+        """``newest_update`` and ``newest_change`` in one read."""
         rows, now = self.page(Wanted(project_id, "-tasks:updated_at", "id,updated_at"), page_size=1)
         newest = parse_time(rows[0]["updated_at"]) if rows else None
         since = min(newest or datetime.fromtimestamp(0, UTC), now - self.settling_time)
@@ -82,10 +82,10 @@ class TaskReadingCalls(TaskPageCalls):
     def changed_tasks(
         self, project_id: int, since: str, left_out: LeftOut = log_left_out
     ) -> Iterator[list[dict[str, Any]]]:
-        """Tasks created, edited or (un)annotated after ``since``, in pages of raw rows, by rising time of change.
+        """Tasks created, edited or (un)annotated after ``since``, in pages of raw rows, by ascending time of change.
 
-        Label Studio moves a task's ``updated_at`` when the task or one of its annotations is written, not when
-        predictions are: publishing a queue is no change.
+        Label Studio updates a task's ``updated_at`` when the task or one of its annotations is written, but not when
+        predictions are: publishing a queue is not a change.
         """
         page, seen, told = 1, set[tuple[int, str]](), set[int]()
 
@@ -95,7 +95,7 @@ class TaskReadingCalls(TaskPageCalls):
                 left_out(task_id)
 
         while True:
-            operator = "greater" if not seen else "greater_or_equal"  # later pages may start inside one instant
+            operator = "greater" if not seen else "greater_or_equal"  # later pages may start within a single instant
             changed = condition("updated_at", operator, "Datetime", since)
             wanted = Wanted(project_id, "tasks:updated_at", ROW_FIELDS, conditions=(changed,))
             outlines, parts = self.parts(wanted, page, tell_once)

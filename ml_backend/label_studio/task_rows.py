@@ -1,4 +1,4 @@
-"""Rows of Label Studio as records."""
+"""Converts Label Studio's rows into records."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
 
 
 def parse_time(text: str) -> datetime:
-    """A time as Label Studio writes times."""
+    """Parse a time in Label Studio's format."""
     return datetime.fromisoformat(text).astimezone(UTC)

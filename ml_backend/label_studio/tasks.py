@@ -1,4 +1,4 @@
-"""Calls about single tasks, their annotations, and many of them at once: import and export."""
+"""Calls about single tasks and annotations, and about many at once: import and export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ml_backend.errors import LabelStudioNotFound
 from ml_backend.label_studio.projects import ProjectCalls
 
 EXPORT_BYTES: Final = 2 * 1024**3
-"""Of an export, which comes in one piece: pictures that tasks embed add up."""
+"""Limit for an export, which comes in one piece; embedded pictures make it large."""
 
 
 class TaskCalls(ProjectCalls):
@@ -20,7 +20,7 @@ class TaskCalls(ProjectCalls):
     """
 
     def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Create tasks (``{"data": ..., "annotations": [...]}``); ids in the same order."""
+        """Create tasks (``{"data": ..., "annotations": [...]}``). Returns their ids in the same order."""
         answer = self._json(
             "POST",
             f"api/projects/{project_id}/import",
@@ -33,7 +33,7 @@ class TaskCalls(ProjectCalls):
         return ids
 
     def next_task(self, project_id: int) -> dict[str, Any] | None:
-        """The task that "Label All Tasks" shows next (and locks for this account); None when none is left."""
+        """The task that "Label All Tasks" shows next (and locks for this account); None if none is left."""
         try:
             row: dict[str, Any] = self._json(
                 "POST", "api/dm/actions", params={"id": "next_task", "project": project_id}, body={}
@@ -44,9 +44,10 @@ class TaskCalls(ProjectCalls):
         return row
 
     def delete_unanswered(self, project_id: int, task_ids: Sequence[int]) -> None:
-        """Delete tasks that nobody answered or skipped, as Label Studio itself has it at that moment.
+        """Delete those of these tasks that, according to Label Studio at that moment, nobody has answered or skipped.
 
-        What the caller read may be minutes old, and with a task its answers go. Tasks that are gone are left out.
+        The check is Label Studio's, because what the caller read may be minutes old, and deleting a task deletes its
+        answers. Tasks that no longer exist are ignored.
         """
         self.request(
             "POST",
@@ -68,16 +69,16 @@ class TaskCalls(ProjectCalls):
     def annotate(
         self, task_id: int, result: Sequence[Mapping[str, Any]], *, cancelled: bool = False, unique_id: str = ""
     ) -> int:
-        """Submit an annotation as the token's account; its id.
+        """Submit an annotation as the token's account. Returns its id.
 
         Args:
             task_id: the task.
-            result: as Label Studio keeps it.
-            cancelled: it is a skip.
-            unique_id: a UUID that Label Studio takes once, of all annotations that there are.
+            result: in the form that Label Studio stores.
+            cancelled: whether it is a skip.
+            unique_id: a UUID; Label Studio accepts each only once among all annotations.
 
         Raises:
-            LabelStudioConflict: there is an annotation of this ``unique_id``.
+            LabelStudioConflict: there already is an annotation with this ``unique_id``.
         """
         body = {"result": list(result), "was_cancelled": cancelled} | ({"unique_id": unique_id} if unique_id else {})
         row = self._json(

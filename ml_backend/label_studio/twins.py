@@ -1,7 +1,7 @@
-"""Connections of a project that lead to one and the same backend: every answer is told to it as often.
+"""Finds connections of a project that lead to the same backend, which would be told every answer several times.
 
-``http://localhost:9090`` and ``http://127.0.0.1:9090`` are one server, and so may be two host names: each of our
-servers has a mark, which ``/health`` tells.
+``http://localhost:9090`` and ``http://127.0.0.1:9090`` are the same server, and two host names may be as well. To tell,
+each of our servers has a mark of its own, which ``/health`` returns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ml_backend.fetching.urls import origin_of
 from ml_backend.label_studio.client import LabelStudioClient
 
 MARK: Final = "instance"
-"""Field of ``/health``."""
+"""Field of ``/health`` that holds the mark."""
 TIMEOUT: Final = 3.0
 WEBHOOK: Final = "/webhook"
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Twins:
-    """What leads to a server beside the one backend and the one webhook that are needed."""
+    """Connections to a server in addition to the one backend and one webhook that are needed."""
 
     backends: tuple[Row, ...]
     webhooks: tuple[Row, ...]
@@ -37,12 +37,12 @@ class Twins:
 
 
 def find_twins(backend: Row, backends: Sequence[Row], webhooks: Sequence[Row], ca_file: Path | None = None) -> Twins:
-    """The other connections to a backend's server. Webhooks that are switched off tell nothing, and are none.
+    """Find the other connections to a backend's server. Webhooks that are switched off send nothing, and do not count.
 
     Args:
         backend: the row that is kept.
-        backends: those of the project.
-        webhooks: those of the project.
+        backends: all backends of the project.
+        webhooks: all webhooks of the project.
         ca_file: see `http_client`.
     """
     url = str(backend["url"]).rstrip("/")
@@ -60,7 +60,7 @@ def find_twins(backend: Row, backends: Sequence[Row], webhooks: Sequence[Row], c
 
 
 def drop_twins(client: LabelStudioClient, twins: Twins) -> None:
-    """Take them away; a backend that Label Studio forgets leaves its webhook behind, which goes as well."""
+    """Delete the connections. Label Studio keeps a deleted backend's webhook, so webhooks are deleted separately."""
     for row in twins.backends:
         client.delete_backend(int(row["id"]))
     for row in twins.webhooks:
@@ -68,7 +68,7 @@ def drop_twins(client: LabelStudioClient, twins: Twins) -> None:
 
 
 def _base(webhook: Row) -> str | None:
-    """The backend that a webhook would be of; None where it is of something else."""
+    """The backend's address that a webhook belongs to; None if it belongs to something else."""
     url = str(webhook["url"]).rstrip("/")
     return url.removesuffix(WEBHOOK) if url.endswith(WEBHOOK) else None
 
@@ -81,7 +81,7 @@ def _address(url: str) -> str:
 
 
 def _mark(url: str, ca_file: Path | None) -> str | None:
-    """What a server says that it is; None where it does not answer, or is none of ours."""
+    """The mark of a server; None if it does not answer, or is not one of ours."""
     try:
         answer = ask("GET", f"{url}/health", timeout=TIMEOUT, ca_file=ca_file)
         found = answer.raise_for_status().json().get(MARK)

@@ -1,10 +1,12 @@
-"""What our webhooks carry to be let in, in place of the backend's password.
+"""The secret that our webhooks carry, in place of the backend's password.
 
-Every user of a Label Studio organisation can read its webhooks with their headers: whatever is there is known to all of
-them. So it is a secret of its own, which opens ``/webhook`` for news of labels and tasks, and nothing else.
+Every user of a Label Studio organisation can read its webhooks including their headers, so whatever is in them is known
+to all. Webhooks therefore carry a secret of their own, which opens ``/webhook`` for news of labels and tasks, and
+nothing else.
 
 ``<MODEL_DIR>/installation/webhook-secret.json`` holds ``current``, ``previous`` and ``made`` (the time). The previous
-one is let in as well, until the next change: webhooks of other projects get the current one with their next round.
+secret stays valid until the next change, because webhooks of other projects get the current one only with their next
+round.
 """
 
 from __future__ import annotations
@@ -26,33 +28,33 @@ HEADER: Final = "X-Active-Learning-Webhook"
 FOLDER: Final = "installation"
 FILE: Final = "webhook-secret.json"
 PATIENCE: Final = 10.0
-"""Seconds to wait for another process that makes one."""
+"""Seconds to wait for another process that is making one."""
 BYTES: Final = 32
 
 
 @dataclass(frozen=True)
 class WebhookSecret:
-    """What is let in."""
+    """The secrets that are accepted."""
 
     current: str
     previous: str | None = None
     made: str = ""
-    """When ``current`` was made, as ISO 8601; empty where a setting gives it."""
+    """When ``current`` was made (ISO 8601); empty if a setting provides it."""
 
     def __repr__(self) -> str:
         return f"WebhookSecret(made={self.made!r})"
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All that are let in, the current one first."""
+        """All accepted secrets, the current one first."""
         return (self.current, self.previous) if self.previous else (self.current,)
 
 
 def read_webhook_secret(settings: Settings, *, now: datetime | None = None) -> WebhookSecret:
-    """The installation's, made at the first call.
+    """The installation's secret, made at the first call.
 
     Raises:
-        StoreError: its file is damaged, or cannot be written.
+        StoreError: its file is damaged or cannot be written.
     """
     if settings.webhook_secret is not None:
         return WebhookSecret(settings.webhook_secret.get_secret_value())
@@ -61,7 +63,7 @@ def read_webhook_secret(settings: Settings, *, now: datetime | None = None) -> W
 
 
 def known_webhook_secret(settings: Settings) -> WebhookSecret | None:
-    """The installation's, where there is one: nothing is made.
+    """The installation's secret if there is one; does not make one.
 
     Raises:
         StoreError: its file is damaged.
@@ -70,10 +72,10 @@ def known_webhook_secret(settings: Settings) -> WebhookSecret | None:
 
 
 def rotate_webhook_secret(settings: Settings, *, now: datetime | None = None) -> WebhookSecret:
-    """A new one, beside which the present one is let in until the next change.
+    """Make a new secret. The present one stays valid beside it until the next change.
 
     Raises:
-        StoreError: its file cannot be written, or a setting gives it.
+        StoreError: its file cannot be written, or a setting provides the secret.
     """
     if settings.webhook_secret is not None:
         raise StoreError("WEBHOOK_SECRET is set in the environment: change it there, and restart the backend.")
@@ -81,7 +83,7 @@ def rotate_webhook_secret(settings: Settings, *, now: datetime | None = None) ->
 
 
 def secret_path(settings: Settings) -> Path:
-    """Where it is kept."""
+    """Where the secret is kept."""
     return settings.model_dir / FOLDER / FILE
 
 

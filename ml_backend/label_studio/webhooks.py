@@ -1,4 +1,4 @@
-"""The webhook to the backend: that there is one, and that it carries the webhook's own secret."""
+"""Makes sure that the backend has exactly one webhook, and that it carries the webhook's own secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRIVATE_ADDRESS: Final = (
     "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false: set both and restart it"
 )
 NAME: Final = re.compile(r"localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z-]*[a-z]", re.IGNORECASE)
-"""A name to which Label Studio makes webhooks; what it checks is Django's ``URLValidator``."""
+"""Host names for which Label Studio makes webhooks; it checks them with Django's ``URLValidator``."""
 NAME_REFUSED: Final = (
     'Label Studio makes webhooks to IP addresses, "localhost" and names with a dot (of letters, digits and -) alone, '
     'and where it makes none it says nothing: give the backend such a name beside "{host}", as "{better}" (in '
@@ -28,17 +28,18 @@ AUTHORIZATION: Final = "Authorization"
 
 
 def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str, settings: Settings) -> list[str]:
-    """Exactly one webhook to the backend, which names the project and carries the webhook's secret.
+    """Make sure that there is exactly one webhook to the backend, with the project's id and the webhook's secret.
 
-    Label Studio makes it together with a new backend, but not for one whose URL changed; it loses it without a word
-    where only ML_BLOCK_LOCAL_IP=false is set; and it makes it without any header. In each case annotations would start
-    no rounds. One that is switched off stays so: somebody did that on purpose.
+    Label Studio makes a webhook together with a new backend, but not if a backend's URL changes; it silently makes none
+    if only ML_BLOCK_LOCAL_IP=false is set; and it never adds a header. In each of these cases annotations would start
+    no rounds. A webhook that is switched off stays so, because somebody did that on purpose.
 
     Returns:
-        What was found and done, in sentences for people; nothing where all was right.
+        What was found and done, in sentences for people; empty if all was right.
 
     Raises:
-        LabelStudioRejected: Label Studio takes no webhook to this address. StoreError: the secret cannot be kept.
+        LabelStudioRejected: Label Studio makes no webhook to this address.
+        StoreError: the secret cannot be kept.
     """
     wanted, headers = f"{backend_url}/webhook", webhook_headers(settings)
     found = [row for row in client.webhooks(project_id) if row["url"].rstrip("/") == wanted]
@@ -64,7 +65,7 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
 
 
 def why_refused(url: str) -> str:
-    """What to do where Label Studio makes no webhook to an address."""
+    """What to do if Label Studio makes no webhook to an address."""
     try:
         host = urlsplit(url).hostname or ""
     except ValueError:
@@ -77,19 +78,20 @@ def why_refused(url: str) -> str:
 def renew_headers(
     client: LabelStudioClient, project_id: int, settings: Settings, *, backend_url: str | None = None
 ) -> list[str]:
-    """Give our webhooks the present secret, where they carry an older one, none, or the backend's password.
+    """Give our webhooks the current secret if they carry an older one, none, or the backend's password.
 
-    They are known by what they carry, and the one that Label Studio itself made by its address. Where this machine has
-    no secret yet and the address is not known, nothing is changed: another one's might be the right one.
+    Our webhooks are recognised by what they carry, and the one made by Label Studio itself by its address. If this
+    machine has no secret yet and the address is not known, nothing is changed, because another machine's secret may be
+    the right one.
 
     Args:
-        client: of an account that sees the project.
+        client: client of an account that can see the project.
         project_id: the project.
         settings: the installation's.
-        backend_url: where Label Studio reaches this backend, where that is known.
+        backend_url: the address at which Label Studio reaches this backend, if known.
 
     Returns:
-        The addresses of those that were changed.
+        The addresses of the webhooks that were changed.
     """
     secret = known_webhook_secret(settings)
     if not password_header(settings) or (secret is None and backend_url is None):
@@ -107,7 +109,7 @@ def renew_headers(
 
 
 def webhook_headers(settings: Settings) -> dict[str, str]:
-    """What a webhook must carry to be let in; empty where the backend asks for nothing.
+    """The headers that a webhook needs; empty if the backend has no password.
 
     Raises:
         StoreError: the secret cannot be read or kept.
@@ -116,7 +118,7 @@ def webhook_headers(settings: Settings) -> dict[str, str]:
 
 
 def right_headers(row: Mapping[str, Any], settings: Settings, wanted: Mapping[str, str]) -> dict[str, str]:
-    """A webhook's headers with the wanted ones, and without the backend's password; others stay."""
+    """A webhook's headers with the wanted ones added and the backend's password removed; all others stay."""
     replaced = {name.lower() for name in wanted}
     if carries_password(row, settings):
         replaced.add(AUTHORIZATION.lower())
@@ -125,19 +127,19 @@ def right_headers(row: Mapping[str, Any], settings: Settings, wanted: Mapping[st
 
 
 def carries_password(row: Mapping[str, Any], settings: Settings) -> bool:
-    """Whether a webhook carries the backend's password, which every user of Label Studio can read there."""
+    """Whether a webhook carries the backend's password, which every user of Label Studio could read there."""
     password = password_header(settings)
     return bool(password) and _given(row).get(AUTHORIZATION.lower()) == password
 
 
 def carries(row: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    """Whether a webhook carries these headers; their names' case does not count."""
+    """Whether a webhook carries these headers; the case of their names does not matter."""
     given = _given(row)
     return all(given.get(name.lower()) == value for name, value in wanted.items())
 
 
 def password_header(settings: Settings) -> str:
-    """The backend's basic auth as a header has it; empty where it asks for none."""
+    """The backend's basic auth as a header value; empty if it has no password."""
     user, password = settings.basic_auth_user, settings.basic_auth_pass
     if not user or password is None:
         return ""
@@ -150,9 +152,9 @@ def _given(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _correct(client: LabelStudioClient, row: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    """Change a webhook where it differs; whether it did."""
+    """Correct a webhook that differs; returns whether it did."""
     if all(row[name] == value for name, value in right.items()):
         return False
-    # The list of actions goes along: Label Studio empties it in a change that does not name it.
+    # The list of actions is sent along, because Label Studio empties it in a change that does not name it.
     client.change_webhook(row["id"], {**right, "actions": row["actions"]})
     return True
