@@ -6,6 +6,7 @@ them, never through the command line, where they can.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import random
@@ -28,6 +29,12 @@ from ml_backend.errors import ActiveLearningError
 LOCALHOST: Final = "127.0.0.1"
 PORTS: Final = range(10_240, 32_768)
 TRIES: Final = 100
+_CLAIMS: Final = contextlib.ExitStack()
+"""UDP sockets of the ports that were given away, open as long as the process lives.
+
+UDP has ports of its own: a claim keeps no server from listening, and another process sees it before the server does.
+"""
+atexit.register(_CLAIMS.close)
 START_TIMEOUT: Final = 300.0
 """A first start creates the database, which takes minutes on a busy machine."""
 STOP_TIMEOUT: Final = 15.0
@@ -58,17 +65,21 @@ class ServerFailed(ActiveLearningError):
     """A server did not start, or died while we waited for it."""
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listens on now.
+def free_port(among: Sequence[int] = PORTS) -> int:
+    """A TCP port on 127.0.0.1 that nothing listens on now, and that nobody else gets from here while we live.
 
-    It lies below those that the system gives to outgoing connections, so that none of them takes it before, or while,
-    a server starts anew.
+    Those of `PORTS` lie below what the system gives to outgoing connections, so that none of them takes it before, or
+    while, a server starts anew.
     """
-    for port in random.SystemRandom().sample(PORTS, TRIES):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener, contextlib.suppress(OSError):
-            listener.bind((LOCALHOST, port))
+    for port in random.SystemRandom().sample(among, min(TRIES, len(among))):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            claim = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            claim.bind((LOCALHOST, port))
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+                listener.bind((LOCALHOST, port))
+            _CLAIMS.push(opened.pop_all())
             return port
-    raise ServerFailed(f"{TRIES} ports between {PORTS.start} and {PORTS.stop} are all taken; stop what listens there.")
+    raise ServerFailed(f"{TRIES} ports from {min(among)} to {max(among)} are all taken; stop what listens there.")
 
 
 def port_is_taken(port: int) -> bool:

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
-from support.installation import Installation, annotate, connect, until
+from support.installation import Installation, annotate, connect
 from support.label_studio import LiveLabelStudio, LiveProject, live_label_studio, project_maker
 from support.nginx import Front, front
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.doctor.checks import CHECKS

@@ -5,8 +5,9 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from support.annotators import headlines
 from support.attacks import AttackedServer
-from support.installation import connect, until
+from support.installation import connect
 from support.label_studio import LiveLabelStudio, MakeProject
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.rounds.log import rounds

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, Response, expect
 from support.annotators import headlines
-from support.installation import annotate, until
+from support.installation import annotate
 from support.label_studio import LiveLabelStudio, MakeProject
+from support.waiting import until
 
 from ml_backend.label_studio.webhook_secret import HEADER
 

@@ -11,10 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from bench.dashboard_store import HOSTILE, make_store, some_map
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from support.installation import annotate, until
+from support.installation import annotate
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from support.pages import ARTEFACTS, errors_of, shown_task
 from support.serving import ServedApp, forget_client
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.dashboard.pages.registry import PAGES

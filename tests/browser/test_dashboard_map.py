@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from demo_data import mnist_project
 from playwright.sync_api import Page, expect
-from support.installation import until
 from support.label_studio import LiveLabelStudio, LiveProject, MakeProject
 from support.pages import ARTEFACTS, errors_of
 from support.serving import ServedApp, forget_client
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.jobs.local_queue import LocalRoundQueue

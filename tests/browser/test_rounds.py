@@ -2,9 +2,10 @@
 
 from playwright.sync_api import Page, expect
 from support.annotators import headlines
-from support.installation import connect, until
+from support.installation import connect
 from support.label_studio import LiveLabelStudio, MakeProject
 from support.pages import ARTEFACTS, errors_of, shown_task
+from support.waiting import until
 
 from ml_backend.config import ProjectSettings
 from ml_backend.rounds.label_review import TAB_TITLE

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.installation import until
 from support.label_studio import Account, LiveLabelStudio, LiveProject, MakeProject
 from support.pages import ARTEFACTS, errors_of
 from support.serving import ServedApp, forget_client
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.exporting.export import read_export

@@ -16,6 +16,7 @@ from threading import Event, Thread
 
 import numpy as np
 import pytest
+from processes import free_port
 from support.places import REPOSITORY
 
 from ml_backend.cli import download, example_data
@@ -70,7 +71,7 @@ class Server:
                 fault = orders.pop(0) if orders else ""
                 body = b"changed" if fault == "changed" else outer.files.get(path, b"")
                 if fault == "stall":
-                    outer.release.wait(20)
+                    outer.release.wait(60)
                 status = int(fault) if fault.isdigit() else 200 if path in outer.files else 404
                 with contextlib.suppress(OSError):
                     self.send_response(status)
@@ -84,8 +85,10 @@ class Server:
 
     def network(self, **changes: object) -> Network:
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in DIGITS.items()}
-        fast = Network(self.url, (self.url,), sums, connect_timeout=2, read_timeout=0.5, total_timeout=5, pause=0.01)
-        return replace(fast, **changes)
+        stalls = any("stall" in orders for orders in self.faults.values())
+        read = 0.5 if stalls else 60.0  # beside busy neighbours, an answer may take its time
+        patient = Network(self.url, (self.url,), sums, 60.0, read_timeout=read, total_timeout=300.0, pause=0.01)
+        return replace(patient, **changes)
 
 
 @pytest.fixture
@@ -105,9 +108,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def closed_url() -> str:
     """An address on this machine where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}/"
+    return f"http://127.0.0.1:{free_port()}/"
 
 
 def get(target: Path, network: Network, **options):

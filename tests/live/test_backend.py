@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -11,14 +10,13 @@ import requests
 from support.connected import AUDIO, TITLE, WORDS, connect
 from support.rounds import round_of as run_round_of
 from support.serving import Backend
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected
 from ml_backend.importing.image_files import png_data_uri
 from ml_backend.rounds.project_round import workspace
 from ml_backend.store.project_store import ProjectStore
-
-PATIENCE = 180.0
 
 
 @pytest.fixture
@@ -71,13 +69,6 @@ def retrieve(project):
     params = {"id": "retrieve_tasks_predictions", "project": project.id}
     body = {"selectedItems": {"all": True, "excluded": []}}
     return project.client.request("POST", "api/dm/actions", params=params, body=body).json()
-
-
-def until(condition, what):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.1)
 
 
 # --- connecting --------------------------------------------------------------------------------------------------

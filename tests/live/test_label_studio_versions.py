@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from support.bucket import BUCKET, TEXT, bucket, read_all
 from support.doctored import NOT_PROVED, installation
-from support.installation import annotate, connect, install, until
+from support.installation import annotate, connect, install
 from support.label_studio import OLDER, live_label_studio, project_maker
 from support.rounds import queued, round_of
 from support.scripts import HEADLINES, headlines, run, tasks_of
+from support.waiting import until
 
 from ml_backend.cli import create_project, export_annotations, import_tasks
 from ml_backend.config import ProjectSettings

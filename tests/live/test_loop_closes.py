@@ -2,7 +2,8 @@
 
 import json
 
-from support.installation import QUICK, SOON, annotate, connect, until
+from support.installation import QUICK, SOON, annotate, connect
+from support.waiting import until
 from typer.testing import CliRunner
 
 from ml_backend.cli import sync

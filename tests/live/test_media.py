@@ -9,6 +9,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import until
 
 from ml_backend.errors import BadItemError
 from ml_backend.fetching.addresses import AddressRules
@@ -144,6 +145,7 @@ def test_a_slow_server_is_given_up_and_not_asked_again(local_server):
         read(f"{server.url}/slow.png", reader)
     with pytest.raises(BadItemError, match=r"is not fetched now: .*asked again in 10 min"):
         read(f"{server.url}/slow.png", reader)
+    until(lambda: server.calls, "its thread's turn")
     gone.set()
     assert len(server.calls) == 1
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import requests
 from support.application import served_application
-from support.installation import PATIENCE, QUICK, connect, until
+from support.installation import QUICK, connect
 from support.label_studio import LiveProject
 from support.strokes import BARS, TWO_BARS, strokes
+from support.waiting import PATIENCE, until
 from typer.testing import CliRunner
 
 from ml_backend.cli import measures

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 from redis import Redis
-from support.redis_server import wait_until
 from support.scraping import scrape
+from support.waiting import until
 from typer.testing import CliRunner
 
 from ml_backend.cli import sync, versions
@@ -114,7 +114,7 @@ def test_what_one_machine_does_every_machine_serves(installation):
     assert (
         installation.store("a").manifest(first["version"]).training["hyperparameters"]["steps"] == 30
     )  # of c's /setup
-    wait_until(lambda: installation.predict(there)["model_version"] == first["queue"])
+    until(lambda: installation.predict(there)["model_version"] == first["queue"])
     assert installation.predict(there) == installation.predict(installation.web("a"))
     assert any(row["result"] for row in installation.predict(there)["results"])
 
@@ -148,7 +148,7 @@ def test_what_one_machine_does_every_machine_serves(installation):
     assert "headlines-0001" in (listed := installation.script(versions.app, "d", "list", "--json"))
     assert "headlines-0002" in listed
     installation.script(versions.app, "a", "rollback")
-    wait_until(lambda: installation.predict(there)["model_version"].startswith(f"{first['version']}."))
+    until(lambda: installation.predict(there)["model_version"].startswith(f"{first['version']}."))
     assert installation.predict(there) == installation.predict(installation.web("a"))
     current = installation.store("a").current()
     assert current.pinned == first["version"]

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from processes import free_port
 from support.bucket import BUCKET, KEY, SECRET, bucket
-from support.installation import until
 from support.scripts import run, tasks_of
 from support.tables import CONFIG, LIGHT, PICTURES_CONFIG, headline_rows, pool_of, trained, write_picture, write_table
+from support.waiting import until
 
 from ml_backend.cli import pool, sync
 from ml_backend.errors import DataError

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import requests
 from support.application import served_application
-from support.installation import QUICK, until
+from support.installation import QUICK
 from support.label_studio import LiveLabelStudio, LiveProject
 from support.scripts import write
+from support.waiting import until
 
 from ml_backend.application import Application
 from ml_backend.cli import create_project, import_tasks

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 import pytest
 from support.process_groups import group_lives
 from support.trainer_work import work
+from support.waiting import PATIENCE, until
 
 from ml_backend.errors import RoundCancelled, RoundProcessDied, StoreError
 from ml_backend.jobs.process import RoundProcess
-
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -51,13 +49,6 @@ def under_way(round_process: RoundProcess, tmp_path: Path) -> Iterator[Future[An
         until(begun.exists, "the call")
         yield called
         round_process.close()
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.01)
 
 
 def test_calls_are_answered_by_one_other_process(round_process: RoundProcess) -> None:

@@ -16,7 +16,8 @@ from processes import ServerProcess, free_port
 from rq import Queue, SimpleWorker
 from support.label_studio import MakeProject
 from support.places import REPOSITORY
-from support.redis_server import REDIS_PASSWORD, wait_until
+from support.redis_server import REDIS_PASSWORD
+from support.waiting import until
 
 from ml_backend.config import load_settings
 from ml_backend.errors import ConfigurationError
@@ -225,7 +226,7 @@ def test_a_worker_process_runs_the_rounds(
     jobs = [scheduler.ask(RoundRequest(987_654)).id, start(project.id)]
     command = [sys.executable, str(REPOSITORY / "scripts" / "worker.py")]
     with ServerProcess("worker", command, log=tmp_path / "worker.log", env=env) as worker:
-        wait_until(lambda: all(over(rounds.job(job)) for job in jobs) or not worker.running)
+        until(lambda: all(over(rounds.job(job)) for job in jobs) or not worker.running)
         assert worker.running, worker.log_tail()
     failed, finished = (web.post("/job_status", json={"job": job}).json for job in jobs)
     assert failed["job_status"] == "failed"

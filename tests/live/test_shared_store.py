@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from redis import Redis
-from support.redis_server import wait_until
 from support.stores import QUEUE, UID, Machine, name_of, run_round, state
+from support.waiting import until
 
 from ml_backend.errors import StoreError
 from ml_backend.rounds.log import append, rounds
@@ -71,7 +71,7 @@ def test_a_lease_outlasts_its_time_while_its_holder_lives(redis):
     with Lease(redis, UID, seconds=30, renewals=300) as lease:
         for _ in range(2):
             redis.pexpire(key, nearly_over)
-            wait_until(lambda: redis.pttl(key) > nearly_over)
+            until(lambda: redis.pttl(key) > nearly_over)
         lease.check()
 
 
@@ -94,7 +94,6 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 sys.path += sys.argv[4:]
-from support.redis_server import wait_until
 from support.stores import UID, WEIGHTS, Machine, manifest
 
 stores = Machine(Path(sys.argv[1]), sys.argv[2], redis_url=sys.argv[3])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from support.installation import PATIENCE, Installation, connect, until
+from support.installation import Installation, connect
+from support.waiting import PATIENCE, until
 
 from ml_backend.config import Settings
 from ml_backend.store.project_store import open_project

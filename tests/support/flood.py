@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from demo import start_backend
 from processes import free_port
-from support.faulty_proxy import wait_until
+from support.waiting import until
 
 from ml_backend.config import ProjectSettings, load_settings
 from ml_backend.rounds.log import rounds
@@ -130,11 +130,11 @@ def flood_with(flooded, count, most_growth):
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=60)
     ask(connection, "POST", "/webhook", json.dumps({"action": LABELS[0], "project": {"id": ids[0]}}).encode())
     connection.close()
-    wait_until(lambda: len(rounds(stores[0])) == 2 and is_quiet())
+    until(lambda: len(rounds(stores[0])) == 2 and is_quiet())
     before = resident(server.pid)
     projects[0].client.annotate(projects[0].task_ids[5], projects[0].answer("not related"))
     flood()
-    wait_until(is_quiet)
+    until(is_quiet)
     assert sum(answers.values()) == count
     assert set(answers) == {200, 400, 401}, answers
     assert healthy == [200] * len(healthy)
@@ -148,4 +148,4 @@ def flood_with(flooded, count, most_growth):
     connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=60)
     ask(connection, "POST", "/webhook", json.dumps({"action": LABELS[0], "project": {"id": ids[1]}}).encode())
     connection.close()
-    wait_until(lambda: len(rounds(stores[1])) == 2)
+    until(lambda: len(rounds(stores[1])) == 2)

@@ -1,10 +1,9 @@
 """The whole product beside a real Label Studio."""
 
-import time
-
 import pytest
 import requests
 from support.serving import ServedApp, forget_client
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.jobs.local_queue import LocalRoundQueue
@@ -15,10 +14,6 @@ from ml_backend.rounds.log import rounds
 from ml_backend.rounds.project_round import run_request
 from ml_backend.server import create_app, make_doorkeeper
 from ml_backend.store.project_store import open_project
-
-# ---
-
-PATIENCE = 180.0
 
 QUICK = {
     "strategy": "entropy",
@@ -67,7 +62,7 @@ class Installation:
     def status(self, project):
         user, secret = self.settings.basic_auth_user, self.settings.basic_auth_pass
         auth = (user, secret.get_secret_value()) if secret else None
-        answer = requests.get(f"{self.url}/status", auth=auth, timeout=10)
+        answer = requests.get(f"{self.url}/status", auth=auth, timeout=60)
         return answer.json()["projects"].get(str(project.id)) or {}
 
     def rounds(self, project):
@@ -97,14 +92,6 @@ def install(label_studio, tmp_path, monkeypatch):
     yield start
     for installation in running:
         installation.close()
-
-
-def until(condition, what, patience=PATIENCE):
-    end = time.monotonic() + patience
-    while not (found := condition()):
-        assert time.monotonic() < end, f"not within {patience} s: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def connect(project, url, settings, **params):

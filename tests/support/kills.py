@@ -14,12 +14,13 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 from support.killed_project import SEED, KilledProject
+from support.waiting import until
 
 from ml_backend.errors import RoundProcessDied
 from ml_backend.jobs.process import StartMethod
@@ -71,13 +72,6 @@ def plan(kills: int, seed: int) -> list[tuple[str, float]]:
     return kinds
 
 
-def wait_until(condition: Callable[[], Any], what: str, pause: float = 0.002) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, f"not within {PATIENCE} s: {what}"
-        time.sleep(pause)
-
-
 def durations(begun: list[tuple[str, float]], end: float) -> dict[str, float]:
     """Seconds of each step of one round."""
     starts = [*begun, ("", end)]
@@ -112,14 +106,14 @@ class Killer:
     def kill(self, step: str, share: float) -> str:
         """Run a round and kill its process after a share of a step, or of all; what it was doing."""
         round_, begun = self.start_round(), self.steps.begun
-        wait_until(lambda: not step or any(name == step for name, _ in begun) or round_.done(), step)
+        until(lambda: not step or any(name == step for name, _ in begun) or round_.done(), step, pause=0.002)
         time.sleep(share * self.seconds.get(step, 0.0))
-        wait_until(lambda: self.round_process.pid, "its process")
+        until(lambda: self.round_process.pid, "its process")
         os.kill(self.round_process.pid or 0, signal.SIGKILL)
         doing = begun[-1][0] if begun else "before"
         error = round_.exception(PATIENCE)
         if error is None:
-            wait_until(lambda: not (process := self.round_process._process) or not process.is_alive(), "its end")
+            until(lambda: not (process := self.round_process._process) or not process.is_alive(), "its end")
             return "after"
         assert isinstance(error, RoundProcessDied), repr(error)
         assert "died (signal 9)" in str(error)

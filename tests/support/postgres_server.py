@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import ServerProcess, free_port
-from support.redis_server import wait_until
+from support.waiting import until
 
 DEBIAN = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of each version, out of the PATH."""
@@ -33,7 +33,7 @@ def postgres() -> Iterator[dict[str, str]]:
     server = ServerProcess("PostgreSQL", _unprivileged(serve), log=folder / "postgres.log", cwd=folder)
     try:
         ready = [programs / "pg_isready", "--host", "127.0.0.1", "--port", port]
-        wait_until(lambda: subprocess.run(_texts(ready), check=False, capture_output=True).returncode == 0)
+        until(lambda: subprocess.run(_texts(ready), check=False, capture_output=True).returncode == 0)
         yield {
             "LABEL_STUDIO_DJANGO_DB": "default",
             "LABEL_STUDIO_POSTGRE_HOST": "127.0.0.1",

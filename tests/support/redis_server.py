@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from processes import ServerProcess, free_port
 from redis import Redis
 from redis.exceptions import RedisError
+from support.waiting import until
 
 REDIS_PASSWORD = "redis-password-9"
 
@@ -28,7 +28,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ServerProcess("Redis", command, log=folder / "redis.log"),
         Redis(port=port, password=REDIS_PASSWORD) as connection,
     ):
-        wait_until(lambda: answers(connection))
+        until(lambda: answers(connection))
         yield f"redis://:{REDIS_PASSWORD}@127.0.0.1:{port}/0"
 
 
@@ -37,10 +37,3 @@ def answers(connection: Redis) -> bool:
         return bool(connection.ping())
     except RedisError:
         return False
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 120.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "time ran out"
-        time.sleep(0.1)

@@ -14,9 +14,10 @@ from pathlib import Path
 import requests
 from processes import ServerProcess, free_port
 from support.killed_project import SEED, KilledProject
-from support.kills import STEPS, plan, wait_until
+from support.kills import STEPS, plan
 from support.places import REPOSITORY
 from support.process_groups import group_lives
+from support.waiting import until
 
 from ml_backend.rounds.log import rounds
 
@@ -75,7 +76,7 @@ class Server:
         """kill -9 the server alone; its other processes must end by themselves."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process._popen.wait()
-        wait_until(lambda: not group_lives(self.process.pid), "the end of the round process", 0.02)
+        until(lambda: not group_lives(self.process.pid), "the end of the round process")
 
 
 def kill_server(killed: KilledProject, folder: Path, kills: int) -> None:
@@ -92,7 +93,7 @@ def kill_server(killed: KilledProject, folder: Path, kills: int) -> None:
         server = spare()
         server.ask()
         asked = time.monotonic()
-        wait_until(lambda: rounds(killed.store), "a first round")
+        until(lambda: rounds(killed.store), "a first round")
         seconds = {"": time.monotonic() - asked}
         seconds |= {step["name"]: step["seconds"] for step in rounds(killed.store)[0]["steps"]}
         killed.check_right()
@@ -103,7 +104,7 @@ def kill_server(killed: KilledProject, folder: Path, kills: int) -> None:
             killed.change_labels()
             count = len(rounds(killed.store))
             server.ask()
-            wait_until(server.reached(step, count), step)
+            until(server.reached(step, count), step, pause=0.002)
             time.sleep(share * seconds.get(step, 0.0))
             server.kill()
             hits["after" if len(rounds(killed.store)) > count else ["before", *server.begun][-1]] += 1
@@ -112,7 +113,7 @@ def kill_server(killed: KilledProject, folder: Path, kills: int) -> None:
         killed.change_labels()
         count = len(rounds(killed.store))
         servers.append(Server(killed, folder, poll_seconds=1))
-        wait_until(lambda: len(rounds(killed.store)) > count, "a round of its own", 0.05)
+        until(lambda: len(rounds(killed.store)) > count, "a round of its own")
         servers[-1].process.stop()  # it would take the proof's answers for labels
         assert servers[-1].process._popen.returncode == 0
         killed.prove(killed.check_right())

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
-from support.installation import until
 from support.label_studio import LiveLabelStudio
 from support.pages import ARTEFACTS, shown_task
+from support.waiting import until
 from support.walks import Data, answer_on_the_page, visitor
 
 from ml_backend.cli import create_project, export_annotations, import_tasks
@@ -125,7 +125,7 @@ def walk(world: World, brought: Data, title: str) -> None:
         user.label_evaluation_tasks()
         user.label_more(10)
         answers += 10
-        until(lambda: product.rounds(user)[-1]["labels"] == answers, "the round for ten more labels", PATIENCE / 1000)
+        until(lambda: product.rounds(user)[-1]["labels"] == answers, "a round for ten more", patience=PATIENCE / 1000)
         until(lambda: not product.status(user)["running"], "its end")
         person.look_at_all(project, contrast=True)
         counted(product, person, user, answers)

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.installation import until
 from support.places import REPOSITORY
+from support.waiting import until
 
 from ml_backend.rounds import progress
 from ml_backend.rounds.log import rounds

@@ -2,6 +2,7 @@
 
 import pytest
 from support.misbehaving import answer, drip, gzip_bomb, misbehaving, redirect
+from support.waiting import until
 
 from ml_backend.errors import BadItemError
 from ml_backend.fetching.addresses import AddressRules, parse_rules
@@ -28,7 +29,7 @@ def test_a_byte_now_and_then_does_not_prolong_a_fetch(misbehaving, head):
     server = misbehaving(drip(head, seconds=0.1, sent=sent))
     with pytest.raises(BadItemError, match=r"not there after 1 s|cannot fetch"):
         fetcher(seconds=1).fetch(server.url)
-    assert len(sent) < 30  # it would go on for a thousand
+    assert len(sent) < 300  # it would go on for a thousand
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
@@ -102,16 +103,18 @@ def test_a_host_that_stays_silent_is_asked_three_times(misbehaving):
     for number in range(8):
         with pytest.raises(BadItemError):
             one.fetch(f"{server.url}/{number}")
+    until(lambda: len(server.requests) >= 3, "its thread's turn")
     assert len(server.requests) == 3
 
 
 def test_what_is_over_the_budget_is_left_and_not_held_against_the_host(misbehaving):
     server = misbehaving(drip(HEAD, seconds=60))
-    one, budget = fetcher(seconds=10), Budget(0.3)
+    one, budget = fetcher(seconds=10), Budget(2.0)
     with budget.spend():
         for number in range(5):
             with pytest.raises(BadItemError, match="MEDIA_SECONDS"):
                 one.fetch(f"{server.url}/{number}", budget)
+    until(lambda: server.requests, "its thread's turn")
     assert len(server.requests) == 1
     with pytest.raises(BadItemError, match="MEDIA_SECONDS"):
         one.fetch(f"{server.url}/0", budget)

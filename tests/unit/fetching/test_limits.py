@@ -101,5 +101,5 @@ def test_who_waits_gets_the_place_that_becomes_free():
         thread = threading.Thread(target=wait)
         thread.start()
         assert not entered.is_set()
-    thread.join(30)
+    thread.join(60)
     assert entered.is_set()

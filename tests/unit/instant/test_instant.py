@@ -18,6 +18,7 @@ from support.instant_orders import (
     order_of,
     rows,
 )
+from support.waiting import until
 
 from ml_backend.config import Settings
 from ml_backend.doctor.order_proof import standing
@@ -128,10 +129,7 @@ def loop(store, tmp_path):
 
 
 def settle(loop):
-    end = time.monotonic() + 30
-    while loop.status(7)["busy"]:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: not loop.status(7)["busy"], "its end")
     return loop.status(7)
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from bench.dashboard_store import fill_cache
 from support.logs import said
+from support.waiting import PATIENCE
 
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioNotFound, LabelStudioUnreachable
@@ -17,8 +18,6 @@ from ml_backend.label_studio.task_cache import TaskCache, _set
 from ml_backend.store.documents import MOVES
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import paused
-
-PATIENCE = 20
 
 
 class LabelStudio:
@@ -143,6 +142,7 @@ def test_the_thread_reads_what_it_hears_of_and_ends(store):
     made = TaskReading(
         Settings(model_dir=store.folder.parent), client=LabelStudio, quiet=0, told=lambda project_id, found: done.set()
     )
+    before = set(threading.enumerate())  # those of other tests may end at any moment
     made.start()  # all known projects are read first
     try:
         assert done.wait(PATIENCE)
@@ -151,4 +151,4 @@ def test_the_thread_reads_what_it_hears_of_and_ends(store):
         assert done.wait(PATIENCE)
     finally:
         made.stop()
-    assert not any(thread.name == "task reading" for thread in threading.enumerate())
+    assert set(threading.enumerate()) <= before

@@ -2,18 +2,16 @@
 
 import logging
 import threading
-import time
 
 import pytest
 from support.logs import records_of
+from support.waiting import PATIENCE, until
 
 from ml_backend.errors import RoundCancelled, StoreError
 from ml_backend.jobs.job import CANCELLED
 from ml_backend.jobs.lane import Lane
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.rounds.request import RoundRequest
-
-PATIENCE = 60.0
 
 
 class Rounds:
@@ -56,13 +54,6 @@ def rounds():
     rounds = Rounds()
     yield rounds
     rounds.let_through(1000)
-
-
-def until(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
 
 
 def ended(worker, *jobs):
@@ -168,9 +159,9 @@ def test_requests_from_many_threads(rounds):
 
 
 def test_no_request_no_thread(rounds):
-    before = threading.active_count()
+    before = set(threading.enumerate())  # those of other tests may end at any moment
     LocalRoundQueue(rounds)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 class Lanes:

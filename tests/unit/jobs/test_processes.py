@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from processes import (
     port_is_taken,
     start_label_studio,
 )
+from support.waiting import until
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -38,13 +38,6 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 def test_a_free_port_can_be_bound_and_is_then_taken():
     port = free_port()
     assert not port_is_taken(port)
@@ -54,11 +47,17 @@ def test_a_free_port_can_be_bound_and_is_then_taken():
         assert port_is_taken(port)
 
 
+def test_a_port_is_given_away_once_though_its_server_does_not_listen_yet():
+    port = free_port()
+    with pytest.raises(ServerFailed, match="all taken"):
+        free_port([port])
+
+
 def test_a_server_becomes_healthy_and_stops_twice(tmp_path):
     port = free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     with ServerProcess("Files", command, log=tmp_path / "logs" / "files.log", cwd=tmp_path) as server:
-        assert server.wait_healthy(f"http://127.0.0.1:{port}/", 30) < 30
+        assert server.wait_healthy(f"http://127.0.0.1:{port}/", 60) < 60
         assert server.running
         assert os.getpgid(server.pid) == server.pid != os.getpgid(0)
         server.stop()
@@ -88,7 +87,7 @@ def test_an_error_page_is_not_healthy(tmp_path):
     port = free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     with ServerProcess("Files", command, log=tmp_path / "files.log", cwd=tmp_path) as server:
-        server.wait_healthy(f"http://127.0.0.1:{port}/", 30)
+        server.wait_healthy(f"http://127.0.0.1:{port}/", 60)
         with pytest.raises(ServerFailed, match="did not answer"):
             server.wait_healthy(f"http://127.0.0.1:{port}/missing", 1)
 
@@ -97,10 +96,10 @@ def test_stop_kills_a_stubborn_server_with_its_children_and_nothing_else(tmp_pat
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         server = python(STUBBORN, tmp_path)
-        wait_for(lambda: server.log_tail().strip().isdigit())
+        until(lambda: server.log_tail().strip().isdigit(), "the child")
         child = int(server.log_tail())
         server.stop(timeout=0.5)
-        wait_for(lambda: not alive(child))
+        until(lambda: not alive(child))
         assert not alive(server.pid)
         assert bystander.poll() is None
     finally:
@@ -110,14 +109,14 @@ def test_stop_kills_a_stubborn_server_with_its_children_and_nothing_else(tmp_pat
 
 def test_stopping_a_server_that_ended_by_itself_does_no_harm(tmp_path):
     server = python("pass", tmp_path)
-    wait_for(lambda: not server.running)
+    until(lambda: not server.running)
     server.stop()
     assert "running=False" in repr(server)
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_server(tmp_path):
     with python("import time; print('up', flush=True); time.sleep(600)", tmp_path) as server:
-        wait_for(lambda: "up" in server.log_tail())
+        until(lambda: "up" in server.log_tail())
         assert os.getsid(server.pid) != os.getsid(0)  # another session: no signal from our terminal
 
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 import torch
 from support.logs import said
-from support.redis_server import wait_until
 from support.stores import QUEUE, UID, WEIGHTS, Machine, manifest, name_of, run_round, state
+from support.waiting import until
 
 from ml_backend.errors import ConfigurationError, StoreError
 from ml_backend.rounds.log import Seen, append, last_seen, rounds
@@ -283,7 +283,7 @@ def test_a_request_does_not_wait_for_a_remote_that_does_not_answer(machine, url)
     assert list(there.known()) == [7]
     answers.set()
     there.patience = 60.0
-    wait_until(lambda: state(there.reads())[0] == name_of(2))
+    until(lambda: state(there.reads())[0] == name_of(2))
 
 
 @pytest.mark.parametrize(
@@ -330,12 +330,12 @@ def test_a_reader_among_many_rounds_sees_whole_states_only(tmp_path):
     try:
         for number in range(1, 16):
             run_round(here, number, keep=2, weights={"w": torch.full((100_000,), float(number))})
-        wait_until(lambda: name_of(15) in seen or failed)
+            if number % 5 == 0:  # how many of the others it sees is the machine's affair
+                until(lambda number=number: name_of(number) in seen or failed)
     finally:
         over.set()
         reader.join()
     assert failed == []
-    assert len(seen) > 2
 
 
 # --- the URL -----------------------------------------------------------------------------------------------------

@@ -48,11 +48,14 @@ def die(*args, **kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
 def run(name, work, kill_after=None):
+    store = ProjectStore(Path(sys.argv[1]), name)
     child = os.fork()
     if child == 0:
-        work(ProjectStore(Path(sys.argv[1]), name))
+        work(store)
         os._exit(0)
     if kill_after is not None:
+        while not store.versions():  # a busy disk may take long for the first
+            time.sleep(0.005)
         time.sleep(kill_after)
         os.kill(child, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -72,7 +75,7 @@ def forever(store):
 for step in ("content", "sync", "rename"):
     run(step, at(step))
 for turn in range(6):
-    run(f"random-{turn}", forever, random.uniform(0.02, 0.15))
+    run(f"random-{turn}", forever, random.uniform(0, 0.13))
 """
 
 
@@ -96,16 +99,15 @@ def test_a_killed_writer_leaves_only_what_the_next_one_removes(killed, at):
 
 
 def test_no_kill_ever_leaves_a_torn_version_or_a_held_lock(killed):
-    seen = 0
     for turn in range(6):
         store = ProjectStore(killed, f"random-{turn}")
-        for name in store.versions():
+        names = store.versions()
+        assert names
+        for name in names:
             assert store.manifest(name).name == name
             assert torch.equal(store.weights(name)["w"], WEIGHTS["w"])
-            seen += 1
         with store.lock():
             pass
-    assert seen > 0
 
 
 def test_the_lock_excludes_another_process(store):

@@ -1,10 +1,10 @@
 """The connector's contract: what starts rounds, and what is told of them."""
 
 import threading
-import time
 
 import pytest
 from support.served import UID, VERSION, publish
+from support.waiting import PATIENCE, until
 
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
@@ -19,7 +19,7 @@ def automatic(settings):
     """A client of a backend whose scheduler is not started, the scheduler, and the gate that its rounds wait at."""
     gate = threading.Event()
     settings = settings.model_copy(update={"label_studio_api_key": "x"})
-    worker = LocalRoundQueue(lambda _: {"queue": gate.wait(30)})
+    worker = LocalRoundQueue(lambda _: {"queue": gate.wait(PATIENCE)})
     scheduler = Scheduler(settings, worker)
     ProjectStore(settings.model_dir, UID).set_extra_params({})
     yield create_app(settings, rounds=worker, scheduler=scheduler).test_client(), scheduler, gate
@@ -126,10 +126,7 @@ def test_start_training_runs_a_round_and_the_job_can_be_followed(trainer):
     answer = client.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 7, "title": "x"}})
     assert answer.status_code == 201
     job = answer.json["job"]
-    end = time.monotonic() + 5
-    while worker.running(7):
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    until(lambda: not worker.running(7), "its end")
     assert ran == [7]
     status = client.post("/job_status", json={"job": job}).json
     assert (status["job_status"], status["error"], status["result"]) == ("finished", None, {"queue": "q"})
@@ -153,7 +150,7 @@ def test_training_needs_a_token(client):
 
 def test_is_training(settings):
     gate = threading.Event()
-    worker = LocalRoundQueue(lambda _: {"done": gate.wait(5)})
+    worker = LocalRoundQueue(lambda _: {"done": gate.wait(PATIENCE)})
     client = create_app(settings, rounds=worker).test_client()
     worker.request(RoundRequest(7))
     assert client.get("/is_training?project=7.17").json == {"is_training": True}
