@@ -148,6 +148,13 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         1, ge=1, le=1024, description="threads of one training or scoring on the CPU; more pay off only on idle cores"
     )
+    spare_cores: int = Field(
+        1,
+        ge=0,
+        le=1024,
+        description="cores of this machine that a round over a pool outside Label Studio leaves to whoever labels, as "
+        "far as one remains for the round; commands use all cores",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text, or json: one object per line")
     strategy: Strategy = Field("auto", description="strategy of projects that set none")

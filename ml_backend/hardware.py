@@ -1,7 +1,11 @@
-"""Where torch computes, how precisely, and on how many threads: one choice for the process, made at its edge."""
+"""Where torch computes, how precisely, and on how many threads: one choice for the process, made at its edge.
+
+Beside that, which cores of the machine a piece of work keeps to, because people wait for others that run there.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -114,6 +118,22 @@ def threads() -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         _entered.limits = None
+
+
+@contextmanager
+def sparing(cores: int) -> Iterator[None]:
+    """Leave so many cores to others for a while, as far as at least one remains.
+
+    This thread is kept off them, with all threads and processes that begin in it. Whatever else chooses how many it
+    starts (Daft, Arrow, BLAS, torch) asks the system which cores it may use, so that nobody need be told a number.
+    Threads that are there before run on as they were.
+    """
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[: max(1, len(before) - cores)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _hold() -> None:

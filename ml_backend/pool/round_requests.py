@@ -20,9 +20,13 @@ from ml_backend.rounds.workspace import FindPool, Workspace
 def run_request(
     request: RoundRequest, *, settings: Settings | None = None, run: Callable[..., Report] = record_round
 ) -> dict[str, Any]:
-    """`project_round.run_request`, over the pool that the project is connected to."""
+    """`project_round.run_request`, over the pool that the project is connected to.
+
+    Nobody waits for such a round, but people label meanwhile, mostly on the same machine: it leaves cores to them.
+    """
     settings = settings or load_settings()
-    return project_round.run_request(request, settings=settings, run=run, outside=_find_pool(settings))
+    outside = _find_pool(settings, settings.spare_cores)
+    return project_round.run_request(request, settings=settings, run=run, outside=outside)
 
 
 def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
@@ -30,7 +34,7 @@ def workspace(settings: Settings, client: LabelStudioClient) -> Workspace:
     return project_round.workspace(settings, client, _find_pool(settings))
 
 
-def _find_pool(settings: Settings) -> FindPool:
+def _find_pool(settings: Settings, spare_cores: int = 0) -> FindPool:
     """What finds a project's pool; from then on this process computes over pools as the settings say."""
     engine.use(settings.ray_address)
-    return partial(pool_of, settings=settings)
+    return partial(pool_of, settings=settings, spare_cores=spare_cores)

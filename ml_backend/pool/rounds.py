@@ -59,6 +59,7 @@ def pool_of(
     *,
     sizes: Sizes | None = None,
     settings: Settings | None = None,
+    spare_cores: int = 0,
 ) -> RoundPool | None:
     """The pool of a project, for one round; None where none is connected.
 
@@ -68,12 +69,13 @@ def pool_of(
         dry_run: write nothing.
         sizes: how many candidates.
         settings: the installation's; None: a pool that has grown is not embedded by the round.
+        spare_cores: that the round leaves to others; none where somebody waits for it.
 
     Raises:
         StoreError: what is known of it is damaged.
     """
     found = connected(store)
-    return None if found is None else RoundPool(store, client, found, dry_run, sizes or Sizes(), settings)
+    return None if found is None else RoundPool(store, client, found, dry_run, sizes or Sizes(), settings, spare_cores)
 
 
 @dataclass
@@ -86,6 +88,7 @@ class RoundPool:
     dry_run: bool
     sizes: Sizes
     settings: Settings | None = None
+    spare_cores: int = 0
     clock: Callable[[], float] = time.monotonic
     _suited: Suited | None = None
     """The vectors that the project's model reads; None where there are none yet."""

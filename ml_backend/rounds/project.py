@@ -96,6 +96,10 @@ class OutsidePool(Protocol):
     def rows(self) -> int:
         """How many there are."""
 
+    @property
+    def spare_cores(self) -> int:
+        """How many cores of this machine the round leaves to others, as far as one remains: its pass would take all."""
+
     def settle(self, now: Project, recorder: Recorder) -> None:
         """Finish what a round that was cut off had announced: its rows become tasks, each once.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 
+from ml_backend import hardware
 from ml_backend.encoders import text_vectors
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.present import Present, read_present
@@ -17,7 +18,7 @@ from ml_backend.rounds.map import draw
 from ml_backend.rounds.measures import update
 from ml_backend.rounds.predicted.run import run_predicted
 from ml_backend.rounds.predicted.wanted import by_predictions
-from ml_backend.rounds.project import RoundProject
+from ml_backend.rounds.project import OutsidePool, RoundProject
 from ml_backend.rounds.read import read_project, settings_of
 from ml_backend.rounds.report import Observer, Report
 from ml_backend.rounds.request import ORDINARY_RUN, RoundRequest, RunOptions
@@ -78,24 +79,24 @@ def run_round(
 
 def _run_learning(present: Present, store: ProjectStore, run: Run) -> None:
     """The round of a project whose question is learnt."""
-    read = _read(present, store, run)
-    first = first_part(read, run.options.at_once)
-    if first is not read:  # embedding the pool may take long: meanwhile people get an order of this part
-        _fit_and_serve(first, run, with_pool=False)
-        if run.is_dry:
-            return
-    project = _fit_and_serve(read, run)
-    if not run.is_dry:
-        _conclude(project, run)
+    outside = run.workspace.outside(store, run.workspace.client, run.is_dry) if run.workspace.outside else None
+    with nullcontext() if outside is None else hardware.sparing(outside.spare_cores):
+        read = _read(present, store, run, outside)
+        first = first_part(read, run.options.at_once)
+        if first is not read:  # embedding the pool may take long: meanwhile people get an order of this part
+            _fit_and_serve(first, run, with_pool=False)
+            if run.is_dry:
+                return
+        project = _fit_and_serve(read, run)
+        if not run.is_dry:
+            _conclude(project, run)
 
 
-def _read(present: Present, store: ProjectStore, run: Run) -> RoundProject:
+def _read(present: Present, store: ProjectStore, run: Run, outside: OutsidePool | None) -> RoundProject:
     """Read the project and the pool outside that it is connected to, after finishing what an earlier round began."""
-    workspace = run.workspace
-    outside = workspace.outside(store, workspace.client, run.is_dry) if workspace.outside else None
     if outside is not None and not run.is_dry:
         outside.settle(present.project, run.recorder)
-        present = read_present(workspace.client, present.project.id)  # settling may have deleted tasks
+        present = read_present(run.workspace.client, present.project.id)  # settling may have deleted tasks
     return read_project(present, store, run, outside)
 
 

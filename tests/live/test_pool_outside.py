@@ -1,6 +1,7 @@
 """A round over a pool outside Label Studio: from no task at all to a second round over 2,000 rows."""
 
 import csv
+import os
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,6 +25,7 @@ from ml_backend.pool.source import Source
 from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.records import CONTROL
 from ml_backend.rounds.log import look
+from ml_backend.rounds.report import Silent
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round
 from ml_backend.selection.control_arm import control_order
@@ -63,6 +65,16 @@ def answer_first(project, count):
     return rows
 
 
+class Cores(Silent):
+    """How many cores each step of a round may use."""
+
+    def __init__(self):
+        self.of = {}
+
+    def step_started(self, name):
+        self.of[name] = len(os.sched_getaffinity(0))
+
+
 def rows_in(project):
     """Rows of all tasks."""
     return [row["data"][ROW_FIELD] for page in project.client.all_tasks(project.id) for row in page]
@@ -80,10 +92,13 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
         tmp_path,
         SETTINGS,
         keep_queues=timedelta(0),
-        outside=lambda store, client, dry: pool_of(store, client, dry, sizes=SIZES),
+        outside=lambda store, client, dry: pool_of(store, client, dry, sizes=SIZES, spare_cores=1),
     )
 
-    first = run_round(workspace, RoundRequest(project.id))
+    cores, of_this = Cores(), len(os.sched_getaffinity(0))
+    first = run_round(workspace, RoundRequest(project.id), observer=cores)
+    assert cores.of["search the pool"] == max(1, of_this - 1)
+    assert len(os.sched_getaffinity(0)) == of_this
     assert first.published
     assert len(rows_in(project)) == 20
     control = set(control_order(row_keys(list(texts)), 0, 4).tolist())

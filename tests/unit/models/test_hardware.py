@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import numpy as np
@@ -18,6 +19,7 @@ from ml_backend.errors import ConfigurationError
 from ml_backend.hardware import Hardware
 from ml_backend.models import layers
 from ml_backend.models.mnist_cnn import MnistCnn
+from ml_backend.pool import engine
 from ml_backend.semi_supervised.graph import nearest
 from ml_backend.strategies.batch_bald import batch_bald
 
@@ -103,6 +105,28 @@ def test_neighbours_and_strategies_compute_on_the_chosen_threads():
         nearest((told(view) for view in [rows]), rows, 2)
         batch_bald(np.full((4, 3, 2), 0.5), 1, lambda row, size: told(np.zeros(size)))
     assert seen == [3, 3]
+
+
+@pytest.mark.parametrize(("spared", "of_two"), [(0, 2), (1, 1), (9, 1)])
+def test_a_thread_that_spares_cores_keeps_to_the_others_with_all_that_it_starts(spared, of_two):
+    """On a thread of its own, since the cores of this one are those of all tests."""
+    seen = []
+
+    def work():
+        first = sorted(os.sched_getaffinity(0))[:2]
+        os.sched_setaffinity(0, first)
+        with hardware.sparing(spared):
+            with ThreadPoolExecutor(1) as others:
+                seen.append(others.submit(engine.cores).result())
+            count = [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"]
+            seen.append(int(subprocess.run(count, capture_output=True, check=True).stdout))
+        seen.append(engine.cores() == len(first))
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    cores = min(of_two, len(os.sched_getaffinity(0)))
+    assert seen == [cores, cores, True]
 
 
 @pytest.mark.parametrize(("given", "then"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
