@@ -1,6 +1,6 @@
 # make demo     everything on this machine: Label Studio, the ML backend, two projects. ARGS=--check proves and exits
 # make test     all tests, against a real Label Studio and a real browser. ARGS="-k name" picks some, LABEL_STUDIO=1.20 another release
-# make endurance  the long repeats (a hundred kills, 200 labels, 100 on PostgreSQL, 10,000 events) and every benchmark once, small
+# make endurance  the long repeats (a hundred kills, 200 labels, 100 on PostgreSQL, 10,000 events), every benchmark once, small, and drawn examples
 # make check    format, lint, types, and the docker-compose file against its schema
 # make bench    the figures in docs/benchmarks.md. BENCH=loop picks one of its list, ARGS="--data FOLDER" goes to each
 # make lock     resolve the dependencies of pyproject.toml anew
@@ -80,6 +80,7 @@ test: ready $(COMPILED)
 
 endurance: $(READY) $(PEERS)
 	$(BIN)/python -m pytest tests/endurance $(ARGS)
+	$(BIN)/python -m pytest tests/unit tests/contract -m hypothesis --hypothesis-profile "others each time"
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -33,9 +33,12 @@ def pytest_configure() -> None:
     gc.disable()
     for shown in (console, messages):
         shown.width = 200
-    # An example that takes long on a busy machine is no fault.
-    hypothesis.settings.register_profile("no wall time", deadline=None)
-    hypothesis.settings.load_profile("no wall time")
+    # An example that takes long to make or to try on a busy machine is no fault; and whether a change is right is not
+    # to depend on what was drawn this time: `make endurance` looks further.
+    slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+    hypothesis.settings.register_profile("the same each time", derandomize=True, database=None, **slow)
+    hypothesis.settings.register_profile("others each time", max_examples=1000, print_blob=True, **slow)
+    hypothesis.settings.load_profile("the same each time")
     # Started by a script with "&", pytest has Ctrl-C ignored, and so would all that it starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

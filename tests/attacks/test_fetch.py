@@ -19,6 +19,7 @@ from PIL import Image
 from support.attacks import PATIENCE, AttackedServer
 from support.local_server import LocalServerFactory
 from support.misbehaving import Handle, MisbehavingServer, answer, drip, gzip_bomb, misbehaving, redirect
+from support.waiting import until
 
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.records import Prediction, Queue
@@ -137,8 +138,8 @@ def test_health_answers_while_images_never_end(alone: AttackedServer, misbehavin
             executor.submit(predict, alone, *(f"{slow.url}/{number}-{place}.png" for place in range(4)))
             for number in range(8)
         ]
-        while not slow.requests:
-            assert not asked[0].done()
+        until(lambda: slow.requests or asked[0].done(), "a picture is asked for")
+        assert not asked[0].done()
         assert alone.is_healthy()
         assert not all(one.done() for one in asked), "health answered while they waited"
         assert [one.result() for one in asked] == [[False] * 4] * 8

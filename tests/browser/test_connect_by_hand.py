@@ -57,7 +57,7 @@ def test_a_project_connected_on_the_page_learns_at_once(
 def heard_events(product) -> float:
     """Events of webhooks that were let in."""
     login = (USER, PASSWORD) if product.settings.basic_auth_user else None
-    found = httpx.get(f"{product.url}/metrics", auth=login, timeout=30).raise_for_status().text
+    found = httpx.get(f"{product.url}/metrics", auth=login, timeout=60).raise_for_status().text
     counts = re.findall(r'http_request_seconds_count\{method="POST",route="/webhook",status="200"\} (\S+)', found)
     return sum(map(float, counts))
 

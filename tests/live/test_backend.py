@@ -213,7 +213,7 @@ def test_start_training_in_two_projects_at_once(make_project, backend):
 
 def server_versions(server, project):
     params = {"project": project.project.uid}
-    return requests.get(f"{server.url}/versions", params=params, timeout=10).json()["versions"]
+    return requests.get(f"{server.url}/versions", params=params, timeout=60).json()["versions"]
 
 
 def test_without_a_scheduler_annotating_starts_no_training(make_project, backend):
@@ -221,7 +221,7 @@ def test_without_a_scheduler_annotating_starts_no_training(make_project, backend
     connect(project, server.url)
     project.client.annotate(project.task_ids[-1], project.answer("related"))
     assert server_versions(server, project) == []
-    answer = requests.get(f"{server.url}/is_training", params={"project": project.id}, timeout=10).json()
+    answer = requests.get(f"{server.url}/is_training", params={"project": project.id}, timeout=60).json()
     assert answer == {"is_training": False}
 
 
@@ -250,7 +250,7 @@ def test_label_studio_mls_own_server_gives_the_same_predictions(make_project, ba
     tasks = [{"id": row["id"], "project": project.id, "data": row["data"]} for row in rows]
     setup = {"project": now.uid, "schema": now.label_config, "hostname": "http://x", "access_token": "t"}
     predict = {"project": now.uid, "label_config": now.label_config, "tasks": tasks, "params": {"context": None}}
-    ours = requests.post(f"{server.url}/predict", json=predict, timeout=30).json()["results"]
+    ours = requests.post(f"{server.url}/predict", json=predict, timeout=60).json()["results"]
     command = [sys.executable, "-W", "ignore", "-c", OTHER_SERVER]
     arguments = [str(server.settings.model_dir), json.dumps(setup), json.dumps(predict)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120)

@@ -222,7 +222,7 @@ def people(make_project, label_studio, tmp_path):
 def places(people: People) -> dict[str, dict]:
     """What each place says, in the words of `expected`, as far as it says it."""
     number = people.project.id
-    get = lambda path: requests.get(people.url + path, timeout=30)  # noqa: E731
+    get = lambda path: requests.get(people.url + path, timeout=60)  # noqa: E731
     status = get("/status").json()["projects"][str(number)]
     overview = get(f"/dashboard/api/projects/{number}/overview").json()
     queue = get(f"/dashboard/api/projects/{number}/queue?count=500").json()
@@ -261,7 +261,7 @@ def exported(people: People) -> dict:
 
 def moving(people: People) -> str | None:
     """The order that the instant loop works on."""
-    status = requests.get(f"{people.url}/status", timeout=30).json()["projects"][str(people.project.id)]
+    status = requests.get(f"{people.url}/status", timeout=60).json()["projects"][str(people.project.id)]
     return status["instant"]["queue"]
 
 

@@ -1,6 +1,5 @@
 """Rounds that learn from the pool, against a real Label Studio: from no label at all to a served model."""
 
-import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +8,7 @@ import pytest
 from support.faulty_proxy import Fault, FaultyProxy
 from support.serving import ServedApp
 from support.strokes import BARS, TWO_BARS, strokes
+from support.waiting import until
 
 from ml_backend.config import ProjectSettings, Settings
 from ml_backend.errors import ConfigurationError
@@ -135,7 +135,7 @@ def instant(make_project, label_studio, tmp_path):
     once = RetryPolicy(tries=1, tries_when_locked=1)
     loop = InstantLoop(
         settings,
-        client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=20, patience=once),
+        client=lambda: LabelStudioClient(proxy.url, label_studio.token, timeout=60, patience=once),
         worth_it=1.0,  # so that much is moved
     )
     server = ServedApp(create_app(settings, rounds=LocalRoundQueue(lambda *_: {}), instant=loop))
@@ -149,11 +149,10 @@ def instant(make_project, label_studio, tmp_path):
 
 def settled(loop, project, answers=0):
     """Wait until the loop has taken in so many answers and is done with them; its status."""
-    end = time.monotonic() + 120
-    while (found := loop.status(project.id))["busy"] or found["answers"] < answers:
-        assert time.monotonic() < end, found
-        time.sleep(0.02)
-    return found
+    return until(
+        lambda: not (found := loop.status(project.id))["busy"] and found["answers"] >= answers and found,
+        f"{answers} answers are taken in",
+    )
 
 
 def annotate_next(project, wrong=False):

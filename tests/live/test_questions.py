@@ -94,7 +94,7 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
         with Context(settings, project.id) as context:
             (found,) = examine(context, [Check("Labeling config", labeling_config)])
         assert (found.status, found.message) == ("error", told)
-        overview = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=30)
+        overview = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=60)
         assert told in json.dumps(overview.json(), ensure_ascii=False).replace('\\"', '"')
         assert client.project(project.id).model_version == before == store.current().queue
         assert client.next_task(project.id)["id"] == first
@@ -106,7 +106,7 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
     after = order()
     assert after["queue"] != before
     assert rounds(store)[-1]["instant"] == ON
-    (beside,) = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=30).json()["beside"]
+    (beside,) = requests.get(f"{url}/dashboard/api/projects/{project.id}/overview", timeout=60).json()["beside"]
     assert beside.startswith(f'"stars": {LABELLED} labels'), beside
     with pytest.raises(LabelStudioRejected, match="from_name=topic"):
         ask(BOTH.replace('"topic"', '"theme"'))
@@ -123,7 +123,7 @@ def test_questions_before_there_are_tasks_while_the_config_changes_and_while_peo
 
 
 def _moving(project: LiveProject, url: str) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{url}/status", timeout=30).json()["projects"][str(project.id)]["instant"]
+    found: dict[str, Any] = requests.get(f"{url}/status", timeout=60).json()["projects"][str(project.id)]["instant"]
     return found
 
 

@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         reason = "no Chromium: install Debian's package chromium, or set CHROMIUM to the browser's path"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    expect.set_options(timeout=20_000)  # a page of Label Studio takes its time on a busy machine
+    expect.set_options(timeout=60_000)  # a page of Label Studio takes its time on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OFFLINE_FLAGS)
         yield browser

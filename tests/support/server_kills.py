@@ -53,7 +53,7 @@ class Server:
         self.process.wait_healthy(f"{self.url}/health")
         self._before = len(self._steps())
         body = {"action": "START_TRAINING", "project": {"id": self.killed.project.id}}
-        assert requests.post(f"{self.url}/webhook", json=body, timeout=30).status_code == 201
+        assert requests.post(f"{self.url}/webhook", json=body, timeout=60).status_code == 201
 
     @property
     def log(self) -> str:

@@ -57,9 +57,9 @@ def shown(page: Page, studio: LiveLabelStudio, xml: str, question: ChoiceQuestio
 
 
 def _wait_for_guess(page: Page, text: str, label: str) -> None:
-    page.wait_for_selector(".lsf-choices", timeout=20_000)
-    page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=10_000)
-    page.wait_for_function(CHOSEN, arg=label, timeout=10_000)
+    page.wait_for_selector(".lsf-choices", timeout=60_000)
+    page.wait_for_function("text => document.body.innerText.includes(text)", arg=text, timeout=60_000)
+    page.wait_for_function(CHOSEN, arg=label, timeout=60_000)
 
 
 def stored(question: ChoiceQuestion, text: str) -> str:

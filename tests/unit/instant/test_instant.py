@@ -21,7 +21,7 @@ from support.instant_orders import (
 from support.waiting import until
 
 from ml_backend.config import Settings
-from ml_backend.doctor.order_proof import standing
+from ml_backend.doctor.order_proof import LATE, standing
 from ml_backend.errors import LabelStudioRejected, LabelStudioUnreachable, StoreError
 from ml_backend.instant.loop import MOST_WAITING, InstantLoop
 from ml_backend.instant.project import InstantProject, open_instant
@@ -225,12 +225,13 @@ def test_a_round_that_publishes_meanwhile_wins(loop, store):
 def test_while_the_order_is_proved_nothing_moves(loop, store):
     found, studio, _ = loop
     tasks = [row.task_id for row in store.queue(NAME).predictions]
-    with standing(store, clock=lambda: time.time() - 2):
+    began = time.time()
+    with standing(store, clock=lambda: began):
         for task in tasks[:4]:
             found.heard(7, annotation(task, "b"))
         assert settle(found)["answers"] == 0
-    assert is_paused(store.document(MOVES), time.time())
-    assert not is_paused(store.document(MOVES), time.time() + 5)
+    assert is_paused(store.document(MOVES), began + LATE - 0.1)
+    assert not is_paused(store.document(MOVES), began + LATE + 0.1)
     assert studio.scores == {}
 
 
