@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from support.faulty_proxy import Fault, FaultyProxy
+from support.faulty_proxy import Fault, FaultyProxy, Hurried
 
 from ml_backend.config import ProjectSettings
 from ml_backend.doctor.order_proof import prove_order
@@ -70,7 +70,7 @@ class Bench:
     store: ProjectStore
     disturbed: Workspace
     hurried: Workspace
-    """The same, which waits for an answer for a moment only."""
+    """The same, which waits for a moment only for an answer that never comes."""
     calm: Workspace
 
     def label(self) -> int:
@@ -128,8 +128,8 @@ def make_bench(label_studio, make_project, proxy, tmp_path_factory):
         project = make_project("headlines", [{"text": f"{WORDS[n % 2]}, story {n}"} for n in range(tasks)])
         patience = RetryPolicy(first_wait=NO_WAIT, longest_wait=NO_WAIT)
         patient, hasty = (
-            label_studio.new_client(label_studio.token, url=proxy.url, timeout=timeout, patience=patience)
-            for timeout in (30, SHORT_TIMEOUT)
+            label_studio.new_client(label_studio.token, url=proxy.url, patience=patience, transport=transport)
+            for transport in (None, Hurried(proxy, SHORT_TIMEOUT))
         )
         root = tmp_path_factory.mktemp("faults")
         disturbed, hurried, calm = (

@@ -51,6 +51,24 @@ class Request:
 Plan = Callable[[Request], Fault | None]
 
 
+def name_of(method: str, path: str) -> str:
+    """What a request is about."""
+    return f"{method} {IDS.sub('/N', path.split('?')[0]).strip('/')}"
+
+
+class Hurried(httpx.HTTPTransport):
+    """Waits for a moment only for the answers that its proxy lets hang; for all others as long as they take."""
+
+    def __init__(self, proxy: FaultyProxy, seconds: float) -> None:
+        super().__init__()
+        self.proxy, self.seconds = proxy, seconds
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.proxy.would_hang(request.method, request.url.path):
+            request.extensions["timeout"] = httpx.Timeout(self.seconds).as_dict()
+        return super().handle_request(request)
+
+
 class FaultyProxy:
     """Passes everything on to ``upstream``, except what ``plan`` says. Each request has its own connection."""
 
@@ -113,6 +131,10 @@ class FaultyProxy:
         self._server.server_close()
         self._client.close()
 
+    def would_hang(self, method: str, path: str) -> bool:
+        """Whether the next request would, if it were this one."""
+        return self.plan(Request(len(self.names), name_of(method, path))) is Fault.HANG
+
     def _take(self, name: str) -> Fault | None:
         with self._lock:
             request = Request(len(self.names), name)
@@ -125,7 +147,7 @@ class FaultyProxy:
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                fault = proxy._take(f"{self.command} {IDS.sub('/N', self.path.split('?')[0]).strip('/')}")
+                fault = proxy._take(name_of(self.command, self.path))
                 if fault is Fault.HANG:
                     proxy._released.wait(30)
                     self.reset()

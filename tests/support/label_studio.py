@@ -25,7 +25,6 @@ from support.places import REPOSITORY
 from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
-from ml_backend.label_studio.retries import RetryPolicy
 from ml_backend.records import Project
 
 # ---
@@ -73,10 +72,10 @@ class LiveLabelStudio:
         return self.new_client(self.token)
 
     def new_client(
-        self, token: str, *, url: str | None = None, timeout: float = 60.0, patience: RetryPolicy | None = None
+        self, token: str, *, url: str | None = None, timeout: float = 60.0, **options: Any
     ) -> LabelStudioClient:
         """A client that is closed at the end of the session (else its sockets leak a ResourceWarning)."""
-        client = LabelStudioClient(url or self.url, token, timeout=timeout, patience=patience)
+        client = LabelStudioClient(url or self.url, token, timeout=timeout, **options)
         self._clients.append(client)
         return client
 
