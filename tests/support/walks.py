@@ -22,7 +22,7 @@ from ml_backend.simulation.mnist_files import load_mnist
 from ml_backend.simulation.photo_table import FOLDER, read_photographs
 
 WIDTHS, SCHEMES = (1280, 390), ("light", "dark")
-SETTLED = 10_000
+SETTLED = 30_000
 """Milliseconds in which a page has settled, on a busy machine."""
 TICKETS = {
     "billing": ("charged twice", "invoice is wrong", "refund my card", "pay by bank"),
