@@ -1,1 +1,1 @@
-"""What is kept of each project: model versions, queues, documents; alone or shared between machines."""
+"""What is kept for each project: model versions, queues and documents; on one machine or shared between several."""

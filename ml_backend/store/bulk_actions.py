@@ -1,7 +1,7 @@
-"""Answers that people gave to many tasks at once: what was meant, how far it came, and what was taken back.
+"""Answers that somebody gave to many tasks at once: what was requested, how far it got, and what was undone.
 
-Whether an annotation is one of them, Label Studio itself knows (`label_studio.answers.bulk_action`). What stands here
-is what was asked for, so that an action that was broken off goes on where it was, and all of it can be undone.
+Label Studio itself knows which annotations belong to such an action (`label_studio.answers.bulk_action`). Here is what
+was requested, so that an interrupted action can continue where it stopped, and the whole of it can be undone.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ml_backend.store.documents import BULK_ACTIONS
 from ml_backend.store.project_store import ProjectStore
 
 KEPT: Final = 50
-"""Actions that are remembered, and can be undone."""
+"""Number of actions that are remembered and can be undone."""
 MOST: Final = 2_000
-"""Tasks of one action: Label Studio takes some of them a second, and a person looks at what they are."""
+"""Most tasks of one action: Label Studio writes only some per second, and a person looks through them beforehand."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,22 @@ class BulkAction:
     id: str
     label: str
     account: int
-    """Whose annotations they are."""
+    """The account whose annotations they are."""
     email: str
     started: str
     tasks: tuple[int, ...]
-    """Those that were asked for, in the order in which they are written."""
+    """The requested tasks, in the order in which they are written."""
     place: int = 0
-    """How many of them have been looked at."""
+    """How many of them are done with."""
     written: Mapping[int, int] = field(default_factory=dict)
     """Task → the annotation that it got."""
     left: Mapping[int, str] = field(default_factory=dict)
     """Task → why it got none."""
     undoing: bool = False
-    """Somebody asked for all of it to be taken back; nothing more is written."""
+    """Whether somebody asked to undo all of it; nothing more is written then."""
     taken_back: tuple[int, ...] = ()
     kept: Mapping[int, str] = field(default_factory=dict)
-    """Task → why its annotation was not taken back."""
+    """Task → why its annotation was not deleted when the action was undone."""
 
     @property
     def state(self) -> str:
@@ -53,7 +53,7 @@ class BulkAction:
 
 
 def read(store: ProjectStore) -> dict[str, BulkAction]:
-    """A project's actions by their ids, the oldest first.
+    """A project's actions by id, the oldest first.
 
     Raises:
         StoreError: the document is damaged.
@@ -62,10 +62,11 @@ def read(store: ProjectStore) -> dict[str, BulkAction]:
 
 
 def begin(store: ProjectStore, action: BulkAction) -> BulkAction:
-    """Note an action before any of it is done; one that is known goes on as it was asked for first.
+    """Note an action before any of it is done. An action that is known already continues as it was first requested.
 
     Raises:
-        ConfigurationError: something else was asked for under this id, or it was undone. StoreError.
+        ConfigurationError: something else was requested under this id, or the action was undone.
+        StoreError: it cannot be noted.
     """
 
     def begun(known: BulkAction | None) -> BulkAction:
@@ -81,7 +82,7 @@ def begin(store: ProjectStore, action: BulkAction) -> BulkAction:
 
 
 def change(store: ProjectStore, action_id: str, changed: Callable[[BulkAction | None], BulkAction]) -> BulkAction:
-    """Change what is noted of one action; of two people at once neither loses anything."""
+    """Change the record of one action. If two people do so at once, neither change is lost."""
 
     def edited(content: dict[str, Any]) -> dict[str, Any]:
         actions = _parsed(store, content)

@@ -1,7 +1,7 @@
-"""The files of a store folder that have one name, and how each is shared between machines.
+"""The files of a store folder that have a fixed name, and how each is shared between machines.
 
-Whoever owns a document reads and writes it under the name declared here; `shared_folder` and `registry` go by `how` it
-is shared and know no name. A file that is not declared belongs to the project's state.
+The owner of a document reads and writes it under the name declared here. `shared_folder` and `registry` follow `how` it
+is shared, and do not use the names. A file that is not declared here is part of the project's state.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ class Shared(Enum):
     """How a file of a store folder gets to other machines."""
 
     STATE = "state"
-    """With the project's state, by the holder of its lock."""
+    """As part of the project's state, by the holder of its lock."""
     AT_ONCE = "at once"
-    """By itself, whenever it is written: requests write it while a round holds the lock."""
+    """On its own whenever it is written, because requests write it while a round holds the lock."""
     MERGED = "merged"
-    """With the state, but lines of several machines are put together."""
+    """As part of the state, except that lines from several machines are merged."""
     LOCAL = "local"
-    """Not at all: it concerns one machine."""
+    """Not at all: it concerns only one machine."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One file's name, or how the names of several begin."""
+    """The name of a file, or the beginning of several files' names."""
 
     name: str
     how: Shared
     is_prefix: bool = False
 
     def is_of(self, name: str) -> bool:
-        """Whether a file is this one."""
+        """Whether this is the file's entry."""
         return name.startswith(self.name) if self.is_prefix else name == self.name
 
 
@@ -46,43 +46,43 @@ def _declared(name: str, how: Shared, *, is_prefix: bool = False) -> str:
 
 
 CURRENT: Final = _declared("current.json", Shared.STATE)
-"""What annotators get now: `stored_queues.Current`. It appears last of a state."""
+"""What annotators get now (`stored_queues.Current`). Written last when a state is taken over."""
 ANNOUNCED: Final = _declared("next.json", Shared.STATE)
-"""The same, while a round publishes: what they get once Label Studio has switched."""
+"""The same while a round publishes: what annotators get once Label Studio has switched."""
 QUESTION: Final = _declared("question.json", Shared.STATE)
 """The project's title, and the field, kind and labels of its question, as `/setup` or the last round read them."""
 PARAMS: Final = _declared("project.json", Shared.AT_ONCE)
 """Extra params that Label Studio sent."""
 ADDRESS: Final = _declared("address.json", Shared.AT_ONCE)
-"""Where Label Studio reaches the backend, as its `/setup` came: `rounds.webhook`."""
+"""The address at which Label Studio reaches the backend, learnt when it called `/setup` (`rounds.webhook`)."""
 WISHES: Final = _declared("wishes.json", Shared.AT_ONCE)
 """What people want of the order: `queue_overrides`."""
 MOVES: Final = _declared("moves.json", Shared.AT_ONCE)
-"""What the instant loop moved in the last orders: `queue_reorderings`."""
+"""What the instant loop moved in the latest orders: `queue_reorderings`."""
 BULK_ACTIONS: Final = _declared("bulk.json", Shared.AT_ONCE)
 """Answers that people gave to many tasks at once: `bulk_actions`."""
 POOL: Final = _declared("pool.json", Shared.AT_ONCE)
-"""The pool outside Label Studio that is connected: `pool.document`."""
+"""The connected pool outside Label Studio: `pool.document`."""
 POOL_BATCH: Final = _declared("pool_batch.json", Shared.STATE)
-"""Rows of a pool outside that are becoming tasks: `pool.announce`."""
+"""Rows of an outside pool that are being made into tasks: `pool.announce`."""
 POOL_PASS: Final = _declared("pool_pass.json", Shared.STATE)
-"""What the last look at all rows of a pool outside found: `pool.last_pass`."""
+"""The result of the latest pass over all rows of an outside pool: `pool.last_pass`."""
 POOL_NEIGHBOURS: Final = _declared("pool_neighbours.json", Shared.LOCAL)
-"""Rows of a pool outside near the labelled tasks: `pool.neighbours`. It can be found again."""
+"""Rows of an outside pool near the labelled tasks: `pool.neighbours`. They can be found again."""
 LOG_NAME: Final = _declared("rounds.jsonl", Shared.MERGED)
-"""What rounds did, a line each: `rounds.log`."""
+"""What rounds did, one line each: `rounds.log`."""
 PROGRESS: Final = _declared("progress.json", Shared.LOCAL)
-"""The round under way on this machine: `rounds.progress`."""
+"""The round in progress on this machine: `rounds.progress`."""
 TASK_CACHE: Final = _declared("mirror.sqlite", Shared.LOCAL, is_prefix=True)
 """Tasks as last read, with SQLite's own files beside it: `label_studio.task_cache`."""
 
 LOCAL_FOLDERS: Final = frozenset({"pool"})
-"""Folders of a store that are not shared: the vectors of a pool (`pool.vectors`) are made again elsewhere."""
+"""Folders of a store that are not shared: other machines compute a pool's vectors (`pool.vectors`) again."""
 
 
 def how_shared(name: str) -> Shared:
     """How the file of this name in a store folder is shared."""
-    if name.startswith(".") or name.endswith("lock"):  # unfinished files, and locks
+    if name.startswith(".") or name.endswith("lock"):  # unfinished files and locks
         return Shared.LOCAL
     return next((document.how for document in DOCUMENTS if document.is_of(name)), Shared.STATE)
 

@@ -1,4 +1,4 @@
-"""What one model version said about each evaluation task, in a file of the version's folder."""
+"""What a model version predicted for each evaluation task, kept as a file in the version's folder."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ EVALUATION_FILE: Final = "evaluation.safetensors"
 
 @dataclass(frozen=True)
 class EvaluationPredictions:
-    """``E`` evaluation tasks, in the order of their ids."""
+    """Predictions for ``E`` evaluation tasks, ordered by task id; ``C`` is the number of classes."""
 
     task_ids: NDArray[np.int64]
     """``[E]``."""
     targets: NDArray[np.int64]
-    """Indices into the version's labels, as people had answered by then ``[E]``; or sets of them ``[E, C]``."""
+    """What people had answered by then: indices into the version's labels ``[E]``, or sets of them ``[E, C]``."""
     probabilities: NDArray[np.float32]
-    """``[E, C]``, dropout off."""
+    """``[E, C]``, computed without dropout."""
     answers: NDArray[np.int64] | None = None
-    """Sets that it answers ``[E, C]``, by thresholds chosen without the task; None where one label is asked for."""
+    """The sets that the version answers ``[E, C]``, by thresholds chosen without the task; None for single choices."""
 
     @cached_property
     def guesses(self) -> NDArray[np.int64]:
@@ -42,7 +42,7 @@ class EvaluationPredictions:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which tasks the version has right, of sets as a whole ``[E]``."""
+        """Which tasks the version got right ``[E]``; a set counts only if it is right as a whole."""
         return equal_answers(self.guesses, self.targets)
 
     def about_same_tasks(self, other: EvaluationPredictions) -> bool:
@@ -56,7 +56,7 @@ def evaluation_predictions(
     probabilities: NDArray[np.floating],
     answers: NDArray[np.int64] | None = None,
 ) -> EvaluationPredictions:
-    """Evaluation predictions from rows in any order; ``answers`` are kept where they are sets."""
+    """Make evaluation predictions from rows in any order. ``answers`` are kept only if they are sets."""
     order = np.argsort(task_ids)
     sets = answers[order] if answers is not None and are_sets(answers) else None
     return EvaluationPredictions(task_ids[order], targets[order], probabilities[order].astype(np.float32), sets)
@@ -75,7 +75,7 @@ def write_evaluation_predictions(path: Staged, judged: EvaluationPredictions) ->
 
 
 def read_evaluation_predictions(folder: Path) -> EvaluationPredictions | None:
-    """What a version's folder holds; None where the version was not measured, or by an older release.
+    """Read a version's predictions; None if the version was not measured, or only by an older release.
 
     Raises:
         StoreError: the file is damaged.

@@ -1,7 +1,7 @@
-"""Classify with the exported model beside this file.
+"""Classify texts or images with the exported model beside this file.
 
-Most of a call's time goes into loading Python's packages and the model, and hardly any into one more item: give many at
-once, as arguments or as the lines of a file, or import `classify` into a program that stays.
+Most of a call's time is spent on loading Python's packages and the model, and hardly any on one more item. So give many
+items at once, as arguments or as the lines of a file, or import `classify` into a program that keeps running.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ml_backend.store.versions import load_exported  # all of the package label-
 
 FOLDER: Final = Path(__file__).parent
 BATCH: Final = 256
-"""Items at a time: what memory is needed for."""
+"""Items at a time, which bounds the memory needed."""
 
 
 def classify(contents: Sequence[str | bytes], model: Model) -> list[dict[str, float]]:
-    """Label → probability, the likeliest label first, of each text or image file's content."""
+    """For each text or image file's content: label → probability, the most probable label first."""
     items = [model.read_item(content) for content in contents]
     rows = model.probabilities(items).mean(axis=1)  # [items, passes, classes] -> [items, classes]
     found = [zip(model.labels, map(float, row), strict=True) for row in rows]
@@ -30,7 +30,7 @@ def classify(contents: Sequence[str | bytes], model: Model) -> list[dict[str, fl
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Classify what the command line says, or what the lines of a file say."""
+    """Classify the arguments of the command line, or the lines of a file."""
     is_image = json.loads((FOLDER / "model.json").read_text(encoding="utf-8"))["object_tag"] == "Image"
     is_list = arguments[:1] == ["--file"]
     if not arguments or (is_list and len(arguments) != 2):
@@ -53,7 +53,7 @@ def _classified(names: Sequence[str], *, is_image: bool) -> Iterator[tuple[str, 
     for start in range(0, len(names), BATCH):
         some = names[start : start + BATCH]
         contents = [Path(name).read_bytes() if is_image else name for name in some]
-        model = model or load_exported(FOLDER)  # which takes seconds: a file that is not there is told before
+        model = model or load_exported(FOLDER)  # loaded late because it takes seconds: a missing file is reported first
         yield from zip(some, classify(contents, model), strict=True)
 
 

@@ -1,4 +1,4 @@
-"""One project's folder: its lock, and files that are read and written whole."""
+"""The folder of one project: its lock, and files that are read and written as a whole."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from ml_backend.store.documents import TASK_CACHE
 
 UID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
-"""Of a version or queue: it becomes a part of a path, and is read from files that others may have written."""
+"""Name of a version or queue. It becomes part of a path, and may come from a file that somebody else wrote."""
 LARGEST_DOCUMENT = 256 * 1024 * 1024
 """Bytes; a queue of 100,000 tasks has 30 MB."""
 NUMBER = re.compile(r"-(\d{4,})(?:-[0-9a-f]{8})?$")
 
 
 class Sharing(Protocol):
-    """What a store asks of whoever shares it between machines; see `stores.StoreRegistry`."""
+    """What a store needs from whatever shares it between machines; see `registry.StoreRegistry`."""
 
     def exclusive(self, folder: Path, timeout: float) -> AbstractContextManager[None]:
         """Keep other machines out, start from the newest state, and share the result."""
 
     def prepare(self, folder: Path) -> None:
-        """Make sure that what belongs to a new order can be shared, before Label Studio hears of it."""
+        """Make sure that everything a new order needs can be shared, before Label Studio is told of it."""
 
     def commit(self, folder: Path) -> None:
         """Share what was done so far."""
 
     def editing(self, folder: Path, name: str) -> AbstractContextManager[None]:
-        """Keep other machines from changing a loose document, and start from the newest one."""
+        """Keep other machines from changing a loose document, and start from its newest version."""
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
-        """Tell other machines a document that is written at any time, not only by the holder of the lock."""
+        """Share a document that may be written at any time, not only by the holder of the lock."""
 
 
 class StoreFolder:
@@ -50,7 +50,7 @@ class StoreFolder:
     Args:
         root: folder of all stores.
         uid: the project, as in `records.Project`.
-        sharing: shares the folder with other machines; None where it is on this one alone.
+        sharing: shares the folder with other machines; None if it exists only on this one.
         writer: writes the files.
 
     Raises, from every method:
@@ -67,7 +67,7 @@ class StoreFolder:
 
     @property
     def is_shared(self) -> bool:
-        """Whether others than this machine may work on it."""
+        """Whether other machines may work on it too."""
         return self._sharing is not None
 
     @property
@@ -76,15 +76,16 @@ class StoreFolder:
         return self.folder / TASK_CACHE
 
     def lock(self, *, timeout: float = 0) -> AbstractContextManager[None]:
-        """One writer per project across processes, and across machines where they share the store.
+        """Allow one writer per project across processes, and across machines if they share the store.
 
-        It begins with the newest shared state, and what was changed is shared at its end.
+        Work starts from the newest shared state, and changes are shared when the lock is released.
 
         Args:
             timeout: seconds to wait for another writer.
 
         Raises:
-            ProjectBusy: another one is at work. StoreError: sharing failed.
+            ProjectBusy: somebody else is at work.
+            StoreError: sharing failed.
         """
         self._make_folder()
         return self._locked(timeout)
@@ -152,12 +153,12 @@ class StoreFolder:
         try:
             private_folder(path.parent)
             write(path)
-        except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way
+        except (OSError, SafetensorError) as exc:  # safetensors has its own error for a full disk
             raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
 
 class StoreLock(FileLock):
-    """A file lock whose refusal is one of our errors."""
+    """A file lock that raises one of this product's errors when it is taken."""
 
     refusal: type[StoreError] = StoreError
     refused: str = DOCUMENT_BUSY
@@ -180,10 +181,10 @@ class ProjectLock(StoreLock):
 
 
 def checked_name(name: str) -> str:
-    """The name of a version or queue, which is a part of a path.
+    """Check the name of a version or queue, which becomes part of a path, and return it.
 
     Raises:
-        StoreError: it could lead elsewhere.
+        StoreError: as part of a path it could lead elsewhere.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise StoreError(f"{str(name)[:100]!r} is no name of a version or queue.")
@@ -195,6 +196,6 @@ def _no_constant(name: str) -> float:
 
 
 def number_of(name: str) -> int:
-    """The number in the name of a version or queue; 0 where there is none."""
+    """The number in the name of a version or queue; 0 if there is none."""
     match = NUMBER.search(name)
     return int(match.group(1)) if match else 0

@@ -1,6 +1,6 @@
-"""What answers the questions beside the first: the models of one queue's round, in one file that goes with the queue.
+"""The models for all questions except the leading one, in one file per queue.
 
-``heads/<queue>.safetensors`` holds tensors ``<number>.<name>`` and, as metadata, what each model needs to be rebuilt.
+``heads/<queue>.safetensors`` holds tensors ``<number>.<name>``, and as metadata what is needed to rebuild each model.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 FOLDER: Final = "heads"
 ABOUT: Final = "about"
 TOLD: Final = ("weight", "shown", "hyperparameters", "length", "fingerprint")
-"""Fields of a head that are kept as they are."""
+"""Fields of a head that are stored unchanged."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What answers one question beside the first."""
+    """The model for one question that is learnt beside the leading one."""
 
     question: ChoiceQuestion
     model: Model
     weight: float
-    """How much it counts in the order."""
+    """How much its doubt counts in the order."""
     shown: bool
-    """Whether people see its guesses: not those of one that cannot be told from guessing."""
+    """Whether people see its guesses. False for a model that cannot be told from guessing."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    """Of its training; they say how items are read."""
+    """The hyperparameters of its training, which also say how items are read."""
     length: int = 0
-    """Numbers that each item has, where they come with the tasks; else 0."""
+    """How many numbers each item has, if the numbers come with the tasks; otherwise 0."""
     fingerprint: str = ""
-    """Hash of the training data and of every setting that shapes the weights."""
+    """Hash of the training data and of every setting that affects the weights."""
 
 
 def path_of(folder: Path, queue: str) -> Path:
-    """Where the heads of a queue are, in a project's folder."""
+    """Where the heads of a queue lie in a project's folder."""
     return folder / FOLDER / f"{checked_name(queue)}.safetensors"
 
 
 def write_heads(folder: Path, queue: str, heads: Sequence[Head], *, keep: Collection[str] = ()) -> None:
-    """Write the heads of a queue, whole or not at all, and delete those of all other queues but of ``keep``.
+    """Write the heads of a queue, all or nothing, and delete those of all queues that are not in ``keep``.
 
     Raises:
         StoreError: they cannot be written.
@@ -66,7 +66,7 @@ def write_heads(folder: Path, queue: str, heads: Sequence[Head], *, keep: Collec
             _save(path, heads)
         for other in set(path.parent.glob("*")) - kept:
             other.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as exc:  # safetensors tells a full disk in its own way
+    except (OSError, SafetensorError) as exc:  # safetensors has its own error for a full disk
         raise StoreError(f"Cannot write {path} ({exc}); nothing was changed.") from exc
 
 
@@ -85,7 +85,7 @@ def _save(path: Path, heads: Sequence[Head]) -> None:
 
 
 def read_heads(folder: Path, queue: str) -> tuple[Head, ...]:
-    """The heads of a queue; none where its round learnt one question.
+    """Read the heads of a queue; empty if its round learnt only one question.
 
     Raises:
         StoreError: the file is damaged.

@@ -1,6 +1,6 @@
-"""What a round leaves for the instant loop: the graph of its tasks, and the queue that it goes with. One file.
+"""The file that a round leaves for the instant loop: the graph of its tasks, and the queue that belongs to it.
 
-It holds all that the server needs to go on from there: neither the tasks nor the model have to be read again, and
+It holds all that the server needs to continue from there. Neither the tasks nor the model have to be read again, and
 servers on other machines, which have no copy of the tasks, get it with the store.
 """
 
@@ -29,23 +29,23 @@ ABOUT: Final = "about"
 
 @dataclass(frozen=True)
 class InstantGraph:
-    """The open and labelled tasks of one project in a graph, when a queue was made."""
+    """The open and labelled tasks of one project as a graph, at the time when a queue was made."""
 
     queue: str
     """The queue's name."""
     question: ChoiceQuestion
-    """What was asked, one choice or sets; its labels are the ``C`` classes."""
+    """The leading question, with single choices or sets; its labels are the ``C`` classes."""
     newest: str
-    """Time of the newest answer that the round knew, as Label Studio writes times; later ones are news."""
+    """Time of the newest answer that the round knew, in Label Studio's format; later answers are news."""
     task_ids: NDArray[np.int64]
-    """Open tasks, as in ``graph.open`` ``[O]``."""
+    """Open tasks, in the order of ``graph.open`` ``[O]``."""
     graph: Neighbourhood
     others: tuple[tuple[ChoiceQuestion, Neighbourhood], ...] = ()
-    """The questions that are learnt beside it, each with a graph of the same open tasks."""
+    """The questions learnt beside it, each with a graph of the same open tasks."""
 
 
 def write(folder: Path, found: InstantGraph) -> None:
-    """Write the file, whole or not at all.
+    """Write the file, all or nothing.
 
     Raises:
         StoreError: it cannot be written.
@@ -65,7 +65,7 @@ def write(folder: Path, found: InstantGraph) -> None:
 
 
 def _arrays(graph: Neighbourhood, start: str) -> dict[str, NDArray[Any]]:
-    """A graph's arrays by names that begin so."""
+    """A graph's arrays, with ``start`` put before their names."""
     arrays = {
         "data": graph.weights.data.astype(np.float32),
         "indices": graph.weights.indices.astype(np.int32),
@@ -92,7 +92,7 @@ def _graph(arrays: Mapping[str, NDArray[Any]], start: str, over_classes: str) ->
 
 
 def read(folder: Path) -> InstantGraph | None:
-    """What `write` wrote; None where nothing was.
+    """Read what `write` wrote; None if there is no file.
 
     Raises:
         StoreError: the file is damaged.
@@ -102,7 +102,7 @@ def read(folder: Path) -> InstantGraph | None:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()[ABOUT])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        over_classes = about.get("over_classes", "mean")  # of before there were graphs of sets
+        over_classes = about.get("over_classes", "mean")  # missing in files from before there were graphs of sets
         others = tuple(
             (question_from(question), _graph(arrays, f"{number}.", over_classes))
             for number, question in enumerate(about.get("others", ()), 1)
@@ -116,7 +116,7 @@ def read(folder: Path) -> InstantGraph | None:
 
 
 def remove(folder: Path) -> None:
-    """Leave nothing for the instant loop.
+    """Delete the file, so that the instant loop does nothing.
 
     Raises:
         StoreError: the file cannot be deleted.

@@ -1,7 +1,8 @@
-"""One holder at a time across machines: a lock in Redis that ends by itself where its holder dies.
+"""A lock in Redis that works across machines, and ends by itself when its holder dies.
 
 The key expires after ``seconds``; while the holder lives, a thread renews it three times in that span. A holder that
-was cut off for longer has lost the lock to nobody or to somebody, and must not change anything any more: ``check``.
+was cut off for longer has lost the lock, whether or not somebody else has taken it, and must not change anything any
+more: see ``check``.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ PREFIX: Final = "active-learning:project:"
 
 
 class Lease:
-    """The lock of one project, or of one of its documents; use it as a context manager.
+    """The lock of a project or of one of its documents. Use it as a context manager.
 
     Args:
-        redis: where the lock is.
+        redis: the Redis that has the lock.
         uid: the project.
         timeout: seconds to wait for another holder.
         seconds: how long the lock outlives a holder that dies.
-        renewals: how often its holder renews it in that span.
+        renewals: how often the holder renews the lock in that span.
         document: the document; empty for the project itself.
 
     Raises:
-        ProjectBusy: somebody else holds the project's. StoreError: or the document's.
+        ProjectBusy: somebody else holds the project's lock.
+        StoreError: somebody else holds the document's lock.
         ConfigurationError: Redis does not answer.
     """
 
@@ -48,7 +50,7 @@ class Lease:
         document: str = "",
         renewals: int = RENEWALS,
     ) -> None:
-        # Not thread-local: the renewing thread uses the same token.
+        # Not thread-local, because the renewing thread uses the same token.
         key = f"{uid}:{document}" if document else uid
         self._lock = Lock(redis, f"{PREFIX}{key}", timeout=seconds, thread_local=False)
         self._uid, self._document = uid, document
@@ -77,14 +79,15 @@ class Lease:
             self._thread.join()
         try:
             self._lock.release()
-        except RedisError as exc:  # LockError is one too. It was lost, or expires by itself
+        except RedisError as exc:  # includes LockError. The lock was lost, or will expire by itself
             log.warning("project %s: its lock could not be given back: %s", self._uid, type(exc).__name__)
 
     def check(self) -> None:
         """Make sure that the lock is still held.
 
         Raises:
-            StoreError: it was lost. ConfigurationError: Redis does not answer.
+            StoreError: it was lost.
+            ConfigurationError: Redis does not answer.
         """
         try:
             mine = self._lock.owned()
@@ -103,7 +106,7 @@ class Lease:
             except LockError:
                 log.error("project %s: its lock was lost", self._uid)
                 return
-            except RedisError as exc:  # the lock holds until it expires: Redis may be back by then
+            except RedisError as exc:  # the lock holds until it expires, and Redis may be back by then
                 log.warning("project %s: its lock could not be renewed: %s", self._uid, type(exc).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Stored versions as loaded models: each is read once and then shared by all requests."""
+"""Keeps stored versions as loaded models: each is read once and then shared by all requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelLibrary:
-    """Loaded models, least recently used dropped first. Safe to share between threads."""
+    """Loaded models; the least recently used are dropped first. Safe to share between threads."""
 
     def __init__(self, capacity: int = 8) -> None:
         self._capacity = capacity
@@ -30,7 +30,7 @@ class ModelLibrary:
         """The model of a stored version.
 
         Raises:
-            StoreError: the version is missing, damaged, or of a model this installation does not know.
+            StoreError: the version is missing, damaged, or needs a model that this installation does not have.
         """
         key = (str(store.folder), version)
         with self._lock:
@@ -43,7 +43,7 @@ class ModelLibrary:
             return model
 
     def heads(self, store: ProjectStore, queue: str) -> tuple[Head, ...]:
-        """The models of the questions beside the first that go with a queue.
+        """The models for the other questions that belong to a queue.
 
         Raises:
             StoreError: their file is damaged.
@@ -62,7 +62,8 @@ def build_model(manifest: Manifest, weights: dict[str, Tensor]) -> Model:
     """The model that a version's files describe.
 
     Raises:
-        StoreError: it is of a model this installation does not know. ModelError: weights and manifest do not fit.
+        StoreError: it needs a model that this installation does not have.
+        ModelError: the weights do not fit the manifest.
     """
     if manifest.model not in MODELS:
         raise StoreError(f"Version {manifest.name} needs the model {manifest.model!r}; known: {', '.join(MODELS)}.")

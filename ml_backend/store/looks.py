@@ -1,4 +1,4 @@
-"""How often, and for how long, a reader asks the remote."""
+"""Limits how often, and for how long, readers ask the shared store."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ log = logging.getLogger(__name__)
 READ_EVERY: Final = 3.0
 """Seconds between two looks of a reader at the remote."""
 READ_PATIENCE: Final = 2.0
-"""Seconds that a request waits for the remote where it can do without."""
+"""Seconds that a request waits for the remote if it can be answered without it."""
 
 
 @dataclass
 class Look:
-    """What readers know of one folder of the remote."""
+    """What readers know about one folder of the remote."""
 
     lock: Lock = field(default_factory=Lock)
     looked: float | None = None
-    """When; by the clock that `ask` gets."""
+    """When a reader last looked, by the clock that `ask` is given."""
     digest: str = ""
-    """Of the head that was pulled."""
+    """Digest of the head that was pulled."""
 
     def ask(self, work: Callable[[], None], clock: Callable[[], float], *, must: bool, patience: float) -> None:
-        """Ask the remote, unless another thread is at it or has just done so.
+        """Ask the remote, unless another thread is doing so or has just done so.
 
-        Where there is something to serve anyway, the request that looks waits for a moment only: a remote that does
-        not answer takes minutes to say so.
+        If the request can be answered from what is here, it waits only for a moment: a remote that is down may take
+        minutes to say so.
 
         Args:
-            work: asks.
+            work: asks the remote.
             clock: monotonic seconds.
-            must: there is nothing to serve without an answer.
-            patience: seconds to wait for it where there is.
+            must: nothing can be answered without the remote.
+            patience: seconds to wait for it otherwise.
 
         Raises:
-            StoreError: of ``work``, where there must be an answer.
+            StoreError: from ``work``, if ``must``.
         """
         if not self.lock.acquire(blocking=must and self.looked is None):
             return
@@ -54,7 +54,7 @@ class Look:
                 self.looked = clock()
                 if must:
                     raise
-            except Exception as exc:  # in a thread nobody would hear of it
+            except Exception as exc:  # an error in a thread would go unnoticed
                 log.error("looking at the shared store failed", exc_info=exc)
             finally:
                 self.lock.release()

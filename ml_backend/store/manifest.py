@@ -1,4 +1,4 @@
-"""The two files of one model version: what is known about it, and its weights."""
+"""The two files of a model version: its description and its weights."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 class Manifest(BaseModel):
-    """Everything about a version but its weights."""
+    """Everything about a version except its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """Name of the version, and of its folder."""
+    """Name of the version and of its folder."""
     model: str
     """Registry name of the model."""
     number: int
-    """Counts the project's versions."""
+    """Consecutive number among the project's versions."""
     created_at: datetime
     """When it was trained."""
     object_tag: str
@@ -39,60 +39,61 @@ class Manifest(BaseModel):
     labels: tuple[str, ...]
     """The classes, in the order of its probabilities."""
     multiple: bool = False
-    """Whether its answers are sets of the classes."""
+    """Whether its answers are sets of classes."""
     config: dict[str, Any]
-    """What the model needs to be rebuilt."""
+    """What is needed to rebuild the model."""
     fingerprint: str
-    """Hash of the training data and of every setting that shapes the weights."""
+    """Hash of the training data and of every setting that affects the weights."""
     examples: int
-    """Tasks that it was trained on."""
+    """Number of tasks that it was trained on."""
     label_counts: dict[str, int]
     """How many of them have each label."""
     training: dict[str, Any]
     """Epochs, loss, seconds, hyperparameters."""
     metrics: dict[str, Any] | None
-    """On the held-out evaluation tasks; None where the project has none."""
+    """Measured on the held-out evaluation tasks; None if the project has none."""
 
-    # Versions of older releases lack what follows.
+    # Versions from older releases lack the fields below.
     control: str = ""
-    """Name of the question that it answers; empty: of whichever there was."""
+    """Name of the question that it answers; empty in older versions, which answer any."""
     evaluation_count: int | None = None
-    """Evaluation tasks that were measured on."""
+    """Number of evaluation tasks that it was measured on."""
     evaluation_fingerprint: str | None = None
     """Hash of those tasks and their labels."""
     settings: dict[str, Any] = {}
     """The project's settings in the round that trained it."""
     libraries: dict[str, str] = {}
-    """Versions of what trained it: this package, torch, numpy."""
+    """Versions of the software that trained it: this package, torch, numpy."""
     parent: str | None = None
     """The version in use when it was trained."""
     promoted: bool = True
-    """Whether it may be served; False: it was clearly worse than the version in use."""
+    """Whether it may be served. False if it was clearly worse than the version in use."""
     agreement: dict[str, Any] | None = None
-    """How much people agreed: fields of `agreement.Agreement`; None where no task had several answers."""
+    """How far people agreed (fields of `agreement.Agreement`); None if no task had several answers."""
     learnt_from: str = "labels"
-    """``pool``: from unlabelled tasks too; ``labels``: from the labelled ones alone."""
+    """``pool`` if it learnt from unlabelled tasks too; ``labels`` if only from labelled ones."""
     started_from: str | None = None
-    """The version whose weights its training went on from; None: from scratch."""
+    """The version from whose weights its training continued; None if it was trained from scratch."""
     in_a_row: int = 0
-    """Trainings since the last from scratch: 0 where this is one."""
+    """Number of trainings since the last one from scratch; 0 if this is one."""
     comparison: dict[str, Any] | None = None
-    """It beside that version: fields of `promotion.Comparison`; None where there was nothing to compare with."""
+    """Comparison with that version (fields of `promotion.Comparison`); None if there was nothing to compare with."""
     guessing: dict[str, Any] | None = None
-    """Whether it can be told from guessing: `rounds.guessing`; None where there was nothing to tell by."""
+    """Whether it can be told from guessing (`rounds.guessing`); None if there was nothing to tell by."""
 
     @property
     def guesses(self) -> str:
-        """Why it is taken for no better than guessing, in a sentence; empty where it is not."""
+        """A sentence that says why it is considered no better than guessing; empty if it is better."""
         found = self.guessing or {}
         return str(found.get("sentence") or "") if found.get("guessing") else ""
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Everything but the weights of the version in a folder.
+    """Everything except the weights of the version in a folder.
 
     Raises:
-        StoreError: it is damaged. FileNotFoundError: it is not there.
+        StoreError: it is damaged.
+        FileNotFoundError: it is not there.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -106,16 +107,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 @lru_cache(maxsize=512)
 def _parsed(path: Path, inode: int, changed: int, size: int) -> Manifest:
-    """Read once: every page of the dashboard asks for all of a project's manifests. Files are only ever replaced."""
+    """Cached, because every page of the dashboard asks for all manifests of a project. Files are only ever replaced."""
     del inode, changed, size
     return Manifest.model_validate_json(path.read_bytes())
 
 
 def check_weights(folder: Path) -> None:
-    """See to it that a version's weights are there and whole, as far as their header tells; torch is not needed.
+    """Check that a version's weights are there and complete, as far as their header tells. Does not need torch.
 
     Raises:
-        StoreError: they are not.
+        StoreError: they are missing or damaged.
     """
     path = folder / WEIGHTS_FILE
     try:
@@ -126,7 +127,7 @@ def check_weights(folder: Path) -> None:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Weights of the version in a folder, on the CPU.
+    """The weights of the version in a folder, on the CPU.
 
     Raises:
         StoreError: they are missing or damaged.

@@ -1,4 +1,4 @@
-"""The map of a pool under one model version: which tasks, where, and what is known of each. A file of the version."""
+"""The map of a pool as a model version saw it (tasks, places, what is known of each), kept as a file of the version."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ml_backend.files import Staged
 
 MAP_FILE: Final = "map.safetensors"
 MOST: Final = 10_000
-"""Points of one map: as many as a browser moves smoothly."""
+"""Most points of one map; a browser still moves this many smoothly."""
 STATES: Final = ("open", "queued", "labelled", "evaluation")
 OPEN, QUEUED, LABELLED, EVALUATION = range(4)
 UNKNOWN: Final = -1
 STREAM: Final = 32
-"""Added to the seed, so that the shown tasks are drawn independently of everything else."""
+"""Added to the seed, so that the shown tasks are drawn independently of all other draws."""
 POOL: Final = "pool"
 
 
@@ -49,25 +49,25 @@ class PoolMap:
     places: Places
     """``[N, 2]``."""
     states: NDArray[np.uint8]
-    """Index into ``STATES``, when the map was drawn ``[N]``."""
+    """Index into ``STATES`` at the time when the map was drawn ``[N]``."""
     labels: NDArray[np.int16]
-    """What people answered: index into the version's labels, -1 where nobody has ``[N]``."""
+    """What people answered: index into the version's labels, -1 if nobody has ``[N]``."""
     guesses: NDArray[np.int16]
     """The version's most probable label ``[N]``."""
     confidences: NDArray[np.float32]
     """Its probability ``[N]``."""
     uncertainties: NDArray[np.float32]
-    """In [0, 1], larger = asked sooner; see `scoring.Scores` ``[N]``."""
+    """In [0, 1], larger means asked sooner; see `scoring.Scores` ``[N]``."""
     pool: int
-    """All tasks of the project, shown or not."""
+    """Number of all tasks of the project, shown or not."""
     rows: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Numbers of some rows of a pool outside Label Studio that are no tasks: a uniform sample ``[R]``."""
+    """Numbers of rows of an outside pool that are not tasks: a uniform sample ``[R]``."""
     row_places: Places = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     """``[R, 2]``."""
 
     @property
     def layout(self) -> Layout:
-        """Tasks, rows and their places alone."""
+        """The tasks and rows with their places, and nothing else."""
         ids, places = (self.task_ids, self.rows), (self.places, self.row_places)
         return Layout(np.concatenate(ids), np.concatenate(places))
 
@@ -77,11 +77,11 @@ ARRAYS: Final = tuple(each.name for each in fields(PoolMap) if each.name != POOL
 
 
 def choose_shown(groups: Mapping[int, Sequence[int]], *, most: int = MOST, seed: int) -> dict[int, list[int]]:
-    """Which tasks to show: state → task ids, at most ``most`` in all.
+    """Choose the tasks to show: state → task ids, at most ``most`` in all.
 
-    Each group may have a quarter; what the small ones leave goes first to the queue, then to labelled, evaluation and
-    open tasks. The queue is cut at its end. Of the others those with the lowest draws stay, so that the same tasks are
-    shown from round to round.
+    Each group may have a quarter. What small groups leave over goes first to the queue, then to labelled, evaluation
+    and open tasks. The queue is cut at its end. In the other groups the tasks with the lowest draws stay, so that the
+    same tasks are shown from round to round.
     """
     turns = (QUEUED, LABELLED, EVALUATION, OPEN)
     ordered = {state: list(groups.get(state, ())) for state in turns}
@@ -101,7 +101,7 @@ def write_map(path: Staged, drawn: PoolMap) -> None:
 
 
 def read_map(folder: Path) -> PoolMap | None:
-    """What a version's folder holds; None where no map was drawn.
+    """Read the map in a version's folder; None if no map was drawn.
 
     Raises:
         StoreError: the file is damaged.
@@ -111,7 +111,7 @@ def read_map(folder: Path) -> PoolMap | None:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            absent = set(OF_ROWS) - set(file.keys())  # of a map that was drawn before rows were
+            absent = set(OF_ROWS) - set(file.keys())  # missing in maps from before rows were drawn
             arrays = {name: file.get_tensor(name) for name in ARRAYS if name not in absent}
             found = PoolMap(**arrays, pool=int(file.metadata()[POOL]))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What queues asked and people answered: each labelled task with the guess and the reason it was asked for.
+"""Log of what queues asked and people answered: each labelled task with the guess and the reason it was asked for.
 
 Only what Label Studio does not know is kept: the queue that the task came from, its guess, and what picked it. The
-label itself is read from Label Studio whenever it is needed, so a corrected label corrects every measure.
+label itself is read from Label Studio whenever it is needed, so that correcting a label corrects every measure.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from ml_backend.store.project_store import ProjectStore
 
 DOCUMENT: Final = "answers.json"
 QUEUES_BACK: Final = 5
-"""How many replaced queues an answer may come from: people answer tasks of a page that they opened before."""
+"""How many replaced queues an answer may come from, because people answer tasks in pages that they opened earlier."""
 
 
 @dataclass(frozen=True)
 class QueryLogEntry:
-    """One task that a queue asked about, before anybody had labelled it."""
+    """One task that a queue asked about before anybody had labelled it."""
 
     queue: str
     version: str | None
-    """Model version that guessed; None before a first model."""
+    """The model version that guessed; None before there is a model."""
     picked_by: str
     guess: str | None
     confidence: float
     place: int | None = None
-    """In the order as it was served, 1 first; None in entries of older releases."""
+    """Place in the order as it was served, starting with 1; None in entries of older releases."""
 
 
 IN_BULK: Final = QueryLogEntry("", None, BULK, None, 0.0)
-"""In place of what a queue asked: a person answered many tasks at once."""
+"""Used in place of a queue's entry when a person answered many tasks at once."""
 
 
 def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
-    """All answers so far by task, in the order in which rounds found them."""
+    """All answers so far, by task, in the order in which rounds found them."""
     try:
         rows = store.document(DOCUMENT).get("answers", {})
         return {int(task): QueryLogEntry(**row) for task, row in rows.items()}
@@ -47,15 +47,17 @@ def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
 
 
 def record(store: ProjectStore, labelled: Collection[int], bulk: Collection[int] = ()) -> dict[int, QueryLogEntry]:
-    """Note the newly labelled tasks that one of the last queues asked about; all answers.
+    """Note newly labelled tasks that one of the latest queues asked about. Returns all answers.
 
-    A task that no queue asked about (imported with its label, say) is not noted: a queue holds open tasks only.
+    A task that no queue asked about (for example one imported with its label) is not noted, since a queue holds only
+    open tasks.
 
     Args:
-        store: the project's.
+        store: the project's store.
         labelled: tasks with a label.
-        bulk: those of them that got it together with many others (`examples.answered_in_bulk`). No queue asked, even
-            where one would have: they are `BULK`, and not noted, since that can be undone.
+        bulk: those of them that were labelled together with many others (`examples.answered_in_bulk`). No queue asked
+            for these answers, even if it contained the task. They are returned as `BULK`, but not noted, since they can
+            be undone.
     """
     before, answers = recorded(store), _asked(store, set(labelled).difference(bulk))
     if len(answers) > len(before):
@@ -64,7 +66,7 @@ def record(store: ProjectStore, labelled: Collection[int], bulk: Collection[int]
 
 
 def looked_up(store: ProjectStore, labelled: Collection[int], bulk: Collection[int] = ()) -> dict[int, QueryLogEntry]:
-    """What `record` gives; nothing is noted."""
+    """What `record` would return, without noting anything."""
     return _asked(store, set(labelled).difference(bulk)) | dict.fromkeys(bulk, IN_BULK)
 
 
@@ -82,7 +84,7 @@ def _asked(store: ProjectStore, labelled: Collection[int]) -> dict[int, QueryLog
 
 
 def entry(queue: Queue, place: int) -> QueryLogEntry:
-    """What is to be noted of the task at a place of a queue, the first being 1."""
+    """The log entry for the task at a place of a queue; the first place is 1."""
     asked = queue.predictions[place - 1]
     return QueryLogEntry(queue.name, queue.version, asked.picked_by, asked.label, asked.confidence, place)
 

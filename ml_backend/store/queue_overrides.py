@@ -1,8 +1,8 @@
-"""What people want of the order, whatever the model thinks: tasks to ask first, and tasks not to ask.
+"""What people want of the order regardless of the model: tasks to ask first, and tasks not to ask.
 
 An override stands until its task is answered, skipped or deleted, or until somebody takes it back. A round puts the
-front before its own picks and leaves dropped tasks out. Overrides follow what people saw in a task; control tasks must
-not, so a task of either kind is no control task.
+front before its own picks and leaves dropped tasks out. Overrides depend on what people saw in a task, which control
+tasks must not, so a task with an override is never a control task.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from ml_backend.store.documents import WISHES
 from ml_backend.store.project_store import ProjectStore
 
 MOST: Final = 5_000
-"""Overrides of each kind that a project may have: more is a strategy, not an override."""
+"""Most overrides of each kind in a project; anything beyond is a strategy, not an override."""
 
 
 @dataclass(frozen=True)
 class QueueOverrides:
-    """What people want of one project's order. No task is in both."""
+    """What people want of one project's order. No task is in both lists."""
 
     front: tuple[int, ...] = ()
-    """Task ids to ask before all others, in this order."""
+    """Ids of tasks to ask before all others, in this order."""
     dropped: tuple[int, ...] = ()
-    """Task ids not to ask, the oldest override first."""
+    """Ids of tasks not to ask, the oldest override first."""
 
 
 def boost(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
-    """Ask these next, in this order, before what others want first."""
+    """Ask these next, in this order, before everything that others want first."""
     rest = undo(overrides, task_ids)
     return QueueOverrides((*dict.fromkeys(task_ids), *rest.front), rest.dropped)
 
 
 def pin(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
-    """Ask these first, after what is wanted first already; what is there keeps its place."""
+    """Ask these first, but after what is wanted first already, which keeps its place."""
     new = [task for task in dict.fromkeys(task_ids) if task not in set(overrides.front)]
     return QueueOverrides((*overrides.front, *new), undo(overrides, new).dropped)
 
@@ -48,7 +48,7 @@ def drop(overrides: QueueOverrides, task_ids: Sequence[int]) -> QueueOverrides:
 
 
 def undo(overrides: QueueOverrides, task_ids: Iterable[int]) -> QueueOverrides:
-    """Want nothing of these."""
+    """Remove all overrides of these tasks."""
     gone = set(task_ids)
     return QueueOverrides(
         tuple(task for task in overrides.front if task not in gone),
@@ -62,7 +62,7 @@ ACTIONS: Final[Mapping[str, Callable[[QueueOverrides, Sequence[int]], QueueOverr
     "drop": drop,
     "undo": undo,
 }
-"""By the word that the API takes."""
+"""By the word that the API accepts."""
 
 
 def read(store: ProjectStore) -> QueueOverrides:
@@ -75,10 +75,11 @@ def read(store: ProjectStore) -> QueueOverrides:
 
 
 def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> QueueOverrides:
-    """Add or take back overrides; of two people at once neither loses what they asked for.
+    """Add or remove overrides. If two people do so at once, neither change is lost.
 
     Raises:
-        ConfigurationError: an unknown action, malformed ids, or too many overrides. StoreError: they cannot be written.
+        ConfigurationError: an unknown action, malformed ids, or too many overrides.
+        StoreError: they cannot be written.
     """
     if action not in ACTIONS:
         raise ConfigurationError(f"Unknown action {action!r}; known: {', '.join(ACTIONS)}.")
@@ -95,7 +96,7 @@ def change(store: ProjectStore, action: str, task_ids: Sequence[int]) -> QueueOv
 
 
 def forget(store: ProjectStore, task_ids: Iterable[int]) -> None:
-    """Take back overrides of tasks that are no longer open."""
+    """Remove the overrides of tasks that are no longer open."""
     gone = set(task_ids)
     if gone:
         store.edit_document(WISHES, lambda content: asdict(undo(_parsed(store, content), gone)))

@@ -1,4 +1,4 @@
-"""What was moved in a queue after it was published: a document beside the queues, so that readers see one order.
+"""What was moved in a queue after its publication, kept in a document of its own so that all readers see one order.
 
 ::
 
@@ -15,13 +15,13 @@ from typing import Any, Final
 from ml_backend.records import Queue
 
 INSTANT: Final = "instant"
-"""What put a task where it is, where it was moved to the front between two rounds."""
+"""``picked_by`` of a task that was moved to the front between two rounds."""
 KEPT: Final = 8
-"""Queues whose reorderings are kept: an answer may come from a page that was opened some queues ago."""
+"""Queues whose reorderings are kept, because an answer may come from a page that was opened some queues ago."""
 
 
 def reordered(queue: Queue, document: Mapping[str, Any]) -> Queue:
-    """A queue as it is served: with what was moved in it. As it was published where the document is damaged."""
+    """A queue as it is served, including what was moved in it. If the document is damaged, the queue as published."""
     try:
         entry = document["queues"][queue.name]
         scores = {int(task): float(score) for task, score in entry["scores"].items()}
@@ -42,7 +42,7 @@ def reordered(queue: Queue, document: Mapping[str, Any]) -> Queue:
 def with_reordering(
     document: Mapping[str, Any], queue: str, scores: Mapping[int, float], raised: int | None
 ) -> dict[str, Any]:
-    """The document with new scores of some tasks, one of them raised; the oldest queues are forgotten."""
+    """The document with new scores for some tasks, one of which was raised. The oldest queues are dropped."""
     kept = document.get("queues")
     queues: dict[str, Any] = dict(kept) if isinstance(kept, dict) else {}
     entry = queues.pop(queue, None) or {"scores": {}, "raised": []}
@@ -57,11 +57,11 @@ def with_reordering(
 
 
 def paused(document: Mapping[str, Any], until: float) -> dict[str, Any]:
-    """The document, with nothing to be moved until then (seconds since 1970)."""
+    """The document with a pause: nothing is to be moved until this time (seconds since 1970)."""
     return {**document, "paused_until": until}
 
 
 def is_paused(document: Mapping[str, Any], now: float) -> bool:
-    """Whether nothing may be moved at present: somebody compares the order with the stored one."""
+    """Whether nothing may be moved at present, because somebody is comparing the order with the stored one."""
     until = document.get("paused_until")
     return isinstance(until, int | float) and now < until

@@ -1,4 +1,4 @@
-"""Locks of all machines in one Redis; the package redis is imported only where there is one."""
+"""Locks shared by all machines through one Redis. The package redis is imported only if it is used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 LEASE_SECONDS: Final = 30.0
 """How long a lock outlives a holder that dies."""
 REDIS_TIMEOUT: Final = 10.0
-"""Seconds to wait for an answer of Redis."""
+"""Seconds to wait for an answer from Redis."""
 
 
 def connect(redis_url: str) -> Redis:
-    """A client of the Redis at a URL, which gives up after a while; nothing is sent yet.
+    """Make a client for the Redis at a URL, with a time limit. Sends nothing yet.
 
     Raises:
         ConfigurationError: redis is not installed.
@@ -37,7 +37,8 @@ def hold_lease(
 
     Raises:
         ConfigurationError: redis is not installed, or does not answer.
-        ProjectBusy: somebody else holds the project's. StoreError: or the document's.
+        ProjectBusy: somebody else holds the project's lock.
+        StoreError: somebody else holds the document's lock.
     """
     redis = held.enter_context(connect(redis_url))
     from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra

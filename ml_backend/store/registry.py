@@ -1,8 +1,8 @@
-"""All stores of one installation: in a folder alone, or shared with other machines through a remote.
+"""All stores of an installation, either in a local folder only or shared with other machines through a remote.
 
-Readers (`get`, `open`, `known`) look at the remote every few seconds at most and serve what they have where it fails:
-a whole state, if not the newest. Writers (`ProjectStore.lock`) start from the newest state, exclude all other machines
-by a lease in Redis where there is one, and share what they changed as they let go.
+Readers (`get`, `open`, `known`) look at the remote every few seconds at most. If it fails, they serve what is here: a
+complete state, though perhaps not the newest. Writers (`ProjectStore.lock`) start from the newest state, exclude all
+other machines by a lease in Redis if there is one, and share their changes when they release the lock.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STORE_NAME: Final = re.compile(r"project-\d+\.\d+")
 PULL_PATIENCE: Final = 600.0
-"""Seconds that a writer waits for a reader of this machine that is pulling."""
+"""Seconds that a writer waits for a reader on this machine that is pulling."""
 
 
 @dataclass
 class _Writer:
-    """What the holder of one project's lock works on."""
+    """What the holder of a project's lock works with."""
 
     lease: Lease | None
     shared: SharedFolder | None = None
@@ -56,14 +56,14 @@ class _Writer:
 
 
 class StoreRegistry:
-    """The stores under one folder. Safe to share between threads.
+    """The stores in one folder. Safe to share between threads.
 
     Args:
         root: MODEL_DIR.
-        remote: where they are shared.
-        redis_url: where the locks of all machines are.
+        remote: where the stores are shared.
+        redis_url: the Redis that has the locks of all machines.
         clock: monotonic seconds.
-        lease_seconds: how long a project stays locked after its holder died.
+        lease_seconds: how long a project stays locked after its holder has died.
     """
 
     patience = READ_PATIENCE
@@ -95,10 +95,10 @@ class StoreRegistry:
     # --- for readers -------------------------------------------------------------------------------------------
 
     def get(self, uid: str) -> ProjectStore:
-        """A project's store, as new as readers have it.
+        """A project's store, in the newest state that readers have.
 
         Raises:
-            StoreError: the remote fails, and nothing of the project is here.
+            StoreError: the remote fails, and nothing of the project is stored here.
         """
         store = ProjectStore(self.root, uid, self if self._remote or self._redis_url else None)
         if self._remote is not None:
@@ -106,7 +106,7 @@ class StoreRegistry:
         return store
 
     def open(self, project_id: int) -> ProjectStore | None:
-        """The newest store of a project known by its id alone; None if there is none."""
+        """The newest store of a project of which only the id is known; None if there is none."""
         self._discover()
         found = open_project(self.root, project_id)
         return None if found is None else self.get(found.uid)
@@ -118,14 +118,14 @@ class StoreRegistry:
         for project_id, store in known_stores(self.root).items():
             try:
                 found[project_id] = self.get(store.uid)
-            except StoreError as exc:  # the others are known all the same
+            except StoreError as exc:  # the other projects are known all the same
                 self._tell(exc)
                 found[project_id] = store
         return found
 
     def _refresh(self, remote: Remote, folder: Path) -> None:
         if folder in self._writers:
-            return  # it pulled when it took the lock, and what it writes is newer
+            return  # the writer pulled when it took the lock, and what it writes is newer
         reader = self._readers.setdefault(folder.name, Look())
         must = not (folder / CURRENT).exists()
         reader.ask(
@@ -142,7 +142,7 @@ class StoreRegistry:
             head = shared.head()
             if head.digest != reader.digest:
                 private_folder(folder)
-                # A round at work here has pulled by itself, and its files are nobody's to replace.
+                # A round that runs here has pulled itself, and its files must not be replaced.
                 with FileLock(folder / "pull.lock", timeout=0, mode=FILE_MODE):
                     reader.digest = shared.pull(exact=False).digest
         except Timeout:
@@ -171,7 +171,7 @@ class StoreRegistry:
                 private_folder(self.root / name)
 
     def _tell(self, problem: StoreError) -> None:
-        if str(problem) != self._problem:  # once, not every few seconds
+        if str(problem) != self._problem:  # report it once, not every few seconds
             log.warning("what is stored here is served as it is: %s", problem)
         self._problem = str(problem)
 
@@ -181,7 +181,7 @@ class StoreRegistry:
     def exclusive(self, folder: Path, timeout: float) -> Iterator[None]:
         """Keep other machines out, start from the newest state, and share the result.
 
-        What stands after a failure is shared as well: it is whole, and the next round need not do it again.
+        What is there after a failure is shared as well: it is complete, and the next round need not do it again.
         """
         uid = folder.name.removeprefix("project-")
         with ExitStack() as held:
@@ -198,16 +198,16 @@ class StoreRegistry:
             try:
                 yield
             except BaseException:
-                with suppress(Exception):  # the first error is the one to tell
+                with suppress(Exception):  # the first error is the one to report
                     writer.push()
                 raise
             writer.push()
 
     def prepare(self, folder: Path) -> None:
-        """Before Label Studio hears of a new order: what belongs to it is at the remote, and the lock is held.
+        """Before Label Studio is told of a new order: upload what the order needs, and check that the lock is held.
 
         Raises:
-            StoreError: it is not.
+            StoreError: the upload failed, or the lock was lost.
         """
         writer = self._writers.get(folder)
         if writer is not None:
@@ -216,7 +216,7 @@ class StoreRegistry:
                 writer.shared.upload()
 
     def commit(self, folder: Path) -> None:
-        """Share what the holder of the lock has done so far: annotators have the new order already.
+        """Share what the holder of the lock has done so far, since annotators already have the new order.
 
         Raises:
             StoreError: the remote failed, or the lock was lost.
@@ -227,9 +227,9 @@ class StoreRegistry:
 
     @contextmanager
     def editing(self, folder: Path, name: str) -> Iterator[None]:
-        """Keep other machines from changing a loose document, and start from the newest one.
+        """Keep other machines from changing a loose document, and start from its newest version.
 
-        Without Redis two machines that edit within the same moment may lose one of the two edits.
+        Without Redis, one of two edits made on two machines at the same moment may be lost.
         """
         with ExitStack() as held:
             self._lease(held, folder.name.removeprefix("project-"), EDIT_PATIENCE, document=name)
@@ -238,23 +238,23 @@ class StoreRegistry:
             yield
 
     def _lease(self, held: ExitStack, uid: str, timeout: float, document: str = "") -> Lease | None:
-        """Hold the lock of a project, or of one document, in Redis, where there is one, until ``held`` is closed."""
+        """Hold the lock of a project or document in Redis, if there is one, until ``held`` is closed."""
         if self._redis_url is None:
             return None
         return hold_lease(held, self._redis_url, uid, timeout=timeout, seconds=self._lease_seconds, document=document)
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
-        """Tell the other machines a loose document."""
+        """Share a loose document with the other machines."""
         if self._remote is not None:
             SharedFolder(self._remote, folder).push_loose(name, text.encode())
 
 
 @lru_cache(maxsize=8)
 def stores_of(settings: Settings) -> StoreRegistry:
-    """The stores that settings name, one for all requests with these settings, closed to other users.
+    """The stores that the settings name, closed to other users and shared by all requests with these settings.
 
     Raises:
-        ConfigurationError: STORE_URL is none that can be used.
+        ConfigurationError: STORE_URL cannot be used.
     """
     keep_private(settings.model_dir)
     url, redis = (secret.get_secret_value() if secret else None for secret in (settings.store_url, settings.redis_url))

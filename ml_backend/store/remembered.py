@@ -1,4 +1,4 @@
-"""What was made of files is remembered until one of them changes: pages ask for the same again and again."""
+"""Remembers results computed from files until a file changes, because pages ask for the same again and again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """The newest results by key, each with the stamp of what it was made of. Safe to share between threads.
+    """The newest results by key, each with a stamp of the files it came from. Safe to share between threads.
 
     Args:
-        kept: results; the oldest are forgotten.
+        kept: number of results; the oldest are dropped.
     """
 
     def __init__(self, kept: int) -> None:
@@ -24,12 +24,12 @@ class Remembered(Generic[T]):
         self._lock = Lock()
 
     def get(self, key: str, stamp: Hashable, make: Callable[[], T]) -> T:
-        """What is known under a key, made anew where the stamp is another one."""
+        """The result under a key; computed by ``make`` if there is none or its stamp differs."""
         with self._lock:
             known = self._found.get(key)
         if known is not None and known[0] == stamp:
             return known[1]
-        found = make()  # outside the lock: two threads may make the same, neither waits for the other
+        found = make()  # outside the lock: two threads may compute the same, but neither waits for the other
         with self._lock:
             self._found[key] = stamp, found
             self._found.move_to_end(key)
@@ -39,7 +39,7 @@ class Remembered(Generic[T]):
 
 
 def stamp_of(*paths: Path) -> Hashable:
-    """Changes when one of the files is written, made or deleted."""
+    """A value that changes whenever one of the files is written, created or deleted."""
     return tuple(_changed(path) for path in paths)
 
 

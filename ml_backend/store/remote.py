@@ -1,7 +1,7 @@
-"""A folder at an fsspec URL: a bucket, a mounted disk, the memory of this process.
+"""A folder at an fsspec URL: a bucket, a mounted disk, or the memory of this process.
 
-What is written here appears whole (`replace`), or is named by its content's hash and checked when it is read
-(`upload`, `download`). Errors name the URL without its credentials.
+A file written here appears as a whole (`replace`), or is named by the hash of its content, which is checked on reading
+(`upload`, `download`). Error messages contain the URL without its credentials.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from ml_backend.extras import require
 
 ATTEMPTS: Final = 3
 FIRST_WAIT: Final = 0.2
-"""Seconds before the second attempt; doubled for the third."""
+"""Seconds before the second attempt; doubled before the third."""
 OBJECTS: Final = "objects"
 T = TypeVar("T")
 
 
 class Gone(StoreError):
-    """What a head names is not there, or is not what it should be: somebody replaced that head meanwhile."""
+    """Something that a head names is missing or has other content: somebody has replaced that head."""
 
 
 class Remote:
     """One folder of files behind an fsspec URL.
 
     Raises, from every method:
-        StoreError: it failed, also when tried again; the message names the URL without credentials.
+        StoreError: it failed several times in a row; the message names the URL without credentials.
     """
 
     def __init__(self, url: str) -> None:
         self.shown = shown_url(url)
         fsspec = require("STORE_URL", "fsspec")
         try:
-            # Listings must be fresh: other machines write as well.
+            # Listings must be fresh, because other machines write too.
             self._fs, self._base = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except ImportError as exc:
             raise ConfigurationError(f"STORE_URL {self.shown} needs a package that is not installed: {exc}") from exc
@@ -52,14 +52,14 @@ class Remote:
             ) from exc
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """The content of a file; None if there is no such file."""
         try:
             return bytes(self._try("read", lambda: self._fs.cat_file(self._path(name))))
         except FileNotFoundError:
             return None
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file in one step: readers see the old content or the new one."""
+        """Write a file in one step: readers see either the old content or the new one."""
         path = self._path(name)
         staged = f"{path}.tmp-{uuid4().hex}"
 
@@ -69,7 +69,7 @@ class Remote:
                 self._fs.pipe_file(staged, content)
                 self._fs.mv(staged, path)
             except BaseException:
-                with suppress(Exception):  # the first error is the one to tell
+                with suppress(Exception):  # the first error is the one to report
                     self._fs.rm_file(staged)
                 raise
 
@@ -80,7 +80,7 @@ class Remote:
         return [name for name, entry in self._list("") if entry["type"] == "directory"]
 
     def objects(self, folder: str) -> dict[str, int]:
-        """Bytes of each stored object by its hash."""
+        """The stored objects: hash → size in bytes."""
         entries = self._list(f"{folder}/{OBJECTS}")
         return {name: int(entry["size"] or 0) for name, entry in entries if entry["type"] == "file"}
 
@@ -100,7 +100,7 @@ class Remote:
         """Fetch objects by their hashes into local files.
 
         Raises:
-            Gone: one of them is missing, or its content is another.
+            Gone: one of them is missing or has other content.
         """
         if not targets:
             return
@@ -114,7 +114,7 @@ class Remote:
                 raise Gone(f"{self.shown}/{folder}/{OBJECTS}/{digest} is damaged.")
 
     def delete(self, folder: str, digests: set[str]) -> None:
-        """Delete objects; those that are gone already do no harm."""
+        """Delete objects; those that no longer exist are ignored."""
         for path in [self._path(f"{folder}/{OBJECTS}/{digest}") for digest in digests]:
             with suppress(FileNotFoundError):
                 self._try("delete in", partial(self._fs.rm_file, path))
@@ -138,7 +138,7 @@ class Remote:
         return f"{self._base.rstrip('/')}/{name}".rstrip("/")
 
     def _try(self, what: str, call: Callable[[], T]) -> T:
-        """Call, again after a failure; all errors but a missing file as one of ours."""
+        """Call, and try again after a failure. Every error except a missing file becomes a StoreError."""
         attempts = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential(FIRST_WAIT),
@@ -149,13 +149,13 @@ class Remote:
             return attempts(call)
         except FileNotFoundError:
             raise
-        except Exception as exc:  # each filesystem has its own; their texts may hold the URL with its credentials
+        except Exception as exc:  # each filesystem has its own; their texts may contain the URL with its credentials
             reason = getattr(exc, "strerror", None) or type(exc).__name__
             raise StoreError(f"Cannot {what} the shared store {self.shown} ({reason}); check STORE_URL.") from exc
 
 
 def shown_url(url: str) -> str:
-    """A URL that may be shown: without user, password and query."""
+    """A URL without user, password and query, which may be shown."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")).rstrip("/")
 

@@ -1,4 +1,4 @@
-"""The log of rounds as lines of JSON: appended on one machine, put together from several."""
+"""The log of rounds as lines of JSON: appended on one machine, merged from several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE: Final = 30.0
 
 
 def read_lines(path: Path) -> list[str]:
-    """All lines, oldest first; none where there is no log."""
+    """All lines, oldest first; empty if there is no log."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -24,7 +24,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def append_line(path: Path, line: str, *, keep: int = KEPT_ROUNDS) -> None:
-    """Add a line; the oldest go.
+    """Append a line and drop the oldest beyond ``keep``.
 
     Raises:
         OSError: it cannot be written, or another writer takes too long.
@@ -34,7 +34,7 @@ def append_line(path: Path, line: str, *, keep: int = KEPT_ROUNDS) -> None:
 
 
 def merge_rounds(path: Path, theirs: str) -> None:
-    """Add another machine's rounds to the log, by time; whoever wrote a line, it is kept once."""
+    """Merge another machine's rounds into the log, by time. A line that both have is kept once."""
     with FileLock(f"{path}.lock", timeout=PATIENCE, mode=FILE_MODE):
         lines = dict.fromkeys([*theirs.splitlines(), *read_lines(path)])
         started = {line: _started(line) for line in lines}
@@ -43,7 +43,7 @@ def merge_rounds(path: Path, theirs: str) -> None:
 
 
 def _started(line: str) -> str | None:
-    """When a logged round began; None where the line is torn."""
+    """When a logged round began; None if the line is incomplete."""
     try:
         return str(json.loads(line).get("started", ""))
     except (ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""The model that answers: the current version's or, where its files are damaged, one that stands in for it."""
+"""The model that answers: the current version or, if its files are damaged, another version in its place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml_backend.store.versions import stand_ins
 
 log = logging.getLogger(__name__)
 MOST_TOLD = 1_000
-"""Problems that are remembered as told."""
+"""Most problems that are remembered as logged."""
 
 
 class ServedModels:
@@ -31,7 +31,7 @@ class ServedModels:
         self._lock = Lock()
 
     def load(self, store: ProjectStore, version: str, question: ChoiceQuestion) -> tuple[Manifest, Model]:
-        """A version, or the newest whole one that answers the question; the log says so, once.
+        """Load a version or, if it is damaged, the newest intact one that answers the question. Logs that once.
 
         Raises:
             StoreError, ModelError: the version is damaged, and so are all others that answer the question.

@@ -1,16 +1,16 @@
-"""One project's store folder, shared through a remote: pulled before it is worked on, pushed afterwards.
+"""Shares one project's store folder through a remote: pulls it before work begins, and pushes it afterwards.
 
 ::
 
     <STORE_URL>/project-<uid>/
         objects/<sha256>     contents of files; written before anything names them, never changed
         head.json            {"files": {"versions/…/model.json": {"sha256": …, "size": …, "mtime": …}, …}}
-        project.json         extra params that Label Studio sent: whoever wrote last
+        project.json         extra params that Label Studio sent; the last writer wins
         wishes.json          what people want of the order, see `queue_overrides`
-        moves.json           what was moved in it since, see `queue_reorderings`
+        moves.json           what was moved in the order since, see `queue_reorderings`
 
-The head names every shared file by its content, and replacing it is the only step that others can see. A reader
-therefore has all of a state or all of the one before, also of files that change (the round log, a verdict in a
+The head names every shared file by its content, and replacing the head is the only step that others can see. A reader
+therefore sees one state completely or the one before it, even for files that change (the round log, a verdict in a
 manifest), and a push that fails half-way has changed nothing. The task cache and the locks stay on each machine.
 """
 
@@ -40,7 +40,7 @@ HEAD: Final = "head.json"
 STAGING: Final = f"{TEMPORARY}pull-"
 SAFE_NAME: Final = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*")
 MOST_PULLS: Final = 5
-"""A head may be replaced while it is read; so many times is no chance any more."""
+"""A head may be replaced while it is being read; after this many times something else is wrong."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,16 @@ class Entry:
     sha256: str
     size: int
     mtime: float
-    """Seconds since 1970 of its last change, on the machine that made it."""
+    """Time of its last change on the machine that made it, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The state that a project's sharers agree on."""
+    """The state of a project that all machines share."""
 
     files: Mapping[str, Entry] = field(default_factory=dict)
     digest: str = ""
-    """Of the head's own bytes; empty where nothing was shared yet."""
+    """Digest of the head's own bytes; empty if nothing has been shared yet."""
 
 
 class SharedFolder:
@@ -87,16 +87,16 @@ class SharedFolder:
         return Head(files, hashlib.sha256(content).hexdigest())
 
     def pull(self, *, exact: bool) -> Head:
-        """Bring the local folder to what is shared now.
+        """Bring the local folder to the state that is shared now.
 
         Args:
-            exact: also drop local work that was never shared, and what readers of this machine may still be using.
-                Only the holder of the project's lock may.
+            exact: also delete local work that was never shared, and files that readers on this machine may still be
+                using. Only for the holder of the project's lock.
         """
         problem: StoreError | None = None
         for _ in range(MOST_PULLS):
             head = self.head()
-            if not head.digest:  # the first push shares what is here
+            if not head.digest:  # the first push will share what is here
                 return head
             try:
                 self._apply(head, exact=exact)
@@ -108,7 +108,7 @@ class SharedFolder:
         raise problem or self._damaged()
 
     def upload(self) -> dict[str, Entry]:
-        """Store the contents of all local files, where they are not stored yet. Nobody sees them before `push`."""
+        """Store the contents of all local files that are not stored yet. They stay invisible until `push`."""
         files = scan(self._folder)
         there = self._remote.objects(self._folder.name)
         missing = {
@@ -121,8 +121,8 @@ class SharedFolder:
         """Share the local folder as it is.
 
         Args:
-            base: what was pulled before; where somebody else has pushed since, nothing is shared.
-            ensure: raises StoreError where the project's lock is no longer held.
+            base: the state that was pulled before. If somebody else has pushed since, nothing is shared.
+            ensure: raises StoreError if the project's lock is no longer held.
         """
         files = scan(self._folder)
         if _hashes(files) == _hashes(base.files):
@@ -142,7 +142,7 @@ class SharedFolder:
         return Head(files, hashlib.sha256(content).hexdigest())
 
     def pull_loose(self, name: str) -> bool:
-        """Take over a loose document; whether it is shared."""
+        """Take over a loose document. Returns whether it is shared at all."""
         content = self._remote.read(f"{self._folder.name}/{name}")
         path = self._folder / name
         try:
@@ -185,8 +185,8 @@ class SharedFolder:
             merge_rounds(target, staged.read_text(encoding="utf-8"))
         elif name.startswith(f"{VERSIONS}/") and not target.parent.exists():
             private_folder(target.parent.parent)
-            atomic.place(staged.parent, target.parent)  # a new version appears whole
-        elif staged.exists():  # else its version came as a whole
+            atomic.place(staged.parent, target.parent)  # a new version appears as a whole
+        elif staged.exists():  # otherwise its whole version was placed already
             private_folder(target.parent)
             atomic.place(staged, target)
 
@@ -194,7 +194,7 @@ class SharedFolder:
         shared = {PurePosixPath(name).parent for name in head.files}
         for place in {PurePosixPath(name).parent for name in names} - shared:
             if place.parent.name == VERSIONS and place.name not in used:
-                remove_folder(self._folder / place)  # a version goes as a whole, too
+                remove_folder(self._folder / place)  # a version is deleted as a whole, too
         for name in names:
             path = self._folder / name
             if not name.startswith(f"{VERSIONS}/") and path.stem not in used:
@@ -222,7 +222,7 @@ def scan(folder: Path) -> dict[str, Entry]:
 
 
 def _used(folder: Path) -> set[str]:
-    """Names of the version and the queue that readers may be using at this moment."""
+    """Names of the version and queue that readers may be using at this moment."""
     try:
         return {str(name) for name in json.loads((folder / CURRENT).read_bytes()).values() if name}
     except (OSError, ValueError, AttributeError):
@@ -230,7 +230,7 @@ def _used(folder: Path) -> set[str]:
 
 
 def _turn(name: str) -> tuple[bool, bool, bool, bool, str]:
-    """Order in which files appear: versions before what names them, `current.json` last of all."""
+    """Sort key for the order in which files appear: versions before the files that name them, `current.json` last."""
     return (
         name == CURRENT,
         how_shared(name) is Shared.MERGED,

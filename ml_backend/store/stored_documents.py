@@ -1,4 +1,4 @@
-"""The documents of one project: JSON of other modules, replaced or edited whole."""
+"""The documents of one project: JSON written by other modules, always replaced as a whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml_backend.store.documents import PARAMS, QUESTION
 from ml_backend.store.folder import StoreFolder, StoreLock
 
 ASKED: Final = ("control", "object", "object_tag", "field")
-"""Fields of a `ChoiceQuestion` that are kept as they are."""
+"""Fields of a `ChoiceQuestion` that are stored unchanged."""
 EDIT_PATIENCE: Final = 10.0
 """Seconds to wait for somebody else's edit of a document."""
 
@@ -27,22 +27,22 @@ class StoredDocuments(StoreFolder):
     """
 
     def document(self, name: str) -> dict[str, Any]:
-        """A JSON document of another module; empty where it was never written."""
+        """A JSON document of another module; empty if it was never written."""
         return self._read_json(name) or {}
 
     def write_document(self, name: str, content: Mapping[str, Any]) -> None:
-        """Replace a document, whole or not at all."""
+        """Replace a document, all or nothing."""
         self._write_json(name, content)
 
     def share_now(self) -> None:
-        """Tell other machines what the holder of the lock wrote so far."""
+        """Share what the holder of the lock has written so far."""
         if self._sharing is not None:
             self._sharing.commit(self.folder)
 
     def edit_document(self, name: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-        """Change a document that is shared at once (`documents.Shared`), also while a round runs.
+        """Change a document that is shared at once (`documents.Shared`), even while a round runs.
 
-        Of two edits at the same time none is lost.
+        Of two edits at the same time neither is lost.
 
         Args:
             name: the document.
@@ -55,13 +55,13 @@ class StoredDocuments(StoreFolder):
             content = dict(change(before))
             if content != before:
                 text = json.dumps(content)
-                if self._sharing is not None:  # first: a reader of this machine may fetch what is shared at any moment
+                if self._sharing is not None:  # first, since readers here may fetch the shared one any time
                     self._sharing.share_loose(self.folder, name, text)
                 self._write_text(name, text)
             return content
 
     def note_question(self, question: ChoiceQuestion, title: str | None = None) -> None:
-        """For readers of the store, who never ask Label Studio: what the project asks, and its title where known."""
+        """Note what the project asks, and its title if known: readers of the store never ask Label Studio."""
         known = self.document(QUESTION)
         asked = {name: value for name, value in asdict(question).items() if name != "descriptions"}
         found = json.loads(json.dumps({"title": title or known.get("title"), **asked}))
@@ -69,18 +69,18 @@ class StoredDocuments(StoreFolder):
             self.write_document(QUESTION, found)
 
     def note_shown(self, object_tag: str, field: str, title: str) -> None:
-        """The same of a project whose answers nobody learns: what its page shows, which is no question."""
+        """The same for a project from whose answers nothing is learnt: note what its page shows."""
         found = {"title": title, "object_tag": object_tag, "field": field, "learnt": False}
         if found != self.document(QUESTION):
             self.write_document(QUESTION, found)
 
     @property
     def learns_nothing(self) -> bool:
-        """Whether the last round found a labeling config of which nothing is learnt."""
+        """Whether nothing can be learnt from the labeling config that the last round found."""
         return self.document(QUESTION).get("learnt") is False
 
     def noted_question(self) -> ChoiceQuestion | None:
-        """What the project asks, as it was noted; None where it never was, or by a version up to 0.1."""
+        """The noted question; None if none was noted, or only by a version up to 0.1."""
         known = {name: value for name, value in self.document(QUESTION).items() if name != "title"}
         try:
             return question_from(known)
@@ -88,7 +88,7 @@ class StoredDocuments(StoreFolder):
             return None
 
     def extra_params(self) -> dict[str, Any]:
-        """The JSON typed into the backend's settings in Label Studio."""
+        """The JSON from the backend's settings in Label Studio."""
         return (self._read_json(PARAMS) or {}).get("extra_params") or {}
 
     def set_extra_params(self, params: Mapping[str, Any]) -> None:

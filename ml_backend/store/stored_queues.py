@@ -1,4 +1,4 @@
-"""The queues of one project, and which of them, with which version, annotators get."""
+"""The queues of one project, and which queue and version annotators get."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Current:
     version: str | None = None
     queue: str | None = None
     pinned: str | None = None
-    """The version that somebody asked to keep, whatever is trained meanwhile."""
+    """The version that somebody asked to keep, whatever is trained in the meantime."""
 
 
 def _named(found: Current) -> Current:
-    """The choice, where it holds names.
+    """Check that the fields are names, and return them.
 
     Raises:
-        TypeError: it does not.
+        TypeError: one of them is not.
     """
     for name in (found.version, found.queue, found.pinned):
         if name is not None and (not isinstance(name, str) or not NAME.fullmatch(name)):
@@ -45,7 +45,7 @@ class StoredQueues(StoreFolder):
     """
 
     def next_queue_number(self) -> int:
-        """Number of the next queue; never used before in this project."""
+        """Number for the next queue, never used before in this project."""
         return max(map(number_of, self._names(QUEUES, ".json")), default=0) + 1
 
     def queues(self) -> list[str]:
@@ -60,7 +60,7 @@ class StoredQueues(StoreFolder):
             self._sharing.prepare(self.folder)
 
     def queue(self, name: str) -> Queue:
-        """A stored order, as it is served: with what was moved in it since (`queue_reorderings`)."""
+        """A stored order as it is served, including what was moved in it since (`queue_reorderings`)."""
         raw = self._read_json(f"{QUEUES}/{checked_name(name)}.json")
         if raw is None:
             raise StoreError(f"Queue {name!r} is not in {self.folder}; run a round to publish a new one.")
@@ -74,7 +74,7 @@ class StoredQueues(StoreFolder):
             return queue  # as it was published
 
     def keep_as_served(self, name: str) -> None:
-        """Write a replaced order down with what was moved in it: moves of the last few orders alone are kept."""
+        """Store a replaced order including what was moved in it, because moves are kept only for the latest orders."""
         path = f"{QUEUES}/{checked_name(name)}.json"
         raw = self._read_json(path)
         if raw is None:
@@ -91,17 +91,17 @@ class StoredQueues(StoreFolder):
             raise self._damaged(CURRENT, exc) from exc
 
     def set_current(self, current: Current) -> None:
-        """Switch version and queue together; the holder of the lock tells other machines at once."""
+        """Switch version and queue together, and share this at once."""
         self._write_json(CURRENT, asdict(current))
         if self._sharing is not None:
             self._sharing.commit(self.folder)
 
     def announce(self, coming: Current) -> None:
-        """Note what annotators will get as soon as Label Studio serves its queue; ``settle`` takes it from there."""
+        """Note what annotators will get as soon as Label Studio serves its queue; ``settle`` then makes it current."""
         self._write_json(ANNOUNCED, asdict(coming))
 
     def announced(self) -> Current | None:
-        """What is being published; None where nothing is."""
+        """What is being published; None if nothing is."""
         raw = self._read_json(ANNOUNCED)
         try:
             return _named(Current(**raw)) if raw is not None else None
@@ -109,19 +109,19 @@ class StoredQueues(StoreFolder):
             raise self._damaged(ANNOUNCED, exc) from exc
 
     def served(self, queue: str) -> Current:
-        """What annotators get now, given the queue that Label Studio serves: right also in the middle of a switch."""
+        """What annotators get now, given the queue that Label Studio serves. Correct even in the middle of a switch."""
         coming = self.announced()
         return coming if coming is not None and coming.queue == queue else self.current()
 
     def settle(self, queue: str) -> None:
-        """Make what was announced current if Label Studio serves its ``queue``; else forget it."""
+        """Make the announced choice current if Label Studio serves its ``queue``; otherwise drop it."""
         coming = self.announced()
         if coming is None:
             return
         path = self.folder / ANNOUNCED
         try:
             if coming.queue == queue:
-                self._writer.place(path, self.folder / CURRENT)  # takes no space: it works on a full disk
+                self._writer.place(path, self.folder / CURRENT)  # needs no space, so it works on a full disk
             else:
                 path.unlink()
         except OSError as exc:

@@ -1,4 +1,4 @@
-"""The versions of one project: each a folder that appears and goes as a whole."""
+"""The versions of one project, each a folder that appears and disappears as a whole."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StoredVersions(StoreFolder):
         return sorted((name for name in self._names(VERSIONS, "") if NAME.fullmatch(name)), key=number_of)
 
     def manifest(self, version: str) -> Manifest:
-        """Everything about a version but its weights."""
+        """Everything about a version except its weights."""
         try:
             return read_manifest(self.folder / VERSIONS / checked_name(version))
         except FileNotFoundError as exc:
@@ -58,7 +58,7 @@ class StoredVersions(StoreFolder):
         return read_weights(self.folder / VERSIONS / checked_name(version))
 
     def problem(self, version: str) -> str | None:
-        """Why a version cannot be used, without reading all of its weights; None: nothing speaks against it."""
+        """Why a version cannot be used, found without reading all of its weights; None if it looks usable."""
         try:
             self.manifest(version)
             check_weights(self.folder / VERSIONS / checked_name(version))
@@ -67,7 +67,7 @@ class StoredVersions(StoreFolder):
         return None
 
     def evaluation_predictions(self, version: str) -> EvaluationPredictions | None:
-        """What a version said about the evaluation tasks; None where it was not measured."""
+        """What a version predicted for the evaluation tasks; None if it was not measured."""
         return read_evaluation_predictions(self.folder / VERSIONS / checked_name(version))
 
     def version_folder(self, version: str) -> Path:
@@ -78,8 +78,8 @@ class StoredVersions(StoreFolder):
         return self.folder / VERSIONS / checked_name(version)
 
     def update_manifest(self, manifest: Manifest, evaluation_predictions: EvaluationPredictions | None = None) -> None:
-        """Replace what is told about a stored version; its weights stay."""
-        self.version_folder(manifest.name)  # raises where there is none
+        """Replace the description of a stored version; its weights stay."""
+        self.version_folder(manifest.name)  # raises if there is none
         if evaluation_predictions is not None:
             judged = evaluation_predictions
             self._write(
@@ -89,7 +89,7 @@ class StoredVersions(StoreFolder):
         self._write_text(f"{VERSIONS}/{manifest.name}/{MANIFEST_FILE}", manifest.model_dump_json(indent=1))
 
     def map(self, version: str) -> PoolMap | None:
-        """The map of the pool as a version saw it; None where none was drawn."""
+        """The map of the pool as a version saw it; None if none was drawn."""
         return read_map(self.folder / VERSIONS / checked_name(version))
 
     def mapped_versions(self) -> list[str]:
@@ -98,14 +98,14 @@ class StoredVersions(StoreFolder):
 
     def write_map(self, version: str, drawn: PoolMap) -> None:
         """Add a map to a stored version, or replace its map."""
-        self.version_folder(version)  # raises where there is none
+        self.version_folder(version)  # raises if there is none
         self._write(
             f"{VERSIONS}/{version}/{MAP_FILE}",
             lambda path: self._writer.write_with(path, lambda staged: write_map(staged, drawn)),
         )
 
     def next_version_name(self, model: str, fingerprint: str) -> str:
-        """``model-0007-hash``: numbers rise over all models of the project, the hash is the fingerprint's."""
+        """``model-0007-hash``: numbers count all versions of the project, the hash comes from the fingerprint."""
         last = max(map(number_of, self.versions()), default=0)
         return f"{model}-{last + 1:04d}-{fingerprint[:8]}"
 
@@ -115,7 +115,7 @@ class StoredVersions(StoreFolder):
         weights: Mapping[str, Tensor],
         evaluation_predictions: EvaluationPredictions | None = None,
     ) -> None:
-        """Write a version whole or not at all."""
+        """Write a version, all or nothing."""
         target = self.folder / VERSIONS / checked_name(manifest.name)
 
         def fill(folder: Staged) -> None:
@@ -127,7 +127,7 @@ class StoredVersions(StoreFolder):
         try:
             self._sweep(VERSIONS)
             self._writer.write_folder(target, fill)
-        except (OSError, SafetensorError, StoreError) as exc:  # safetensors tells a full disk in its own way
+        except (OSError, SafetensorError, StoreError) as exc:  # safetensors has its own error for a full disk
             raise StoreError(f"Cannot write version {manifest.name} to {target} ({exc}); nothing was changed.") from exc
 
     def _remove_version(self, version: str) -> None:

@@ -1,4 +1,4 @@
-"""Which stored version to serve, to go back to, or to take away."""
+"""Which stored version to serve, to go back to, or to export."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ log = logging.getLogger(__name__)
 LIBRARIES: Final = ("label-studio-active-learning", "torch", "numpy")
 """What a version depends on besides labels and settings."""
 EXAMPLE: Final = Path(__file__).with_name("example.py")
-"""Is copied beside an exported model."""
+"""Copied next to an exported model."""
 
 
 def library_versions() -> dict[str, str]:
-    """Installed versions of this package and of what shapes its results."""
+    """Installed versions of this package and of the libraries that affect its results."""
     return {name: installed(name) for name in LIBRARIES}
 
 
 def answers(manifest: Manifest, question: ChoiceQuestion) -> bool:
-    """Whether a version answers the project's question as it stands."""
+    """Whether a version answers the project's present question."""
     asked = question.object_tag, question.labels, question.multiple
     alike = (manifest.object_tag, manifest.labels, manifest.multiple) == asked
     return alike and manifest.control in ("", question.control) and _learnt_from_these(manifest, question)
 
 
 def _learnt_from_these(manifest: Manifest, question: ChoiceQuestion) -> bool:
-    """Whether a version's vectors were made of the parts that the question's are; others may be as long."""
+    """Whether a version's vectors were made from the same parts as the question's; others may have the same length."""
     told = manifest.settings
-    if not question.parts or not told:  # an older release kept no settings
+    if not question.parts or not told:  # an older release stored no settings
         return True
     if question.has_numbers:
         return bool(told.get("embedding_field") == question.parts[0].field)
@@ -49,21 +49,21 @@ def _learnt_from_these(manifest: Manifest, question: ChoiceQuestion) -> bool:
 
 
 def version_with(store: ProjectStore, fingerprint: str) -> str | None:
-    """The version that was trained on this data with these settings."""
+    """The version that was trained on this data with these settings, if there is one."""
     for name in reversed(store.versions()):
         try:
             if name.endswith(f"-{fingerprint[:8]}") and store.manifest(name).fingerprint == fingerprint:
                 return name
-        except StoreError as exc:  # it is trained once more
+        except StoreError as exc:  # it will be trained again
             log.warning("project %s: version %s is passed over: %s", store.uid, name, exc)
     return None
 
 
 def newest_usable(store: ProjectStore, question: ChoiceQuestion, *, promoted_only: bool) -> str | None:
-    """The newest version that answers the question; one that was not promoted only where there is no other."""
+    """The newest version that answers the question. One that was not promoted only if there is no other."""
     fallback = None
     for name in reversed(store.versions()):
-        if problem := store.problem(name):  # an older one that is whole can be served
+        if problem := store.problem(name):  # an older intact one can be served
             log.warning("project %s: version %s is passed over: %s", store.uid, name, problem)
             continue
         manifest = store.manifest(name)
@@ -83,7 +83,7 @@ def stand_ins(
     *,
     multiple: bool = False,
 ) -> list[str]:
-    """Versions that can answer in the place of a damaged one: the newest first, those that were not promoted last."""
+    """Versions that can answer in place of a damaged one: the newest first, those that were not promoted last."""
     names = [name for name in reversed(store.versions()) if name != version and store.problem(name) is None]
     manifests = [store.manifest(name) for name in names]
     asked = object_tag, tuple(labels), multiple
@@ -93,9 +93,9 @@ def stand_ins(
 
 
 def serving_problem(store: ProjectStore, version: str) -> str | None:
-    """That a served version is damaged, and which one answers in its place, in a sentence; None where it is whole.
+    """A sentence saying that a served version is damaged and which one replaces it; None if it is intact.
 
-    The question is the one that the store has noted.
+    The question is the one noted in the store.
     """
     problem = store.problem(version)
     if problem is None:
@@ -107,13 +107,13 @@ def serving_problem(store: ProjectStore, version: str) -> str | None:
 
 
 def better_than(store: ProjectStore, manifest: Manifest, question: ChoiceQuestion) -> str | None:
-    """The version to serve instead of one that was not promoted; None where that is gone or answers otherwise."""
+    """The version to serve in place of one that was not promoted; None if it is gone or answers another question."""
     name = (manifest.comparison or {}).get("against")
     return name if name in store.versions() and answers(store.manifest(name), question) else None
 
 
 def find_version(store: ProjectStore, wanted: str) -> str:
-    """The name of the version called ``wanted``: a full name, or its number alone.
+    """The name of the version called ``wanted``, which is a full name or just a number.
 
     Raises:
         StoreError: there is none.
@@ -128,7 +128,7 @@ def find_version(store: ProjectStore, wanted: str) -> str:
 def version_before(store: ProjectStore) -> str:
     """The version that was in use before the current one.
 
-    Where that is no longer stored, the newest promoted one that is older and has the same labels.
+    If it is no longer stored, the newest older version that was promoted and has the same labels.
 
     Raises:
         StoreError: there is none.
@@ -143,19 +143,19 @@ def version_before(store: ProjectStore) -> str:
     older = (m.name for m in manifests if m.promoted and m.number < now.number and _alike(m, now))
     before = next(older, None)
     if before is None:
-        raise StoreError(f"No version before {current} is stored; name the one you want (versions.py list).")
+        raise StoreError(f"No version before {current} is stored; name the one you want (lsal versions list).")
     return before
 
 
 def _alike(one: Manifest, other: Manifest) -> bool:
-    """Whether both answer with the same labels, in the same way."""
+    """Whether both give the same kind of answer with the same labels."""
     return (one.labels, one.multiple) == (other.labels, other.multiple)
 
 
 def best_version(manifests: Sequence[Manifest], measure: str) -> str:
-    """The version with the highest ``measure`` on the evaluation tasks; of equals the newest.
+    """The version with the highest ``measure`` on the evaluation tasks; among equals the newest.
 
-    Measured versions whose labels are those of the newest are compared: figures about other choices say nothing.
+    Only versions with the same labels as the newest are compared: figures about other choices say nothing.
 
     Raises:
         StoreError: no version was measured.
@@ -171,7 +171,7 @@ def best_version(manifests: Sequence[Manifest], measure: str) -> str:
 
 
 def size(store: ProjectStore, version: str) -> int:
-    """Bytes of a version's files."""
+    """Size of a version's files in bytes."""
     return sum(path.stat().st_size for path in store.version_folder(version).iterdir() if path.is_file())
 
 
@@ -182,7 +182,7 @@ def export_version(store: ProjectStore, version: str, out: Path) -> Path:
         StoreError: the version is missing or damaged, or the folder cannot be written or is not empty.
     """
     source = store.version_folder(version)
-    # A version that cannot be loaded is not worth taking away.
+    # Make sure first that the version can be loaded: otherwise exporting it makes no sense.
     build_model(store.manifest(version), store.weights(version))
 
     def fill(folder: Staged) -> None:
