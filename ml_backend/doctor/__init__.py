@@ -1,1 +1,1 @@
-"""Checks of one installation, each with what mends it; the proof of the order."""
+"""Checks of an installation, each with its remedy, and the proof that the order holds."""

@@ -1,4 +1,4 @@
-"""Label Studio, the token, the project: what everything else needs."""
+"""Checks of what everything else needs: Label Studio, the token, the project."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXPIRES_SOON: Final = timedelta(days=14)
 
 
 def label_studio(context: Context) -> Finding:
-    """It answers; which version."""
+    """Label Studio answers; reports its version."""
     name, url = "Label Studio", context.settings.label_studio_url
     version = installed_version(url, ca_file=context.settings.ca_file)
     told = untested(version)
@@ -31,7 +31,7 @@ def label_studio(context: Context) -> Finding:
 
 
 def token(context: Context) -> Finding:
-    """It is accepted; its kind, and when it ends."""
+    """The token is accepted; reports its kind and expiry."""
     name = "Token"
     expiry = personal_token_expiry(context.token)
     account = context.client.whoami()["email"]
@@ -46,7 +46,7 @@ def token(context: Context) -> Finding:
 
 
 def personal_token_expiry(token: str) -> datetime | None:
-    """When a personal access token ends; None for a legacy token, which has no parts and no end."""
+    """When a personal access token expires; None for a legacy token, which does not expire."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -58,7 +58,7 @@ def personal_token_expiry(token: str) -> datetime | None:
 
 
 def project(context: Context) -> Finding:
-    """It exists, and the account sees it."""
+    """The project exists, and the account can see it."""
     now = context.project
     told = f'{now.id} "{now.title}": {now.task_count:,} tasks, {now.annotation_count:,} annotations.'
     if now.task_count:
@@ -67,7 +67,7 @@ def project(context: Context) -> Finding:
 
 
 def labeling_config(context: Context) -> Finding:
-    """It asks something that can be learnt, and all annotators see it; or another model's predictions order it."""
+    """The config asks something that can be learnt and that all annotators see, or another model orders the tasks."""
     name = "Labeling config"
     if context.by_predictions:
         asked = ", ".join(context.layout.controls)
@@ -81,7 +81,7 @@ def labeling_config(context: Context) -> Finding:
 
 
 def overlap(context: Context) -> Finding:
-    """How many annotations a task wants."""
+    """How many annotations each task should get."""
     name, wanted = "Annotations per task", context.project.maximum_annotations
     if wanted <= 1:
         return Finding(name, "ok", "One.")

@@ -1,7 +1,7 @@
-"""What the doctor looks at, one function per check, in the order in which they are told.
+"""The registry of the doctor's checks, one function each, in the order in which they are reported.
 
-Each fact of Label Studio that the order rests on has its check: the sampling, the served version, its predictions,
-the webhook and both network directions. Mending never loses anything that cannot be made again from the store.
+Every fact of Label Studio that the order depends on has a check: the sampling, the served version, its predictions, the
+webhook, and the network in both directions. Fixing never destroys anything that the store cannot restore.
 """
 
 from __future__ import annotations

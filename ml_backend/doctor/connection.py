@@ -1,4 +1,4 @@
-"""The backend, and both network directions."""
+"""Checks of the backend and of the network in both directions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKEND_TIMEOUT: Final = 10.0
 
 
 def backend(context: Context) -> Finding:
-    """It answers from here."""
+    """The backend answers from here."""
     name, url = "Backend", context.backend_url
     if url is None:
         return Finding(
@@ -39,7 +39,7 @@ def backend(context: Context) -> Finding:
 
 
 def backend_auth(context: Context) -> Finding:
-    """It takes the password set here, and no other."""
+    """The backend accepts the password that is set here, and no other."""
     name, url, auth = "Backend's password", context.backend_url, context.basic_auth
     same = "Set the same BASIC_AUTH_USER and BASIC_AUTH_PASS here and where the backend runs, and restart it."
     try:
@@ -57,13 +57,13 @@ def backend_auth(context: Context) -> Finding:
 
 
 def _answers(context: Context, auth: tuple[str, str] | None) -> int:
-    """The status with which the backend answers this password, on a route that changes nothing and asks for it."""
+    """The status code with which the backend answers this password, on a route that needs it and changes nothing."""
     ca_file, url = context.settings.ca_file, f"{context.backend_url}/versions"
     return ask("GET", url, auth=auth, timeout=BACKEND_TIMEOUT, ca_file=ca_file).status_code
 
 
 def backend_state(context: Context) -> Finding:
-    """Label Studio reaches it: the other network direction."""
+    """Label Studio can reach the backend, which is the other network direction."""
     name, row, url = "Label Studio to backend", context.backend, context.backend_url
     if row is None:
         return Finding(name, "error", f"{url} is not connected to the project.", connect_command(context))

@@ -1,7 +1,8 @@
-"""A diagnosis of one installation: checks are functions in a registry, each gives one finding.
+"""Diagnosis of an installation: checks are functions in a registry, and each produces one finding.
 
-A check that fails never hides the others: what it raises becomes its finding, and only the checks that need its
-answer are skipped, saying so. What to mend, and whether that is safe, a check says itself; see `checks`.
+A failing check never hides the others: whatever it raises becomes its finding, and only the checks that depend on it
+are skipped, with a note. Each check says itself how to fix what it found, and whether that is safe to do automatically;
+see `checks`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ REMEDIES: Final[Mapping[type[ActiveLearningError], str]] = {
     LabelStudioNotFound: "Check the number in the project's URL, and whose token it is.",
     StoreError: "Wait for a running round, or delete what is damaged; then lsal sync --project {project} --train",
 }
-"""What usually mends an error that a check did not foresee."""
+"""What usually fixes an error that a check did not foresee."""
 Status = Literal["ok", "warning", "error", "skipped"]
 
 
@@ -54,14 +55,14 @@ class Finding:
     status: Status
     message: str
     remedy: str = ""
-    """The command or setting that mends it."""
+    """The command or setting that fixes it."""
     fixable: bool = False
-    """Whether `mend` does so by itself."""
+    """Whether `mend` can fix it automatically."""
 
 
 @dataclass
 class Context:
-    """One installation as the checks see it; everything is read once, when the first check asks for it.
+    """One installation as the checks see it. Everything is read once, when a check first needs it.
 
     Raises, from every property:
         ActiveLearningError: it could not be read.
@@ -70,16 +71,16 @@ class Context:
     settings: Settings
     project_id: int
     given_backend_url: str | None = None
-    """The backend to look at; None for the one that is connected."""
+    """The backend to look at; None: the connected one."""
     order: int | None = None
-    """How many tasks the order proof takes; None for no proof."""
+    """How many tasks the proof of the order takes; None: no proof."""
     backend_title: str = BACKEND_TITLE
-    """Of the project's backends, ours is the one connected under this title."""
+    """Among the project's backends, ours is the one connected under this title."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    """The clock that ages are told by."""
+    """The clock for ages."""
 
     def fresh(self) -> Context:
-        """The same installation, with everything to be read anew."""
+        """The same installation, with nothing read yet."""
         return replace(self)
 
     def __enter__(self) -> Self:
@@ -91,7 +92,7 @@ class Context:
 
     @property
     def token(self) -> str:
-        """The token of the settings."""
+        """The token from the settings."""
         if self.settings.label_studio_api_key is None:
             raise ConfigurationError(
                 "LABEL_STUDIO_API_KEY is not set. Take a token in Label Studio under Account & Settings > "
@@ -101,7 +102,7 @@ class Context:
 
     @cached_property
     def client(self) -> LabelStudioClient:
-        """Label Studio, as the token's account."""
+        """A client of Label Studio with the token's account."""
         return new_client(self.settings, key=self.token)
 
     @cached_property
@@ -118,7 +119,7 @@ class Context:
 
     @cached_property
     def by_predictions(self) -> bool:
-        """Whether another model's predictions order the tasks, so that no question need be learnt."""
+        """Whether another model's predictions order the tasks, so that no question needs to be learnt."""
         return is_by_predictions(self.store, self.settings.project_defaults())
 
     @cached_property
@@ -128,7 +129,7 @@ class Context:
 
     @property
     def shown_field(self) -> str:
-        """The task data field that lists show; empty where there is none."""
+        """The task data field that lists show; empty if there is none."""
         return self.layout.field if self.by_predictions else self.question.field
 
     @property
@@ -143,7 +144,7 @@ class Context:
 
     @cached_property
     def open_tasks(self) -> frozenset[int]:
-        """Ids of tasks that still want a label and may be queued."""
+        """Ids of the tasks that still need a label and may be queued."""
         return frozenset(task.id for task in self.tasks if not task.is_labeled and not task.is_evaluation)
 
     @cached_property
@@ -153,7 +154,7 @@ class Context:
 
     @property
     def backend(self) -> dict[str, Any] | None:
-        """Our backend among them; None where it is not connected."""
+        """Our backend among them; None if it is not connected."""
         if self.given_backend_url:
             rows = [row for row in self.backends if row["url"].rstrip("/") == self.given_backend_url.rstrip("/")]
         else:
@@ -162,24 +163,24 @@ class Context:
 
     @property
     def backend_url(self) -> str | None:
-        """Where the backend is, without a slash at the end; None where nobody said and none is connected."""
+        """The backend's address without a slash at its end; None if none was given and none is connected."""
         found = self.given_backend_url or (self.backend or {}).get("url")
         return found.rstrip("/") if found else None
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:
-        """User and password that the backend asks for, where both are set."""
+        """User and password that the backend asks for, if both are set."""
         user, secret = self.settings.basic_auth_user, self.settings.basic_auth_pass
         return (user, secret.get_secret_value()) if user and secret else None
 
     @cached_property
     def versions(self) -> Mapping[str, int]:
-        """Model versions that have predictions in Label Studio, with how many."""
+        """Model versions that have predictions in Label Studio, with their number."""
         return self.client.prediction_versions(self.project_id)
 
     @cached_property
     def version_ages(self) -> Mapping[str, timedelta]:
-        """How long ago the newest prediction of each of them was written."""
+        """How long ago the newest prediction of each version was written."""
         return self.client.version_ages(self.project_id)
 
     @cached_property
@@ -195,12 +196,15 @@ class Context:
 
     @cached_property
     def current(self) -> Current:
-        """What the store says annotators get; right also where a round was cut off in the middle of the switch."""
+        """What annotators get according to the store.
+
+        Correct even if a round was interrupted in the middle of the switch.
+        """
         return self.store.served(self.project.model_version)
 
     @cached_property
     def queue(self) -> Queue | None:
-        """The order that the store says annotators get; None before a first round."""
+        """The order that annotators get according to the store; None before the first round."""
         return self.store.queue(self.current.queue) if self.current.queue else None
 
 
@@ -211,9 +215,9 @@ class Check:
     name: str
     run: Callable[[Context], Finding]
     needs: tuple[str, ...] = ()
-    """Checks without whose answer this one has nothing to look at."""
+    """Checks without whose success this one has nothing to look at."""
     fix: Callable[[Context], str] | None = None
-    """Mends what the check found and tells what it did."""
+    """Fixes what the check found, and returns a sentence about it."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,7 @@ class Mended:
 
 
 def examine(context: Context, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Run the checks in their order; a finding each."""
+    """Run the checks in order; yields one finding each."""
     unanswered: set[str] = set()
     for check in checks:
         missing = [name for name in check.needs if name in unanswered]
@@ -245,12 +249,12 @@ def _run(check: Check, context: Context) -> Finding:
     except ActiveLearningError as exc:
         remedy = next((text for kind, text in REMEDIES.items() if isinstance(exc, kind)), "")
         return Finding(check.name, "error", str(exc), remedy.format(project=context.project_id))
-    except Exception as exc:  # one broken check must not take the others with it
+    except Exception as exc:  # one broken check must not stop the others
         return Finding(check.name, "error", f"The check itself failed ({type(exc).__name__}: {exc}).")
 
 
 def mend(context: Context, findings: Sequence[Finding], checks: Sequence[Check]) -> Iterator[Mended]:
-    """Mend what can be mended by itself, in the order of the checks."""
+    """Fix everything that can be fixed automatically, in the order of the checks."""
     fixes = {check.name: check.fix for check in checks}
     for finding in findings:
         fix = fixes.get(finding.name) if finding.fixable else None

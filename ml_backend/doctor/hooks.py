@@ -1,4 +1,4 @@
-"""The webhook to the backend, and the secret that it carries."""
+"""Checks of the backend's webhook and of the secret that it carries."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from ml_backend.label_studio.webhooks import (
 
 NEEDED_ACTIONS: Final = frozenset({"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"})
 OLD_SECRET: Final = timedelta(days=90)
-"""Every user of Label Studio can read it there: who left should not know it for ever."""
+"""A secret older than this should be replaced: every user of Label Studio can read it there, also those who have
+left."""
 
 
 def webhook_secret(context: Context) -> Finding:
-    """Webhooks have a secret of their own, not too old, which no other user of this machine can read."""
+    """Webhooks have a secret of their own, recent enough, which no other user of this machine can read."""
     name, settings = "Webhook's secret", context.settings
     if not password_header(settings):
         return Finding(name, "ok", "Not needed: the backend asks for no password.")
@@ -50,7 +51,7 @@ def webhook_secret(context: Context) -> Finding:
 
 
 def mend_webhook_secret(context: Context) -> str:
-    """A new secret, for this project's webhook at once and for those of others with their next round."""
+    """Make a new secret. This project's webhook gets it at once, those of other projects with their next round."""
     rotate_webhook_secret(context.settings, now=context.now())
     if context.backend_url is not None:
         ensure_webhook(context.client, context.project_id, context.backend_url, context.settings)
@@ -58,7 +59,7 @@ def mend_webhook_secret(context: Context) -> str:
 
 
 def webhook(context: Context) -> Finding:
-    """One active webhook brings annotations to the backend, with its secret where a password is set."""
+    """One active webhook brings annotations to the backend, and carries its secret if a password is set."""
     name = "Webhook"
     if context.backend_url is None:
         return Finding(name, "skipped", "Not checked: no backend is connected.")
@@ -66,7 +67,7 @@ def webhook(context: Context) -> Finding:
     rows = context.client.webhooks(context.project_id)
     found = [row for row in rows if row["url"].rstrip("/") == wanted]
     if len(found) == 1 and not found[0]["is_active"]:
-        # Not mended: somebody did that on purpose.
+        # Not fixed automatically, because somebody did that on purpose.
         told = f"{wanted} is switched off: annotations start no rounds."
         return Finding(name, "warning", told, "Settings > Webhooks: switch it on, unless that is meant.")
     problem, status = "", "error"
@@ -91,7 +92,7 @@ def webhook(context: Context) -> Finding:
 
 
 def connections(context: Context) -> Finding:
-    """One backend row and one webhook lead to the backend's server."""
+    """Only one backend and one webhook lead to the backend's server."""
     name, row = "Connected once", context.backend
     if row is None:
         return Finding(name, "skipped", "Not checked: no backend is connected.")
@@ -106,7 +107,7 @@ def connections(context: Context) -> Finding:
 
 
 def mend_connections(context: Context) -> str:
-    """Keep one."""
+    """Remove all but one."""
     row = context.backend
     if row is None:
         raise ConfigurationError("No backend is connected.")
@@ -120,7 +121,7 @@ def _twins(context: Context, row: Mapping[str, Any]) -> Twins:
 
 
 def _wrong_headers(context: Context, row: Mapping[str, Any]) -> tuple[str, str]:
-    """What is wrong with what a webhook carries, and how bad that is."""
+    """What is wrong with the headers of a webhook, and how serious that is."""
     settings = context.settings
     if not password_header(settings):
         return "", ""
@@ -134,7 +135,7 @@ def _wrong_headers(context: Context, row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def mend_webhook(context: Context) -> str:
-    """Make the webhook right."""
+    """Correct the webhook."""
     url = context.backend_url
     if url is None:
         raise ConfigurationError("No backend is connected.")

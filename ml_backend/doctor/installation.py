@@ -1,4 +1,4 @@
-"""How the installation is open to others: its port, names, Redis, files, and what images may be fetched from."""
+"""Checks of what an installation exposes to others: port, names, Redis, files, and where images may be fetched from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ml_backend.files import OTHERS, keep_private
 
 SET_ONE: Final = "Set BASIC_AUTH_USER and BASIC_AUTH_PASS for the backend, and the same in Settings > Model."
 WIDEST: Final = {4: 8, 6: 16}
-"""Bits of a network's prefix; one with fewer is no single network of somebody's own."""
+"""Bits of a network's prefix; a network with fewer is too large to be somebody's own."""
 ANY: Final = "*"
 CONTAINER_NAMES: Final = frozenset({"host.docker.internal", "host.containers.internal"})
-"""Names under which a container reaches its own machine."""
+"""Names by which a container reaches its own machine."""
 
 
 def port(context: Context) -> Finding:
-    """Whoever reaches the port needs a password."""
+    """Anybody who can reach the port needs a password."""
     name, settings = "Installation: port", context.settings
     if is_loopback(settings.host):
         return Finding(name, "ok", f"{settings.host}: only this machine can reach it.")
@@ -33,7 +33,7 @@ def port(context: Context) -> Finding:
 
 
 def names(context: Context) -> Finding:
-    """The backend answers under its own names alone."""
+    """The backend answers only to its own names."""
     name, given = "Installation: names", context.settings.allowed_hosts
     if ANY in {part.strip() for part in given.split(",")}:
         told = "ALLOWED_HOSTS is *: a page of any site can have its own name lead to the backend."
@@ -42,7 +42,7 @@ def names(context: Context) -> Finding:
 
 
 def redis_password(context: Context) -> Finding:
-    """A Redis that other machines reach asks for a password."""
+    """A Redis that other machines can reach asks for a password."""
     name, url = "Installation: Redis", context.settings.redis_url
     if url is None:
         return Finding(name, "ok", "None is used.")
@@ -58,7 +58,7 @@ def _open_files(root: Path) -> list[Path]:
 
 
 def files(context: Context) -> Finding:
-    """What is kept is readable by the backend's user alone."""
+    """Only the backend's user can read what is stored."""
     name, root = "Installation: files", context.settings.model_dir
     found = _open_files(root) if os.name == "posix" and root.exists() else []
     if not found:
@@ -68,14 +68,14 @@ def files(context: Context) -> Finding:
 
 
 def mend_files(context: Context) -> str:
-    """Close them."""
+    """Close the files to other users."""
     keep_private(context.settings.model_dir)
     left = len(_open_files(context.settings.model_dir))
     return "Closed." if not left else f"Closed, but {left:,} that belong to somebody else."
 
 
 def images(context: Context) -> Finding:
-    """MEDIA_ALLOW names single hosts and networks of one's own."""
+    """MEDIA_ALLOW names only single hosts and networks of one's own."""
     name, given = "Installation: images", context.settings.media_allow or ""
     networks = parse_rules(given, local=False).networks
     wide = [network for network in networks if network.prefixlen < WIDEST[network.version]]
@@ -86,7 +86,7 @@ def images(context: Context) -> Finding:
 
 
 def own_server(context: Context) -> Finding:
-    """HOST says what a WSGI server of one's own listens on: it cannot be asked."""
+    """HOST says what your own WSGI server listens on, which cannot be found out from here."""
     name, settings = "Installation: own server", context.settings
     host = urlsplit(context.backend_url or "").hostname or ""
     if not host or is_loopback(host) or host in CONTAINER_NAMES or not is_loopback(settings.host):

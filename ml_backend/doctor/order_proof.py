@@ -1,4 +1,4 @@
-"""Proof that Label Studio serves what was published: walk the label stream as an annotator and compare."""
+"""Proves that Label Studio serves what was published: walks through the label stream like an annotator and compares."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.queue_reorderings import paused
 
 LONGEST: Final = 600.0
-"""Seconds after which the order moves again, where a proof was killed."""
+"""Seconds after which the order may move again if a proof was killed."""
 LATE: Final = 3.0
-"""Seconds in which the backend still hears of a proof's answers."""
+"""Seconds during which the backend may still be told of a proof's answers."""
 
 
 @dataclass(frozen=True)
 class OrderProof:
-    """What was served against what was published."""
+    """What was served, compared with what was published."""
 
     expected: tuple[int, ...]
     served: tuple[int, ...]
     held: int | None = None
-    """A task that this account had open before: Label Studio serves it first, whatever the order."""
+    """A task that this account already had open: Label Studio serves it first, whatever the order is."""
 
     @property
     def holds(self) -> bool:
@@ -37,7 +37,7 @@ class OrderProof:
         return self.served == self.expected
 
     def difference(self) -> str:
-        """The first place where the orders part, in words; empty where they do not."""
+        """The first place where the two orders differ, in words; empty if they do not."""
         for place, (expected, served) in enumerate(zip(self.expected, self.served, strict=False), start=1):
             if expected != served:
                 return f"place {place}: published task {expected}, served task {served}"
@@ -48,15 +48,15 @@ class OrderProof:
 
 @contextmanager
 def standing(store: ProjectStore, *, timeout: float = 0, clock: Callable[[], float] = time.time) -> Iterator[None]:
-    """While the order is proved no round runs, which would learn the answers, and nothing moves in the queue.
+    """Keep the order as it is during a proof: no round runs (it would learn the answers), and nothing is moved.
 
     Args:
-        store: the project's.
+        store: the project's store.
         timeout: seconds to wait for a round.
         clock: seconds since 1970.
 
     Raises:
-        StoreError: a round runs, or the folder cannot be written.
+        StoreError: a round is running, or the folder cannot be written.
     """
     with store.lock(timeout=timeout):
         store.edit_document(MOVES, lambda content: paused(content, clock() + LONGEST))
@@ -76,9 +76,9 @@ def prove_order(
 ) -> OrderProof:
     """Take the next ``count`` tasks from "Label All Tasks" and compare them with a freshly published queue.
 
-    A task leaves the stream only when it is answered, so each is answered with the model's guess, or without a
-    question with another model's; all these answers are deleted at the end, whatever happens, and the tasks are open
-    again.
+    A task leaves the stream only when it is answered. So each is answered with the model's guess, or with another
+    model's prediction if there is no question. At the end all these answers are deleted, whatever happens, and the
+    tasks are open again.
     """
     expected = tuple(item.task_id for item in queue.predictions[:count])
     guesses = {item.task_id: item for item in queue.predictions}
@@ -104,7 +104,7 @@ def prove_order(
 
 
 def _answer(item: Prediction | None, question: ChoiceQuestion | None) -> list[Mapping[str, Any]]:
-    """The model's guess, else the first label; of another model's prediction its regions, perhaps none."""
+    """The model's guess or the first label; without a question, the regions of the other model's prediction, if any."""
     if question is None:
         return list((item.result if item else None) or ())
     return [*result_for((item.label if item else None) or question.labels[0], 1.0, question)]

@@ -1,4 +1,4 @@
-"""The pool outside Label Studio: whether it can be reached, is what it was, and its vectors are the encoder's."""
+"""Check of the pool outside Label Studio: it can be reached, is unchanged, and its vectors fit the encoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME: Final = "Pool"
 
 
 def pool(context: Context) -> Finding:
-    """A pool that is connected can be read, has its columns, and vectors that the version in use reads."""
+    """The connected pool can be read, has its columns, and has vectors that the version in use can read."""
     store = context.store
     found = connected(store)
     if found is None:

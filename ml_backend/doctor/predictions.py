@@ -1,4 +1,4 @@
-"""What other models predicted, of a project that is ordered by it."""
+"""Check of other models' predictions, for a project that is ordered by them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ml_backend.label_studio.foreign import is_foreign
 
 
 def predictions(context: Context) -> Finding:
-    """There are some, of the version that the settings name."""
+    """There are predictions of the version that the settings name."""
     name = "Other models' predictions"
     if not context.by_predictions:
         return Finding(name, "ok", "Not needed: a model of ours orders the tasks.")

@@ -1,4 +1,4 @@
-"""The order: what Label Studio serves, against what the store says it should."""
+"""Checks of the order: what Label Studio serves, compared with what the store says it should serve."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ml_backend.label_studio.task_fields import top_field
 
 
 def sampling(context: Context) -> Finding:
-    """Label Studio serves by score, which its page can switch off without showing it."""
+    """Label Studio serves by score. Its settings page can switch that off without showing it."""
     name, found = "Sampling", context.project.sampling
     if found == UNCERTAINTY_SAMPLING:
         return Finding(name, "ok", f'"{found}".')
@@ -30,7 +30,7 @@ def sampling(context: Context) -> Finding:
 
 
 def served_version(context: Context) -> Finding:
-    """Label Studio serves the store's queue, under exactly its name, and has its predictions."""
+    """Label Studio serves the store's queue under exactly its name, and has its predictions."""
     name, served, wanted = "Served version", context.project.model_version, context.current.queue
     sync = command("sync", context)
     if wanted is None:
@@ -59,7 +59,7 @@ def is_newer(served: str, wanted: str) -> bool:
 
 
 def scores(context: Context) -> Finding:
-    """Every score of the served version is a number from 0 to 1, once per task."""
+    """Every score of the served version is a number from 0 to 1, and each task has only one."""
     name, rows = "Scores", context.served
     sync = f"Publish a new order: {command('sync', context)}"
     missing = sum(row["score"] is None for row in rows)
@@ -77,7 +77,7 @@ def scores(context: Context) -> Finding:
 
 
 def coverage(context: Context) -> Finding:
-    """How many open tasks the order holds, and whether it is used up."""
+    """How many open tasks the order contains, and whether it is used up."""
     name, open_tasks, sync = "Coverage", context.open_tasks, command("sync", context)
     covered = len(open_tasks & {row["task"] for row in context.served})
     message = f"{covered:,} of {len(open_tasks):,} open tasks are in the served order"
@@ -94,7 +94,7 @@ def coverage(context: Context) -> Finding:
 
 
 def left_overs(context: Context) -> Finding:
-    """Replaced queues of ours that are still there, longer than they are kept for open pages."""
+    """No replaced queues of ours are left that are older than they are kept for open pages."""
     name, current = "Left-over versions", context.current.queue
     if current is None:
         return Finding(name, "skipped", "Not checked: no order was published yet.")
@@ -123,7 +123,7 @@ def _left_overs(context: Context) -> list[str]:
 
 
 def empty_versions(context: Context) -> Finding:
-    """The version that Label Studio names has predictions; connecting a backend sets its title there."""
+    """The version that Label Studio names has predictions; connecting a backend puts the backend's title there."""
     name, served = "Versions without predictions", context.project.model_version
     if not served or served in context.versions:
         return Finding(name, "ok", "None.")
@@ -146,7 +146,7 @@ def tab(context: Context) -> Finding:
 
 
 def locks(context: Context) -> Finding:
-    """Who holds which task is not in Label Studio's API."""
+    """Not checked: Label Studio's API does not show who holds which task."""
     return Finding(
         "Task locks",
         "skipped",
@@ -199,7 +199,7 @@ def mend_sampling(context: Context) -> str:
 
 def mend_served_version(context: Context) -> str:
     """Serve the store's queue again, if its predictions are there."""
-    with context.store.lock():  # a round that runs now would be publishing another
+    with context.store.lock():  # a round that is running would be publishing another
         served = context.client.project(context.project_id).model_version
         queue = context.store.served(served).queue or ""
         if is_newer(served, queue) or queue not in context.client.prediction_versions(context.project_id):
@@ -209,8 +209,8 @@ def mend_served_version(context: Context) -> str:
 
 
 def mend_left_overs(context: Context) -> str:
-    """Delete our old queues: never the served one, nor other people's."""
-    with context.store.lock(), context.fresh() as now:  # a round that runs now has a queue that is not served yet
+    """Delete our old queues, but never the served one or other people's."""
+    with context.store.lock(), context.fresh() as now:  # a round that is running has a queue that is not served yet
         if now.project.model_version != now.current.queue:
             raise StoreError("Label Studio does not serve the store's queue; fix that first.")
         found = _left_overs(now)

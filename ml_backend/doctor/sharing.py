@@ -1,4 +1,4 @@
-"""Redis and the shared store: what several machines need."""
+"""Checks of what several machines need: Redis and the shared store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ml_backend.store.remote import Remote
 
 
 def redis(context: Context) -> Finding:
-    """Redis answers, where rounds go through it, and somebody runs them."""
+    """Redis answers, if rounds go through it, and a worker is running."""
     name, url = "Redis", context.settings.redis_url
     if url is None:
         return Finding(name, "ok", "Not used: the server runs the rounds itself.")

@@ -1,4 +1,4 @@
-"""The store: its folder, its files, and what the last round wrote there."""
+"""Checks of the store: its folder, its files, and what the last round wrote."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ml_backend.rounds.log import SEEN_NAME, rounds
 from ml_backend.store.versions import serving_problem
 
 SMALL_DISK: Final = 10**9
-"""Bytes; a round needs a few megabytes, and fails without them."""
+"""Bytes; a round needs a few megabytes and fails without them."""
 UNLEARNED_FOR: Final = timedelta(hours=1)
-"""Labels older than this should be in a round."""
+"""Labels older than this should be part of a round."""
 
 
 def store(context: Context) -> Finding:
-    """The project has a folder, and it can be written."""
+    """The project has a folder that can be written."""
     name, folder = "Store", context.store.folder
     if not folder.is_dir():
         served = context.project.model_version
@@ -50,7 +50,7 @@ def store(context: Context) -> Finding:
 
 
 def free_bytes(place: Path) -> int:
-    """Free space of the disk that a folder is on."""
+    """Free bytes on the disk that holds a folder."""
     return shutil.disk_usage(place).free
 
 
@@ -130,7 +130,7 @@ def guessing(context: Context) -> Finding:
 
 
 def last_round(context: Context) -> Finding:
-    """How the last round went, and whether changes wait since."""
+    """How the last round went, and whether changes have been waiting since."""
     name, train = "Last round", command("sync", context, "--train")
     made, last = _time_of_queue(context), next(iter(rounds(context.store, newest=1)), {})
     if last.get("error"):

@@ -1,4 +1,4 @@
-"""Words that several checks use."""
+"""Wording shared by several checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ml_backend.doctor.diagnosis import Context
 
 
 def command(name: str, context: Context, *arguments: str) -> str:
-    """The command line that mends or shows something."""
+    """The command line that fixes or shows something."""
     return " ".join([f"lsal {name} --project {context.project_id}", *arguments])
 
 

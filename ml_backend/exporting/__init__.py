@@ -1,1 +1,1 @@
-"""Annotations to take away: each with what it was asked under, in the forms that other tools read."""
+"""Exports of annotations, each with how its task was chosen, in forms that other tools read."""

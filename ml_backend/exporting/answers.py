@@ -1,4 +1,4 @@
-"""The answers to all that a page asks, each under its control's name: the columns beside the first question's label."""
+"""The answers to all questions of a page, one column per control, beside the label of the leading question."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.records import Annotation
 
 PREFIX: Final = "answer."
-"""Begins the name of such a column."""
+"""Prefix of the names of such columns."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What is asked, where that is more than one question that is learnt."""
+    """The controls of a page, if it asks more than the one question that is learnt."""
 
     names: tuple[str, ...] = ()
-    """Of all controls, in the order of the config; empty where there is a single one, whose answer is the label."""
+    """Names of all controls in the config's order; empty if there is only one, whose answer is the label."""
     learnt: Mapping[str, ChoiceQuestion] = field(default_factory=dict)
-    """Of them, those that are learnt."""
+    """Those of them that are learnt."""
 
     @classmethod
     def of(cls, names: Sequence[str], learnt: Sequence[ChoiceQuestion]) -> Controls:
-        """All ``names``, but where the only one is learnt."""
+        """All ``names``; none if the only one is the question that is learnt."""
         known = {question.control: question for question in learnt}
         return cls(() if set(names) <= set(known) and len(names) < 2 else tuple(names), known)
 
     def readers(self, annotations: Sequence[Annotation]) -> dict[str, AnswerReader]:
-        """Control → what reads its answers, of those that are learnt; ``annotations``: all of the project."""
+        """Control → reader of its answers, for those that are learnt. ``annotations`` are all of the project's."""
         return {name: AnswerReader.of(question, annotations) for name, question in self.learnt.items()}
 
     def answers(self, annotation: Annotation, readers: Mapping[str, AnswerReader]) -> dict[str, Any]:
-        """Control → its answer in an annotation; None where it was left open, or cannot be read."""
+        """Control → its answer in an annotation; None if it was left open or cannot be read."""
         return {name: _answer(name, annotation, readers.get(name)) for name in self.names}
 
 
@@ -47,7 +47,7 @@ def _answer(name: str, annotation: Annotation, reader: AnswerReader | None) -> A
 
 
 def _values(name: str, result: Any) -> Iterator[Any]:
-    """What each region of a control holds: what was chosen or written by itself, a place together with its labels."""
+    """What each region of a control holds: what was chosen or written if that is all, else a place with its labels."""
     for region in result if isinstance(result, list | tuple) else ():
         if not isinstance(region, Mapping) or region.get("from_name") != name:
             continue

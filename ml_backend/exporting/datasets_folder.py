@@ -1,4 +1,4 @@
-"""Rows as a folder that ``datasets.load_dataset`` of Hugging Face reads: JSON Lines by split, images beside, a card."""
+"""Writes rows as a folder for Hugging Face's ``datasets``: JSON Lines by split, images beside them, a card."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ TYPES: Final = {
     "place": "int64",
     "probability": "float64",
 } | dict.fromkeys(("tied", "skipped", "ground_truth", "guess_shown"), "bool")
-"""Columns that are no texts; of tasks' data the type is that of all their values."""
+"""Types of the columns that are not texts. A task's own field has the type of all its values."""
 SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "GIF": ".gif", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif"}
 UNKNOWN: Final = ".img"
 READ_IMAGE = Callable[[Mapping[str, Any]], bytes]
-"""A row → its image."""
+"""Reads the image of a row."""
 
 
 def write_dataset(
@@ -46,12 +46,12 @@ def write_dataset(
     """Fill a folder.
 
     Args:
-        folder: empty.
+        folder: an empty folder.
         rows: see `rows.annotation_rows`.
-        classes: column → the question whose classes are in it, see `classes_of`.
-        title: the project's.
-        field: task data field of the images that ``read_image`` gives.
-        read_image: gives the images, which are written beside; without it, rows keep what the tasks hold.
+        classes: column → the question whose classes it holds, see `classes_of`.
+        title: the project's title.
+        field: task data field of the images that ``read_image`` returns.
+        read_image: returns the images, which are written beside the rows; without it, rows keep what the tasks hold.
 
     Raises:
         DataError: there are no rows.
@@ -77,9 +77,9 @@ def write_dataset(
 
 
 def _flat(row: Mapping[str, Any], classes: Mapping[str, ChoiceQuestion]) -> dict[str, Any]:
-    """A row with its answers and the task's fields beside the others: fields by their own names where these are free.
+    """A row with its answers and the task's fields as columns. A field keeps its own name unless that is taken.
 
-    Values that are none of one type in all rows are JSON.
+    Values whose type differs between rows become JSON.
     """
     answers = {PREFIX + name: value for name, value in row.get("answers", {}).items()}
     taken = {*COLUMNS, *answers}
@@ -90,7 +90,7 @@ def _flat(row: Mapping[str, Any], classes: Mapping[str, ChoiceQuestion]) -> dict
         if name not in classes
     }
     texts = {"annotator": None if row["annotator"] is None else str(row["annotator"])}
-    # With all digits, always: readers would take some of them for times and others for texts.
+    # Always with all digits: otherwise readers would take some of them for times and others for texts.
     texts |= {name: parse_time(row[name]).strftime(TIME_FORMAT) for name in ("created_at", "updated_at")}
     own = {name: row[name] for name in COLUMNS} | texts | answers
     return own | plain
@@ -105,7 +105,7 @@ def _write_image(folder: Staged, row: Mapping[str, Any], content: bytes) -> str:
 
 
 def suffix_of(content: bytes) -> str:
-    """By which ending other programs know an image; of no image that we read, `UNKNOWN`."""
+    """The file ending by which other programs recognise an image; `UNKNOWN` if it is not an image that we read."""
     try:
         return SUFFIXES[header(content).format]
     except BadItemError:
@@ -121,7 +121,7 @@ def _card(
     *,
     with_images: bool,
 ) -> str:
-    """The card: what the columns are, for programs and for people."""
+    """The dataset card, which describes the columns for programs and for people."""
     head = _image_configs(splits) if with_images else [*_text_config(splits), *_features(rows, columns, classes)]
     counts = ", ".join(f"{sum(row['split'] == split for row in rows):,} in `{split}`" for split in splits)
     told = TOLD.format(counts=counts) + (LOADING_IMAGES if with_images else "")
@@ -136,7 +136,7 @@ def _text_config(splits: Sequence[str]) -> list[str]:
 
 
 def _image_configs(splits: Sequence[str]) -> list[str]:
-    """A configuration for each split: of one with several, `datasets` wants columns with values in all of them."""
+    """One configuration per split, because within one configuration `datasets` wants every column to have values."""
     lines = ["configs:"]
     for number, split in enumerate(splits):
         lines += [f"- config_name: {split}", "  data_files:", f"  - split: {split}", f"    path: data/{split}/**"]
@@ -158,7 +158,7 @@ def _features(
 def _labels(
     rows: Sequence[Mapping[str, Any]], question: ChoiceQuestion, classes: Mapping[str, ChoiceQuestion]
 ) -> list[str]:
-    """The question's labels, and those that were given though the config does not list them."""
+    """The question's labels, followed by labels that were given although the config does not list them."""
     own = [name for name, each in classes.items() if each.control == question.control]
     told = [row[name] for row in rows for name in own if row.get(name) is not None]
     given = {label for labels in told for label in (labels if isinstance(labels, list) else [labels])}
@@ -166,13 +166,13 @@ def _labels(
 
 
 def classes_of(question: ChoiceQuestion | None, controls: Controls) -> dict[str, ChoiceQuestion]:
-    """Column of a flat row → the question whose classes are in it."""
+    """Column of a flat row → the question whose classes it holds."""
     first = {} if question is None else dict.fromkeys(CLASSES, question)
     return first | {PREFIX + name: controls.learnt[name] for name in controls.names if name in controls.learnt}
 
 
 def _class_dtype(question: ChoiceQuestion, labels: Iterable[str]) -> list[str]:
-    """A class, or a list of classes."""
+    """The type of a class, or of a list of classes."""
     names = [f"        '{number}': {_quoted(label)}" for number, label in enumerate(labels)]
     if question.multiple:
         return ["    sequence:", "      class_label:", "        names:", *(f"  {line}" for line in names)]
@@ -191,7 +191,7 @@ def _dtype(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A text as YAML reads it: JSON's strings are YAML's."""
+    """A text as YAML; JSON strings are valid YAML."""
     return json.dumps(text)
 
 

@@ -1,4 +1,4 @@
-"""One project's export: read once, written in one of several forms."""
+"""The export of a project: read once, written in one of several forms."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ class Asked:
     """What a project asks."""
 
     question: ChoiceQuestion | None
-    """The first that is learnt; None where another model's predictions order the project, and nothing is."""
+    """The leading question; None if another model's predictions order the project, and nothing is learnt."""
     controls: Controls
     shown: Shown | None
-    """What people see of a task, where that is an image or a text."""
+    """What people see of a task, if that is an image or a text."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was read of one project."""
+    """Everything that was read from a project."""
 
     title: str
     asked: Asked
     tasks: Sequence[Mapping[str, Any]]
-    """As Label Studio exports them."""
+    """In the form of Label Studio's export."""
     rows: Sequence[Mapping[str, Any]]
     """See `rows.annotation_rows`."""
     predictions: Sequence[Mapping[str, Any]]
-    """All of the project, whoever wrote them."""
+    """All predictions of the project, whoever wrote them."""
     emails: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to write it."""
+    """How to write the export."""
 
     full: bool = False
     """Do not shorten embedded images in a table."""
     media: MediaReader | None = None
-    """Reads images that are to stand beside the rows; None: rows keep what the tasks hold."""
+    """Reads images that are to be written beside the rows; None: rows keep what the tasks hold."""
 
 
 def read_export(
@@ -74,11 +74,12 @@ def read_export(
     whole: bool = False,
     defaults: ProjectSettings = NO_SETTINGS,
 ) -> Export:
-    """Read the annotated tasks of a project; the ``whole`` of it with open tasks and predictions.
+    """Read the annotated tasks of a project or, with ``whole``, all tasks and predictions.
 
     Raises:
-        LabelStudioError: Label Studio failed. LabelConfigError: nothing of the project can be learnt, and no other
-            model's predictions order it. ConfigurationError: wrong settings.
+        LabelStudioError: Label Studio failed.
+        LabelConfigError: nothing of the project can be learnt, and no other model's predictions order it.
+        ConfigurationError: wrong settings.
     """
     project = client.project(project_id)
     params = store.extra_params() if store is not None else params_of(client, project_id)
@@ -142,7 +143,7 @@ def _dataset(export: Export, path: Path, options: Options) -> None:
 
 
 WHOLE: Final = "label-studio"
-"""The form that holds the whole project."""
+"""The form that contains the whole project."""
 FORMS: Final[Mapping[str, Callable[[Export, Path, Options], None]]] = {
     "csv": _csv,
     "json": _json,
@@ -153,7 +154,7 @@ FORMS: Final[Mapping[str, Callable[[Export, Path, Options], None]]] = {
 
 
 def form_of(path: Path, asked: str | None) -> str:
-    """The form to write, by name or by a file's ending.
+    """The form to write, by its name or by a file's ending.
 
     Raises:
         DataError: unknown.
@@ -166,7 +167,7 @@ def form_of(path: Path, asked: str | None) -> str:
 
 
 def write_whole(path: Path, text: str, writer: AtomicWriter = for_people) -> None:
-    """Write a file whole or not at all.
+    """Write a file, all or nothing.
 
     Raises:
         DataError: it cannot be written.

@@ -1,4 +1,4 @@
-"""A project in Label Studio's own JSON form, which its import and ``lsal import`` read."""
+"""Exports a project in Label Studio's own JSON form, which Label Studio and ``lsal import`` can import."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def label_studio_tasks(
     predictions: Iterable[Mapping[str, Any]],
     emails: Mapping[int, str],
 ) -> list[dict[str, Any]]:
-    """All tasks by rising id, with their annotations and other people's predictions.
+    """All tasks by ascending id, with their annotations and other people's predictions.
 
-    Label Studio's import forgets who annotated when, and what the annotation was asked under. The task's ``meta``,
-    which it keeps, carries that under the annotation's id.
+    Label Studio's import drops when and by whom an annotation was made, and how its task was chosen. It keeps the
+    task's ``meta``, so that information is put there, under the annotation's id.
 
     Args:
-        tasks: as Label Studio exports them, those without annotations too.
+        tasks: in the form of Label Studio's export, including those without annotations.
         rows: of the same tasks, see `rows.annotation_rows`.
-        predictions: all of the project. Our own are an order, which a round makes anew: they are left out.
+        predictions: all of the project. Our own are left out: they are only an order, and the next round makes a new
+            one.
         emails: account id → e-mail address.
     """
     by_task: dict[int, dict[str, dict[str, Any]]] = {}
@@ -49,7 +50,7 @@ def _task(
     emails: Mapping[int, str],
 ) -> dict[str, Any]:
     meta = task.get("meta") or {}
-    if isinstance(meta, dict):  # Label Studio takes lists there, too, in which nothing can be carried
+    if isinstance(meta, dict):  # Label Studio also accepts lists there, which cannot carry anything
         meta = {name: value for name, value in meta.items() if name != MARK} | ({MARK: marks} if marks else {})
     annotations = sorted(task["annotations"], key=lambda annotation: int(annotation["id"]))
     return {
@@ -62,7 +63,7 @@ def _task(
 
 
 def _annotation(annotation: Mapping[str, Any], emails: Mapping[int, str]) -> dict[str, Any]:
-    """With the person by address: a number means another person in another installation."""
+    """An annotation that names the person by address, because ids differ between installations."""
     person = annotation.get("completed_by")
     email = emails.get(person) if isinstance(person, int) else None
     return {**annotation, "completed_by": {"id": person, "email": email} if email else person}

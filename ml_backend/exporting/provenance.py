@@ -1,7 +1,7 @@
-"""What an annotation was asked under: the queue, what put the task into it, at which place, and what people saw.
+"""How each annotation came about: the queue, what put the task into it, its place, and what people saw.
 
-Label Studio keeps with each annotation a snapshot of the served prediction, which names the queue and holds the guess
-that was on the screen. The store has the queue as it was served, with what was moved in it meanwhile.
+With each annotation, Label Studio keeps a snapshot of the served prediction, which names the queue and holds the guess
+that was on the screen. The store has the queue as it was served, including what was moved in it.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ RANDOM: Final = "random"
 SAMPLED: Final = "sampled"
 EVALUATION: Final = "evaluation"
 UNCHANGED: Final = timedelta(seconds=1)
-"""Between creation and last change of an annotation that nobody edited: ``lead_time`` grows when it is edited."""
+"""Longest time between creation and last change of an unedited annotation (editing also increases ``lead_time``)."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What one annotation was asked under. All None where no queue of ours had asked for the task."""
+    """How one annotation came about. All fields are None if none of our queues asked for the task."""
 
     strategy: str | None = None
-    """What chose the task: a strategy, of a mixture the part; ``random`` for control tasks; None for pinned ones."""
+    """What chose the task: a strategy (for a mixture, its part), ``random`` for control tasks, None for pinned ones."""
     share: str | None = None
     """``control`` or ``random`` (both drawn at random), ``sampled`` (by a strategy), ``instant`` (the same, and moved
     to the front between two rounds), ``pinned`` (by a person), ``bulk`` (a person answered many tasks at once) or
     ``evaluation`` (held out for measuring)."""
     place: int | None = None
-    """In the order as it was served; 1 is asked first."""
+    """Place in the order as it was served, starting with 1."""
     queue: str | None = None
     model_version: str | None = None
-    """That guessed; None before a first model."""
+    """The version that guessed; None before there is a model."""
     guess: str | None = None
     probability: float | None = None
-    """Of ``guess``, by the model."""
+    """The model's probability of ``guess``."""
     guess_shown: bool = False
     """Whether people saw the guess while they answered."""
 
 
 class AskedUnder:
-    """Finds what annotations were asked under.
+    """Finds out how annotations came about.
 
     Args:
-        question: the project's; None where none is learnt: guesses are then another model's regions, not labels.
+        question: the project's question; None if none is learnt: guesses are then another model's regions, not labels.
         task_ids: tasks of the export that have annotations.
-        store: the project's; without it neither places nor shares are known.
+        store: the project's store; without it neither places nor shares are known.
     """
 
     def __init__(self, question: ChoiceQuestion | None, task_ids: Collection[int], store: ProjectStore | None) -> None:
@@ -71,7 +71,7 @@ class AskedUnder:
         """Queue → its strategy, and whether guesses were shown."""
 
     def of(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Provenance:
-        """What one annotation of an exported task was asked under."""
+        """How one annotation of an exported task came about."""
         snapshot = annotation.get("prediction") or {}
         if carried := carried_of(task, annotation):
             return provenance_from(carried)
@@ -93,11 +93,11 @@ class AskedUnder:
         return self._named(name, self._seen(snapshot))
 
     def _without_snapshot(self, task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Provenance:
-        """The queue that was served did not have the task.
+        """The provenance if the served queue did not contain the task.
 
-        Of a task's first answer the page was open since an earlier queue, which the query log knows. Later ones were
-        given without having been asked for, and imported ones came with the task: Label Studio notes nobody who
-        submitted them.
+        If it is the task's first answer, its page had been open since an earlier queue, which the query log knows.
+        Later answers were given without being asked for. Imported ones came with the task, which shows in that Label
+        Studio does not know who submitted them.
         """
         given = [each["id"] for each in task["annotations"] if each.get("updated_by")]
         logged = self._log.get(task["id"])
@@ -106,7 +106,7 @@ class AskedUnder:
         return self._asked(self._in_queue(logged.queue).get(task["id"], logged), None)
 
     def _named(self, name: str, seen: Provenance) -> Provenance:
-        """What a queue's name tells, where the store has no such queue; nothing of a task that it did not ask."""
+        """What the queue's name tells if the store lacks the queue; nothing for a task that the queue did not ask."""
         known = parse_queue_name(name)
         if known is None or self._queues.get(name) is not None:
             return seen
@@ -118,7 +118,7 @@ class AskedUnder:
         known = parse_queue_name(name)
         if self._question is None:
             return Provenance(model_version=known.version if known else name, guess_shown=bool(snapshot.get("result")))
-        label = label_of(snapshot.get("result"), self._question) or None  # an empty set is shown as nothing at all
+        label = label_of(snapshot.get("result"), self._question) or None  # an empty set is not shown at all
         parts = [part for part in snapshot.get("result") or () if isinstance(part, dict)]
         scores = [part.get("score") for part in parts if part.get("from_name") == self._question.control]
         sure = next((float(score) for score in scores if isinstance(score, int | float)), None)
@@ -158,7 +158,7 @@ class AskedUnder:
         return None
 
     def _in_queue(self, name: str) -> Mapping[int, QueryLogEntry]:
-        """Tasks of a queue that have annotations; none where the store does not have it."""
+        """Those tasks of a queue that have annotations; empty if the store does not have the queue."""
         if name not in self._queues:
             self._queues[name] = self._read(name)
         return self._queues[name] or {}
@@ -176,15 +176,15 @@ class AskedUnder:
 
 
 def carried_of(task: Mapping[str, Any], annotation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an earlier export carried of an annotation that was imported; empty of others."""
+    """What an earlier export stored about an annotation that was then imported; empty for other annotations."""
     meta = task.get("meta")
-    marks = meta.get(MARK) if isinstance(meta, dict) else None  # Label Studio takes lists there, too
+    marks = meta.get(MARK) if isinstance(meta, dict) else None  # Label Studio also accepts lists there
     found = marks.get(str(annotation.get("import_id"))) if isinstance(marks, dict) else None
     return found if isinstance(found, dict) and not annotation.get("prediction") else {}
 
 
 def provenance_from(found: Mapping[str, Any]) -> Provenance:
-    """What an export carried; what it does not know is left out."""
+    """The provenance that an export stored; unknown fields are ignored."""
     names = {field.name for field in fields(Provenance)}
     known = {name: value for name, value in found.items() if name in names}
     if isinstance(guess := known.get("guess"), list):
@@ -198,9 +198,9 @@ def _strategy_in(queue: str) -> str:
 
 
 def _was_open_before(annotation: Mapping[str, Any], snapshot: Mapping[str, Any]) -> bool:
-    """Whether the page was opened before the snapshot's queue was published: people then saw that of the queue before.
+    """Whether the page was opened before the snapshot's queue was published, so that it showed the previous queue.
 
-    The snapshot is taken when the answer comes. Both times are Label Studio's.
+    The snapshot is taken when the answer arrives. Both times are Label Studio's.
     """
     created, published = _time(annotation.get("created_at")), _time(snapshot.get("created_at"))
     changed = _time(annotation.get("updated_at"))

@@ -1,4 +1,4 @@
-"""Annotations as rows: one for each, with the task, the person, the agreement and what it was asked under."""
+"""Annotations as rows: one each, with the task, the person, the agreement and how the task was chosen."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ COLUMNS: Final = (
     "guess_shown",
     "predicted_label",
 )
-"""A row without its task's data.
+"""The columns of a row, without its task's data.
 
 ``control`` is the name of the question in the labeling config, ``problem`` says why an answer cannot be read,
-``lead_time`` is in seconds, ``split`` is ``train``, ``control`` or ``evaluation``; from ``strategy`` on see
-`provenance.Provenance`. ``predicted_label`` is the guess where people saw it. All that has to do with labels is of the
-first question that is learnt.
+``lead_time`` is in seconds, ``split`` is ``train``, ``control`` or ``evaluation``; for ``strategy`` and all after it
+see `provenance.Provenance`. ``predicted_label`` is the guess if people saw it. Everything about labels concerns the
+leading question.
 """
 TRAIN: Final = "train"
 NO_CONTROLS: Final = Controls()
 CARRIED: Final = ("annotator", "created_at", "updated_at")
-"""What Label Studio's own import replaces, beside what an annotation was asked under."""
+"""What Label Studio's own import replaces, in addition to dropping the provenance."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Given:
 
     raw: Mapping[str, Any]
     record: Annotation
-    """Without its label."""
+    """The annotation as a record, without its label."""
     annotator: str | int | None
     created_at: str
     updated_at: str
@@ -76,15 +76,15 @@ def annotation_rows(
 ) -> Iterator[dict[str, Any]]:
     """One row for each annotation of an export, in the order of tasks and annotations.
 
-    Where the question takes several choices, ``label`` and all other labels of a row are lists. Where more is asked,
-    ``answers`` has them all, by the names of their controls.
+    If the question allows several choices, ``label`` and all other labels of a row are lists. If the page asks more
+    than one question, ``answers`` has all answers by the names of their controls.
 
     Args:
-        tasks: as Label Studio exports them.
-        question: the first that is learnt; None where none is: rows have no ``label``.
+        tasks: in the form of Label Studio's export.
+        question: the leading question; None if none is learnt: rows then have no ``label``.
         emails: account id → e-mail address.
-        store: tells what the tasks were asked under.
-        controls: all that is asked.
+        store: tells how the tasks were chosen.
+        controls: all controls of the page.
     """
     ordered = sorted((task for task in tasks if task["annotations"]), key=lambda task: task["id"])
     under = AskedUnder(question, [task["id"] for task in ordered], store)
@@ -107,7 +107,7 @@ def _in_order(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _row(given: _Given, said: Answer, labels: Sequence[str], question: ChoiceQuestion | None) -> dict[str, Any]:
-    """What one annotation says, of a task that has these labels."""
+    """The columns for one annotation of a task with these labels."""
     agreed = None if question is None else _agreed(labels, question)
 
     def told(label: str | None) -> Any:
@@ -134,13 +134,13 @@ def _row(given: _Given, said: Answer, labels: Sequence[str], question: ChoiceQue
 
 
 def _agreed(labels: Sequence[str], question: ChoiceQuestion) -> str | None:
-    """What the people of a task agree on; a set in the order of the config."""
+    """What the people of a task agree on; a set in the config's order."""
     found = together(labels, sets=question.multiple)
     return pack(unpack(found), question.labels) if question.multiple and found is not None else found
 
 
 def carried(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a row, what Label Studio's own import would lose."""
+    """The part of a row that Label Studio's own import would lose."""
     return {name: row[name] for name in (*CARRIED, *asdict(Provenance()))}
 
 
@@ -168,7 +168,7 @@ def _given(
 
 
 def _split(task: Mapping[str, Any], given: Sequence[_Given]) -> str:
-    """What a task is for: held out, drawn at random to measure by, or to learn from."""
+    """What a task is used for: held out, drawn at random for measuring, or to learn from."""
     if Task(task["id"], task["data"]).is_evaluation:
         return EVALUATION
     return CONTROL if any(each.asked.share == CONTROL for each in given) else TRAIN

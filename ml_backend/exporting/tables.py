@@ -16,7 +16,7 @@ SHORT_URI: Final = 40
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], *, full: bool = False) -> str:
-    """The rows as CSV, with a column ``answer.<control>`` for each answer and ``data.<field>`` for each data field."""
+    """The rows as CSV, with a column ``answer.<control>`` per answer and ``data.<field>`` per data field."""
     controls = list(dict.fromkeys(name for row in rows for name in row.get("answers", ())))
     fields = list(dict.fromkeys(name for row in rows for name in row["data"]))
     buffer = io.StringIO()
@@ -30,12 +30,12 @@ def csv_text(rows: Sequence[Mapping[str, Any]], *, full: bool = False) -> str:
 
 
 def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as one list."""
+    """The rows as one JSON list."""
     return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    """A row a line. A line ends at a line feed alone: readers that split at others would break texts."""
+    """One row per line. Only a line feed ends a line: readers that split at other characters would break texts."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 

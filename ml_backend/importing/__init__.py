@@ -1,1 +1,1 @@
-"""Files that people bring: read into new tasks of Label Studio, with what cannot be kept told."""
+"""Reads files that people bring into new tasks, and reports whatever cannot be kept."""

@@ -1,6 +1,6 @@
-"""Image files for tasks: idx sets, image files as data URIs.
+"""Reads image files for tasks: idx sets, and files embedded as data URIs.
 
-Axes: ``N`` items, ``[N, H, W]`` uint8 images, 0 is background.
+Axes: ``N`` items; images are ``[N, H, W]`` uint8, 0 is background.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IDX_UINT8: Final = 0x08
 IMAGE_SUFFIXES: Final = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 MAX_EMBEDDED_BYTES: Final = 1_000_000
-"""Larger images make slow task lists; they are better served by URL."""
+"""Larger images make task lists slow, and are better served by URL."""
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -58,7 +58,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def idx_bytes(values: NDArray[np.uint8]) -> bytes:
-    """The idx file of an array, gzipped; equal arrays give equal bytes."""
+    """The gzipped idx file of an array; equal arrays give equal bytes."""
     header = bytes((0, 0, IDX_UINT8, values.ndim)) + np.array(values.shape, dtype=">u4").tobytes()
     return gzip.compress(header + values.tobytes(), compresslevel=6, mtime=0)
 
@@ -77,10 +77,10 @@ def png_data_uri(image: NDArray[np.uint8]) -> str:
 
 
 def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
-    """The data URI of an image file of so many bytes at most, unchanged.
+    """The data URI of an unchanged image file of at most ``most_bytes``.
 
     Raises:
-        BadItemError: it is no image, is damaged, or is too large to embed.
+        BadItemError: it is not an image, is damaged, or is too large to embed.
         DataError: it cannot be read at all.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
@@ -89,7 +89,7 @@ def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
         raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {most_bytes:,}); use URLs")
     raw = read_bytes(path)
     try:
-        thumbnail(raw)  # all of it is decoded: what is damaged shows here, not to annotators
+        thumbnail(raw)  # decodes all of it, so that damage is found here and not by annotators
         mime = Image.MIME[header(raw).format]
     except BadItemError as exc:
         raise BadItemError(f"{path}: {exc}") from exc

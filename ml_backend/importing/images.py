@@ -1,4 +1,4 @@
-"""Pictures that are imported as files: a folder of them, or idx files (MNIST's format)."""
+"""Imports pictures as files: from a folder, or from idx files (MNIST's format)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ml_backend.importing.items import ImportItem
 
 
 def image_folder(folder: Path) -> Iterator[ImportItem | BadItemError]:
-    """The images of a folder, embedded; those in folders below it are labelled with the folder's name."""
+    """The images of a folder, embedded. Those in subfolders are labelled with the subfolder's name."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in paths):
         raise DataError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)}), in it or in folders below it")
@@ -25,7 +25,7 @@ def image_folder(folder: Path) -> Iterator[ImportItem | BadItemError]:
 
 
 def idx_images(path: Path) -> Path | None:
-    """The idx images file that is meant; None where a folder holds none."""
+    """The idx images file at this path; None if a folder holds none."""
     if path.is_file():
         return path
     found = sorted(
@@ -37,7 +37,7 @@ def idx_images(path: Path) -> Path | None:
 
 
 def idx_pair(path: Path, labels_path: Path | None) -> Iterator[ImportItem | BadItemError]:
-    """The images of an idx file, with the labels of another, or of the one beside it."""
+    """The images of an idx file, with labels from the given file or the one beside it."""
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
     if labels_path is None and beside != path and beside.is_file():
         labels_path = beside

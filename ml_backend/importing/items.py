@@ -1,7 +1,7 @@
-"""Rows of a file → what they bring: the task's data, a label, people's answers, predictions.
+"""Reads from a row of a file what it contributes: the task's data, a label, people's answers, predictions.
 
-A row may be a plain one, a task as Label Studio imports and exports it (JSON), a row of its JSON-MIN, CSV or TSV
-export, or a row of ``lsal export``.
+A row may be a plain one, a task in the form of Label Studio's import and export (JSON), a row of its JSON-MIN, CSV or
+TSV export, or a row of ``lsal export``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.label_studio.queue_names import parse_queue_name
 
 MIN_COLUMNS: Final = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
-"""What Label Studio's flat exports add to a task's data; the answers stand in columns named like their controls."""
+"""Columns that Label Studio's flat exports add to a task's data. The answers are in columns named after their
+controls."""
 MIN_MARKS: Final = frozenset({"id", "annotator", "annotation_id"})
-"""By these a row of such an export is known."""
+"""The columns that identify a row of such an export."""
 OWN_COLUMNS: Final = frozenset({"task_id", "annotation_id", "label", "annotator"})
-"""By these a row of ``lsal export`` is known."""
+"""The columns that identify a row of ``lsal export``."""
 DATA_PREFIX: Final = "data."
-"""Begins the columns of task data fields in tables of ``lsal export``."""
+"""Prefix of the columns of task data fields in tables of ``lsal export``."""
 LOST_OF_TASKS: Final = ("drafts", "comments", "comment_authors", "file_upload")
 OF_TASKS: Final = frozenset(
     (
@@ -46,9 +47,9 @@ OF_TASKS: Final = frozenset(
         *LOST_OF_TASKS,
     )
 )
-"""Fields that a task of Label Studio has; those that are none of it are said."""
+"""Fields that a task of Label Studio has; any other field is reported."""
 CARRIED: Final = "active_learning"
-"""Field of a task's ``meta`` in which exports of ours carry what Label Studio's import loses, by annotation."""
+"""Field of a task's ``meta`` in which our exports carry what Label Studio's import drops, by annotation."""
 LARGEST_ID: Final = 2**63
 TIMES: Final = ("created_at", "updated_at")
 TRUE: Final = (True, 1, "true", "True", "1")
@@ -56,31 +57,31 @@ TRUE: Final = (True, 1, "true", "True", "1")
 
 @dataclass(frozen=True)
 class ImportItem:
-    """One item as found."""
+    """One item as it was found."""
 
     where: str
     fields: Mapping[str, Any]
     """The task's data."""
     label: Any = None
     annotations: tuple[dict[str, Any], ...] = ()
-    """People's answers, as Label Studio imports them; ``completed_by`` is as in the file."""
+    """People's answers in the form of Label Studio's import; ``completed_by`` is as in the file."""
     predictions: tuple[dict[str, Any], ...] = ()
     meta: Any = None
     is_task: bool = False
-    """The fields are a task's data, which stay as they are."""
+    """Whether the fields are a task's data, which are kept as they are."""
     columns: Mapping[str, Any] = field(default_factory=dict)
-    """Of a row of ``lsal export``, all: ``consensus_label`` may be wanted as the label. Of a task, what is beside its
-    data and not Label Studio's: a label, perhaps."""
+    """For a row of ``lsal export``, all columns, because ``consensus_label`` may be wanted as the label. For a task,
+    everything beside its data that is not Label Studio's own, which may include a label."""
 
 
 @dataclass
 class Remarks:
-    """What is said about a file as a whole: what cannot be kept of it, and answers that count for nothing."""
+    """Remarks on a file as a whole: what cannot be kept, and answers that do not count."""
 
     lost: Counter[str] = field(default_factory=Counter)
-    """What is not kept → how often it is there."""
+    """What is not kept → how often it occurs."""
     lines: list[str] = field(default_factory=list)
-    """A line for each answer or prediction that is left out of its task, or does not count."""
+    """One line for each answer or prediction that is left out of its task or does not count."""
 
 
 def is_export(columns: Collection[str]) -> bool:
@@ -89,21 +90,24 @@ def is_export(columns: Collection[str]) -> bool:
 
 
 def is_plain(row: Mapping[str, Any]) -> bool:
-    """Whether a row is neither a task nor of an export: its fields are the task's, and a label perhaps."""
+    """Whether a row is plain: neither a task nor from an export.
+
+    Its fields are then the task's, and perhaps a label.
+    """
     return not (is_export(row.keys()) or row.keys() >= MIN_MARKS or isinstance(row.get("data"), Mapping))
 
 
 def item_of(where: str, row: Mapping[str, Any], question: ChoiceQuestion | None, remarks: Remarks) -> ImportItem:
-    """What a row brings.
+    """What a row contributes.
 
     Args:
-        where: its place.
+        where: its place, for messages.
         row: as the file has it.
         question: what the project asks; None: answers to any single choice are labels.
-        remarks: takes what is not kept.
+        remarks: collects what is not kept.
 
     Raises:
-        BadItemError: it is no task.
+        BadItemError: it is not a task.
     """
     if is_export(row.keys()):
         return _own_row(where, row, question, remarks)
@@ -119,7 +123,7 @@ def item_of(where: str, row: Mapping[str, Any], question: ChoiceQuestion | None,
     meta = row.get("meta") if isinstance(row.get("meta"), dict | list) else None
     marks = meta.get(CARRIED) if isinstance(meta, dict) else None
     carried = marks if isinstance(marks, dict) else {}
-    # Before 1.0, annotations were called completions.
+    # Before 1.0, Label Studio called annotations "completions".
     given = row.get("annotations", row.get("completions"))
     annotations = tuple(_annotations(where, given, question, remarks, carried))
     predictions = tuple(_predictions(where, row.get("predictions"), remarks))
@@ -144,7 +148,7 @@ def _annotations(
 
 
 def _remark(place: str, kept: Mapping[str, Any], question: ChoiceQuestion | None, remarks: Remarks) -> None:
-    """Say that an answer counts for nothing, and why."""
+    """Report an answer that does not count, with the reason."""
     if question is None or kept["was_cancelled"]:
         return
     answer = read_answer(kept["result"], question)
@@ -159,9 +163,9 @@ def _remark(place: str, kept: Mapping[str, Any], question: ChoiceQuestion | None
 
 
 def _annotation(found: Mapping[str, Any], remarks: Remarks, *, carried: bool = False) -> dict[str, Any]:
-    """An annotation as Label Studio's import takes it, which keeps the number as ``import_id``: our exports look there.
+    """An annotation in the form of Label Studio's import, which keeps the id as ``import_id``, where our exports look.
 
-    ``carried`` says that the task's ``meta`` has what the import loses.
+    ``carried`` says whether the task's ``meta`` has what the import drops.
     """
     if not carried:
         remarks.lost["times of answers"] += any(found.get(name) for name in TIMES)
@@ -207,7 +211,7 @@ def _number(value: Any) -> float | None:
 
 
 def _flat_row(where: str, row: Mapping[str, Any], question: ChoiceQuestion, remarks: Remarks) -> ImportItem:
-    """A row of Label Studio's JSON-MIN, CSV or TSV export: a task, with one answer or none."""
+    """A row of Label Studio's JSON-MIN, CSV or TSV export: a task with one answer at most."""
     data = {name: value for name, value in row.items() if name not in MIN_COLUMNS and name != question.control}
     if row["annotation_id"] in (None, ""):
         return ImportItem(where, data)
@@ -251,7 +255,7 @@ def _answer(
 
 
 def _cell(value: Any) -> Any:
-    """A cell of a CSV file of ours: lists and objects stand there as JSON."""
+    """A cell of one of our CSV files, in which lists and objects are JSON."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)

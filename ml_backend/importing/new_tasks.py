@@ -1,4 +1,4 @@
-"""New tasks into Label Studio: as rows with their labels and their split, each content once."""
+"""Imports new tasks into Label Studio, with their labels and their split, each content only once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ml_backend.records import EVALUATION_FIELD, EVALUATION_SPLIT, Progress, no_
 KEY_FIELD: Final = "import_key"
 """Task data field that holds the content key."""
 BATCH: Final = 1_000
-"""Tasks in one call."""
+"""Number of tasks in one call."""
 MOST_CHARACTERS: Final = 50_000_000
-"""Of the data of one call's tasks; Label Studio takes 250 MB."""
+"""Characters in the data of one call's tasks; Label Studio accepts 250 MB."""
 MOST_REFUSED: Final = 100
-"""Rows that Label Studio may refuse; where more are, it is not the rows."""
+"""Rows that Label Studio may refuse; if more are refused, the rows are not the cause."""
 SHOWN_REFUSAL: Final = 300
-"""Characters of its reason, which repeats the row."""
+"""Characters of Label Studio's reason that are shown, because the reason repeats the row."""
 
 
 def known_keys(client: LabelStudioClient, project_id: int, question: ChoiceQuestion) -> set[str]:
-    """Keys of the tasks that are in the project, whoever imported them."""
+    """Keys of the tasks already in the project, whoever imported them."""
     keys = set()
     for page in client.all_tasks(project_id):
         for row in page:
@@ -37,7 +37,10 @@ def known_keys(client: LabelStudioClient, project_id: int, question: ChoiceQuest
 def import_row(
     task: NewTask, question: ChoiceQuestion, evaluation: set[str], *, with_labels: bool = True
 ) -> dict[str, Any]:
-    """One task as Label Studio imports it. Held-out labels count as ground truth there, others do not."""
+    """One task in the form of Label Studio's import.
+
+    Labels of held-out tasks are marked as ground truth, others are not.
+    """
     held_out = task.key in evaluation
     data = task.data | {KEY_FIELD: task.key} | ({EVALUATION_FIELD: EVALUATION_SPLIT} if held_out else {})
     row: dict[str, Any] = {"data": data}
@@ -56,7 +59,7 @@ def import_row(
 
 
 Refused = Callable[[int, str], None]
-"""Gets the position of a row that Label Studio does not take, and why."""
+"""Called with the position of a row that Label Studio refused, and the reason."""
 
 
 def send(
@@ -69,20 +72,20 @@ def send(
     refused: Refused | None = None,
     rest: str = "run the same command again for the rest",
 ) -> list[int | None]:
-    """Import in batches; the tasks' ids in the order of the rows, None for a row that was refused.
+    """Import in batches. Returns the tasks' ids in the order of the rows, None for each row that was refused.
 
     Args:
-        client: Label Studio.
+        client: client of Label Studio.
         project_id: the project.
-        rows: as it imports them.
-        progress: gets how many are in.
-        batch: rows in one call.
-        refused: takes the rows that Label Studio refuses; it takes or refuses a call as a whole, so they are looked for
-            by halves. Without it, they are an error.
-        rest: what becomes of the others where a batch failed.
+        rows: in the form of Label Studio's import.
+        progress: called with the number of rows imported so far.
+        batch: rows per call.
+        refused: called with each row that Label Studio refuses. It accepts or refuses a call as a whole, so such rows
+            are found by halving. Without it, a refusal is an error.
+        rest: what to do about the remaining rows if a batch fails, for the error message.
 
     Raises:
-        LabelStudioError: a batch failed; those before it are in Label Studio.
+        LabelStudioError: a batch failed; the batches before it are in Label Studio.
     """
     sending = _Sending(client, project_id, rows, refused)
     done = 0
@@ -97,7 +100,7 @@ def send(
 
 
 class _Sending:
-    """One import: the ids so far, and the patience with rows that are refused."""
+    """One import: the ids so far, and how many more rows may be refused."""
 
     def __init__(
         self, client: LabelStudioClient, project_id: int, rows: Sequence[Mapping[str, Any]], refused: Refused | None
@@ -107,7 +110,7 @@ class _Sending:
         self.ids: list[int | None] = [None] * len(rows)
 
     def send(self, start: int, end: int) -> None:
-        """Send some rows in one call; where it is refused, and rows may be, by halves."""
+        """Send some rows in one call. If they are refused, and single rows may be, try each half."""
         try:
             self.ids[start:end] = self._client.import_tasks(self._project_id, self._rows[start:end])
         except LabelStudioRejected as exc:
@@ -123,7 +126,7 @@ class _Sending:
 
 
 def _parts(rows: Sequence[Mapping[str, Any]], batch: int) -> Iterator[tuple[int, int]]:
-    """Where each call starts and ends: so many rows at most, and not too many characters of embedded pictures."""
+    """Where each call begins and ends: a limited number of rows, and not too many characters of embedded pictures."""
     start = size = 0
     for place, row in enumerate(rows):
         weight = sum(len(value) for value in row["data"].values() if isinstance(value, str))

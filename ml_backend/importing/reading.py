@@ -1,7 +1,7 @@
-"""Import files read into new tasks: tables, JSON, JSON Lines, plain lines, exports, folders of images, idx pairs.
+"""Reads import files into new tasks: tables, JSON, JSON Lines, plain lines, exports, folders of images, idx pairs.
 
-What is wrong with a whole file raises `DataError`. What is wrong with one item leaves that item out and is told in a
-line with the file and the place; the rest is read.
+A problem with a whole file raises `DataError`. An item with a problem is left out and reported in a line with its file
+and place; all others are read.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ from ml_backend.label_studio.url_kinds import KINDS, is_readable
 
 IMAGE_TAG: Final = "Image"
 TEXT_COLUMNS: Final = ("text", "headline_text", "headline", "title")
-"""Header names that are taken for the text, in this order."""
+"""Column names that are taken for the text, in this order."""
 IMAGE_COLUMNS: Final = ("image", "url")
-"""Field names that are taken for the image where ``text_column`` is not given and there is no ``value_key``."""
+"""Field names that are taken for the image, if ``text_column`` is not given and there is no ``value_key``."""
 SHORTENED: Final = " characters)"
-"""Ends an embedded image in a CSV export that left it out."""
+"""The end of an embedded image that a CSV export shortened."""
 
 ANY: Final = ChoiceQuestion("", "", "", "", (), multiple=True)
-"""Stands for a question that no project says: its labels are those that come, one or several an item."""
+"""Takes the place of a question if no project is known: any label is accepted, one or several per item."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class NewTask:
-    """A task to create. ``key`` is `content_key` of its text or image, ``label`` a known answer or None."""
+    """A task to create. ``key`` is the `content_key` of its text or image, ``label`` a known answer or None."""
 
     data: dict[str, Any]
     label: str | None
     key: str
     where: str = ""
-    """File and line, or item number: for messages."""
+    """File and line or item number, for messages."""
     annotations: tuple[dict[str, Any], ...] = ()
-    """People's answers, where the file has them as Label Studio does: ``label`` is the last of them."""
+    """People's answers, if the file has them in Label Studio's form; ``label`` is then the last of them."""
     predictions: tuple[dict[str, Any], ...] = ()
     meta: Any = None
 
 
 @dataclass(frozen=True)
 class TaskFields:
-    """What of a row or object becomes a task, and of what project."""
+    """Which part of a row or object becomes a task, and for which project."""
 
     object_tag: str
-    """The object tag of the labeling config, "Image" or "Text"."""
+    """The object tag of the labeling config: "Image" or "Text"."""
     value_key: str
-    """The task data field that this tag shows (``$text`` is "text")."""
+    """The task data field that this tag shows; "text" for ``$text``."""
     label_column: str | None = None
-    """The column or key that holds the label. Without it, only the annotations of Label Studio tasks, folder names and
-    idx labels give labels."""
+    """The column or key that holds the label. Without it, labels come only from the annotations of Label Studio tasks,
+    from folder names and from idx labels."""
     text_column: str | None = None
-    """The column or key that holds the text or image; by default ``value_key``, else a usual name."""
+    """The column or key that holds the text or image; by default ``value_key``, otherwise a usual name."""
     question: ChoiceQuestion | None = None
-    """What the project asks; without it, the last answer to any question is the label, or its set."""
+    """What the project asks. Without it, the last answer to any question is the label."""
 
     @property
     def is_image(self) -> bool:
@@ -88,7 +88,7 @@ class TaskFields:
 
 
 def content_key(value: str) -> str:
-    """A stable key of a text or an image URI: equal content, equal key (SHA-256, 32 hex digits; outer spaces aside)."""
+    """A stable key: equal content gives an equal key (SHA-256, 32 hex digits; outer spaces are ignored)."""
     return hashlib.sha256(value.strip().encode("utf-8", errors="surrogatepass")).hexdigest()[:32]
 
 
@@ -102,18 +102,18 @@ def read_tasks(
 ) -> Iterator[NewTask]:
     """Read tasks from a file or folder, lazily.
 
-    A CSV or TSV file needs a header row. A JSON file holds a list of Label Studio tasks or plain objects, or one of
-    them; a JSONL file has one such object on each line, a text file one text or URL. The files of an image folder are
+    A CSV or TSV file needs a header row. A JSON file holds a list of Label Studio tasks or plain objects, or a single
+    one; a JSONL file has one such object on each line, a text file one text or URL. The files of an image folder are
     embedded as data URIs; in ``<label>/<name>.png`` the folder is the label. An idx images file (or a folder with one)
-    takes the labels from ``labels_path`` or the file beside it. Other columns and keys are kept in the task's data,
+    gets its labels from ``labels_path`` or from the file beside it. Other columns and keys are kept in the task's data,
     except the label's.
 
     Args:
         path: the file or folder.
         fields: what becomes a task.
         labels_path: the idx labels file.
-        problems: takes a line for each item that was left out; without it, they are logged as warnings.
-        remarks: takes what cannot be kept.
+        problems: collects a line for each item that was left out; without it, these are logged as warnings.
+        remarks: collects what cannot be kept.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
@@ -148,7 +148,7 @@ def _items(path: Path, fields: TaskFields, remarks: Remarks) -> Iterator[ImportI
 
 
 def _check_columns(path: Path, fields: TaskFields) -> None:
-    """Refuse a table without the columns that are needed: each of its rows would be left out."""
+    """Refuse a table without the needed columns, because every one of its rows would be left out."""
     header = columns_of(path)
     if not header or is_export(header):
         return
@@ -176,10 +176,10 @@ def _tasks(
 
 
 def _task(item: ImportItem, fields: TaskFields, remarks: Remarks) -> NewTask:
-    """A task of an item.
+    """Make a task from an item.
 
     Raises:
-        BadItemError: there is nothing to show in it, or its label is none.
+        BadItemError: it has nothing to show, or its label is not one.
     """
     if item.is_task:
         remarks.lost.update(
@@ -199,12 +199,12 @@ def _task(item: ImportItem, fields: TaskFields, remarks: Remarks) -> NewTask:
 
 
 def _checked(value: Any, name: str, fields: TaskFields) -> Any:
-    """The text of an item, every character as it was, or its image's or text's URL, without the white space around."""
+    """Check and return what is shown: a text unchanged, a URL without surrounding white space."""
     what = "image" if fields.is_image else "text"
     if value is None or (isinstance(value, str) and not value.strip()):
         raise BadItemError(f'the {what} in "{name}" is empty')
     if fields.question is not None and fields.question.parts and not fields.question.shown_as:
-        return value  # a list of pictures, or what numbers of the task stand for: the page says what it is
+        return value  # a list of pictures, or an object whose place numbers take: the page knows what it is
     if not fields.is_image and isinstance(value, int | float) and not isinstance(value, bool):
         return value
     if fields.question is not None and fields.question.markup == PARAGRAPHS and not fields.question.by_url:
@@ -256,7 +256,7 @@ def _annotated_label(item: ImportItem, question: ChoiceQuestion | None) -> str |
 
 
 def _any_question(result: list[Any]) -> ChoiceQuestion | None:
-    """The question that the first choice of a result answers, where no project says which one counts."""
+    """The question that the first choice of a result answers, if no project says which question counts."""
     for region in result:
         if isinstance(region, dict) and isinstance(region.get("value"), dict) and "choices" in region["value"]:
             control: Any = region.get("from_name")  # None in results that name no control

@@ -1,7 +1,7 @@
-"""Text files that are imported → rows with their places: CSV with any usual separator, JSON, JSON Lines, plain lines.
+"""Reads text files into rows with their places: CSV with any usual separator, JSON, JSON Lines, plain lines.
 
-A row that cannot be read is a `BadItemError` in its place; the others are read. Label Studio's own import takes the
-same kinds of file (its `data_import/models.py`), and refuses a whole file where one row is bad.
+An unreadable row becomes a `BadItemError` in its place, and the others are read. Label Studio's own import accepts the
+same kinds of file (its `data_import/models.py`), but refuses the whole file if one row is bad.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ml_backend.files import read_text
 
 Row = Mapping[str, Any] | BadItemError
 Cells = Iterator[tuple[int, list[str] | str]]
-"""Rows of a table with the number of their first line; in the place of one that cannot be read, why."""
+"""Rows of a table with the number of their first line; a text instead of the cells says why a row cannot be read."""
 TABLES: Final = (".csv", ".tsv")
 LINES: Final = (".jsonl", ".ndjson")
 TEXTS: Final = (*TABLES, *LINES, ".json", ".txt")
-"""Endings of the files that are read here."""
+"""Endings of the files that can be read."""
 SEPARATORS: Final = (",", ";", "\t")
 TOLD: Final = "sep="
 LONGEST_CELL: Final = 2**31 - 1
-"""Characters; Python's csv reads 131,072 unless told otherwise, less than an embedded picture."""
+"""Characters. By default Python's csv reads only 131,072, less than an embedded picture."""
 DEEPEST: Final = 100
-"""Nested lists and objects of one row."""
+"""How deep lists and objects may be nested in a row."""
 BLANK: Final = ""
 """Name of the field that holds a line of a text file."""
 
@@ -63,14 +63,14 @@ def columns_of(path: Path) -> tuple[str, ...]:
 
 
 def separator_of(text: str) -> str:
-    """What separates the columns of a table: the one of comma, semicolon and tab that its first line has most of.
+    """The separator of a table's columns: of comma, semicolon and tab the most frequent one in its first line.
 
-    A spreadsheet may say it before all else: ``sep=;``.
+    A spreadsheet may also state it in a line before everything else: ``sep=;``.
     """
     first = next((line for line in text.splitlines() if line.strip()), "")
     if (told := first.strip()[len(TOLD) :]) in SEPARATORS and first.startswith(TOLD):
         return told
-    return max(SEPARATORS, key=first.count)  # of equally many the comma
+    return max(SEPARATORS, key=first.count)  # the comma, if there is a tie
 
 
 def _table(path: Path, text: str, separator: str) -> Iterator[tuple[str, Row]]:
@@ -83,7 +83,10 @@ def _table(path: Path, text: str, separator: str) -> Iterator[tuple[str, Row]]:
 
 
 def _header(found: Cells) -> list[str]:
-    """The names of the columns. One without a name, as pandas writes its index, gets the name that pandas reads."""
+    """The names of the columns.
+
+    One without a name (pandas writes its index like that) gets the name that pandas gives it.
+    """
     for _, row in found:
         if not isinstance(row, list):
             return []
@@ -105,7 +108,7 @@ def _named(path: Path, header: Sequence[str], found: Cells) -> Iterator[tuple[st
 
 
 def _cells(lines: Sequence[str], separator: str) -> Cells:
-    """The rows of a table. A quote that is never closed would take all that follows: its line is left out alone."""
+    """The rows of a table. An unclosed quote would swallow all following lines, so only its own line is left out."""
     csv.field_size_limit(LONGEST_CELL)
     start = 0
     while start < len(lines):
@@ -123,7 +126,7 @@ def _cells(lines: Sequence[str], separator: str) -> Cells:
 
 
 def _alone(line: str, separator: str) -> list[str] | str:
-    """The cells of a line with quotes where none belong, as other readers take them."""
+    """The cells of a line with misplaced quotes, read as other readers do."""
     try:
         return next(csv.reader([line], delimiter=separator, strict=True), [])
     except csv.Error as exc:
@@ -167,10 +170,10 @@ def _plain_lines(path: Path, text: str) -> Iterator[tuple[str, Row]]:
 
 
 def _parsed(text: str) -> Any:
-    """JSON. Numbers that JSON does not have are infinite: their row is refused, not the file.
+    """Parse JSON. Numbers that JSON does not allow become infinite, so that only their row is refused, not the file.
 
     Raises:
-        ValueError: no JSON, or nested too deep for Python.
+        ValueError: it is not JSON, or nested too deep for Python.
     """
     try:
         return json.loads(text, parse_constant=_no_number, parse_int=_whole)
@@ -199,7 +202,7 @@ def _checked(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Row]]:
 
 
 def _problem(item: Any) -> str | None:
-    """Why Label Studio cannot keep a value; None where it can."""
+    """Why Label Studio cannot store a value; None if it can."""
     level = [item]
     for _ in range(DEEPEST):
         if not level:

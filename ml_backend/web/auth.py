@@ -1,6 +1,6 @@
-"""Who may ask what: our own names, the password, and the webhook's secret.
+"""Decides who may request what, by host name, password and webhook secret.
 
-The same doorkeeper stands before a request's body is read (`listening`) and before it is answered (`add_auth`).
+The same doorkeeper is asked before a request's body is read (`listening`) and before it is answered (`add_auth`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ml_backend.web.hosts import AllowedHosts
 from ml_backend.web.limits import body_limit
 
 OPEN_PATHS: Final = frozenset({"/", "/health"})
-"""Answered without a password: container health checks know none."""
+"""Answered without a password, because container health checks have none."""
 WEBHOOK_PATH: Final = "/webhook"
 TELLS_NEWS: Final = "tells_news"
-"""Name in ``flask.g``: whether a request was let in for its webhook's secret alone."""
+"""Name in ``flask.g``: whether a request was let in only because of its webhook secret."""
 CHALLENGE: Final = 'Basic realm="ML backend"'
 WRONG: Final = "Wrong or missing basic auth: set the backend's user and password in Settings > Model."
 
@@ -39,7 +39,7 @@ class Refusal:
 
 
 class Doorkeeper:
-    """Decides who may ask what. Safe to share between threads.
+    """Decides who may request what. Safe to share between threads.
 
     Args:
         settings: the installation's.
@@ -67,11 +67,11 @@ class Doorkeeper:
 
     @property
     def asks(self) -> bool:
-        """Whether a password is asked for at all."""
+        """Whether a password is needed at all."""
         return self._login is not None
 
     def foreign_host(self, host: str) -> Refusal | None:
-        """Why a request for this ``Host`` is not ours."""
+        """Why a request with this ``Host`` is not for us; None if it is."""
         if self.hosts.allows(host):
             return None
         return Refusal(
@@ -83,7 +83,7 @@ class Doorkeeper:
     def stranger(
         self, path: str, authorization: str | None, webhook_secret: str | None, address: str
     ) -> Refusal | None:
-        """Why whoever sends these headers may not ask for this path."""
+        """Why the sender of these headers may not request this path; None if they may."""
         if self._login is None or path in OPEN_PATHS or self.is_webhook(path, webhook_secret):
             return None
         given = _basic(authorization)
@@ -102,14 +102,14 @@ class Doorkeeper:
         return hmac.compare_digest(told, right)
 
     def is_webhook(self, path: str, webhook_secret: str | None) -> bool:
-        """Whether a request is one of our own webhooks': its secret opens this one path."""
+        """Whether a request comes from one of our own webhooks, whose secret opens only this path."""
         if path != WEBHOOK_PATH or not webhook_secret:
             return False
         given = webhook_secret.encode()
         return any(hmac.compare_digest(given, secret.encode()) for secret in self._webhook_secrets())
 
     def too_large(self, path: str, length: int) -> Refusal | None:
-        """Why a body of this length is not read."""
+        """Why a body of this length is not read; None if it is."""
         most = body_limit(path)
         if length <= most:
             return None
@@ -144,20 +144,20 @@ def add_auth(app: Flask, doorkeeper: Doorkeeper, secret_header: str) -> None:
 
 
 def _basic(header: str | None) -> tuple[str, str] | None:
-    """User and password of an ``Authorization`` header; None where it is of another kind, or none at all."""
+    """User and password of an ``Authorization`` header; None if there is none, or one of another kind."""
     kind, _, encoded = (header or "").partition(" ")
     if kind.lower() != "basic":
         return None
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True)
-    except ValueError:  # also where it is not ASCII
+    except ValueError:  # also raised for non-ASCII text
         return None
     user, _, password = _text(decoded).partition(":")
     return user, password
 
 
 def _text(content: bytes) -> str:
-    """UTF-8, or Latin-1: Label Studio sends what it was given in the second, where that has it."""
+    """Decode UTF-8 or Latin-1, which Label Studio uses whenever the text fits into it."""
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The routes that Label Studio asks of every ML backend."""
+"""The routes that Label Studio requests of every ML backend."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ml_backend.web.services import services
 
 log = logging.getLogger(__name__)
 MODEL_CLASS: Final = "ActiveLearningBackend"
-"""What Label Studio is told; label-studio-ml's own server tells the class that we have there."""
+"""What Label Studio is told; label-studio-ml's own server reports the class that we have there."""
 blueprint = Blueprint("connector", __name__)
 
 
@@ -36,7 +36,7 @@ def health() -> Response:
 @blueprint.post("/setup")
 def setup() -> Response:
     """Connect a project: check its labeling config (`schema`) and extra params, and answer the served version."""
-    # The body also holds a host name and the project creator's token: neither is used, nor logged.
+    # The body also holds a host name and the project creator's token. Neither is used or logged.
     body, settings = json_body(), services().settings
     uid = project_uid(body.get("project"))
     params = read_extra_params(body.get("extra_params"))
@@ -50,7 +50,7 @@ def setup() -> Response:
         )
     if confirmed is None and params:
         raise ConfigurationError("Extra params cannot be kept: set LABEL_STUDIO_API_KEY, and restart the backend.")
-    if confirmed is None:  # nobody to ask: nothing is kept of a project that may be made up
+    if confirmed is None:  # nobody can confirm the project, which may be made up, so nothing about it is stored
         return jsonify(model_version=UNTRAINED)
     set_extra_params(settings, uid, params)
     _tell_of_config(uid, predictor)
@@ -80,7 +80,7 @@ def predict() -> Response:
 @blueprint.route("/versions", methods=["GET", "POST"])
 def versions() -> Response:
     """Names of the stored versions of `project`."""
-    # Label Studio sends GET with no body and no project: it gets an empty list.
+    # Label Studio sends GET without a body or project, and gets an empty list.
     body = any_json()
     uid = request.args.get("project") or (body.get("project") if isinstance(body, dict) else None)
     return jsonify(versions=stores_of(services().settings).get(project_uid(uid)).versions() if uid else [])
@@ -99,7 +99,7 @@ def validate() -> Response:
 @blueprint.post("/delete")
 def delete() -> Response:
     """The backend was disconnected from a project; its versions are kept."""
-    # Connecting again resumes with them.
+    # Connecting again continues with them.
     return jsonify(status="ok", detail="versions are kept in the model folder")
 
 
@@ -111,7 +111,7 @@ def duplicate_model() -> Response:
 
 
 def _tell_of_config(uid: str, predictor: Predictor) -> None:
-    """Log what there is to know about a project's labeling config, once: Label Studio sets up at each look at it."""
+    """Log what is worth knowing about a labeling config, once: Label Studio calls /setup whenever it looks."""
     about, told = (predictor.config_warnings, predictor.config_notes), services().told_of_config
     if told.get(uid) == about:
         return

@@ -1,4 +1,4 @@
-"""Errors as answers: one JSON body for all, and a status line that says why."""
+"""Errors as answers: the same JSON body for all, and a status line that gives the reason."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 TAG: Final = re.compile(r"<([^<>]{0,200})>")
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LONGEST_REASON: Final = 500
-"""Characters of a status line's reason: what is longer, clients refuse."""
+"""Characters of a status line's reason; clients refuse longer ones."""
 LONGEST_MESSAGE: Final = 5_000
-"""Characters of an error's message: it may quote what was sent."""
+"""Characters of an error's message, which may quote what was sent."""
 STATUSES: Final = (
     (LabelConfigError, 422),
     (RequestTooLarge, 422),
@@ -33,14 +33,14 @@ STATUSES: Final = (
 
 
 def add_error_handlers(app: Flask) -> None:
-    """Answer every error by `error_response`."""
+    """Answer every error with `error_response`."""
     app.register_error_handler(ActiveLearningError, _own_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _any_error)
 
 
 def error_response(status: int, message: str) -> Response:
-    """The one form that errors have."""
+    """The form that all errors have."""
     if len(message) > LONGEST_MESSAGE:
         message = f"{message[:LONGEST_MESSAGE]}..."
     response = jsonify(error=message)
@@ -49,10 +49,10 @@ def error_response(status: int, message: str) -> Response:
 
 
 def reason_phrase(message: str) -> str:
-    """A message as the reason of a status line.
+    """A message in the form of a status line's reason.
 
-    Label Studio shows its users nothing of an answer's body, only this, and that as HTML: "<Choices>" would be a tag
-    there, and vanish.
+    Label Studio shows its users only this, nothing of the body, and shows it as HTML: "<Choices>" would be taken for a
+    tag and vanish.
     """
     line = UNPRINTABLE.sub("", TAG.sub(r"\1", " ".join(message.split()))).replace("<", "(")
     line = line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..."

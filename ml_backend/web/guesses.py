@@ -1,4 +1,4 @@
-"""Guesses at the password: after some wrong ones an address has to wait, and the log says so."""
+"""Limits guesses at the password: after some wrong ones an address has to wait, and the log says so."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 MOST_WRONG: Final = 10
-"""Wrong passwords of one address within the span; a person mistypes less often."""
+"""Wrong passwords from one address within the span; people mistype less often."""
 SPAN: Final = 60.0
-"""Seconds in which they are counted, and for which the address then waits."""
+"""Seconds during which wrong passwords are counted, and for which the address then has to wait."""
 MOST_ADDRESSES: Final = 10_000
-"""Addresses that are remembered; the oldest are forgotten."""
+"""Addresses that are remembered; the oldest are dropped."""
 
 
 class Guesses:
@@ -24,7 +24,7 @@ class Guesses:
 
     Args:
         clock: monotonic seconds.
-        most: wrong ones that an address may send within ``span``.
+        most: wrong passwords that an address may send within ``span``.
         span: seconds.
     """
 
@@ -36,13 +36,13 @@ class Guesses:
         self._lock = Lock()
 
     def wait(self, address: str) -> float:
-        """Seconds until another password of this address is looked at; 0 where it is at once."""
+        """Seconds until another password from this address is checked; 0 if it is checked at once."""
         with self._lock:
             times = self._recent(network(address))
             return times[-1] + self._span - self._clock() if len(times) >= self._most else 0.0
 
     def wrong(self, address: str) -> None:
-        """This address sent a wrong password."""
+        """Note that this address sent a wrong password."""
         key = network(address)
         with self._lock:
             times = self._wrong[key] = self._recent(key)
@@ -51,7 +51,7 @@ class Guesses:
             while len(self._wrong) > MOST_ADDRESSES:
                 self._wrong.popitem(last=False)
             count = len(times)
-        if count in (1, self._most):  # not each: the log must not fill, either
+        if count in (1, self._most):  # not every time, so that the log does not fill up either
             held = f"; it has to wait {self._span:.0f} s" if count == self._most else ""
             log.warning("%d wrong password%s from %s%s", count, "" if count == 1 else "s", address, held)
 
@@ -63,7 +63,7 @@ class Guesses:
 
 
 def network(address: str) -> str:
-    """Whom an address belongs to: itself, or its /64, of which IPv6 gives everybody a whole one."""
+    """Whom an address stands for: IPv4 for itself, IPv6 for its /64, since everybody has a whole one."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

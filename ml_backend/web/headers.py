@@ -1,4 +1,4 @@
-"""What every answer tells a browser, whatever it is: to guess nothing, to frame nothing, to keep nothing."""
+"""Security headers of every answer, so that browsers guess no types, show nothing in frames and run nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
-"""Of an answer that says nothing else; the dashboard's pages have a policy of their own."""
+"""For answers that set nothing else; the dashboard's pages have a policy of their own."""
 
 
 def add_security_headers(app: Flask) -> None:
-    """Send them with every answer. Call it first: what is added first runs last."""
+    """Send the headers with every answer. Call this first: handlers that are added first run last."""
 
     @app.after_request
     def bind_the_browser(response: Response) -> Response:

@@ -1,7 +1,7 @@
-"""Under which names the backend may be asked, and where it may listen.
+"""Decides under which names the backend may be reached, and where it may listen.
 
-A page of a foreign site can have its own name resolve to this machine ("DNS rebinding"): the browser then takes the
-backend for a part of that site. Its requests name the site as their ``Host``, so only our own names are answered.
+A page of a foreign site can have its own name resolve to this machine ("DNS rebinding"), so that the browser takes the
+backend for part of that site. Such requests name the site as their ``Host``, so only our own names are answered.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from ml_backend.fetching.addresses import is_loopback
 
 ANY: Final = "*"
 OWN_NAMES: Final = frozenset({"localhost", "host.docker.internal", "host.containers.internal"})
-"""Names of this machine everywhere: nobody can have a foreign page's name be one of these."""
+"""Names that mean this machine everywhere. No foreign page can have one of them."""
 HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 
 
 class OpenDoor(ConfigurationError):
-    """The backend would answer everybody who reaches this machine."""
+    """The backend would answer everybody who can reach this machine."""
 
 
 def refuse_open_door(settings: Settings) -> None:
-    """Refuse to listen beyond this machine where no password is asked for, unless that was said aloud.
+    """Refuse to listen beyond this machine without a password, unless a setting explicitly allows it.
 
     Raises:
         OpenDoor: it would.
@@ -42,13 +42,14 @@ def refuse_open_door(settings: Settings) -> None:
 
 
 class AllowedHosts:
-    """The names and addresses that a request may be for.
+    """The names and addresses under which the backend answers.
 
-    A request to an address as such, not to a name, is never a foreign page's: beyond this machine all are answered.
+    A request to an address instead of a name never comes from a foreign page, so if the backend listens beyond this
+    machine, every address is accepted.
 
     Args:
         settings: the installation's.
-        own_names: what this machine is called on its network.
+        own_names: returns the names of this machine on its network.
     """
 
     def __init__(
@@ -59,11 +60,14 @@ class AllowedHosts:
         self._local = is_loopback(settings.host)
         machine = () if self._local else own_names()
         self.names: frozenset[str] = OWN_NAMES | given | {settings.host.lower(), *(name.lower() for name in machine)}
-        """Names, in lower case."""
+        """Names in lower case."""
 
     def allows(self, header: str) -> bool:
-        """Whether a ``Host`` header names us; the port does not matter: a foreign page cannot choose another one."""
-        if not header:  # HTTP/1.0: no browser sends that
+        """Whether a ``Host`` header names us.
+
+        The port does not matter, because a foreign page cannot choose another one.
+        """
+        if not header:  # HTTP/1.0, which no browser sends
             return True
         found = HOST.fullmatch(header)
         if found is None:

@@ -1,4 +1,4 @@
-"""How large a request may be."""
+"""Limits for the size of requests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Final
 from ml_backend.bounded_json import MEGABYTE
 
 LARGE_BODY: Final = 32 * MEGABYTE
-"""Bytes of a request with tasks: Label Studio sends them with their data."""
+"""Bytes of a request with tasks, which Label Studio sends with their data."""
 SMALL_BODY: Final = 4 * MEGABYTE
 """Bytes of any other request."""
 STRANGERS_BODY: Final = 64 * 1024
-"""Bytes that are read of a request without a right password: enough to answer it in peace."""
+"""Bytes that are read of a request without a valid password: enough to answer it properly."""
 LARGE_PATHS: Final = frozenset({"/predict", "/webhook"})
 MOST_TASKS: Final = 5_000
-"""Tasks of one /predict; Label Studio sends 100 at most."""
+"""Tasks in one /predict; Label Studio sends 100 at most."""
 LARGEST_ID: Final = 2**63 - 1
-"""Of a task or project: more no database of Label Studio holds."""
+"""Largest id of a task or project that a database of Label Studio can hold."""
 
 
 def body_limit(path: str) -> int:
-    """Bytes that a request to this path may have."""
+    """Largest body in bytes of a request to this path."""
     return LARGE_BODY if path in LARGE_PATHS else SMALL_BODY

@@ -1,11 +1,11 @@
-"""The backend's own server: waitress, with an eye on clients that are slow, idle, or too many.
+"""The backend's own server: waitress, protected from clients that are slow, idle or too many.
 
-- Connections are served by one thread that never blocks, so a slow client holds a socket and nothing else. One that
-  takes too long to say what it wants, to listen to its answer, or does nothing, is dropped; where there are too many,
-  the one that has been silent for longest.
-- What a request is about is known by its headers: a body that is too large, or a large one without a right password,
-  is refused before it is read.
-- Each kind of request has threads of its own (`LANES`): many slow ones of one kind keep no other kind waiting.
+- Connections are served by one thread that never blocks, so a slow client costs a socket and nothing else. A client
+  that takes too long to send its request or to read its answer, or that is idle for too long, is disconnected. If there
+  are too many, so is the one that has been silent for longest.
+- The headers decide whether a request's body is read: one that is too large, or a large one without a valid password,
+  is refused first.
+- Each kind of request has threads of its own (`LANES`), so that many slow ones of one kind do not delay the others.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ LANES: Final[Mapping[str, tuple[int, frozenset[str]]]] = {
     "model": (4, frozenset({"/predict", "/setup"})),
     OTHER: (4, frozenset()),
 }
-"""Name → threads, and the paths that they answer; the last one answers all else."""
+"""Name → threads, and the paths that they answer; the last lane answers everything else."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long, and with how many, the server is patient."""
+    """How long the server waits for clients, and for how many."""
 
     idle_seconds: float = 20.0
-    """That a connection may say nothing between two requests."""
+    """How long a connection may stay silent between two requests."""
     request_seconds: float = 60.0
-    """From the first to the last byte of one request."""
+    """How long a request may take from its first to its last byte."""
     header_seconds: float = 10.0
-    """From a connection's or request's beginning to the end of its headers."""
+    """How long the headers may take, from the beginning of the connection or request."""
     answer_seconds: float = 60.0
-    """That a client may take no byte of its answer."""
+    """How long a client may go without reading any of its answer."""
     connections: int = 500
-    """At once."""
+    """Connections at the same time."""
 
 
 class Refused(Error):  # type: ignore[misc]
@@ -64,7 +64,7 @@ class Refused(Error):  # type: ignore[misc]
         self._refusal = refusal
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        """Status line, headers, body."""
+        """Status line, headers and body."""
         del ident
         refusal = self._refusal
         headers = {"Content-Type": "application/json", **SECURITY_HEADERS, **refusal.headers}
@@ -73,15 +73,15 @@ class Refused(Error):  # type: ignore[misc]
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Refuses a request at the end of its headers, where they are reason enough."""
+    """Parses requests, and refuses those whose headers are reason enough without reading their body."""
 
     address: str = ""
-    """Of the client; the channel knows it."""
+    """The client's address, set by the channel."""
     body_rcv: Any
     adj: Any
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the headers; of a body that is not wanted nothing more is read."""
+        """Read the headers. If the body is not wanted, nothing more is read."""
         super().parse_header(header_plus)
         if self.body_rcv is None:
             return
@@ -92,7 +92,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def _refusal(self, doorkeeper: Doorkeeper) -> Refusal | None:
         path, headers = str(self.path), self.headers
-        # A body that does not tell its length may have the largest.
+        # A body that does not state its length may have the largest allowed.
         length = body_limit(path) if self.chunked else self.content_length
         if length > STRANGERS_BODY:
             secret = headers.get(self.adj.secret_header.upper().replace("-", "_"))
@@ -103,7 +103,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class ErrorAnswer(ErrorTask):  # type: ignore[misc]
-    """waitress's own errors (malformed requests, say), in the same form."""
+    """waitress's own errors (for example for malformed requests) in the form that all errors have."""
 
     def execute(self) -> None:
         """Write the answer."""
@@ -114,7 +114,7 @@ class ErrorAnswer(ErrorTask):  # type: ignore[misc]
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """One connection, which knows since when its present request has been on its way."""
+    """One connection, which remembers when its current request began."""
 
     parser_class: ClassVar[Any] = Parser
     error_task_class = ErrorAnswer
@@ -126,18 +126,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.began: float | None = self.creation_time
 
     def received(self, data: bytes) -> bool:
-        """Take in some bytes."""
+        """Process received bytes."""
         if self.request is None:
             self.began = self.began or self.last_activity
             self.request = self.parser_class(self.adj)
             self.request.address = self.addr[0] if self.addr else ""
         found: bool = super().received(data)
-        if self.request is None:  # it is complete
+        if self.request is None:  # the request is complete
             self.began = None
         return found
 
     def outstays(self, patience: Patience, now: float) -> bool:
-        """Whether it has been waited for long enough."""
+        """Whether the server has waited for this client for long enough."""
         silent = now - self.last_activity
         if self.total_outbufs_len:
             return silent > patience.answer_seconds
@@ -159,7 +159,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.application: Any = TrustedPrefix(self.application, self.adj.trusted_proxy)
 
     def maintenance(self, now: float) -> None:
-        """Drop who has been waited for long enough, and of too many those who have been silent for longest."""
+        """Disconnect clients that took too long and, if there are too many, those that have been silent for longest."""
         patience: Patience = self.adj.patience
         channels: list[Channel] = list(self.active_channels.values())
         for channel in channels:
@@ -171,7 +171,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.will_close = True
 
     def handle_accept(self) -> None:
-        """Take one more; where they are many by now, look at once who can go."""
+        """Accept one more. If there are many by now, look right away which ones can be disconnected."""
         super().handle_accept()
         if len(self.active_channels) > self.adj.patience.connections:
             self.maintenance(time.time())
@@ -192,7 +192,7 @@ class LaneDispatcher:
         self._lanes[name].add_task(channel)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
-        """Answer nothing any more."""
+        """Stop answering requests."""
         ended = [lane.shutdown(cancel_pending, timeout) for lane in self._lanes.values()]
         return all(ended)
 
@@ -207,7 +207,7 @@ def make_server(
     trusted_proxy: str | None = None,
     patience: Patience | None = None,
 ) -> MultiSocketServer:
-    """A server that listens; ``run`` answers until the process ends."""
+    """Make a server that listens; its ``run`` answers requests until the process ends."""
     patience = patience or Patience()
     more: dict[str, Any] = {}
     if trusted_proxy:
@@ -218,11 +218,11 @@ def make_server(
         port=port,
         ident=None,
         cleanup_interval=1,
-        connection_limit=4 * patience.connections,  # ours holds before
+        connection_limit=4 * patience.connections,  # our own limit applies first
         max_request_body_size=LARGE_BODY + 1,
         max_request_header_size=32 * 1024,
-        log_socket_errors=False,  # a client that goes is no news
-        asyncore_use_poll=True,  # select knows 1,024 files only
+        log_socket_errors=False,  # a client that disconnects is not worth a log line
+        asyncore_use_poll=True,  # select supports only 1,024 files
         **more,
     )
     adjustments.doorkeeper, adjustments.patience = doorkeeper, patience

@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus: what the stores say of every project, and how this process answers requests.
+"""`/metrics` for Prometheus: what the stores say about every project, and how this process answers requests.
 
-The figures of projects are read from the stores at each scrape, so they are the same from every replica and hold
-rounds that ran elsewhere. Projects are named by their id, never by their title.
+The projects' figures are read from the stores at each scrape, so every replica reports the same, including rounds that
+ran elsewhere. Projects are identified by their id, never by their title.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "auc": ("Area under the ROC curve of the served version on the evaluation tasks", ()),
     "calibration_error": ("Expected calibration error of the served version on the evaluation tasks", ()),
 }
-"""Name without prefix → help, and labels beside ``project``."""
+"""Name without prefix → help text, and labels in addition to ``project``."""
 MEASURES: Final = {
     "accuracy": "accuracy",
     "f_score_macro": "f_macro",
@@ -62,16 +62,16 @@ MEASURES: Final = {
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)
 """Seconds. Label Studio waits 1 for /health and webhooks, 3 for /setup, 100 for /predict."""
 UNKNOWN_ROUTE: Final = "unknown"
-"""One name for all paths that nobody serves: made-up ones must not fill Prometheus."""
+"""One name for all paths that do not exist, so that made-up ones cannot fill Prometheus."""
 
 Sample = tuple[str, tuple[str, ...], float]
-"""Gauge, its labels beside ``project``, value."""
+"""Gauge, its labels in addition to ``project``, value."""
 
 
 def add_metrics(
     app: Flask, stores: StoreRegistry, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> CollectorRegistry:
-    """Serve ``/metrics``, and time all requests from here on: call it before other handlers are added."""
+    """Serve ``/metrics`` and time all requests. Call this before other handlers are added."""
     registry = CollectorRegistry()
     registry.register(StoreCollector(stores, now))
     latency = Histogram(
@@ -109,7 +109,7 @@ class StoreCollector(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        """All gauges of all projects; a store that cannot be read leaves out its own."""
+        """All gauges of all projects. A store that cannot be read omits its own."""
         families = {
             name: GaugeMetricFamily(PREFIX + name, told, labels=("project", *labels))
             for name, (told, labels) in GAUGES.items()
@@ -126,10 +126,11 @@ class StoreCollector(Collector):
 
 
 def project_samples(store: ProjectStore, now: datetime) -> list[Sample]:
-    """What one store says of its project.
+    """The samples of one project, from its store.
 
     Raises:
-        StoreError: something in it is damaged. OSError, ValueError, TypeError, KeyError: so is its round log.
+        StoreError: something in it is damaged.
+        OSError, ValueError, TypeError, KeyError: its round log is damaged.
     """
     current, versions = store.current(), store.versions()
     served = store.manifest(current.version) if current.version else None
@@ -166,14 +167,14 @@ def _round_samples(lines: Sequence[Mapping[str, Any]], now: datetime, counted: T
         samples.append(("seconds_since_good_round", (), (now - _time(good[-1]["ended"])).total_seconds()))
     if counted is not None:
         return [*samples, ("open_tasks", (), counted.open), ("labels", (), counted.labels)]
-    if good and "open_tasks" in good[-1]:  # not in the lines of older releases
+    if good and "open_tasks" in good[-1]:  # missing in lines from older releases
         samples.append(("open_tasks", (), good[-1]["open_tasks"]))
     labels = next((line["labels"] for line in reversed(good) if line.get("labels")), 0)
     return [*samples, ("labels", (), labels)]
 
 
 def outcome(line: Mapping[str, Any]) -> str:
-    """One of `OUTCOMES`, of a logged round."""
+    """The outcome of a logged round, one of `OUTCOMES`."""
     if line["error"]:
         return "failed"
     if line.get("trained"):

@@ -17,13 +17,15 @@ ANY: Final = "*"
 
 
 class TrustedPrefix:
-    """Believes one proxy's ``X-Forwarded-Prefix``; of all others it is dropped, and so is what is no plain path.
+    """Accepts ``X-Forwarded-Prefix`` from one proxy.
 
-    It stands where the address of who connects is still the proxy's own.
+    From anybody else it is dropped, and so is a prefix that is not a path.
+
+    It runs before anything replaces the address of the connecting proxy.
 
     Args:
-        app: what answers.
-        proxy: the proxy's address, or ``*``; None: nobody is believed.
+        app: the application that answers.
+        proxy: the proxy's address, or ``*``; None: nobody is trusted.
     """
 
     def __init__(self, app: WSGIApplication, proxy: str | None) -> None:

@@ -1,7 +1,7 @@
-"""Which projects exist: those that the store knows, and those that Label Studio confirms.
+"""Which projects exist: those in the store, and those that Label Studio confirms.
 
-Anyone who reaches the backend can make up project ids. Each would become a folder in the store, and one with the id of
-a real project and a later time would be shown in its place.
+Anyone who can reach the backend can make up project ids. Each would become a folder in the store, and one with the id
+of a real project and a later time would be shown in its place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ml_backend.label_studio.connection import hasty_client
 from ml_backend.store.registry import stores_of
 
 TIMEOUT: Final = 2.5
-"""Seconds to wait for Label Studio, which itself waits no longer than 3 for the answer of /setup."""
+"""Seconds to wait for Label Studio, which itself waits no longer than 3 for the answer to /setup."""
 REMEMBERED: Final = 30.0
 """Seconds for which an answer is reused."""
 MOST_REMEMBERED: Final = 1_000
@@ -30,7 +30,7 @@ MOST_ASKED: Final = 20
 SPAN: Final = 10.0
 
 Ask = Callable[[int], str | None]
-"""A project's id → its unique id; None where there is no such project."""
+"""A project's id → its unique id; None if there is no such project."""
 
 
 class KnownProjects:
@@ -38,7 +38,7 @@ class KnownProjects:
 
     Args:
         settings: the installation's.
-        ask: asks Label Studio; by default with the configured account, where there is one.
+        ask: asks Label Studio; by default with the configured account, if there is one.
         clock: monotonic seconds.
     """
 
@@ -51,10 +51,11 @@ class KnownProjects:
         self._lock = Lock()
 
     def confirms(self, uid: str) -> bool | None:
-        """Whether there is a project with this unique id; None if there is no way to ask.
+        """Whether there is a project with this unique id; None if nobody can be asked.
 
         Raises:
-            LabelStudioError: Label Studio does not answer. TooManyRequests: too many unknown ones were asked about.
+            LabelStudioError: Label Studio does not answer.
+            TooManyRequests: too many unknown projects were asked about.
         """
         if self._stores.get(uid).folder.exists():
             return True
@@ -63,10 +64,11 @@ class KnownProjects:
         return self._uid(int(uid.partition(".")[0])) == uid
 
     def exists(self, project_id: int) -> bool:
-        """Whether there is a project with this id; if there is no way to ask, only the store counts.
+        """Whether there is a project with this id. If nobody can be asked, only the store counts.
 
         Raises:
-            LabelStudioError: Label Studio does not answer. TooManyRequests: too many unknown ones were asked about.
+            LabelStudioError: Label Studio does not answer.
+            TooManyRequests: too many unknown projects were asked about.
         """
         if self._stores.open(project_id) is not None:
             return True
@@ -94,7 +96,7 @@ def _asker(settings: Settings) -> Ask:
     """Asks Label Studio as the configured account, without retries."""
 
     def ask(project_id: int) -> str | None:
-        # A client for each: unknown projects are few, and nobody would close one that is kept.
+        # One client per question: unknown projects are few, and nobody would close a client that is kept.
         with closing(hasty_client(settings, timeout=TIMEOUT)) as client:
             try:
                 return client.project(project_id).uid

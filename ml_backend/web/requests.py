@@ -1,4 +1,4 @@
-"""The bodies of requests: what is wrong with one is said in a sentence."""
+"""Reads the bodies of requests, and says in a sentence what is wrong with one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def json_body() -> dict[str, Any]:
     """The request's JSON object.
 
     Raises:
-        RequestMalformed: it has none, or does not call it JSON: a page of a foreign site can send anything else
-            without asking. RequestTooLarge: it has more than is read.
+        RequestMalformed: there is none, or it is not declared as JSON. (A page of a foreign site can send anything else
+            without asking first.)
+        RequestTooLarge: it exceeds the limits.
     """
     body = any_json()
     if not isinstance(body, dict):
@@ -30,17 +31,17 @@ def json_body() -> dict[str, Any]:
 
 
 def any_json() -> Any:
-    """The request's JSON, whatever it is; None where it has none.
+    """The request's JSON, whatever it is; None if there is none.
 
     Raises:
-        RequestMalformed, RequestTooLarge: it is none that may be read.
+        RequestMalformed, RequestTooLarge: it cannot be accepted.
     """
     content = request.get_data(cache=True) if request.is_json else b""
     return read_bounded(content) if content else None
 
 
 def required_text(body: Mapping[str, Any], name: str) -> str:
-    """A text that the body must hold.
+    """A text that the body must contain.
 
     Raises:
         ConfigurationError: it does not.
@@ -52,7 +53,7 @@ def required_text(body: Mapping[str, Any], name: str) -> str:
 
 
 def project_number(value: Any) -> int | None:
-    """A project's id, as a number or as digits, alone or at the beginning of a unique id; None where it is neither."""
+    """A project's id, given as a number, as digits, or at the beginning of a unique id; None for anything else."""
     if isinstance(value, str):
         number = value.split(".", 1)[0] if UID.fullmatch(value) else value
         return int(number) if NUMBER.fullmatch(number) else None
@@ -74,7 +75,7 @@ def project_uid(value: Any) -> str:
     """A project's unique id.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not one.
     """
     if not isinstance(value, str) or not UID.fullmatch(value):
         raise ConfigurationError('"project" must be the project\'s unique id, such as 7.1700000000.')

@@ -93,7 +93,7 @@ def _project_id(project: Any) -> int | None:
 
 
 def _label_count(body: Mapping[str, Any]) -> int:
-    """How many labels an event is about, as it says itself; only a hint, so that a false number does no harm."""
+    """How many labels an event is about, according to itself. Only a hint, so a wrong number does no harm."""
     lists = [len(value) for name in ("annotation", "annotations") if isinstance(value := body.get(name), list)]
     return max([1, *lists])
 

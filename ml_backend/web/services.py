@@ -1,4 +1,4 @@
-"""What the routes of one server answer from."""
+"""What the routes of one server need to answer."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ class Services:
 
     settings: Settings
     rounds: Rounds
-    """Where rounds are asked for."""
+    """Where rounds are requested."""
     projects: KnownProjects
-    """Which projects there are."""
+    """Which projects exist."""
     scheduler: Scheduler | None = None
-    """Hears of changes. Without it, only START_TRAINING starts a round."""
+    """Is told of changes. Without it, only START_TRAINING starts a round."""
     instant: InstantLoop | None = None
-    """Hears of answers."""
+    """Is told of answers."""
     instance: str = field(default_factory=partial(secrets.token_hex, 8))
-    """Tells this server from others, whatever the name that it is asked under."""
+    """Distinguishes this server from others, whatever name it is reached by."""
     told_of_config: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    """Project → warnings and notes about its labeling config that the log has."""
+    """Project → the warnings and notes about its labeling config that were logged."""
 
     def attach(self, app: Flask) -> None:
-        """Answer this application's requests from here."""
+        """Make this the source of the application's answers."""
         app.extensions[KEY] = self
 
 
 def services() -> Services:
-    """Those of the application that answers the request under way."""
+    """The services of the application that is answering the current request."""
     return cast(Services, current_app.extensions[KEY])
