@@ -102,11 +102,11 @@ def evaluation_tasks(context: Context) -> Finding:
     labelled = sum(task.is_labeled for task in held_out)
     if labelled:
         return Finding(name, "ok", f"{len(held_out):,}, {labelled:,} of them labelled.")
-    message = f"{len(held_out):,}, none of them labelled: " if held_out else "None: "
+    message = f"{len(held_out):,}, none of them labelled, so " if held_out else "There are none, so "
     remedy = (
         f"Label them: Label Studio's tab “{TAB_TITLE}” lists them, once a round has run."
         if held_out
         else f'{command("import", context)} FILE --evaluation 200, or set "{EVALUATION_FIELD}": '
         f'"{EVALUATION_SPLIT}" in the data of random tasks.'
     )
-    return Finding(name, "warning", message + "how good the model is, nobody knows.", remedy)
+    return Finding(name, "warning", message + "nobody knows how good the model is.", remedy)

@@ -22,8 +22,8 @@ def backend(context: Context) -> Finding:
         return Finding(
             name,
             "skipped",
-            "None is connected: rounds start only by lsal sync.",
-            f"{connect_command(context)}, where annotations should start rounds.",
+            "No backend is connected, so rounds start only with lsal sync.",
+            f"{connect_command(context)}, if annotations should start rounds.",
         )
     start = f"lsal serve, or correct the address {url} in Settings > Model."
     try:
@@ -32,7 +32,7 @@ def backend(context: Context) -> Finding:
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return Finding(name, "error", f"{url} does not answer from here ({exc}).", start)
     except (ValueError, AttributeError):
-        return Finding(name, "error", f"What answers at {url} is no ML backend.", start)
+        return Finding(name, "error", f"What answers at {url} is not an ML backend.", start)
     if kind != "ActiveLearningBackend":
         return Finding(name, "error", f"{url} is another ML backend ({kind}).", start)
     return Finding(name, "ok", f"{url} answers.")
@@ -47,13 +47,15 @@ def backend_auth(context: Context) -> Finding:
     except httpx.HTTPError as exc:
         return Finding(name, "error", f"{url}/versions does not answer ({exc}).", "See the backend's log.")
     if right == 401:
-        found = "refuses the user and password that are set here" if auth else "asks for one, and none is set here"
+        found = "refuses the user and password set here" if auth else "asks for one, but none is set here"
         return Finding(name, "error", f"The backend {found}.", same)
     if right != 200:
         return Finding(name, "error", f"{url}/versions answers {right}.", "See the backend's log.")
     if auth and wrong != 401:
-        return Finding(name, "warning", "The backend takes any password.", same)
-    return Finding(name, "ok", "It takes the one set here, and refuses others." if auth else "None is asked for.")
+        return Finding(name, "warning", "The backend accepts any password.", same)
+    return Finding(
+        name, "ok", "The backend accepts the one set here and refuses others." if auth else "The backend asks for none."
+    )
 
 
 def _answers(context: Context, auth: tuple[str, str] | None) -> int:
@@ -74,7 +76,9 @@ def backend_state(context: Context) -> Finding:
     if refuses_address(told):
         return Finding(name, "error", message, f"{PRIVATE_ADDRESS}.")
     if row["state"] == "ER":
-        return Finding(name, "error", message, f"Fix what it says; for a wrong password: {connect_command(context)}.")
+        return Finding(
+            name, "error", message, f"Fix what it says. If the password is wrong: {connect_command(context)}."
+        )
     remedy = f"{connect_command(context)} shows the reason; the backend's --host must be reachable for Label Studio."
     if is_private(str(url)):
         remedy = f"{remedy} {PRIVATE_ADDRESS}."

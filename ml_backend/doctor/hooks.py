@@ -35,11 +35,13 @@ def webhook_secret(context: Context) -> Finding:
         return Finding(name, "ok", "Not needed: the backend asks for no password.")
     secret, fix = known_webhook_secret(settings), command("doctor", context, "--fix")
     if secret is None:
-        return Finding(name, "warning", "There is none yet: webhooks carry no secret of their own.", fix, fixable=True)
+        return Finding(
+            name, "warning", "There is none yet, so webhooks carry no secret of their own.", fix, fixable=True
+        )
     if settings.webhook_secret is not None:
-        return Finding(name, "ok", "WEBHOOK_SECRET gives it.")
+        return Finding(name, "ok", "It is set by WEBHOOK_SECRET.")
     if settings.store_url is not None:
-        told = "This machine made it by itself: another one that shares the store has another."
+        told = "This machine made its own; other machines that share the store have others."
         return Finding(name, "warning", told, "Set the same WEBHOOK_SECRET on all machines.")
     path = secret_path(settings)
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -55,7 +57,7 @@ def mend_webhook_secret(context: Context) -> str:
     rotate_webhook_secret(context.settings, now=context.now())
     if context.backend_url is not None:
         ensure_webhook(context.client, context.project_id, context.backend_url, context.settings)
-    return "A new one is made. Webhooks of other projects get it with their next round."
+    return "A new one was made. Webhooks of other projects get it with their next round."
 
 
 def webhook(context: Context) -> Finding:
@@ -68,16 +70,16 @@ def webhook(context: Context) -> Finding:
     found = [row for row in rows if row["url"].rstrip("/") == wanted]
     if len(found) == 1 and not found[0]["is_active"]:
         # Not fixed automatically, because somebody did that on purpose.
-        told = f"{wanted} is switched off: annotations start no rounds."
+        told = f"{wanted} is switched off, so annotations start no rounds."
         return Finding(name, "warning", told, "Settings > Webhooks: switch it on, unless that is meant.")
     problem, status = "", "error"
     if not found:
         others = [row["url"] for row in rows if row["url"].rstrip("/").endswith("/webhook")]
-        problem = f"{wanted} is missing{f' (there is {others[0]})' if others else ''}: annotations start no rounds."
+        problem = f"{wanted} is missing{f' (there is {others[0]})' if others else ''}, so annotations start no rounds."
     elif len(found) > 1:
-        problem = f"{wanted} is there {len(found)} times: every annotation is told as often."
+        problem = f"{wanted} exists {len(found)} times, so every annotation is reported {len(found)} times."
     elif not found[0]["send_payload"]:
-        problem = f"{wanted} is sent without its payload: it does not name the project."
+        problem = f"{wanted} is sent without its payload, so it does not name the project."
     else:
         problem, status = _wrong_headers(context, found[0])
     if problem:
@@ -101,7 +103,7 @@ def connections(context: Context) -> Finding:
         return Finding(name, "ok", f"{row['url']} is connected once.")
     told = [f'the backend "{one["title"]}" ({one["url"]})' for one in twins.backends]
     told += [f"the webhook {one['url']}" for one in twins.webhooks]
-    message = f"To the server of {row['url']} also lead {', '.join(told)}: each annotation is told to it as often."
+    message = f"The server of {row['url']} is told each annotation several times, also by {', '.join(told)}."
     remedy = f"{command('doctor', context, '--fix')}, or keep one in Settings > Model and > Webhooks."
     return Finding(name, "error", message, remedy, fixable=True)
 
@@ -126,11 +128,11 @@ def _wrong_headers(context: Context, row: Mapping[str, Any]) -> tuple[str, str]:
     if not password_header(settings):
         return "", ""
     if carries_password(row, settings):
-        told = "carries the backend's password, which every user of Label Studio can read there"
-        return f"{row['url']} {told}: it needs a secret of its own.", "warning"
+        told = "carries the backend's password, which every user of Label Studio can read there;"
+        return f"{row['url']} {told} it needs a secret of its own.", "warning"
     secret = known_webhook_secret(settings)
     if secret is None or not any(carries(row, {HEADER: one}) for one in secret.all):
-        return f"{row['url']} carries no or another secret: the backend refuses it.", "error"
+        return f"{row['url']} carries no secret or a wrong one, so the backend refuses it.", "error"
     return "", ""
 
 
@@ -140,4 +142,4 @@ def mend_webhook(context: Context) -> str:
     if url is None:
         raise ConfigurationError("No backend is connected.")
     ensure_webhook(context.client, context.project_id, url, context.settings)
-    return f"{url}/webhook is set right."
+    return f"{url}/webhook is correct now."

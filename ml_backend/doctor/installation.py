@@ -27,7 +27,7 @@ def port(context: Context) -> Finding:
     if settings.basic_auth_user and settings.basic_auth_pass:
         return Finding(name, "ok", f"{settings.host}: others need the password.")
     if settings.insecure:
-        open_to = f"{settings.host} without a password (INSECURE): anyone who reaches the port may do everything."
+        open_to = f"{settings.host} without a password (INSECURE): anyone who can reach the port can do anything."
         return Finding(name, "warning", open_to, SET_ONE)
     return Finding(name, "error", f"{settings.host} without a password: the backend refuses to start.", SET_ONE)
 
@@ -36,9 +36,9 @@ def names(context: Context) -> Finding:
     """The backend answers only to its own names."""
     name, given = "Installation: names", context.settings.allowed_hosts
     if ANY in {part.strip() for part in given.split(",")}:
-        told = "ALLOWED_HOSTS is *: a page of any site can have its own name lead to the backend."
-        return Finding(name, "warning", told, "List the names under which it is reached, with commas between them.")
-    return Finding(name, "ok", f"Its own, and {given}." if given else "Its own.")
+        told = "ALLOWED_HOSTS is *, so a page of any site can reach the backend under its own name."
+        return Finding(name, "warning", told, "List the names under which the backend is reached, separated by commas.")
+    return Finding(name, "ok", f"Its own and {given}." if given else "Its own.")
 
 
 def redis_password(context: Context) -> Finding:
@@ -49,7 +49,7 @@ def redis_password(context: Context) -> Finding:
     found = urlsplit(url.get_secret_value())
     if found.scheme == "unix" or found.password or is_loopback(found.hostname or "localhost"):
         return Finding(name, "ok", "It asks for a password, or only this machine can reach it.")
-    told = f"REDIS_URL has no password, and {found.hostname} is another machine: whoever reaches it can ask for rounds."
+    told = f"REDIS_URL has no password, and anybody who can reach {found.hostname} can request rounds."
     return Finding(name, "warning", told, "Set requirepass in Redis, and REDIS_URL=redis://:PASSWORD@HOST:PORT/0.")
 
 
@@ -71,7 +71,7 @@ def mend_files(context: Context) -> str:
     """Close the files to other users."""
     keep_private(context.settings.model_dir)
     left = len(_open_files(context.settings.model_dir))
-    return "Closed." if not left else f"Closed, but {left:,} that belong to somebody else."
+    return "Closed." if not left else f"Closed, except for {left:,} that belong to somebody else."
 
 
 def images(context: Context) -> Finding:
@@ -80,9 +80,9 @@ def images(context: Context) -> Finding:
     networks = parse_rules(given, local=False).networks
     wide = [network for network in networks if network.prefixlen < WIDEST[network.version]]
     if wide:
-        told = f"MEDIA_ALLOW opens {', '.join(map(str, wide))}: a task's image may be fetched from nearly everywhere."
-        return Finding(name, "warning", told, "Name the hosts that keep pictures, or their networks.")
-    return Finding(name, "ok", f"Public addresses, and {given}." if given else "As HOST says; none is added.")
+        told = f"MEDIA_ALLOW opens {', '.join(map(str, wide))}, so tasks' images may be fetched from nearly everywhere."
+        return Finding(name, "warning", told, "Name the hosts that have your pictures, or their networks.")
+    return Finding(name, "ok", f"Public addresses and {given}." if given else "Those that HOST allows; none is added.")
 
 
 def own_server(context: Context) -> Finding:
@@ -92,10 +92,10 @@ def own_server(context: Context) -> Finding:
     if not host or is_loopback(host) or host in CONTAINER_NAMES or not is_loopback(settings.host):
         return Finding(name, "ok", "HOST says where the backend is reached.")
     if settings.trusted_proxy:
-        return Finding(name, "ok", f"{host} is a proxy's, and HOST is {settings.host}.")
+        return Finding(name, "ok", f"{host} belongs to a proxy, and HOST is {settings.host}.")
     told = (
-        f"The backend is reached as {host}, but HOST is {settings.host}: then images may be fetched from all private "
-        "addresses, and no password is asked for."
+        f"The backend is reached as {host}, but HOST is {settings.host}. In that case images may be fetched from all "
+        "private addresses, and no password is needed."
     )
-    remedy = "Under gunicorn and the like, set HOST to what it listens on; behind a proxy, set TRUSTED_PROXY."
+    remedy = "With gunicorn and similar servers, set HOST to what it listens on; behind a proxy, set TRUSTED_PROXY."
     return Finding(name, "warning", told, remedy)

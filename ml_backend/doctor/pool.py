@@ -44,7 +44,7 @@ def pool(context: Context) -> Finding:
         except (StoreError, ModelError, ConfigurationError) as exc:
             return Finding(NAME, "error", str(exc), embed)
     if waiting := len(announced(store)):
-        told = f"{waiting} rows were announced and are perhaps no tasks yet: a round was cut off."
+        told = f"A round was interrupted: {waiting} rows that it announced may not have become tasks yet."
         return Finding(NAME, "warning", told, command("sync", context))
     count = max(each.count() for each in vectors)
     return Finding(NAME, "ok", f"{found.url} can be read; {count:,} rows are embedded.")

@@ -20,10 +20,10 @@ def predictions(context: Context) -> Finding:
         return Finding(
             name,
             "error",
-            f"None of {wanted!r}; there are those of {told or 'nobody'}.",
+            f"There are none of {wanted!r}, only of {told or 'nobody'}.",
             "Correct predictions_from in the extra params (Settings > Model), or let that model predict.",
         )
     if not there:
         remedy = f"Retrieve Predictions in the Data Manager, or import some; then {command('sync', context)}"
-        return Finding(name, "warning", "None: the order is random.", remedy)
+        return Finding(name, "warning", "There are none, so the order is random.", remedy)
     return Finding(name, "ok", f"{told}.")

@@ -23,7 +23,7 @@ def sampling(context: Context) -> Finding:
     return Finding(
         name,
         "error",
-        f'"{found}": the scores do not order the tasks. Saving the General settings page does that.',
+        f'"{found}", so the scores do not order the tasks. Saving the General settings page causes this.',
         command("doctor", context, "--fix"),
         fixable=True,
     )
@@ -38,15 +38,15 @@ def served_version(context: Context) -> Finding:
     if served == wanted and wanted in context.versions:
         return Finding(name, "ok", f"{served}, {context.versions[served]:,} predictions.")
     if served == wanted:
-        return Finding(name, "error", f"{served} has no predictions: tasks come in random order.", sync)
+        return Finding(name, "error", f"{served} has no predictions, so tasks come in random order.", sync)
     if is_newer(served, wanted):
         return Finding(
             name,
             "error",
             f"{served}, which is newer than the store's queue {wanted}: the store is another folder, or an old copy.",
-            f"Set MODEL_DIR to the backend's folder; else publish a new order: {sync}",
+            f"Set MODEL_DIR to the backend's folder. If it is that folder, publish a new order: {sync}",
         )
-    message = f"{served or 'none'}, but the store's queue is {wanted}: tasks come in another order, or at random."
+    message = f"{served or 'none'}, but the store's queue is {wanted}, so tasks come in another order or at random."
     if wanted in context.versions:
         return Finding(name, "error", message, command("doctor", context, "--fix"), fixable=True)
     return Finding(name, "error", f"{message} The queue's predictions are gone.", sync)
@@ -72,7 +72,7 @@ def scores(context: Context) -> Finding:
     if outside:
         return Finding(name, "error", f"{outside:,} of {len(rows):,} are outside 0 to 1.", sync)
     if doubled:
-        return Finding(name, "warning", f"{doubled:,} tasks have two: the Data Manager shows their average.", sync)
+        return Finding(name, "warning", f"{doubled:,} tasks have two, and the Data Manager shows their average.", sync)
     return Finding(name, "ok", f"All {len(rows):,} are between 0 and 1.")
 
 
@@ -103,7 +103,7 @@ def left_overs(context: Context) -> Finding:
         replaced = sum(is_replaced(item, current) for item in context.versions)
         foreign = sum(parse_queue_name(item) is None for item in context.versions)
         told = f" Kept for pages that have a task open: {replaced} of ours." if replaced else ""
-        told += f" Left alone: {foreign} of other origin." if foreign else ""
+        told += f" Not touched: {foreign} of other origin." if foreign else ""
         return Finding(name, "ok", f"None.{told}")
     total = sum(context.versions[item] for item in found)
     return Finding(
@@ -130,8 +130,8 @@ def empty_versions(context: Context) -> Finding:
     return Finding(
         name,
         "error",
-        f'"{served}" is to be served and has none: tasks come in random order. Connecting a backend does that.',
-        f"{command('doctor', context, '--fix')} where an order was published, else {command('sync', context)}",
+        f'"{served}" is to be served but has none, so tasks come in random order. Connecting a backend causes this.',
+        f"{command('doctor', context, '--fix')} if an order was published, otherwise {command('sync', context)}",
     )
 
 
@@ -151,7 +151,7 @@ def locks(context: Context) -> Finding:
         "Task locks",
         "skipped",
         "Label Studio's API does not show who holds a task; one opened and left comes back after 24 hours.",
-        command("doctor", context, "--order 20") + " tells a task that this account holds.",
+        command("doctor", context, "--order 20") + " names a task that this account holds.",
     )
 
 
@@ -162,7 +162,7 @@ def order(context: Context) -> Finding:
         return Finding(
             name,
             "skipped",
-            "Not proved: that answers tasks and takes the answers back.",
+            "Not proved, because that answers tasks (and deletes the answers again).",
             command("doctor", context, "--order 20"),
         )
     queue = context.queue
@@ -176,7 +176,9 @@ def order(context: Context) -> Finding:
     held = f" Task {proof.held}, which this account held open, came first." if proof.held else ""
     if proof.holds:
         return Finding(
-            name, "ok", f"The next {len(proof.served):,} tasks are the queue's (answered and taken back).{held}"
+            name,
+            "ok",
+            f"The next {len(proof.served):,} tasks are the queue's (answered, and the answers deleted).{held}",
         )
     return Finding(
         name,
@@ -203,7 +205,7 @@ def mend_served_version(context: Context) -> str:
         served = context.client.project(context.project_id).model_version
         queue = context.store.served(served).queue or ""
         if is_newer(served, queue) or queue not in context.client.prediction_versions(context.project_id):
-            raise StoreError("The order changed meanwhile; run this again.")
+            raise StoreError("The order has changed in the meantime; run this again.")
         context.client.serve_version(context.project_id, queue)
     return f"Label Studio serves {queue} again."
 

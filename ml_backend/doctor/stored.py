@@ -120,12 +120,12 @@ def guessing(context: Context) -> Finding:
     told = manifest.guessing or {}
     if told.get("guessing") is None:
         why = told.get("sentence") or "there is too little to tell by, or check_guessing is off"
-        return Finding(name, "ok", f"Not known of {version}: {why}.")
+        return Finding(name, "ok", f"Not known for {version}: {why}.")
     return Finding(
         name,
         "ok",
-        f"{version} knows more than guessing: {told['right']:,} of {told['n']:,} answers to tasks left out are right, "
-        f"{told['frequent']:,} would be by always saying {told['most_frequent']!r}.",
+        f"{version} is better than guessing: it gets {told['right']:,} of {told['n']:,} left-out tasks right; always "
+        f"saying {told['most_frequent']!r} would get {told['frequent']:,}.",
     )
 
 
@@ -142,7 +142,7 @@ def last_round(context: Context) -> Finding:
     changed = datetime.fromisoformat(newest) if newest else made
     if changed - made <= UNLEARNED_FOR:
         return Finding(name, "ok", f"{ago}; nothing has waited longer than {duration(UNLEARNED_FOR)} since.")
-    waiting = f"{ago}; tasks or labels changed {duration(context.now() - changed)} ago, and no round followed."
+    waiting = f"{ago}; tasks or labels changed {duration(context.now() - changed)} ago, and no round has followed."
     return Finding(name, "warning", waiting, f"{train}; the backend's log says why it runs none by itself.")
 
 

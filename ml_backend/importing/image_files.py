@@ -46,7 +46,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             raise DataError(f"{path} is a damaged gzip file ({exc}); fetch it again") from exc
     if len(raw) < 4 or raw[:3] != bytes((0, 0, IDX_UINT8)) or raw[3] not in (1, 3):
         raise DataError(
-            f"{path} is no idx1 or idx3 file of unsigned bytes (it starts with {raw[:4].hex() or 'nothing'})"
+            f"{path} is not an idx1 or idx3 file of unsigned bytes (it starts with {raw[:4].hex() or 'nothing'})"
         )
     start = 4 + 4 * raw[3]
     if len(raw) < start:
@@ -84,7 +84,7 @@ def embedded_image(path: Path, *, most_bytes: int = MAX_EMBEDDED_BYTES) -> str:
         DataError: it cannot be read at all.
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise BadItemError(f"{path}: no image file that browsers show ({', '.join(IMAGE_SUFFIXES)})")
+        raise BadItemError(f"{path}: not an image file that browsers show ({', '.join(IMAGE_SUFFIXES)})")
     if (size := path.stat().st_size) > most_bytes:
         raise BadItemError(f"{path}: {size:,} bytes are too many to embed (at most {most_bytes:,}); use URLs")
     raw = read_bytes(path)

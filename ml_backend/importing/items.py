@@ -115,7 +115,7 @@ def item_of(where: str, row: Mapping[str, Any], question: ChoiceQuestion | None,
         return _flat_row(where, row, question, remarks)
     data = row.get("data") or row
     if not isinstance(data, Mapping):
-        raise BadItemError(f"{where}: its data are no JSON object")
+        raise BadItemError(f"{where}: its data are not a JSON object")
     if data is row:
         return ImportItem(where, row)
     for name in LOST_OF_TASKS:
@@ -135,12 +135,12 @@ def _annotations(
     where: str, found: Any, question: ChoiceQuestion | None, remarks: Remarks, carried: Collection[str]
 ) -> Iterator[dict[str, Any]]:
     if found is not None and not isinstance(found, list):
-        remarks.lines.append(f"{where}: its annotations are no list; the task is imported without them")
+        remarks.lines.append(f"{where}: its annotations are not a list; the task is imported without them")
         return
     for number, annotation in enumerate(found or (), start=1):
         place = f"{where}, annotation {number}"
         if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
-            remarks.lines.append(f"{place}: it has no list of results; left out, its task is imported")
+            remarks.lines.append(f"{place}: it has no list of results; it is left out, and its task is imported")
             continue
         kept = _annotation(annotation, remarks, carried=str(annotation.get("id")) in carried)
         _remark(place, kept, question, remarks)
@@ -153,12 +153,12 @@ def _remark(place: str, kept: Mapping[str, Any], question: ChoiceQuestion | None
         return
     answer = read_answer(kept["result"], question)
     if answer.problem is not None:
-        remarks.lines.append(f"{place}: {answer.problem}; it is imported as it is, and does not count")
+        remarks.lines.append(f"{place}: {answer.problem}; it is imported as it is, but does not count")
     elif answer.label is None and kept["result"]:
         remarks.lines.append(f'{place}: it does not answer "{question.control}", the question of the project')
     elif answer.label is not None and not is_listed(answer.label, question):
         remarks.lines.append(
-            f'{place}: label "{shown(answer.label)}" is not in the labeling config; it is imported, and does not count'
+            f'{place}: label "{shown(answer.label)}" is not in the labeling config; it is imported, but does not count'
         )
 
 
@@ -187,15 +187,15 @@ def _annotation(found: Mapping[str, Any], remarks: Remarks, *, carried: bool = F
 
 def _predictions(where: str, found: Any, remarks: Remarks) -> Iterator[dict[str, Any]]:
     if found is not None and not isinstance(found, list):
-        remarks.lines.append(f"{where}: its predictions are no list; the task is imported without them")
+        remarks.lines.append(f"{where}: its predictions are not a list; the task is imported without them")
         return
     for number, prediction in enumerate(found or (), start=1):
         if isinstance(prediction, int):
-            remarks.lost["predictions, of which an export has only the numbers"] += 1
+            remarks.lost["predictions, for which an export has only the ids"] += 1
         elif not isinstance(prediction, dict) or not isinstance(prediction.get("result"), list):
             remarks.lines.append(f"{where}, prediction {number}: it has no list of results; left out")
         elif parse_queue_name(version := str(prediction.get("model_version") or "imported")) is not None:
-            remarks.lost["orders of ours, which are made anew"] += 1
+            remarks.lost["our own orders, which are made again"] += 1
         else:
             score = _number(prediction.get("score"))
             kept = {"result": prediction["result"], "model_version": version}

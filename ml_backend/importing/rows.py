@@ -209,7 +209,7 @@ def _problem(item: Any) -> str | None:
             return None
         for value in level:
             if isinstance(value, float) and not math.isfinite(value):
-                return "it has a number that JSON does not know (NaN, Infinity), or that is too large"
+                return "it has a number that JSON does not allow (NaN, Infinity) or that is too large"
             texts = value if isinstance(value, dict) else [value]
             if any(isinstance(text, str) and not _is_whole(text) for text in texts):
                 return "it has a text with half a character (a lone surrogate), on which Label Studio fails"

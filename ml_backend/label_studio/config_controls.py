@@ -80,7 +80,7 @@ def _rating(control: Element) -> Answers:
     warnings = []
     if control.get("defaultvalue"):
         warnings.append(
-            f"Annotators find {control.get('defaultvalue')} stars given already: who only presses Submit has answered"
+            f"{control.get('defaultvalue')} stars are set when a task opens: pressing only Submit counts as that answer"
         )
     return Answers("rating", labels, labels, required=control.get("required") == "true", warnings=tuple(warnings))
 
@@ -95,13 +95,13 @@ def _taxonomy(tree: ConfigTree, control: Element) -> Answers:
     multiple = most.isdecimal() and int(most) > 1
     if not multiple and most != "1":
         warnings.append(
-            f'Annotators can choose several of <Taxonomy name="{name}">: such answers are left out; set maxUsages="1", '
-            "or a higher number, with which sets of them are learnt"
+            f'Annotators can choose several leaves of <Taxonomy name="{name}">, and such answers are left out; set '
+            'maxUsages="1", or a higher number so that sets of leaves are learnt'
         )
     if len(leaves) < len(tags) and control.get("leafsonly") != "true":
         warnings.append(
-            f'Annotators can answer <Taxonomy name="{name}"> with a branch, which is no class: such answers are left '
-            'out; set leafsOnly="true"'
+            f'Annotators can answer <Taxonomy name="{name}"> with a branch, which is not a class, and such answers are '
+            'left out; set leafsOnly="true"'
         )
     described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=len(leaves) == len(tags))
     required = control.get("required") == "true"
@@ -146,7 +146,7 @@ def _nested(tree: ConfigTree, control: Element, tags: list[Element], leaves: lis
     _check_labels(labels, "innermost choices")
     multiple = control.get("choice") == MULTIPLE_CHOICE
     outer = next(_stored(tag) for tag in tags if tag not in leaves)
-    told = f"Annotators who choose {outer!r} choose all that is in it: such answers are left out"
+    told = f"Choosing {outer!r} chooses everything inside it, and such answers are left out"
     described = _descriptions(leaves, tuple(BETWEEN.join(path) for path in paths), own=False)
     warnings = (*(() if multiple else (told,)), *_about_choices(leaves, labels))
     required = control.get("required") == "true"
@@ -214,7 +214,7 @@ def _alike(choices: list[Element], labels: tuple[str, ...]) -> list[str]:
         key = "".join(sign for sign in plain if not (sign.isspace() or unicodedata.category(sign) == "Cf"))
         groups.setdefault(key, []).append(shown or label)
     return [
-        f"Annotators take the choices {' and '.join(map(repr, group))} for one another; rename them, or keep one"
+        f"The choices {' and '.join(map(repr, group))} are easily confused; rename them, or keep only one"
         for group in groups.values()
         if len(group) > 1
     ]
@@ -225,13 +225,15 @@ def _about_choices(choices: list[Element], labels: tuple[str, ...]) -> tuple[str
     for tag, label in zip(choices, labels, strict=True):
         if VARIABLE.search(tag.get("value", "")):
             warnings.append(
-                f"Annotators see the choice {label!r} with what each task has for {tag.get('value')!r}; the model "
-                f"knows it only as {label!r}"
+                f"Instead of the choice {label!r}, annotators see what each task has for {tag.get('value')!r}; the "
+                f"model knows it only as {label!r}"
             )
         elif not (tag.get("value") or tag.get("html")):
-            warnings.append(f"Annotators see a choice without a word; {label!r} is stored")
+            warnings.append(f"Annotators see a choice without text, which is stored as {label!r}")
         if tag.get("selected") == "true":
-            warnings.append(f"Annotators find {label!r} chosen already: who only presses Submit has answered it")
+            warnings.append(
+                f"{label!r} is already chosen when a task opens: pressing only Submit counts as that answer"
+            )
         if tag.get("visible") == "false":
             warnings.append(f"Annotators do not see the choice {label!r}")
         if tag.get("readonly") == "true":

@@ -48,5 +48,5 @@ def check_words(tag: Element) -> str | None:
         if allowed is not None and value not in allowed:
             return f'{name}="{value}", on which Label Studio\'s page fails; it may be {", ".join(allowed)}'
         if name in TEXTS and value in TRUTHS:
-            return f'{name}="{value}", which Label Studio\'s page takes for no text and fails on; write it otherwise'
+            return f'{name}="{value}", which Label Studio\'s page does not take for text and fails on; use another word'
     return None

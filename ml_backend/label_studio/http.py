@@ -166,7 +166,7 @@ class LabelStudioHttp:
         except (ValueError, RecursionError) as exc:
             raise LabelStudioUnreachable(
                 f"{self.url} answered {response.request.method} {response.url.path} with something that is not JSON: "
-                "this is no Label Studio, or a proxy stands between. Correct LABEL_STUDIO_URL."
+                "it is not a Label Studio, or a proxy is in between. Correct LABEL_STUDIO_URL."
             ) from exc
 
     def _silence(self, exc: Exception, what: str) -> LabelStudioUnreachable:
@@ -200,8 +200,8 @@ class LabelStudioHttp:
             return LabelStudioConflict(f"{what}: {self.url} has it already ({detail}).")
         if LOCKED.decode() in detail:
             return LabelStudioRejected(
-                f"{what}: the database of {self.url} is locked: others write to its SQLite file. Try again later; for "
-                "many annotators at once, run Label Studio on PostgreSQL."
+                f"{what}: the database of {self.url} is locked, because others write to its SQLite file. Try again "
+                "later; for many annotators at once, run Label Studio on PostgreSQL."
             )
         if status >= 500:
             kind = LabelStudioUnanswerable if status == 500 else LabelStudioRejected

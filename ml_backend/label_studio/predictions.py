@@ -37,7 +37,7 @@ class PredictionCalls(LabelStudioHttp):
         if answer.get("created") != len(predictions):
             raise LabelStudioRejected(
                 f"Label Studio took {answer.get('created')} of {len(predictions)} predictions of project {project_id}: "
-                f"its labeling config and the model's differ, or tasks were deleted meanwhile. Run the sync again."
+                "its labeling config differs from the model's, or tasks have been deleted. Run the sync again."
             )
 
     def create_prediction(self, prediction: Mapping[str, Any]) -> None:

@@ -110,7 +110,7 @@ def installed_version(url: str, *, ca_file: Path | None) -> str:
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise LabelStudioUnreachable(f"No Label Studio answers at {url} ({exc}).") from exc
     except (ValueError, KeyError, TypeError) as exc:
-        raise LabelStudioUnreachable(f"What answers at {url} is no Label Studio.") from exc
+        raise LabelStudioUnreachable(f"What answers at {url} is not a Label Studio.") from exc
 
 
 def untested(version: str) -> str | None:

@@ -84,7 +84,7 @@ def connect_backend(
         if not refuses_address(str(exc)):
             raise
         saved = any(row["url"].rstrip("/") == backend_url for row in client.backends(project_id))
-        half = "It kept the backend all the same, but without its webhook: annotations start no training. "
+        half = "It kept the backend all the same, but without its webhook, so annotations start no training. "
         raise LabelStudioRejected(f"{exc} {half if saved else ''}{PRIVATE_ADDRESS}, and run this again.") from exc
     return [
         *ensure_webhook(client, project_id, backend_url, settings),
@@ -103,7 +103,7 @@ def _drop_webhooks_to(client: LabelStudioClient, project_id: int, addresses: set
     left = [row for row in client.webhooks(project_id) if row["url"].rstrip("/").removesuffix("/webhook") in addresses]
     for row in left:
         client.delete_webhook(row["id"])
-    return [f"The webhook {row['url']} led to where the backend was before; it is gone." for row in left]
+    return [f"The webhook {row['url']} led to the backend's old address and was deleted." for row in left]
 
 
 def refuses_address(message: str) -> bool:

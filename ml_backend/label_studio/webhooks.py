@@ -20,8 +20,8 @@ PRIVATE_ADDRESS: Final = (
 NAME: Final = re.compile(r"localhost|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z-]*[a-z]", re.IGNORECASE)
 """Host names for which Label Studio makes webhooks; it checks them with Django's ``URLValidator``."""
 NAME_REFUSED: Final = (
-    'Label Studio makes webhooks to IP addresses, "localhost" and names with a dot (of letters, digits and -) alone, '
-    'and where it makes none it says nothing: give the backend such a name beside "{host}", as "{better}" (in '
+    'Label Studio makes webhooks only to IP addresses, "localhost" and names with a dot (of letters, digits and -), '
+    'and reports no error otherwise: give the backend such a name beside "{host}", for example "{better}" (in '
     "containers an alias on the network), add it to ALLOWED_HOSTS, connect it under that name"
 )
 AUTHORIZATION: Final = "Authorization"
@@ -51,15 +51,15 @@ def ensure_webhook(client: LabelStudioClient, project_id: int, backend_url: str,
                 f"The backend is connected, but its webhook is missing, so annotations start no training. {exc} "
                 f"{why_refused(wanted)}, and run this again."
             ) from exc
-        return [f"The webhook {wanted} was missing; it is there now."]
+        return [f"The webhook {wanted} was missing and was created."]
     kept = next((row for row in found if row["is_active"]), found[0])
     told = []
     for row in found:
         if row is not kept:
             client.delete_webhook(row["id"])
-            told.append(f"The webhook {wanted} was there twice; one is left.")
+            told.append(f"The webhook {wanted} existed twice; one was deleted.")
     if not kept["is_active"]:
-        told.append(f"The webhook {wanted} is switched off: annotations start no training. See Settings > Webhooks.")
+        told.append(f"The webhook {wanted} is switched off, so annotations start no training. See Settings > Webhooks.")
     _correct(client, kept, {"send_payload": True, "headers": right_headers(kept, settings, headers)})
     return told
 

@@ -106,6 +106,6 @@ def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> dict[str, BulkAc
         ]
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise StoreError(
-            f"{store.folder / BULK_ACTIONS} is damaged ({exc}); delete it: what it tells can then not be undone."
+            f"{store.folder / BULK_ACTIONS} is damaged ({exc}); delete it; the actions in it can then not be undone."
         ) from exc
     return {action.id: action for action in found}

@@ -59,7 +59,7 @@ class StoreFolder:
 
     def __init__(self, root: Path, uid: str, sharing: Sharing | None = None, *, writer: AtomicWriter = atomic) -> None:
         if not UID.fullmatch(uid):
-            raise StoreError(f"{uid[:100]!r} is no project id.")
+            raise StoreError(f"{uid[:100]!r} is not a project id.")
         self.folder = root / f"project-{uid}"
         self.uid = uid
         self._sharing = sharing
@@ -187,12 +187,12 @@ def checked_name(name: str) -> str:
         StoreError: as part of a path it could lead elsewhere.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise StoreError(f"{str(name)[:100]!r} is no name of a version or queue.")
+        raise StoreError(f"{str(name)[:100]!r} is not the name of a version or queue.")
     return name
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def number_of(name: str) -> int:

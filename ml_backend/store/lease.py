@@ -95,8 +95,8 @@ class Lease:
             raise _unreachable(exc) from exc
         if not mine:
             raise StoreError(
-                f"The lock of project {self._uid} was lost: this process was cut off from Redis, or stood still, for "
-                "too long. Nothing more is changed; run the round again."
+                f"The lock of project {self._uid} was lost, because this process was cut off from Redis or stood "
+                "still for too long. Nothing more is changed; run the round again."
             )
 
     def _renew(self) -> None:
@@ -112,6 +112,6 @@ class Lease:
 
 def _unreachable(exc: RedisError) -> ConfigurationError:
     return ConfigurationError(
-        f"Redis does not answer at REDIS_URL ({type(exc).__name__}): without it nobody knows whether another machine "
-        "is working on the project. Start it, or correct REDIS_URL."
+        f"Redis does not answer at REDIS_URL ({type(exc).__name__}). Without it one cannot know whether another "
+        "machine is working on the project. Start it, or correct REDIS_URL."
     )

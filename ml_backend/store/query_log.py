@@ -43,7 +43,9 @@ def recorded(store: ProjectStore) -> dict[int, QueryLogEntry]:
         rows = store.document(DOCUMENT).get("answers", {})
         return {int(task): QueryLogEntry(**row) for task, row in rows.items()}
     except (AttributeError, TypeError, ValueError) as exc:
-        raise StoreError(f"{store.folder / DOCUMENT} is damaged ({exc}); delete it: measures start anew.") from exc
+        raise StoreError(
+            f"{store.folder / DOCUMENT} is damaged ({exc}); delete it; the measures then start again."
+        ) from exc
 
 
 def record(store: ProjectStore, labelled: Collection[int], bulk: Collection[int] = ()) -> dict[int, QueryLogEntry]:

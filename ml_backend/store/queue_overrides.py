@@ -108,5 +108,5 @@ def _parsed(store: ProjectStore, content: Mapping[str, Any]) -> QueueOverrides:
         return QueueOverrides(tuple(map(int, front)), tuple(map(int, dropped)))
     except (TypeError, ValueError) as exc:
         raise StoreError(
-            f"{store.folder / WISHES} is damaged ({exc}); delete it: the overrides are then gone."
+            f"{store.folder / WISHES} is damaged ({exc}); delete it; the overrides are then lost."
         ) from exc

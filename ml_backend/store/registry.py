@@ -172,7 +172,7 @@ class StoreRegistry:
 
     def _tell(self, problem: StoreError) -> None:
         if str(problem) != self._problem:  # report it once, not every few seconds
-            log.warning("what is stored here is served as it is: %s", problem)
+            log.warning("the shared store fails, so the local copy is served: %s", problem)
         self._problem = str(problem)
 
     # --- for writers: `ProjectStore` calls these ---------------------------------------------------------------

@@ -48,7 +48,7 @@ class Remote:
             raise ConfigurationError(f"STORE_URL {self.shown} needs a package that is not installed: {exc}") from exc
         except Exception as exc:
             raise ConfigurationError(
-                f"STORE_URL {self.shown} is none that fsspec knows ({type(exc).__name__})."
+                f"STORE_URL {self.shown} is not a URL that fsspec knows ({type(exc).__name__})."
             ) from exc
 
     def read(self, name: str) -> bytes | None:
@@ -124,7 +124,7 @@ class Remote:
         name = f".doctor-{uuid4().hex}"
         self.replace(name, b"doctor")
         if self.read(name) != b"doctor":
-            raise StoreError(f"The shared store {self.shown} does not give back what was written.")
+            raise StoreError(f"The shared store {self.shown} does not return what was written to it.")
         self._try("delete in", lambda: self._fs.rm_file(self._path(name)))
 
     def _list(self, folder: str) -> list[tuple[str, dict[str, Any]]]:

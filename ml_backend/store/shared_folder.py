@@ -132,8 +132,8 @@ class SharedFolder:
         ensure()
         if self.head().digest != base.digest:
             raise StoreError(
-                f"Another machine changed {self._remote.shown}/{self._folder.name} meanwhile: nothing was shared. Let "
-                "rounds run on one machine only, or set the same REDIS_URL on all."
+                f"Another machine changed {self._remote.shown}/{self._folder.name} in the meantime, so nothing was "
+                "shared. Let rounds run on one machine only, or set the same REDIS_URL on all."
             )
         self._remote.replace(f"{self._folder.name}/{HEAD}", content)
         named = {entry.sha256 for entry in files.values()}
@@ -202,7 +202,9 @@ class SharedFolder:
 
     def _damaged(self) -> StoreError:
         place = f"{self._remote.shown}/{self._folder.name}"
-        return StoreError(f"{place}/{HEAD} is damaged; delete the folder {place} and run a round, which shares anew.")
+        return StoreError(
+            f"{place}/{HEAD} is damaged; delete the folder {place} and run a round, which shares it again."
+        )
 
 
 def scan(folder: Path) -> dict[str, Entry]:

@@ -33,7 +33,7 @@ def _named(found: Current) -> Current:
     """
     for name in (found.version, found.queue, found.pinned):
         if name is not None and (not isinstance(name, str) or not NAME.fullmatch(name)):
-            raise TypeError(f"{str(name)[:100]!r} is no name of a version or queue")
+            raise TypeError(f"{str(name)[:100]!r} is not the name of a version or queue")
     return found
 
 

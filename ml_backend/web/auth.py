@@ -76,7 +76,7 @@ class Doorkeeper:
             return None
         return Refusal(
             421,
-            f"This backend is not asked under the name {host[:100]!r}. Where that name is right, add it to "
+            f"This backend does not answer under the name {host[:100]!r}. If that name is right, add it to "
             "ALLOWED_HOSTS and restart the backend.",
         )
 
@@ -90,7 +90,7 @@ class Doorkeeper:
         if given is None:
             return Refusal(401, WRONG, {"WWW-Authenticate": CHALLENGE})
         if (wait := self._guesses.wait(address)) > 0:
-            told = f"Too many wrong passwords from {address}: the next one is looked at in {wait:.0f} s."
+            told = f"Too many wrong passwords from {address}: the next one is checked in {wait:.0f} s."
             return Refusal(429, told, {"Retry-After": f"{wait:.0f}"})
         if self._is_right(given):
             return None
@@ -113,7 +113,7 @@ class Doorkeeper:
         most = body_limit(path)
         if length <= most:
             return None
-        told = f"The request's body has {length:,} bytes; {path[:100]} takes at most {most:,}. Send it in parts."
+        told = f"The request's body has {length:,} bytes; {path[:100]} accepts at most {most:,}. Send it in parts."
         return Refusal(413, told)
 
 

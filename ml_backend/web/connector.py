@@ -45,11 +45,11 @@ def setup() -> Response:
     confirmed = services().projects.confirms(uid)
     if confirmed is False:
         raise NotFound(
-            f"Label Studio at {settings.label_studio_url} knows no project {uid}: check LABEL_STUDIO_URL, and that the "
+            f"Label Studio at {settings.label_studio_url} has no project {uid}: check LABEL_STUDIO_URL, and that the "
             "account of LABEL_STUDIO_API_KEY sees the project."
         )
     if confirmed is None and params:
-        raise ConfigurationError("Extra params cannot be kept: set LABEL_STUDIO_API_KEY, and restart the backend.")
+        raise ConfigurationError("Extra params cannot be stored: set LABEL_STUDIO_API_KEY, and restart the backend.")
     if confirmed is None:  # nobody can confirm the project, which may be made up, so nothing about it is stored
         return jsonify(model_version=UNTRAINED)
     set_extra_params(settings, uid, params)

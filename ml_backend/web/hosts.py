@@ -35,9 +35,9 @@ def refuse_open_door(settings: Settings) -> None:
     if settings.insecure or is_loopback(settings.host) or (settings.basic_auth_user and settings.basic_auth_pass):
         return
     raise OpenDoor(
-        f"HOST={settings.host} opens the backend to other machines, and no password is set: whoever reaches the port "
-        "could read tasks and change the order. Set BASIC_AUTH_USER and BASIC_AUTH_PASS (and the same in Settings > "
-        "Model), or say --insecure (INSECURE=1) where the network itself keeps strangers out."
+        f"HOST={settings.host} opens the backend to other machines, and no password is set: anybody who can reach the "
+        "port could read tasks and change the order. Set BASIC_AUTH_USER and BASIC_AUTH_PASS (and the same in "
+        "Settings > Model), or use --insecure (INSECURE=1) if the network itself keeps strangers out."
     )
 
 

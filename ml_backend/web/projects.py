@@ -81,7 +81,7 @@ class KnownProjects:
             if known is not None and now - known[0] < REMEMBERED:
                 return known[1]
             if len(self._asked) == MOST_ASKED and now - self._asked[0] < SPAN:
-                told = "Too many projects that are not known here were asked for; try again in a moment."
+                told = "There were too many requests about unknown projects; try again in a moment."
                 raise TooManyRequests(told, retry_after=int(SPAN))
             self._asked.append(now)
         found = self._ask(project_id) if self._ask else None

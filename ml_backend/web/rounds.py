@@ -33,7 +33,9 @@ def webhook() -> tuple[Response, int]:
         known.instant.heard(project_id, body.get("annotation"))
     if action == START_TRAINING:
         if g.get(TELLS_NEWS):
-            raise Forbidden("The webhook's secret tells news; a training is asked for with the backend's password.")
+            raise Forbidden(
+                "The webhook's secret only allows reporting news; starting a training needs the backend's password."
+            )
         return jsonify(job=_start(project_id).id), 201
     relevant = action in CHANGES_OF_LABELS | CHANGES_OF_TASKS if isinstance(action, str) else False
     if not relevant or known.scheduler is None or project_id is None:
@@ -49,7 +51,7 @@ def _start(project_id: int | None) -> Job:
     if known.settings.label_studio_api_key is None:
         raise ConfigurationError("The backend cannot read labels: set LABEL_STUDIO_API_KEY and restart it.")
     if not known.projects.exists(project_id):
-        raise NotFound(f"Label Studio at {known.settings.label_studio_url} knows no project {project_id}.")
+        raise NotFound(f"Label Studio at {known.settings.label_studio_url} has no project {project_id}.")
     asked = RoundRequest(project_id)
     return known.scheduler.ask(asked) if known.scheduler is not None else known.rounds.request(asked)
 

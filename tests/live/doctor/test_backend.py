@@ -22,7 +22,7 @@ def test_a_deleted_webhook(installation):
     found = installation.only("Webhook", "error")
     assert "is missing" in found.message
     assert "SSRF_PROTECTION_ENABLED=false and ML_BLOCK_LOCAL_IP=false" in found.remedy
-    assert installation.mended() == {"Webhook": f"{installation.server.url}/webhook is set right."}
+    assert installation.mended() == {"Webhook": f"{installation.server.url}/webhook is correct now."}
 
 
 def test_a_doubled_webhook(installation):
@@ -46,7 +46,7 @@ def test_an_inactive_webhook_stays_off(installation):
 def test_a_webhook_without_its_secret(installation, headers):
     (row,) = webhooks(installation)
     installation.client.change_webhook(row["id"], {"headers": headers, "actions": row["actions"]})
-    assert "carries no or another secret" in installation.only("Webhook", "error").message
+    assert "carries no secret or a wrong one" in installation.only("Webhook", "error").message
     assert installation.mended().keys() == {"Webhook"}
 
 

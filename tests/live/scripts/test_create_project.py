@@ -73,7 +73,7 @@ def test_a_backend_at_a_new_address_leaves_no_webhook_behind(run, label_studio, 
     arguments = ("--config", HEADLINES, "--title", "Moved", "--backend-url")
     run(create_project, *arguments, first.url)
     told = run(create_project, *arguments, second.url).stderr
-    assert f"{first.url}/webhook led to where the backend was before" in told
+    assert f"{first.url}/webhook led to the backend's old address" in told
     project = label_studio.client.find_project("Moved")
     assert [row["url"] for row in label_studio.client.backends(project.id)] == [second.url]
     assert [hook["url"] for hook in hooks_of(label_studio.client, project.id)] == [f"{second.url}/webhook"]

@@ -111,4 +111,4 @@ def test_where_nobody_can_tell_whether_a_model_guesses_nothing_is_wrong():
     few = guessing_verdict(np.tile([0.6, 0.4], (3, 1)), np.array([0, 0, 1]), ("no", "yes"))
     for told in (None, as_stored(few)):
         assert guessing(Stored(told)).status == "ok"
-        assert "Not known of m-0003-aaaaaaaa" in guessing(Stored(told)).message
+        assert "Not known for m-0003-aaaaaaaa" in guessing(Stored(told)).message

@@ -19,11 +19,11 @@ RIGHT, WRONG = ("studio", "right"), ("studio", "wrong")
 @pytest.mark.parametrize(
     ("asks", "given", "status", "message"),
     [
-        (False, None, "ok", "None is asked for."),
-        (False, RIGHT, "warning", "The backend takes any password."),
-        (True, None, "error", "The backend asks for one, and none is set here."),
-        (True, RIGHT, "ok", "It takes the one set here, and refuses others."),
-        (True, WRONG, "error", "The backend refuses the user and password that are set here."),
+        (False, None, "ok", "The backend asks for none."),
+        (False, RIGHT, "warning", "The backend accepts any password."),
+        (True, None, "error", "The backend asks for one, but none is set here."),
+        (True, RIGHT, "ok", "The backend accepts the one set here and refuses others."),
+        (True, WRONG, "error", "The backend refuses the user and password set here."),
     ],
 )
 def test_the_password(

@@ -58,7 +58,7 @@ def test_what_is_to_be_done_next(settings, store, found):
     announce(store, [{"text": "x", ROW_FIELD: "r1"}])
     status, message, remedy = found()
     assert (status, remedy) == ("warning", "lsal sync --project 7")
-    assert "1 rows were announced" in message
+    assert "1 rows that it announced" in message
 
 
 def test_vectors_that_the_version_does_not_read(settings, store, found):

@@ -309,8 +309,8 @@ def test_annotations_and_predictions_that_are_none_leave_their_task_alone(tmp_pa
     assert problems == []
     assert len(remarks.lines) == 6
     assert {name for name, count in remarks.lost.items() if count} == {
-        "predictions, of which an export has only the numbers",
-        "orders of ours, which are made anew",
+        "predictions, for which an export has only the ids",
+        "our own orders, which are made again",
     }
 
 

@@ -196,7 +196,7 @@ def test_image_folder_with_labels(tmp_path):
     assert len({task.key for task in tasks}) == 3
     assert [problem.split(": ")[1].split(" (")[0] for problem in problems] == [
         "Not a readable image",
-        "no image file that browsers show",
+        "not an image file that browsers show",
     ]
 
 

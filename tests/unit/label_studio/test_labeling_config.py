@@ -173,7 +173,10 @@ WARNED = {
     "chosen already": (config('<Choice value="a" selected="true"/><Choice value="b"/>'), "find 'a' chosen already"),
     "hidden choice": (config('<Choice value="a" visible="false"/><Choice value="b"/>'), "do not see the choice 'a'"),
     "dead choice": (config('<Choice value="a" readonly="true"/><Choice value="b"/>'), "cannot choose 'a'"),
-    "wordless": (config('<Choice value="" alias="a"/><Choice value="b"/>'), "a choice without a word; 'a' is stored"),
+    "wordless": (
+        config('<Choice value="" alias="a"/><Choice value="b"/>'),
+        "a choice without text, which is stored as 'a'",
+    ),
 }
 
 
@@ -228,7 +231,7 @@ UNSUPPORTED = {
     "not displayed": (f'<View style="color: red; display: none">{config()}</View>', "hides the question"),
     "a message that is no text": (
         config(attributes='name="c" toName="t" requiredMessage="true"'),
-        "write it otherwise",
+        "use another word",
     ),
     "repeated": (f'<Repeater on="$list">{config()}</Repeater>', "<Repeater> repeats the question"),
     "name in capitals": (config(attributes='NAME="c" toName="t"'), "Label Studio's server finds it only as name"),
@@ -238,7 +241,7 @@ UNSUPPORTED = {
     "one name twice": (config(attributes='name="t" toName="t"'), 'has two tags named "t"'),
     "True": (config(attributes='name="c" toName="t" allowNested="True"'), "it may be true, false"),
     "unknown encoding": (config(objects='<Text name="t" value="$x" encoding="utf8"/>'), "none, base64, base64unicode"),
-    "alias that is no text": (config('<Choice value="a" alias="true"/><Choice value="b"/>'), "write it otherwise"),
+    "alias that is no text": (config('<Choice value="a" alias="true"/><Choice value="b"/>'), "use another word"),
     "declaration": (f'<?xml version="1.0" encoding="utf-8"?>{config()}', "delete that line"),
     "DOCTYPE": (f"<!DOCTYPE View>{config()}", "cannot be read"),
     "points to two": (

@@ -174,7 +174,7 @@ def test_inner_choices_are_classes():
     assert label_of(result(question, ["y"]), question) == "y", "as other programs write it"
     chosen = read_answer(result(question, [["K"], ["K", "x"], ["K", "y"]]), question)
     assert "3 choices where one" in (chosen.problem or "")
-    assert "who choose 'K' choose all that is in it" in read.warnings[0]
+    assert "Choosing 'K' chooses everything inside it" in read.warnings[0]
 
 
 def test_of_inner_choices_several_may_be_ticked_and_the_outer_one_beside_all_of_its():

@@ -258,7 +258,7 @@ def test_readers_serve_what_they_have_while_the_remote_fails(machine, url, caplo
     assert state(there.reads()) == state(there.reads()) == before
     assert there.known()[7].uid == UID
     assert said(caplog, "ml_backend.store.registry") == [
-        "what is stored here is served as it is: Cannot read the shared store (gone)."
+        "the shared store fails, so the local copy is served: Cannot read the shared store (gone)."
     ]
     with pytest.raises(StoreError, match="gone"):  # "untrained" would be wrong
         there.get("9.1900000000")
@@ -343,7 +343,7 @@ def test_a_reader_among_many_rounds_sees_whole_states_only(tmp_path):
 
 def test_no_error_shows_the_credentials_of_the_url(tmp_path, monkeypatch):
     assert shown_url("sftp://me:word@h:22/x/?sig=word") == "sftp://h:22/x"
-    with pytest.raises(ConfigurationError, match="none that fsspec knows") as caught:
+    with pytest.raises(ConfigurationError, match="not a URL that fsspec knows") as caught:
         Remote("nothing://me:word@h/x")
     assert "word" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="needs a package"):
