@@ -53,7 +53,7 @@ def test_idx_header_by_hand(tmp_path):
     [
         (b"", "starts with nothing"),
         (b"PK\x03\x04....", "504b0304"),
-        (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "no idx1 or idx3"),
+        (bytes([0, 0, 13, 1, 0, 0, 0, 0]), "not an idx1 or idx3"),
         (bytes([0, 0, 8, 3, 0, 0]), "ends within its header"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 3, 1, 2]), "holds 2 values, but its header promises 3"),
         (bytes([0, 0, 8, 1, 0, 0, 0, 1, 1, 2]), "holds 2 values, but its header promises 1"),

@@ -30,7 +30,7 @@ def test_setup_reports_the_served_version(client, settings):
 def test_a_made_up_project_is_refused_and_leaves_nothing(client, settings, uid):
     answer = client.post("/setup", json=setup_body(project=uid, extra_params={"strategy": "bald"}))
     assert answer.status_code == 404
-    assert f"knows no project {uid}" in answer.json["error"]
+    assert f"has no project {uid}" in answer.json["error"]
     assert list(settings.model_dir.iterdir()) == []
 
 
