@@ -18,7 +18,7 @@ from ml_backend.jobs.queued_round import run_project_round
 from ml_backend.pool.round_requests import run_request
 from ml_backend.predictor import Predictor
 from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
-from ml_backend.rounds.project_round import client_of
+from ml_backend.rounds.from_settings import client_of
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.registry import stores_of
 

@@ -27,9 +27,9 @@ from ml_backend.models.base import Model
 from ml_backend.models.reading import ItemReader, reader_of
 from ml_backend.records import Prediction, Queue, Task, Wanted
 from ml_backend.rounds.asked import read_asked, with_options
+from ml_backend.rounds.from_settings import LIBRARY, client_of
 from ml_backend.rounds.item_reading import Examples, read_items
 from ml_backend.rounds.predicted.wanted import by_predictions
-from ml_backend.rounds.project_round import LIBRARY, client_of
 from ml_backend.rounds.question_scores import guesses_beside, scored_by_heads, with_mean
 from ml_backend.selection.ordering import after_queue, served_score
 from ml_backend.selection.scoring import Scores, score_items

@@ -10,7 +10,7 @@ from ml_backend.pool.listing import address
 from ml_backend.pool.predict import Predicted, predict
 from ml_backend.pool.vectors import Vectors, folder_of
 from ml_backend.records import Progress, no_progress
-from ml_backend.rounds.project_round import LIBRARY
+from ml_backend.rounds.from_settings import LIBRARY
 from ml_backend.store.heads import read_heads
 from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import find_version

@@ -43,7 +43,7 @@ def run_round(
 
     Args:
         workspace: what rounds share.
-        request: what the round should do; `project_round.run_request` makes changes of settings before.
+        request: what the round should do; `from_settings.run_request` makes changes of settings before.
         options: how to run it.
         observer: watches the steps.
 

@@ -28,7 +28,7 @@ from ml_backend.label_studio.answers import annotation_result
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import parse_label_config
 from ml_backend.label_studio.setup import make_project
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.rounds.report import Silent, StepTime
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import run_round

@@ -26,7 +26,7 @@ from ml_backend.importing.image_files import png_data_uri
 from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.setup import connect_backend
 from ml_backend.records import CONTROL
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.simulation.data import data_folder

@@ -32,8 +32,8 @@ from ml_backend.label_studio.answers import result_for
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.label_studio.setup import connect_backend, make_project
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.rounds.log import look, rounds
-from ml_backend.rounds.project_round import workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round

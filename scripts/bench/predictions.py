@@ -22,7 +22,7 @@ from bench.timing import load, timed
 from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.client import LabelStudioClient
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.rounds.run import run_round

@@ -20,7 +20,7 @@ from ml_backend.cli.common import console, messages, new_app, tell_errors
 from ml_backend.importing.new_tasks import send
 from ml_backend.label_studio.client import LabelStudioClient
 from ml_backend.label_studio.setup import connect_backend, make_project
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest, RunOptions
 from ml_backend.rounds.run import Workspace, run_round

@@ -23,8 +23,8 @@ from ml_backend.importing.image_files import png_data_uri
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.setup import connect_backend
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_request
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import MOST
 from ml_backend.store.project_store import ProjectStore, open_project

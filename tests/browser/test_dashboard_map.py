@@ -21,7 +21,7 @@ from support.waiting import until
 from ml_backend.config import Settings
 from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.records import CONTROL, FIRST_ROW, PINNED
-from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.pool_map import LABELLED, OPEN, QUEUED, PoolMap

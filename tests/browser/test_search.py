@@ -19,8 +19,8 @@ from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.records import CONTROL, PINNED
 from ml_backend.rounds.bulk_portions import PORTION
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.measures import present
-from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store import bulk_actions

@@ -15,7 +15,7 @@ from support.waiting import until
 from ml_backend.config import Settings
 from ml_backend.errors import LabelStudioRejected
 from ml_backend.importing.image_files import png_data_uri
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.store.project_store import ProjectStore
 
 

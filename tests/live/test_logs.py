@@ -8,8 +8,8 @@ from ml_backend.config import load_settings
 from ml_backend.errors import ActiveLearningError
 from ml_backend.label_studio.connection import make_client
 from ml_backend.rounds import serve as serving
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.server import create_app
 from ml_backend.store.registry import stores_of

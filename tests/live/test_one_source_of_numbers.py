@@ -24,7 +24,7 @@ from ml_backend.exporting.rows import annotation_rows
 from ml_backend.importing.image_files import png_data_uri
 from ml_backend.instant.queue import MOVABLE
 from ml_backend.records import CONTROL
-from ml_backend.rounds.project_round import run_request
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import open_project
 from ml_backend.store.queue_reorderings import INSTANT

@@ -15,8 +15,8 @@ from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, examine
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.connection import make_client
+from ml_backend.rounds.from_settings import run_request, workspace
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_request, workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Silent
 from ml_backend.rounds.request import RoundRequest, RunOptions

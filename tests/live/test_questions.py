@@ -25,9 +25,9 @@ from ml_backend.doctor.diagnosis import Check, Context, examine
 from ml_backend.errors import LabelConfigError, LabelStudioRejected
 from ml_backend.label_studio.labeling_config import ChoiceQuestion, parse_label_config
 from ml_backend.records import Wanted
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.instant_graph import ON
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_request
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore, open_project
 

@@ -14,7 +14,7 @@ from ml_backend.config import Settings
 from ml_backend.doctor.checks import CHECKS
 from ml_backend.doctor.diagnosis import Context, examine, mend
 from ml_backend.label_studio.webhooks import ensure_webhook
-from ml_backend.rounds.project_round import workspace
+from ml_backend.rounds.from_settings import workspace
 from ml_backend.store.project_store import ProjectStore
 
 QUEUE = 6

@@ -10,8 +10,8 @@ from ml_backend.jobs.local_queue import LocalRoundQueue
 from ml_backend.jobs.scheduler import Scheduler
 from ml_backend.label_studio.connection import make_client
 from ml_backend.label_studio.setup import connect_backend
+from ml_backend.rounds.from_settings import run_request
 from ml_backend.rounds.log import rounds
-from ml_backend.rounds.project_round import run_request
 from ml_backend.server import create_app, make_doorkeeper
 from ml_backend.store.project_store import open_project
 

@@ -18,7 +18,7 @@ HELD_ROUND = """
 import sys, time
 from pathlib import Path
 from ml_backend.config import load_settings
-from ml_backend.rounds.project_round import client_of, workspace
+from ml_backend.rounds.from_settings import client_of, workspace
 from ml_backend.rounds.record import record_round
 from ml_backend.rounds.report import Silent
 from ml_backend.rounds.request import RoundRequest

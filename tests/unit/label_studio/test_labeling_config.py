@@ -167,9 +167,15 @@ WARNED = {
         config(objects=f'<View visibleWhen="choice-selected" whenChoiceValue="a">{TEXT}</View>'),
         "annotators see what <Text> shows only once 'a' is chosen",
     ),
-    "differ in case": (config('<Choice value="Cat"/><Choice value="cat "/>'), "the choices 'Cat' and 'cat ' for one"),
+    "differ in case": (
+        config('<Choice value="Cat"/><Choice value="cat "/>'),
+        "The choices 'Cat' and 'cat ' are easily confused",
+    ),
     "look the same": (config('<Choice value="é"/><Choice value="e&#769;&#8203;"/>'), "easily confused"),
-    "shown alike": (config('<Choice value="a" alias="x"/><Choice value="A" alias="y"/>'), "'a' and 'A' for one"),
+    "shown alike": (
+        config('<Choice value="a" alias="x"/><Choice value="A" alias="y"/>'),
+        "'a' and 'A' are easily confused",
+    ),
     "chosen already": (config('<Choice value="a" selected="true"/><Choice value="b"/>'), "'a' is already chosen"),
     "hidden choice": (config('<Choice value="a" visible="false"/><Choice value="b"/>'), "do not see the choice 'a'"),
     "dead choice": (config('<Choice value="a" readonly="true"/><Choice value="b"/>'), "cannot choose 'a'"),

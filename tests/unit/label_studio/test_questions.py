@@ -102,7 +102,7 @@ def test_stars_that_are_no_classes(written):
 
 def test_stars_that_are_given_already_are_told():
     (said,) = read_label_config(config('<Rating name="r" toName="t" defaultValue="4"/>')).warnings
-    assert "find 4 stars given already" in said
+    assert "4 stars are set when a task opens" in said
 
 
 # --- leaves ---------------------------------------------------------------------------------------------------------

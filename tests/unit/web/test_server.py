@@ -9,7 +9,7 @@ from support.requested import CONFIG, TASKS, TOKEN, UNSUPPORTED, predict_body, s
 from support.served import UID, VERSION, publish
 
 from ml_backend.errors import LabelStudioUnreachable
-from ml_backend.rounds.project_round import LIBRARY
+from ml_backend.rounds.from_settings import LIBRARY
 from ml_backend.server import create_app
 from ml_backend.store.project_store import ProjectStore
 

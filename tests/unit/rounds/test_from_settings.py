@@ -5,9 +5,9 @@ import pytest
 from ml_backend.config import Settings
 from ml_backend.encoders import feature_store
 from ml_backend.errors import BUSY, ProjectBusy, StoreError
+from ml_backend.rounds.from_settings import ASKED_PATIENCE, ROUND_PATIENCE, run_request
 from ml_backend.rounds.log import rounds
 from ml_backend.rounds.progress import LiveProgress, read
-from ml_backend.rounds.project_round import ASKED_PATIENCE, ROUND_PATIENCE, run_request
 from ml_backend.rounds.report import Report, Silent
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.documents import ADDRESS

@@ -1,4 +1,4 @@
-"""One round of a project under an installation's settings: what the round process, RQ workers and commands call."""
+"""Rounds as an installation's settings want them: what the round process, RQ workers and commands call."""
 
 from __future__ import annotations
 
