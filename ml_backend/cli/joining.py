@@ -85,7 +85,7 @@ def joined_round(
     from ml_backend.pool.round_requests import workspace
     from ml_backend.rounds.record import record_round
 
-    options = replace(options, log_attempts=False)
+    options = replace(options, attended=True)
 
     def attempt() -> Report:
         with ProgressObserver(messages) as observer:

@@ -65,7 +65,7 @@ def record_round(
         try:
             report = run(workspace, request, options, observer=steps)
         except BaseException as exc:
-            error = _told(exc)
+            error = _told(exc, attended=options.attended)
             if _is_the_projects(exc, options, has_begun=steps.has_begun):
                 keep(_line(facts, now(), steps.done, error=error))
             raise
@@ -102,11 +102,14 @@ def _noted(report: Report, request: RoundRequest) -> Seen | None:
 def _is_the_projects(exc: BaseException, options: RunOptions, *, has_begun: bool) -> bool:
     """Whether a failure belongs in the project's log: not that of a dry run, or of an attempt that had not begun."""
     is_round = not options.dry_run and not isinstance(exc, ProjectBusy)
-    return is_round and (has_begun or options.log_attempts)
+    return is_round and (has_begun or not options.attended)
 
 
-def _told(exc: BaseException) -> str:
-    """The text of an error for the project's log; it is also written to the log of the process."""
+def _told(exc: BaseException, *, attended: bool) -> str:
+    """The text of an error for the project's log; it is also written to the log of the process.
+
+    There it is not logged as an error if a command tells the person who ran it: they would read the same twice.
+    """
     if isinstance(exc, ProjectBusy):
         log.info("no round was run: %s", exc)
         return str(exc)
@@ -115,7 +118,8 @@ def _told(exc: BaseException) -> str:
         return INTERRUPTED
     ours = isinstance(exc, ActiveLearningError)
     error = str(exc) if ours else f"{UNFORESEEN} {type(exc).__name__}"
-    log.error("round failed; the old order stands: %s", error, exc_info=None if ours else exc)
+    level = logging.INFO if attended else logging.ERROR
+    log.log(level, "round failed; the old order stands: %s", error, exc_info=None if ours else exc)
     return error
 
 

@@ -86,9 +86,10 @@ class RunOptions:
     """Once the new order stands, draw a map of the pool, unless the project's settings switch that off."""
     patience: float = 0
     """Seconds to wait while another round of the project is running."""
-    log_attempts: bool = True
-    """Whether the project's log also keeps failures from before the first step, such as a wrong token or URL. At a
-    terminal a person sees them at once, and nothing in the project failed. That it was busy is never kept."""
+    attended: bool = False
+    """Whether a person runs it at a terminal, and is told there why it failed. The process's log then need not repeat
+    that as an error, and the project's log leaves out failures from before the first step, such as a wrong token or
+    URL, because nothing in the project failed. That the project was busy is never kept."""
     at_once: int | None = None
     """Up to so many new tasks are all embedded before there is an order; None: a number that suits the encoder."""
     told: tuple[str, ...] = ()

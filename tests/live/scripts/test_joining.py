@@ -113,6 +113,7 @@ def test_what_comes_to_nothing_is_not_the_projects_last_round(held):
         refused.communicate(timeout=180)
         assert refused.returncode == 1
         assert words in held.told()
+    assert "round failed" not in held.told()  # each command says it once
     assert rounds(held.store) == []
     held.go_on()
     until(lambda: rounds(held.store), "the end of the round")

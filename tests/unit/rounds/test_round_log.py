@@ -1,6 +1,7 @@
 """What is remembered of rounds: lines of the log, and what the last one saw."""
 
 import threading
+from logging import WARNING
 from types import SimpleNamespace
 
 import pytest
@@ -60,7 +61,7 @@ def recorded(tmp_path):
     store = ProjectStore(tmp_path, "7.1")
     store.set_extra_params({})
 
-    def run(error=None, *, train=True, dry_run=False, begins=True, log_attempts=True):
+    def run(error=None, *, train=True, dry_run=False, begins=True, attended=False):
         def run_round(workspace, request, options, *, observer):
             report = Report(
                 request.project_id, version="v", labels=3, metrics={"accuracy": 0.5}, warnings=["w"], seen=NEW
@@ -77,7 +78,7 @@ def recorded(tmp_path):
             Workspace(SimpleNamespace(), tmp_path, ProjectSettings()),
             RoundRequest(7, "time", train=train),
         )
-        record_round(workspace, asked, RunOptions(dry_run=dry_run, log_attempts=log_attempts), run=run_round)
+        record_round(workspace, asked, RunOptions(dry_run=dry_run, attended=attended), run=run_round)
 
     run.store = store
     return run
@@ -109,12 +110,15 @@ def test_a_round_that_found_the_project_busy_leaves_no_line_nor_do_those_of_olde
 
 
 @pytest.mark.parametrize(
-    ("begins", "log_attempts", "lines"), [(True, True, 1), (True, False, 1), (False, True, 1), (False, False, 0)]
+    ("begins", "attended", "lines"), [(True, False, 1), (True, True, 1), (False, False, 1), (False, True, 0)]
 )
-def test_a_command_that_came_to_nothing_before_its_first_step_is_no_round(recorded, begins, log_attempts, lines):
+def test_a_command_that_came_to_nothing_before_its_first_step_is_no_round(recorded, caplog, begins, attended, lines):
     with pytest.raises(LabelStudioUnreachable):
-        recorded(LabelStudioUnreachable("gone"), begins=begins, log_attempts=log_attempts)
+        recorded(LabelStudioUnreachable("gone"), begins=begins, attended=attended)
     assert len(rounds(recorded.store)) == lines
+    # A command tells the person itself; without handlers, Python prints warnings and errors beside that.
+    loud = [r.levelname for r in caplog.records if r.name.startswith("ml_backend.rounds") and r.levelno >= WARNING]
+    assert loud == ([] if attended else ["ERROR"])
 
 
 def test_a_failed_dry_run_and_an_interrupted_round(recorded):

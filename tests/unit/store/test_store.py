@@ -285,7 +285,7 @@ def test_known_stores_are_the_newest_of_each_project(tmp_path):
 
 @pytest.mark.parametrize("uid", ["../x", "a/b", "", "a b", "..\\x", "x\0", "x\n"], ids=repr)
 def test_a_hostile_uid_is_refused(tmp_path, uid):
-    with pytest.raises(StoreError, match="no project id"):
+    with pytest.raises(StoreError, match="not a project id"):
         ProjectStore(tmp_path, uid)
 
 
