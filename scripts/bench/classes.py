@@ -14,6 +14,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from bench import options
 from bench.rounds import peak_mb
 from ml_backend.cli.common import console, new_app, tell_errors
 
@@ -46,7 +47,7 @@ class Cost:
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Not needed.")] = None,
+    data: Annotated[Path | None, options.MADE_UP] = None,
     classes: Annotated[int, typer.Option(min=2, help="How many classes.")] = 1_000,
     labels: Annotated[int, typer.Option(min=4, help="Labels to learn from.")] = 3_000,
     pool: Annotated[int, typer.Option(min=10, help="Items to choose from.")] = 10_000,

@@ -16,6 +16,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
+from bench import options
 from bench.package_sets import TABLES
 from bench.shapes import coloured_shapes
 from bench.timing import load
@@ -71,7 +72,7 @@ def main(
     items: Annotated[int, typer.Option(min=200, help="Most items of a data set, judges included.")] = 2_000,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the labels.")] = 10,
     only: Annotated[list[str] | None, typer.Option(help=f"Of: {', '.join(SETS)}. [default: the first 4]")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next time.")] = None,
+    keep: Annotated[Path | None, options.KEEP] = None,
     in_use: Annotated[
         str | None, typer.Option(help="Encoder that texts were read by before. [default: by their language]")
     ] = None,

@@ -19,6 +19,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from bench import options
 from bench.timing import load
 from ml_backend import hardware
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -69,7 +70,7 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with groceries/.")],
     draws: Annotated[int, typer.Option(min=2, help="Pools.")] = 40,
     items: Annotated[int, typer.Option(min=200, help="Most photographs.")] = 2_000,
-    keep: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next time.")] = None,
+    keep: Annotated[Path | None, options.KEEP] = None,
 ) -> None:
     """What 20 labels tell about a pool of photographs, by rhythm and eyes; differences are paired by draw."""
     feature_store.use(keep)

@@ -16,6 +16,7 @@ from PIL import Image, ImageEnhance
 from rich.table import Table
 from served_pictures import local_files, picture_url, serve_folder
 
+from bench import options
 from bench.start import start_studio
 from bench.sync import steps_of
 from bench.timing import load
@@ -67,7 +68,7 @@ class Marks(Silent):
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder with groceries/. [default: as the tests']")] = None,
+    data: Annotated[Path | None, options.data("groceries/")] = None,
     pictures: Annotated[int, typer.Option(min=50, help="Photographs in the project.")] = 8_000,
     labels: Annotated[int, typer.Option(min=2, help="Given between the first round and the next.")] = 20,
 ) -> None:

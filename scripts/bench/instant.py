@@ -19,6 +19,7 @@ from demo import start_backend
 from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
+from bench import options
 from bench.loop import Bench, Digits, load, percentile, timed, wait_for
 from bench.start import start_studio
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -73,7 +74,7 @@ class Person:
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder with mnist/. [default: ACTIVE_LEARNING_TEST_DATA]")] = None,
+    data: Annotated[Path | None, options.data("mnist/")] = None,
     answers: Annotated[int, typer.Option(min=10, max=300, help="Answers to each project.")] = 100,
     items: Annotated[int | None, typer.Option(min=500, help="Open digits of each project. [default: 8,000]")] = None,
     look: Annotated[float, typer.Option(min=0, help="Seconds that the person looks at a task.")] = 1.0,

@@ -19,6 +19,7 @@ from rich.table import Table
 from scipy import sparse
 from scipy.stats import t as student
 
+from bench import options
 from bench.learning_loop import Picker, State, Steps, run
 from bench.strategies import PEERS_PYTHON, SCRIPTS, machine
 from ml_backend.cli.common import console, new_app, tell_errors, warn
@@ -53,14 +54,10 @@ Curves = dict[str, dict[str, dict[str, list[list[float]]]]]
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with mnist/ and ag_news/. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("mnist/ and ag_news/")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Draws of pool and test items.")] = 5,
-    keep: Annotated[
-        Path | None, typer.Option(help="Folder for features and curves: the same command goes on where it was ended.")
-    ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
+    keep: Annotated[Path | None, options.RESUMED] = None,
+    markdown: Annotated[Path | None, options.MARKDOWN] = None,
 ) -> None:
     """Print the mean accuracy from 10 to 100 and from 100 to 300 labels of each strategy, 10 labels a round.
 

@@ -18,6 +18,7 @@ from demo_data import CONFIGS
 from processes import LIGHT_IMPORTS
 from rich.table import Table
 
+from bench import options
 from bench.start import start_studio
 from bench.timing import load, timed
 from ml_backend.cli.common import console, new_app, tell_errors
@@ -41,7 +42,7 @@ app = new_app()
 @tell_errors
 def main(
     orders: Annotated[str, typer.Option(help="Orders of which the project has predictions.")] = "5,10,25,90",
-    data: Annotated[Path | None, typer.Option(help="Not used: the tasks are made up.")] = None,  # noqa: ARG001
+    data: Annotated[Path | None, options.MADE_UP] = None,  # noqa: ARG001
 ) -> None:
     """Start a Label Studio and one project, write one order after the other, and list their predictions."""
     table = Table("predictions", "listed, s", "one found, s", "Submit alone, s", "while they are listed, s")

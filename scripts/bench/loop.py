@@ -23,6 +23,7 @@ from demo_data import CONFIGS, mnist_project
 from processes import LIGHT_IMPORTS, LOCALHOST
 from rich.table import Table
 
+from bench import options
 from bench.start import start_studio
 from bench.timing import load, percentile, timed, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -95,7 +96,7 @@ class Digits:
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder with mnist/. [default: ACTIVE_LEARNING_TEST_DATA]")] = None,
+    data: Annotated[Path | None, options.data("mnist/")] = None,
     part: Annotated[list[str] | None, typer.Option(help=f"Only this part: {', '.join(PART_NAMES)}.")] = None,
     submits: Annotated[int, typer.Option(help="Answers per kind of Submit.", min=20)] = 300,
     events: Annotated[int, typer.Option(help="Webhook events.", min=100)] = 1000,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.manifold import trustworthiness
 
+from bench import options
 from bench.models import DIGITS
 from bench.timing import load
 from ml_backend.cli.common import console, new_app, tell_errors
@@ -36,9 +37,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with mnist/. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
-    ] = None,
+    data: Annotated[Path | None, options.data("mnist/", otherwise="ACTIVE_LEARNING_TEST_DATA, else data")] = None,
     items: Annotated[int, typer.Option(min=300, help="Digits on the map.")] = 8_000,
 ) -> None:
     """Lay out digits by three models, one after the other."""

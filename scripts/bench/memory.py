@@ -20,6 +20,7 @@ from demo_data import CONFIGS
 from processes import LOCALHOST
 from rich.table import Table
 
+from bench import options
 from bench.start import start_studio
 from bench.timing import load, wait_for
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -49,9 +50,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("headlines/")] = None,
     tasks: Annotated[int, typer.Option(min=200, help="Headlines in the project.")] = 8000,
     labelled: Annotated[int, typer.Option(min=20, help="How many of them have a label.")] = 100,
 ) -> None:

@@ -23,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
+from bench import options
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
 from ml_backend.evaluation.metrics import evaluate
 from ml_backend.models.base import Model
@@ -85,7 +86,7 @@ RECIPES: Final[dict[str, Recipe]] = {"ours": ours, "Cloudera's recipe": cloudera
 def main(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA, else data]"),
+        options.data("mnist/ and headlines/", otherwise="ACTIVE_LEARNING_TEST_DATA, else data"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each kind: seeds 0, 1, ...")] = 3,
 ) -> None:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from bench import options
 from bench.memory import total, watched
 from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -45,9 +46,7 @@ class Done:
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("headlines/")] = None,
     rows: Annotated[str, typer.Option(help="Sizes of the pool whose vectors are passed over.")] = "20000,100000",
     dimensions: Annotated[int, typer.Option(min=2, help="Numbers of a vector.")] = 384,
     texts: Annotated[int, typer.Option(min=0, help="Headlines that are embedded; 0: none.")] = 20_000,

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from bench import options
 from ml_backend.cli.common import console, new_app, tell_errors
 from ml_backend.encoders.gradients import Gradients
 from ml_backend.instant.queue import InstantQueue
@@ -39,9 +40,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the digits. [default: ACTIVE_LEARNING_TEST_DATA, else data]")
-    ] = None,
+    data: Annotated[Path | None, options.data("the digits", otherwise="ACTIVE_LEARNING_TEST_DATA, else data")] = None,
     items: Annotated[int, typer.Option(min=20, help="Digits in the pool.")] = 8000,
     labels: Annotated[int, typer.Option(min=2, help="Labels of the fit.")] = 50,
     answers: Annotated[int, typer.Option(min=1, max=QUEUE, help="Answers to the instant loop.")] = 100,

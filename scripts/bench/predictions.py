@@ -16,6 +16,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from bench import options
 from bench.detections import CONFIG, simulated
 from bench.start import start_studio
 from bench.timing import load, timed
@@ -42,7 +43,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Not read: all is made up.")] = None,
+    data: Annotated[Path | None, options.MADE_UP] = None,
     tasks: Annotated[int, typer.Option(min=400, help="Tasks with a prediction.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, help="Tasks in the queue.")] = 200,
 ) -> None:

@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from bench import options
 from bench.learning import paired
 from bench.timing import load
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -57,7 +58,7 @@ def main(
     seeds: Annotated[int, typer.Option(min=2, help="Runs, each with a draw of its own.")] = 5,
     labels: Annotated[int, typer.Option(min=20, help="Labels at the end, at the most 200.")] = STEPS[-1],
     only: Annotated[list[str] | None, typer.Option(help=f"Of: {', '.join(SETS)}. [default: all]")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next time.")] = None,
+    keep: Annotated[Path | None, options.KEEP] = None,
 ) -> None:
     """Accuracy on held-out items with as many labels: each question alone by its own order, all by the order in turn.
 

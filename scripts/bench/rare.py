@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from bench import options
 from bench.models import HEADLINE_LABELS
 from bench.strategies import machine
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
@@ -62,11 +63,9 @@ class Outcome:
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("headlines/")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Draws of the pool.")] = 10,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the table to this file.")] = None,
+    markdown: Annotated[Path | None, options.MARKDOWN] = None,
 ) -> None:
     """Start with the 95 given labels, ask 200 of a pool of 600, judge on the other 600: mean (lowest) of the splits.
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 
+from bench import options
 from bench.models import DIGITS, HEADLINE_LABELS
 from ml_backend.cli.common import console, new_app, progress_bar, tell_errors
 from ml_backend.encoders.gradients import Gradients
@@ -76,7 +77,7 @@ JUDGES: Final[dict[str, Judge]] = {"ours": ours, "head": head}
 def main(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA, else data]"),
+        options.data("mnist/ and headlines/", otherwise="ACTIVE_LEARNING_TEST_DATA, else data"),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each kind: seeds 0, 1, ...")] = 2,
     pool: Annotated[

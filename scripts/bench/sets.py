@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
+from bench import options
 from bench.learning import Curves, areas, between_rounds, ours, paired, with_peers
 from bench.learning_loop import Steps, run
 from bench.strategies import machine
@@ -42,16 +43,12 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with ag_news/ and groceries.csv. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("ag_news/ and groceries.csv")] = None,
     splits: Annotated[int, typer.Option(min=2, help="Draws of pool and test items.")] = 5,
     pool: Annotated[int, typer.Option(min=300, help="Items of a pool, at the most.")] = POOL,
     items: Annotated[int | None, typer.Option(min=1_500, help="Items of each data set. [default: all]")] = None,
-    keep: Annotated[
-        Path | None, typer.Option(help="Folder for features and curves: the same command goes on where it was ended.")
-    ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
+    keep: Annotated[Path | None, options.RESUMED] = None,
+    markdown: Annotated[Path | None, options.MARKDOWN] = None,
 ) -> None:
     """Print the mean macro F-score of each strategy from 20 to 240 labels, of the first of these, and of the last.
 

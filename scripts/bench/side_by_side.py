@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from bench import options
 from bench.timing import load
 from ml_backend import hardware
 from ml_backend.cli.common import console, new_app, tell_errors
@@ -41,7 +42,7 @@ app = new_app()
 def main(
     tables: Annotated[list[Path], typer.Argument(help="Tables with the columns text and label.")],
     draws: Annotated[int, typer.Option(min=1, help="Draws of pool, labels and held-out texts.")] = 5,
-    keep: Annotated[Path | None, typer.Option(help="Folder that keeps features for the next time.")] = None,
+    keep: Annotated[Path | None, options.KEEP] = None,
 ) -> None:
     """Accuracy (of two classes AUC) on held-out texts of a classifier that learns from pool and random labels."""
     feature_store.use(keep)

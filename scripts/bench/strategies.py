@@ -18,6 +18,7 @@ import torch
 import typer
 from rich.table import Table
 
+from bench import options
 from bench.cases import TITLES, make_arrays, one_reading, our_seconds
 from bench.dropout import BAAL_IMAGES, BAAL_PASSES, fidelity, pixels, plain_network, ways
 from bench.peers import cpu_seconds
@@ -48,11 +49,9 @@ Part = Literal["strategies", "dropout", "seed_headlines", "rounds"]
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder with mnist/ and headlines/. [default: ACTIVE_LEARNING_TEST_DATA]")
-    ] = None,
+    data: Annotated[Path | None, options.data("mnist/ and headlines/")] = None,
     only: Annotated[Part | None, typer.Option(help="A part of the tables alone.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Also write the tables to this file.")] = None,
+    markdown: Annotated[Path | None, options.MARKDOWN] = None,
 ) -> None:
     """Print each figure with its ratio to ours: CPU seconds of the fastest of some runs, one thread on every side.
 

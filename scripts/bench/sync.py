@@ -14,6 +14,7 @@ from demo_data import mnist_project
 from processes import LOCALHOST
 from rich.table import Table
 
+from bench import options
 from bench.start import start_studio
 from bench.timing import timed
 from ml_backend.cli.common import console, messages, new_app, tell_errors
@@ -40,7 +41,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder with mnist/. [default: ACTIVE_LEARNING_TEST_DATA]")] = None,
+    data: Annotated[Path | None, options.data("mnist/")] = None,
     tasks: Annotated[int, typer.Option(help="Tasks in the project.", min=200)] = 10_000,
     queue: Annotated[int, typer.Option(help="Tasks in the queue.", min=1)] = 200,
     everything: Annotated[bool, typer.Option("--all", help="Also time a sync that queues every open task.")] = False,

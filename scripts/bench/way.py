@@ -23,6 +23,7 @@ from processes import LOCALHOST
 from rich.table import Table
 from served_pictures import local_files
 
+from bench import options
 from bench.dashboard import Times, chromium, new_tab, show_pages
 from bench.first_order import make_pictures, photo_project
 from bench.start import start_studio
@@ -51,7 +52,7 @@ app = new_app()
 @app.command()
 @tell_errors
 def main(
-    data: Annotated[Path | None, typer.Option(help="Folder of the data sets. [default: as the tests']")] = None,
+    data: Annotated[Path | None, options.data("the data sets")] = None,
     texts: Annotated[int, typer.Option(min=60, help="Headlines, none labelled.")] = 600,
     digits: Annotated[int, typer.Option(min=60, help="Digits, none labelled.")] = 1_000,
     photographs: Annotated[int, typer.Option(min=60, help="Photographs, none labelled.")] = 600,
