@@ -1,4 +1,4 @@
-"""What buttons do: find the project that the page is about, ask for a round, tell how it went."""
+"""What buttons do: find the project that the page is about, ask for a round, and report how it went."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def project_of(path: str | None) -> int:
-    """The project that a page's address names.
+    """The project named by a page's address.
 
     Raises:
         StoreError: it names none.
@@ -29,7 +29,7 @@ def project_of(path: str | None) -> int:
 
 
 def store_of(services: Services, path: str | None) -> ProjectStore:
-    """The store of the project that a page's address names.
+    """The store of the project named by a page's address.
 
     Raises:
         StoreError: there is none.
@@ -47,21 +47,21 @@ def ask(
     unpin: bool = False,
     settings: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Ask for a round of the page's project; a message for people, whatever happens."""
+    """Ask for a round of the page's project. Returns a message for people, whatever happens."""
     try:
         project_id = project_of(path)
         services.store(project_id)
         asked = services.ask(RoundRequest(project_id, train=train, pin=pin, unpin=unpin, settings=settings or {}))
     except ActiveLearningError as exc:
         return parts.notice(str(exc), "error")
-    except Exception as exc:  # a button must answer
+    except Exception as exc:  # a button must always answer
         log.error("dashboard: asking for a round failed", exc_info=exc)
         return parts.notice("The round could not be asked for; the backend's log says why.", "error")
     return parts.notice(f"{asked.words} {more}".strip(), "good" if asked.new else "info")
 
 
 def cancel_round(services: Services, path: str | None) -> Any:
-    """Cancel the rounds of the page's project; a message for people, whatever happens."""
+    """Cancel the rounds of the page's project. Returns a message for people, whatever happens."""
     try:
         found = services.cancel(project_of(path))
     except ActiveLearningError as exc:

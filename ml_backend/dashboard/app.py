@@ -1,4 +1,4 @@
-"""Where the dashboard hangs on the server: made at the first request below its address, and no sooner."""
+"""Connects the dashboard to the server. It is only made at the first request below its address."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MOST_ROOTS: Final = 4
-"""Paths under which proxies serve the backend: one, or two while it moves."""
+"""Paths under which proxies may serve the backend: one, or two while it moves."""
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: Scheduler | None) -> None:
     """Answer everything below `PREFIX`.
 
-    The pages are an application of their own: a server that nobody looks at spends no memory on Dash and Plotly. The
-    server's basic auth and its answers to errors hold for them as well. Where a package is missing, the answer is one
-    sentence that says what to install.
+    The pages are an application of their own, so that a server whose dashboard nobody opens spends no memory on Dash
+    and Plotly. The server's basic auth and its error answers apply to them as well. If a package is missing, the answer
+    is one sentence that says what to install.
     """
 
     def make(root: str) -> Flask:
@@ -64,21 +64,21 @@ def add_dashboard(server: Flask, settings: Settings, rounds: Rounds, scheduler: 
             return Response.from_app(made.wsgi_app, request.environ)
         except (ActiveLearningError, HTTPException):
             raise
-        except Exception as exc:  # what a page sends back of our own data may be made up
+        except Exception as exc:  # a page may send back made-up data in place of ours
             log.error("dashboard: an update of a page failed: %s in %s", type(exc).__name__, place_of(exc))
             raise BadRequest("The page sent what the dashboard cannot use; load it again.") from None
 
 
 def place_of(exc: Exception) -> str:
-    """File and line in which an error was raised: what a log may say of an error whose text may hold anything."""
+    """File and line where an error was raised, for logs that must not show the error's text."""
     frames = traceback.extract_tb(exc.__traceback__)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 class Late:
-    """An application that is made once, when it is first asked for; by one thread, while others wait.
+    """An application that is made once, when it is first needed, by one thread while others wait.
 
-    Its pages name the path under which they are served: there is one for each, of the paths asked for last.
+    Its pages contain the path under which they are served, so there is one application for each of the latest paths.
     """
 
     def __init__(self, make: Callable[[str], Flask]) -> None:
@@ -86,7 +86,7 @@ class Late:
         self._lock = Lock()
 
     def get(self, root: str = "") -> Flask:
-        """The application, as it is served below a path.
+        """The application as it is served below a path.
 
         Raises:
             ConfigurationError: a package is missing.

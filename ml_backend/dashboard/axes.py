@@ -1,4 +1,4 @@
-"""Axes whose numbers never repeat: ranges and ticks, made here and not left to the drawing library."""
+"""Axes whose numbers never repeat: ranges and ticks are computed here, not by the drawing library."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 MOST_TICKS: Final = 6
-"""Numbers on an axis, at the most: more would touch each other on a phone."""
+"""Most numbers on an axis; more would touch each other on a phone."""
 PAD: Final = 0.06
-"""Room beside the outermost values, as a share of the range."""
+"""Space beyond the outermost values, as a share of the range."""
 NARROWEST: Final = 0.02
-"""Span of a percent axis at least: less would draw noise as if it were a change."""
+"""Smallest span of a percent axis; a smaller one would make noise look like a change."""
 LOG_FROM: Final = 8.0
-"""Largest count over smallest from which an axis of counts is logarithmic."""
+"""An axis of counts is logarithmic if the largest is at least this many times the smallest."""
 GRIDS: Final = (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 5))
-"""Of a logarithmic axis: first digits, and which powers of ten have them; the first that is not too dense is taken."""
+"""For logarithmic axes: first digits, and which powers of ten get them. The first that is not too dense is used."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range, and the numbers on it; of a logarithmic axis ``low`` and ``high`` are values, not exponents."""
+    """A range and the numbers on it. For a logarithmic axis, ``low`` and ``high`` are values, not exponents."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Axis:
     is_log: bool = False
 
     def plotly(self) -> dict[str, Any]:
-        """As entries of Plotly's axis."""
+        """The axis as entries for Plotly."""
         ends = [math.log10(self.low), math.log10(self.high)] if self.is_log else [self.low, self.high]
         return {
             "type": "log" if self.is_log else "linear",
@@ -42,7 +42,7 @@ class Axis:
 
 
 def percent_axis(values: Iterable[float]) -> Axis:
-    """Of shares between 0 and 1."""
+    """An axis for shares between 0 and 1."""
     low, high = _padded(values, NARROWEST)
     low, high = max(low, -0.02), min(high, 1.02)
     step = nice_step(min(high, 1.0) - max(low, 0.0))
@@ -52,7 +52,10 @@ def percent_axis(values: Iterable[float]) -> Axis:
 
 
 def count_axis(values: Sequence[float], *, by_ratio: bool = True) -> Axis:
-    """Of whole numbers from 1 on; ``by_ratio``: logarithmic where the largest is many times the smallest."""
+    """An axis for whole numbers from 1 on.
+
+    With ``by_ratio`` it is logarithmic if the largest is many times the smallest.
+    """
     smallest, largest = min(values), max(values)
     if by_ratio and smallest > 0 and largest / smallest >= LOG_FROM:
         room = (largest / smallest) ** PAD
@@ -73,7 +76,7 @@ def _powers(low: float, high: float, digits: Sequence[int], every: int) -> tuple
 
 
 def number_axis(values: Iterable[float]) -> Axis:
-    """Of numbers from 0 on."""
+    """An axis for numbers from 0 on."""
     _, high = _padded([*values, 0.0], 0.01)
     step = nice_step(high)
     ticks = tuple(_multiples(0.0, high, step))

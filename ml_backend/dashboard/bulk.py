@@ -1,7 +1,7 @@
-"""One label for many tasks, as pages and scripts ask for it: looked at, written in portions, taken back.
+"""One label for many tasks, as pages and scripts request it: previewed, written in portions, undone.
 
-Who a person is, their own Label Studio token proves: it comes with each request, goes to Label Studio and nowhere else,
-and is neither kept nor logged.
+A person's own Label Studio token proves who they are. It comes with each request, goes to Label Studio and nowhere
+else, and is neither stored nor logged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OWN_NAME: Final = (
 
 
 def look(store: ProjectStore, body: Any) -> dict[str, Any]:
-    """What labelling tasks would do: ``ready``, ``left`` by reason in words, ``answers`` that there are, a ``sample``.
+    """What labelling tasks would do: ``ready``, ``left`` by reason in words, existing ``answers``, and a ``sample``.
 
     Raises:
         ConfigurationError: the request is malformed, or this machine has no copy of the tasks.
@@ -58,18 +58,18 @@ def look(store: ProjectStore, body: Any) -> dict[str, Any]:
 
 
 def _spread(tasks: tuple[int, ...]) -> list[int]:
-    """A sample that reaches from the first to the last: the last found are the least sure to be meant."""
+    """A sample that reaches from the first to the last, since the last ones found are the least likely to be meant."""
     if len(tasks) <= SAMPLE:
         return list(tasks)
     return [tasks[round(place * (len(tasks) - 1) / (SAMPLE - 1))] for place in range(SAMPLE)]
 
 
 def label(services: Services, project_id: int, store: ProjectStore, body: Any) -> dict[str, Any]:
-    """Do the next portion of an action; ``done`` tells whether it was the last. Without tasks: go on with one.
+    """Do the next portion of an action; ``done`` tells whether it was the last. Without tasks, continue a known action.
 
     Raises:
-        ConfigurationError: the request is malformed, or Label Studio does not take the token.
-        LabelStudioError: Label Studio failed; send the same again.
+        ConfigurationError: the request is malformed, or Label Studio does not accept the token.
+        LabelStudioError: Label Studio failed; send the same request again.
     """
     sent, action_id = _object(body), _action(body)
     if "task_ids" in sent:
@@ -91,10 +91,11 @@ def label(services: Services, project_id: int, store: ProjectStore, body: Any) -
 
 
 def undo(services: Services, project_id: int, store: ProjectStore, body: Any) -> dict[str, Any]:
-    """Take back the next portion of an action; ``done`` tells whether it was the last.
+    """Undo the next portion of an action; ``done`` tells whether it was the last.
 
     Raises:
-        ConfigurationError: as `label`. LabelStudioError: Label Studio failed; send the same again.
+        ConfigurationError: as `label`.
+        LabelStudioError: Label Studio failed; send the same request again.
     """
     sent, action_id = _object(body), _action(body)
     action = _as_person(services, sent, lambda client: undo_portion(client, store, project_id, action_id))
@@ -102,7 +103,7 @@ def undo(services: Services, project_id: int, store: ProjectStore, body: Any) ->
 
 
 def _as_person(services: Services, body: dict[str, Any], work: Callable[[LabelStudioClient], BulkAction]) -> BulkAction:
-    """Work with the account of whoever asks."""
+    """Do the work with the account of the person who asks."""
     token = body.get("token")
     if not isinstance(token, str) or not token.strip() or len(token) > LONGEST_TOKEN:
         raise ConfigurationError(OWN_NAME)
@@ -110,7 +111,7 @@ def _as_person(services: Services, body: dict[str, Any], work: Callable[[LabelSt
         with closing(new_client(services.settings, key=token.strip())) as client:
             return work(client)
     except LabelStudioUnauthorized as exc:
-        # What Label Studio said names our own setting, which this token has nothing to do with.
+        # Label Studio's message names our own setting, which has nothing to do with this token.
         raise ConfigurationError(f"Label Studio does not take this token, or not for this. {OWN_NAME}") from exc
     except LabelStudioNotFound as exc:
         raise ConfigurationError(f"{exc}") from exc

@@ -1,7 +1,7 @@
 """Charts as plain Plotly figures, so that the pages, the API and the report draw the same ones.
 
-Ink, grid and background come from the page's style sheet, which knows whether the reader's screen is light or dark;
-a chart itself fixes only the colours of its data, chosen to be told apart on both and by colour-blind readers (Okabe &
+Ink, grid and background come from the page's style sheet, which knows whether the reader's screen is light or dark. A
+chart itself fixes only the colours of its data, which can be told apart on both, also by colour-blind readers (Okabe &
 Ito 2008, https://jfly.uni-koeln.de/color/).
 """
 
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 COLOURS: Final = ("#3b7dd8", "#d9730d", "#1a9c75", "#b8559a", "#8a8f00", "#c2410c", "#5b8fb9", "#7c6fcd")
-"""Of series, in this order."""
+"""Colours of series, in this order."""
 QUIET: Final = "#8b8f98"
-"""Of what is there to be compared with."""
+"""Colour of whatever serves as a comparison."""
 BAND: Final = "rgba(139, 143, 152, 0.22)"
-"""Of an interval around it."""
+"""Colour of an interval around it."""
 SCALE: Final = ((0.0, "rgba(59, 125, 216, 0.0)"), (0.02, "rgba(59, 125, 216, 0.14)"), (1.0, "rgba(59, 125, 216, 0.62)"))
-"""From nothing to much, on any background, with the page's ink readable on all of it."""
+"""Colours from nothing to much, on any background; the page's ink is readable on all of them."""
 STANDOFF: Final = 12
 """Pixels between the numbers of an axis and its title."""
 
@@ -25,14 +25,15 @@ Figure = dict[str, Any]
 
 
 def text(value: object) -> str:
-    """A user's text for a chart, where Plotly would take ``<b>`` for a tag."""
+    """A user's text for a chart; Plotly would otherwise take ``<b>`` for a tag."""
     return str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def figure(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, **layout: Any) -> Figure:
-    """A figure with titled axes; ``layout`` is merged into Plotly's, ``xaxis`` and ``yaxis`` entry by entry."""
+    """A figure with titled axes. ``layout`` is merged into Plotly's, ``xaxis`` and ``yaxis`` entry by entry."""
     axis: dict[str, Any] = {"zeroline": False, "automargin": True, "ticks": ""}
-    # With a standoff Plotly counts the numbers' width when it places a title; without one it may write over them.
+    # With a standoff Plotly takes the numbers' width into account when it places a title; otherwise it may overlap
+    # them.
     base: dict[str, Any] = {
         "xaxis": {**axis, "title": {"text": x, "standoff": STANDOFF}, **layout.pop("xaxis", {})},
         "yaxis": {**axis, "title": {"text": y, "standoff": STANDOFF}, **layout.pop("yaxis", {})},
@@ -53,7 +54,7 @@ def figure(traces: Sequence[Mapping[str, Any]], *, x: str, y: str, **layout: Any
 def line(
     x: Sequence[Any], y: Sequence[float | None], *, name: str, hover: Sequence[str] = (), colour: str = COLOURS[0]
 ) -> dict[str, Any]:
-    """A line with its points; ``hover`` is shown at them, escaped by the caller with `text`."""
+    """A line with its points. ``hover`` is shown at the points, escaped by the caller with `text`."""
     trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -75,7 +76,7 @@ def band(x: Sequence[Any], low: Sequence[float], high: Sequence[float], *, name:
 
 
 def reach(values: Sequence[float], lows: Sequence[float], highs: Sequence[float], *, colour: str) -> dict[str, Any]:
-    """Error bars from ``lows`` to ``highs``; none towards an end that lies on the value's other side."""
+    """Error bars from ``lows`` to ``highs``; none towards an end that lies on the wrong side of the value."""
     return {
         "type": "data",
         "symmetric": False,

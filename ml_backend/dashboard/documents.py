@@ -1,6 +1,6 @@
-"""The documentation, as pages of this server: without network, and from an installed package as well.
+"""The documentation as pages of this server, available without network and from an installed package.
 
-``docs/`` beside this file links to each document of the repository; a wheel holds their text in its place.
+``docs/`` beside this file links to each document of the repository; a wheel contains the documents themselves.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ EXPLAINED: Final = {
     "pool outside": "howto/pool#let-people-label-it",
     "many at once": "howto/search#one-label-for-many",
 }
-"""What a page explains with a `?` → the document and its heading."""
+"""A topic that a page explains with a `?` → the document and its heading."""
 PAGE: Final = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · Active learning</title>
@@ -97,20 +97,20 @@ def title(name: str) -> str:
 
 
 def rendered(name: str) -> str:
-    """A document of `names` as HTML; what it holds of HTML itself is shown as text."""
+    """A document of `names` as HTML. HTML inside it is shown as text."""
     return _rendered(name, link())
 
 
 @cache
 def _rendered(name: str, base: str) -> str:
-    """The document with links that begin with ``base``."""
+    """The document, with links that begin with ``base``."""
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     addresses = {other: f"{base}{FOLDER_URL}{other}" for other in names()}
     tokens = reader.parse((FOLDER / f"{name}.md").read_text(encoding="utf-8"))
     drawn: str = reader.renderer.render(_adapted(tokens, name, addresses), reader.options, {})
-    # A keyboard must reach what scrolls.
+    # Scrollable parts must be reachable by keyboard.
     number = count(1)
     drawn = re.sub(
         "<table>",
@@ -121,7 +121,7 @@ def _rendered(name: str, base: str) -> str:
 
 
 def _adapted(tokens: list[Token], name: str, known: Mapping[str, str]) -> list[Token]:
-    """With anchors at headings, links that lead to our pages, and the words of images in their place."""
+    """Tokens with anchors at headings, links that lead to our pages, and images replaced by their texts."""
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and following is not None:
             token.attrSet("id", slug(_text(following)))
@@ -139,7 +139,7 @@ def _inline(children: Iterable[Token], name: str, known: Mapping[str, str]) -> I
     for child in children:
         if child.type == "link_open":
             target = _target(str(child.attrGet("href")), name, known)
-            if target is None:  # a file that is not carried along: its words stay
+            if target is None:  # a file that is not part of the package: its words stay
                 left_out += 1
                 continue
             child.attrSet("href", target)
@@ -152,7 +152,7 @@ def _inline(children: Iterable[Token], name: str, known: Mapping[str, str]) -> I
 
 
 def _target(href: str, name: str, known: Mapping[str, str]) -> str | None:
-    """Where a link of a document leads on this server; None where it leads to nothing here."""
+    """Where a link of a document leads on this server; None if it leads nowhere."""
     if href.startswith(("http://", "https://", "#")):
         return href
     path, _, anchor = href.partition("#")
@@ -178,7 +178,7 @@ def page(heading: str, body: str) -> str:
 
 
 def add_documents(site: Flask) -> None:
-    """Answer below `FOLDER_URL`."""
+    """Answer requests below `FOLDER_URL`."""
     views: Mapping[str, Any] = {"mimetype": "text/html"}
 
     @site.get(PREFIX + FOLDER_URL)

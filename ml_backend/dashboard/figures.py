@@ -1,4 +1,4 @@
-"""The charts that pages and report share, made from what `reading` gives."""
+"""The charts that pages and the report share, made from what `reading` returns."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ml_backend.dashboard import charts, words
 from ml_backend.dashboard.axes import count_axis, number_axis, percent_axis
 
 DOTTED: Final = 50
-"""Epochs up to which each is a dot on its line."""
+"""Up to this many epochs, each is a dot on its line."""
 MEASURES: Final = {"accuracy": "Accuracy", "f": "F-score", "auc": "AUC"}
 LABELS_AXIS: Final = {False: "labels", True: "labels (logarithmic scale)"}
 """Title of an axis of labels, by whether it is logarithmic."""
 FEW: Final = 12
-"""Classes up to which a cell shows its number."""
+"""Up to this many classes, a cell shows its number."""
 FITTING: Final = 40
-"""Characters of all labels together up to which they stand side by side."""
+"""Characters of all labels together up to which they fit side by side."""
 
 Data = dict[str, Any]
 
 
 def curve_points(rows: Sequence[Data], measure: str) -> tuple[list[Data], list[Data]]:
-    """Of versions in the order of training: those that are joined to a line, one a number of labels, and the others.
+    """The versions that are joined to a line (one per number of labels), and the others, in the order of training.
 
-    Of several versions of the same labels the newest that was served counts. Those held back because they were clearly
-    worse are shown, but lie on no line: nobody was served by them.
+    Among versions with the same number of labels, the newest that was served counts. Those held back because they were
+    clearly worse are shown, but are not on the line: nobody was served by them.
     """
     measured = [row for row in rows if row[measure] is not None]
     served = {row["labels"]: row for row in measured if row["promoted"]}
@@ -33,7 +33,7 @@ def curve_points(rows: Sequence[Data], measure: str) -> tuple[list[Data], list[D
 
 
 def curve_figure(data: Data, measure: str) -> charts.Figure:
-    """The measure of each version against its labels, with intervals; of accuracy also random order."""
+    """The measure of each version against its labels, with intervals; for accuracy also that of random order."""
     served, held_back = curve_points(data["versions"], measure)
     traces = [_version_trace(served, measure, "order by the model")] if served else []
     if held_back:
@@ -49,13 +49,13 @@ def curve_figure(data: Data, measure: str) -> charts.Figure:
 
 
 def _version_trace(rows: Sequence[Data], measure: str, name: str) -> dict[str, Any]:
-    """Versions with the interval of their measure, where it has one."""
+    """Versions with the interval of their measure, if it has one."""
     values = [row[measure] for row in rows]
     trace = charts.line([row["labels"] for row in rows], values, name=name, hover=[_told(r, measure) for r in rows])
     between = [row["intervals"].get(measure) for row in rows]
     if not any(between):
         return trace
-    # A version without one gets a bar of no length.
+    # A version without an interval gets a bar of no length.
     lows = [ends["low"] if ends else value for ends, value in zip(between, values, strict=True)]
     highs = [ends["high"] if ends else value for ends, value in zip(between, values, strict=True)]
     return trace | {"error_y": charts.reach(values, lows, highs, colour=charts.COLOURS[0]) | {"thickness": 1}}
@@ -72,7 +72,7 @@ def _told(row: Data, measure: str) -> str:
 
 
 def _reaching(trace: Data, axis: str) -> list[float]:
-    """All values that a trace takes on an axis, the ends of its intervals among them."""
+    """All values of a trace on an axis, including the ends of its intervals."""
     values = [value for value in trace[axis] if value is not None]
     bars = trace.get(f"error_{axis}")
     if not bars:
@@ -82,7 +82,7 @@ def _reaching(trace: Data, axis: str) -> list[float]:
 
 
 def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
-    """Models of random labels with their intervals, and the power law through them."""
+    """Models of random labels with their intervals, and the power law fitted to them."""
     models, traces = random["models"], []
     if not models:
         return []
@@ -106,7 +106,7 @@ def _random_traces(random: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _saved_traces(saved: dict[str, Any], height: float) -> list[dict[str, Any]]:
-    """From the labels of the served version to as many random ones as would be as good, at its accuracy."""
+    """A line at the served version's accuracy, from its labels to the number of random labels that would be as good."""
     needed, colour = saved["random_labels"], charts.COLOURS[1]
     ends = [saved["labels"], needed["value"]]
     lows, highs = [ends[0], needed["low"]], [ends[0], needed["high"]]
@@ -122,7 +122,7 @@ def _random_told(model: dict[str, Any]) -> str:
 
 
 def loss_figure(row: dict[str, Any]) -> charts.Figure:
-    """Training loss, and validation loss where the version has one."""
+    """Training loss, and validation loss if the version has one."""
     epochs = list(range(1, len(row["loss"]) + 1))
     training = charts.line(epochs, row["loss"], name="labels learnt from")
     if len(epochs) > DOTTED:
@@ -142,7 +142,7 @@ def loss_figure(row: dict[str, Any]) -> charts.Figure:
 
 
 def confusion_figure(data: Data) -> charts.Figure:
-    """Share of each row that the version gave to each column; hover tells the counts."""
+    """The share of each row that the version gave to each column; hovering shows the counts."""
     labels, counts, totals = data["drawn"], data["confusion"], data["row_totals"]
     shares = [[value / max(1, total) for value in row] for row, total in zip(counts, totals, strict=True)]
     names = [charts.text(label) for label in labels]
@@ -168,7 +168,7 @@ def confusion_figure(data: Data) -> charts.Figure:
         "xgap": 1 if few else 0,
         "ygap": 1 if few else 0,
     }
-    # Of many classes not every name fits: as many as can be read.
+    # With many classes not every name fits, so only as many are shown as can be read.
     every = max(1, -(-len(labels) // 25))
     shown = positions[::every]
     ticks = {"tickvals": shown, "ticktext": [_short(names[i]) for i in shown], "showgrid": False}
@@ -182,7 +182,7 @@ def confusion_figure(data: Data) -> charts.Figure:
 
 
 def _short(name: str) -> str:
-    """A tick's text; cut before an escaped character rather than in it."""
+    """A tick's text, cut before an escaped character rather than inside it."""
     if len(name) <= 18:
         return name
     cut = name[:17]

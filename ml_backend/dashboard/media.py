@@ -1,4 +1,4 @@
-"""One task's image, from what rounds have read: pages never wait for Label Studio or a bucket."""
+"""One task's image, taken from what rounds have read: pages never wait for Label Studio or a bucket."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ TYPES: Final = {
     "BMP": "image/bmp",
     "TIFF": "image/tiff",
 }
-"""Pillow's word → content type. No SVG: it may hold scripts."""
+"""Pillow's name → content type. No SVG, which may contain scripts."""
 PLACEHOLDER: Final = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" role="img" aria-label="no image">'
     b'<rect x="1" y="1" width="62" height="62" rx="6" fill="none" stroke="#8b8f98" stroke-dasharray="4 3"/>'
     b'<path d="M20 32h24" stroke="#8b8f98" stroke-width="2"/></svg>'
 )
-"""Ours: where the image was not read on this machine."""
+"""Our own image, shown if the task's image was not read on this machine."""
 
 
 def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
-    """The image in a task's field as rounds read it; None where this machine has not.
+    """The image in a task's field as rounds read it; None if this machine has not read it.
 
     Raises:
         StoreError: the task cache is damaged.
@@ -52,7 +52,7 @@ def image_bytes(store: ProjectStore, task: Task, field: str) -> bytes | None:
 
 
 def content_type(content: bytes) -> str | None:
-    """By its first bytes, never by what a server once called it; None where it is no image that a page may show."""
+    """The type according to the first bytes, never to what a server claimed; None if a page may not show it."""
     try:
         return TYPES.get(header(content).format)
     except BadItemError:
@@ -60,7 +60,7 @@ def content_type(content: bytes) -> str | None:
 
 
 def answer(store: ProjectStore, task_id: int, field: str | None) -> Response:
-    """The task's image with an ETag, or the placeholder; 304 where the browser has it."""
+    """The task's image with an ETag, or the placeholder; 304 if the browser has it already."""
     task = next(iter(TaskCache(store.task_cache_path).find([task_id])), None)
     try:
         content = image_bytes(store, task, field) if task is not None and field is not None else None

@@ -1,4 +1,4 @@
-"""What people want of the order: which tasks first, which not at all."""
+"""What people want of the order: which tasks come first, and which are not asked."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ DONE: Final = {
 
 
 def override(services: Services, project_id: int, store: ProjectStore, body: Any) -> dict[str, Any]:
-    """Change the overrides, and ask for a round that orders anew without training; what to tell the person.
+    """Change the overrides and ask for a round that reorders without training. Returns a message for the person.
 
-    Tasks that are answered, skipped, held out or gone cannot be wanted; they are left out and counted.
+    Tasks that are answered, skipped, held out or deleted cannot have overrides; they are left out and counted.
 
     Raises:
         ConfigurationError: the request is malformed, none of its tasks is open, or rounds cannot run.
@@ -64,7 +64,7 @@ def task_numbers(body: Mapping[str, Any], most: int) -> list[int]:
 
 
 def _open(store: ProjectStore, task_ids: Sequence[int]) -> list[int]:
-    """Those that a queue could hold, by what the last round read; all, where rounds run on another machine."""
+    """Those that a queue could contain, by what the last round read; all of them if rounds run on another machine."""
     if not store.task_cache_path.exists():
         return list(task_ids)
     can_be_asked = {

@@ -1,4 +1,4 @@
-"""What is packed before it is sent: JSON that a browser keeps, a version as a zip file."""
+"""Packs what is sent: JSON that a browser caches, and versions as zip files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.versions import export_version
 
 QUICK: Final = 1
-"""Level of gzip: the person waits for the map, and higher levels take longer than they save."""
+"""Level of gzip. The person waits for the map, and higher levels take longer than they save."""
 
 
 def compact(data: Mapping[str, Any]) -> Response:
-    """JSON, gzipped for who takes it; 304 where the browser has it."""
+    """JSON, compressed for clients that accept gzip; 304 if the browser has it already."""
     text = json.dumps(data, separators=(",", ":")).encode()
     response = Response(text, mimetype="application/json")
     response.set_etag(hashlib.sha256(text).hexdigest()[:32])
@@ -35,7 +35,7 @@ def compact(data: Mapping[str, Any]) -> Response:
 
 
 def zipped(store: ProjectStore, version: str) -> IO[bytes]:
-    """A version with its loading example, as an open file that vanishes when it is closed.
+    """A version with its loading example, as an open file that disappears when it is closed.
 
     Raises:
         StoreError: it is missing or damaged.

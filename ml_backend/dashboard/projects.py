@@ -1,4 +1,4 @@
-"""The front page: all projects that the store knows."""
+"""The front page: all projects in the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ml_backend.store.project_store import ProjectStore
 
 
 def read(services: Services) -> dict[str, Any]:
-    """``projects``: id, title, version, accuracy, labels, last_error, running; a damaged store tells its ``error``."""
+    """``projects``: id, title, version, accuracy, labels, last_error, running; for a damaged store its ``error``."""
     return {"projects": [_row(services, i, store) for i, store in services.projects().items()]}
 
 
@@ -36,13 +36,13 @@ def _row(services: Services, project_id: int, store: ProjectStore) -> dict[str, 
             "last_error": last.get("error"),
             "running": services.running(project_id),
         }
-    except (ActiveLearningError, OSError, ValueError, TypeError) as exc:  # the others are shown all the same
+    except (ActiveLearningError, OSError, ValueError, TypeError) as exc:  # the other projects are shown all the same
         message = str(exc) if isinstance(exc, ActiveLearningError) else f"Its store is damaged ({type(exc).__name__})."
         return row | {"error": message}
 
 
 def view(data: dict[str, Any]) -> html.Div:
-    """A card for each project."""
+    """One card per project."""
     if not data["projects"]:
         how = [
             "In Label Studio, type this server's address into Settings > Model of a project; or connect one with ",

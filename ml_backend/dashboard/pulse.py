@@ -1,4 +1,4 @@
-"""What keeps an open page up to date."""
+"""Keeps an open page up to date."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml_backend.rounds.measures import numbers
 
 
 def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
-    """What may change from one moment to the next, in a few lines."""
+    """Everything that may change from one moment to the next, in a few entries."""
     store = services.store(project_id)
     current, outlook = store.current(), services.outlook(project_id)
     last = services.last_round(store) or {}
@@ -35,7 +35,7 @@ def read_pulse(services: Services, project_id: int) -> dict[str, Any]:
 
 
 def register(app: Dash, services: Services) -> None:
-    """Ask every moment what has changed; answer only where something has."""
+    """Ask every moment what has changed; answer only if something has."""
 
     @app.callback(
         Output("pulse", "data"),
@@ -51,7 +51,7 @@ def register(app: Dash, services: Services) -> None:
             return (no_update, no_update) if before is None else (None, "")
         try:
             pulse = read_pulse(services, project_id)
-        except ActiveLearningError:  # the page itself tells
+        except ActiveLearningError:  # the page itself reports the error
             return no_update, no_update
         if pulse == before:
             return no_update, no_update

@@ -1,4 +1,4 @@
-"""The files of ``lsal report``: one HTML page with its charts inside, and the same charts as PNG."""
+"""The files of ``lsal report``: an HTML page with its charts inside, and the same charts as PNG."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ CONFIG: Final = {"displaylogo": False, "responsive": True}
 
 
 def write_report(services: Services, project_id: int, out: Path) -> list[Path]:
-    """Write everything; the paths, the page first.
+    """Write everything. Returns the paths, the page first.
 
     Raises:
-        ConfigurationError: the packages that draw are missing.
-        StoreError: nothing of the project is known, or the folder cannot be written.
+        ConfigurationError: the packages for drawing are missing.
+        StoreError: nothing is known about the project, or the folder cannot be written.
     """
     require("The report", "plotly", "matplotlib")
     store = services.store(project_id)
@@ -60,7 +60,7 @@ def html_report(
     mistakes: dict[str, Any],
     versions: dict[str, Any],
 ) -> str:
-    """One page with styles, scripts and images inside. Texts of users are escaped, in charts as well."""
+    """One page with styles, scripts and images inside. Users' texts are escaped, also in charts."""
     from plotly.offline import get_plotlyjs
 
     title = escape(overview["title"])
@@ -97,7 +97,7 @@ def _section(title: str, content: str) -> str:
 
 
 def _chart(name: str, figure: charts.Figure, height: int = 380) -> str:
-    # Inside a script "<" could end it: as an escape it is the same JSON.
+    # Inside a script, "<" could end it; escaped, it is the same JSON.
     content = json.dumps([figure["data"], figure["layout"], CONFIG]).replace("<", "\\u003c")
     return (
         f'<div id="{name}" style="height:{height}px"></div>'
@@ -138,7 +138,7 @@ def _mistakes(services: Services, store: ProjectStore, mistakes: dict[str, Any])
 
 
 def _images(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, str]:
-    """Image tags with the images inside, of tasks that have one."""
+    """Image tags with the images inside, for tasks that have one."""
     field = media_field(store)
     if field is None or not store.task_cache_path.exists():
         return {}

@@ -20,11 +20,11 @@ DPI: Final = 150
 
 
 def write_plots(out: Path, learning: dict[str, Any], mistakes: dict[str, Any]) -> Iterator[Path]:
-    """Draw what there is to be drawn, one file after the other; their paths."""
+    """Draw everything there is to draw, one file after the other. Yields their paths."""
     import matplotlib as mpl
 
     style: dict[Any, Any] = {"axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3}
-    # Dollar signs of users are no formulas.
+    # Users' dollar signs are not formulas.
     with mpl.rc_context({**style, "text.parse_math": False, "savefig.dpi": DPI}):
         for measure, name in MEASURES.items():
             if any(row[measure] is not None for row in learning["versions"]):
@@ -52,7 +52,7 @@ def _save(figure: Figure, path: Path) -> Path:
 
 
 def _curve(learning: dict[str, Any], measure: str, name: str) -> Figure:
-    """As `figures.curve_figure` draws it."""
+    """The same chart as `figures.curve_figure`."""
     served, held_back = curve_points(learning["versions"], measure)
     models = learning["random"]["models"] if measure == "accuracy" else []
     axis = count_axis([row["labels"] for row in [*served, *held_back, *models]])

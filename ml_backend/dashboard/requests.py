@@ -1,4 +1,4 @@
-"""Requests whose JSON is bounded, however it is read: by our routes, or by Dash."""
+"""Requests with bounded JSON, whether our routes or Dash read it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NO_OBJECT: Final = "The request's body must be a JSON object."
 
 
 class BoundedJson(DefaultJSONProvider):
-    """An application's JSON, of which no more is read than is good for us.
+    """An application's JSON provider that reads no more than the bounds allow.
 
-    It is the application's, not its requests': Flask gives each request the provider of the application.
+    It is set for the application, not for requests, because Flask gives each request the application's provider.
     """
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """What the text says.
+        """Parse the text.
 
         Raises:
             RequestTooLarge, RequestMalformed.

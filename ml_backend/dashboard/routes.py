@@ -1,4 +1,4 @@
-"""Routes beside the pages: JSON, images, versions to take away, overrides of the order, and labels for many tasks."""
+"""Routes beside the pages: JSON, images, versions to download, overrides of the order, and labels for many tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ml_backend.store.queue_overrides import read
 API: Final = f"{PREFIX}api/projects"
 PROJECT: Final = f"{API}/<int:project_id>"
 MOST_ITEMS: Final = 200
-"""Tasks that one request may ask to be shown."""
+"""Tasks that one request may ask to see."""
 
 
 def add_routes(site: Flask, services: Services) -> None:
@@ -78,7 +78,7 @@ def _add_data(site: Flask, services: Services) -> None:
 
 
 def _add_files(site: Flask, services: Services) -> None:
-    """Images of tasks, and versions to take away."""
+    """Images of tasks, and versions to download."""
 
     @site.get(f"{PREFIX}<int:project_id>/media/<int:task_id>")
     def task_image(project_id: int, task_id: int) -> Response:
@@ -96,7 +96,7 @@ def _add_files(site: Flask, services: Services) -> None:
 
 
 def _add_overrides(site: Flask, services: Services) -> None:
-    """The address keeps its older name: scripts of users may call it."""
+    """The address keeps its older name, because users' scripts may call it."""
 
     @site.get(f"{PROJECT}/wishes")
     def api_overrides(project_id: int) -> Response:
@@ -112,7 +112,7 @@ def _add_overrides(site: Flask, services: Services) -> None:
 
 
 def _add_bulk(site: Flask, services: Services) -> None:
-    """One label for many tasks; the token in the body is the person's, and forgotten with the request."""
+    """One label for many tasks. The token in the body is the person's own, and is dropped with the request."""
 
     @site.get(f"{PROJECT}/bulk")
     def api_bulk(project_id: int) -> Response:

@@ -59,7 +59,7 @@ def render(services: Services, path: str, search: str | None) -> tuple[Any, Any,
 
 
 def register(app: Dash, services: Services) -> None:
-    """Show the page of the address in the browser, its title, and whether there is something newer."""
+    """Show the page of the address in the browser, with its title, and whether there are newer results."""
 
     @app.callback(
         Output("masthead", "children"),

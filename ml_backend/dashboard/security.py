@@ -1,11 +1,11 @@
-"""What guards the dashboard beside basic auth, which a browser sends along with whatever any page asks of us.
+"""Protects the dashboard in addition to basic auth, which browsers send along with requests from any page.
 
-- A change needs a request that only our own pages can send: JSON, from this origin. Forms of foreign pages cannot send
-  JSON, and their scripts cannot send it without asking first (CORS), which nobody here allows.
-- The browser runs no script but ours and fetches nothing from elsewhere (Content-Security-Policy): a tag that slipped
+- A change needs a request that only our own pages can send: JSON, from this origin. Forms on foreign pages cannot send
+  JSON, and their scripts cannot without asking first (CORS), which nothing here allows.
+- The browser runs only our scripts and fetches nothing from elsewhere (Content-Security-Policy): a tag that slipped
   through as HTML would still do nothing, and nothing leaves a closed network.
-- No foreign page may frame these (clickjacking): `web.headers` says so with every answer.
-- A request for a foreign name never comes here: `web.hosts`. So the name that it is for is one of ours.
+- No foreign page may frame these (clickjacking): `web.headers` says so in every answer.
+- Requests for a foreign host name do not get here (`web.hosts`), so a request's host is always one of ours.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from werkzeug.exceptions import Forbidden, UnsupportedMediaType
 
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 OWN: Final = ("same-origin", "none")
-"""Values of ``Sec-Fetch-Site`` for our pages, and for what a person typed into the address bar."""
+"""Values of ``Sec-Fetch-Site`` for our own pages, and for an address that a person typed."""
 
 
 def guard(server: Flask, prefix: str) -> None:
-    """Refuse foreign changes below ``prefix``, and send the policy that binds the browser.
+    """Refuse foreign changes below ``prefix``, and send the policy for the browser.
 
     Args:
         server: the application.
@@ -43,7 +43,7 @@ def guard(server: Flask, prefix: str) -> None:
 
 
 def allow_scripts(site: Flask, hashes: Sequence[str]) -> None:
-    """Let the browser run the inline scripts that the pages have; ``hashes`` as in a Content-Security-Policy."""
+    """Let the browser run the pages' inline scripts, given by ``hashes`` as in a Content-Security-Policy."""
     allowed = policy(hashes)
 
     @site.after_request
@@ -53,7 +53,7 @@ def allow_scripts(site: Flask, hashes: Sequence[str]) -> None:
 
 
 def policy(script_hashes: Sequence[str] = ()) -> str:
-    """The Content-Security-Policy: own scripts and these inline ones, nothing from elsewhere."""
+    """The Content-Security-Policy: our own scripts and these inline ones, nothing from elsewhere."""
     # Plotly and React set style attributes; Plotly makes pictures from blobs and data URIs.
     return "; ".join(
         (
@@ -71,15 +71,16 @@ def policy(script_hashes: Sequence[str] = ()) -> str:
 
 
 def check_origin() -> None:
-    """Let the present request pass only if one of our own pages can have sent it.
+    """Let the current request pass only if one of our own pages can have sent it.
 
     Raises:
-        UnsupportedMediaType: no JSON. Forbidden: another origin's page sent it.
+        UnsupportedMediaType: it is not JSON.
+        Forbidden: a page of another origin sent it.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The dashboard takes changes as application/json only.")
-    # Browsers send the first to https and to localhost alone, and the second with every POST.
+    # Browsers send the first only to https and localhost, and the second with every POST.
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    # A proxy in front that asks us under another name than the browser asked it: TRUSTED_PROXY, or have it keep Host.
+    # If a proxy asks us under another name than the browser used: set TRUSTED_PROXY, or have it keep Host.
     if (site is not None and site not in OWN) or (origin is not None and urlsplit(origin).netloc != request.host):
         raise Forbidden("Another site asked for this change; open the dashboard itself.")

@@ -22,16 +22,16 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.registry import stores_of
 
 FRESH: Final = 120.0
-"""Seconds after which a round that tells nothing, and that this server does not know of, is taken for dead."""
+"""Seconds without news after which a round that this server does not know of is considered dead."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How it went to ask for a round."""
+    """The result of asking for a round."""
 
     words: str
     new: bool
-    """False: a round that is under way, or waiting, does the same."""
+    """False if a round that is running or waiting does the same."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Examination:
 
 
 class Services:
-    """One installation as its pages see it. Safe to share between threads."""
+    """One installation, as its pages see it. Safe to share between threads."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class Services:
     # --- the stores --------------------------------------------------------------------------------------------
 
     def projects(self) -> dict[int, ProjectStore]:
-        """Every known project's store."""
+        """The store of every known project."""
         return stores_of(self.settings).known()
 
     def store(self, project_id: int) -> ProjectStore:
         """A project's store.
 
         Raises:
-            StoreError: nothing of the project is known here.
+            StoreError: nothing is known about the project here.
         """
         store = stores_of(self.settings).open(project_id)
         if store is None:
@@ -83,7 +83,7 @@ class Services:
         return store
 
     def project_settings(self, store: ProjectStore) -> ProjectSettings:
-        """The settings that the next round has; the defaults where the stored ones are wrong."""
+        """The settings of the next round; the defaults if the stored ones are wrong."""
         defaults = self.settings.project_defaults()
         try:
             return defaults.override(store.extra_params(), where=f"Project {store.uid}")
@@ -98,25 +98,25 @@ class Services:
     # --- rounds ------------------------------------------------------------------------------------------------
 
     def outlook(self, project_id: int) -> NextRound:
-        """What the scheduler waits for."""
+        """What the scheduler is waiting for."""
         return self._scheduler.outlook(project_id) if self._scheduler is not None else NextRound()
 
     def running(self, project_id: int) -> bool:
-        """Whether a round is waiting or under way, as far as this server can know; False where Redis is silent."""
+        """Whether a round is waiting or running, as far as this server can know; False if Redis does not answer."""
         try:
             return self._rounds.running(project_id)
         except ConfigurationError:
             return False
 
     def ahead(self, project_id: int) -> list[int]:
-        """Projects whose rounds come before the one of this project that waits."""
+        """Projects whose rounds come before the waiting one of this project."""
         try:
             return list(self._rounds.ahead(project_id))
         except ConfigurationError:
             return []
 
     def cancel(self, project_id: int) -> bool:
-        """Cancel the rounds of a project; whether one waited or was under way.
+        """Cancel the rounds of a project. Returns whether there was one.
 
         Raises:
             ConfigurationError: Redis does not answer.
@@ -124,7 +124,7 @@ class Services:
         return self._rounds.cancel(project_id)
 
     def progress(self, project_id: int, store: ProjectStore) -> dict[str, Any] | None:
-        """The step of the round under way, whoever runs it; None where there is none."""
+        """The step of the round in progress, whoever runs it; None if there is none."""
         found = progress.read(store)
         if not found:
             return None
@@ -140,14 +140,14 @@ class Services:
         return next(iter(logged_rounds(store, newest=1)), None)
 
     def ask(self, request: RoundRequest) -> Asked:
-        """Ask for a round; one that does the same and is under way, or waits, is enough.
+        """Ask for a round, unless one that does the same is running or waiting.
 
         Raises:
             ConfigurationError: rounds cannot run.
         """
         if self.settings.label_studio_api_key is None:
             raise ConfigurationError("No round can start: set LABEL_STUDIO_API_KEY and restart the backend.")
-        with self._lock:  # of two people at the same moment, the second finds the first one's round
+        with self._lock:  # if two people ask at the same moment, the second finds the first one's round
             if request == RoundRequest(request.project_id) and self._rounds.running(request.project_id):
                 return Asked("A round is under way already; its result will appear here.", new=False)
             if self._scheduler is not None:
@@ -159,11 +159,11 @@ class Services:
     # --- the doctor --------------------------------------------------------------------------------------------
 
     def examination(self, project_id: int) -> Examination | None:
-        """The last run of the doctor since the server started."""
+        """The latest run of the doctor since the server started."""
         return self._examinations.get(project_id)
 
     def examine(self, project_id: int) -> Examination:
-        """Run the doctor in a thread of its own: it asks Label Studio many things. One run at a time."""
+        """Run the doctor in a thread of its own, because it asks Label Studio many things. One run at a time."""
         with self._lock:
             known = self._examinations.get(project_id)
             if known is not None and known.running:
@@ -178,7 +178,7 @@ class Services:
                 examination.findings = list(examine(context, CHECKS))
         except ActiveLearningError as exc:
             examination.error = str(exc)
-        except Exception as exc:  # a thread of its own: nobody else would tell
+        except Exception as exc:  # nobody else would report an error in this thread
             examination.error = f"The doctor failed ({type(exc).__name__}); run lsal doctor --verbose."
         finally:
             examination.ended, examination.running = self._now(), False

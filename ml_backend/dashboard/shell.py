@@ -29,11 +29,11 @@ INDEX: Final = """<!DOCTYPE html>
   </body>
 </html>
 """.replace("ICON", ICON)
-"""Dash's own has a script for Internet Explorer, and names no language."""
+"""Dash's own page has a script for Internet Explorer, and names no language."""
 
 
 def frame() -> html.Div:
-    """What stays while pages change."""
+    """The parts that stay while pages change."""
     return html.Div(
         [
             dcc.Location(id="url", refresh="callback-nav"),
@@ -57,7 +57,7 @@ def frame() -> html.Div:
 
 
 def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title: str, here: str | None) -> list[Any]:
-    """Name of the project, and its pages; ``pages`` are (path, title)."""
+    """The project's name and its pages; ``pages`` are (path, title)."""
     home = dcc.Link("Active learning", href=link(), className="home")
     told = html.A("Documentation", href=link(FOLDER_URL), className="to-documents")
     if project_id is None:
@@ -76,7 +76,7 @@ def masthead(pages: Sequence[tuple[str, str]], *, project_id: int | None, title:
 
 
 def announcement(pulse: Mapping[str, Any], before: Mapping[str, Any] | None) -> str | None:
-    """One sentence for a screen reader when the state of a round changed; None where it did not."""
+    """One sentence for a screen reader if the state of a round changed; otherwise None."""
     then = before or {}
     now_step, then_step = (pulse.get("progress") or {}).get("step"), (then.get("progress") or {}).get("step")
     if now_step and now_step != then_step:

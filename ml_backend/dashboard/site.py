@@ -1,4 +1,4 @@
-"""The dashboard as an application: its pages, the routes beside them, and the headers that bind the browser."""
+"""The dashboard as an application: its pages, the routes beside them, and the security headers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ml_backend.jobs.scheduler import Scheduler
 
 
 def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None, root: str = "") -> Flask:
-    """Everything below `PREFIX`. What goes wrong is raised, for the server around it to answer.
+    """Everything below `PREFIX`. Errors are raised, and answered by the server around it.
 
     Args:
         settings: the installation's.
-        rounds: where rounds are asked for.
-        scheduler: knows what is waited for; None: nothing is.
+        rounds: where rounds are requested.
+        scheduler: knows what the next round waits for; None: no rounds start by themselves.
         root: the path under which a proxy serves the backend.
     """
     services = Services(settings, rounds, scheduler)
@@ -41,7 +41,7 @@ def make_site(settings: Settings, rounds: Rounds, scheduler: Scheduler | None, r
         compress=False,
         title="Active learning",
         update_title="",
-        suppress_callback_exceptions=True,  # of pages that are not on the screen
+        suppress_callback_exceptions=True,  # callbacks of pages that are not on the screen
     )
     app.index_string = shell.INDEX
     app.layout = shell.frame

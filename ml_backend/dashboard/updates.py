@@ -1,4 +1,4 @@
-"""What a page asks of Dash is checked before Dash reads it: it must be what one of our own pages can have sent."""
+"""Checks what a page sends to Dash before Dash reads it: one of our own pages must be able to have sent it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "value": PLAIN,
     "id": (dict, str),
 }
-"""Property → what it can be; others may be any JSON."""
+"""Property → the types it can have; others may be any JSON."""
 
 
 def check_updates(site: Flask, app: Dash) -> None:
-    """Answer 400 to what no page of ours sends."""
+    """Answer 400 to anything that none of our pages sends."""
 
     @site.before_request
     def check() -> None:
@@ -36,7 +36,7 @@ def check_updates(site: Flask, app: Dash) -> None:
 
 
 def is_update(body: Any, callbacks: Mapping[str, Any]) -> bool:
-    """Whether a body asks for a callback that there is, with all that this callback is given."""
+    """Whether a body asks for an existing callback, with everything that the callback needs."""
     if not isinstance(body, dict) or not isinstance(body.get("output"), str):
         return False
     called = callbacks.get(body["output"])
@@ -60,7 +60,7 @@ def _outputs_match(given: Any, declared: Any) -> bool:
 
 
 def _all_match(given: Any, wanted: Sequence[Mapping[str, Any]], fits: Callable[[Any, Mapping[str, Any]], bool]) -> bool:
-    """Each entry is what was declared; one for a pattern is a list of them."""
+    """Whether each entry is as declared; for a pattern, an entry is a list."""
     if not isinstance(given, list) or len(given) != len(wanted):
         return False
     return all(
@@ -74,7 +74,7 @@ def _all_match(given: Any, wanted: Sequence[Mapping[str, Any]], fits: Callable[[
 def _is_named(entry: Any, spec: Mapping[str, Any]) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("property"), str):
         return False
-    # An output that several callbacks write has a mark behind its name, which tells them apart.
+    # An output that several callbacks write has a mark behind its name to tell them apart.
     if entry["property"].partition("@")[0] != spec["property"]:
         return False
     declared, given = spec["id"], entry.get("id")

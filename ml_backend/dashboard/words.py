@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures in the form in which people read them."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def between(interval: Mapping[str, float] | None) -> str:
-    """An interval of shares, ``low`` to ``high``; empty where there is none."""
+    """An interval of shares, ``low`` to ``high``; empty if there is none."""
     return f"{percent(interval['low'])} to {percent(interval['high'])}" if interval else ""
 
 
 def change(now: float | None, before: float | None) -> str:
-    """Difference of two shares in points, with its sign; empty where there is nothing to compare."""
+    """Difference of two shares in points, with its sign; empty if there is nothing to compare."""
     if now is None or before is None:
         return ""
     points = (now - before) * 100
@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes in the unit that fits."""
+    """Bytes in a suitable unit."""
     return f"{number / 1e6:.1f} MB" if number >= 1e5 else f"{number / 1e3:.0f} kB"
 
 

@@ -1,4 +1,4 @@
-"""What a page is."""
+"""The interface of a page."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ml_backend.dashboard.services import Services
 from ml_backend.store.project_store import ProjectStore
 
 Data = dict[str, Any]
-"""JSON-able."""
+"""Can be written as JSON."""
 Parameters = Mapping[str, str]
-"""Of the page's URL, as somebody typed them."""
+"""Parameters in the page's URL, as somebody typed them."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What ``read`` is given: one project, and what the URL asks for."""
+    """What ``read`` is given: a project, and what the URL asks for."""
 
     services: Services
     project_id: int
@@ -28,7 +28,7 @@ class View:
 
 
 def no_callbacks(app: Dash, services: Services) -> None:
-    """A page that only shows."""
+    """For a page that only shows something."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Page:
     path: str
     title: str
     read: Callable[[View], Data]
-    """Plain data from the store: what the API gives. Never slow, never Label Studio."""
+    """Reads plain data from the store, which the API returns as well. Never slow, never from Label Studio."""
     view: Callable[[Data], Any]
-    """A layout of that data; pure."""
+    """Makes a layout of that data, without side effects."""
     register: Callable[[Dash, Services], None] = no_callbacks
     """Adds the page's callbacks; called once."""
     live: bool = False
-    """Whether it follows a round by itself; others offer to show the new results."""
+    """Whether it follows a round by itself; other pages offer to show the new results."""

@@ -1,6 +1,6 @@
-"""Fields that say which tasks are looked for: on the search page, the queue and the map.
+"""Fields that say which tasks to show, on the search page, the queue and the map.
 
-A field's name in the query of the address is its ``data-asks``, or what follows the last dash of its id.
+A field's name in the query of the address is its ``data-asks``, or else the part of its id after the last dash.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def field(label: str, control: Any, note: str = "") -> Any:
 
 
 def menu(pairs: Iterable[tuple[str, str]], chosen: str, identity: str, asks: str = "") -> Any:
-    """A native menu of (value, text)."""
+    """A native menu of (value, text) pairs."""
     entries = [html.Option(text, value=value, selected=value == chosen) for value, text in pairs]
     named: dict[str, Any] = {"data-asks": asks} if asks else {}
     return html.Select(entries, id=identity, **named)
@@ -45,7 +45,7 @@ def typed(
     kind: Literal["text", "number"] = "text",
     most: int = 0,
 ) -> Any:
-    """A field to type into, with an example; a number is at most ``most``, where that is not 0."""
+    """A field to type into, with an example. A number is at most ``most``, unless that is 0."""
     bounds: dict[str, Any] = {"min": 0, "step": "any"} if kind == "number" else {}
     bounds |= {"max": most} if most else {}
     value: Any = asked.get(name)

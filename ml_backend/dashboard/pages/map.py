@@ -1,4 +1,4 @@
-"""What the model has learnt: the pool as it sees it, version by version."""
+"""What the model has learnt: the pool as the model sees it, version by version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEAREST: Final = 20
 
 
 def read(view: View) -> Data:
-    """Versions with a map, and where their points are; see `maps.overview`."""
+    """Versions with a map, and where their points can be read; see `maps.overview`."""
     found = maps.overview(view.store)
     return found | {
         "task_link": f"{view.services.label_studio_link(view.project_id)}?task=",
@@ -104,7 +104,7 @@ def _plot(data: Data) -> Any:
 
 
 def _filter(data: Data) -> Any:
-    """What hides points; `assets/map.js` reads it."""
+    """The fields that hide points; `assets/map.js` reads them."""
     states = {str(number): name for number, name in enumerate(STATES)}
     fields = html.Div(filters(data["classes"], states, {}, "map-only"), className="form", id="map-only")
     return html.Details([html.Summary("Show only some", id="map-only-told"), fields], className="filters")
@@ -170,7 +170,7 @@ def _field(label: str, control: Any) -> Any:
 
 
 def register(app: Dash, services: Services) -> None:
-    """The script that starts where the page appears."""
+    """Run the script when the page appears."""
     del services
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("pool_map", "open"), Output("map-opened", "data"), Input("map-data", "data")

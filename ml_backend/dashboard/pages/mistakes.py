@@ -53,7 +53,7 @@ def view(data: Data) -> Any:
 
 
 def body(data: Data) -> list[Any]:
-    """What depends on the choices."""
+    """The part that depends on the choices."""
     if data["problem"]:
         return [parts.notice(data["problem"], "warning")]
     return [_classes(data) if data["by_class"] is not None else _matrix(data), _errors(data)]
@@ -97,7 +97,7 @@ def _matrix(data: Data) -> html.Section:
 
 
 def _classes(data: Data) -> html.Section:
-    """Of answers that are sets, each class by itself."""
+    """For answers that are sets: each class by itself."""
     rows = [(row["label"], *(f"{row[name]:,}" for name in ("given", "missed", "added"))) for row in data["by_class"]]
     head = ("Label", "People say it of", "The model misses", "The model adds")
     table = parts.table(head, rows, caption="Errors by label, in tasks", numbers=(1, 2, 3))
@@ -137,7 +137,7 @@ def _task(row: dict[str, Any], address: str, told: Any) -> html.Li:
 
 
 def doubts(data: Data) -> html.Section:
-    """Annotations that cross-validated models do not believe."""
+    """Annotations that cross-validated models consider unlikely."""
     title, name = "Annotations in doubt", "doubts"
     if data["doubted"] is None:
         step = "On the overview, set “Doubtful labels to list” to, say, 20: rounds then look for them."

@@ -18,16 +18,16 @@ from ml_backend.errors import ActiveLearningError
 from ml_backend.records import CONTROL
 
 ENOUGH_LIVE: Final = 20
-"""Answers to control tasks from which their share is taken as it is."""
+"""With this many answers to control tasks, their share is taken as it is."""
 FEWEST_LIVE: Final = 5
-"""Such answers below which their share says nothing."""
+"""With fewer answers to control tasks than this, their share says nothing."""
 SOURCES: Final = {"labels": "the labels alone", "pool": "all tasks, labelled or not"}
 Figure = tuple[str, Any, Any, str | None]
 """See `parts.figures`."""
 
 
 def read(view: View) -> Data:
-    """The present, and the settings that the form offers."""
+    """The present state, and the settings that the form offers."""
     now = read_overview(view.services, view.store)
     return now | {"form": read_form(view.services.settings, view.store), "now": datetime.now(UTC).isoformat()}
 
@@ -47,7 +47,7 @@ def view(data: Data) -> Any:
 
 
 def live(data: Data) -> list[Any]:
-    """What a round changes."""
+    """The part that a round changes."""
     content: list[Any] = [parts.notice(problem, "error") for problem in data["problems"]]
     failed = (data["round"] or {}).get("error")
     if failed:
@@ -134,7 +134,7 @@ def _standing(data: Data) -> html.Section:
 
 
 def _counted(data: Data) -> list[Figure]:
-    """What people answered: labels, and what became of the queue where there is one."""
+    """What people answered: labels, and what became of the queue if there is one."""
     count, queue = words.MISSING if data["labels"] is None else f"{data['labels']:,}", data["queue"]
     when = f", {_when(data['counted'], data)}" if data["counted"] else ""
     told = None if data["open_tasks"] is None else f"{data['open_tasks']:,} tasks are open{when}{_in_bulk(data)}"
@@ -147,7 +147,7 @@ def _counted(data: Data) -> list[Figure]:
 
 
 def _in_bulk(data: Data) -> str:
-    """How many of the labels were given to many tasks at once; nothing where none was."""
+    """How many of the labels were given to many tasks at once; empty if none."""
     bulk = (data["numbers"] or {}).get("bulk")
     return f" · {bulk:,} of the labels given many at once" if bulk else ""
 
@@ -163,7 +163,7 @@ def _unmeasured(counted: Data | None) -> str:
 
 
 def _explained(data: Data) -> html.Dl:
-    """What the version learnt from, how the questions beside the first stand, and what is asked for now."""
+    """What the version learnt from, how the other questions stand, and what is asked now."""
     why, source = data["version"]["learnt_why"], SOURCES.get(data["version"]["learnt_from"])
     told = (why or "").removeprefix("learnt from ") or source
     rows = [
@@ -181,7 +181,7 @@ def _explained(data: Data) -> html.Dl:
 
 
 def _stop_or_go(data: Data) -> html.Section:
-    """What more labels bring, how good the model is on what is open, and what the order has saved."""
+    """What more labels would bring, how good the model is on open tasks, and what the order has saved."""
     text: list[Any] = [html.P(data["hint"], className="hint-sentence")]
     if data["guesses"]:
         text.insert(0, html.P(f"The model is {data['guesses']}.", className="hint-sentence"))
@@ -217,7 +217,7 @@ def _saved(data: Data) -> str:
 
 
 def _key(data: Data) -> list[Any]:
-    """What the live part depends on."""
+    """The facts that the live part depends on."""
     pulse = (data["round"] or {}).get("round"), (data["version"] or {}).get("name")
     return [*pulse, (data["queue"] or {}).get("name"), data["next_round"]["labels_waiting"], data["numbers"]]
 

@@ -1,4 +1,4 @@
-"""What people made of another model's predictions: a part of the overview."""
+"""Part of the overview: what people made of another model's predictions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ml_backend.dashboard.pages.base import Data
 from ml_backend.records import CONTROL
 
 ARMS: Final = {CONTROL: "drawn at random, nothing shown", "picked": "picked, regions shown"}
-"""Arm of the measures → its row."""
+"""Arm of the measures → the text of its row."""
 COUNTS: Final = ("predicted", "kept", "moved", "relabelled", "removed", "added")
 
 
 def section(data: Data) -> Any:
-    """A row for each arm that has answers."""
+    """One row for each arm that has answers."""
     found = data["corrections"] or {}
     rows = [_row(words_of, found[arm]) for arm, words_of in ARMS.items() if found.get(arm, {}).get("tasks")]
     if not rows:

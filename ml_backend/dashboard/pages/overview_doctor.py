@@ -1,4 +1,4 @@
-"""The overview's part about the doctor: a button, and what the last run found."""
+"""Part of the overview about the doctor: a button, and what the last run found."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _remedy(item: dict[str, Any]) -> Any:
 
 
 def register(app: Dash, services: Services) -> None:
-    """Run it, and show its findings as soon as they are there."""
+    """Run the doctor, and show its findings as soon as they are there."""
 
     @app.callback(
         Output("doctor-result", "children"),
@@ -74,7 +74,7 @@ def register(app: Dash, services: Services) -> None:
 
 
 def _same(result: Any, shown: Any) -> bool:
-    """Whether the browser shows this already: it sends back what it got, as JSON."""
+    """Whether the browser already shows this; it sends back what it got, as JSON."""
     plain = result.to_plotly_json() if hasattr(result, "to_plotly_json") else result
     return _words_of(plain) == _words_of(shown)
 

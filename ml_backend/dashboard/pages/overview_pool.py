@@ -1,4 +1,4 @@
-"""The overview's part about a pool outside Label Studio."""
+"""Part of the overview about a pool outside Label Studio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = {"best": "the model is least sure of", "drawn": "chance drew", "near": "
 
 
 def section(data: Data) -> list[Any]:
-    """Size, what is embedded, and what the last look at all rows found; nothing without a pool."""
+    """Its size, how much is embedded, and what the last pass over all rows found; empty without a pool."""
     pool = data["outside"]
     if pool is None:
         return []

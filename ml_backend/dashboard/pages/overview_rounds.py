@@ -1,4 +1,4 @@
-"""The overview's part about rounds: the one under way, and the buttons and settings of the next one."""
+"""Part of the overview about rounds: the one in progress, and buttons and settings for the next one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ml_backend.dashboard.services import Services
 from ml_backend.errors import ActiveLearningError
 
 AFTERWARDS: Final = ("map", "random arm", "measure")
-"""Steps of a round that come once its order is served."""
+"""Steps of a round that come after its order is served."""
 MOST_NAMED: Final = 3
-"""Projects that are named where a round waits for others."""
+"""Most projects that are named if a round waits for others."""
 
 
 def round_section(pulse: dict[str, Any] | None) -> Any:
-    """The round under way, or when the next one comes; a small part that is drawn anew every moment."""
+    """The round in progress, or when the next one comes; a small part that is redrawn every moment."""
     if not pulse:
         return None
     progress = pulse.get("progress")
@@ -43,13 +43,13 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
 
 
 def _under_way(told: Any, share: float | None, name: str) -> html.Div:
-    """A round with how far it is, and what cancels it beside."""
+    """A round with its progress, and a button beside it that cancels it."""
     bar = parts.bar(round(100 * share), 100, name=name) if share is not None else parts.bar(0, 0, name=name)
     return html.Div([html.Div([html.P(told), _cancel_button()], className="beside"), bar], className="notice")
 
 
 def _how_long(told: dict[str, Any]) -> str:
-    """Since when a round is under way, and what is left of the usual time."""
+    """How long a round has been running, and what is left of the usual time."""
     seconds, usual = told["seconds"], told["usual"]
     since = f"Under way for {words.duration(seconds)}" if seconds else "It has just begun"
     if usual is None:
@@ -61,7 +61,7 @@ def _how_long(told: dict[str, Any]) -> str:
 
 
 def _waiting(ahead: list[dict[str, Any]]) -> str:
-    """Who is waited for, since when, and how long that usually takes."""
+    """What the round waits for, since when, and how long that usually takes."""
     if not ahead:
         return "The round is about to start: what trains is being made ready."
     more = f" and {words.count(len(ahead) - MOST_NAMED, 'other')}" if len(ahead) > MOST_NAMED else ""
@@ -129,7 +129,7 @@ def section(data: Data) -> html.Section:
 
 
 def _field(row: dict[str, Any]) -> html.Div:
-    """A setting: a menu where its values are registered names, and a box to type in where others are possible."""
+    """A setting: a menu if its values are registered names, and a box to type into if other values are possible."""
     name, value, default = row["name"], row["value"], f"Default: {_default(row)}."
     box: dict[str, Any] = {
         "id": {"type": "setting", "name": name},
@@ -162,7 +162,7 @@ def _default(row: dict[str, Any]) -> str:
 
 
 def _menu(row: dict[str, Any]) -> html.Div:
-    """A native menu with a sentence an entry; ``assets/select.js`` writes what is chosen into the setting's box."""
+    """A native menu with a sentence per entry; ``assets/select.js`` writes the choice into the setting's box."""
     default = str(row["default"])
     chosen = default if row["value"] is None else str(row["value"])
     entries = []

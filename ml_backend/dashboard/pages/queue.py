@@ -1,4 +1,4 @@
-"""What comes next, why, and what a person may change about it."""
+"""What comes next, why, and what a person can change about it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STATES: Final = {"answered": "answered", "skipped": "skipped", "gone": "not in t
 
 
 def read(view: View) -> Data:
-    """A part of the queue, see `queues.read`; ``start`` and ``count`` choose which, ``label``, ``guess``, ... filter.
+    """A part of the queue, see `queues.read`. ``start`` and ``count`` say which part; ``label``, ``guess``, ... filter.
 
     Raises:
-        ConfigurationError: one of them is no number.
+        ConfigurationError: one of them is not a number.
     """
     start, count = (_number(view, name, default) for name, default in (("start", 0), ("count", queues.PAGE)))
     found = queues.read(view.store, start, max(1, min(count, queues.MOST)), filter_from(view.parameters, queues.STATES))
@@ -70,9 +70,9 @@ def view(data: Data) -> Any:
 
 
 def _filter(data: Data) -> Any:
-    """Which tasks of the queue are shown; `assets/filters.js` puts it into the address."""
+    """Which tasks of the queue to show; `assets/filters.js` puts it into the address."""
     asked = data["asked"]
-    # The key: a field that is not asked for any more is made anew, and does not keep what was typed.
+    # The key makes a field that is no longer used a new one, so that it does not keep what was typed.
     form = html.Div(filters(data["labels"], queues.STATES, asked, "queue-only"), className="form", key=str(asked))
     buttons = [html.Button("Show them", className="button plain", **_sends("queue-only"))]
     buttons += [html.Button("Show all", className="button plain", **_sends(""))] if asked else []
@@ -97,7 +97,7 @@ def _facts(data: Data) -> Any:
 
 
 def _answered(queue: Data | None) -> list[tuple[str, str, str, str]]:
-    """What became of the queue's tasks so far; nothing where nobody has counted."""
+    """What has become of the queue's tasks; empty if nobody has counted."""
     if queue is None:
         return []
     other = [f"{queue[name]:,} {words}" for name, words in BESIDE.items() if queue[name]]
@@ -135,7 +135,10 @@ def _rows(data: Data, told: Any) -> Any:
 
 
 def _row(row: Data, data: Data) -> Any:
-    """One task. On a phone its reason and buttons come with “Why” (``assets/more.js``): a queue fits some screens."""
+    """One task.
+
+    On a phone its reason and buttons appear with “Why” (``assets/more.js``), which keeps the queue short.
+    """
     task = row["task_id"]
     guess: list[Any] = ["guess not shown" if row["why"] == CONTROL else "no guess yet"]
     if row["regions"] is not None:
@@ -172,7 +175,7 @@ def _sentence(text: str) -> str:
 
 
 def _looks(rows: list[Data]) -> str:
-    """Images stand side by side on a phone, texts below each other."""
+    """On a phone, images are side by side and texts below each other."""
     return "pictures" if any("image" in (row["item"] or {}) for row in rows) else "texts"
 
 

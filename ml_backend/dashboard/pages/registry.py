@@ -1,6 +1,6 @@
 """The pages, in the order of the menu.
 
-A new page is a module with a `Page` and one entry in `PAGES`; its data is under ``/dashboard/api`` by itself.
+A new page is a module with a `Page` and one entry in `PAGES`; its data then appear under ``/dashboard/api``.
 """
 
 from ml_backend.dashboard.pages import learning, map, mistakes, overview, queue, search, versions

@@ -1,4 +1,4 @@
-"""Tasks found by words, by likeness and by what is known of them; what is found can be asked first, or labelled."""
+"""Finds tasks by words, likeness and known facts; what is found can be asked first or labelled."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _many(data: Data) -> Any:
 
 
 def register(app: Dash, services: Services) -> None:
-    """The script that starts where the page appears."""
+    """Run the script when the page appears."""
     del services
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("search", "open"), Output("search-opened", "data"), Input("search-data", "data")

@@ -1,4 +1,4 @@
-"""All stored versions: compare two, go back to one, take one away."""
+"""All stored versions: compare two, go back to one, download one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ NAMES: Final = {
     "learnt from": "Learnt from",
 }
 SHARES: Final = ("accuracy", "f_macro", "f_micro", "f_positive", "auc")
-"""Shown in percent, as on all other pages."""
+"""Shown as percentages, like on all other pages."""
 LEARNT_FROM: Final = {"labels": "labels", "pool": "all tasks"}
 
 
 def read(view: View) -> Data:
-    """The table; ``a`` and ``b`` of the address name two versions to compare."""
+    """The table; ``a`` and ``b`` in the address name two versions to compare."""
     data = read_versions(view.store) | {"project": view.project_id, "comparison": None, "problem": None}
     sound = [row["name"] for row in data["versions"] if not row["damaged"]]
     asked = view.parameters
@@ -157,7 +157,7 @@ def _verdict(found: dict[str, Any]) -> Any:
 
 
 def _name(figure: str) -> Any:
-    """A figure's name, with what explains it."""
+    """A figure's name, with a link to its explanation."""
     topics = {"ece": "calibration error", "nll": "loss", "auc": "AUC", "f_macro": "f-score", "f_positive": "f-score"}
     name = NAMES.get(figure, figure)
     return [name, parts.explain(topics[figure])] if figure in topics else name

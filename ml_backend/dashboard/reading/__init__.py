@@ -1,1 +1,1 @@
-"""The store → plain data, without Dash: what pages show, the API gives and the report prints."""
+"""Turns the store into plain data, without Dash: what pages show, the API returns and the report prints."""

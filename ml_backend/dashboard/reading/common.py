@@ -17,7 +17,7 @@ LONGEST_TEXT: Final = 400
 
 
 def about(store: ProjectStore) -> dict[str, Any]:
-    """Title, and field, kind and labels of the question, as `/setup` or the last round read them; empty before."""
+    """The title, and the question's field, kind and labels, as `/setup` or the last round read them; empty before."""
     return store.document(QUESTION)
 
 
@@ -32,25 +32,25 @@ def project_number(store: ProjectStore) -> int:
 
 
 def shown_as(store: ProjectStore) -> str | None:
-    """As what people are shown the tasks: ``Image``, or something with words; None where nobody knows."""
+    """How people see the tasks: ``Image``, or something with words; None if that is not known."""
     found = about(store)
     return (found.get("shows") or "") if found.get("parts") else found.get("object_tag")
 
 
 def media_field(store: ProjectStore) -> str | None:
-    """The task field that holds an image; None where the project asks about texts, or nobody knows."""
+    """The task field that holds an image; None if the project asks about texts, or if that is not known."""
     return str(about(store)["field"]) if shown_as(store) == "Image" else None
 
 
 def question_of(store: ProjectStore) -> ChoiceQuestion:
-    """What the project asks; of a note by a version up to 0.1 only what that wrote down."""
+    """What the project asks. From a note by a version up to 0.1, only what that version wrote down."""
     found = about(store)
     field, tag, labels = str(found.get("field", "")), str(found.get("object_tag", "")), found.get("labels") or ()
     return store.noted_question() or ChoiceQuestion("", "", tag, field, tuple(labels))
 
 
 def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """What people are shown of tasks: ``{"text": ...}``, or ``{"image": URL on this server}``; by task id.
+    """What people see of tasks: ``{"text": ...}`` or ``{"image": URL on this server}``, by task id.
 
     Tasks that this machine has not read (they are deleted, or rounds run elsewhere) are missing.
     """
@@ -73,7 +73,7 @@ def shown_items(store: ProjectStore, task_ids: Iterable[int]) -> dict[int, dict[
 
 
 def readable_versions(store: ProjectStore) -> list[str]:
-    """Names of the versions whose manifest can be read, oldest first: one may be deleted at any moment."""
+    """Names of the versions whose manifest can be read (one may be deleted at any moment), oldest first."""
     found = []
     for name in store.versions():
         try:

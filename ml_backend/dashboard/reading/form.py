@@ -1,4 +1,4 @@
-"""The settings that "Train now" offers, with their defaults and what is wrong with a typed value."""
+"""The settings that "Train now" offers, with their defaults, and what is wrong with a typed value."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ NOTES: Final = {
 }
 PREFIX: Final = "hyperparameters."
 MODEL_SETTINGS: Final = {"Text": "text_model", "Image": "image_model"}
-"""Objects → the setting that names their model."""
+"""Object tag → the setting that names its model."""
 
 
 def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
-    """A row for each setting: ``name``, ``label``, ``value`` (None: the default holds), ``default``, ``note``.
+    """A row for each setting: ``name``, ``label``, ``value`` (None: the default applies), ``default``, ``note``.
 
-    ``options``, of settings that name something registered, are pairs of a name and what it does; ``typed`` says
-    whether other values than these are possible.
+    For settings that name something registered, ``options`` are pairs of a name and what it does, and ``typed`` says
+    whether other values are possible.
     """
     stored, defaults = store.extra_params(), settings.project_defaults()
     options = _options(about(store).get("object_tag"))
@@ -85,12 +85,12 @@ def read_form(settings: Settings, store: ProjectStore) -> list[dict[str, Any]]:
 
 
 def setting_label(name: str) -> str:
-    """What the form calls a setting, or the hyperparameter that a comparison of versions names."""
+    """What the form calls a setting, or a hyperparameter named by a comparison of versions."""
     return OFFERED.get(name) or TUNED.get(name.removeprefix("hyperparameter ")) or name
 
 
 def hyperparameters(settings: Settings, store: ProjectStore) -> dict[str, Any]:
-    """Names and defaults of the project's model; empty where no round has read the question yet."""
+    """Names and defaults for the project's model; empty if no round has read the question yet."""
     try:
         return dict(_model(settings, store).hyperparameters())
     except (KeyError, ActiveLearningError):
@@ -101,7 +101,8 @@ def _model(settings: Settings, store: ProjectStore) -> type[Model]:
     """The project's model.
 
     Raises:
-        KeyError: no round has read the question yet. ActiveLearningError: the stored settings fit no model.
+        KeyError: no round has read the question yet.
+        ActiveLearningError: the stored settings fit no model.
     """
     tag = about(store)["object_tag"]
     name = MODEL_SETTINGS.get(tag, "text_model")
@@ -110,9 +111,9 @@ def _model(settings: Settings, store: ProjectStore) -> type[Model]:
 
 
 def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
-    """What can be typed for a setting, by its name: strategies, and models and encoders of the project's objects.
+    """The values that each setting can have: strategies, and models and encoders for the project's objects.
 
-    Before any round has read what these are, those of all objects.
+    Before a round has read what these are, those for all objects.
     """
     models = {
         setting: [name for name, model in MODELS.usable().items() if model.object_tag == kind and tag in (None, kind)]
@@ -127,7 +128,7 @@ def _options(tag: str | None) -> dict[str, list[tuple[str, str]]]:
 
 
 def _described(names: Sequence[str], entries: Mapping[str, object]) -> list[tuple[str, str]]:
-    """`AUTO` and the names, each with the first sentence of its docstring; nothing where there are no names."""
+    """`AUTO` and the names, each with the first sentence of its docstring; empty if there are no names."""
     told = [(name, (inspect.getdoc(entries[name]) or "").partition("\n")[0].rstrip(".")) for name in names]
     return [(AUTO, "chosen for this project"), *told] if names else []
 
@@ -137,8 +138,8 @@ def changes(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What typed values change in the extra params, and what is wrong with each wrong one.
 
-    A value that equals the default, or an empty one, takes the setting away: the same model is then not trained twice
-    under two descriptions. Names that nobody offered are wrong.
+    A value that equals the default, or an empty one, removes the setting, so that the same model is not trained twice
+    under two descriptions. Names that were not offered are wrong.
     """
     known = {row["name"]: row for row in read_form(settings, store)}
     found: dict[str, Any] = {}
@@ -168,7 +169,7 @@ def _row(name: str, label: str, value: Any, default: Any, note: str) -> dict[str
 
 
 def _value(text: str | None) -> Any:
-    """A number where the text is one, else the text; None where it is empty."""
+    """A number if the text is one, otherwise the text; None if it is empty."""
     text = (text or "").strip()
     if not text:
         return None

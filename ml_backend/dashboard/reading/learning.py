@@ -1,4 +1,4 @@
-"""How the versions got better with labels, and what random labels would have given."""
+"""How the versions improved with labels, and what random labels would have given."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CURVE_POINTS: Final = 40
 def read_learning(store: ProjectStore) -> dict[str, Any]:
     """``versions``: name, labels, metrics, losses; ``random``: the random baseline; ``labels_saved`` as measured.
 
-    ``loss`` is the mean training loss of each epoch, ``validation`` (``items``, ``epochs``, ``loss``) that of
-    evaluation tasks at some of them; None of versions that had none.
+    ``loss`` is the mean training loss of each epoch, ``validation`` (``items``, ``epochs``, ``loss``) the loss on
+    evaluation tasks at some of them; None for versions without.
 
     ``random`` holds ``models`` (labels, accuracy with its 95 % Wilson interval, models) and ``curve``, the power law
-    through them (labels, accuracy).
+    fitted to them (labels, accuracy).
     """
     manifests = [store.manifest(name) for name in readable_versions(store)]
     current = store.current().version
@@ -76,9 +76,9 @@ def _point(manifest: Manifest) -> dict[str, Any]:
 
 
 def _intervals(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """95 % intervals by measure: the accuracy's is Wilson's, the others were drawn when the version was measured.
+    """95 % intervals by measure: Wilson's for accuracy; the others were drawn when the version was measured.
 
-    Versions of older releases have none of F-score and AUC.
+    Versions from older releases have none for F-score and AUC.
     """
     tasks, accuracy, drawn = metrics.get("n"), metrics.get("accuracy"), metrics.get("intervals") or {}
     ends = {"f": drawn.get("f_macro" if metrics.get("f_positive") is None else "f_positive"), "auc": drawn.get("auc")}

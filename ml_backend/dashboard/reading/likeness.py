@@ -1,7 +1,7 @@
-"""How alike the tasks of a pool are to one of them, or to a text: by the vectors that rounds keep on disk.
+"""How similar the tasks of a pool are to one of them or to a text, by the vectors that rounds keep on disk.
 
-Nothing here reads a picture or trains. A typed text is put through the encoder that made the vectors, which takes
-seconds where this process has not loaded it yet.
+Nothing here reads a picture or trains. A typed text goes through the encoder that made the vectors, which takes seconds
+if this process has not loaded it yet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ml_backend.store.project_store import ProjectStore
 from ml_backend.store.remembered import Remembered, stamp_of
 
 MOST_UNKNOWN: Final = 1_000
-"""Texts of a project without stored vectors that are put through the encoder while a person waits."""
+"""Texts without stored vectors that are encoded while a person waits."""
 NOT_YET: Final = (
     "Likeness is not known yet: it goes by vectors that a round makes of the tasks. Press Train now on the overview, "
     "and see that the setting learn_from_pool is on."
@@ -44,11 +44,11 @@ class PoolVectors:
     """The vectors of a project's tasks; ``N`` different items, ``D`` dimensions."""
 
     places: Mapping[int, int]
-    """Task → row, of the tasks that have a vector."""
+    """Task → row, for the tasks that have a vector."""
     rows: Rows
     """``[N, D]``, of length 1."""
     embed: Callable[[Sequence[str]], Rows] | None
-    """Vectors of typed texts; None where the encoder reads none."""
+    """Makes vectors of typed texts; None if the encoder cannot read texts."""
 
     def like_task(self, task_id: int) -> dict[int, float]:
         """Cosine of the angle between a task and each of the tasks.
@@ -66,7 +66,7 @@ class PoolVectors:
         """Cosine of the angle between a text and each of the tasks.
 
         Raises:
-            ConfigurationError: the encoder reads no text, or cannot be loaded.
+            ConfigurationError: the encoder cannot read texts, or cannot be loaded.
         """
         if self.embed is None:
             raise ConfigurationError(TEXTS_ONLY)
@@ -78,10 +78,11 @@ class PoolVectors:
 
 
 def vectors_of(store: ProjectStore, settings: ProjectSettings) -> PoolVectors:
-    """The vectors of a project's tasks, as rounds have stored them; of a small project's texts also made at once.
+    """The vectors of a project's tasks as stored by rounds; those of a small project's texts are computed if missing.
 
     Raises:
-        ConfigurationError: there are none. StoreError: something stored is damaged.
+        ConfigurationError: there are none.
+        StoreError: something stored is damaged.
     """
     files = (store.folder / FILE, store.task_cache_path, *(store.folder / n for n in (QUESTION, CURRENT, PARAMS)))
     return _KNOWN.get(str(store.folder), stamp_of(*files), lambda: _read(store, settings))
@@ -120,7 +121,7 @@ def _items(store: ProjectStore, settings: ProjectSettings) -> dict[int, Any]:
 
 
 def _reader(store: ProjectStore, settings: ProjectSettings, object_tag: str) -> ItemReader:
-    """How the served model reads tasks; before there is one, how the first will."""
+    """How the served model reads tasks or, before there is one, how the first one will."""
     version = store.current().version
     if version in store.versions():
         manifest = store.manifest(version)

@@ -15,16 +15,16 @@ from ml_backend.store.pool_map import STATES, UNKNOWN
 from ml_backend.store.project_store import ProjectStore
 
 DIGITS: Final = 3
-"""Decimals of what is sent: far below what a screen can show."""
+"""Decimals of the numbers that are sent, far below what a screen can show."""
 
 
 def overview(store: ProjectStore) -> dict[str, Any]:
-    """``versions``: those with a map, oldest first, each with name, number, labels, accuracy; and where the rest is."""
+    """``versions`` with a map, oldest first (name, number, labels, accuracy), and where to find the rest."""
     found = []
     for name in store.mapped_versions():
         try:
             manifest = store.manifest(name)
-        except StoreError:  # deleted this moment
+        except StoreError:  # deleted at this moment
             continue
         accuracy = (manifest.metrics or {}).get("accuracy")
         found.append({"name": name, "number": manifest.number, "labels": manifest.examples, "accuracy": accuracy})
@@ -42,12 +42,12 @@ def overview(store: ProjectStore) -> dict[str, Any]:
 
 
 def points(store: ProjectStore, version: str) -> dict[str, Any]:
-    """The map of one version as columns of equal length, one entry per task.
+    """The map of one version as columns of equal length, with one entry per task.
 
-    ``x``, ``y``; ``state``: index into ``states``; ``label`` and ``guess``: indices into ``classes``, -1 where there is
-    none; ``confidence`` and ``uncertainty`` in [0, 1]. Of control tasks that are still to be answered no guess is told:
-    who sees it before answering would no longer measure the model. ``rows``: places of rows of a pool
-    outside that are no tasks.
+    ``x``, ``y``; ``state``: index into ``states``; ``label`` and ``guess``: indices into ``classes``, -1 for none;
+    ``confidence`` and ``uncertainty`` in [0, 1]. Guesses for control tasks that are not answered yet are hidden,
+    because somebody who has seen one can no longer measure the model. ``rows``: places of rows of an outside pool that
+    are not tasks.
 
     Raises:
         StoreError: there is no such version, it has no map, or the map is damaged.
@@ -78,7 +78,7 @@ def points(store: ProjectStore, version: str) -> dict[str, Any]:
 
 
 def control_tasks(store: ProjectStore) -> set[int]:
-    """Tasks of the present queue that nobody may be shown a guess for."""
+    """Tasks of the present queue whose guess must not be shown to anybody."""
     name = store.current().queue
     if name is None:
         return set()

@@ -1,4 +1,4 @@
-"""What a version gets wrong on the evaluation tasks, and which labels people should look at again."""
+"""What a version gets wrong on the evaluation tasks, and which labels people should check again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ml_backend.store.project_store import ProjectStore
 SHOWN: Final = 24
 """Mistakes on a page."""
 MOST: Final = 500
-"""Mistakes that can be asked for at once."""
+"""Mistakes that can be requested at once."""
 PAIRS: Final = 10
 MOST_DRAWN: Final = 100
-"""Classes up to which the whole matrix is drawn: more cells than a million say nothing, and no page takes them."""
+"""Up to this many classes the whole matrix is drawn; with more, it would say nothing and be too large for a page."""
 DRAWN: Final = 40
-"""Of more classes, those with the most errors."""
+"""With more classes, this many are drawn: those with the most errors."""
 NOTHING: Final[Mapping[str, Any]] = {
     "version": None,
     "labels": [],
@@ -41,27 +41,27 @@ NOTHING: Final[Mapping[str, Any]] = {
     "shown_wrong": 0,
     "problem": None,
 }
-"""What is shown where no version can be."""
+"""What is shown if there is no version to show."""
 
 
 def read_mistakes(
     store: ProjectStore, *, version: str | None = None, target: str = "", guess: str = "", limit: int = SHOWN
 ) -> dict[str, Any]:
-    """The confusion matrix of a version, its mistakes from the most confident on, and annotations in doubt.
+    """The confusion matrix of a version, its mistakes (the most confident first), and annotations in doubt.
 
     Args:
-        store: the project's.
+        store: the project's store.
         version: default: the one in use.
         target: only mistakes on tasks that people gave this label; empty: all.
         guess: only mistakes where the version says this label; empty: all.
-        limit: how many mistakes.
+        limit: number of mistakes.
 
     Returns:
-        ``confusion`` is ``[D][D]``, of the classes ``drawn``: rows are people's labels, columns the version's. These
-        are all, or of more than `MOST_DRAWN` those with the most errors; ``row_totals`` ``[D]`` are of all columns.
-        ``pairs`` are the largest entries of all off the diagonal. ``version`` is None where there is nothing to show,
-        and ``problem`` says why. Where answers are sets there is no matrix: ``by_class`` says of each class how often
-        it was missed or added.
+        ``confusion`` is ``[D][D]`` for the classes ``drawn``: rows are people's labels, columns the version's. These
+            are all classes or, of more than `MOST_DRAWN`, those with the most errors; ``row_totals`` ``[D]`` count all
+            columns. ``pairs`` are the largest entries off the diagonal of the whole matrix. ``version`` is None if
+            there is nothing to show, and ``problem`` says why. For answers that are sets there is no matrix;
+            ``by_class`` says how often each class was missed or added.
     """
     measured = [name for name in readable_versions(store) if store.manifest(name).metrics]
     current = store.current().version
@@ -93,7 +93,7 @@ def read_mistakes(
 
 
 def _judged(store: ProjectStore, version: str, measured: list[str]) -> EvaluationPredictions:
-    """What a version said of each task; a StoreError says why it is not known."""
+    """What a version said about each task. Raises StoreError with the reason if that is not known."""
     if version not in measured:
         raise StoreError(f"Version {version} is not stored (any more), or was never measured.")
     judged = store.evaluation_predictions(version)
@@ -121,7 +121,7 @@ def confusion_matrix(judged: EvaluationPredictions, classes: int) -> np.ndarray[
 
 
 def drawn_classes(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Classes to draw, by rising number: all, or of many those that most errors take for others or others for."""
+    """Classes to draw, in ascending order: all, or if they are many those that are involved in most errors."""
     if len(confusion) <= MOST_DRAWN:
         return np.arange(len(confusion))
     errors = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diagonal(confusion)
@@ -129,7 +129,7 @@ def drawn_classes(confusion: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[
 
 
 def read_doubts(store: ProjectStore) -> dict[str, Any]:
-    """``doubted``: annotated tasks whose label is in doubt, the least likely first; None where nobody has looked."""
+    """``doubted``: annotated tasks whose label is in doubt, the least likely first; None if nobody has looked."""
     try:
         known = store.document(DOCUMENT)
     except StoreError:

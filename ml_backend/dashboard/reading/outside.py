@@ -13,11 +13,11 @@ from ml_backend.store.project_store import ProjectStore
 
 
 def read_outside(store: ProjectStore, problems: list[str]) -> dict[str, Any] | None:
-    """``url``, ``rows``, ``embedded``, ``bad``, and ``last``, the fields of `last_pass.LastPass`; None without a pool.
+    """``url``, ``rows``, ``embedded``, ``bad``, and ``last`` (the fields of `last_pass.LastPass`); None without a pool.
 
     Args:
-        store: the project's.
-        problems: takes what cannot be read.
+        store: the project's store.
+        problems: collects what cannot be read.
     """
     try:
         pool = connected(store)
@@ -32,7 +32,7 @@ def read_outside(store: ProjectStore, problems: list[str]) -> dict[str, Any] | N
         vectors = max(known(store), key=lambda each: each.count(), default=None)
         if vectors is not None:
             found |= {"embedded": vectors.count(), "bad": vectors.count_bad()}
-    except (StoreError, ConfigurationError, OSError) as exc:  # also where the extra is not installed here
+    except (StoreError, ConfigurationError, OSError) as exc:  # also if the extra is not installed here
         problems.append(f"How much of the pool is embedded cannot be told: {exc}")
     found["rows"] = max(found["rows"], found["embedded"] + found["bad"])
     return found

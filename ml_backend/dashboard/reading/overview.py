@@ -1,4 +1,4 @@
-"""Where a project stands: one dictionary of the present."""
+"""Where a project stands, as one dictionary."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FIGURES = ("accuracy", "f_macro", "f_micro", "f_positive", "positive", "auc", "n
 
 
 def read_overview(services: Services, store: ProjectStore) -> dict[str, Any]:
-    """The present state; every part that cannot be read is None, and ``problems`` say why.
+    """The present state. Every part that cannot be read is None, and ``problems`` say why.
 
-    ``version`` and ``before`` hold ``name, created_at, labels, metrics``; ``numbers`` are those of `rounds.measures`,
-    and ``queue`` holds ``strategy`` beside its numbers, and whether it is ``foreign``, of another model's predictions;
-    ``counted`` is when they were counted, where this machine has no copy of the tasks; ``round`` is the last line of
-    the round log, ``beside`` what the last good one knew of the questions beside the first, in words, ``warnings`` what
-    it said that still holds; ``next_round`` is the scheduler's outlook.
+    ``version`` and ``before`` hold ``name, created_at, labels, metrics``. ``numbers`` are those of `rounds.measures`;
+    ``queue`` adds ``strategy`` and whether it is ``foreign`` (ordered by another model's predictions). ``counted`` is
+    when they were counted, if this machine has no copy of the tasks. ``round`` is the last line of the round log;
+    ``beside`` is what the last good round knew about the other questions, in words; ``warnings`` are those of its
+    warnings that still apply. ``next_round`` is the scheduler's outlook.
     """
     project_id = project_number(store)
     problems: list[str] = []
@@ -84,7 +84,7 @@ def _told(line: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> dict[st
 
 
 def _warnings(line: Mapping[str, Any], numbers: Mapping[str, Any] | None) -> list[str]:
-    """What a round warned of, but for what it said of counts that have changed since."""
+    """The warnings of a round, except those about counts that have changed since."""
     messages = list(line.get("messages") or ())
     about, then = line.get("messages_about") or [None] * len(messages), line.get("counted") or {}
     now = numbers or then
@@ -107,7 +107,7 @@ def _next_round(services: Services, store: ProjectStore) -> dict[str, Any]:
 def read_examination(examination: Examination | None) -> dict[str, Any] | None:
     """The doctor's last run: ``running``, ``ended``, ``error``, how many ``checks`` it made, and what is not right.
 
-    ``findings`` are the warnings and errors, ``skipped`` what was not checked, each with its reason.
+    ``findings`` are the warnings and errors, ``skipped`` the checks that were not made, each with its reason.
     """
     if examination is None:
         return None
@@ -140,14 +140,17 @@ def _version(manifest: Manifest) -> dict[str, Any]:
 
 
 def _learnt(manifest: Manifest, log: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """``pool`` or ``labels``, and why, where the round that trained it is among the last ones."""
+    """``pool`` or ``labels``, and why, if the round that trained it is among the latest."""
     lines = (line for line in reversed(log) if line.get("version") == manifest.name and line.get("trained"))
     why = [line["learnt_from"] for line in lines if line.get("learnt_from")]
     return {"learnt_from": manifest.learnt_from, "learnt_why": in_plain_words(why[0]) if why else None}
 
 
 def in_plain_words(why: str) -> str:
-    """What a round said of its choice between labels and pool; older releases wrote macro F and "items of the pool"."""
+    """What a round said about its choice between labels and pool.
+
+    (Older releases wrote "macro F" and "items of the pool".)
+    """
     scores = OLD_SCORES.sub(
         lambda found: (
             f"mean F-score of the classes {float(found[1]):.1%} from all tasks, {float(found[2]):.1%} from the labels"
@@ -158,7 +161,7 @@ def in_plain_words(why: str) -> str:
 
 
 def _asks(store: ProjectStore, queue: str | None, last: Mapping[str, Any] | None) -> str | None:
-    """What is asked for now, in a sentence: ``auto`` explains itself in the round's log, others in the registry."""
+    """What is asked now, in a sentence: from the round's log for ``auto``, otherwise from the registry."""
     if last and last.get("choice") and last.get("queue") == queue:
         return str(last["choice"])
     try:
@@ -182,7 +185,7 @@ def _numbers(store: ProjectStore, problems: list[str]) -> Tally | None:
 
 
 def _hint(measures: Mapping[str, Any], version: str | None) -> str | None:
-    """Whether to go on; of another version than the one that the page shows, its numbers would contradict them."""
+    """Whether to go on. Not for another version than the one on the page, whose figures it would contradict."""
     if measures and version and measures.get("version") != version:
         return NOT_MEASURED
     return measures.get("hint") if measures else None
@@ -202,7 +205,7 @@ def _manifest(store: ProjectStore, version: str | None, problems: list[str]) -> 
         problems.append(problem)
     try:
         return store.manifest(version) if version else None
-    except StoreError:  # said already
+    except StoreError:  # reported already
         return None
 
 

@@ -1,4 +1,4 @@
-"""All tasks of a project with what is known of each, and which of them somebody looks for."""
+"""All tasks of a project with what is known about each, and filters on them."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ STATES: Final = {
     "dropped": "dropped",
     "evaluation": "held out to measure by",
 }
-"""What a task is, in words."""
+"""State of a task, in words."""
 UNLABELLED: Final = "waiting"
 LONGEST_WORDS: Final = 500
-"""Characters of what somebody looks for."""
+"""Characters of the words that somebody looks for."""
 HIDDEN_FIELDS: Final = frozenset({EVALUATION_FIELD, "import_key"})
-"""Of a task's data: ours, not the user's."""
+"""Fields of a task's data that are ours, not the user's."""
 PHRASES: Final = re.compile(r'"([^"]+)"|(\S+)')
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What is known of one task."""
+    """What is known about one task."""
 
     id: int
     words: str
-    """All that it holds of words, in small letters."""
+    """All its words, in lower case."""
     state: str
     """A key of `STATES`."""
     label: str | None
-    """That most people gave."""
+    """The label that most people gave."""
     guess: str | None
-    """The served version's; None where it was not asked, and of control tasks."""
+    """The served version's guess; None if it made none, and for control tasks."""
     probability: float | None
-    """Of the guess."""
+    """Probability of the guess."""
     is_control: bool
-    """Whether the present order has it to measure the model by."""
+    """Whether the present order contains it to measure the model."""
 
 
 def facts_of(store: ProjectStore) -> tuple[TaskFacts, ...]:
-    """All tasks that this machine has a copy of, by rising id.
+    """All tasks that this machine has a copy of, by ascending id.
 
     Raises:
         StoreError: something stored is damaged.
@@ -104,7 +104,7 @@ def _labelled(task: Task, reader: AnswerReader) -> Iterator[Annotation]:
 
 
 def _guesses(store: ProjectStore) -> dict[int, tuple[str | None, float | None]]:
-    """Task → the served version's guess and its probability: from its map, and from the order."""
+    """Task → the served version's guess and its probability, from its map and from the order."""
     current = store.current()
     found: dict[int, tuple[str | None, float | None]] = {}
     if current.version in store.versions():
@@ -121,7 +121,7 @@ def _guesses(store: ProjectStore) -> dict[int, tuple[str | None, float | None]]:
 
 
 def _words(task: Task, question: ChoiceQuestion, media: MediaReader) -> str:
-    """What a task shows, then all other words of its data; pictures that it embeds are none."""
+    """What a task shows, followed by all other words in its data; embedded pictures are skipped."""
     parts = []
     if question.shown_as != "Image" and media.known_text(task, question):
         with suppress(BadItemError):
@@ -146,10 +146,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Filter:
-    """What somebody looks for; what is empty is not asked for."""
+    """What somebody looks for; empty fields are ignored."""
 
     words: tuple[str, ...] = ()
-    """All of them, anywhere, in small letters."""
+    """All of these words, anywhere, in lower case."""
     label: str = ""
     guess: str = ""
     state: str = ""
@@ -157,10 +157,10 @@ class Filter:
     """Probability of the guess, in [0, 1]."""
     most: float | None = None
     asked: Mapping[str, str] = field(default_factory=dict)
-    """The same as it was typed: name in the query → value; empty where nothing is asked for."""
+    """The same as it was typed: name in the query → value; empty if everything is shown."""
 
     def passes(self, facts: TaskFacts) -> bool:
-        """Whether a task is looked for."""
+        """Whether a task is among those looked for."""
         return (
             (not self.state or facts.state == self.state)
             and (not self.label or _has(facts.label, self.label))
@@ -178,7 +178,7 @@ class Filter:
 
 
 def _has(answer: str | None, label: str) -> bool:
-    """Whether an answer is a label, or a set that has it."""
+    """Whether an answer is this label, or a set that contains it."""
     return answer is not None and label in unpack(answer)
 
 
@@ -188,10 +188,10 @@ ASKED: Final = ("words", "label", "guess", "least", "most", "state")
 
 
 def filter_from(parameters: Mapping[str, str], states: Collection[str] = STATES) -> Filter:
-    """What the query of an address asks for; probabilities are in percent there.
+    """What the query of an address asks for; probabilities are percentages there.
 
     Raises:
-        ConfigurationError: a number is none, or an unknown state.
+        ConfigurationError: something is not a number, or a state is unknown.
     """
     words = parameters.get("words", "")[:LONGEST_WORDS].casefold()
     state = parameters.get("state", "")

@@ -23,7 +23,7 @@ from ml_backend.strategies.registry import STRATEGIES
 PAGE: Final = 25
 """Tasks shown at once."""
 STATES: Final = {"queued": "waiting", "answered": "answered", "skipped": "skipped", "dropped": "dropped"}
-"""What a queued task is, by its word in `pool.STATES`."""
+"""State of a queued task, by its word in `pool.STATES`."""
 MOST: Final = 500
 """Tasks that one request may ask for."""
 
@@ -31,13 +31,13 @@ MOST: Final = 500
 def read(store: ProjectStore, start: int = 0, count: int = PAGE, wanted: Filter = EVERYTHING) -> dict[str, Any]:
     """``rows`` of the queue from ``start`` on (0 is asked first), at most ``count``, and all overrides.
 
-    Rows are those that are ``wanted``, ``found`` of the ``total``.
+    The rows are those that are ``wanted``: ``found`` out of ``total``.
 
-    A row: ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why`` (the
-    strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
+    A row has ``place``, ``task_id``, ``score`` as in Label Studio (lowest first), ``guess``, ``confidence``, ``why``
+    (the strategy, ``control`` or ``pinned``), ``reason`` in words, ``state`` (``waiting``, ``answered``, ``skipped`` or
     ``gone``), ``wish`` (``first``, ``dropped`` or null), ``regions`` of another model that are shown, and ``item``,
-    what people are shown. A control task tells no guess. ``parts`` are what the queue is made of: ``name``, ``share``,
-    ``tasks`` and ``asks``, what it asks first. ``numbers`` are those of `rounds.measures.numbers`.
+    what people are shown. Guesses for control tasks are hidden. ``parts`` are what the queue consists of: ``name``,
+    ``share``, ``tasks`` and ``asks``, what it asks first. ``numbers`` are those of `rounds.measures.numbers`.
     """
     current, overrides = store.current(), read_overrides(store)
     queue = store.queue(current.queue) if current.queue else None
@@ -73,7 +73,7 @@ def read(store: ProjectStore, start: int = 0, count: int = PAGE, wanted: Filter 
 
 
 def _wanted(store: ProjectStore, picked: Sequence[Prediction], wanted: Filter) -> Iterator[tuple[int, Prediction]]:
-    """Place and task of what is looked for."""
+    """Place and task for everything that is looked for."""
     if not wanted.asked:
         yield from enumerate(picked, 1)
         return
@@ -109,7 +109,7 @@ def _row(
 
 
 def _parts(queue: Queue | None) -> list[dict[str, Any]]:
-    """The strategies that chose, with the share of the mixture that each was given, and how many tasks it has."""
+    """The strategies that chose, each with its share of the mixture and its number of tasks."""
     if queue is None:
         return []
     counts = Counter(item.picked_by or queue.strategy for item in queue.predictions)
@@ -127,7 +127,7 @@ def _parts(queue: Queue | None) -> list[dict[str, Any]]:
 
 
 def _states(store: ProjectStore, task_ids: list[int]) -> dict[int, str]:
-    """What became of tasks; where rounds run elsewhere, all are taken to wait."""
+    """What has become of tasks; if rounds run elsewhere, all are assumed to be waiting."""
     if not store.task_cache_path.exists():
         return dict.fromkeys(task_ids, "waiting")
     found = {}

@@ -23,27 +23,28 @@ PAGE: Final = 24
 MOST_ROWS: Final = 200
 """Tasks that one request may ask for."""
 NEAREST: Final = 100
-"""Tasks that are found by likeness, unless another number is asked for."""
+"""Tasks found by likeness, unless another number is asked for."""
 FIELDS: Final = ("words", "like", "text", "label", "guess", "least", "most", "state", "nearest")
 """What the query of the address may ask for."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The tasks that somebody looks for, the most alike first, else by rising id."""
+    """The tasks that were found, by likeness if that was asked for, otherwise by ascending id."""
 
     tasks: tuple[TaskFacts, ...]
     likeness: Mapping[int, float]
-    """Task → cosine in [-1, 1]; empty where likeness was not asked for."""
+    """Task → cosine in [-1, 1]; empty if likeness was not asked for."""
     without_vector: int = 0
-    """Tasks that would be looked for, but whose likeness is not known."""
+    """Tasks that match otherwise, but whose likeness is not known."""
 
 
 def find(store: ProjectStore, settings: ProjectSettings, parameters: Mapping[str, str]) -> Found:
     """The tasks that the query of an address asks for.
 
     Raises:
-        ConfigurationError: it asks for something malformed, or likeness is not known. StoreError: damage.
+        ConfigurationError: it asks for something malformed, or likeness is not known.
+        StoreError: something stored is damaged.
     """
     wanted = filter_from(parameters)
     like, text = parameters.get("like", "").strip(), parameters.get("text", "").strip()
@@ -65,9 +66,9 @@ def find(store: ProjectStore, settings: ProjectSettings, parameters: Mapping[str
 def read(store: ProjectStore, settings: ProjectSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
     """``rows`` of what is found from ``start`` on (0 is first), ``ids`` of all, and the actions on many tasks so far.
 
-    A row: ``task_id``, ``state``, ``label``, ``guess`` and its ``probability``, ``likeness`` (cosine), ``is_control``
-    and ``item``, what people are shown. ``problem`` says why nothing could be looked for. Of control tasks no guess is
-    told.
+    A row has ``task_id``, ``state``, ``label``, ``guess`` and its ``probability``, ``likeness`` (cosine),
+    ``is_control`` and ``item``, what people are shown. ``problem`` says why nothing could be found. Guesses for control
+    tasks are hidden.
     """
     question, problem = question_of(store), None
     found = Found((), {})
@@ -102,7 +103,7 @@ TOLD: Final = ("label", "guess")
 
 
 def row_of(facts: TaskFacts, likeness: Mapping[int, float]) -> dict[str, Any]:
-    """A task that was found, without what people are shown of it; see `read`."""
+    """A found task, without what people are shown of it; see `read`."""
     row = {name: value for name, value in asdict(facts).items() if name not in ("words", "id")}
     row |= {name: value if value is None else shown_label(str(value)) for name, value in row.items() if name in TOLD}
     alike = likeness.get(facts.id)
@@ -110,7 +111,7 @@ def row_of(facts: TaskFacts, likeness: Mapping[int, float]) -> dict[str, Any]:
 
 
 def actions(store: ProjectStore) -> list[dict[str, Any]]:
-    """What was answered many at once, the newest first: see `told`."""
+    """The actions on many tasks, the newest first; see `told`."""
     return [told(action) for action in reversed(read_actions(store).values())]
 
 
@@ -132,10 +133,10 @@ def told(action: BulkAction) -> dict[str, Any]:
 
 
 def whole(parameters: Mapping[str, str], name: str, default: int) -> int:
-    """A whole number of a query.
+    """A whole number from a query.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not one.
     """
     text = parameters.get(name, "").strip()
     if not text:

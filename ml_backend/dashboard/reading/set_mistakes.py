@@ -1,4 +1,4 @@
-"""What a version gets wrong where answers are sets of labels: whole sets, and each class by itself."""
+"""What a version gets wrong if answers are sets of labels: whole sets, and each class by itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ml_backend.store.evaluation_predictions import EvaluationPredictions
 def set_mistakes(
     judged: EvaluationPredictions, labels: tuple[str, ...], target: str, guess: str
 ) -> list[dict[str, Any]]:
-    """Tasks whose set is not right, the most confident answer first.
+    """Tasks whose set is wrong, the most confident answer first.
 
-    ``target`` and ``guess`` leave those where people's set, or the version's, has a label.
+    ``target`` and ``guess`` keep only tasks where people's set, or the version's, contains a label.
     """
     p, given, said = judged.probabilities, judged.targets, judged.guesses
     confidence, likely = (np.where(sets > 0, p, 1 - p).prod(axis=1) for sets in (said, given))
@@ -39,7 +39,7 @@ def set_mistakes(
 
 
 def by_class(judged: EvaluationPredictions, labels: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Of each class how many sets of people have it, how many the version ``missed``, how many it ``added``."""
+    """For each class: how many of people's sets have it, how many the version ``missed``, and how many it ``added``."""
     given, said = judged.targets > 0, judged.guesses > 0
     counts = zip(given.sum(axis=0), (given & ~said).sum(axis=0), (said & ~given).sum(axis=0), strict=True)
     rows = [

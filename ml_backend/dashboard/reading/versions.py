@@ -17,7 +17,7 @@ FIGURES = ("accuracy", "f_macro", "f_micro", "f_positive", "auc", "nll", "ece", 
 def read_versions(store: ProjectStore) -> dict[str, Any]:
     """``versions``, newest first: name, created_at, labels, learnt_from, metrics, promoted, guesses, use, bytes.
 
-    A damaged one says so.
+    A damaged version is marked ``damaged``.
     """
     current = store.current()
     rows = [_row(store, name, current.version, current.pinned) for name in reversed(store.versions())]
@@ -29,7 +29,7 @@ def _row(store: ProjectStore, name: str, current: str | None, pinned: str | None
     row: dict[str, Any] = {"name": name, "use": use, "damaged": False}
     try:
         manifest, count = store.manifest(name), size(store, name)
-    except (StoreError, OSError):  # deleted meanwhile, or damaged
+    except (StoreError, OSError):  # deleted in the meantime, or damaged
         return row | {"damaged": True}
     metrics = manifest.metrics or {}
     return row | {
@@ -88,7 +88,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mcnemar(store: ProjectStore, left: Manifest, right: Manifest) -> dict[str, Any]:
-    """Both on the same tasks; ``problem`` where that cannot be said."""
+    """A comparison of both on the same tasks; ``problem`` if that is not possible."""
     first, second = store.evaluation_predictions(left.name), store.evaluation_predictions(right.name)
     if first is None or second is None:
         return {"problem": "One of them was never measured task by task."}

@@ -1,4 +1,4 @@
-"""The round under way and those before it: since when, how far, and how long such rounds take."""
+"""The round in progress and those before it: since when, how far, and how long such rounds take."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ml_backend.rounds.log import rounds
 from ml_backend.store.project_store import ProjectStore
 
 LAST: Final = 5
-"""Rounds that "usually" is about."""
+"""Number of rounds that "usually" refers to."""
 COARSE: Final = 5
-"""Seconds between two values of how long a round has been under way: a page is drawn anew with each."""
+"""Seconds between two values of a round's duration, because each new value redraws the page."""
 
 
 def usual_seconds(lines: Iterable[Mapping[str, Any]]) -> float | None:
-    """Median length of the last rounds that trained and ended well; None where there was none."""
+    """Median duration of the latest rounds that trained and succeeded; None if there is none."""
     found = [
         (datetime.fromisoformat(line["ended"]) - datetime.fromisoformat(line["started"])).total_seconds()
         for line in lines
@@ -30,11 +30,11 @@ def usual_seconds(lines: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def read_round(services: Services, project_id: int, store: ProjectStore) -> dict[str, Any]:
-    """``running``, ``progress`` and the rounds that come before, ``waits_for``.
+    """``running``, ``progress``, and in ``waits_for`` the rounds that come before.
 
-    ``progress``: ``step``, ``share`` of it that is done (None where that is not known), ``started``, ``trigger``,
-    ``seconds`` since then and the ``usual`` length of a round. Each of ``waits_for``: ``project``, ``title``, and
-    ``step``, ``seconds`` and ``usual`` of its round, None where they are not known.
+    ``progress``: ``step``, ``share`` of it that is done (None if not known), ``started``, ``trigger``, ``seconds``
+    since then and the ``usual`` duration of a round. Each entry of ``waits_for``: ``project``, ``title``, and ``step``,
+    ``seconds`` and ``usual`` of its round, None if not known.
     """
     progress = _progress(services, project_id, store)
     return {
@@ -65,6 +65,6 @@ def _ahead(services: Services, project_id: int) -> dict[str, Any]:
         store = services.store(project_id)
         progress = _progress(services, project_id, store)
         told |= {"title": title(store), "usual": usual_seconds(rounds(store, newest=LAST * 4))}
-    except ActiveLearningError:  # its own page tells
+    except ActiveLearningError:  # its own page reports it
         return told
     return told | ({"step": progress["step"], "seconds": progress["seconds"]} if progress else {})
