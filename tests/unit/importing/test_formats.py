@@ -113,7 +113,7 @@ def test_a_spreadsheets_line_that_names_the_separator(tmp_path):
 def test_a_number_that_json_does_not_know_leaves_out_its_row():
     tasks, problems, _ = read(CASES / "nan.json")
     assert tasks == []
-    assert "item 1: it has a number that JSON does not know" in problems[0]
+    assert "item 1: it has a number that JSON does not allow" in problems[0]
 
 
 def test_half_a_character_leaves_out_its_row_and_no_other():

@@ -69,7 +69,7 @@ def test_a_queue_that_was_written_but_not_served_asked_nobody(store):
 
 def test_a_damaged_file_is_named(store):
     store.write_document("answers.json", {"answers": {"1": {"nonsense": 2}}})
-    with pytest.raises(StoreError, match=r"answers\.json is damaged .*start anew"):
+    with pytest.raises(StoreError, match=r"answers\.json is damaged .*start again"):
         recorded(store)
 
 
