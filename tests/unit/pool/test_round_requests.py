@@ -6,7 +6,7 @@ from ml_backend.config import Settings
 from ml_backend.encoders import feature_store
 from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.round_requests import run_request, workspace
-from ml_backend.rounds.project_round import client_of
+from ml_backend.rounds.from_settings import client_of
 from ml_backend.rounds.report import Report
 from ml_backend.rounds.request import RoundRequest
 from ml_backend.store.project_store import ProjectStore
