@@ -34,7 +34,7 @@ def test_label_studio_is_down(installation):
 def test_something_else_answers(installation, local_server):
     other = local_server(lambda call: (200, "text/html", b"<html>"))
     installation.settings = installation.settings.model_copy(update={"label_studio_url": other.url})
-    assert "is no Label Studio" in installation.findings()["Label Studio"].message
+    assert "is not a Label Studio" in installation.findings()["Label Studio"].message
 
 
 def test_another_version(installation, local_server):
