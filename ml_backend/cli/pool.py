@@ -242,12 +242,13 @@ def _remember(store: ProjectStore, pool: Pool, *, keep_vectors: bool) -> None:
 def _show(looked: Looked) -> None:
     from ml_backend.pool.engine import cores
     from ml_backend.pool.listing import passed_over
+    from ml_backend.pool.tables import with_types
 
     pool = looked.pool
     lines = [
         f"{pool.url}: {pool.rows:,} rows in {looked.files:,} file{'s' * (looked.files != 1)} ({pool.kind}, "
         f"{size_in_words(pool.size)})",
-        "Columns: " + ", ".join(f"{name} ({kind})" for name, kind in looked.columns.items()),
+        f"Columns: {with_types(looked.columns, pool.kind)}",
         f"Ids: {pool.id_column}; shown: "
         + ", ".join(f"{field} from {column}" for field, column in pool.fields.items()),
         f"Encoder: {looked.encoder.name} ({looked.why})",

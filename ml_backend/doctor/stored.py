@@ -11,7 +11,7 @@ from typing import Final
 
 from ml_backend.doctor.diagnosis import Context, Finding
 from ml_backend.doctor.words import command, duration
-from ml_backend.evaluation.guessing import WHAT_TO_TRY
+from ml_backend.evaluation.guessing import LEVEL, WHAT_TO_TRY
 from ml_backend.label_studio.queue_names import parse_queue_name
 from ml_backend.rounds.log import SEEN_NAME, rounds
 from ml_backend.store.versions import serving_problem
@@ -125,7 +125,8 @@ def guessing(context: Context) -> Finding:
         name,
         "ok",
         f"{version} is better than guessing: it gets {told['right']:,} of {told['n']:,} left-out tasks right; always "
-        f"saying {told['most_frequent']!r} would get {told['frequent']:,}.",
+        f"saying {told['most_frequent']!r} would get {told['frequent']:,}"
+        + ("." if told.get("p_accuracy", 0.0) < LEVEL / 2 else ", but it ranks the tasks of a class above the others."),
     )
 
 

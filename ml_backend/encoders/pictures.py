@@ -6,6 +6,7 @@ Axes: ``[H, W, 3]`` red, green and blue, or ``[H, W]`` grey, both ``uint8``.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,11 +75,13 @@ def header(raw: bytes) -> PictureHeader:
 def _opened(raw: bytes | bytearray) -> Image.Image:
     """A picture of which no pixel is decoded yet.
 
-    How large one may be `PictureLimits` say, lower than Pillow does, whose own limit warns on the terminal.
+    How large one may be `PictureLimits` say, lower than Pillow does, whose own limit warns on the terminal. It warns of
+    damaged metadata, too, and then decodes the picture: whoever reads the terminal can do nothing with that.
     """
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     return Image.open(io.BytesIO(raw), formats=FORMATS)
 
 

@@ -36,7 +36,7 @@ BESIDE: Final = ", side by side"
 """Ends the name of an encoder of several texts, whose vectors stand side by side, each of length 1."""
 Raw = bytes | str | tuple[str, ...]
 """Content of a row: a text; of pictures the bytes, or the path of a file; of several texts all of them."""
-NO_TEXT: Final = "There is no text; in a CSV file: none in UTF-8, save it so"
+NO_TEXT: Final = "There is no text (in a CSV file perhaps one that is not UTF-8: save the file as UTF-8)"
 LARGEST: Final = 65_504.0
 """Of 16 bits: a number beyond it would be infinite."""
 

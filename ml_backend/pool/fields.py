@@ -10,6 +10,7 @@ from ml_backend.label_studio.labeling_config import ChoiceQuestion
 from ml_backend.pool.document import PATH, Pool
 from ml_backend.pool.listing import Listing
 from ml_backend.pool.source import TEXTS
+from ml_backend.pool.tables import named
 
 
 def learnt_fields(question: ChoiceQuestion) -> tuple[str, ...]:
@@ -106,7 +107,7 @@ def _column(field: str, is_alone: bool, columns: Mapping[str, str], url: str) ->
     option = "--column" if is_alone else f"--column {field}="
     raise DataError(
         f"{url} has no column {field!r}, which the labeling config shows; columns with texts: "
-        f"{', '.join(map(repr, texts)) or 'none'}. Name one with {option}."
+        f"{named(texts)}. Name one with {option}."
     )
 
 

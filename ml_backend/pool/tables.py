@@ -18,6 +18,8 @@ from ml_backend.pool.listing import LOCAL, Listing, literal
 HEADERS: Final = 8
 """Files whose columns are looked at at once."""
 WHOLE_NUMBERS: Final = frozenset({"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64"})
+SHOWN: Final = 20
+"""Names of a list that are told."""
 SEARCH_SECONDS: Final = 60.0
 """For the file that cannot be read."""
 
@@ -128,5 +130,16 @@ def damaged_file(found: Listing, *, clock: Callable[[], float] = time.monotonic)
 
 
 def named(columns: Iterable[str]) -> str:
-    """Columns in words, the first of many."""
-    return ", ".join(map(repr, list(columns)[:20])) or "none"
+    """Columns in words, the first of many: a table can have thousands."""
+    return _first(list(map(repr, columns))) or "none"
+
+
+def with_types(columns: Mapping[str, str], kind: str) -> str:
+    """As `named`, with the columns' types; CSV files have none, and a guessed ``Int64`` would deny the zeros of 007."""
+    return _first([name if kind == "csv" else f"{name} ({each})" for name, each in columns.items()])
+
+
+def _first(names: Sequence[str]) -> str:
+    """Names in a line, and how many others there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

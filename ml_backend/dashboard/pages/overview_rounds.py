@@ -38,6 +38,11 @@ def round_section(pulse: dict[str, Any] | None) -> Any:
         seconds = words.duration(pulse["seconds_to_go"] or 0)
         again = f" It failed {pulse['failures']} times before." if pulse["failures"] else ""
         labels = words.count(pulse["labels_to_go"], "label")
+        if not pulse["labels_waiting"]:  # a round whose own tasks were imported, say, finds that nothing is to be done
+            changed = "The project has changed, without a new label so far"
+            return parts.notice(
+                f"{changed}: what is new is looked at in {labels}, or in {seconds} at the latest.{again}"
+            )
         return parts.notice(f"Next round in {labels}, or in {seconds} at the latest; {waiting} so far.{again}")
     return None
 

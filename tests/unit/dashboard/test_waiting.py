@@ -92,3 +92,14 @@ def test_usual_is_the_middle_of_the_last_good_rounds_that_trained():
     assert usual_seconds(lines) == 25
     assert usual_seconds([]) is None
     assert usual_seconds([line(5, error="failed"), {"started": "", "trained": True}]) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [(3, "Next round in 7 labels, or in 47 seconds at the latest; 3 new labels so far."), (0, "without a new label")],
+)
+def test_a_change_without_labels_promises_no_round(labels, said):
+    pulse = {"progress": None, "running": False, "labels_to_go": 10 - labels, "labels_waiting": labels, "failures": 0}
+    shown = words(round_section(pulse | {"seconds_to_go": 47.0}))
+    assert said in shown
+    assert ("round" in shown) == bool(labels)

@@ -96,7 +96,12 @@ class Stored:
         (
             np.repeat([[0.9, 0.1], [0.1, 0.9]], (40, 20), axis=0),
             "ok",
-            "it gets 60 of 60 left-out tasks right; always saying 'no' would get 40",
+            "it gets 60 of 60 left-out tasks right; always saying 'no' would get 40.",
+        ),
+        (
+            np.repeat([[0.9, 0.1], [0.6, 0.4]], (40, 20), axis=0),
+            "ok",
+            "it gets 40 of 60 left-out tasks right; always saying 'no' would get 40, but it ranks",
         ),
     ],
 )

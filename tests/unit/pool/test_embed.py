@@ -18,7 +18,7 @@ from ml_backend.files import AtomicWriter
 from ml_backend.models.vectors import read_parts
 from ml_backend.pool import workers
 from ml_backend.pool.embed import EmbedOptions, embed
-from ml_backend.pool.encoders import BESIDE, GREY, PARTS, PIXELS, TEXT, PoolEncoder
+from ml_backend.pool.encoders import BESIDE, GREY, NO_TEXT, PARTS, PIXELS, TEXT, PoolEncoder
 from ml_backend.pool.marks import differ, file_times, picture_marks
 from ml_backend.pool.source import Source
 from ml_backend.pool.state import state_in
@@ -146,7 +146,7 @@ def test_rows_that_cannot_be_read_are_kept_apart_with_their_reason(tmp_path, vec
     assert (done.new, done.bad) == (3, 2)
     assert sorted(vectors.bad()) == [
         ("empty", "The text is empty; there is nothing to classify"),
-        ("none", "There is no text; in a CSV file: none in UTF-8, save it so"),
+        ("none", NO_TEXT),
     ]
     assert embed(source(place), vectors, LIGHT).bad == 0  # they are known
     write_table(place, [*headline_rows(3), ("empty", "no more"), ("none", None)])

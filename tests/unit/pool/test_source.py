@@ -11,7 +11,7 @@ from ml_backend.errors import ConfigurationError, DataError
 from ml_backend.pool.engine import without_secrets
 from ml_backend.pool.listing import address, listing, passed_over
 from ml_backend.pool.source import Source, check_columns, schema_of
-from ml_backend.pool.tables import check_id_types
+from ml_backend.pool.tables import check_id_types, with_types
 
 
 def ids_of(pool):
@@ -295,3 +295,12 @@ def test_secrets_are_not_repeated():
     text = "s3://AK:word1@b/x?X-Amz-Signature=word2 secret_access_key: word3, token=word4"
     told = without_secrets(text)
     assert not any(word in told for word in ("word1", "word2", "word3", "word4"))
+
+
+def test_of_many_columns_the_first_are_named_and_the_others_counted(tmp_path):
+    path = write_table(tmp_path / "a.csv", [tuple("x" * 2_000)], columns=tuple(f"c{each}" for each in range(2_000)))
+    with pytest.raises(DataError, match=r"no column 'id'; it has 'c0', .*'c19' and 1,980 more\."):
+        check_columns(schema_of(listing(str(path))), "id", {"text": "c0"}, "place")
+    many = {f"c{each}": "Int64" for each in range(30)}
+    assert with_types(many, "parquet").startswith("c0 (Int64), c1 (Int64),")
+    assert with_types(many, "csv").endswith("c18, c19 and 10 more")
