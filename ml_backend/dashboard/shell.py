@@ -86,6 +86,7 @@ def announcement(pulse: Mapping[str, Any], before: Mapping[str, Any] | None) -> 
     return None
 
 
-def problem(message: str, *, title: str = "This page cannot be shown") -> html.Div:
+def problem(message: str) -> html.Div:
     """An error in place of a page."""
-    return parts.page(title, parts.notice(message, "error"), html.P(dcc.Link("All projects", href=link())))
+    back = html.P(dcc.Link("All projects", href=link()))
+    return parts.page("This page cannot be shown", parts.notice(message, "error"), back)

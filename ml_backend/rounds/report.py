@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,7 +15,6 @@ from ml_backend.records import Project, Queue
 from ml_backend.rounds.log import Seen
 
 log = logging.getLogger(__name__)
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -131,19 +130,18 @@ class Step:
 class Recorder:
     """Times steps into a report."""
 
-    def __init__(self, report: Report, observer: Observer | None = None, clock: Clock = time.perf_counter) -> None:
+    def __init__(self, report: Report, observer: Observer | None = None) -> None:
         self.report = report
         self._observer = observer or Silent()
-        self._clock = clock
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
         """Time one step; a step that raises is not recorded as done."""
         step = Step(name, self._observer)
         self._observer.step_started(name)
-        start = self._clock()
+        start = time.perf_counter()
         yield step
-        done = StepTime(name, self._clock() - start, step.detail)
+        done = StepTime(name, time.perf_counter() - start, step.detail)
         self.report.steps.append(done)
         self._observer.step_finished(done)
 

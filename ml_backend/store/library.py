@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ml_backend.errors import StoreError
 from ml_backend.models.base import Model
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+CAPACITY: Final = 8
+"""Models that stay loaded, and as many queues' models for the other questions."""
+
+
 class ModelLibrary:
     """Loaded models; the least recently used are dropped first. Safe to share between threads."""
 
-    def __init__(self, capacity: int = 8) -> None:
-        self._capacity = capacity
+    def __init__(self) -> None:
         self._models: OrderedDict[tuple[str, str], Model] = OrderedDict()
         self._heads: OrderedDict[tuple[str, str], tuple[Head, ...]] = OrderedDict()
         self._lock = Lock()
@@ -38,7 +41,7 @@ class ModelLibrary:
             if model is None:
                 model = self._models[key] = build_model(store.manifest(version), store.weights(version))
             self._models.move_to_end(key)
-            while len(self._models) > self._capacity:
+            while len(self._models) > CAPACITY:
                 self._models.popitem(last=False)
             return model
 
@@ -53,7 +56,7 @@ class ModelLibrary:
             if key not in self._heads:
                 self._heads[key] = read_heads(store.folder, queue)
             self._heads.move_to_end(key)
-            while len(self._heads) > self._capacity:
+            while len(self._heads) > CAPACITY:
                 self._heads.popitem(last=False)
             return self._heads[key]
 

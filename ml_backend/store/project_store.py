@@ -64,9 +64,9 @@ class ProjectStore(StoredVersions, StoredQueues, StoredDocuments):
         self.version_folder(version)
         self._remove_version(version)
 
-    def unpin(self, *, timeout: float = 0) -> str | None:
+    def unpin(self) -> str | None:
         """Let rounds choose the version again. Returns the version that was pinned."""
-        with self.lock(timeout=timeout):
+        with self.lock():
             current, coming = self.current(), self.announced()
             if coming is not None and coming.pinned:
                 self.announce(replace(coming, pinned=None))

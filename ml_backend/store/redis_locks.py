@@ -30,9 +30,7 @@ def connect(redis_url: str) -> Redis:
     return client
 
 
-def hold_lease(
-    held: ExitStack, redis_url: str, uid: str, *, timeout: float, seconds: float, document: str = ""
-) -> Lease:
+def hold_lease(held: ExitStack, redis_url: str, uid: str, *, timeout: float, document: str = "") -> Lease:
     """Hold the lock of a project, or of one of its documents, until ``held`` is closed.
 
     Raises:
@@ -43,4 +41,4 @@ def hold_lease(
     redis = held.enter_context(connect(redis_url))
     from ml_backend.store.lease import Lease  # here: redis, which it needs, belongs to an extra
 
-    return held.enter_context(Lease(redis, uid, timeout=timeout, seconds=seconds, document=document))
+    return held.enter_context(Lease(redis, uid, timeout=timeout, seconds=LEASE_SECONDS, document=document))

@@ -25,7 +25,7 @@ from ml_backend.files import FILE_MODE, keep_private, private_folder
 from ml_backend.store.documents import CURRENT, Shared, named
 from ml_backend.store.looks import READ_PATIENCE, Look
 from ml_backend.store.project_store import EDIT_PATIENCE, ProjectStore, known_stores, open_project
-from ml_backend.store.redis_locks import LEASE_SECONDS, hold_lease
+from ml_backend.store.redis_locks import hold_lease
 from ml_backend.store.remote import Remote
 from ml_backend.store.shared_folder import Head, SharedFolder
 
@@ -63,7 +63,6 @@ class StoreRegistry:
         remote: where the stores are shared.
         redis_url: the Redis that has the locks of all machines.
         clock: monotonic seconds.
-        lease_seconds: how long a project stays locked after its holder has died.
     """
 
     patience = READ_PATIENCE
@@ -75,13 +74,11 @@ class StoreRegistry:
         redis_url: str | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
-        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.root = root
         self._remote = remote
         self._redis_url = redis_url
         self._clock = clock
-        self._lease_seconds = lease_seconds
         self._readers: dict[str, Look] = {}
         self._writers: dict[Path, _Writer] = {}
         self._listing = Look()
@@ -241,7 +238,7 @@ class StoreRegistry:
         """Hold the lock of a project or document in Redis, if there is one, until ``held`` is closed."""
         if self._redis_url is None:
             return None
-        return hold_lease(held, self._redis_url, uid, timeout=timeout, seconds=self._lease_seconds, document=document)
+        return hold_lease(held, self._redis_url, uid, timeout=timeout, document=document)
 
     def share_loose(self, folder: Path, name: str, text: str) -> None:
         """Share a loose document with the other machines."""

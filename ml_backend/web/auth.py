@@ -44,26 +44,19 @@ class Doorkeeper:
     Args:
         settings: the installation's.
         webhook_secrets: what a webhook may carry in place of the password; read at each request.
-        guesses: counts wrong passwords.
 
     Raises:
         ConfigurationError: only one half of basic auth is configured.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        webhook_secrets: Callable[[], tuple[str, ...]] = tuple,
-        guesses: Guesses | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, *, webhook_secrets: Callable[[], tuple[str, ...]] = tuple) -> None:
         user, secret = settings.basic_auth_user, settings.basic_auth_pass
         if bool(user) != bool(secret):
             raise ConfigurationError("Set both BASIC_AUTH_USER and BASIC_AUTH_PASS, or neither.")
         self.hosts = AllowedHosts(settings)
         self._login = (user, secret.get_secret_value()) if user and secret else None
         self._webhook_secrets = webhook_secrets
-        self._guesses = guesses or Guesses()
+        self._guesses = Guesses()
 
     @property
     def asks(self) -> bool:

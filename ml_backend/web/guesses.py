@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -20,18 +19,9 @@ MOST_ADDRESSES: Final = 10_000
 
 
 class Guesses:
-    """Counts wrong passwords by address. Safe to share between threads.
+    """Counts wrong passwords by address. Safe to share between threads."""
 
-    Args:
-        clock: monotonic seconds.
-        most: wrong passwords that an address may send within ``span``.
-        span: seconds.
-    """
-
-    def __init__(
-        self, *, clock: Callable[[], float] = time.monotonic, most: int = MOST_WRONG, span: float = SPAN
-    ) -> None:
-        self._clock, self._most, self._span = clock, most, span
+    def __init__(self) -> None:
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = Lock()
 
@@ -39,25 +29,25 @@ class Guesses:
         """Seconds until another password from this address is checked; 0 if it is checked at once."""
         with self._lock:
             times = self._recent(network(address))
-            return times[-1] + self._span - self._clock() if len(times) >= self._most else 0.0
+            return times[-1] + SPAN - time.monotonic() if len(times) >= MOST_WRONG else 0.0
 
     def wrong(self, address: str) -> None:
         """Note that this address sent a wrong password."""
         key = network(address)
         with self._lock:
             times = self._wrong[key] = self._recent(key)
-            times.append(self._clock())
+            times.append(time.monotonic())
             self._wrong.move_to_end(key)
             while len(self._wrong) > MOST_ADDRESSES:
                 self._wrong.popitem(last=False)
             count = len(times)
-        if count in (1, self._most):  # not every time, so that the log does not fill up either
-            held = f"; it has to wait {self._span:.0f} s" if count == self._most else ""
+        if count in (1, MOST_WRONG):  # not every time, so that the log does not fill up either
+            held = f"; it has to wait {SPAN:.0f} s" if count == MOST_WRONG else ""
             log.warning("%d wrong password%s from %s%s", count, "" if count == 1 else "s", address, held)
 
     def _recent(self, key: str) -> deque[float]:
-        times = self._wrong.get(key) or deque(maxlen=self._most)
-        while times and times[0] <= self._clock() - self._span:
+        times = self._wrong.get(key) or deque(maxlen=MOST_WRONG)
+        while times and times[0] <= time.monotonic() - SPAN:
             times.popleft()
         return times
 

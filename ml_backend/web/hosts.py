@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Callable
 from typing import Final
 
 from ml_backend.config import Settings
@@ -49,17 +48,14 @@ class AllowedHosts:
 
     Args:
         settings: the installation's.
-        own_names: returns the names of this machine on its network.
     """
 
-    def __init__(
-        self, settings: Settings, own_names: Callable[[], tuple[str, ...]] = lambda: (socket.gethostname(),)
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         given = {name.strip().strip("[]").lower() for name in settings.allowed_hosts.split(",")} - {""}
         self._any = ANY in given
         self._local = is_loopback(settings.host)
-        machine = () if self._local else own_names()
-        self.names: frozenset[str] = OWN_NAMES | given | {settings.host.lower(), *(name.lower() for name in machine)}
+        machine = set() if self._local else {socket.gethostname().lower()}
+        self.names: frozenset[str] = OWN_NAMES | given | {settings.host.lower()} | machine
         """Names in lower case."""
 
     def allows(self, header: str) -> bool:

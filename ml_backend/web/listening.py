@@ -205,10 +205,9 @@ def make_server(
     port: int,
     secret_header: str,
     trusted_proxy: str | None = None,
-    patience: Patience | None = None,
 ) -> MultiSocketServer:
     """Make a server that listens; its ``run`` answers requests until the process ends."""
-    patience = patience or Patience()
+    patience = Patience()
     more: dict[str, Any] = {}
     if trusted_proxy:
         kinds = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}

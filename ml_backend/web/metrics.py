@@ -68,12 +68,10 @@ Sample = tuple[str, tuple[str, ...], float]
 """Gauge, its labels in addition to ``project``, value."""
 
 
-def add_metrics(
-    app: Flask, stores: StoreRegistry, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> CollectorRegistry:
+def add_metrics(app: Flask, stores: StoreRegistry) -> CollectorRegistry:
     """Serve ``/metrics`` and time all requests. Call this before other handlers are added."""
     registry = CollectorRegistry()
-    registry.register(StoreCollector(stores, now))
+    registry.register(StoreCollector(stores, lambda: datetime.now(UTC)))
     latency = Histogram(
         f"{PREFIX}http_request_seconds",
         "Time to answer a request; its count is the number of requests",

@@ -28,7 +28,7 @@ def test_a_deleted_webhook(installation):
 def test_a_doubled_webhook(installation):
     url = f"{installation.server.url}/webhook"
     installation.client.create_webhook(installation.project.id, url, {})
-    assert "is there 2 times" in installation.only("Webhook", "error").message
+    assert "exists 2 times" in installation.only("Webhook", "error").message
     assert installation.mended().keys() == {"Webhook"}
     assert len(webhooks(installation)) == 1
 
