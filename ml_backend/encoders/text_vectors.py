@@ -6,10 +6,10 @@ The weights come from a package (MiniLM, WordLlama, a multilingual one), of two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from weakref import WeakSet
 
 import numpy as np
@@ -102,6 +102,17 @@ def compute(name: str, texts: Sequence[str]) -> Vectors:
     return _loaded(resolve(name)).compute(texts)
 
 
+def compute_column(name: str, texts: Any) -> tuple[Iterator[Vectors], NDArray[np.bool_]]:
+    """As `compute`, of an Arrow array, by an encoder of ``IN_THREADS``: its `WordLlama.of_column`.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    encoder: Any = _loaded(resolve(name))
+    blocks, odd = encoder.network.of_column(texts)
+    return blocks, odd
+
+
 def dimensions(name: str) -> int:
     """D of an encoder; one of a package is not loaded for that.
 
@@ -128,12 +139,13 @@ class _Encoder:
 
     def __init__(self, name: str) -> None:
         self._name, self._kept_as = name, kept_as(name)
-        self.dims: int = NETWORKS[name].dims if name in NETWORKS else self._network(["text"]).shape[1]
+        self.dims: int = NETWORKS[name].dims if name in NETWORKS else self.network(["text"]).shape[1]
         self.cache = FeatureCache(self.dims, KEPT, np.float16)
         _ENCODERS.add(self)
 
     @cached_property
-    def _network(self) -> Compute:
+    def network(self) -> Compute:
+        """Loaded from its package or folder. Raises ConfigurationError."""
         try:
             name = self._name
             own = name in NETWORKS
@@ -148,11 +160,11 @@ class _Encoder:
 
     def release(self) -> None:
         """Without its network, until a text needs it."""
-        self.__dict__.pop("_network", None)
+        self.__dict__.pop("network", None)
 
     def compute(self, texts: Sequence[str]) -> Vectors:
         """As its network makes them ``[N, D]``."""
-        return self._network(texts)
+        return self.network(texts)
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Of texts that the memory does not hold ``[N, D]``."""

@@ -135,7 +135,7 @@ def embed(
         if options.retry_bad:
             vectors.drop_bad()
         before = ledger_of(vectors.marks())
-        ledger = look_through(source, marked=len(before) > 0)
+        ledger = look_through(source, marked=len(before) > 0, meanwhile=None if len(before) else encoder.prepare)
         known = before.only(~before.differs(ledger))
         gone = _take_out(vectors, before, known, ledger, allowed=options.allow_gone)
         missing = int((~known.has(ledger.hashes)).sum())

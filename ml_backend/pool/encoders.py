@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ml_backend import extras
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import picture_vectors, text_networks, text_vectors
 from ml_backend.encoders.pictures import GREY_SIDE, decode_grey
@@ -21,13 +23,16 @@ from ml_backend.models.base import Model
 from ml_backend.models.linear_head import LinearHead
 from ml_backend.models.mnist_cnn import MnistCnn
 from ml_backend.models.reading import one_by_one
-from ml_backend.models.texts import read_text
+from ml_backend.models.texts import MAX_CHARACTERS, read_text
 from ml_backend.models.vectors import Vectors
 from ml_backend.pool.vector_columns import Half
 from ml_backend.pool.vectors import About
 from ml_backend.rounds.encoder_candidates import Candidate, candidates, with_earlier
 from ml_backend.rounds.encoder_hint import Hint, Looks, looks_of, picture_hint, text_hint
 from ml_backend.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 GREY: Final = f"grey-{GREY_SIDE}"
 """The encoder of models that read small grey pictures as they are: their pixels, which 16 bits hold exactly."""
@@ -66,6 +71,11 @@ class PoolEncoder:
         """Whether threads of one process embed side by side, so that no processes need be started and fed."""
         return self.kind in (TEXT, PARTS) and self.by in text_networks.IN_THREADS
 
+    @property
+    def in_columns(self) -> bool:
+        """Whether it reads a column of texts as it lies in memory, so that no object of Python is made of each."""
+        return self.kind == TEXT and self.in_threads
+
     def about(self) -> About:
         """What its vectors are made by.
 
@@ -82,6 +92,15 @@ class PoolEncoder:
             return picture_vectors.dimensions(self.name)
         return text_vectors.dimensions(self.by) * self.parts
 
+    def prepare(self) -> None:
+        """Read what this process will share of a light encoder, for which its first vectors would wait.
+
+        Raises:
+            ConfigurationError: it cannot be loaded.
+        """
+        if self.in_threads:
+            self.vectors(["text"] if self.kind == TEXT else [("text",) * self.parts])
+
     def vectors(self, raws: Sequence[Raw | None]) -> tuple[Half, list[str | None]]:
         """Vectors ``[N, D]`` and, for a row that has none, why; its vector is 0.
 
@@ -95,15 +114,33 @@ class PoolEncoder:
         reasons = [str(item) if isinstance(item, BadItemError) else None for item in found]
         places = [place for place, reason in enumerate(reasons) if reason is None]
         made = self._computed([found[place] for place in places]) if places else np.zeros((0, self.dimensions()))
-        bad = np.asarray(~np.isfinite(made).all(axis=1) | (np.abs(made) > LARGEST).any(axis=1))
-        if bad.any():
-            made = np.where(bad[:, None], 0, made)
-            for place in np.array(places)[bad].tolist():
-                reasons[place] = f"The encoder {self.name} makes numbers of it that cannot be kept"
+        kept, bad = _kept(made)
+        for place in np.array(places)[bad].tolist():
+            reasons[place] = f"The encoder {self.name} makes numbers of it that cannot be kept"
         if len(places) == len(raws):
-            return made.astype(np.float16), reasons
+            return kept, reasons
         rows = np.zeros((len(raws), made.shape[1]), np.float16)
-        rows[places] = made
+        rows[places] = kept
+        return rows, reasons
+
+    def vectors_of(self, columns: Sequence[pa.Array]) -> tuple[Half, list[str | None]]:
+        """As `vectors`, of the contents of each part ``[N]`` as Arrow arrays."""
+        if not self.in_columns:
+            parts = [column.to_pylist() for column in columns]
+            return self.vectors(parts[0] if len(parts) == 1 else list(zip(*parts, strict=True)))
+        pc: Any = extras.require("A pool", "pyarrow", "pyarrow.compute")
+        (texts,) = columns
+        blocks, odd = text_vectors.compute_column(self.name, pc.utf8_slice_codeunits(texts, 0, MAX_CHARACTERS))
+        rows, end = np.empty((len(texts), self.dimensions()), np.float16), 0
+        for block in blocks:
+            start, end = end, end + len(block)
+            rows[start:end], bad = _kept(block)
+            odd[start:end] |= bad
+        reasons: list[str | None] = [None] * len(rows)
+        places = np.flatnonzero(odd).tolist()
+        found, told = self.vectors([texts[place].as_py() for place in places])
+        for place, row, reason in zip(places, found, told, strict=True):
+            rows[place], reasons[place] = row, reason
         return rows, reasons
 
     def _read(self, raws: Sequence[Raw | None]) -> list[Any]:
@@ -126,6 +163,16 @@ class PoolEncoder:
             rounded = [column.astype(np.float16).astype(np.float32) for column in columns]
             return np.concatenate([unit_rows(column) for column in rounded], axis=1)
         return np.stack(items).reshape(len(items), -1).astype(np.float32)
+
+
+def _kept(made: NDArray[np.floating]) -> tuple[Half, NDArray[np.bool_]]:
+    """Vectors as 16 bits ``[N, D]``, and those that hold a number that these cannot ``[N]``, which are 0."""
+    bad = np.zeros(len(made), np.bool_)
+    # Not the other way round: of a number that is none all comparisons are false.
+    if made.size and not (made.min() >= -LARGEST and made.max() <= LARGEST):
+        bad = ~(np.abs(made) <= LARGEST).all(axis=1)
+        made = np.where(bad[:, None], 0, made)
+    return made.astype(np.float16), bad
 
 
 def _text(raw: bytes | str | None) -> Any:

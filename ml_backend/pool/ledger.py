@@ -7,7 +7,8 @@ and is told, as a doubled id is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -19,6 +20,7 @@ from ml_backend.errors import DataError
 from ml_backend.pool.engine import engine
 from ml_backend.pool.marks import differ
 from ml_backend.pool.source import Source
+from ml_backend.pool.vector_columns import numbers_in
 from ml_backend.pool.vectors import Marks
 
 if TYPE_CHECKING:
@@ -76,8 +78,7 @@ def hashes_of(ids: pa.Array) -> Hashes:
     engine()
     from daft import Series
 
-    found = Series.from_arrow(ids.cast(pa.large_string())).hash().to_arrow()
-    return np.asarray(found, dtype=np.uint64)
+    return numbers_in(Series.from_arrow(ids.cast(pa.large_string())).hash().to_arrow())
 
 
 def ledger_of(batches: Iterable[tuple[pa.Array, Marks]]) -> Ledger:
@@ -90,19 +91,23 @@ def ledger_of(batches: Iterable[tuple[pa.Array, Marks]]) -> Ledger:
     return Ledger.of(np.concatenate(parts), np.concatenate(marks))
 
 
-def look_through(source: Source, *, marked: bool = False) -> Ledger:
+def look_through(source: Source, *, marked: bool = False, meanwhile: Callable[[], object] | None = None) -> Ledger:
     """The ledger of a whole pool; its ids are seen to be there, and once each.
 
     Args:
         source: the pool.
         marked: whether marks are wanted: all texts are read for them.
+        meanwhile: done beside it, to be done when it returns; should it fail, whoever needs it will be told.
 
     Raises:
         DataError: a row has no id, or two have the same; the message names some.
     """
     column, url = source.pool.id_column, source.pool.url
     batches = source.marks() if marked else ((ids, np.zeros(len(ids), np.uint64)) for ids in source.ids())
-    ledger = ledger_of(_present(batches, column, url))
+    with ThreadPoolExecutor(1, thread_name_prefix="pool") as beside:
+        if meanwhile is not None:
+            beside.submit(meanwhile)
+        ledger = ledger_of(_present(batches, column, url))
     doubled = np.unique(ledger.hashes[1:][ledger.hashes[1:] == ledger.hashes[:-1]])
     if len(doubled):
         counts = _named(source, doubled[:MOST_DOUBLED])
@@ -120,11 +125,11 @@ def _present(batches: Iterable[tuple[pa.Array, Marks]], column: str, url: str) -
     total = missing = 0
     before: Any = None
     for ids, marks in batches:
-        empty = pc.fill_null(pc.equal(ids, ""), True)
-        if count := pc.sum(empty).as_py():
+        if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
+            empty = pc.fill_null(pc.equal(ids, ""), True)
             place = pc.index(empty, True).as_py()
             before = before or (ids[place - 1].as_py() if place else "the beginning")
-            missing += count
+            missing += pc.sum(empty).as_py()
         total += len(ids)
         yield ids, marks
     if missing:

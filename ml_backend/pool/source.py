@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from ml_backend.errors import DataError
 from ml_backend.pool.bucket_times import Times, times_below
 from ml_backend.pool.document import ID, PATH, Pool
@@ -17,6 +15,7 @@ from ml_backend.pool.engine import FileDamaged, engine, io_config, reading
 from ml_backend.pool.listing import LOCAL, Listing, base, check_unchanged, listing, pictures
 from ml_backend.pool.marks import file_times, mark_of
 from ml_backend.pool.tables import WHOLE_NUMBERS, damaged_file, named, table
+from ml_backend.pool.vector_columns import numbers_in
 from ml_backend.pool.vectors import MARK, Marks
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class Source:
     def marks(self) -> Iterator[tuple[pa.Array, Marks]]:
         """All ids, as `ids`, each with its mark, see `frame`."""
         for batch in self._batches(lambda: self.frame(content=False, marked=True)):
-            yield batch.column(ID), np.asarray(batch.column(MARK), dtype=np.uint64)
+            yield batch.column(ID), numbers_in(batch.column(MARK))
 
     def rows(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Some rows by their ids: the text, or the picture's bytes, of each field; those that are gone are missing.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Half = NDArray[np.float16]
 NUMBER: Final = np.dtype("<f2")
+WHOLE: Final = ("int64", "uint64")
 
 
 def column_of(vectors: Half, *, there: NDArray[np.bool_] | None = None) -> pa.Array:
@@ -52,12 +53,19 @@ def vectors_in(column: pa.Array) -> Half:
     return np.frombuffer(buffer or b"", NUMBER, rows * size, start).reshape(rows, size)
 
 
-def numbers_in(column: pa.Array) -> NDArray[np.int64]:
-    """Whole numbers of 64 bits ``[n]``, where they lie; Arrow's own way loads pandas.
+def numbers_in(column: pa.Array) -> NDArray[Any]:
+    """Whole numbers of 64 bits ``[n]``, with a sign or without, where they lie; Arrow's own way loads pandas.
 
     Raises:
         ValueError: it holds something else, or a row has none.
     """
-    if str(column.type) != "int64" or column.null_count:
-        raise ValueError(f"its numbers are {column.type}, and {column.null_count} are missing")
-    return np.frombuffer(column.buffers()[1] or b"", np.int64, len(column), 8 * column.offset)
+    kind = str(column.type)
+    if kind not in WHOLE or column.null_count:
+        raise ValueError(f"its numbers are {kind}, and {column.null_count} are missing")
+    return np.frombuffer(column.buffers()[1] or b"", kind, len(column), 8 * column.offset)
+
+
+def column_of_numbers(numbers: NDArray[np.int64]) -> pa.Array:
+    """Back, where they lie."""
+    pa: Any = extras.require("A pool", "pyarrow")
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])

@@ -38,7 +38,7 @@ from ml_backend.files import AtomicWriter, Staged, atomic, private_folder
 from ml_backend.pool.document import ID
 from ml_backend.pool.row_keys import row_keys
 from ml_backend.pool.rows import Group, Rows
-from ml_backend.pool.vector_columns import Half, column_of, numbers_in, vectors_in
+from ml_backend.pool.vector_columns import Half, column_of, column_of_numbers, numbers_in, vectors_in
 from ml_backend.pool.vector_pages import in_memory, lying
 from ml_backend.store.project_store import ProjectStore
 
@@ -168,7 +168,7 @@ class Vectors:
     def add_table(self, rows: pa.Table) -> None:
         """Keep some rows, all or none: ``id``, ``mark`` and ``vector`` (of `column_of`), none of them missing."""
         pa = _arrow()
-        keys = pa.chunked_array([row_keys(ids) for ids in rows[ID].chunks], pa.int64())
+        keys = pa.chunked_array([column_of_numbers(row_keys(ids)) for ids in rows[ID].chunks], pa.int64())
         kinds = {ID: pa.string(), KEY: pa.int64(), MARK: pa.uint64(), VECTOR: rows.schema.field(VECTOR).type}
         schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
         table = rows.append_column(KEY, keys).select(schema.names).cast(schema)

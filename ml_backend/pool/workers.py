@@ -18,13 +18,13 @@ from ml_backend.pool.document import ID
 from ml_backend.pool.encoders import PARTS, TEXT, PoolEncoder
 from ml_backend.pool.engine import cores, engine, on_ray
 from ml_backend.pool.ledger import Ledger
-from ml_backend.pool.vector_columns import NUMBER, column_of
+from ml_backend.pool.vector_columns import NUMBER, column_of, numbers_in
 from ml_backend.pool.vectors import MARK, REASON, VECTOR
 
 AT_ONCE: Final = 1024
 """Texts that a worker gets at once: an encoder puts those of one length together."""
-LIGHT: Final = 4096
-"""Texts of an encoder that takes microseconds for one, so that what is done once a batch is felt."""
+LIGHT: Final = 16_384
+"""Texts of an encoder that takes a microsecond or two for one: the more, the more of their words are the same."""
 PICTURES: Final = 64
 IN_PROCESS: Final = 5_000
 """Rows up to which no processes are started: each loads the encoder first, which takes seconds."""
@@ -41,14 +41,9 @@ def is_new(known: Ledger) -> Any:
 
     @daft.func.batch(return_dtype=daft.DataType.bool())  # type: ignore[untyped-decorator]
     def new(hashes: Any) -> Any:
-        return ~known.has(np.asarray(hashes.to_arrow(), dtype=np.uint64))
+        return ~known.has(numbers_in(hashes.to_arrow()))
 
     return new(daft.col(ID).hash())
-
-
-def _contents(columns: Sequence[list[Any]]) -> list[Any]:
-    """What an encoder takes of each row: its one content, or all of them."""
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
 def _in_threads(encoder: PoolEncoder, workers: int) -> bool:
@@ -56,11 +51,11 @@ def _in_threads(encoder: PoolEncoder, workers: int) -> bool:
     return encoder.in_threads and workers == cores()
 
 
-def _at_once(encoder: PoolEncoder) -> int:
+def at_once(encoder: PoolEncoder) -> int:
     """Rows that a worker gets at once."""
     if encoder.kind not in (TEXT, PARTS):
         return PICTURES
-    return LIGHT if encoder.in_threads else AT_ONCE
+    return LIGHT if encoder.in_columns else AT_ONCE
 
 
 def embedded(
@@ -100,13 +95,15 @@ def embedded(
             hardware.use(hardware_)
             folders.allow(encoder_folders)
 
-        @daft.method.batch(return_dtype=returned, unnest=True, batch_size=_at_once(encoder))  # type: ignore[untyped-decorator]
+        @daft.method.batch(return_dtype=returned, unnest=True, batch_size=at_once(encoder))  # type: ignore[untyped-decorator]
         def vectors(self, *parts: Any) -> Any:
             import pyarrow as pa
 
-            found, reasons = encoder.vectors(_contents([part.to_pylist() for part in parts]))
-            told = pa.array(reasons, pa.string())
-            column = column_of(found, there=np.asarray(told.is_null()))
+            found, reasons = encoder.vectors_of([part.to_arrow() for part in parts])
+            there = np.array([reason is None for reason in reasons], np.bool_)
+            # Of a list Arrow would load pandas; most batches have no reason in them.
+            told = pa.nulls(len(reasons), pa.string()) if there.all() else pa.array(reasons, pa.string())
+            column = column_of(found, there=there)
             return pa.StructArray.from_arrays([column, told], [VECTOR, REASON])
 
     return frame.select(ID, MARK, Embed().vectors(*map(daft.col, contents)))

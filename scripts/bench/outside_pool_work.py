@@ -13,21 +13,20 @@ from typing import Any, Final
 import numpy as np
 
 from ml_backend import extras, hardware
+from ml_backend.pool import workers
 from ml_backend.pool.embed import EmbedOptions, embed
 from ml_backend.pool.encoders import TEXT, PoolEncoder
 from ml_backend.pool.engine import cores
 from ml_backend.pool.heads import Head
 from ml_backend.pool.vector_columns import vectors_in
 from ml_backend.pool.vectors import GROUP, VECTOR, About, Vectors
-from ml_backend.pool.workers import keep_to_one_core
 from ml_backend.simulation.headline_files import load_headlines
 
 CLASSES: Final = ("a", "b", "c", "d")
 CHOSEN: Final = 1_000
 PART: Final = 100_000
-BLOCK: Final = 1_024
-HANDED: Final = 16
-"""Blocks that a process of the encoder alone gets at once."""
+HANDED: Final = 16_384
+"""Texts that a process of the encoder alone gets at once."""
 SEED: Final = 0
 
 
@@ -134,14 +133,15 @@ def _timed(action: Callable[[], float]) -> dict[str, Any]:
 
 
 def encoder_alone(place: str, encoder: str) -> dict[str, Any]:
-    """The encoder over all texts, a process a core, loaded before."""
-    blocks = list(_blocks(Path(place)))
+    """The encoder over all texts, a process a core, loaded before; it gets them as embedding gives them to it."""
+    at_once = workers.at_once(PoolEncoder(TEXT, encoder))
+    blocks = list(_blocks(Path(place), at_once))
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores(), _load, (encoder,)) as pool:
         pool.map(_encode, [blocks[0]] * cores(), chunksize=1)
 
         def encoding() -> float:
-            return sum(pool.imap_unordered(_encode, blocks, chunksize=HANDED))
+            return sum(pool.imap_unordered(_encode, blocks, chunksize=HANDED // at_once))
 
         done = _timed(encoding)
     return done | {"cpu": done["cpu"] + done["value"]}
@@ -200,11 +200,11 @@ def _is_exact(picks: list[str], vectors: Vectors, head: Head) -> bool:
     )
 
 
-def _blocks(place: Path) -> Iterator[list[str]]:
+def _blocks(place: Path, rows: int) -> Iterator[Any]:
+    """The texts, so many an Arrow array."""
     pq = extras.require("A pool", "pyarrow", "pyarrow.parquet")
     for path in sorted(place.glob("*.parquet")):
-        texts = pq.read_table(path, columns=["text"]).column("text").to_pylist()
-        yield from (texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK))
+        yield from (batch.column(0) for batch in pq.ParquetFile(path).iter_batches(rows, columns=["text"]))
 
 
 _encoder: PoolEncoder | None = None
@@ -212,16 +212,16 @@ _encoder: PoolEncoder | None = None
 
 def _load(name: str) -> None:
     global _encoder
-    keep_to_one_core()
+    workers.keep_to_one_core()
     hardware.use(hardware.Hardware())
     _encoder = PoolEncoder(TEXT, name)
 
 
-def _encode(texts: list[str]) -> float:
+def _encode(texts: Any) -> float:
     """CPU seconds."""
     assert _encoder is not None
     used = time.process_time()
-    _encoder.vectors(texts)
+    _encoder.vectors_of([texts])
     return time.process_time() - used
 
 

