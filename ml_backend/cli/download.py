@@ -44,7 +44,7 @@ class RemoteFile:
 
 
 class FetchError(Exception):
-    """A file could not be had; trying again later may help, but not now."""
+    """A file could not be fetched; trying again later may help, but not now."""
 
 
 class PassingFault(FetchError):
@@ -63,7 +63,7 @@ class Network:
     connect_timeout: float = 3.0
     """Seconds for a server's first answer; without a network, the most that each server costs."""
     read_timeout: float = 15.0
-    """Seconds without a byte."""
+    """Seconds without receiving a byte."""
     total_timeout: float = 600.0
     """Seconds for one file."""
     attempts: int = 3
@@ -84,7 +84,7 @@ def checksum(path: Path, algorithm: str) -> str:
 
 
 def within(seconds: float, call: Callable[[], None]) -> None:
-    """Run ``call`` for at most so long, for calls that know no such limit themselves (name look-ups, torchvision).
+    """Run ``call`` with a time limit, for calls that have none themselves (name look-ups, torchvision).
 
     Raises:
         PassingFault: the time is over; the thread is left behind and ends with the program.
@@ -131,7 +131,7 @@ def _retrying(network: Network) -> Retrying:
 
 
 def download_mnist(folder: Path, network: Network) -> None:
-    """The test set's two files, through torchvision's downloader, from the first mirror that gives both."""
+    """The test set's two files, through torchvision's downloader, from the first mirror that has both."""
     names = [name for name, digest in network.mnist_sha256.items() if not is_there(folder / name, "sha256", digest)]
     if not names:
         return
@@ -154,7 +154,7 @@ def download_mnist(folder: Path, network: Network) -> None:
 
 
 def _torchvision_download(url: str, path: Path, network: Network) -> None:
-    """One file. torchvision knows no time-out, so that the sockets' default is set for so long."""
+    """One file. torchvision has no time-out, so the sockets' default is set while it runs."""
     from torchvision.datasets.utils import download_url
 
     before = socket.getdefaulttimeout()
@@ -195,7 +195,7 @@ def download_all(folder: Path, network: Network, files: Sequence[RemoteFile], co
 
 
 def _download(file: RemoteFile, path: Staged, network: Network, progress: Progress) -> None:
-    """One file by HTTP, its checksum compared."""
+    """One file by HTTP, with its checksum compared."""
     bar = progress.add_task(file.name, total=None)
 
     def transfer() -> None:

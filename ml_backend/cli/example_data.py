@@ -1,4 +1,4 @@
-"""The example data: what is fetched, copied or, where there is no network, taken instead."""
+"""The example data: fetched, copied or, without a network, replaced by what comes with the packages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ UNLABELLED: Final = RemoteFile(
 
 @dataclass
 class Report:
-    """What is there now, and what was not as asked."""
+    """What is there now, and what differs from the request."""
 
     rows: list[tuple[str, int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -64,14 +64,14 @@ def fetch(
     labelled: Sequence[RemoteFile] = LABELLED,
     unlabelled_file: RemoteFile = UNLABELLED,
 ) -> Report:
-    """Bring the data of ``kinds`` into ``target`` and say what is there.
+    """Put the data of ``kinds`` into ``target`` and say what is there.
 
     Args:
         target: the folder to fill (``mnist/`` and ``headlines/`` below it).
         source: a folder to copy from instead of the network.
         kinds: "mnist", "headlines" or both.
         unlabelled: also fetch the large file of unlabelled headlines.
-        offline: take the fallbacks without trying the network.
+        offline: use the fallbacks without trying the network.
         network: addresses and time-outs.
         console: for the progress bars; None shows none.
         labelled: the four labelled headline files.
@@ -169,7 +169,7 @@ def _fetch_unlabelled(
 
 
 def _fall_back(kind: Kind, target: Path, reason: FetchError) -> str:
-    """Put the offline data in place where nothing is there yet; the line that says so."""
+    """Put the offline data in place if nothing is there yet. Returns a line that says so."""
     if kind == "mnist" and _holds(find_mnist, target):
         return f"MNIST: {reason}; the files in {target} are kept."
     if kind == "headlines" and _holds(find_headlines, target):

@@ -1,4 +1,4 @@
-"""Whose the answers of an imported file are: each stays its annotator's, and none is taken for another's."""
+"""Assigns the answers of an imported file to accounts: each stays its annotator's, and none becomes another's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ml_backend.importing.reading import NewTask
 from ml_backend.label_studio.client import LabelStudioClient
 
 NAMED: Final = 10
-"""Annotators that a message names."""
+"""Most annotators that a message names."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Accounts:
     emails: Mapping[int, str]
 
     def find(self, named: Any) -> int | None:
-        """The account that an export names, by its number, its e-mail address, or both; None where there is none."""
+        """The account that an export names, by its number, its e-mail address or both; None if there is none."""
         if isinstance(named, Mapping):
             return self._by_email(named["email"]) if named.get("email") else self.find(named.get("id"))
         if isinstance(named, str) and not named.isdecimal():
@@ -37,7 +37,7 @@ class Accounts:
 
 
 def accounts_of(client: LabelStudioClient) -> Accounts:
-    """The accounts that this one sees; at least itself.
+    """The accounts that this one can see; at least itself.
 
     Raises:
         LabelStudioError: Label Studio failed.
@@ -49,14 +49,14 @@ def accounts_of(client: LabelStudioClient) -> Accounts:
 def give_answers(
     tasks: Sequence[NewTask], accounts: Accounts, *, leave_out: bool = False
 ) -> tuple[list[NewTask], list[str]]:
-    """Tasks whose answers name accounts that exist, and what to say about them.
+    """Tasks whose answers name existing accounts, and what to say about them.
 
-    Answers of annotators without an account here become the importer's, as long as no task has several of them: then
-    they would count as one person's.
+    Answers of annotators without an account here become the importer's, unless a task has several of them, which would
+    then count as one person's.
 
     Args:
-        tasks: as read.
-        accounts: of the Label Studio that they go into.
+        tasks: as they were read.
+        accounts: of the Label Studio that the tasks go into.
         leave_out: leave out answers of annotators without an account.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which column of a file holds the labels: found by its name, else asked for."""
+"""Finds the column of a file that holds the labels: by its name, or by asking."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ml_backend.label_studio.answers import is_listed, set_in
 from ml_backend.label_studio.labeling_config import ChoiceQuestion
 
 CERTAIN: Final = "label"
-"""A column of this name holds the labels, whatever stands in it."""
+"""A column of this name holds the labels, whatever it contains."""
 USUAL: Final = ("labels", "class", "category", "target")
-"""Columns of these names do if one of their values is a label of the project; so does one named like the question."""
+"""Columns of these names (or of the question's name) do, if one of their values is a label of the project."""
 
 
 def label_column(path: Path, question: ChoiceQuestion, text_column: str | None) -> str | None:
-    """The column or key of the labels; None where nothing looks like it.
+    """The column or key of the labels; None if nothing looks like it.
 
     Raises:
-        DataError: no column has a usual name, but one holds nothing else than labels of the project.
+        DataError: no column has a usual name, but one holds only labels of the project.
     """
     if not path.is_file() or path.suffix.lower() not in TEXTS:
         return None
@@ -43,7 +43,7 @@ def label_column(path: Path, question: ChoiceQuestion, text_column: str | None) 
 
 
 def _fitting(path: Path, question: ChoiceQuestion) -> tuple[dict[str, None], dict[str, None]]:
-    """Columns with a value that is a label of the project, and those with one that is none."""
+    """Columns with a value that is a label of the project, and columns with one that is not."""
     hits: dict[str, None] = {}
     misses: dict[str, None] = {}
     for name, value in _values(path):

@@ -1,4 +1,4 @@
-"""What ``lsal import`` would do with a file or folder, and doing it."""
+"""Plans what ``lsal import`` would do with a file or folder, and does it."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Plan:
     """What an import would do."""
 
     tasks: list[NewTask]
-    """Readable, with labels that the project knows, each content once."""
+    """The readable tasks whose labels the project knows, each content once."""
     problems: list[str]
     """A line for each item that is left out."""
     doubles: int
     """Items whose content came earlier in the same file."""
     conflicts: list[str] = field(default_factory=list)
-    """A line for each of them that has another label: the first label of a content counts."""
+    """A line for each of them with a different label: the first label of a content counts."""
     notes: list[str] = field(default_factory=list)
     """A line for each answer or prediction that is left out of its task, or does not count."""
     lost: list[str] = field(default_factory=list)
-    """What of the file cannot be kept, with how often it is there."""
+    """What in the file cannot be kept, with how often it occurs."""
     question: ChoiceQuestion | None = None
     """What the project asks."""
     refused: int = 0
-    """Tasks that Label Studio did not take; each has a line in ``problems``."""
+    """Tasks that Label Studio refused; each has a line in ``problems``."""
     evaluation: set[str] = field(default_factory=set)
     """Keys of the tasks that are held out for measuring."""
 
@@ -70,7 +70,7 @@ class ImportOptions:
 def import_file(
     path: Path, client: LabelStudioClient, project: Project, options: ImportOptions, store: ProjectStore | None = None
 ) -> Plan:
-    """Read a file, say what is wrong with it and what cannot be kept, and import it.
+    """Read a file, report what is wrong with it and what cannot be kept, and import it.
 
     Raises:
         DataError: it cannot be read, or nothing of it may be imported.
@@ -95,7 +95,7 @@ def import_file(
 
 
 def _coming(path: Path) -> Iterator[Task]:
-    """What a file of tasks brings, before it is known which of it is read: choices may come with it."""
+    """The raw tasks of a file, before it is known which part is read, because choices may come with the tasks."""
     for number, (_, row) in enumerate(rows_of(path) if path.is_file() and path.suffix.lower() in TEXTS else (), 1):
         if isinstance(row, Mapping):
             data = row.get("data")
@@ -105,7 +105,10 @@ def _coming(path: Path) -> Iterator[Task]:
 def send_new(
     client: LabelStudioClient, project: Project, question: ChoiceQuestion, plan: Plan, options: ImportOptions
 ) -> list[dict[str, Any]]:
-    """Import the tasks of a plan that the project lacks; their rows. Those that Label Studio refuses are problems."""
+    """Import those tasks of a plan that the project lacks; returns their rows.
+
+    Those that are refused become problems.
+    """
     known = known_keys(client, project.id, question) if project.task_count else set[str]()
     new = [task for task in plan.tasks if task.key not in known]
     answered = [task for task in plan.tasks if task.key in known and (task.annotations or task.label is not None)]
@@ -126,9 +129,9 @@ def send_new(
 
 
 def make_plan(path: Path, question: ChoiceQuestion, options: ImportOptions = ImportOptions()) -> Plan:
-    """Read all items; those with an unknown label (where labels matter) or a content seen before are left out.
+    """Read all items. Those with an unknown label (if labels matter) or with an earlier content are left out.
 
-    Of a content that comes several times the first label counts. Answers of different annotators to it are all kept.
+    If a content occurs several times, its first label counts. Answers of different annotators to it are all kept.
 
     Raises:
         DataError: the file or folder as a whole cannot be read.
@@ -164,7 +167,7 @@ def _items(
 
 
 def _joined(first: NewTask, task: NewTask, question: ChoiceQuestion, conflicts: list[str]) -> NewTask:
-    """A task with what a later copy of it adds; another label of it is a conflict."""
+    """A task with what a later copy of it adds. A different label is a conflict."""
     owners = {str(given.get("completed_by")): given for given in first.annotations}
     added = []
     for given in task.annotations:
@@ -191,13 +194,13 @@ def _labels(first: Mapping[str, Any], given: Mapping[str, Any], question: Choice
 
 
 def draw_evaluation(tasks: Sequence[NewTask], wanted: str, seed: int) -> set[str]:
-    """Keys of the tasks to hold out: a fraction or a count of the labelled ones, of all where none is labelled.
+    """Keys of the tasks to hold out: a fraction or number of the labelled tasks, or of all if none is labelled.
 
-    The draw depends on contents and seed only, not on the order of the file: a second run, with more rows, adds to it
-    but for few exceptions, and tasks that are in Label Studio stay as they are.
+    The draw depends only on contents and seed, not on the order of the file. A second run with more rows adds to it
+    (with few exceptions), and tasks that are already in Label Studio stay as they are.
 
     Raises:
-        DataError: ``wanted`` is neither, or would leave nothing out of the held-out part, or nothing in it.
+        DataError: ``wanted`` is neither, or would leave one of the two parts empty.
     """
     candidates = [task for task in tasks if task.label is not None] or tasks
     try:
@@ -222,9 +225,9 @@ def tell_problems(problems: Sequence[str]) -> None:
 
 
 def tell_eyes(client: LabelStudioClient, settings: Settings, project: Project, plan: Plan) -> None:
-    """Print which model and encoder the tasks of a plan are read with at first; what keeps that from being told, too.
+    """Print which model and encoder first read the tasks of a plan, or why that cannot be told.
 
-    The import is done by then: it has not failed where this does.
+    The import is done by then, and does not fail because of this.
     """
     from ml_backend.rounds.encoder_preview import preview, settings_of
 
@@ -244,7 +247,7 @@ def _content(task: NewTask, question: ChoiceQuestion) -> str:
 
 
 def tell_before(plan: Plan, notes: Sequence[str]) -> None:
-    """Print what is wrong with the file, and what of it cannot be kept, before anything is imported."""
+    """Print what is wrong with the file and what in it cannot be kept, before anything is imported."""
     for lines in (plan.problems, plan.conflicts, plan.notes):
         tell_problems(lines)
     if plan.lost:

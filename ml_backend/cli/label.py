@@ -75,7 +75,7 @@ def label(
 
 
 def _looked_at(store: ProjectStore, name: str, tasks: str, *, yes: bool) -> list[int]:
-    """The tasks that can get the label, once somebody has seen what they are; none where they do not want it."""
+    """The tasks that can get the label, after somebody has looked at them; empty if they decline."""
     from ml_backend.dashboard.bulk import look
     from ml_backend.dashboard.routes import parse_ids
     from ml_backend.store.bulk_actions import MOST
@@ -92,7 +92,7 @@ def _looked_at(store: ProjectStore, name: str, tasks: str, *, yes: bool) -> list
 
 
 def _all_of(portion: Callable[[], BulkAction]) -> BulkAction:
-    """Portion by portion, until all is done."""
+    """Continue portion by portion until all is done."""
     with progress_bar() as bar:
         shown = bar.add_task("tasks", total=None)
         while True:

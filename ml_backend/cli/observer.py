@@ -21,7 +21,7 @@ MEASURES = {
     "f_positive": "F-score of the rarer class",
     "auc": "AUC",
 }
-"""As the dashboard's page Versions calls them."""
+"""The names that the dashboard's page Versions uses."""
 
 
 class ProgressObserver:
@@ -43,7 +43,7 @@ class ProgressObserver:
         self._progress.stop()
 
     def step_started(self, name: str) -> None:
-        """Show the step, in the place of one whose end nobody told."""
+        """Show the step, in place of one that never ended."""
         if self._bar is not None:
             self._progress.remove_task(self._bar)
         self._bar = self._progress.add_task(name, total=None)

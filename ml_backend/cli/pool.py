@@ -203,7 +203,7 @@ def _left_out(count: int) -> str:
 
 
 def _prepare(settings: Settings) -> None:
-    """From now on this process computes as the settings say."""
+    """Make this process compute as the settings say."""
     from ml_backend import hardware
     from ml_backend.encoders import folders
     from ml_backend.pool import engine

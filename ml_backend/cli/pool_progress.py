@@ -1,4 +1,4 @@
-"""How far a pass over many rows has come: a bar at a terminal, else a line now and then."""
+"""Shows how far a pass over many rows is: as a bar on a terminal, otherwise as a line now and then."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final, Self
 from ml_backend.cli.common import messages
 
 EVERY: Final = 10.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines if there is no terminal."""
 
 
 class Speed:
-    """Tells rows, rows a second, and the time left. It is called with rows done, and rows in all.
+    """Shows rows, rows per second, and the time left. Called with rows done, and rows in all.
 
     Args:
-        what: begins each line.
+        what: the beginning of each line.
         clock: monotonic seconds.
     """
 
@@ -46,7 +46,7 @@ class Speed:
         self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell it."""
+        """Print it."""
         now = self._clock()
         speed = done / max(now - self._started, 1e-6)
         self._bar.update(self._task, completed=done, total=total, speed=f"{speed:,.0f} rows/s")

@@ -17,9 +17,10 @@ from ml_backend.store.versions import size
 
 COLUMNS: Final = ("version", "created", "labels", "accuracy", "F", "AUC", "promoted", "in use", "size")
 DEAR: Final = ("size", "AUC", "promoted", "created", "F", "accuracy", "labels", "in use")
-"""Columns that give way where the terminal is narrow, in this order. Names are typed again, for ``rollback``."""
+"""Columns that are left out on a narrow terminal, in this order. Names stay, because they are typed for
+``rollback``."""
 WIDEST: Final = 10_000
-"""Of a table where nobody's terminal limits it."""
+"""Width of a table that no terminal limits."""
 
 
 def use_of(store: ProjectStore, name: str) -> str:
@@ -30,7 +31,7 @@ def use_of(store: ProjectStore, name: str) -> str:
 
 
 def version_row(store: ProjectStore, name: str) -> dict[str, Any]:
-    """One version of the list; a damaged one is told apart instead of hiding the others."""
+    """One version of the list. A damaged one is marked instead of hiding the others."""
     try:
         manifest: Manifest | None = store.manifest(name)
         size_in_bytes: int | None = size(store, name)
@@ -67,7 +68,7 @@ def print_versions(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _width(console: Console, table: Table) -> int:
-    """Of the table where nothing in it is folded."""
+    """Width of the table if nothing in it is folded."""
     return Measurement.get(console, console.options.update(width=WIDEST), table).maximum
 
 

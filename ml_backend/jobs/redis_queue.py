@@ -57,7 +57,7 @@ class RedisRoundQueue:
         self._queue = Queue(QUEUE_NAME, connection=self._redis, serializer=JsonData, job_class=RoundJob)
 
     def request(self, request: RoundRequest) -> Job:
-        """Ask for a round; one that is waiting for the same project takes the request in (`RoundRequest.then`)."""
+        """Ask for a round. If one is still waiting for the same project, the request is merged into it."""
         try:
             for waiting in self._waiting():
                 if waiting.project_id == request.project_id and self._take_in(waiting, request):
@@ -107,11 +107,11 @@ class RedisRoundQueue:
             raise _unreachable(exc) from exc
 
     def running(self, project_id: int) -> bool:
-        """Whether a round of the project is waiting or under way."""
+        """Whether a round of the project is waiting or running."""
         return project_id in [job.project_id for job in (*self._started(), *self._waiting())]
 
     def ahead(self, project_id: int) -> tuple[int, ...]:
-        """Projects whose rounds come before the one of this project that waits; none where none waits."""
+        """Projects whose rounds come before the waiting one of this project; empty if none is waiting."""
         started, waiting = ([job.project_id for job in jobs] for jobs in (self._started(), self._waiting()))
         if project_id not in waiting:
             return ()
@@ -119,7 +119,7 @@ class RedisRoundQueue:
         return tuple(dict.fromkeys(number for number in before if number is not None))
 
     def cancel(self, project_id: int) -> bool:
-        """Cancel the rounds of a project, waiting or under way; whether there was one."""
+        """Cancel the rounds of a project, waiting or running. Returns whether there was one."""
         found = False
         try:
             for job in self._waiting():
@@ -150,17 +150,17 @@ class RedisRoundQueue:
         return [job for job in found if isinstance(job, RoundJob)]
 
     def close(self) -> None:
-        """Close the connections to Redis; rounds go on, they belong to the workers."""
+        """Close the connections to Redis. Rounds go on, since they belong to the workers."""
         self._redis.close()  # type: ignore[no-untyped-call]
 
 
 def request_key(job_id: str) -> str:
-    """Where the merged request of a job is."""
+    """The key of a job's merged request."""
     return f"active-learning:round-request:{job_id}"
 
 
 def requested(job: QueuedJob) -> RoundRequest:
-    """What is asked of a job's round now: what others merged into it, else what was queued.
+    """What a job's round is asked to do now: what was merged into it, otherwise what was queued.
 
     Raises:
         ConfigurationError: it comes from another release, with other fields.
