@@ -47,7 +47,7 @@ def main(
     """Accuracy (of two classes AUC) on held-out texts of a classifier that learns from pool and random labels."""
     feature_store.use(keep)
     for path in tables:
-        texts, targets = _read(path)
+        texts, targets = read_table(path)
         parts = [text_vectors.encode(name, texts) for name in ENCODERS]
         columns = (f"{count} labels" for count in LABELS)
         table = Table("share of MiniLM", *columns, "mean", title=f"{path.name}, {len(texts):,} texts {load()}")
@@ -57,7 +57,8 @@ def main(
         console.print(table)
 
 
-def _read(path: Path) -> tuple[list[str], Positions]:
+def read_table(path: Path) -> tuple[list[str], Positions]:
+    """Different texts of a table, and their classes ``[N]``."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list({row["text"].casefold(): row for row in csv.DictReader(file) if row["text"].strip()}.values())
     return [read_text(row["text"]) for row in rows], np.unique([row["label"] for row in rows], return_inverse=True)[1]
