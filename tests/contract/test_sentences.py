@@ -56,10 +56,7 @@ def test_neighbours_in_a_batch_do_not_matter(name, monkeypatch):
 @pytest.fixture
 def kept(tmp_path):
     """Features are kept in a folder of this test's own."""
-    before = feature_store.kept()
     feature_store.use(tmp_path)
-    yield
-    feature_store._Kept.store = before
 
 
 def test_two_side_by_side_take_what_is_kept_of_each_alone(kept, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,10 @@ from ml_backend.encoders.feature_store import BLOCK, FeatureStore, content_key, 
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """A folder in which this process keeps features, for one test."""
-    before = feature_store.kept()
     feature_store.use(tmp_path)
-    yield tmp_path / feature_store.FOLDER
-    feature_store._Kept.store = before
+    return tmp_path / feature_store.FOLDER
 
 
 class Counted:

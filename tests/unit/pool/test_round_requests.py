@@ -3,7 +3,6 @@
 import pytest
 
 from ml_backend.config import Settings
-from ml_backend.encoders import feature_store
 from ml_backend.pool.document import Pool, connect
 from ml_backend.pool.round_requests import run_request, workspace
 from ml_backend.rounds.from_settings import client_of
@@ -26,6 +25,5 @@ def test_a_round_that_nobody_waits_for_leaves_cores_to_others(tmp_path, given, l
 
     run_request(RoundRequest(7, "labels"), settings=settings, run=run)
     command = workspace(settings, client_of(settings)).outside(store, None, False)
-    feature_store.use(None)
     assert found == [left]
     assert command.spare_cores == 0

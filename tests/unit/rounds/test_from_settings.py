@@ -3,7 +3,6 @@
 import pytest
 
 from ml_backend.config import Settings
-from ml_backend.encoders import feature_store
 from ml_backend.errors import BUSY, ProjectBusy, StoreError
 from ml_backend.rounds.from_settings import ASKED_PATIENCE, ROUND_PATIENCE, run_request
 from ml_backend.rounds.log import rounds
@@ -35,8 +34,7 @@ def refused(tmp_path):
         assert read(store)["round"] == "other"  # it goes on, and goes on telling
         return caught.value, waited[0], [line["error"] for line in rounds(store)]
 
-    yield ask
-    feature_store.use(None)
+    return ask
 
 
 def test_a_round_that_another_can_replace_waits_shortly_and_leaves_no_line(refused):
@@ -67,7 +65,6 @@ def test_a_damaged_note_or_a_silent_label_studio_keep_no_round_from_starting(tmp
         basic_auth_pass="p" * 12,
     )
     summary = run_request(RoundRequest(7, "labels"), settings=settings, run=lambda *_: Report(7))
-    feature_store.use(None)
     assert summary["queue"] is None
     assert len(down.calls) == (found != "{"), "without patience: the round waits, once"
     told = [record.getMessage() for record in caplog.records if record.name == "ml_backend.rounds.webhook"]

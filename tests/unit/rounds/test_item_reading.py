@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -53,11 +53,8 @@ class Reads:
 
 
 @pytest.fixture(autouse=True)
-def kept(tmp_path: Path) -> Iterator[None]:
-    before = feature_store.kept()
+def kept(tmp_path: Path) -> None:
     feature_store.use(tmp_path)
-    yield
-    feature_store._Kept.store = before
 
 
 def tasks(*urls: str) -> list[Task]:

@@ -29,8 +29,6 @@ def question(xml=AUDIO, **wanted):
 @pytest.fixture
 def kept(tmp_path):
     feature_store.use(tmp_path)
-    yield
-    feature_store.use(None)
 
 
 # --- which parts --------------------------------------------------------------------------------------------------
