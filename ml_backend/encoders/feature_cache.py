@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
+Kept = NDArray[np.floating[Any]]
 
 CAPACITY = 200_000
 """Items whose features one model keeps: 100 MB of 128 numbers each, and about as much for the keys."""
-BLOCK = 8192
+BLOCK = 2048
 """Items that are computed, or handed out, at a time: a large pool's are never held as a second copy."""
 
 
@@ -34,7 +35,7 @@ class FeatureCache:
     def __init__(self, dims: int, capacity: int = CAPACITY, dtype: type[np.floating[Any]] = np.float32) -> None:
         self._dims, self._capacity = dims, capacity
         self._rows: dict[Hashable, int] = {}
-        self._values: NDArray[np.floating[Any]] = np.empty((0, dims), dtype=dtype)
+        self._values: Kept = np.empty((0, dims), dtype=dtype)
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -50,8 +51,26 @@ class FeatureCache:
             key: equal for equal items, and for no others.
             compute: features of some items, in their order.
         """
+        out = np.empty((len(items), self._dims), np.float32)
+        self._fill(out, items, key, compute)
+        return out
+
+    def get_as_kept(
+        self, items: Sequence[Any], key: Callable[[Any], Hashable], compute: Callable[[Sequence[Any]], Features]
+    ) -> Kept:
+        """As `get`, in the bits in which they are kept."""
+        out = np.empty((len(items), self._dims), self._values.dtype)
+        self._fill(out, items, key, compute)
+        return out
+
+    def _fill(
+        self,
+        out: Kept,
+        items: Sequence[Any],
+        key: Callable[[Any], Hashable],
+        compute: Callable[[Sequence[Any]], Features],
+    ) -> None:
         keys = [key(item) for item in items]
-        out = np.empty((len(keys), self._dims), np.float32)
         with self._lock:
             rows = np.fromiter(map(self._rows.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
             missing, known = np.flatnonzero(rows < 0), np.flatnonzero(rows >= 0)
@@ -63,18 +82,15 @@ class FeatureCache:
             out[places] = compute([items[i] for i in places])
             with self._lock:
                 self._keep([keys[i] for i in places], out[places])
-        return out
 
     def _reserve(self, more: int) -> None:
-        """Make room for all that are about to come, once: growing copies what there is."""
+        """Make room for all that are about to come, in place: a copy would be a large pool's features once more."""
         needed = min(len(self._rows) + more, self._capacity)
         if needed > len(self._values):
-            size = min(max(needed, 2 * len(self._values)), self._capacity)
-            grown = np.empty((size, self._dims), dtype=self._values.dtype)
-            grown[: len(self._rows)] = self._values[: len(self._rows)]
-            self._values = grown
+            size = min(-(-needed // BLOCK) * BLOCK, self._capacity)
+            self._values.resize((size, self._dims), refcheck=False)  # nobody sees it outside the lock
 
-    def _keep(self, keys: Sequence[Hashable], values: Features) -> None:
+    def _keep(self, keys: Sequence[Hashable], values: Kept) -> None:
         new = {k: i for i, k in enumerate(keys) if k not in self._rows}
         held = len(self._rows)
         chosen = list(islice(new, self._capacity - held))

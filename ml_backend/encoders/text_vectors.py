@@ -76,6 +76,16 @@ def encode(name: str, texts: Sequence[str]) -> Vectors:
     return encoder.cache.get(texts, str, encoder.vectors)
 
 
+def encode_narrow(name: str, texts: Sequence[str]) -> NDArray[np.floating]:
+    """As `encode`, in the 16 bits that the vectors are rounded to: half the memory.
+
+    Raises:
+        ConfigurationError: the encoder cannot be loaded.
+    """
+    encoder = _loaded(resolve(name))
+    return encoder.cache.get_as_kept(texts, str, encoder.vectors)
+
+
 def know(name: str, texts: Sequence[str], vectors: NDArray[np.floating]) -> None:
     """Take vectors over that were computed elsewhere by this encoder, so that `encode` need not compute them.
 

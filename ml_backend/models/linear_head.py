@@ -105,7 +105,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         steps, penalty = max(int(chosen["steps"]), 1), chosen["penalty"]
         network = self._network = self._new(chosen["encoder"], items).eval()
         self._dropout, self._sharpness = chosen["dropout"], 1.0
-        examples, by_class = self._examples(self._features(items), y, weights)
+        examples, by_class = self._examples(self._learnt_from(items), y, weights)
         if penalty is None:
             penalty = regression.choose_penalty(examples, steps)
         path: list[Solution] = []
@@ -122,6 +122,10 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         used = {name: value for name, value in chosen.items() if name not in UNUSED}
         used |= {"encoder": network.encoder, "penalty": penalty, "seed": seed}
         return TrainingReport(len(items), len(losses), time.perf_counter() - started, losses, used, curve)
+
+    def _learnt_from(self, items: Sequence[Any]) -> NDArray[np.floating]:
+        """The features ``[N, D]``, in 16 bits where these hold all of them."""
+        return self._features(items)
 
     @classmethod
     @hardware.threads()
@@ -159,7 +163,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
         return network(encoder, int(checks.stored_number(self.name, config, "dimensions")), len(self.labels))
 
     def _examples(
-        self, vectors: NDArray[np.float32], y: Targets, counted: NDArray[np.float32] | None
+        self, vectors: NDArray[np.floating], y: Targets, counted: NDArray[np.float32] | None
     ) -> tuple[Examples, Tensor]:
         if self.multiple:
             return weighted_sets(vectors, y, counted)
@@ -184,7 +188,7 @@ class LinearHead(HeadedClassifier["EncodedNetwork"]):
 
 
 def weighted(
-    vectors: NDArray[np.float32], targets: Targets, classes: int, counted: NDArray[np.float32] | None
+    vectors: NDArray[np.floating], targets: Targets, classes: int, counted: NDArray[np.float32] | None
 ) -> tuple[Examples, Tensor]:
     """Examples whose weights have mean 1, and the weight of each class by that measure ``[C]``."""
     import torch
@@ -202,7 +206,7 @@ def weighted(
 
 
 def weighted_sets(
-    vectors: NDArray[np.float32], targets: NDArray[Any], counted: NDArray[np.float32] | None
+    vectors: NDArray[np.floating], targets: NDArray[Any], counted: NDArray[np.float32] | None
 ) -> tuple[Examples, Tensor]:
     """Examples of sets ``[N, C]``, weights of mean 1 in each class, and how much being in each class counts ``[C]``.
 

@@ -7,7 +7,7 @@ Axes: ``N`` items, ``D`` features, ``C`` classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ MOST: Final = 3_000
 """Examples that the penalty is chosen with, at the most."""
 USUAL: Final = 1.0
 """Penalty where no class has two examples to choose it by."""
+BLOCK: Final = 1_024
+"""Examples at a time of which a loss is summed up: what the processor's cache holds."""
 
 Solution = NDArray[np.float64]
 """``[C, D + 1]``: weights, and the bias as the last column."""
@@ -49,7 +51,7 @@ class Examples:
     """What is learnt from."""
 
     x: Tensor
-    """Features ``[N, D]``."""
+    """Features ``[N, D]``, in 32 bits, or in 16 where these hold all of them."""
     y: Tensor
     """Class probabilities, or sets ``[N, C]``."""
     weights: Tensor
@@ -63,7 +65,18 @@ class Examples:
     def take(self, rows: NDArray[np.int64]) -> Examples:
         """Some of them."""
         picked = torch.from_numpy(rows)
-        return Examples(self.x[picked], self.y[picked], self.weights[picked])
+        return Examples(self.x[picked].float(), self.y[picked], self.weights[picked])
+
+    def blocks(self) -> Iterator[Examples]:
+        """All of them in 32 bits, `BLOCK` at a time; each is done with when the next is asked for.
+
+        A large pool's features in 32 bits would be some hundred megabytes.
+        """
+        wide = torch.empty(min(BLOCK, len(self.x)), self.x.shape[1])
+        for start in range(0, len(self.x), BLOCK):
+            some = slice(start, start + BLOCK)
+            x = self.x[some]
+            yield Examples(x if x.dtype == wide.dtype else wide[: len(x)].copy_(x), self.y[some], self.weights[some])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -130,11 +143,15 @@ class _Problem:
 
     def loss(self, flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The loss, and its slope by the coordinates."""
-        both, x, shrink = self._both(flat), self.examples.x, self.penalty / self.total
+        both, shrink = self._both(flat), self.penalty / self.total
         weight = both[:, :-1]
-        logits = torch.addmm(both[:, -1], x, weight.T)
-        own, slope = _loss(logits, self.examples, self.examples.weights / self.total)
-        by_both = torch.hstack([slope.T @ x + shrink * weight, slope.sum(dim=0)[:, None]])
+        own, by_both = torch.zeros(()), torch.zeros_like(both)
+        for block in self.examples.blocks():
+            logits = torch.addmm(both[:, -1], block.x, weight.T)
+            lost, slope = _loss(logits, block, block.weights / self.total)
+            own += lost
+            by_both += torch.hstack([slope.T @ block.x, slope.sum(dim=0)[:, None]])
+        by_both[:, :-1] += shrink * weight
         by_both = by_both if self.stretch is None else self.stretch(by_both)
         return float(own + shrink / 2 * weight.square().sum()), by_both.double().numpy().ravel()
 
@@ -181,7 +198,7 @@ def choose_penalty(examples: Examples, steps: int) -> float:
     logits = np.zeros((len(PENALTIES), *examples.y.shape), np.float32)
     for number in range(FOLDS):
         tested = np.flatnonzero(fold == number)
-        train, x = examples.take(np.flatnonzero((fold >= 0) & (fold != number))), examples.x[torch.from_numpy(tested)]
+        train, x = examples.take(np.flatnonzero((fold >= 0) & (fold != number))), examples.take(tested).x
         solution = None
         for position, penalty in enumerate(PENALTIES):
             solution, _ = minimise(train, penalty, steps, start=solution)

@@ -59,3 +59,7 @@ class Sentences(LinearHead):
     def _features(self, items: Sequence[str]) -> NDArray[np.float32]:
         """The encoder's vectors; computed once per text and process."""
         return text_encoding.encode(self._fitted().encoder, items)
+
+    def _learnt_from(self, items: Sequence[str]) -> NDArray[np.floating]:
+        """The encoder's vectors as they are kept, in 16 bits."""
+        return text_encoding.encode_narrow(self._fitted().encoder, items)

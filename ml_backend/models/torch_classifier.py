@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import numpy as np
@@ -31,6 +31,8 @@ Network = TypeVar("Network", bound="HeadedNetwork")
 SHARPNESS: Final = "sharpness"
 """Key of a stored configuration: what all logits were multiplied by after the training."""
 MULTIPLE: Final = "multiple"
+AT_ONCE: Final = 8_192
+"""Items that are embedded at a time; a multiple of `layers.HEAD_BLOCK`, so that it does not show."""
 THRESHOLDS: Final = "thresholds"
 USUAL_THRESHOLDS: Final = "usual_thresholds"
 """Keys of one whose answers are sets."""
@@ -101,7 +103,18 @@ class HeadedClassifier(ABC, Generic[Network]):
     def probabilities(self, items: Sequence[Any], *, samples: int = 1, seed: int = 0) -> NDArray[np.float32]:
         """Class probabilities ``[N, K, C]``; see ``Model.probabilities``."""
         checks.check_samples(self.name, samples)
-        return self.feature_probabilities(self.embed(items), samples=samples, seed=seed)
+        return self.block_probabilities(self._embedded(items), len(items), samples=samples, seed=seed)
+
+    def _embedded(self, items: Sequence[Any]) -> Iterator[NDArray[np.float32]]:
+        """What the head sees of the items, some at a time: of a large pool all are some hundred megabytes."""
+        import torch
+
+        from ml_backend.models.layers import in_blocks
+
+        for start in range(0, len(items), AT_ONCE):
+            with torch.inference_mode(mode=False):  # networks may be loaded here, and trained elsewhere
+                features = self.embed(items[start : start + AT_ONCE])
+            yield from in_blocks(features)
 
     def feature_probabilities(
         self, features: NDArray[np.float32], *, samples: int = 1, seed: int = 0

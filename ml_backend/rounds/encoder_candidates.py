@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_backend.config import ProjectSettings
 from ml_backend.encoders import text_vectors
-from ml_backend.encoders.registry import AUTO, choose_encoder
+from ml_backend.encoders.registry import AUTO, ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError
 from ml_backend.models.base import Model
 from ml_backend.models.registry import model_for_object_tag, models_for
@@ -100,7 +100,8 @@ def _encoders(model: type[Model], settings: ProjectSettings) -> list[tuple[str, 
             if not usable:
                 return [("", settings.embedding)]
             return [(name if _has_encoder(model) else "", _embedding(settings, name)) for name in usable]
-        return [(named, settings.embedding)]
+        # The graph sees what the model sees; what sentence-transformers alone knows is no embedding.
+        return [(named, _embedding(settings, named if named in ENCODERS else AUTO))]
     encoder = str(settings.hyperparameters.get("encoder", AUTO)) if _has_encoder(model) else ""
     return [(_default_encoder(model) if encoder == AUTO else encoder, _embedding(settings, own or AUTO))]
 

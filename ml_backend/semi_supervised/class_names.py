@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.semi_supervised.graph import Floats, Positions, balanced, label_probabilities, propagate
+from ml_backend.semi_supervised.graph import (
+    BLOCK,
+    Floats,
+    Positions,
+    Vectors,
+    balanced,
+    label_probabilities,
+    propagate,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -38,7 +46,7 @@ def embedded(encoder: Encoder, descriptions: Sequence[str]) -> Rows | None:
     return encoder.embed(descriptions) if encoder.object_tag == "Text" else None
 
 
-def name_mass(weights: sparse.csr_matrix, rows: Rows, names: Rows) -> Floats:
+def name_mass(weights: sparse.csr_matrix, rows: Vectors, names: Rows) -> Floats:
     """`propagate` of one label of each class, shared by all items as they are like its description ``[N, C]``.
 
     ``p = softmax(20 cos(x - m, c - m))``, ``m`` the mean item; each class's column is made to sum to 1.
@@ -54,10 +62,17 @@ def name_mass(weights: sparse.csr_matrix, rows: Rows, names: Rows) -> Floats:
     return propagate(weights, np.asarray(alike / np.maximum(alike.sum(axis=0), 1e-12), dtype=np.float32))
 
 
-def likeness(rows: Rows, names: Rows) -> Floats:
-    """How like each item is to each description, ``20 cos(x - m, c - m)`` ``[N, C]``, ``m`` the mean item."""
-    mean = rows.mean(axis=0)
-    return SCALE * (_unit(rows - mean) @ _unit(names - mean).T)
+def likeness(rows: Vectors, names: Rows) -> Floats:
+    """How like each item is to each description, ``20 cos(x - m, c - m)`` ``[N, C]``, ``m`` the mean item.
+
+    A block of items at a time: each copy of a large pool's vectors is some hundred megabytes.
+    """
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    found, centred = np.empty((len(rows), len(names)), np.float32), _unit(names - mean).T
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
+        found[block] = SCALE * (_unit(rows[block] - mean) @ centred)
+    return found
 
 
 def _unit(rows: Rows) -> Rows:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 Floats = NDArray[np.float32]
+Vectors = NDArray[np.floating]
+"""Of items ``[N, D]``, in 16 or 32 bits."""
 Positions = NDArray[np.int64]
 Edges = tuple[Positions, Floats]
 """Neighbours ``[N, k]`` and squared distances to them ``[N, k]``, nearest first."""
@@ -56,7 +58,7 @@ class Neighbourhood:
     """A model's probabilities of the open items ``[O, C]``; None without one."""
     over_classes: str = "mean"
     """Of sets: whether an item's doubt is the ``mean`` or the ``largest`` of its classes'."""
-    rows: Floats | None = None
+    rows: Vectors | None = None
     """What the graph was made of ``[N, D]``; None: only its `coordinates` are known."""
 
     def take(self, rows: Positions) -> Neighbourhood:
@@ -84,7 +86,8 @@ def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
     import torch
 
     # Views of the arrays, not copies: of a large pool each is some hundred megabytes.
-    base, lengths = torch.from_numpy(_writable(others)).T, torch.from_numpy(_squares(others))
+    rows = _writable(others)
+    base, lengths = torch.from_numpy(rows).T, torch.from_numpy(_squares(rows))
     queries = [(torch.from_numpy(_writable(view)), torch.from_numpy(-0.5 * _squares(view))) for view in views]
     items, count = len(queries[0][0]), min(count, len(others))
     near, gaps = np.empty((items, count), np.int64), np.empty((items, count), np.float32)
@@ -101,7 +104,7 @@ def nearest(views: Iterable[Floats], others: Floats, count: int) -> Edges:
 
 
 def _writable(rows: Floats) -> Floats:
-    """The same, copied only where torch would warn of it."""
+    """The same in 32 bits, copied only where it is in others, or torch would warn of it."""
     return np.require(rows, np.float32, ["C", "W"])
 
 

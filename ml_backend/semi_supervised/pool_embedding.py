@@ -26,13 +26,15 @@ from ml_backend.encoders.registry import ENCODERS
 from ml_backend.errors import StoreError
 from ml_backend.files import atomic, private_folder
 from ml_backend.records import Progress, no_progress
-from ml_backend.semi_supervised.graph import NEIGHBOURS, Positions, affinity, coordinates, nearest
+from ml_backend.semi_supervised.graph import BLOCK, NEIGHBOURS, Positions, Vectors, affinity, coordinates, nearest
 
 if TYPE_CHECKING:
     from scipy import sparse
 
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READ: Final = (1, 2)
+"""Formats that are read: the first has vectors of 32 bits only."""
 DIGEST: Final = 16
 
 
@@ -45,8 +47,8 @@ class PoolEmbedding:
     """What it was learnt with: encoder, options, seed. JSON-able."""
     keys: tuple[bytes, ...]
     """Digest of each item's content, none twice ``[N]``."""
-    rows: Rows
-    """``[N, D]``."""
+    rows: Vectors
+    """``[N, D]``, in 16 bits where these hold all that the encoder says, else in 32; see `narrowed`."""
     near: Positions
     """Neighbours ``[N, k]``; the item itself where there are fewer."""
     gaps: NDArray[np.float32]
@@ -104,7 +106,7 @@ class PoolEmbedding:
             self.encoder,
             self.made_of,
             (*self.keys, *new),
-            rows,
+            narrowed(rows),
             np.concatenate([known_near, near]),
             np.concatenate([known_gaps, gaps]),
         )
@@ -181,7 +183,7 @@ class PoolEmbedding:
             with safe_open(path, framework="pt") as file:
                 about = json.loads(file.metadata()["embedding"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            if about["format"] != FORMAT:
+            if about["format"] not in READ:
                 raise ValueError(f"format {about['format']}, not {FORMAT}")
             weights = {name[len("encoder.") :]: t for name, t in tensors.items() if name.startswith("encoder.")}
             encoder = ENCODERS[about["made_of"]["encoder"]].from_state(weights, about["config"])
@@ -204,7 +206,7 @@ def read_rows(path: Path) -> tuple[dict[bytes, int], Rows]:
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            keys, rows = file.get_tensor("keys"), file.get_tensor("rows")
+            keys, rows = file.get_tensor("keys"), file.get_tensor("rows").astype(np.float32, copy=False)
         if len(keys) != len(rows):
             raise ValueError("its parts differ in length")
     except (OSError, SafetensorError, ValueError) as exc:
@@ -225,6 +227,21 @@ def digest(item: Any) -> bytes:
     """Stands for an item's content: a text, or an array."""
     content = item.encode() if isinstance(item, str) else np.ascontiguousarray(item).tobytes()
     return hashlib.blake2b(content, digest_size=DIGEST).digest()
+
+
+def narrowed(rows: Vectors) -> Vectors:
+    """The same numbers in 16 bits, where none of them needs more: encoders of texts round theirs to that.
+
+    Of 100,000 texts, with 896 numbers each, these are 180 MB less.
+    """
+    found = np.empty(rows.shape, np.float16)
+    for start in range(0, len(rows), BLOCK):
+        block = slice(start, start + BLOCK)
+        with np.errstate(over="ignore"):  # what is too large for 16 bits is not equal
+            found[block] = rows[block]
+        if not np.array_equal(found[block], rows[block]):
+            return rows
+    return found
 
 
 def _nothing(encoder: Encoder, example: Any) -> tuple[Rows, Positions, NDArray[np.float32]]:

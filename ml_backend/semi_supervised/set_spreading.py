@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.semi_supervised.class_names import EMPTY, likeness
-from ml_backend.semi_supervised.graph import Floats, Positions, propagate, spread
+from ml_backend.semi_supervised.graph import Floats, Positions, Vectors, propagate, spread
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -81,7 +81,7 @@ def expected(rates: NDArray[np.floating], sets: Positions, *, named: bool = Fals
     return np.asarray(np.where(found, rates, 0.0), dtype=np.float32)
 
 
-def set_name_mass(weights: sparse.csr_matrix, rows: Rows, names: Rows, rates: NDArray[np.floating]) -> Floats:
+def set_name_mass(weights: sparse.csr_matrix, rows: Vectors, names: Rows, rates: NDArray[np.floating]) -> Floats:
     """`propagate` of one label of each class, and of one without it, shared by all items ``[2, N, C]``.
 
     By how much they are like its description: ``p = sigmoid(20 cos(x - m, c - m) + s)``, ``m`` the mean item, ``s``

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.models.base import LabeledItems, Model
-from ml_backend.semi_supervised.graph import Positions, nearest
+from ml_backend.semi_supervised.graph import Positions, Vectors, nearest
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding
 
 FARTHEST: Final = 2 / 3
@@ -67,15 +67,17 @@ def set_rates(
     return np.asarray((worth * shares + FURTHER * shares.mean()) / (worth + FURTHER))
 
 
-def nearest_counts(rows: NDArray[np.float32], labelled: Positions) -> NDArray[np.int64]:
+def nearest_counts(rows: Vectors, labelled: Positions, nodes: Positions | None = None) -> NDArray[np.int64]:
     """How many items each labelled one is the nearest labelled one of, itself among them ``[L]``.
 
     Args:
-        rows: the items' vectors ``[N, D]``; of more than `MOST` an even part is looked at.
+        rows: vectors ``[M, D]``.
         labelled: rows of the labelled ones ``[L]``, not empty.
+        nodes: rows of all items ``[N]``; of more than `MOST` an even part is looked at. None: all rows.
     """
-    some = rows[np.arange(min(len(rows), MOST)) * len(rows) // min(len(rows), MOST)]
-    near, _ = nearest([some], rows[labelled], 1)
+    nodes = np.arange(len(rows)) if nodes is None else nodes
+    some = nodes[np.arange(min(len(nodes), MOST)) * len(nodes) // min(len(nodes), MOST)]
+    near, _ = nearest([rows[some]], rows[labelled], 1)
     return np.bincount(near[:, 0], minlength=len(labelled))
 
 
@@ -86,8 +88,7 @@ def rates_in_pool(
     if not len(known.items):
         return set_rates(known.targets)
     nodes = np.unique(embedding.places([*items, *known.items]))
-    labelled = np.searchsorted(nodes, embedding.places(known.items))
-    return set_rates(known.targets, drawn, nearest_counts(embedding.rows[nodes], labelled))
+    return set_rates(known.targets, drawn, nearest_counts(embedding.rows, embedding.places(known.items), nodes))
 
 
 def plausible(prior: NDArray[np.float64], model: Model, items: Sequence[Any]) -> bool:

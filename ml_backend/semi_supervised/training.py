@@ -36,7 +36,7 @@ from ml_backend.semi_supervised.graph import (
     label_probabilities,
     nearest,
 )
-from ml_backend.semi_supervised.pool_embedding import Unlabelled
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.semi_supervised.set_spreading import (
     balanced_by_class,
     expected,
@@ -95,7 +95,7 @@ class TrainingPool:
             weights,
             unlabelled.prior,
             np.searchsorted(nodes, places[: len(known.items)]),
-            _names(weights, embedding.rows[nodes], unlabelled, sets=are_sets(known.targets)),
+            _names(weights, embedding, nodes, unlabelled, sets=are_sets(known.targets)),
         )
 
     def label_probabilities(
@@ -124,9 +124,13 @@ class TrainingPool:
             suit(model, self.items, expected(self.prior, targets) if labels_alone else self.rates(targets))
 
 
-def _names(weights: sparse.csr_matrix, rows: Floats, unlabelled: Unlabelled, *, sets: bool) -> Floats | None:
+def _names(
+    weights: sparse.csr_matrix, embedding: PoolEmbedding, nodes: Positions, unlabelled: Unlabelled, *, sets: bool
+) -> Floats | None:
+    """What the names say of some nodes of the embedding; without names no vector is looked at."""
     if unlabelled.names is None:
         return None
+    rows = embedding.rows if len(nodes) == len(embedding) else embedding.rows[nodes]
     return (
         set_name_mass(weights, rows, unlabelled.names, unlabelled.prior)
         if sets

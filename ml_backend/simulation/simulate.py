@@ -212,7 +212,8 @@ def _unlabelled(
     data: LabelledData, design: Design, oracle: Oracle, seed: int, folder: Path | None
 ) -> Unlabelled | None:
     """The pool's embedding, learnt without labels or read where an earlier run left it; None where none can be had."""
-    usual = data.encoder if data.encoder in ENCODERS else getattr(data.model, "embedding", AUTO)
+    named = str(design.hyperparameters.get("encoder", data.encoder))
+    usual = named if named in ENCODERS else getattr(data.model, "embedding", AUTO)
     encoder, _ = choose_encoder(usual if design.embedding == AUTO else design.embedding, data.model.object_tag)
     if encoder is None:
         return None

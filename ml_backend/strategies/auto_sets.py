@@ -44,7 +44,8 @@ def auto_of_sets(graph: Neighbourhood, count: int, rng: np.random.Generator) -> 
         return cold(graph, count, rng)
     points = graph.coordinates() if graph.rows is None else graph.rows
     turns = covering(count)
-    typical = typiclust(points[graph.open], points[graph.labelled], int(turns.sum()), rng)
+    open_points, labelled = (np.asarray(points[nodes], np.float32) for nodes in (graph.open, graph.labelled))
+    typical = typiclust(open_points, labelled, int(turns.sum()), rng)
     answers = Sets(graph)
     beliefs = answers.probabilities()
     value = answers.utility(with_model(beliefs, graph))[graph.open]

@@ -27,6 +27,7 @@ from ml_backend.models.sentences import Sentences
 from ml_backend.selection.context import QueryContext
 from ml_backend.selection.select import select
 from ml_backend.semi_supervised.choice import OpenItems, fit
+from ml_backend.semi_supervised.class_names import embedded
 from ml_backend.semi_supervised.fitter import Recipe
 from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, Unlabelled
 from ml_backend.simulation.data import data_folder
@@ -34,7 +35,8 @@ from ml_backend.simulation.data import data_folder
 SECONDS: Final = 30.0
 MEGABYTES: Final = 1_500.0
 """Limits of a round over 100,000 headlines; of fewer all the more."""
-CLASSES: Final = ("a", "b", "c", "d")
+CLASSES: Final = ("politics", "business", "sport", "science")
+"""What the classes are called. The vectors alone say which is which, so that the names guess them by chance."""
 QUEUE: Final = 200
 FILE: Final = "embedding.safetensors"
 CLASS_FILE: Final = "classes"
@@ -92,6 +94,7 @@ def _embed(data: Path, folder: Path, items: int, labels: int, encoder: str) -> N
     texts = many_headlines(data, items)
     embedding = PoolEmbedding.learn(ENCODERS[encoder], texts, seed=0)
     embedding.save(folder / FILE)
+    embedded(embedding.encoder, CLASSES)
     messages.print(f"Peak: {peak_mb():,.0f} MB")
     classes = _quarters(embedding.rows)[embedding.places(texts)]
     atomic.write_bytes(folder / CLASS_FILE, classes.astype(np.uint8).tobytes())
@@ -109,7 +112,8 @@ def _round(data: Path, folder: Path, items: int, labels: int, encoder: str) -> F
     ids = np.arange(items)
     known_ids = np.random.default_rng(0).choice(items, labels, replace=False)
     known = LabeledItems([texts[i] for i in known_ids], targets[known_ids])
-    unlabelled = Unlabelled(embedding, np.full(len(CLASSES), 1 / len(CLASSES)))
+    shares = np.full(len(CLASSES), 1 / len(CLASSES))
+    unlabelled = Unlabelled(embedding, shares, names=embedded(embedding.encoder, CLASSES))
     open_ids = np.setdiff1d(ids, known_ids)
     open_texts = [texts[i] for i in open_ids]
     settings = ProjectSettings(strategy="auto", queue_size=QUEUE)

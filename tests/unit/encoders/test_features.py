@@ -71,6 +71,20 @@ def test_a_large_pool_is_held_once_as_it_is_kept_and_once_as_it_is_handed_out():
     assert peak < 2.4 * 4 * count * dims, "1.5, some blocks, and the keys"
 
 
+def test_it_grows_in_place_and_hands_out_what_it_keeps_in_as_many_bits():
+    """A copy of a large pool's features, at each growth, would be some hundred megabytes."""
+    cache, count, dims = FeatureCache(512, dtype=np.float16), 8 * BLOCK, 512
+    tracemalloc.start()
+    for start in range(0, count, BLOCK):
+        cache.get_as_kept(range(start, start + BLOCK), int, lambda numbers: np.ones((len(numbers), dims), np.float32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.6 * 2 * count * dims, "once, some blocks, and the keys"
+    handed = cache.get_as_kept(range(count), int, lambda numbers: np.zeros((len(numbers), dims), np.float32))
+    assert handed.dtype == np.float16
+    assert (handed == 1).all()
+
+
 def test_copies_in_one_call_are_kept_once():
     cache = FeatureCache(2)
     assert cache.get(["a", "a"], str, Counting())[:, 0].tolist() == [1, 1]

@@ -1,17 +1,20 @@
 """Embeddings without labels: what they are good for, how they are kept, and what they refuse."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from support.strokes import strokes
 
 from ml_backend.encoders.gradient_histograms import distorted
 from ml_backend.encoders.gradients import Gradients, distortions_of
 from ml_backend.encoders.registry import ENCODERS, choose_encoder
 from ml_backend.errors import ConfigurationError, ModelError, StoreError
-from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, digest
+from ml_backend.semi_supervised.pool_embedding import PoolEmbedding, digest, read_rows
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,24 @@ def test_it_is_the_same_after_it_was_written_and_read(embedding, tmp_path):
     new = strokes(70)[60:]
     np.testing.assert_array_equal(read.extended(new).rows, embedding.extended(new).rows)
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["embedding.safetensors"]
+
+
+def test_vectors_that_need_no_more_are_kept_in_16_bits_and_those_of_before_are_read(tmp_path):
+    texts = [f"{who} won the {what}" for who in ("they", "we", "she") for what in ("cup", "match", "race", "prize")]
+    found = PoolEmbedding.learn(ENCODERS["wordllama"], texts, seed=0)
+    assert found.rows.dtype == np.float16
+    np.testing.assert_array_equal(found.rows, found.encoder.embed(texts))
+    new = tmp_path / "new.safetensors"
+    found.save(new)
+    with safe_open(new, framework="pt") as file:
+        about, kept = file.metadata()["embedding"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    before = json.dumps(json.loads(about) | {"format": 1})
+    save_file(kept | {"rows": kept["rows"].float()}, tmp_path / "old.safetensors", metadata={"embedding": before})
+    old, more = PoolEmbedding.load(tmp_path / "old.safetensors"), [*texts, "he lost the race"]
+    assert old.rows.dtype == np.float32
+    for name in ("rows", "near", "gaps"):
+        np.testing.assert_array_equal(getattr(old.extended(more), name), getattr(found.extended(more), name))
+    assert read_rows(new)[1].dtype == np.float32, "what is computed with them needs more"
 
 
 @pytest.mark.parametrize("damage", [b"", b"half a file"])

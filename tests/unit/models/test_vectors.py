@@ -1,5 +1,7 @@
 """Vectors of any origin as items: what is read, what is left out, and what is learnt of them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from ml_backend.encoders.vectors import Vectors as Centring
 from ml_backend.errors import BadItemError, ModelError
+from ml_backend.models.torch_classifier import AT_ONCE
 from ml_backend.models.vectors import LONGEST, Vectors, numbers, read_parts
 
 CLASSES = ("a", "b")
@@ -33,6 +36,20 @@ def test_two_clouds_are_told_apart_and_stored_weights_say_the_same():
     assert model.state()[1]["dimensions"] == 6
     passes = model.probabilities(items[:3], samples=4, seed=1)
     assert passes.shape == (3, 4, 2)
+
+
+def test_a_large_pool_is_embedded_some_items_at_a_time():
+    """All at once would be some hundred megabytes; what is said of an item does not depend on it."""
+    items, targets = clouds(4 * AT_ONCE + 100, dims=64)
+    model = Vectors(CLASSES)
+    model.fit(items[:20], targets[:20], seed=0)
+    whole = model.feature_probabilities(model.embed(items), samples=2, seed=1)
+    tracemalloc.start()
+    found = model.probabilities(items, samples=2, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, whole)
+    assert peak < 4 * AT_ONCE * 64 * 4, "all of them, once"
 
 
 def test_vectors_of_another_length_are_told():

@@ -60,6 +60,22 @@ def test_a_set_embedding_of_n_grams_is_one_choice() -> None:
     assert names("Text", text_model="headlines", embedding="minilm") == ["headlines (minilm)"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "embedding"),
+    [
+        ({"hyperparameters": {"encoder": "wordllama"}}, "wordllama"),
+        ({"hyperparameters": {"encoder": "wordllama"}, "embedding": "multilingual"}, "multilingual"),
+        ({"hyperparameters": {"encoder": "sentence_transformers:mine"}}, "auto"),
+    ],
+)
+def test_the_graph_goes_by_the_encoder_that_the_model_is_given_by_hand(
+    settings: dict[str, Any], embedding: str
+) -> None:
+    (only,) = candidates("Text", ProjectSettings(**settings))
+    assert only.settings(ProjectSettings(**settings)).embedding == embedding
+    assert only.encoder == settings["hyperparameters"]["encoder"]
+
+
 def test_vectors_that_were_kept_by_an_earlier_default_are_still_known() -> None:
     options = candidates("Image", ProjectSettings())
     earlier = ["photos (efficientnet_lite1)", "photos (efficientnet_lite0)"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from ml_backend.semi_supervised.choice import Fit, fit_with_pool
 from ml_backend.semi_supervised.class_names import (
     embedded,
     label_probabilities_by_names,
+    likeness,
     name_mass,
     strength,
 )
@@ -135,6 +138,20 @@ def test_the_nearest_description_has_the_most_mass() -> None:
     mass = name_mass(embedding.weights, embedding.rows, vectors)
     assert (mass.argmax(axis=1) == np.arange(len(TEXTS)) % 3).mean() > 0.8
     assert mass.min() >= 0
+
+
+def test_of_a_large_pool_no_vectors_are_copied() -> None:
+    """Each copy of 100,000 vectors is some hundred megabytes."""
+    rows = np.random.default_rng(0).normal(size=(4_000, 512)).astype(np.float16)
+    names = rows[:3].astype(np.float32)
+    tracemalloc.start()
+    found = likeness(rows, names)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < rows.nbytes / 2
+    centred = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, 20 * unit @ unit[:3].T, atol=1e-4)
 
 
 def test_pictures_have_no_names() -> None:
