@@ -60,9 +60,10 @@ def version_head(store: ProjectStore, version: str | None = None) -> Head:
     """
     name = find_version(store, version) if version else store.current().version
     if name is None:
-        raise StoreError(
-            f"Project {store.uid.split('.', 1)[0]} has no version in use yet: label some tasks, and wait for a round."
-        )
+        # All is labelled already, say: then a version is trained, but there is no order to use it in.
+        trained = next(iter(store.versions()[-1:]), "")
+        step = f"name one with --version, such as {trained}" if trained else "label some tasks, and wait for a round"
+        raise StoreError(f"Project {store.uid.split('.', 1)[0]} has no version in use yet: {step}.")
     head, current = head_of(store.manifest(name), LIBRARY.load(store, name)), store.current()
     if name != current.version or current.queue is None:
         return head

@@ -255,6 +255,8 @@ class RoundPool:
     def concluded(self, project: RoundProject, recorder: Recorder) -> None:
         """Take back what lost its place, and embed what is new; see `OutsidePool.concluded`."""
         with recorder.sparing_the_round("looking after the pool", "The pool was not looked after"):
+            if recorder.report.fed:  # else pages take the new tasks for deleted ones until somebody reads them
+                TaskCache(self.store.task_cache_path).refresh(self.client, project.now.id, changes_only=True)
             taken = take_back(project, self.client, recorder)
             before = stored(self.store) or self._pass
             files = self._files or before.files

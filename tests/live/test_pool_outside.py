@@ -12,6 +12,7 @@ import pytest
 
 from ml_backend.config import ProjectSettings
 from ml_backend.draws import draws_for
+from ml_backend.label_studio.task_cache import TaskCache
 from ml_backend.pool.announce import ROW_FIELD, announce, announced
 from ml_backend.pool.candidates import Sizes
 from ml_backend.pool.document import Pool, connect
@@ -109,6 +110,7 @@ def test_two_rounds_over_a_pool(headlines, make_project, tmp_path):
     of_control = {there[task][ROW_FIELD] for task, item in asked.items() if item.picked_by == CONTROL}
     assert set(row_keys(sorted(of_control)).tolist()) <= control, "drawn from the whole pool"
     assert first.fed == look(project.client, project.id)
+    assert {task.id for task in TaskCache(store.task_cache_path).tasks()} == there.keys(), "pages show what is new"
 
     answered = answer_first(project, 20)
     second = run_round(workspace, RoundRequest(project.id))

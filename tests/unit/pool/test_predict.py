@@ -128,6 +128,11 @@ def test_what_is_missing_is_said(tmp_path, settings, store):
     with pytest.raises(StoreError, match="has no version in use yet"):
         predict_pool(settings, store, str(tmp_path / "out"))
     trained(store)
+    used = store.current()
+    store.set_current(Current(None, None))  # trained once all was labelled: there was no order to publish
+    with pytest.raises(StoreError, match="in use yet: name one with --version, such as sentences-0001-0123abcd"):
+        predict_pool(settings, store, str(tmp_path / "out"))
+    store.set_current(used)
     with pytest.raises(StoreError, match=r"no vectors of wordllama.*lsal pool embed"):
         predict_pool(settings, store, str(tmp_path / "out"))
     with pytest.raises(ConfigurationError, match="no address of a pool"):
