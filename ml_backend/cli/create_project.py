@@ -45,7 +45,7 @@ def main(
     from ml_backend.files import read_text
     from ml_backend.label_studio.client import untested
     from ml_backend.label_studio.setup import connect_backend, make_project
-    from ml_backend.rounds.extra_params import read_extra_params, set_extra_params
+    from ml_backend.rounds.extra_params import read_extra_params, set_extra_params, settings_so_far
 
     xml, changes = read_text(config if config.exists() else example(config)), read_extra_params(params)
     defaults = load_settings(label_studio_url=url).project_settings(changes, where="--params")
@@ -60,7 +60,7 @@ def main(
     if told := untested(client.version()):
         warn(f"{told}. When there is an order, prove it: lsal doctor --project {project.id} --order 20")
     if backend_url:
-        kept = None if params is None else changes
+        kept = changes if params is not None else settings_so_far(settings, client, project)
         for line in connect_backend(client, project.id, backend_url.rstrip("/"), settings, kept):
             warn(line)
         console.print(f"Backend connected: {backend_url}", highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from typing import Any
 from ml_backend.config import Settings
 from ml_backend.errors import ConfigurationError
 from ml_backend.label_studio.client import BACKEND_TITLE, LabelStudioClient
+from ml_backend.records import Project
 from ml_backend.rounds.request import applied
 from ml_backend.store.registry import stores_of
 
@@ -38,6 +39,19 @@ def change_params(settings: Settings, client: LabelStudioClient, project_id: int
             password=secret.get_secret_value() if secret else None,
         )
     store.set_extra_params(params)
+
+
+def settings_so_far(settings: Settings, client: LabelStudioClient, project: Project) -> Mapping[str, Any] | None:
+    """What Label Studio must be told as a project's first backend is connected; None: it holds them, or there are none.
+
+    Its first ``/setup`` would else bring none, and the store, which alone held them, would follow.
+
+    Raises:
+        LabelStudioError: it does not say what is connected. StoreError: the store is damaged.
+    """
+    if client.backends(project.id):
+        return None
+    return stores_of(settings).get(project.uid).extra_params() or None
 
 
 def read_extra_params(value: Any) -> Mapping[str, Any]:

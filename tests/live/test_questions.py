@@ -160,10 +160,12 @@ def _connected_before_its_tasks(
     rules = {"strategy": "auto", "train_after_labels": 10_000, "train_after_seconds": 86_400.0, "control_share": 0}
     params = json.dumps(QUICK | rules | {"embedding_field": "numbers", "map": False})
     xml = write(tmp_path / "c.xml", CONFIG)
-    made = run(create_project, "--config", xml, "--title", title, "--backend-url", url, "--params", params)
+    run(create_project, "--config", xml, "--title", title, "--params", params)
+    made = run(create_project, "--config", xml, "--title", title, "--backend-url", url)  # the settings stay
     assert "Import tasks that all have the same list there" in made.output
     now = client.find_project(title)
     assert now is not None
+    assert client.backends(now.id)[0]["extra_params"] == json.loads(params)
     question: ChoiceQuestion = parse_label_config(CONFIG, wanted=Wanted(options=json.dumps({"topics": TOPICS})))
     project = LiveProject(now.id, question, [], client)
     told = run(import_tasks, write(tmp_path / "rows.json", json.dumps(rows())), "--project", str(now.id))
