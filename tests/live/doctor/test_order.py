@@ -69,7 +69,7 @@ def test_left_over_versions_are_deleted_and_other_peoples_are_not(installation):
     assert installation.mended() == {"Left-over versions": f"Deleted {ours}."}
     left = installation.client.prediction_versions(installation.project.id)
     assert left.keys() == {"their-model", installation.store.current().queue}
-    assert installation.findings()["Left-over versions"].message == "None. Left alone: 1 of other origin."
+    assert installation.findings()["Left-over versions"].message == "None. Not touched: 1 of other origin."
 
 
 @pytest.mark.parametrize(("score", "words"), [(None, "1 of 7 have none"), (1.5, "1 of 7 are outside 0 to 1")])
