@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 DEVICES: Final = (AUTO, "cpu", "cuda")
 PRECISIONS: Final = ("float32", "bfloat16")
+KEEPS_OFF_CORES: Final = hasattr(os, "sched_setaffinity")
+"""Whether the system keeps a thread off a core: macOS does not."""
 
 
 @dataclass(frozen=True)
@@ -120,16 +122,24 @@ def threads() -> Iterator[None]:
         _entered.limits = None
 
 
+def cores() -> int:
+    """How many cores this thread may use."""
+    return len(os.sched_getaffinity(0)) if KEEPS_OFF_CORES else os.cpu_count() or 1
+
+
 @contextmanager
-def sparing(cores: int) -> Iterator[None]:
+def sparing(spared: int) -> Iterator[None]:
     """Leave so many cores to others for a while, as far as at least one remains.
 
     This thread is kept off them, with all threads and processes that begin in it. Whatever else chooses how many it
     starts (Daft, Arrow, BLAS, torch) asks the system which cores it may use, so that nobody need be told a number.
-    Threads that are there before run on as they were.
+    Threads that are there before run on as they were. Systems that cannot do this (macOS) do without.
     """
+    if not (spared and KEEPS_OFF_CORES):
+        yield
+        return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(before)[: max(1, len(before) - cores)])
+    os.sched_setaffinity(0, sorted(before)[: max(1, len(before) - spared)])
     try:
         yield
     finally:

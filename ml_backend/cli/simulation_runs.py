@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ml_backend import hardware
 from ml_backend.cli.common import connect, console, messages, progress_bar, warn
 from ml_backend.config import load_settings
 from ml_backend.encoders.folders import parse_folders
@@ -140,7 +140,7 @@ def _hyperparameters(given: Sequence[str], data: LabelledData) -> dict[str, floa
 
 
 def _offline(data: LabelledData, source: Source, design: Design, jobs: int | None, folder: Path) -> Doing:
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or hardware.cores()
 
     def do(runs: Sequence[Run], on_round: Callable[[Round], None]) -> Errors:
         if jobs == 1 or len(runs) < 2:

@@ -144,6 +144,12 @@ def export(
         name = find_version(store, version) if version else _in_use(store)
     export_version(store, name, out)
     console.print(f"Exported {name} to {out}; {out / 'example.py'} shows its use.", highlight=False, soft_wrap=True)
+    if not (best or version) and name != (newest := store.versions()[-1]):  # the last tasks may be in it alone
+        console.print(
+            f"{newest} is newer, but not in use: lsal versions list shows both. Name it to export it.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if guesses := store.manifest(name).guesses:
         console.print(f"{name} is {guesses}.", highlight=False, soft_wrap=True, markup=False)
 

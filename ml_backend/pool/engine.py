@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
-from ml_backend import extras
+from ml_backend import extras, hardware
 from ml_backend.errors import ActiveLearningError, ConfigurationError, DataError
 
 TRIES: Final = 4
@@ -94,7 +94,7 @@ def on_ray() -> bool:
 def cores() -> int:
     """How many cores the work may use: of the cluster, or of this process."""
     if not on_ray():
-        return len(os.sched_getaffinity(0))
+        return hardware.cores()
     engine()
     ray: Any = extras.require("RAY_ADDRESS", "ray")
     return max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -6,7 +6,6 @@ classes. Memory is that of a few groups and of what is kept, whatever the size o
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend import hardware
 from ml_backend.draws import Ids, draws_for
 from ml_backend.pool.rows import Group, Rows
 from ml_backend.pool.utility import Head, utility
@@ -156,7 +156,7 @@ class Search:
         progress: Callable[[int], None] | None = None,
     ) -> Search:
         """Look at each row of some groups, several at a time, as many as there are cores by default; see `one_pass`."""
-        count, lock = threads or min(len(os.sched_getaffinity(0)), MOST_THREADS), Lock()
+        count, lock = threads or min(hardware.cores(), MOST_THREADS), Lock()
         for rows, again in _ahead(lambda group: self._look_at(group, head, lock), groups, count):
             self.rows += rows
             if again is not None:

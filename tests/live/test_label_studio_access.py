@@ -140,7 +140,7 @@ CALLS = [
 @pytest.mark.parametrize("call", CALLS)
 def test_a_server_that_is_no_label_studio_is_told(local_server, client_of, call):
     page = local_server(lambda call: (200, "text/html", b"<html>It works!</html>"))
-    with pytest.raises(LabelStudioUnreachable, match="no Label Studio") as caught:
+    with pytest.raises(LabelStudioUnreachable, match="not a Label Studio") as caught:
         call(client_of(page.url))
     assert page.url in str(caught.value)
 

@@ -94,7 +94,7 @@ def test_a_manifest_tells_what_made_it(twice):
     assert manifest.comparison["against"] == first.version
 
 
-def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versions):
+def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versions, tmp_path):
     live, first, second = twice
     assert live.now.model_version == second.queue.name  # the next task is not asked for: it would be locked
     shown = versions("rollback", online=True)
@@ -107,6 +107,7 @@ def test_rolling_back_serves_the_old_model_and_an_order_of_its_own(twice, versio
     assert live.versions[current.queue] == 5
     assert served(live) == (first.version, queue.predictions[0].task_id)
     assert live.ids[EVALUATION + LABELLED] not in [p.task_id for p in queue.predictions]  # labelled meanwhile
+    assert f"{second.version} is newer" in versions("export", "--out", tmp_path / "older")
 
 
 def test_no_round_undoes_a_rollback_until_it_is_unpinned(twice, versions):
@@ -269,6 +270,7 @@ def test_an_exported_version_runs_alone(twice, versions, tmp_path):
     assert second.version in versions("export", "--best", "--out", out)
     assert sorted(path.name for path in out.iterdir()) == ["example.py", "model.json", "weights.safetensors"]
     assert "is not empty" in versions("export", "--out", out, code=1)
+    assert "is newer" not in versions("export", "--out", tmp_path / "used")
     assert "not both" in versions("export", "1", "--best", "--out", tmp_path / "x", code=2)
     done = subprocess.run(
         [sys.executable, "example.py", "flood in the river again"],
