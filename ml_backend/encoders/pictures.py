@@ -6,6 +6,7 @@ Axes: ``[H, W, 3]`` red, green and blue, or ``[H, W]`` grey, both ``uint8``.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -47,6 +48,8 @@ SMALL_FILE: Final = 4_096
 """Bytes of a file that is its own thumbnail."""
 JPEG_QUALITY: Final = 70
 DEFAULT_LIMITS: Final = PictureLimits()
+UNHEARD: Final = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
+"""What `warnings.filterwarnings` makes of `_opened`'s filter."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def _opened(raw: bytes | bytearray) -> Image.Image:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    if UNHEARD not in warnings.filters:  # set anew it would be missing for a moment, which other threads might meet
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     return Image.open(io.BytesIO(raw), formats=FORMATS)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -19,9 +20,14 @@ MOST_ADDRESSES: Final = 10_000
 
 
 class Guesses:
-    """Counts wrong passwords by address. Safe to share between threads."""
+    """Counts wrong passwords by address. Safe to share between threads.
 
-    def __init__(self) -> None:
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = Lock()
 
@@ -29,14 +35,14 @@ class Guesses:
         """Seconds until another password from this address is checked; 0 if it is checked at once."""
         with self._lock:
             times = self._recent(network(address))
-            return times[-1] + SPAN - time.monotonic() if len(times) >= MOST_WRONG else 0.0
+            return times[-1] + SPAN - self._clock() if len(times) >= MOST_WRONG else 0.0
 
     def wrong(self, address: str) -> None:
         """Note that this address sent a wrong password."""
         key = network(address)
         with self._lock:
             times = self._wrong[key] = self._recent(key)
-            times.append(time.monotonic())
+            times.append(self._clock())
             self._wrong.move_to_end(key)
             while len(self._wrong) > MOST_ADDRESSES:
                 self._wrong.popitem(last=False)
@@ -47,7 +53,7 @@ class Guesses:
 
     def _recent(self, key: str) -> deque[float]:
         times = self._wrong.get(key) or deque(maxlen=MOST_WRONG)
-        while times and times[0] <= time.monotonic() - SPAN:
+        while times and times[0] <= self._clock() - SPAN:
             times.popleft()
         return times
 
